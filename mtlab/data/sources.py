@@ -1,0 +1,169 @@
+"""Where labelled sentences come from: local files, directories or the hub; checked whole before anything is trained."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mtlab.data import locate, sentences, splits
+from mtlab.data.locate import SPLITS
+from mtlab.data.sentences import Reading, Sentence
+from mtlab.data.tags import entity_type
+from mtlab.plan.errors import UserError
+from mtlab.plan.experiment import Data, Source
+from mtlab.plan.selectors import TASKS
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The sentences of an experiment, and everything that was done to get them."""
+
+    splits: dict[str, tuple[Sentence, ...]]
+    """``train`` (the subset where there is one), ``validation`` and ``test``; of two sources the classifier's come first."""
+    labels: tuple[str, ...]
+    """Sorted; of the whole training split as it was given, before any cut or subset. Other splits may have labels that are not here
+    where ``unseen_labels`` allows it."""
+    tags: tuple[str, ...]
+    """``O``, then the IOB2 tags of the whole training split, sorted. Other splits may have an ``I-x`` that is not here."""
+    notes: tuple[str, ...]
+    """What was converted, cut and counted, a sentence each."""
+    fingerprint: str
+    """SHA-256 of splits, labels and tags as used: of the content, not of where it lies."""
+    tasks: tuple[tuple[str, ...], ...]
+    """For each source, those of ``TASKS`` that it has labels for."""
+
+
+@dataclass
+class Part:
+    """One source on its way into the corpus."""
+
+    name: str
+    reading: Reading
+    splits: dict[str, list[Sentence]]
+    notes: list[str]
+    labels: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
+
+
+def load(data: Data, data_seed: int) -> Corpus:
+    """Read, check, cut and subset the data of an experiment.
+
+    Sentences in are sentences out: none is dropped but by ``train_size``, and what is cut off train becomes another split.
+
+    Args:
+        data: the experiment's ``data``.
+        data_seed: draws cuts and subsets; the same seed draws the same, whatever else changes.
+
+    Raises:
+        UserError: ``file:line field: problem; remedy`` of the first mistake.
+    """
+    if data.source is not None:
+        parts = [_part(data, data, 0, TASKS, "data", data_seed)]
+    else:
+        chosen = [(task, source) for task in TASKS if (source := getattr(data, task)) is not None]
+        parts = [_part(data, source, index, (task,), f"data.{task}", data_seed) for index, (task, source) in enumerate(chosen)]
+    merged = {split: tuple(sentence for part in parts for sentence in part.splits[split]) for split in SPLITS}
+    labels = tuple(sorted(set().union(*(part.labels for part in parts))))
+    tags = ("O", *sorted(set().union(*(part.tags for part in parts)) - {"O"}))
+    notes = tuple(note for part in parts for note in part.notes)
+    return Corpus(merged, labels, tags, notes, _fingerprint(merged, labels, tags), tuple(part.reading.tasks for part in parts))
+
+
+def _part(data: Data, source: Source, index: int, tasks: tuple[str, ...], option: str, data_seed: int) -> Part:
+    tables, notes = locate.read(source, option)
+    for split, table in tables.items():
+        if not table.rows:
+            raise UserError("no sentences", f"the {split} split needs some", where=table.name)
+    reading = Reading(index, tasks, {str(ours): theirs for ours, theirs in source.columns.items()}, option)
+    parsed = {split: sentences.parse(table, reading) for split, table in tables.items()}
+    notes += [note for table in tables.values() for note in table.notes]
+    part = Part(str(source.source), reading, parsed, notes)
+    if "ner" in tasks:
+        part.splits, note = sentences.to_iob2(parsed, tables, reading)
+        part.notes += [f"{part.name}: {note}"] if note else []
+    _learn(part)
+    _cut(part, data, data_seed)
+    _compare(part, data)
+    _take(part, data.train_size, data_seed)
+    return part
+
+
+def _learn(part: Part) -> None:
+    """Take labels and tags from the whole training split."""
+    train = part.splits["train"]
+    part.labels = {sentence.label for sentence in train if sentence.label is not None}
+    part.tags = {tag for sentence in train for tag in sentence.tags or ()}
+    if "classifier" in part.reading.tasks and len(part.labels) < 2:
+        problem = f"every training sentence has the label {next(iter(part.labels))!r}"
+        raise UserError(problem, "classification needs two labels or more", where=f"{part.name} {_column(part, 'label')}")
+    if "ner" in part.reading.tasks and part.tags == {"O"}:
+        raise UserError("no training sentence has an entity", "tag some", where=f"{part.name} {_column(part, 'ner_tags')}")
+
+
+def _column(part: Part, name: str) -> str:
+    return part.reading.columns.get(name, name)
+
+
+def _generator(part: Part, data_seed: int, purpose: int) -> np.random.Generator:
+    """A generator for one purpose, so that no draw depends on another."""
+    return np.random.default_rng([data_seed, part.reading.source, purpose])
+
+
+def _cut(part: Part, data: Data, data_seed: int) -> None:
+    """Cut the splits that the source lacks off train."""
+    whole = len(part.splits["train"])
+    for purpose, (split, fraction) in enumerate({"test": data.test_fraction, "validation": data.validation_fraction}.items()):
+        if split in part.splits:
+            continue
+        if fraction is None:
+            remedy = "add one, name it with --{option}.splits.test NAME, or cut one off train with --data.test_fraction 0.1"
+            raise UserError("no test split", remedy.format(option=part.reading.option), where=part.name)
+        share = fraction * whole / len(part.splits["train"])
+        if share >= 1 or len(part.splits["train"]) < 2:
+            problem = f"{whole:,} training sentences are too few to cut off {split}"
+            raise UserError(problem, "add some, or lower the fractions", where=part.name)
+        part.splits["train"], part.splits[split] = splits.cut(part.splits["train"], share, _generator(part, data_seed, purpose))
+        count = len(part.splits[split])
+        told = f"no {split} split: {count:,} of {whole:,} training sentences cut off, stratified, data_seed {data_seed}"
+        part.notes.append(f"{part.name}: {told}.")
+
+
+def _compare(part: Part, data: Data) -> None:
+    """Hold validation and test against train."""
+    known = {"label": part.labels, "ner_tags": {kind for tag in part.tags if (kind := entity_type(tag)) is not None}}
+    for split in ("validation", "test"):
+        kept = part.splits[split]
+        told = splits.unseen(kept, known, data.unseen_labels, part.reading.columns)
+        told += splits.duplicates(part.splits["train"], kept, data.max_duplicates)
+        part.notes += [f"{part.name} {split}: {note}." for note in told]
+
+
+def _take(part: Part, size: int | str, data_seed: int) -> None:
+    """Keep ``size`` training sentences."""
+    train = part.splits["train"]
+    if isinstance(size, int):
+        if size > len(train):
+            remedy = f"pass {len(train)} at most, or full"
+            problem = f"{size:,} is above the {len(train):,} training sentences of {part.name}"
+            raise UserError(problem, remedy, where="data.train_size")
+        part.splits["train"] = splits.subset(train, size, _generator(part, data_seed, 2))
+        part.notes.append(f"{part.name}: {size:,} of {len(train):,} training sentences taken, stratified, data_seed {data_seed}.")
+    counts = ", ".join(f"{len(part.splits[split]):,} {split}" for split in SPLITS)
+    part.notes.append(f"{part.name}: {counts} sentences.")
+
+
+def _fingerprint(merged: dict[str, tuple[Sentence, ...]], labels: tuple[str, ...], tags: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    for line in _content(merged, labels, tags):
+        digest.update(json.dumps(line).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _content(merged: dict[str, tuple[Sentence, ...]], labels: tuple[str, ...], tags: tuple[str, ...]) -> Iterator[object]:
+    yield labels, tags
+    for split, kept in merged.items():
+        yield split
+        for sentence in kept:
+            yield sentence.source, sentence.tokens, sentence.text, sentence.tags, sentence.label

@@ -1,0 +1,121 @@
+"""Cuts, subsets and comparisons of splits: stratified, drawn by ``data_seed``, with a note for everything done."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from mtlab.data.sentences import Sentence
+from mtlab.data.tags import entity_type
+from mtlab.plan.errors import UserError, did_you_mean, shown
+
+GOLDEN = (5**0.5 - 1) / 2
+Split = Sequence[Sentence]
+
+
+def stratified_order(strata: Sequence[str], rng: np.random.Generator) -> np.ndarray:
+    """Indices in an order of which every prefix holds every stratum in proportion, to about one item.
+
+    Taking prefixes makes subsets nested. Item j of a stratum of n stands at (j + u) / n of the way. The offsets u differ
+    by golden-ratio steps from one size to the next, so that many small strata come in evenly too, not all at once.
+    """
+    _, strata_of, sizes = np.unique(np.asarray(strata), return_inverse=True, return_counts=True)
+    order = rng.permutation(len(strata_of))
+    order = order[np.argsort(strata_of[order], kind="stable")]
+    offsets = np.empty(len(sizes))
+    offsets[np.lexsort((rng.permutation(len(sizes)), sizes))] = (rng.random() + GOLDEN * np.arange(len(sizes))) % 1
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    position = (rank + np.repeat(offsets, sizes)) / np.repeat(sizes, sizes)
+    return order[np.argsort(position, kind="stable")]
+
+
+def stratum(sentence: Sentence) -> str:
+    """What a sentence is stratified by: its label, or, without one, whether it has an entity."""
+    if sentence.label is not None:
+        return sentence.label
+    return "entity" if any(tag != "O" for tag in sentence.tags or ()) else "none"
+
+
+def cut(sentences: Split, fraction: float, rng: np.random.Generator) -> tuple[list[Sentence], list[Sentence]]:
+    """Cut off a stratified ``fraction``; returns (rest, cut), both in the order of the whole.
+
+    There are two sentences or more, and each part gets one at least.
+    A label with one sentence stays in the rest: it could not be learnt otherwise.
+    """
+    strata = [stratum(sentence) for sentence in sentences]
+    sizes = Counter(strata)
+    shared = [index for index, name in enumerate(strata) if sizes[name] > 1] or list(range(len(strata)))
+    count = min(max(1, round(fraction * len(sentences))), len(sentences) - 1)
+    order = stratified_order([strata[index] for index in shared], rng)
+    chosen = {shared[index] for index in order[:count]}
+    rest = [sentence for index, sentence in enumerate(sentences) if index not in chosen]
+    return rest, [sentence for index, sentence in enumerate(sentences) if index in chosen]
+
+
+def subset(sentences: Split, size: int, rng: np.random.Generator) -> list[Sentence]:
+    """A stratified subset in the order of the whole; for the same state of ``rng`` a smaller one lies within a larger one."""
+    order = stratified_order([stratum(sentence) for sentence in sentences], rng)
+    return [sentences[index] for index in sorted(order[:size])]
+
+
+def duplicates(train: Split, other: Split, limit: float) -> list[str]:
+    """Tell how many of ``other``, validation or test, also stand in train: exactly, or but for case and white space.
+
+    Raises:
+        UserError: their share is above ``limit``.
+    """
+    exact = {sentence.surface for sentence in train}
+    places = {normal(sentence.surface): sentence.place for sentence in reversed(train)}
+    twice = [sentence for sentence in other if normal(sentence.surface) in places]
+    if not twice:
+        return []
+    same = sum(sentence.surface in exact for sentence in twice)
+    share = len(twice) / len(other)
+    told = f"{len(twice):,} of {len(other):,} sentences ({share:.1%}) also stand in train, {same:,} of them exactly"
+    if share > limit:
+        first = places[normal(twice[0].surface)]
+        remedy = f"remove them (the first also stands at {first}), or raise --data.max_duplicates"
+        raise UserError(f"{told}; the limit is {limit:.1%}", remedy, where=twice[0].place)
+    return [told]
+
+
+def normal(text: str) -> str:
+    """A text without regard to case and white space."""
+    return " ".join(text.casefold().split())
+
+
+def unseen(sentences: Split, known: dict[str, set[str]], mode: Literal["error", "count_as_error"], columns: dict[str, str]) -> list[str]:
+    """Tell of sentences with a label, or an entity type, that train does not have.
+
+    Args:
+        sentences: of validation or test.
+        known: the labels (``label``) and entity types (``ner_tags``) of train.
+        mode: the experiment's ``unseen_labels``.
+        columns: what the source calls these columns.
+
+    Raises:
+        UserError: there is one, and ``mode`` does not say to count it as an error.
+    """
+    told = []
+    for field, what in (("label", "label"), ("ner_tags", "entity type")):
+        found = [(sentence, value) for sentence in sentences for value in _values(sentence, field) if value not in known[field]]
+        if not found:
+            continue
+        if mode == "error":
+            sentence, value = found[0]
+            near = did_you_mean(value, sorted(known[field]))
+            hint = near if near.startswith("did you mean") else "correct it"
+            remedy = f"{hint}, or pass --data.unseen_labels count_as_error"
+            raise UserError(f"train has no {what} {value!r}", remedy, where=f"{sentence.place} {columns.get(field, field)}")
+        count = len({id(sentence) for sentence, _ in found})
+        distinct = sorted({value for _, value in found})
+        values = ", ".join([*map(shown, distinct[:5]), *(["..."] if len(distinct) > 5 else [])])
+        told.append(f"{count:,} of {len(sentences):,} sentences count as errors: train does not have their {what} ({values})")
+    return told
+
+
+def _values(sentence: Sentence, field: str) -> list[str]:
+    if field == "label":
+        return [] if sentence.label is None else [sentence.label]
+    return [kind for tag in sentence.tags or () if (kind := entity_type(tag)) is not None]

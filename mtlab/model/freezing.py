@@ -1,0 +1,207 @@
+"""Freezing: which units of a network a stage trains, and the proof that the others did not change.
+
+A unit is what can be trained or frozen as a whole: the embeddings, a block, what runs after the blocks, a head. A
+frozen unit has no gradients, no optimizer state, and is in eval mode.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor, nn
+
+from mtlab.model.network import Network
+from mtlab.plan import selectors
+from mtlab.plan.errors import UserError
+from mtlab.plan.scenario import Stage
+
+
+class CertificateError(Exception):
+    """Something that should not have changed did, or the reverse: the trial's numbers cannot be trusted."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit of a network: its modules, and its tensors by name within the network."""
+
+    name: str
+    modules: tuple[nn.Module, ...]
+    parameters: Mapping[str, nn.Parameter]
+    buffers: Mapping[str, Tensor]
+
+    @cached_property
+    def count(self) -> int:
+        """Number of parameters."""
+        return sum(parameter.numel() for parameter in self.parameters.values())
+
+    def digest(self) -> str:
+        """SHA-256 (hex) over the names and bytes of all parameters and buffers."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted({**self.parameters, **self.buffers}.items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Units that one selector trains at one learning rate."""
+
+    selector: str
+    rate: float
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A stage's division of the network: what trains at which rate, and what is frozen.
+
+    Attributes:
+        trainable: groups in the order of the stage's selectors.
+        frozen: the other units, in execution order.
+        prefix_depth: blocks below the first block that holds a trainable parameter; 0 where the embeddings train.
+    """
+
+    trainable: tuple[Group, ...]
+    frozen: tuple[str, ...]
+    prefix_depth: int
+
+    @property
+    def trained_units(self) -> frozenset[str]:
+        """The names of all units that train."""
+        return frozenset(unit for group in self.trainable for unit in group.units)
+
+
+def units(network: Network) -> dict[str, Unit]:
+    """All units of a network in execution order: ``embeddings``, ``layers[0]`` …, ``after``, ``head.<task>``.
+
+    ``embeddings`` holds whatever is neither a block nor runs after them: relative positions, say, that every block
+    reads. Training that moves the lowest block's input, so it counts as below the blocks.
+
+    Raises:
+        UserError: two units share a parameter, so neither could be frozen alone.
+    """
+    backbone = network.backbone
+    parts: dict[str, tuple[str, ...]] = {f"layers[{i}]": (f"encoder.{name}",) for i, name in enumerate(backbone.blocks)}
+    parts["after"] = tuple(f"encoder.{name}" for name in backbone.after)
+    parts.update({f"head.{task}": (f"heads.{task}",) for task in network.heads})
+    claimed = {name: unit for unit, names in parts.items() for name in names}
+    members: dict[str, list[str]] = {"embeddings": [], **{unit: [] for unit in parts}}
+    for name, _ in network.named_modules(remove_duplicate=False):
+        members[_owner(name, claimed)].append(name)
+    found = {unit: _unit(network, unit, names) for unit, names in members.items() if names}
+    _refuse_shared(found)
+    return found
+
+
+def resolve(stage: Stage, network: Network) -> Partition:
+    """What a stage's selectors mean for this network: first match wins, what none matches is frozen.
+
+    Raises:
+        UserError: a selector matches nothing, or nothing that an earlier one has not taken.
+    """
+    names = list(units(network))
+    groups, taken = [], set[str]()
+    for text, rate in stage.train.items():
+        matched = _matches(text, names, len(network.backbone.blocks))
+        if not matched:
+            raise UserError(f"selector {text!r} matches nothing", f"this network has {', '.join(names)}", where="train")
+        new = tuple(name for name in matched if name not in taken)
+        if not new:
+            raise UserError(f"selector {text!r} comes after others that match all it names", "put it first, or leave it out", where="train")
+        taken.update(new)
+        groups.append(Group(text, rate, new))
+    return Partition(tuple(groups), tuple(name for name in names if name not in taken), _prefix_depth(names, taken))
+
+
+def apply(network: Network, partition: Partition) -> None:
+    """Make the network train exactly what the partition says: gradients on or off, train or eval mode."""
+    network.eval()
+    for name, unit in units(network).items():
+        trains = name in partition.trained_units
+        for parameter in unit.parameters.values():
+            parameter.requires_grad_(trains)
+            parameter.grad = None
+    set_modes(network, partition)
+
+
+def set_modes(network: Network, partition: Partition) -> None:
+    """Train mode for what trains, eval mode for the rest: needed after every evaluation, for ``train()`` thaws all."""
+    network.eval()
+    for name, unit in units(network).items():
+        for module in unit.modules if name in partition.trained_units else ():
+            module.training = True
+
+
+def digests(network: Network) -> dict[str, str]:
+    """Unit to SHA-256 of its tensors."""
+    return {name: unit.digest() for name, unit in units(network).items()}
+
+
+def check(network: Network, partition: Partition, before: Mapping[str, str], after: Mapping[str, str], reached: frozenset[str]) -> None:
+    """Certify a stage.
+
+    Args:
+        network: the network as the stage left it.
+        partition: what the stage was to train.
+        before: digests when the stage began.
+        after: digests when it ended.
+        reached: trained units that a loss reached with at least one update; empty where there was none.
+
+    Raises:
+        CertificateError: naming the first unit that breaks it.
+    """
+    for name, unit in units(network).items():
+        if name in partition.frozen:
+            if before[name] != after[name]:
+                raise CertificateError(f"frozen unit {name} changed")
+            if any(parameter.requires_grad or parameter.grad is not None for parameter in unit.parameters.values()):
+                raise CertificateError(f"frozen unit {name} has gradients")
+            if any(module.training for module in unit.modules):
+                raise CertificateError(f"frozen unit {name} is in train mode")
+        elif name in reached and before[name] == after[name]:
+            raise CertificateError(f"trained unit {name} did not change")
+
+
+def _owner(name: str, claimed: Mapping[str, str]) -> str:
+    """The unit that a module belongs to: that of its nearest claimed ancestor, else ``embeddings``."""
+    while name:
+        if name in claimed:
+            return claimed[name]
+        name = name.rpartition(".")[0]
+    return "embeddings"
+
+
+def _unit(network: Network, name: str, members: list[str]) -> Unit:
+    modules = {member: network.get_submodule(member) for member in members}
+    parameters = {f"{member}.{key}": value for member, module in modules.items() for key, value in module.named_parameters(recurse=False)}
+    buffers = {f"{member}.{key}": value for member, module in modules.items() for key, value in module.named_buffers(recurse=False)}
+    return Unit(name, tuple(modules.values()), parameters, buffers)
+
+
+def _refuse_shared(found: Mapping[str, Unit]) -> None:
+    owner: dict[int, str] = {}
+    for name, unit in found.items():
+        for key, parameter in unit.parameters.items():
+            if owner.setdefault(id(parameter), name) != name:
+                raise UserError(f"{name} and {owner[id(parameter)]} share {key}", "neither can be frozen alone", where="encoder")
+
+
+def _matches(text: str, names: list[str], depth: int) -> list[str]:
+    selector = selectors.parse(text)
+    if selector.name == "layers":
+        return [f"layers[{index}]" for index in selector.blocks(depth)]
+    kinds = {
+        "all": lambda name: True,
+        "heads": lambda name: name.startswith("head."),
+        "encoder": lambda name: not name.startswith("head."),
+    }
+    return [name for name in names if kinds.get(selector.name, lambda name: name == selector.name)(name)]
+
+
+def _prefix_depth(names: list[str], taken: set[str]) -> int:
+    if "embeddings" in taken:
+        return 0
+    blocks = [name for name in names if name.startswith("layers[")]
+    return next((index for index, name in enumerate(blocks) if name in taken), len(blocks))

@@ -1,0 +1,91 @@
+"""The network: one shared encoder and one linear head a task."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mtlab.model.backbone import Backbone
+from mtlab.plan.experiment import Head as HeadSettings
+from mtlab.plan.selectors import TASKS
+
+
+class Head(nn.Module):
+    """Dropout and one linear layer: (…, hidden) to (…, classes)."""
+
+    def __init__(self, hidden: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(hidden, classes)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Logits (…, classes)."""
+        return self.linear(self.dropout(states))
+
+
+class Network(nn.Module):
+    """The encoder and the heads of both tasks.
+
+    Args:
+        backbone: the encoder; it becomes a part of the network.
+        classes: task to number of classes.
+        settings: pooling, dropout and the initial spread of head weights.
+    """
+
+    def __init__(self, backbone: Backbone, classes: Mapping[str, int], settings: HeadSettings) -> None:
+        super().__init__()
+        self.backbone, self.settings = backbone, settings
+        self.encoder = backbone.model
+        device = next(self.encoder.parameters()).device
+        self.heads = nn.ModuleDict(
+            {task: Head(backbone.hidden_size, classes[task], settings.dropout).to(device) for task in TASKS if task in classes}
+        )
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, tasks: Iterable[str]) -> dict[str, Tensor]:
+        """Logits of ``tasks``.
+
+        Args:
+            input_ids: (sentences, tokens), padded.
+            attention_mask: (sentences, tokens), 1 for tokens and 0 for padding.
+            tasks: which heads to run.
+
+        Returns:
+            ``classifier``: (sentences, labels); ``ner``: (sentences, tokens, tags).
+        """
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return self.read(states, attention_mask, tasks)
+
+    def read(self, states: Tensor, attention_mask: Tensor, tasks: Iterable[str]) -> dict[str, Tensor]:
+        """Logits of ``tasks`` from the encoder's last hidden states (sentences, tokens, hidden)."""
+        inputs = {"ner": lambda: states, "classifier": lambda: self._pool(states, attention_mask)}
+        return {task: self.heads[task](inputs[task]()) for task in tasks}
+
+    def _pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
+        if self.settings.pooling == "cls":
+            return states[:, 0]
+        mask = attention_mask.unsqueeze(-1).to(states.dtype)
+        return (states * mask).sum(dim=1) / mask.sum(dim=1)
+
+    def draw_heads(self, seed: int) -> None:
+        """Draw every head's weights from a generator named by head and seed, whatever was drawn before.
+
+        The draw happens on the CPU, so that every device starts from the same weights.
+        """
+        for task, head in self.heads.items():
+            weight = head.linear.weight
+            drawn = torch.empty(weight.shape).normal_(0.0, self.settings.init_std, generator=generator(f"head.{task}", seed))
+            with torch.no_grad():
+                weight.copy_(drawn)
+                head.linear.bias.zero_()
+
+
+def generator(name: str, seed: int) -> torch.Generator:
+    """A CPU generator that depends on ``name`` and ``seed`` alone."""
+    return torch.Generator().manual_seed(stream_seed(name, seed))
+
+
+def stream_seed(name: str, *numbers: int) -> int:
+    """A 63-bit seed for the stream of random numbers called ``name``: distinct names and numbers, unrelated streams."""
+    text = "/".join([name, *map(str, numbers)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1

@@ -1,0 +1,79 @@
+"""The one kind of error that a person using mtlab is meant to see, and the words it is told in."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+
+class UserError(Exception):
+    """A mistake in what mtlab was given: told in one line, exit status 2, never a traceback.
+
+    The line reads ``where: problem; remedy``. ``where`` is ``file:line field`` as far as it is known.
+    """
+
+    def __init__(self, problem: str, remedy: str = "", *, where: str = "") -> None:
+        self.problem, self.remedy, self.where = problem, remedy, where
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        line = f"{self.where}: {self.problem}" if self.where else self.problem
+        line = f"{line}; {self.remedy}" if self.remedy else line
+        line = " ".join(line.split())
+        # What a file says may hold terminal controls and marks that turn text round: they are spelt out.
+        return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in line)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A remedy for a misspelt ``word``: the nearest of ``known``, or all of them where none is near."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+
+
+def shown(value: Any) -> str:
+    """A value as an error line shows it: spelt as YAML spells it, and cut where it is long."""
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:56]} ..."
+
+
+def mistake(line: str, *path: str | int) -> PydanticCustomError:
+    """What a validator raises: the line to print, and where the mistake lies within the value it was given."""
+    return PydanticCustomError("mistake", "{line}", {"line": line, "path": path})
+
+
+WANTED = {
+    "string_type": "text",
+    "path_type": "a path",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "tuple_type": "a list (`[...]`)",
+    "dict_type": "a mapping (`key: value`)",
+    "model_type": "a mapping (`key: value`)",
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "{le:g} or less",
+}
+"""What should have been there, by pydantic's types of error."""
+
+
+def plainly(error: ErrorDetails) -> str:
+    """What pydantic found wrong, in words that ask for no knowledge of Python."""
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    line = f"{error['msg']} (found {shown(value)})"
+    if kind in ("missing", "mistake"):
+        line = "missing; add it" if kind == "missing" else error["msg"]
+    elif value is None:
+        line = "has no value; give one, or leave the key out"
+    elif kind == "literal_error":
+        known = re.findall("'([^']*)'", context["expected"])
+        line = f"{shown(value)} is not known; {did_you_mean(str(value), known)}"
+    elif kind in WANTED:
+        remedy = "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
+        line = f"{shown(value)} is not {WANTED[kind].format(**context)}{remedy}"
+    return line

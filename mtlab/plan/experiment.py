@@ -1,0 +1,330 @@
+"""The experiment: one typed, frozen value that says everything about what is run."""
+
+import itertools
+import re
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from mtlab.plan import yaml_file
+from mtlab.plan.errors import UserError, did_you_mean, mistake, plainly, shown
+from mtlab.plan.scenario import Count, Number, Scenario, Schedule, Stage, Strict, Trial
+from mtlab.plan.yaml_file import Located
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""What names of experiments and scenarios may be: they become names of files, runs and columns."""
+
+DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
+"""Devices by name."""
+
+NOT_SWEPT = ("name", "question", "output", "seeds", "scenarios", "control", "sweep")
+"""Keys that belong to the experiment as a whole, so that points cannot differ in them."""
+
+
+class Encoder(Strict):
+    """Which pretrained encoder the heads share."""
+
+    name: str = "minilm"
+    """``minilm`` (embedded), a hub id, or a local directory."""
+    revision: str | None = None
+    """A hub revision: branch, tag or commit."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Source(Strict):
+    """Where labelled sentences come from."""
+
+    source: str | None = None
+    """A hub id, or a local directory or file (.jsonl .json .csv .parquet .conll)."""
+    revision: str | None = None
+    """A hub revision: branch, tag or commit."""
+    subset: str | None = None
+    """The configuration of a hub data set that has several."""
+    columns: dict[Literal["tokens", "ner_tags", "label", "text"], str] = Field(default_factory=dict)
+    """Our names of columns to the source's, where they differ."""
+    splits: dict[Literal["train", "validation", "test"], str] = Field(default_factory=dict)
+    """Our names of splits to the source's (names of hub splits, or of local files), where they differ."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_short_form(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise mistake(f"{shown(value)} is not a mapping (`key: value`); write `{{source: {value}}}`")
+        return value
+
+
+class Data(Source):
+    """The data of an experiment: one source with both labels, or one source a task."""
+
+    classifier: Source | None = None
+    """The source of labelled sentences, where the two tasks have one each."""
+    ner: Source | None = None
+    """The source of tagged sentences, where the two tasks have one each."""
+    train_size: int | Literal["full"] = "full"
+    """Training sentences taken from each source: nested, stratified subsets. Label sets come from the whole split."""
+    validation_fraction: Number = Field(default=0.1, gt=0, lt=1)
+    """Share of train that is cut off, stratified, where a source has no validation split."""
+    test_fraction: Number | None = Field(default=None, gt=0, lt=1)
+    """Share of train that is cut off where a source has no test split; without it, such a source is an error."""
+    max_duplicates: Number = Field(default=0.05, ge=0, le=1)
+    """Largest share of validation or test sentences that may also stand in train."""
+    unseen_labels: Literal["error", "count_as_error"] = "error"
+    """What to do with labels in validation or test that train does not have."""
+
+    @field_validator("train_size", mode="before")
+    @classmethod
+    def _positive(cls, size: Any) -> Any:
+        if size != "full" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            raise mistake(f"{shown(size)} is neither a whole number of sentences above 0 nor `full`")
+        return size
+
+    @model_validator(mode="after")
+    def _one_or_two(self) -> "Data":
+        both = self.classifier is not None and self.ner is not None
+        if self.source is None and not both:
+            remedy = "pass --data.source PATH (one source with both labels), or --data.classifier.source and --data.ner.source"
+            raise mistake(f"no data; {remedy}")
+        if self.source is not None and (self.classifier or self.ner):
+            raise mistake("two ways at once; give `source`, or `classifier` and `ner`")
+        for task in ("classifier", "ner"):
+            source = getattr(self, task)
+            if source is not None and source.source is None:
+                raise mistake("no source; add `source: PATH`", task)
+        return self
+
+
+class Head(Strict):
+    """What stands on the encoder for each task: dropout, then one linear layer."""
+
+    dropout: Number = Field(default=0.1, ge=0, lt=1)
+    """Dropout on the head's input."""
+    pooling: Literal["mean", "cls"] = "mean"
+    """What the classification head reads: the masked mean of the last hidden states, or the first of them."""
+    init_std: Number = Field(default=0.02, gt=0)
+    """Standard deviation of the normal distribution that head weights are drawn from; biases start at 0."""
+
+
+class Optimizer(Strict):
+    """AdamW and the course of its learning rates; a stage may have its own ``schedule`` and ``warmup``."""
+
+    weight_decay: Number = Field(default=0.01, ge=0)
+    """Decoupled weight decay, on every trained tensor."""
+    clip_norm: Number = Field(default=1.0, gt=0)
+    """The global gradient norm is clipped to this."""
+    schedule: Schedule = "constant"
+    """Course of the learning rates within a stage, after warm-up."""
+    warmup: Number = Field(default=0.0, ge=0, lt=1)
+    """Share of a stage's steps in which the rates rise linearly from 0."""
+
+
+def _stages(value: Any) -> Any:
+    if isinstance(value, dict | str | int | float):
+        raise mistake(f"{shown(value)} is not a list; a scenario is a list of stages, as in `[{{epochs: 0}}]`")
+    return value
+
+
+class TaskWeights(Strict):
+    """Factors of the task losses in their sum."""
+
+    classifier: Number = Field(default=1.0, gt=0)
+    ner: Number = Field(default=1.0, gt=0)
+
+
+class Experiment(Strict):
+    """Everything that an experiment file can say."""
+
+    name: str
+    """The experiment's name in MLflow and under ``reports/``; the file's, where none is given."""
+    question: str = ""
+    """What the experiment asks, for the top of the report."""
+    encoder: Encoder = Encoder()
+    data: Data
+    seeds: tuple[Count, ...] = (0,)
+    """One trial of every scenario for each; a seed draws the heads and the dropout masks."""
+    data_seed: Count = Field(default=0, ge=0)
+    """Draws subsets, validation cuts and the order of batches."""
+    batch_size: Count = Field(default=32, ge=1)
+    """Sentences in every training batch, exactly."""
+    max_length: Count | None = Field(default=None, ge=8)
+    """Longest input in sub-word tokens; the encoder's own limit where none is given."""
+    head: Head = Head()
+    optimizer: Optimizer = Optimizer()
+    task_weights: TaskWeights = TaskWeights()
+    select: Literal["best", "last"] = "best"
+    """Which epoch's weights are tested: the last stage's best on validation, or the last."""
+    device: str = "auto"
+    """``auto`` takes a GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """``auto``: bf16 autocast where the machine computes in it, fp32 elsewhere."""
+    attention: Literal["auto", "eager", "sdpa"] = "auto"
+    """The attention kernel; ``auto`` is what transformers would take."""
+    output: Path
+    """Where records and the report go; ``reports/<name>`` where none is given."""
+    control: str | None = None
+    """The scenario that the others are compared with."""
+    scenarios: dict[str, Annotated[tuple[Stage, ...], BeforeValidator(_stages)]]
+    """Name to stages, in the order in which they run."""
+    sweep: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    """Keys of this file to lists of values: trials are scenarios × seeds × points."""
+
+    @field_validator("device")
+    @classmethod
+    def _device(cls, device: str) -> str:
+        if not DEVICE.fullmatch(device):
+            raise mistake(f"{shown(device)} is not known; write auto, cpu, cuda, or cuda:0 for one of several")
+        return device
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds:
+            raise mistake("there is no seed; give at least one, as in `[0]`")
+        for index, seed in enumerate(seeds):
+            if seed < 0:
+                raise mistake(f"{seed} is not 0 or more", index)
+            if seed in seeds[:index]:
+                raise mistake(f"seed {seed} stands twice; keep one of them", index)
+        return seeds
+
+    @field_validator("sweep")
+    @classmethod
+    def _sweep(cls, sweep: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        for key, values in sweep.items():
+            if key in NOT_SWEPT:
+                raise mistake(f"{key} cannot be swept; it is the same for the whole experiment", key)
+            if not values:
+                raise mistake("there is no value to sweep over; give at least one", key)
+            for index, value in enumerate(values):
+                if repr(value) in map(repr, values[:index]):
+                    raise mistake(f"{shown(value)} stands twice; keep one of them", key, index)
+        return sweep
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Experiment":
+        for path in (("name",), *(("scenarios", name) for name in self.scenarios)):
+            name = path[1] if len(path) > 1 else self.name
+            if not NAME.fullmatch(name):
+                raise mistake(f"{shown(name)} cannot be a name; use letters, digits, `_`, `-` and `.`, at most 64", *path)
+        if not self.scenarios:
+            raise mistake("there is no scenario; add one", "scenarios")
+        for name, stages in self.scenarios.items():
+            if not stages:
+                raise mistake("the scenario has no stage; one that trains nothing is `[{epochs: 0}]`", "scenarios", name)
+        if self.control is not None and self.control not in self.scenarios:
+            raise mistake(f"no scenario is called {self.control!r}; {did_you_mean(self.control, self.scenarios)}", "control")
+        return self
+
+    @cached_property
+    def points(self) -> tuple[tuple[tuple[str, Any], ...], ...]:
+        """The points of the sweep: every combination of the swept values, ``((),)`` where nothing is swept."""
+        return tuple(tuple(zip(self.sweep, values, strict=True)) for values in itertools.product(*self.sweep.values()))
+
+    def trials(self) -> list[Trial]:
+        """All trials in the order they run.
+
+        The order of the scenarios is rotated from seed to seed, so that a machine that slows down over the hours does
+        not slow the same scenario down each time.
+        """
+        trials = []
+        names = list(self.scenarios)
+        for point in self.points:
+            for turn, seed in enumerate(self.seeds):
+                shift = turn % len(names)
+                trials += [Trial(name, seed, point) for name in names[shift:] + names[:shift]]
+        return trials
+
+    def scenario(self, name: str) -> Scenario:
+        """The scenario called ``name``, its stages named and their schedules filled in from the experiment's."""
+        filled = []
+        for index, stage in enumerate(self.scenarios[name], start=1):
+            defaults = {
+                "name": stage.name or (name if len(self.scenarios[name]) == 1 else f"stage {index}"),
+                "schedule": stage.schedule or self.optimizer.schedule,
+                "warmup": self.optimizer.warmup if stage.warmup is None else stage.warmup,
+            }
+            filled.append(stage.model_copy(update=defaults))
+        return Scenario(name, tuple(filled))
+
+    def at(self, point: tuple[tuple[str, Any], ...]) -> "Experiment":
+        """The experiment with the swept keys set to the values of ``point``, and no sweep."""
+        value = {**self.model_dump(mode="json"), "sweep": {}}
+        for key, setting in point:
+            value = yaml_file.put(value, yaml_file.address(value, key, f"sweep.{key}"), setting)
+        return _validated(value, lambda path: ".".join(map(str, path)))
+
+
+def load(path: str | Path, overrides: dict[str, list[str]] | None = None) -> Experiment:
+    """Read and check an experiment file.
+
+    Args:
+        path: the file.
+        overrides: command-line settings, dotted key to values; ``scenarios`` alone chooses among the file's scenarios.
+
+    Raises:
+        UserError: one line with the file, line and field of a mistake.
+    """
+    path = Path(path)
+    located = yaml_file.read(path)
+    for key, values in (overrides or {}).items():
+        if key == "scenarios":
+            _choose(located, values)
+        else:
+            yaml_file.override(located, key, values)
+    located.value.setdefault("name", path.stem)
+    located.value.setdefault("output", f"reports/{located.value['name']}")
+    located.value["data"] = located.value.get("data") or {}
+    experiment = _validated(located.value, located.where)
+    for point in experiment.points:  # a bad point is found before anything is trained
+        _check_point(located, point)
+    return experiment
+
+
+def _choose(located: Located, names: list[str]) -> None:
+    scenarios = located.value.get("scenarios")
+    scenarios = scenarios if isinstance(scenarios, dict) else {}
+    for name in names:
+        if name not in scenarios:
+            raise UserError(f"no scenario is called {name!r}", did_you_mean(name, scenarios), where="--scenarios")
+    located.value["scenarios"] = {name: scenarios[name] for name in names}
+    if located.value.get("control") not in names:
+        located.value["control"] = None
+
+
+def _check_point(located: Located, point: tuple[tuple[str, Any], ...]) -> None:
+    value: Any = {**located.value, "sweep": {}}
+    places: dict[tuple[str | int, ...], str] = {}
+    for key, setting in point:
+        swept = located.value["sweep"][key]
+        place = located.where(("sweep", key, swept.index(setting)))
+        path = yaml_file.address(value, key, place)
+        value, places[path] = yaml_file.put(value, path, setting), place
+
+    def where(path: tuple[str | int, ...]) -> str:
+        """The swept value that set ``path``, or a part of it, or what holds it."""
+        near = [place for swept, place in places.items() if swept[: len(path)] == path[: len(swept)]]
+        return near[0] if near else located.where(path)
+
+    _validated(value, where)
+
+
+def _validated(value: Any, where: Callable[[tuple[str | int, ...]], str]) -> Experiment:
+    try:
+        return Experiment.model_validate(value)
+    except ValidationError as error:
+        first, *others = error.errors()
+        more = f" (and {len(others)} more)" if others else ""
+        raise UserError(f"{plainly(first)}{more}", where=where(_path(first))) from None
+
+
+def _path(error: ErrorDetails) -> tuple[str | int, ...]:
+    """The path of the mistake in the file: pydantic's, without its mark for keys, and the validator's within that."""
+    path = error["loc"][:-1] if error["loc"][-1:] == ("[key]",) else error["loc"]
+    return (*path, *error.get("ctx", {}).get("path", ()))

@@ -1,0 +1,118 @@
+"""Scenarios as data: a scenario is a list of stages, a stage maps selectors to learning rates.
+
+What no selector names is frozen: the absence of a learning rate is the only thing that freezes.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from mtlab.plan import selectors
+from mtlab.plan.errors import UserError, did_you_mean, mistake, shown
+
+Task = Literal["classifier", "ner"]
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+def no_text_for_number(value: Any) -> Any:
+    """Refuse ``"1e-5"`` in quotes where a number belongs: what looks like text in the file stays text."""
+    if isinstance(value, str) and _is_number(value):
+        raise mistake(f"{shown(value)} is text, not a number; take the quotes off")
+    if isinstance(value, str | bool):
+        raise mistake(f"{shown(value)} is not a number")
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+Number = Annotated[float, BeforeValidator(no_text_for_number)]
+Count = Annotated[int, BeforeValidator(no_text_for_number), Field(lt=2**63)]
+
+
+class Strict(BaseModel):
+    """A frozen value read from an experiment file; a key it does not know is an error that names the nearest one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, values: Any) -> Any:
+        for key in values if isinstance(values, dict) else ():
+            if key not in cls.model_fields:
+                raise mistake(f"unknown key; {did_you_mean(str(key), cls.model_fields)}", key)
+        return values
+
+
+class Stage(Strict):
+    """One phase of training: what learns, how fast, for how long."""
+
+    name: str = ""
+    """A label for plots and reports; ``stage 1``, ``stage 2`` … where none is given."""
+    epochs: Count = Field(ge=0)
+    """Passes over the training data."""
+    train: dict[str, Number] = Field(default_factory=dict)
+    """Selector to learning rate, first match wins. What no selector names is frozen."""
+    losses: tuple[Task, ...] = ("classifier", "ner")
+    """The tasks whose losses are summed."""
+    schedule: Schedule | None = None
+    """Course of the learning rates in this stage; the experiment's where none is given."""
+    warmup: Number | None = Field(default=None, ge=0, lt=1)
+    """Share of the stage's steps in which the rates rise linearly from 0; the experiment's where none is given."""
+
+    @field_validator("train")
+    @classmethod
+    def _train(cls, train: dict[str, float]) -> dict[str, float]:
+        for selector, rate in train.items():
+            try:
+                selectors.parse(selector)
+            except UserError as error:
+                raise mistake(str(error), selector) from None
+            if not rate > 0:
+                raise mistake(f"a learning rate is above 0, not {rate:g}; to freeze a part, leave its selector out", selector)
+        return train
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Stage":
+        if self.epochs and not self.train:
+            raise mistake("there are epochs but nothing to train; add `train`, or write `epochs: 0`")
+        if not self.losses or len(set(self.losses)) < len(self.losses):
+            raise mistake("losses name each task at most once, and at least one task", "losses")
+        return self
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A named answer to the question what to freeze: stages in order."""
+
+    name: str
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training run of the suite: a scenario, a seed, and a point of the sweep (``()`` where nothing is swept)."""
+
+    scenario: str
+    seed: int
+    point: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """A short name for people and file names; :func:`content_key` is what identifies a trial."""
+        values = (re.sub(r"[^A-Za-z0-9_.]+", "_", str(value))[:40] for _, value in self.point)  # a path is no name of a file
+        return "-".join([self.scenario, f"seed{self.seed}", *values])
+
+
+def content_key(*parts: Any) -> str:
+    """SHA-256 (hex) of a canonical JSON of ``parts``: equal for equal content, whatever the order of keys."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

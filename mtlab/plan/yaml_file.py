@@ -1,0 +1,234 @@
+"""Reading experiment files: YAML 1.2 with the place of every value kept, for error lines that point at it."""
+
+import datetime
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
+
+from mtlab.plan.errors import UserError, did_you_mean, shown
+
+Path_ = tuple[str | int, ...]
+
+LARGEST = 10_000
+"""Values in one experiment file, aliases written out: a file of a few lines could otherwise fill the memory."""
+
+LISTS = ("seeds", "losses")
+"""Keys that hold lists: one value on the command line is a list of one."""
+
+DOTTED = ("sweep", "train")
+"""Keys whose own keys hold dots (swept keys, ``head.ner``): what follows them in a dotted key is one key."""
+
+HINTS = {
+    r"'\t'": "a tab; indent with spaces",
+    "mapping values": "a second `: ` on the line; put the value in quotes",
+    "another document": "a second document; keep one",
+    "undefined alias": "an alias (`*name`) without its anchor (`&name`); text that begins with `*` goes in quotes",
+}
+"""Words of the parser, and what they mean to who wrote the file."""
+
+
+class Located:
+    """A nested plain value (dicts, lists, scalars) and where each part of it was written."""
+
+    def __init__(self, value: dict[str, Any], places: dict[Path_, str]) -> None:
+        self.value, self.places = value, places
+
+    def where(self, path: Path_) -> str:
+        """``file:line field`` of a path, or of its nearest ancestor that was written somewhere; ``--field`` if that was an override."""
+        field = ".".join(map(str, path))
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.places:
+                place = self.places[path[:end]]
+                return f"--{field}" if place.startswith("--") else f"{place} {field}".strip()
+        return field
+
+    def set(self, path: Path_, value: Any, place: str) -> None:
+        """Lay ``value`` over what stands at ``path``, and note that it was written at ``place``."""
+        self.value = put(self.value, path, value)
+        self.places = {known: at for known, at in self.places.items() if known[: len(path)] != path} | {path: place}
+
+
+def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located:
+    """Read an experiment file, laid over the file that its ``extends`` names (mappings merge, lists replace).
+
+    A file has a ``name`` and an ``output`` of its own: these are not taken from the file that it extends.
+
+    Raises:
+        UserError: no such file, not UTF-8, not YAML, duplicate keys, or a circle of ``extends``.
+    """
+    if path.resolve() in seen:
+        raise UserError("leads back to a file that extends this one", where=named_at)
+    tree = _parse(path, named_at)
+    if not isinstance(tree, CommentedMap):
+        raise UserError("an experiment file is a mapping of keys to values", "experiments/ holds examples", where=str(path))
+    overlay = Located({}, {(): str(path)})
+    overlay.value = _plain(tree, (), path, overlay.places)
+    base = overlay.value.pop("extends", None)
+    if base is None:
+        return overlay
+    place = overlay.where(("extends",))
+    if not isinstance(base, str):
+        raise UserError(f"{shown(base)} is not the name of a file", "`extends` names one, relative to this file", where=place)
+    located = read(path.parent / base, (*seen, path.resolve()), place)
+    for own in ("name", "output"):
+        located.value.pop(own, None)
+    value = merged(located.value, overlay.value)
+    kept = {path: at for path, at in located.places.items() if _stands(path, value)}
+    return Located(value, kept | overlay.places)
+
+
+def override(located: Located, key: str, values: list[str]) -> None:
+    """Apply ``--key.sub value …`` from the command line; several values make a list, numbers index lists.
+
+    Raises:
+        UserError: ``key`` leads through something that is not there.
+    """
+    path = address(located.value, key, f"--{key}")
+    parsed = [_scalar(value, key) for value in values]
+    listed = path[-1] in LISTS or path[:-1] == ("sweep",) or isinstance(_at(path, located.value), list)
+    one = len(parsed) == 1 and (not listed or isinstance(parsed[0], list))
+    located.set(path, parsed[0] if one else parsed, f"--{key}")
+
+
+def address(tree: Any, key: str, where: str) -> Path_:
+    """The path that the dotted ``key`` means in ``tree``.
+
+    Raises:
+        UserError: it leads to an item that a list does not have, or to a list that is not there.
+    """
+    path: list[str | int] = []
+    parts = key.split(".")
+    while parts:
+        part = ".".join(parts) if path and path[-1] in DOTTED else parts[0]
+        parts = [] if path and path[-1] in DOTTED else parts[1:]
+        if isinstance(tree, list):
+            if not (part.isascii() and part.isdecimal() and int(part) < len(tree)):
+                raise UserError(f"there is no item {part!r}", f"the list has {len(tree)}, counted from 0", where=where)
+            path.append(int(part))
+        else:
+            if parts and parts[0].isdecimal() and not (isinstance(tree, dict) and tree.get(part)):
+                raise UserError(f"there is no {part!r} to set", did_you_mean(part, tree if isinstance(tree, dict) else ()), where=where)
+            path.append(part)
+        tree = _at(tuple(path[-1:]), tree)
+    return tuple(path)
+
+
+def put(tree: Any, path: Path_, value: Any) -> Any:
+    """A copy of ``tree`` with ``value`` laid over what stands at ``path``."""
+    if not path:
+        return merged(tree, value)
+    first, rest = path[0], path[1:]
+    if isinstance(tree, list) and isinstance(first, int):
+        return [*tree[:first], put(tree[first], rest, value), *tree[first + 1 :]]
+    return merged(tree, {first: put(_at((first,), tree), rest, value)})
+
+
+def merged(base: Any, overlay: Any) -> Any:
+    """``overlay`` laid over ``base``: mappings merge, all else is replaced."""
+    if isinstance(base, str) and isinstance(overlay, dict):
+        base = {"name": base}  # the long form of `encoder: minilm`
+    if not (isinstance(base, dict) and isinstance(overlay, dict)):
+        return overlay
+    return {**base, **{key: merged(base.get(key), value) for key, value in overlay.items()}}
+
+
+def _at(path: Path_, tree: Any) -> Any:
+    for part in path:
+        if isinstance(tree, dict):
+            tree = tree.get(str(part))
+        elif isinstance(tree, list) and isinstance(part, int) and part < len(tree):
+            tree = tree[part]
+        else:
+            return None
+    return tree
+
+
+def _stands(path: Path_, tree: Any) -> bool:
+    parent = _at(path[:-1], tree)
+    if isinstance(parent, list):
+        return isinstance(path[-1], int) and path[-1] < len(parent)
+    return not path or (isinstance(parent, dict) and path[-1] in parent)
+
+
+def _parse(path: Path, named_at: str) -> Any:
+    try:
+        return _yaml(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        remedy = "`extends` is relative to this file" if named_at else "experiments/ holds those that ship"
+        raise UserError(f"there is no file {path}", remedy, where=named_at) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})", where=named_at) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"not UTF-8 at byte {error.start}", "save the file as UTF-8", where=str(path)) from None
+    except DuplicateKeyError as error:
+        found = re.search(r'duplicate key "(.*?)"', str(error.problem))
+        raise UserError(f"the key {found[1] if found else ''!r} stands twice", "keep one of them", where=_mark(path, error)) from None
+    except MarkedYAMLError as error:
+        problem = str(error.problem or error.context)
+        hints = [hint for words, hint in HINTS.items() if words in problem]
+        raise UserError(f"not YAML: {hints[0] if hints else problem}", where=_mark(path, error)) from None
+    except YAMLError as error:
+        raise UserError(f"not YAML: {str(error).splitlines()[0]}", where=str(path)) from None
+    except RecursionError:
+        raise UserError("nested too deeply", where=str(path)) from None
+
+
+def _yaml(text: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML 1.2 allows it: the last one before an alias counts
+        return YAML(typ="rt").load(text)
+
+
+def _mark(path: Path, error: MarkedYAMLError) -> str:
+    return f"{path}:{error.problem_mark.line + 1}" if error.problem_mark else str(path)
+
+
+def _plain(node: Any, path: Path_, file: Path | str, places: dict[Path_, str]) -> Any:
+    """Copy ruamel's tree into plain Python values, noting where each was written."""
+    place = places.get(path, str(file))
+    if len(places) > LARGEST or len(path) > 50:
+        raise UserError(f"more than {LARGEST:,} values, aliases written out, or nested too deeply", where=str(file))
+    tag = getattr(getattr(node, "tag", None), "value", None) or ""
+    if tag and tag.removeprefix("tag:yaml.org,2002:") not in ("map", "seq", "str"):
+        raise UserError(f"the tag {tag.replace('tag:yaml.org,2002:', '!!')} has no place in an experiment file", "take it out", where=place)
+    if isinstance(node, CommentedMap):
+        lines = {key: node.lc.data[key][0] + 1 for key in node if key in (node.lc.data or {})}  # keys of `<<` have no line here
+        places.update({(*path, str(key)): f"{file}:{line}" for key, line in lines.items()})
+        return {str(key): _plain(value, (*path, str(key)), file, places) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        places.update({(*path, index): f"{file}:{node.lc.item(index)[0] + 1}" for index in range(len(node))})
+        return [_plain(value, (*path, index), file, places) for index, value in enumerate(node)]
+    return _plain_scalar(node, place)
+
+
+def _plain_scalar(node: Any, place: str) -> Any:
+    if node is None or isinstance(node, bool):
+        return node
+    if isinstance(node, ScalarBoolean):  # an anchored one, which is an int to Python
+        return bool(node)
+    if isinstance(node, TaggedScalar):
+        return str(node.value)
+    for kind in (int, float, str):  # ruamel's scalars are subclasses that remember their spelling
+        if isinstance(node, kind):
+            return kind(node)
+    what = "a date" if isinstance(node, datetime.date) else f"of type {type(node).__name__}"
+    raise UserError(f"the value is {what}, which has no place in an experiment file", "text goes in quotes", where=place)
+
+
+def _scalar(text: str, key: str) -> Any:
+    """What ``text`` on the command line means: a number, null, a list, or itself."""
+    try:
+        value = _plain(_yaml(text), (), f"--{key}", {})
+    except (YAMLError, UserError, RecursionError):
+        return text
+    quoted = text.lstrip()[:1] in ("'", '"')
+    reads_as_text = isinstance(value, str) and not quoted  # `a # b` is no comment here
+    reads_as_mapping = isinstance(value, dict) and not text.lstrip().startswith("{")  # nor `Why: because` a mapping
+    return text if text == "" or reads_as_text or reads_as_mapping else value

@@ -1,0 +1,89 @@
+"""The journal: records on disk, written atomically, one file a trial."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from mtlab.plan.errors import UserError
+from mtlab.record.records import FORMAT, SuiteRecord, TrialRecord, Value
+
+V = TypeVar("V", bound=Value)
+
+
+class Journal:
+    """The directory of one experiment: ``suite.json``, ``records/<label>-<key>.json``, ``predictions/``."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def write_suite(self, suite: SuiteRecord) -> None:
+        """Write what the trials share."""
+        write_atomically(self.directory / "suite.json", suite.model_dump_json(indent=1) + "\n")
+
+    def write_trial(self, trial: TrialRecord) -> Path:
+        """Write a trial's record; called again as the trial goes on, each time replacing the one before."""
+        path = self._path(trial.scenario, trial.seed, trial.key)
+        write_atomically(path, trial.model_dump_json(indent=1) + "\n")
+        return path
+
+    def write_predictions(self, trial: TrialRecord, lines: list[dict[str, object]]) -> Path:
+        """Write the test predictions of a trial, one JSON object a sentence."""
+        path = self.predictions_path(trial)
+        write_atomically(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+        return path
+
+    def predictions_path(self, trial: TrialRecord) -> Path:
+        """Where the test predictions of a trial lie."""
+        return self.directory / "predictions" / f"{_label(trial.scenario, trial.seed, trial.key)}.jsonl"
+
+    def read(self) -> tuple[SuiteRecord, list[TrialRecord]]:
+        """The last suite of the directory and those of its trials that left a record, in the suite's order.
+
+        Raises:
+            UserError: there is no suite, or a record cannot be read.
+        """
+        path = self.directory / "suite.json"
+        if not path.exists():
+            raise UserError("nothing was run here yet", "run `mtlab compare` first", where=str(self.directory))
+        suite = _read(path, SuiteRecord)
+        found = {path.stem.rpartition("-")[2]: path for path in sorted((self.directory / "records").glob("*.json"))}
+        return suite, [_read(found[key[:12]], TrialRecord) for key in suite.trials if key[:12] in found]
+
+    def _path(self, scenario: str, seed: int, key: str) -> Path:
+        return self.directory / "records" / f"{_label(scenario, seed, key)}.json"
+
+
+def _label(scenario: str, seed: int, key: str) -> str:
+    return f"{scenario}-seed{seed}-{key[:12]}"
+
+
+def _read(path: Path, kind: type[V]) -> V:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        if fields.get("format") != FORMAT:
+            raise UserError(f"a record of format {fields.get('format')}, not {FORMAT}", "run the experiment again", where=str(path))
+        return kind.model_validate(fields)
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=str(path)) from None
+    except (ValidationError, json.JSONDecodeError, AttributeError, UnicodeDecodeError):
+        raise UserError("damaged, or not a record of mtlab's", "run the experiment again", where=str(path)) from None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` under a temporary name, sync it, rename it: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

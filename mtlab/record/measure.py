@@ -1,0 +1,70 @@
+"""Measuring time and memory: named laps with the device synchronised, and a trial's own peak."""
+
+import ctypes
+import gc
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LAPS = ("setup", "cache", "train", "eval")
+"""``setup``: data, tokenisation, weights, optimizer. ``cache``: computing shared hidden states. Logging is in none."""
+
+
+class Clock:
+    """Adds up seconds in named laps.
+
+    Args:
+        synchronize: waits for queued work of the device; called before the clock is read.
+    """
+
+    def __init__(self, synchronize: Callable[[], None]) -> None:
+        self.laps = dict.fromkeys(LAPS, 0.0)
+        self._synchronize = synchronize
+
+    def read(self) -> float:
+        """Seconds on a monotonic clock, when all work given to the device so far is done."""
+        self._synchronize()
+        return time.perf_counter()
+
+    @contextmanager
+    def lap(self, name: str) -> Iterator[None]:
+        """Add what happens inside to lap ``name``, one of :data:`LAPS`."""
+        start = self.read()
+        try:
+            yield
+        finally:
+            self.laps[name] += self.read() - start
+
+
+class PeakMemory:
+    """The highest memory use since this was made, in MB (10^6 bytes): resident set on a CPU.
+
+    On Linux the kernel's high-water mark is reset, and memory that earlier trials freed is handed back first, so that
+    each trial shows its own peak. Elsewhere the mark cannot be reset, and ``None`` is told instead of a wrong number.
+    """
+
+    def __init__(self) -> None:
+        gc.collect()
+        self._reset = sys.platform == "linux" and _reset_high_water()
+
+    def read_mb(self) -> float | None:
+        """The peak so far, or ``None`` where this system cannot tell."""
+        if not self._reset:
+            return None
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+        return None
+
+
+def _reset_high_water() -> bool:
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only; musl hands memory back by itself
+    if trim is not None:
+        trim(0)
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): reset the peak resident set size
+    except OSError:
+        return False
+    return True

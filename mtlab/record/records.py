@@ -1,0 +1,195 @@
+"""What a trial and a suite leave behind, as typed values that read and write as JSON.
+
+The record is the truth: the table, the plots, the report and MLflow are made from these values and nothing else. Times
+are seconds, memory is MB (10^6 bytes), FLOPs are counts, quality metrics lie in [0, 1]; ``None`` means undefined (never
+NaN).
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FORMAT = 1
+"""Raised when a field changes its meaning; older records are then refused, not misread."""
+
+OK = "ok"
+"""The status of a trial that ended well; any other status is the reason why it did not."""
+
+
+class Value(BaseModel):
+    """A frozen value of the record; an unknown field is an error, so that nothing is dropped on reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClassifierMetrics(Value):
+    """Sentence classification on one split."""
+
+    accuracy: float | None
+    macro_f1: float | None
+    """Unweighted mean of F1 over the classes that occur among gold or predicted labels of the split."""
+    loss: float | None
+    sentences: int
+
+
+class EntityMetrics(Value):
+    """Precision, recall and F1 of entities, micro-averaged; F1 is ``None`` where there is no gold entity."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+    """Gold entities."""
+
+
+class NerMetrics(Value):
+    """Named-entity recognition on one split, in the field's mode and strictly."""
+
+    default: EntityMetrics
+    """seqeval's default mode, which is conlleval's: the field's number."""
+    strict: EntityMetrics
+    """seqeval's ``mode="strict", scheme=IOB2``."""
+    by_type: dict[str, EntityMetrics]
+    """Default mode, one entry an entity type."""
+    loss: float | None
+    sentences: int
+
+
+class Metrics(Value):
+    """Both tasks on one split; ``None`` for a task of which the split has no labels."""
+
+    classifier: ClassifierMetrics | None = None
+    ner: NerMetrics | None = None
+
+
+class Units(Value):
+    """Parameters of one unit of the network (embeddings, a block, a head) in one stage."""
+
+    trainable: int
+    frozen: int
+
+
+class StageRecord(Value):
+    """What was trained in a stage, and the certificate that frozen meant frozen."""
+
+    name: str
+    epochs: int
+    steps: int
+    train: dict[str, float]
+    """Selector to learning rate, as the scenario has it."""
+    losses: tuple[str, ...]
+    prefix_depth: int
+    """Blocks below the first block that holds a trainable parameter."""
+    parameters: dict[str, Units]
+    """Unit to counts, in execution order."""
+    params_total: int
+    params_trainable: int
+    params_frozen: int
+    digests_before: dict[str, str] = Field(default_factory=dict)
+    """Unit to SHA-256 of its parameters and buffers when the stage began."""
+    digests_after: dict[str, str] = Field(default_factory=dict)
+    """The same when it ended: equal for frozen units, different for trained ones that a loss reached."""
+    step_s: float | None = None
+    """Mean seconds of a training step after warm-up steps; ``None`` without steps."""
+
+
+class EpochRecord(Value):
+    """The end of one epoch (the first entry of a trial, ``epoch`` 0, is the state before any training)."""
+
+    stage: int
+    """Index of the stage."""
+    epoch: int
+    """Epochs so far in the trial, over all stages."""
+    step: int
+    """Training steps so far in the trial."""
+    elapsed_s: float
+    """Seconds of training so far: the ``train`` lap only."""
+    ended_at: float
+    """Unix time, seconds."""
+    train_loss: dict[str, float] = Field(default_factory=dict)
+    """``total`` and each task's mean training loss over the epoch's steps; empty for epoch 0."""
+    validation: Metrics
+
+
+class Selection(Value):
+    """Which epoch's weights were tested, decided on validation before the test split was read."""
+
+    rule: str
+    epoch: int
+    score: float | None
+    """Mean of the validation accuracy and entity F1 of the tasks in the last stage's losses."""
+
+
+class TrialRecord(Value):
+    """One trial, whole."""
+
+    format: int = FORMAT
+    key: str
+    """SHA-256 over everything that affects the result."""
+    scenario: str
+    seed: int
+    point: dict[str, Any] = Field(default_factory=dict)
+    """Swept keys and their values."""
+    status: str = OK
+    """``ok``, ``running``, or the reason why the trial did not end well."""
+    started_at: float
+    ended_at: float | None = None
+    initial_digest: str = ""
+    """SHA-256 of the whole network before training: equal over the scenarios of a seed."""
+    final_digest: str = ""
+    """SHA-256 of the weights that were tested."""
+    order_digest: str = ""
+    """SHA-256 of the sequence of example ids that training saw."""
+    stages: tuple[StageRecord, ...] = ()
+    epochs: tuple[EpochRecord, ...] = ()
+    step_losses: dict[str, tuple[float | None, ...]] = Field(default_factory=dict)
+    """``total`` and each task's training loss at every step; ``None`` where the step's batch had no label of the task."""
+    selection: Selection | None = None
+    validation: Metrics | None = None
+    """The selected weights on the validation split."""
+    test: Metrics | None = None
+    """The selected weights on the test split, read once."""
+    laps: dict[str, float] = Field(default_factory=dict)
+    """Seconds of ``setup``, ``cache``, ``train`` and ``eval``."""
+    wall_s: float | None = None
+    """Seconds that the scenario costs alone on this engine: its own laps plus, in full, the shared work it used."""
+    wall_plain_s: float | None = None
+    """Seconds of a plain loop: each stage's measured step times its steps, plus set-up and evaluation."""
+    peak_memory_mb: float | None = None
+    train_flops: int | None = None
+    """Matrix-multiplication FLOPs of training as run, padding included."""
+    train_flops_padding: int | None = None
+    """The part of ``train_flops`` that went into padding."""
+    train_tokens: int | None = None
+    """Sub-word tokens trained on, padding not counted."""
+    tokens_per_s: float | None = None
+    """``train_tokens`` over the ``train`` lap."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the trial ended well, and so counts."""
+        return self.status == OK
+
+
+class SuiteRecord(Value):
+    """What the trials of one run of an experiment share."""
+
+    format: int = FORMAT
+    experiment: dict[str, Any]
+    """The resolved experiment."""
+    question: str = ""
+    command: str
+    """The command that repeats the run."""
+    started_at: float
+    elapsed_s: float | None = None
+    """Real seconds from the suite's start to its end."""
+    environment: dict[str, str | int | float | bool | None]
+    """Device, precision, attention kernel, threads, versions."""
+    encoder: dict[str, str | int | None]
+    """Name, revision, weights' hash, family, blocks, hidden size."""
+    data: dict[str, dict[str, Any]]
+    """Point label (``""`` where nothing is swept) to sizes, label sets, fingerprint and notes of the data."""
+    trials: tuple[str, ...]
+    """The keys of the suite's trials in the order they ran."""
+    tracking: dict[str, str] = Field(default_factory=dict)
+    """Where MLflow has it: tracking URI without credentials, experiment, parent run."""

@@ -1,0 +1,92 @@
+"""The answer in words, from comparisons with the control: ties are called ties and are not ranked."""
+
+from collections.abc import Sequence
+
+from mtlab.report import markdown, statistics
+from mtlab.report.groups import Group, Task
+from mtlab.report.markdown import listing, name
+from mtlab.report.statistics import Comparison, Verdict
+
+FEW = 5
+"""Seeds below which the answer says that its intervals are wide."""
+
+
+def answer(group: Group) -> str:
+    """A paragraph that a manager can read: what is better, worse or tied with the control, and what each costs."""
+    if not group.good:
+        return "No trial ended well, so there is no answer; the reasons stand under *Failures*."
+    return " ".join(sentence for sentence in [_one_seed(group), *_against(group), _best(group), _few_seeds(group)] if sentence)
+
+
+def _one_seed(group: Group) -> str:
+    if len(group.seeds) > 1:
+        return ""
+    return "**With one seed nothing can be concluded:** a difference may be luck. What follows describes these runs and no more."
+
+
+def _few_seeds(group: Group) -> str:
+    if not 1 < len(group.seeds) < FEW:
+        return ""
+    return f"All this rests on {len(group.seeds)} seeds, which make wide intervals and many ties; {FEW} or more are better."
+
+
+def _against(group: Group) -> list[str]:
+    if group.control is None:
+        return ["No control scenario was named, so no scenario is compared with another; the table gives the means."]
+    if not group.of(group.control):
+        return [f"The control {name(group.control)} has no result, so no scenario can be compared with it."]
+    if len(group.scenarios) < 2:
+        return ["There is no other scenario to compare the control with."]
+    return [*(_verdicts(group, task, group.control) for task in group.tasks), _costs(group, group.control)]
+
+
+def _verdicts(group: Group, task: Task, control: str) -> str:
+    scores = group.values(task.metric)
+    found = statistics.compare(scores, control, task.metric)
+    mean = markdown.fixed(statistics.interval(scores[control].values()).mean)
+    lead = f"On **{task.title}** ({task.metric_title} {mean} for the control {name(control)})"
+    better, worse, tied, undecided = (_those(found, verdict) for verdict in ("better", "worse", "tie", "undecided"))
+    parts = [f"better: {_with_effect(better)}" if better else "no scenario is shown to be better"]
+    parts += [f"worse: {_with_effect(worse)}"] if worse else []
+    parts += (
+        [f"tied with it (not told apart by these seeds, and so not ranked): {listing([name(one.scenario) for one in tied])}"]
+        if tied
+        else []
+    )
+    parts += [f"undecided, with fewer than two seeds to compare: {_with_effect(undecided)}"] if undecided else []
+    return f"{lead}, {'; '.join(parts)}."
+
+
+def _those(found: Sequence[Comparison], verdict: Verdict) -> list[Comparison]:
+    return [comparison for comparison in found if comparison.verdict == verdict]
+
+
+def _with_effect(found: Sequence[Comparison]) -> str:
+    return listing([f"{name(one.scenario)} ({markdown.signed(one.effect)})" for one in found])
+
+
+def _costs(group: Group, control: str) -> str:
+    time, flops = (_ratios(group, control, column) for column in ("wall_plain_s", "train_flops"))
+    parts = [f"{name(one)} {time.get(one, '–')} ({flops.get(one, '–')})" for one in group.scenarios if one in time or one in flops]
+    return f"**Cost** as a share of the control's time in a plain loop (and of its training FLOPs): {', '.join(parts)}." if parts else ""
+
+
+def _ratios(group: Group, control: str, column: str) -> dict[str, str]:
+    found = statistics.compare_cost(group.values(column), control, column)
+    return {one.scenario: f"{one.effect:.2f}" for one in found if one.effect is not None}
+
+
+def _best(group: Group) -> str:
+    if not group.complete:
+        lost = group.asked - len(group.good)
+        return f"**Nothing is called best**: {lost} of {group.asked} trials {'has' if lost == 1 else 'have'} no result (see *Failures*)."
+    if len(group.seeds) < 2 or len(group.scenarios) < 2:
+        return ""
+    leaders = {task.title: statistics.best(group.values(task.metric), group.seeds) for task in group.tasks}
+    said = [
+        f"For {title}, {name(one)} is the best: its difference from each other scenario excludes 0."
+        for title, one in leaders.items()
+        if one
+    ]
+    even = [title for title, one in leaders.items() if one is None]
+    return " ".join([*said, *([f"For {listing(even)}, no single scenario is best: the leading ones are not told apart."] if even else [])])

@@ -1,0 +1,313 @@
+"""The report's figures: values from records, laid out with :mod:`mtlab.report.plots`, saved the same byte for byte."""
+
+import io
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from mtlab.record.records import EpochRecord, TrialRecord
+from mtlab.report import plots, statistics
+from mtlab.report.groups import Group, Task
+from mtlab.report.plots import INK, Curve, Point
+from mtlab.report.table import look_up
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure that was saved: its name under ``plots/`` without an ending, and its words."""
+
+    name: str
+    alt: str
+    caption: str
+
+
+CLOSER = "the best of them, closer"
+
+Draw = Callable[[Group], Figure | None]
+
+
+def write_all(group: Group, directory: Path, suffix: str = "") -> dict[str, Plot]:
+    """Draw every figure of a group that has trials to show into ``directory``, as SVG and as PNG of 150 dpi.
+
+    Returns:
+        Kind of figure to what was written; what the records have no values for is left out.
+    """
+    written: dict[str, Plot] = {}
+    if not group.tasks:
+        return written
+    directory.mkdir(parents=True, exist_ok=True)
+    at = f" at {group.label}" if group.label else ""
+    for kind, (draw, alt, caption) in FIGURES.items():
+        with _style():
+            figure = draw(group)
+            if figure is None:
+                continue
+            _save(figure, directory / f"{kind}{suffix}")
+        written[kind] = Plot(f"{kind}{suffix}", alt + at, caption)
+    return written
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Matplotlib's defaults and ours, whatever the user's own settings are."""
+    with style.context(["default", plots.STYLE]):
+        yield
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it is laid out now; both formats would do it anew
+    for ending, metadata in (("svg", {"Date": None, "Creator": "mtlab"}), ("png", {"Software": "mtlab"})):
+        buffer = io.BytesIO()  # a figure that cannot be drawn leaves no half a file
+        figure.savefig(buffer, format=ending, metadata=metadata)
+        path.with_name(f"{path.name}.{ending}").write_bytes(buffer.getvalue())
+
+
+def _figure(height: float, width: float = 10.0) -> Figure:
+    return Figure(figsize=(width, height), dpi=plots.STYLE["savefig.dpi"], layout="constrained")
+
+
+def _legend(figure: Figure, group: Group, names: Sequence[str], extra: Sequence[tuple[Line2D, str]] = ()) -> None:
+    handles = plots.keys(names, plots.looks(group.scenarios)) + [handle for handle, _ in extra]
+    labels = [_counted(group, name) for name in names] + [label for _, label in extra]
+    figure.legend(handles, labels, loc="outside lower center", ncols=_columns(labels))
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """How many columns of labels, at most four, stand side by side under a figure, which holds about 136 characters."""
+    for columns in (4, 3, 2):
+        rows = -(-len(labels) // columns)
+        if sum(6 + max(map(len, labels[at : at + rows])) for at in range(0, len(labels), rows)) <= 136:
+            return columns
+    return 1
+
+
+def _counted(group: Group, name: str) -> str:
+    """A scenario's label, with the number of its seeds where some have no result."""
+    there, asked = len(group.of(name)), len(group.seeds)
+    return plots.shown(name) + (f" ({there} of {asked} seeds)" if there < asked else "")
+
+
+def _closeup(values: Sequence[float]) -> Point | None:
+    """Limits around the upper quarter of ``values``, where the lower ones leave it no room; else ``None``."""
+    top, bottom = max(values), min(values)
+    upper = [value for value in values if value >= top - 0.25 * (top - bottom)]
+    spread = max(upper) - min(upper)
+    if len(upper) == len(values) or len(upper) < 2 or spread > 0.2 * (top - bottom):
+        return None
+    margin = max(0.15 * spread, 0.002)
+    return min(upper) - margin, max(upper) + margin
+
+
+def _axes(figure: Figure, zooms: Sequence[Point | None]) -> list[list[Axes]]:
+    """The axes of each panel, one beside the other: the whole above its close-up, or the whole alone."""
+    grid = figure.add_gridspec(2 if any(zooms) else 1, len(zooms))
+    places = [(grid[0, at], grid[1, at]) if zoom else (grid[:, at],) for at, zoom in enumerate(zooms)]
+    return [[figure.add_subplot(place) for place in column] for column in places]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _quality_vs_time(group: Group) -> Figure | None:
+    panels = [(task, seeds, means) for task, (seeds, means) in ((task, _points(group, task)) for task in group.tasks) if seeds]
+    if not panels:
+        return None
+    zooms = [_closeup([quality for points in seeds.values() for _, quality in points]) for _, seeds, _ in panels]
+    figure = _figure(5.8 if any(zooms) else 3.6)
+    for (task, seeds, means), zoom, axes in zip(panels, zooms, _axes(figure, zooms), strict=True):
+        front = [means[name] for name in statistics.pareto(means)]
+        times = [seconds for points in seeds.values() for seconds, _ in points]
+        for ax, limits in zip(axes, (None, zoom), strict=False):
+            plots.quality_vs_time(seeds, means, front, plots.looks(group.scenarios), ax)
+            plots.seconds_axis(ax, max(times), min(times))
+            ax.set_ylim(limits)
+            ax.set_ylabel(f"{task.metric_title}, test")
+            ax.set_title(CLOSER if limits else _capital(task.title))
+        axes[-1].set_xlabel("wall time of a trial (s)")
+    shown = [name for name in group.scenarios if any(name in seeds for _, seeds, _ in panels)]
+    _legend(figure, group, shown, [(Line2D([], [], color=INK, linestyle=(0, (4, 2))), "Pareto front of the means")])
+    return figure
+
+
+def _points(group: Group, task: Task) -> tuple[dict[str, list[Point]], dict[str, Point]]:
+    """Each scenario's (seconds, quality) by seed, and their means."""
+    times, scores = group.values("wall_s"), group.values(task.metric)
+    seeds = {name: [(times[name][seed], score) for seed, score in scores[name].items() if seed in times[name]] for name in scores}
+    seeds = {name: points for name, points in seeds.items() if points}
+    return seeds, {name: _mean(points) for name, points in seeds.items()}
+
+
+def _mean(points: Sequence[Point]) -> Point:
+    return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
+
+
+def _learning_curves(group: Group) -> Figure | None:
+    tasks = [task for task in group.tasks if any(_curve(group.good, "step", task.validation).seeds)]
+    if not tasks:
+        return None
+    figure = _figure(3.1 * len(tasks) + 0.7)
+    grid = figure.subplots(len(tasks), 2, squeeze=False, sharey="row")
+    axes = (("training steps", "step"), ("seconds of training (train lap)", "elapsed_s"))
+    for row, task in enumerate(tasks):
+        for column, (title, field) in enumerate(axes):
+            found = {name: _curve(group.of(name), field, task.validation) for name in group.scenarios}
+            drawn = {name: curve for name, curve in found.items() if curve.mean}
+            ax = plots.learning_curves(drawn, plots.looks(group.scenarios), grid[row][column])
+            if field == "elapsed_s":
+                _wide_seconds(ax, [curve.mean for curve in drawn.values()])
+            ax.set_title(f"{_capital(task.title)}, by {'step' if field == 'step' else 'time'}")
+            ax.set_xlabel(title if row == len(tasks) - 1 else "")
+            ax.set_ylabel(f"{task.metric_title}, validation" if column == 0 else "")
+    boundary = Line2D([], [], color=INK, linestyle=(0, (1, 2)), linewidth=0.9)
+    staged = any(len(trial.stages) > 1 for trial in group.good)
+    _legend(figure, group, [name for name in group.scenarios if group.of(name)], [(boundary, "a stage ends")] if staged else [])
+    return figure
+
+
+def _curve(trials: Sequence[TrialRecord], field: str, metric: str) -> Curve:
+    seeds = [[(float(getattr(epoch, field)), look_up(epoch.validation, metric)) for epoch in trial.epochs] for trial in trials]
+    seeds = [[point for point in points if point[1] is not None] for points in seeds]
+    longest = max((len(points) for points in seeds), default=0)
+    mean = [_mean([points[at] for points in seeds if len(points) > at]) for at in range(longest)]
+    edges = [_edges(trial.epochs, field) for trial in trials]
+    boundaries = [sum(edge) / len(edge) for edge in zip(*edges, strict=False)]
+    return Curve(mean, [points for points in seeds if points], boundaries)
+
+
+def _edges(epochs: Sequence[EpochRecord], field: str) -> list[float]:
+    """Where one stage ends and the next begins."""
+    return [float(getattr(here, field)) for here, after in itertools.pairwise(epochs[1:]) if here.stage != after.stage]
+
+
+def _wide_seconds(ax: Axes, curves: Sequence[Sequence[Point]]) -> None:
+    """Set a time axis from 0 on which a course of seconds and one of hours can both be read."""
+    ends = [curve[-1][0] for curve in curves if curve[-1][0] > 0]
+    if ends and max(ends) / min(ends) > 10:
+        first = min(x for curve in curves for x, _ in curve if x > 0)
+        ax.set_xscale("symlog", linthresh=first, linscale=0.4)
+        ticks = [10.0**power for power in range(-3, 8) if first <= 10.0**power <= max(ends) * 1.2]
+        ax.set_xticks([0.0, *ticks], ["0", *(f"{tick:,.6g}" for tick in ticks)])
+        ax.set_xticks([], minor=True)
+        ax.set_xlim(left=-0.15 * first)
+
+
+def _parameters(group: Group) -> Figure | None:
+    bars = [bar for name in group.scenarios for bar in _bars(group, name)]
+    if not bars:
+        return None
+    figure = _figure(1.3 + 0.34 * len(bars))
+    ax = plots.parameters(bars, plots.looks(group.scenarios), figure.subplots())
+    ax.set_xlabel("parameters (millions): trained in the scenario's colour, frozen in grey")
+    ax.text(1.02, 1.02, "trained (share of all)", transform=ax.transAxes, color=INK)
+    ax.set_title("Trained and frozen parameters by stage", loc="left")
+    return figure
+
+
+def _bars(group: Group, name: str) -> list[plots.Bar]:
+    trials = group.of(name)
+    stages = trials[0].stages if trials else ()
+    labels = [name if len(stages) == 1 else f"{name}: {stage.name}" for stage in stages]
+    return [plots.Bar(name, label, stage.params_trainable, stage.params_frozen) for label, stage in zip(labels, stages, strict=True)]
+
+
+def _intervals(group: Group) -> Figure:
+    tasks, names = group.tasks, group.scenarios
+    scores = {task.name: group.values(task.metric) for task in tasks}
+    estimates = {task.name: {name: statistics.interval(scores[task.name][name].values()) for name in names} for task in tasks}
+    zooms = [_closeup(_ends(estimates[task.name])) for task in tasks]
+    figure = _figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
+    panels = _axes(figure, zooms)
+    for task, zoom, axes in zip(tasks, zooms, panels, strict=True):
+        seeds = {name: list(by_seed.values()) for name, by_seed in scores[task.name].items()}
+        for ax, limits in zip(axes, (None, zoom), strict=False):
+            plots.intervals(estimates[task.name], seeds, plots.looks(names), group.control, ax, limits=limits)
+            ax.set_title(CLOSER if limits else _capital(task.title))
+            ax.tick_params(labelleft=axes is panels[0] or len(axes) != len(panels[0]))
+        axes[-1].set_xlabel(f"{task.metric_title}, test")
+    return figure
+
+
+def _ends(estimates: dict[str, statistics.Interval]) -> list[float]:
+    found = [estimate for estimate in estimates.values() if estimate.mean is not None]
+    return [end for estimate in found for end in (estimate.low, estimate.mean, estimate.high) if end is not None]
+
+
+def _time_by_lap(group: Group) -> Figure | None:
+    laps = {name: _laps(group, name) for name in group.scenarios if group.values("wall_s")[name]}
+    if not laps:
+        return None
+    means = {name: statistics.interval(by_seed.values()).mean for name, by_seed in group.values("wall_plain_s").items()}
+    plain = {name: mean for name, mean in means.items() if mean is not None and name in laps}
+    figure = _figure(1.6 + 0.36 * len(laps))
+    ax = figure.subplots()
+    plots.time_by_lap(laps, plain, plots.looks(group.scenarios), ax)
+    ax.set_xlabel("seconds of a trial, mean over seeds; the scenario's marker: the same training in a plain loop")
+    ax.text(1.04, 1.02, "wall time (s)", transform=ax.transAxes, color=INK)
+    ax.set_title("Where the time goes", loc="left")
+    used = [lap for lap in plots.LAPS if any(parts.get(lap) for parts in laps.values())]
+    patches = [Patch(facecolor=plots.LAPS[lap][0], hatch=plots.LAPS[lap][1], edgecolor=INK, linewidth=0.5) for lap in used]
+    figure.legend(
+        patches,
+        ["work shared with others, in full" if lap == "shared" else lap for lap in used],
+        loc="outside lower center",
+        ncols=5,
+    )
+    return figure
+
+
+def _laps(group: Group, name: str) -> dict[str, float]:
+    """Mean seconds of each lap; ``shared`` is what the wall time has beyond the trial's own laps."""
+    trials = [trial for trial in group.of(name) if trial.wall_s is not None]
+    parts = {lap: sum(trial.laps.get(lap, 0.0) for trial in trials) / len(trials) for lap in plots.LAPS}
+    wall = sum(trial.wall_s or 0.0 for trial in trials) / len(trials)
+    shared = wall - sum(parts.values())
+    return {**parts, "shared": shared if shared > 1e-3 * wall else 0.0}
+
+
+FIGURES: dict[str, tuple[Draw, str, str]] = {
+    "quality_vs_time": (
+        _quality_vs_time,
+        "Test quality of each scenario against the wall time of a trial, one panel a task",
+        "Test quality against wall time. Large marks are means over seeds, small ones single seeds; the dashed line "
+        "joins the means that no "
+        "other mean beats in both quality and time. Better is up and to the left. Marks close to each other are not "
+        "ranked: see the intervals.",
+    ),
+    "intervals": (
+        _intervals,
+        "Mean test score of each scenario with its interval and the single seeds, one panel a task",
+        "Mean test score with its 95% interval over seeds (bar) and the single seeds (small points). The dashed line "
+        "is the control's mean. "
+        "The intervals leave the variance of the test sentences out and are too narrow.",
+    ),
+    "learning_curves": (
+        _learning_curves,
+        "Validation score of each scenario over training steps and over seconds of training",
+        "Validation score at the end of each epoch, by training step and by seconds of training: means over seeds (thick) and single seeds "
+        "(thin). The first point is the untrained state; a dotted level is a scenario that trains nothing; upright "
+        "dots mark the end of a stage.",
+    ),
+    "parameters": (
+        _parameters,
+        "Trained and frozen parameters of each scenario and stage",
+        "Parameters trained (coloured, ending in the scenario's marker) and frozen (grey) in each stage, on a linear scale; "
+        "the numbers count the trained ones.",
+    ),
+    "time_by_lap": (
+        _time_by_lap,
+        "Wall time of each scenario, split into set-up, cache, training and evaluation",
+        "Wall time of a trial on this engine, mean over seeds, by lap. The coloured marker is the time that a plain "
+        "loop without a cache would "
+        "take for the same training: where it stands far to the right of its bar, the cache saved that much.",
+    ),
+}

@@ -1,0 +1,110 @@
+"""The trials of a suite, grouped by the point of the sweep they belong to: the unit within which results compare."""
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mtlab.record.records import SuiteRecord, TrialRecord
+from mtlab.report.table import result
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as the report speaks of it: its name in records, words for people, and the column that judges it."""
+
+    name: str
+    title: str
+    metric: str
+    metric_title: str
+    validation: str
+    """The metric's place in a split's ``Metrics``."""
+
+
+TASKS = (
+    Task("classifier", "sentence classification", "classifier_accuracy", "accuracy", "classifier.accuracy"),
+    Task("ner", "entity recognition", "ner_f1", "entity F1", "ner.default.f1"),
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What was asked for at one point of the sweep, and the trials that left a record there."""
+
+    point: dict[str, Any]
+    scenarios: tuple[str, ...]
+    """In the order of the experiment."""
+    seeds: tuple[int, ...]
+    control: str | None
+    trials: tuple[TrialRecord, ...]
+
+    @property
+    def label(self) -> str:
+        """The point for people, such as ``data.train_size = 100``; empty where nothing is swept."""
+        return ", ".join(f"{key} = {value}" for key, value in self.point.items())
+
+    @property
+    def asked(self) -> int:
+        """How many trials the experiment asks for at this point."""
+        return len(self.scenarios) * len(self.seeds)
+
+    @property
+    def good(self) -> list[TrialRecord]:
+        """The trials that ended well."""
+        return [trial for trial in self.trials if trial.ok]
+
+    @property
+    def failed(self) -> list[TrialRecord]:
+        """The trials that left a record and did not end well."""
+        return [trial for trial in self.trials if not trial.ok]
+
+    @property
+    def missing(self) -> list[tuple[str, int]]:
+        """Scenario and seed of the trials that were asked for and left no record."""
+        there = {(trial.scenario, trial.seed) for trial in self.trials}
+        return [pair for pair in itertools.product(self.scenarios, self.seeds) if pair not in there]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial that was asked for ended well."""
+        return not self.failed and not self.missing
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The tasks that at least one trial has a test score for."""
+        return [task for task in TASKS if any(self.values(task.metric).values())]
+
+    def of(self, scenario: str) -> list[TrialRecord]:
+        """The trials of a scenario that ended well, by seed."""
+        return sorted((trial for trial in self.good if trial.scenario == scenario), key=lambda trial: trial.seed)
+
+    def values(self, column: str) -> dict[str, dict[int, float]]:
+        """Scenario to seed to value of a column of the table; undefined values and failed trials are left out."""
+        found: dict[str, dict[int, float]] = {name: {} for name in self.scenarios}
+        for name in self.scenarios:
+            pairs = ((trial.seed, result(trial, column)) for trial in self.of(name))
+            found[name] = {seed: value for seed, value in pairs if value is not None}
+        return found
+
+
+def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
+    """The suite's trials by point, in the order of the sweep; one group where nothing is swept."""
+    experiment = suite.experiment
+    scenarios = _in_order(experiment.get("scenarios", {}), (trial.scenario for trial in trials))
+    seeds = _in_order(experiment.get("seeds", ()), (trial.seed for trial in trials))
+    sweep = experiment.get("sweep", {})
+    points = [dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
+    by_point: dict[str, tuple[dict[str, Any], list[TrialRecord]]] = {_canonical(point): (point, []) for point in points}
+    for trial in trials:
+        by_point.setdefault(_canonical(trial.point), (trial.point, []))[1].append(trial)
+    control = experiment.get("control")
+    return [Group(point, scenarios, seeds, control, tuple(found)) for point, found in by_point.values() if found or point in points]
+
+
+def _canonical(point: dict[str, Any]) -> str:
+    return json.dumps(point, sort_keys=True, default=str)
+
+
+def _in_order(asked: Any, found: Any) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys([*asked, *found]))

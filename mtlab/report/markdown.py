@@ -1,0 +1,84 @@
+"""Markdown from values. What comes from data, labels or messages goes through :func:`text` and stays inert."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+LONGEST = 600
+"""Characters of one text value that a report shows."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\[\]:-]*")
+_SPECIAL = re.compile(r"[\\`*{}\[\]!|~$#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
+
+
+def one_line(value: Any) -> str:
+    """``value`` as one printable line, cut at :data:`LONGEST`: line ends, tabs and control characters become spaces."""
+    line = " ".join("".join(mark if mark.isprintable() else " " for mark in str(value)).split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def text(value: Any) -> str:
+    """``value`` as inert text: no markup, link, image, HTML or table cell of its own."""
+    escaped = "".join(_ENTITIES.get(mark, mark) for mark in one_line(value))
+    escaped = _SPECIAL.sub(lambda match: "\\" + match[0], escaped)
+    return escaped.replace("://", "&#58;//").replace("www.", "www&#46;")  # no link out of a bare address either
+
+
+def name(value: Any) -> str:
+    """A name as code where it is a plain name, as inert text where it is not."""
+    return f"`{value}`" if _PLAIN.fullmatch(str(value)) else text(value)
+
+
+def fenced(content: str, language: str = "") -> str:
+    """A code block that ``content`` cannot end."""
+    longest = max((len(run) for run in re.findall("`+", content)), default=0)
+    fence = "`" * max(3, longest + 1)
+    lines = ["".join(mark if mark.isprintable() else " " for mark in line) for line in content.splitlines()]
+    return "\n".join([fence + language, *lines, fence])
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A table of cells that are markdown already: the first ``words`` columns left-aligned, the others right-aligned."""
+    rule = ["---"] * words + ["---:"] * (len(header) - words)
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rows])
+
+
+def details(summary: str, body: str) -> str:
+    """A folded part; the empty lines let the markdown within be read as markdown."""
+    return f"<details>\n<summary>{summary}</summary>\n\n{body}\n\n</details>"
+
+
+def listing(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
+
+
+def fixed(value: float | None, digits: int = 3) -> str:
+    """A number with a fixed number of decimals; a dash where it is undefined."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """The same with its sign, a true minus; zero has none."""
+    if value is None:
+        return "–"
+    rounded = f"{abs(value):.{digits}f}"
+    return rounded if float(rounded) == 0 else ("+" if value > 0 else "−") + rounded
+
+
+def rounded(value: float | None, digits: int = 3) -> str:
+    """A number of any size to ``digits`` significant ones, without an exponent; a dash where it is undefined."""
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    decimals = digits - 1 - int(f"{value:e}".split("e")[1])
+    return f"{value:.{decimals}f}"
+
+
+def whole(value: int | None) -> str:
+    """A count, exact, with thousands separated; a dash where it is undefined."""
+    return "–" if value is None else f"{value:,}"

@@ -1,0 +1,102 @@
+"""The table of trials: one row a trial, as ``trials.csv`` has it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from mtlab.record.records import SuiteRecord, TrialRecord
+
+RESULTS = {
+    "params_total": "stages.-1.params_total",
+    "params_trainable": "stages.-1.params_trainable",
+    "params_frozen": "stages.-1.params_frozen",
+    "wall_s": "wall_s",
+    "wall_plain_s": "wall_plain_s",
+    "train_s": "laps.train",
+    "eval_s": "laps.eval",
+    "cache_s": "laps.cache",
+    "setup_s": "laps.setup",
+    "peak_memory_mb": "peak_memory_mb",
+    "train_flops": "train_flops",
+    "train_flops_padding": "train_flops_padding",
+    "train_tokens": "train_tokens",
+    "tokens_per_s": "tokens_per_s",
+    "classifier_accuracy": "test.classifier.accuracy",
+    "classifier_macro_f1": "test.classifier.macro_f1",
+    "ner_precision": "test.ner.default.precision",
+    "ner_recall": "test.ner.default.recall",
+    "ner_f1": "test.ner.default.f1",
+    "ner_f1_strict": "test.ner.strict.f1",
+    "classifier_loss": "test.classifier.loss",
+    "ner_loss": "test.ner.loss",
+    "validation_classifier_accuracy": "validation.classifier.accuracy",
+    "validation_ner_f1": "validation.ner.default.f1",
+    "selected_epoch": "selection.epoch",
+}
+"""Column of the table to the place of its value in a record. Times are seconds, memory is MB, metrics lie in [0, 1]."""
+
+COUNTS = (
+    "params_total",
+    "params_trainable",
+    "params_frozen",
+    "train_flops",
+    "train_flops_padding",
+    "train_tokens",
+    "selected_epoch",
+)
+"""The columns that hold whole numbers."""
+
+
+def look_up(value: Any, path: str) -> Any:
+    """What stands at a dotted ``path`` of a record (attributes, keys, indices); ``None`` where the path breaks off."""
+    for part in path.split("."):
+        if value is None:
+            return None
+        if isinstance(value, Mapping):
+            value = value.get(part)
+        elif isinstance(value, tuple):
+            value = value[int(part)] if value else None
+        else:
+            value = getattr(value, part)
+    return value
+
+
+def result(trial: TrialRecord, column: str) -> Any:
+    """A trial's value for one of :data:`RESULTS`; ``None`` where it is undefined or the trial did not end well."""
+    return look_up(trial, RESULTS[column]) if trial.ok else None
+
+
+def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFrame:
+    """One row a trial: what it was, its status, and the columns of :data:`RESULTS`.
+
+    A trial that did not end well keeps its row, with its reason under ``status`` and no numbers: half a training run is
+    no result, and whoever averages the column must not meet it. The record has what was measured of it.
+    """
+    swept = list(suite.experiment.get("sweep", {}))
+    swept += [key for trial in trials for key in trial.point if key not in swept]
+    columns: dict[str, Any] = {
+        "scenario": [trial.scenario for trial in trials],
+        "seed": [trial.seed for trial in trials],
+        "status": [trial.status for trial in trials],
+    }
+    for key in dict.fromkeys(swept):
+        columns[key] = pd.Series([trial.point.get(key) for trial in trials], dtype=object)
+    for column in RESULTS:
+        columns[column] = _numbers(column, [result(trial, column) for trial in trials])
+    columns["key"] = [trial.key for trial in trials]
+    return pd.DataFrame(columns)
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """The table as CSV: floats in their shortest exact form, undefined values as empty cells, lines that end in LF."""
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def _numbers(column: str, values: list[Any]) -> pd.Series:
+    if column not in COUNTS:
+        return pd.Series(values, dtype="float64")
+    try:
+        return pd.Series(values, dtype="Int64")
+    except OverflowError:  # training FLOPs past 9.2e18, which 64 bits do not hold
+        return pd.Series(values, dtype=object)

@@ -1,0 +1,188 @@
+"""What trials share: data, encoding and the pretrained encoder, made once a suite."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from mtlab.data import encoding, sources
+from mtlab.data.encoding import Encoded
+from mtlab.data.sources import Corpus
+from mtlab.model import backbone
+from mtlab.model.backbone import Backbone, Location
+from mtlab.model.flops import Counter
+from mtlab.model.freezing import digests, resolve
+from mtlab.model.network import Network
+from mtlab.plan.errors import UserError
+from mtlab.plan.experiment import Experiment
+from mtlab.plan.scenario import Trial, content_key
+from mtlab.record.records import FORMAT
+from mtlab.train.runtime import Runtime
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One point of the sweep, ready to run.
+
+    Attributes:
+        experiment: the experiment at this point.
+        corpus: its data.
+        encoded: split to encoded sentences.
+        pad_id: what inputs are padded with.
+        location: the encoder, as it was found.
+        pristine: the pretrained encoder; trials train copies of it.
+        encoder_digest: SHA-256 over its weights.
+        counter: FLOPs of a step.
+        setup_s: seconds that reading data, tokenising and loading weights took: every trial uses all of it.
+    """
+
+    experiment: Experiment
+    corpus: Corpus
+    encoded: dict[str, Encoded]
+    pad_id: int
+    location: Location
+    pristine: Backbone
+    encoder_digest: str
+    counter: Counter
+    setup_s: float
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """Task to number of classes."""
+        return {"classifier": len(self.corpus.labels), "ner": len(self.corpus.tags)}
+
+    def key(self, trial: Trial, runtime: Runtime) -> str:
+        """SHA-256 over everything that affects the trial's result: settings, data, encoder, precision, kernel, device."""
+        unrelated = {
+            "name",
+            "question",
+            "output",
+            "seeds",
+            "scenarios",
+            "sweep",
+            "control",
+            "data",
+            "device",
+            "precision",
+            "attention",
+        }
+        recipe = self.experiment.model_dump(mode="json", exclude=unrelated)
+        stages = [stage.model_dump(mode="json") for stage in self.experiment.scenario(trial.scenario).stages]
+        computing = (runtime.device.type, runtime.precision, self.pristine.model.config._attn_implementation)
+        where = (self.corpus.fingerprint, self.encoder_digest)
+        return content_key(FORMAT, trial.scenario, trial.seed, trial.point, recipe, stages, computing, where)
+
+    def describe_data(self) -> dict[str, Any]:
+        """Facts about the data for the record."""
+        corpus = self.corpus
+        lost = {split: encoded.lost_words for split, encoded in self.encoded.items() if encoded.lost_words}
+        notes = [
+            *corpus.notes,
+            *(f"{split}: {n} words have no sub-word within the limit; they are scored as O" for split, n in lost.items()),
+        ]
+        return {
+            "sizes": {split: len(sentences) for split, sentences in corpus.splits.items()},
+            "tokens": {split: sum(map(len, encoded.examples)) for split, encoded in self.encoded.items()},
+            "labels": list(corpus.labels),
+            "tags": list(corpus.tags),
+            "sources": [source.source for source in self._sources()],
+            "fingerprint": corpus.fingerprint,
+            "notes": notes,
+        }
+
+    def describe_encoder(self) -> dict[str, str | int | None]:
+        """Facts about the encoder for the record."""
+        config: PretrainedConfig = self.location.config
+        return {
+            "name": self.location.name,
+            "revision": self.location.revision,
+            "sha256": self.encoder_digest,
+            "family": config.model_type,
+            "blocks": len(self.pristine.blocks),
+            "hidden": self.pristine.hidden_size,
+            "attention": self.pristine.model.config._attn_implementation,
+        }
+
+    def _sources(self) -> list[Any]:
+        data = self.experiment.data
+        return [data] if data.source is not None else [data.classifier, data.ner]
+
+
+def prepare(experiment: Experiment, runtime: Runtime) -> dict[tuple[tuple[str, Any], ...], Prepared]:
+    """Load and encode what the experiment needs, and check every scenario against it, before anything is trained.
+
+    Raises:
+        UserError: something is wrong with the data, the encoder or a scenario.
+    """
+    shared = _Shared()
+    return {point: _prepare(experiment.at(point), runtime, shared) for point in experiment.points}
+
+
+def check_scenarios(experiment: Experiment, network: Network) -> None:
+    """Resolve every stage of every scenario once.
+
+    Raises:
+        UserError: a selector does not fit the network.
+    """
+    for name in experiment.scenarios:
+        for index, stage in enumerate(experiment.scenario(name).stages):
+            try:
+                resolve(stage, network)
+            except UserError as error:
+                raise UserError(error.problem, error.remedy, where=f"scenarios.{name}.{index}.{error.where}") from None
+
+
+class _Shared:
+    """What points of the sweep have in common: each thing is made once, and the seconds it took are kept."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, tuple[Any, float]] = {}
+
+    def get(self, make: Callable[[], T], *settings: Any) -> tuple[T, float]:
+        """What ``make`` returns, made once for equal ``settings``, and the seconds that took."""
+        key = content_key(*settings)
+        if key not in self.made:
+            start = time.perf_counter()
+            self.made[key] = (make(), time.perf_counter() - start)
+        return self.made[key]
+
+
+def _prepare(experiment: Experiment, runtime: Runtime, shared: _Shared) -> Prepared:
+    encoder = experiment.encoder.model_dump()
+    data = (experiment.data.model_dump(), experiment.data_seed)
+    location, _ = shared.get(lambda: backbone.find(experiment.encoder), "location", encoder)
+    corpus, data_s = shared.get(lambda: sources.load(experiment.data, experiment.data_seed), "corpus", data)
+    tokenizer, tokenizer_s = shared.get(lambda: backbone.tokenizer(location), "tokenizer", encoder)
+    pristine, weights_s = shared.get(lambda: backbone.load(location, runtime.attention), "weights", encoder)
+    limit = length_limit(experiment, pristine, tokenizer)
+    encoded, encoding_s = shared.get(lambda: encode(corpus, tokenizer, limit), "encoded", encoder, data, limit)
+    classes = {"classifier": len(corpus.labels), "ner": len(corpus.tags)}
+    head = experiment.head
+    counter, _ = shared.get(lambda: Counter(location.config, classes, head), "counter", encoder, classes, head.model_dump())
+    digest, _ = shared.get(lambda: content_key(digests(Network(pristine, {}, head))), "digest", encoder)
+    check_scenarios(experiment, counter.network)
+    if tokenizer.pad_token_id is None:
+        raise UserError(f"the tokenizer of {location.name} has no padding token", where="encoder")
+    setup_s = data_s + tokenizer_s + weights_s + encoding_s
+    return Prepared(experiment, corpus, encoded, tokenizer.pad_token_id, location, pristine, digest, counter, setup_s)
+
+
+def encode(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int) -> dict[str, Encoded]:
+    """Encode every split of a corpus."""
+    return {split: encoding.encode(rows, tokenizer, corpus.labels, corpus.tags, limit) for split, rows in corpus.splits.items()}
+
+
+def length_limit(experiment: Experiment, pristine: Backbone, tokenizer: Any) -> int:
+    """Longest input in tokens: the experiment's ``max_length``, or what the encoder takes.
+
+    Raises:
+        UserError: the experiment asks for more than the encoder takes.
+    """
+    limit = backbone.max_length(pristine, tokenizer)
+    if experiment.max_length is not None and experiment.max_length > limit:
+        raise UserError(f"{experiment.max_length} is above the encoder's {limit} tokens", f"give at most {limit}", where="max_length")
+    return experiment.max_length or limit

@@ -1,0 +1,117 @@
+"""Showing how far a suite is: one live display on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mtlab.record.records import TrialRecord
+
+
+class PlainProgress:
+    """A line for each thing that happened; what logs and pipes get."""
+
+    def __init__(self) -> None:
+        self.trials = self.number = self.work = self.done = 0
+        self.began = time.perf_counter()
+
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+        print(line, flush=True)
+
+    def begin(self, trials: int, work: int) -> None:
+        """The suite has this many trials and this much work in all."""
+        self.trials, self.work, self.began = trials, work, time.perf_counter()
+
+    def trial(self, number: int, label: str) -> None:
+        """Trial ``number`` begins."""
+        self.number = number
+
+    def advance(self, work: int) -> None:
+        """So much work was done."""
+        self.done += work
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial ended."""
+        left = f"  ({self.left()})" if self.number < self.trials else ""
+        self.say(f"[{self.number:>{len(str(self.trials))}}/{self.trials}] {summary(record)}{left}")
+
+    def close(self) -> None:
+        """Nothing more is shown."""
+
+    def left(self) -> str:
+        """Time left, from the share of the suite's FLOPs that is done."""
+        if not self.done:
+            return "time left: not known yet"
+        seconds = (time.perf_counter() - self.began) * max(0, self.work - self.done) / self.done
+        return f"about {duration(seconds)} left"
+
+
+class LiveProgress(PlainProgress):
+    """One line that moves, with the time left; lines that stay scroll above it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}", markup=False),
+        )
+        self.bar = Progress(*columns, console=Console(), refresh_per_second=2)
+        self.task = self.bar.add_task("", total=None, left="")
+        self.bar.start()
+
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+        self.bar.console.print(line, markup=False, highlight=False)
+
+    def begin(self, trials: int, work: int) -> None:
+        """The suite has this many trials and this much work in all."""
+        super().begin(trials, work)
+        self.bar.reset(self.task, total=work, left=self.left())
+
+    def trial(self, number: int, label: str) -> None:
+        """Trial ``number`` begins."""
+        super().trial(number, label)
+        self.bar.update(self.task, description=f"[{number}/{self.trials}] {label}")
+
+    def advance(self, work: int) -> None:
+        """So much work was done."""
+        super().advance(work)
+        self.bar.update(self.task, completed=self.done, left=self.left())
+
+    def close(self) -> None:
+        """Nothing more is shown."""
+        self.bar.stop()
+
+
+def progress() -> PlainProgress:
+    """The display that suits where output goes."""
+    return LiveProgress() if sys.stdout.isatty() else PlainProgress()
+
+
+def summary(record: TrialRecord) -> str:
+    """A trial in a line: what it scored, or why it failed."""
+    name = "-".join([record.scenario, f"seed{record.seed}", *map(str, record.point.values())])
+    if not record.ok or record.test is None:
+        return f"{name}: FAILED, {record.status}"
+    parts = []
+    if record.test.classifier is not None:
+        parts.append(f"accuracy {_figure(record.test.classifier.accuracy)}")
+    if record.test.ner is not None:
+        parts.append(f"entity F1 {_figure(record.test.ner.default.f1)}")
+    return f"{name}: {', '.join(parts)}, {duration(record.wall_s or 0.0)}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

@@ -1,0 +1,89 @@
+"""What the suite computes on: device, precision, attention kernel, threads; resolved once and recorded."""
+
+import os
+import platform
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from mtlab.plan.errors import UserError
+from mtlab.plan.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One device, one precision and one attention kernel for all trials of a suite.
+
+    Attributes:
+        device: where training runs.
+        precision: ``bf16`` (autocast over fp32 weights) or ``fp32``.
+        attention: the kernel to ask transformers for; ``None`` leaves it the choice.
+        threads: CPU threads of torch.
+    """
+
+    device: torch.device
+    precision: str
+    attention: str | None
+    threads: int
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context that forward passes run in."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all work it was given; a CPU always has."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def describe(self) -> dict[str, str | int]:
+        """Facts for the record."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else _cpu_name()
+        packages = ("torch", "transformers", "datasets", "mlflow", "seqeval", "mtlab")
+        return {
+            "device": str(self.device),
+            "device_name": name,
+            "precision": self.precision,
+            "threads": self.threads,
+            "python": platform.python_version(),
+            **{package: version(package) for package in packages},
+        }
+
+
+def resolve(experiment: Experiment) -> Runtime:
+    """Settle ``auto`` for this machine, and fix the number of CPU threads.
+
+    bf16 goes with written-out attention on a CPU: the backward pass of its fused kernel is slower in bf16 than all
+    that bf16 saves, from some 20 tokens on.
+
+    Raises:
+        UserError: a GPU was asked for and there is none.
+    """
+    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if experiment.device == "auto" else experiment.device)
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        found = f"{torch.cuda.device_count()} found" if torch.cuda.is_available() else "none found"
+        raise UserError(f"{experiment.device} was asked for, {found}", "use `--device auto` or `--device cpu`", where="device")
+    precision = ("bf16" if _computes_bf16(device) else "fp32") if experiment.precision == "auto" else experiment.precision
+    attention = None if experiment.attention == "auto" else experiment.attention
+    if attention is None and precision == "bf16" and device.type == "cpu":
+        attention = "eager"
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(threads)
+    return Runtime(device, precision, attention, threads)
+
+
+def _computes_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return bool(_cpu().get("amx_bf16") or _cpu().get("avx512_bf16"))
+
+
+def _cpu() -> dict[str, Any]:
+    """What the CPU can do; older releases of torch do not tell."""
+    return dict(getattr(torch.cpu, "get_capabilities", dict)())
+
+
+def _cpu_name() -> str:
+    return str(_cpu().get("cpu_name", "")) or platform.processor() or platform.machine()

@@ -1,0 +1,116 @@
+"""The suite: every trial of an experiment, one after another, on the same footing."""
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from mtlab.model import freezing
+from mtlab.plan.experiment import Experiment
+from mtlab.plan.scenario import Trial
+from mtlab.record.journal import Journal
+from mtlab.record.records import SuiteRecord, TrialRecord
+from mtlab.train import course
+from mtlab.train.prepare import Prepared, prepare
+from mtlab.train.runtime import Runtime, resolve
+from mtlab.train.trial import run_trial
+
+
+class Progress(Protocol):
+    """Whoever shows how far the suite is."""
+
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+
+    def begin(self, trials: int, work: int) -> None:
+        """The suite has this many trials and this much work in all (FLOPs)."""
+
+    def trial(self, number: int, label: str) -> None:
+        """Trial ``number`` (from 1) begins."""
+
+    def advance(self, work: int) -> None:
+        """So much work was done."""
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial ended."""
+
+
+def run(
+    experiment: Experiment,
+    command: str,
+    progress: Progress,
+    started: Callable[[SuiteRecord], SuiteRecord],
+    ended: Callable[[SuiteRecord, TrialRecord], None],
+) -> tuple[SuiteRecord, list[TrialRecord]]:
+    """Run all trials of an experiment.
+
+    Args:
+        experiment: what to run.
+        command: the command that repeats this run, for the record.
+        progress: shows how far the suite is.
+        started: called once with the suite's record before the first trial; what it returns is the record from then on.
+        ended: called after each trial, outside every timed lap.
+
+    Raises:
+        UserError: something is wrong with the experiment, its data or its encoder; nothing was trained.
+    """
+    began, clock = time.time(), time.perf_counter()
+    runtime = resolve(experiment)
+    prepared = prepare(experiment, runtime)
+    trials = experiment.trials()
+    journal = Journal(experiment.output)
+    suite = started(_describe(experiment, command, began, runtime, prepared, trials))
+    journal.write_suite(suite)
+    _introduce(suite, progress)
+    progress.begin(len(trials), sum(work(prepared[trial.point], trial) for trial in trials))
+    records = []
+    for number, trial in enumerate(trials, start=1):
+        progress.trial(number, trial.label)
+        record = run_trial(prepared[trial.point], trial, runtime, journal, progress.advance)
+        progress.ended(record)
+        ended(suite, record)
+        records.append(record)
+    suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - clock})
+    journal.write_suite(suite)
+    return suite, records
+
+
+def work(prepared: Prepared, trial: Trial) -> int:
+    """FLOPs of a trial, evaluation included: what time left is reckoned by."""
+    total, done = course.evaluation_flops(prepared, "validation") + course.evaluation_flops(prepared, "test"), 0
+    for stage in prepared.experiment.scenario(trial.scenario).stages:
+        partition = freezing.resolve(stage, prepared.counter.network)
+        for number in range(stage.epochs):
+            total += course.flops(prepared, partition, course.epoch(prepared, stage, done + number))[0]
+            total += course.evaluation_flops(prepared, "validation")
+        done += stage.epochs
+    return total
+
+
+def _describe(
+    experiment: Experiment, command: str, began: float, runtime: Runtime, prepared: dict[tuple, Prepared], trials: list[Trial]
+) -> SuiteRecord:
+    first = next(iter(prepared.values()))
+    return SuiteRecord(
+        experiment=experiment.model_dump(mode="json"),
+        question=experiment.question,
+        command=command,
+        started_at=began,
+        environment={**runtime.describe()},
+        encoder=first.describe_encoder(),
+        data={", ".join(f"{k}={v}" for k, v in point): one.describe_data() for point, one in prepared.items()},
+        trials=tuple(prepared[trial.point].key(trial, runtime) for trial in trials),
+    )
+
+
+def _introduce(suite: SuiteRecord, progress: Progress) -> None:
+    environment, encoder = suite.environment, suite.encoder
+    progress.say(
+        f"{environment['device']} ({environment['device_name']}), {environment['precision']}, {encoder['attention']} attention, "
+        f"{environment['threads']} threads; encoder {encoder['name']} ({encoder['family']}, {encoder['blocks']} blocks)"
+    )
+    for point, data in suite.data.items():
+        sizes = ", ".join(f"{split} {size:,}" for split, size in data["sizes"].items())
+        where = f"{point}: " if point else ""
+        progress.say(f"{where}{sizes} sentences; {len(data['labels'])} labels, {len(data['tags'])} tags")
+        for note in data["notes"]:
+            progress.say(f"note: {note}")

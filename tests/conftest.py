@@ -1,0 +1,64 @@
+"""What many tests share: a tiny encoder, learnable data, and an experiment file over both."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+
+EXPERIMENT = """\
+encoder: {encoder}
+data: {{source: {data}, max_duplicates: 1.0}}
+batch_size: 8
+seeds: [0, 1]
+precision: fp32
+device: cpu
+control: full
+scenarios:
+  nothing: [{{epochs: 0}}]
+  heads: [{{epochs: 2, train: {{heads: 1.0e-2}}}}]
+  gradual:
+    - {{name: heads, epochs: 1, train: {{heads: 1.0e-2}}}}
+    - {{name: top, epochs: 1, train: {{"layers[-1/3:]": 1.0e-3, heads: 1.0e-2}}}}
+  full: [{{epochs: 2, train: {{encoder: 1.0e-3, heads: 1.0e-2}}}}]
+"""
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def experiment_file(tmp_path: Path, encoder: Path, data: Path) -> Path:
+    """An experiment on the tiny encoder; its report goes below the test's own folder."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(EXPERIMENT.format(encoder=encoder, data=data) + f"output: {tmp_path / 'report'}\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty MLflow database: making one takes seconds, copying it does not."""
+    from mlflow.tracking import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def tracking(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A tracking store of the test's own, in a working directory of its own."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"

@@ -1,0 +1,95 @@
+import pytest
+import torch
+import transformers
+
+from mtlab.model import backbone, freezing
+from mtlab.model.freezing import CertificateError
+from mtlab.model.network import Network
+from mtlab.plan.errors import UserError
+from mtlab.plan.experiment import Head
+from mtlab.plan.scenario import Stage
+from tests import tiny
+
+
+@pytest.fixture
+def network() -> Network:
+    torch.manual_seed(0)
+    model = transformers.AutoModel.from_config(tiny.CONFIGS["bert"]())
+    return Network(backbone.inspect(model), {"classifier": 3, "ner": 5}, Head())
+
+
+def test_first_match_wins_and_the_rest_is_frozen(network: Network) -> None:
+    partition = freezing.resolve(Stage(epochs=1, train={"layers[-1]": 1e-3, "encoder": 1e-4}), network)
+    assert [(group.rate, group.units) for group in partition.trainable] == [
+        (1e-3, ("layers[2]",)),
+        (1e-4, ("embeddings", "layers[0]", "layers[1]")),
+    ]
+    assert partition.frozen == ("head.classifier", "head.ner")
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"layers[0:9]": 1.0}, r"out of range; the encoder has layers\[0:3\]"),
+        ({"layers[2:1]": 1.0}, "matches no block"),
+        ({"all": 1.0, "heads": 1.0}, "after others that match all it names; put it first"),
+    ],
+)
+def test_selectors_that_match_nothing_say_what_there_is(network: Network, train: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        freezing.resolve(Stage(epochs=1, train=train), network)
+
+
+def test_frozen_units_are_in_eval_mode_after_every_set_modes(network: Network) -> None:
+    partition = freezing.resolve(Stage(epochs=1, train={"layers[-1]": 1.0, "head.ner": 1.0}), network)
+    network.train()
+    freezing.set_modes(network, partition)
+    for name, unit in freezing.units(network).items():
+        assert {module.training for module in unit.modules} == {name in {"layers[2]", "head.ner"}}
+
+
+def test_frozen_prefix_draws_no_dropout(network: Network) -> None:
+    freezing.apply(network, freezing.resolve(Stage(epochs=1, train={"layers[-1]": 1.0}), network))
+    states: list[torch.Tensor] = []
+    network.encoder.encoder.layer[2].register_forward_pre_hook(lambda _module, inputs: states.append(inputs[0]))
+    ids = torch.arange(4, 16).reshape(2, 6)
+    outputs = [network(ids, torch.ones_like(ids), ("ner",))["ner"] for _ in range(2)]
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(outputs[0], outputs[1])
+
+
+@pytest.mark.parametrize("fault", ["weight", "buffer", "gradient", "mode", "idle"])
+def test_certificate_breaks_on_every_fault(network: Network, fault: str) -> None:
+    partition = freezing.resolve(Stage(epochs=1, train={"heads": 1.0}), network)
+    freezing.apply(network, partition)
+    freezing.set_modes(network, partition)
+    before = freezing.digests(network)
+    for name in ("classifier", "ner") if fault != "idle" else ("ner",):
+        with torch.no_grad():
+            network.heads[name].linear.weight.add_(1.0)
+    frozen = network.encoder.embeddings
+    if fault == "weight":
+        frozen.word_embeddings.weight.data[3, 5] += 1e-6
+    elif fault == "buffer":
+        frozen.position_ids[0, 0] += 1
+    elif fault == "gradient":
+        frozen.word_embeddings.weight.requires_grad_(True)
+    elif fault == "mode":
+        network.train()
+    after = freezing.digests(network)
+    expected = {
+        "weight": "embeddings changed",
+        "buffer": "embeddings changed",
+        "gradient": "embeddings has gradients",
+        "mode": "is in train mode",
+        "idle": "head.classifier did not change",
+    }
+    with pytest.raises(CertificateError, match=expected[fault]):
+        freezing.check(network, partition, before, after, partition.trained_units)
+
+
+def test_parameters_shared_between_units_are_refused(network: Network) -> None:
+    layers = network.encoder.encoder.layer
+    layers[2].output.dense = layers[1].output.dense
+    with pytest.raises(UserError, match=r"layers\[2\] and layers\[1\] share"):
+        freezing.units(network)

@@ -1,0 +1,219 @@
+"""The journal: what was written is what is read, a file is old or new and never half, and damage is told in a line."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtlab.plan.errors import UserError
+from mtlab.record.journal import Journal, write_atomically
+from mtlab.record.records import (
+    ClassifierMetrics,
+    EntityMetrics,
+    EpochRecord,
+    Metrics,
+    NerMetrics,
+    Selection,
+    StageRecord,
+    SuiteRecord,
+    TrialRecord,
+    Units,
+)
+
+ENTITIES = EntityMetrics(precision=1 / 3, recall=0.1, f1=None, support=0)
+METRICS = Metrics(
+    classifier=ClassifierMetrics(accuracy=0.1 + 0.2, macro_f1=None, loss=1e-300, sentences=3),
+    ner=NerMetrics(default=ENTITIES, strict=ENTITIES, by_type={"Ort🧊": ENTITIES}, loss=None, sentences=3),
+)
+STAGE = StageRecord(
+    name="heads",
+    epochs=1,
+    steps=2,
+    train={"layers[-1/3:]": 5e-5, "heads": 1e-3},
+    losses=("classifier", "ner"),
+    prefix_depth=4,
+    parameters={"head.ner": Units(trainable=3, frozen=0)},
+    params_total=10,
+    params_trainable=3,
+    params_frozen=7,
+    digests_before={"head.ner": "aa"},
+    digests_after={"head.ner": "bb"},
+    step_s=0.25,
+)
+
+
+def trial(scenario: str = "heads", seed: int = 0, key: str = "a" * 64, **changes: Any) -> TrialRecord:
+    return TrialRecord(key=key, scenario=scenario, seed=seed, started_at=1.5, **changes)
+
+
+def full_trial() -> TrialRecord:
+    return trial(
+        point={"data.train_size": 100, "encoder": {"name": "x"}},
+        ended_at=2.5,
+        stages=(STAGE,),
+        epochs=(EpochRecord(stage=0, epoch=0, step=0, elapsed_s=0, ended_at=2.0, validation=METRICS),),
+        step_losses={"total": (1.0, None), "ner": (None, 0.1)},
+        selection=Selection(rule="best", epoch=1, score=None),
+        validation=METRICS,
+        test=METRICS,
+        laps={"train": 0.1},
+        train_flops=2**60,
+    )
+
+
+def suite(*keys: str) -> SuiteRecord:
+    return SuiteRecord(
+        experiment={"name": "exp", "seeds": [0]},
+        command="mtlab compare exp.yaml",
+        started_at=1.0,
+        environment={"device": "cpu", "threads": 2, "bf16": False},
+        encoder={"name": "minilm", "revision": None},
+        data={"": {"notes": ["Größe"]}},
+        trials=keys,
+    )
+
+
+def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
+    journal, record = Journal(tmp_path), full_trial()
+    journal.write_suite(suite(record.key))
+    journal.write_trial(record)
+    assert journal.read() == (suite(record.key), [record])
+
+
+def test_a_second_reading_and_writing_changes_no_byte(tmp_path: Path) -> None:
+    path = Journal(tmp_path).write_trial(full_trial())
+    before = path.read_bytes()
+    assert Journal(tmp_path).write_trial(TrialRecord.model_validate_json(before)).read_bytes() == before
+    assert before.endswith(b"}\n")
+    assert "Ort🧊".encode() in before
+
+
+def test_trials_come_in_the_order_of_the_suite_and_those_without_a_record_are_left_out(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    keys = ["b" * 64, "a" * 64, "d" * 64, "c" * 64]
+    journal.write_suite(suite(*keys))
+    for key in sorted(keys)[:3]:
+        journal.write_trial(trial(key=key))
+    assert [record.key[0] for record in journal.read()[1]] == ["b", "a", "c"]
+
+
+def test_records_of_an_earlier_suite_are_not_read(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.write_trial(trial(key="0" * 64))
+    (tmp_path / "records" / "heads-seed0-000000000000.json").write_text("damaged, but of no concern")
+    journal.write_trial(trial(key="1" * 64))
+    journal.write_suite(suite("1" * 64))
+    assert [record.key[0] for record in journal.read()[1]] == ["1"]
+
+
+def test_a_trial_is_replaced_as_it_goes_on(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    paths = {journal.write_trial(trial(status=status)) for status in ("running", "diverged at step 3", "ok")}
+    assert paths == {tmp_path / "records" / f"heads-seed0-{'a' * 12}.json"}
+    journal.write_suite(suite("a" * 64))
+    assert [record.status for record in journal.read()[1]] == ["ok"]
+
+
+def test_predictions_are_a_line_a_sentence(tmp_path: Path) -> None:
+    journal, lines = Journal(tmp_path), [{"id": 0, "tokens": ["café", "a\nb"]}, {"id": 1, "tokens": []}]
+    path = journal.write_predictions(trial(), lines)
+    assert path == journal.predictions_path(trial()) == tmp_path / "predictions" / f"heads-seed0-{'a' * 12}.jsonl"
+    assert [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]] == lines
+
+
+# writing
+
+
+def test_writing_leaves_no_temporary_file(tmp_path: Path) -> None:
+    for text in ("first", "second"):
+        write_atomically(tmp_path / "new" / "file.json", text)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["file.json"]
+    assert (tmp_path / "new" / "file.json").read_text() == "second"
+    assert (tmp_path / "new" / "file.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.json"
+    write_atomically(path, "old")
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_file_is_whole_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, seen, sync = tmp_path / "file.json", [], os.fsync
+
+    def look(handle: int) -> None:
+        seen.append((path.exists(), os.fstat(handle).st_size))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", look)
+    write_atomically(path, "x" * 100_000)
+    assert seen[0] == (False, 100_000)
+
+
+def test_a_file_that_a_killed_run_left_half_written_is_not_read(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.write_suite(suite("a" * 64))
+    journal.write_trial(trial())
+    (tmp_path / "records" / f".heads-seed0-{'a' * 12}.json.x1y2").write_text("{")
+    assert len(journal.read()[1]) == 1
+
+
+# damage
+
+REMEDY = "run the experiment again"
+DAMAGED = f"damaged, or not a record of mtlab's; {REMEDY}"
+
+
+def complaint(journal: Journal) -> str:
+    with pytest.raises(UserError) as error:
+        journal.read()
+    return str(error.value).replace(f"{journal.directory}/", "")
+
+
+def test_an_empty_directory_says_what_to_run(tmp_path: Path) -> None:
+    assert complaint(Journal(tmp_path)) == f"{tmp_path}: nothing was run here yet; run `mtlab compare` first"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", DAMAGED),
+        (b"{", DAMAGED),
+        (b"[]", DAMAGED),
+        (b"null", DAMAGED),
+        (b'{"format": 1}', DAMAGED),
+        (b"\xff\xfe", DAMAGED),
+        (b"{}", f"a record of format None, not 1; {REMEDY}"),
+        (b'{"format": 99}', f"a record of format 99, not 1; {REMEDY}"),
+    ],
+)
+@pytest.mark.parametrize("name", ["suite.json", f"records/heads-seed0-{'a' * 12}.json"])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes, problem: str) -> None:
+    journal = Journal(tmp_path)
+    journal.write_suite(suite("a" * 64))
+    journal.write_trial(trial())
+    (tmp_path / name).write_bytes(content)
+    assert complaint(journal) == f"{name}: {problem}"
+
+
+def test_an_unknown_field_is_not_dropped_silently(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.write_suite(suite("a" * 64))
+    path = journal.write_trial(trial())
+    path.write_text(json.dumps({**json.loads(path.read_text()), "extra": 1}))
+    assert complaint(journal) == f"records/{path.name}: {DAMAGED}"
+
+
+def test_a_record_that_cannot_be_opened_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "suite.json").mkdir()
+    assert complaint(Journal(tmp_path)) == "suite.json: cannot be read (Is a directory)"

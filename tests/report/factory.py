@@ -1,0 +1,190 @@
+"""A synthetic journal of plausible size: six scenarios of a small encoder, some seeds, failures where asked for."""
+
+import hashlib
+import random
+from pathlib import Path
+from typing import Any
+
+from mtlab.record.journal import Journal
+from mtlab.record.records import (
+    ClassifierMetrics,
+    EntityMetrics,
+    EpochRecord,
+    Metrics,
+    NerMetrics,
+    Selection,
+    StageRecord,
+    SuiteRecord,
+    TrialRecord,
+    Units,
+)
+
+BLOCKS = [f"layers[{index}]" for index in range(6)]
+ENCODER = ["embeddings", *BLOCKS]
+HEADS = ["head.classifier", "head.ner"]
+SIZES = {"embeddings": 11_922_432, **dict.fromkeys(BLOCKS, 1_774_464), "head.classifier": 9_240, "head.ner": 21_489}
+RATES = {"head.classifier": 1e-3, "head.ner": 1e-3, "encoder": 5e-5, "layers[-1/3:]": 5e-5}
+STEPS = 60
+"""Steps an epoch."""
+STARTED = 1_790_000_000.0
+
+# scenario: its stages (name, epochs, trained units), test accuracy, test F1, seconds a step
+SCENARIOS: dict[str, tuple[list[tuple[str, int, list[str]]], float, float, float]] = {
+    "fully_frozen": ([("fully_frozen", 0, [])], 0.2, 0.02, 0.0),
+    "backbone_frozen": ([("backbone_frozen", 6, HEADS)], 0.952, 0.561, 0.015),
+    "classifier_head_frozen": ([("classifier_head_frozen", 6, [*ENCODER, "head.ner"])], 0.979, 0.889, 1.02),
+    "ner_head_frozen": ([("ner_head_frozen", 6, [*ENCODER, "head.classifier"])], 0.983, 0.862, 1.03),
+    "gradual_unfreeze": (
+        [("heads", 2, HEADS), ("top", 2, [*BLOCKS[-2:], *HEADS]), ("full", 2, [*ENCODER, *HEADS])],
+        0.981,
+        0.884,
+        0.55,
+    ),
+    "full_finetune": ([("full_finetune", 6, [*ENCODER, *HEADS])], 0.982, 0.893, 1.05),
+}
+
+
+def sha(*parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def entities(f1: float | None, support: int = 900) -> EntityMetrics:
+    return EntityMetrics(precision=f1, recall=f1, f1=f1, support=support)
+
+
+def metrics(accuracy: float, f1: float, types: tuple[str, ...] = ("PER", "ORG", "LOC", "DATE")) -> Metrics:
+    by_type = {kind: entities(min(1.0, f1 * (1.05 - 0.05 * at)), support=400 // (at + 1) ** 3) for at, kind in enumerate(types)}
+    ner = NerMetrics(default=entities(f1), strict=entities(f1 * 0.93), by_type=by_type, loss=1.2 * (1 - f1), sentences=600)
+    classifier = ClassifierMetrics(accuracy=accuracy, macro_f1=accuracy * 0.98, loss=1.5 * (1 - accuracy), sentences=600)
+    return Metrics(classifier=classifier, ner=ner)
+
+
+def stage(name: str, epochs: int, trained: list[str], seed: int, before: dict[str, str]) -> StageRecord:
+    units = {unit: Units(trainable=size if unit in trained else 0, frozen=0 if unit in trained else size) for unit, size in SIZES.items()}
+    trainable = sum(unit.trainable for unit in units.values())
+    prefix = next((at for at, block in enumerate(BLOCKS) if block in trained), len(BLOCKS))
+    after = {unit: sha(name, unit, seed, "trained") if unit in trained else digest for unit, digest in before.items()}
+    rates = {key: rate for key, rate in RATES.items() if key in trained or (key == "encoder" and "embeddings" in trained)}
+    return StageRecord(
+        name=name,
+        epochs=epochs,
+        steps=STEPS * epochs,
+        train=rates,
+        losses=("classifier", "ner"),
+        prefix_depth=0 if "embeddings" in trained else prefix,
+        parameters=units,
+        params_total=sum(SIZES.values()),
+        params_trainable=trainable,
+        params_frozen=sum(SIZES.values()) - trainable,
+        digests_before=before,
+        digests_after=after,
+    )
+
+
+def trial(scenario: str, seed: int, status: str = "ok", point: dict[str, Any] | None = None, spread: float = 0.004) -> TrialRecord:
+    """A trial's record; ``spread`` is the standard deviation of its scores over seeds."""
+    plan, accuracy, f1, step_s = SCENARIOS[scenario]
+    draw = random.Random(repr((scenario, seed, point)))
+    accuracy, f1 = accuracy + draw.gauss(0, spread / 2), f1 + draw.gauss(0, spread * 2)
+    stages, epochs = [], [EpochRecord(stage=0, epoch=0, step=0, elapsed_s=0.0, ended_at=STARTED, validation=metrics(0.2, 0.02))]
+    digests = {unit: sha(unit, seed if unit in HEADS else "") for unit in SIZES}
+    done, elapsed = 0, 0.0
+    for index, (name, length, trained) in enumerate(plan):
+        stages.append(stage(name, length, trained, seed, digests))
+        digests = stages[-1].digests_after
+        for _ in range(length):
+            done += 1
+            elapsed += STEPS * (0.015 if set(trained) <= set(HEADS) else step_s)
+            rise = 1 - 0.45**done
+            reached = metrics(
+                0.2 + (accuracy - 0.2) * rise + draw.gauss(0, spread), max(0.0, 0.02 + (f1 - 0.02) * rise + draw.gauss(0, spread))
+            )
+            loss = {"total": 2.0 * (1 - rise), "classifier": 1 - rise, "ner": 1 - rise}
+            epochs.append(
+                EpochRecord(
+                    stage=index,
+                    epoch=done,
+                    step=done * STEPS,
+                    elapsed_s=elapsed,
+                    ended_at=STARTED + elapsed,
+                    train_loss=loss,
+                    validation=reached,
+                )
+            )
+    laps = {
+        "setup": 2.0 + draw.random(),
+        "cache": 0.0 if step_s > 1 else 24.0,
+        "train": elapsed * (1 + draw.random() / 50),
+        "eval": 6.0 + draw.random(),
+    }
+    ok = status == "ok"
+    flops = round(3e12 * done * (1 / 3 if set(plan[0][2]) <= set(HEADS) else 1))
+    return TrialRecord(
+        key=sha(scenario, seed, point),
+        scenario=scenario,
+        seed=seed,
+        point=point or {},
+        status=status,
+        started_at=STARTED,
+        initial_digest=sha("start", seed),
+        final_digest=sha(scenario, seed),
+        order_digest=sha("order", done),
+        stages=tuple(stages),
+        epochs=tuple(epochs) if ok else tuple(epochs[:3]),
+        selection=Selection(rule="best", epoch=max(0, done - seed % 2), score=(accuracy + f1) / 2) if ok else None,
+        validation=metrics(accuracy, f1) if ok else None,
+        test=metrics(accuracy - 0.002, f1 - 0.004) if ok else None,
+        laps=laps,
+        wall_s=sum(laps.values()) + (5.0 if 0 < step_s < 1 else 0.0) if ok else None,
+        wall_plain_s=8.0 + done * STEPS * max(step_s, 0.36) if ok else None,
+        peak_memory_mb=612.4 + 1_500 * (step_s > 0.5) + draw.random(),
+        train_flops=flops,
+        train_flops_padding=flops // 7,
+        train_tokens=done * STEPS * 32 * 17,
+        tokens_per_s=done * STEPS * 32 * 17 / elapsed if elapsed else None,
+    )
+
+
+def suite(trials: list[TrialRecord], seeds: int = 3, **changes: Any) -> SuiteRecord:
+    """The suite of ``trials``; ``changes`` go into the experiment, or replace fields of the record."""
+    stages = {name: [{"name": label, "epochs": epochs} for label, epochs, _ in plan] for name, (plan, *_) in SCENARIOS.items()}
+    experiment = {"name": "freezing", "seeds": list(range(seeds)), "control": "full_finetune", "scenarios": stages, "sweep": {}}
+    fields: dict[str, Any] = {
+        "question": "Which parts should be frozen on small data?",
+        "command": "mtlab compare experiments/freezing.yaml --seeds 0 1 2",
+        "started_at": STARTED,
+        "elapsed_s": 2345.6,
+        "environment": {"device": "cpu", "precision": "fp32", "attention": "sdpa", "threads": 2, "torch": "2.11.0", "seeded": True},
+        "encoder": {
+            "name": "minilm",
+            "revision": None,
+            "weights": sha("minilm"),
+            "family": "bert",
+            "blocks": 6,
+            "hidden_size": 384,
+        },
+        "data": {
+            "": {
+                "sizes": {"train": 1920, "validation": 300, "test": 600},
+                "labels": {"classifier": ["sport", "politics", "science"], "ner": ["O", "B-PER", "I-PER", "B-ORG", "I-ORG"]},
+                "fingerprint": sha("data"),
+                "notes": ["2 sentences stand in train and in test", "a validation split was cut from train"],
+            }
+        },
+    }
+    experiment |= {key: value for key, value in changes.items() if key not in SuiteRecord.model_fields}
+    fields |= {key: value for key, value in changes.items() if key in SuiteRecord.model_fields}
+    return SuiteRecord(experiment=experiment, trials=tuple(record.key for record in trials), **fields)
+
+
+def all_trials(seeds: int = 3, point: dict[str, Any] | None = None, spread: float = 0.004) -> list[TrialRecord]:
+    return [trial(name, seed, point=point, spread=spread) for seed in range(seeds) for name in SCENARIOS]
+
+
+def journal(directory: Path, record: SuiteRecord, trials: list[TrialRecord]) -> Path:
+    """Write a journal, as a run would leave it."""
+    made = Journal(directory)
+    made.write_suite(record)
+    for one in trials:
+        made.write_trial(one)
+    return directory

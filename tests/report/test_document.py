@@ -1,0 +1,235 @@
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from html import unescape
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+from matplotlib.image import imread
+
+from mtlab.plan.errors import UserError
+from mtlab.report import document, figures
+from mtlab.report.answer import answer
+from mtlab.report.figures import FIGURES, Plot
+from mtlab.report.groups import groups
+
+from . import factory
+
+
+def written(directory: Path, trials, **changes) -> str:
+    return document.write(factory.journal(directory, factory.suite(trials, **changes), trials)).read_text(encoding="utf-8")
+
+
+def text(trials, **changes) -> str:
+    """The report's markdown with figures that were not drawn, which is most of the time."""
+    suite = factory.suite(trials, **changes)
+    found = groups(suite, trials)
+    drawn = [{kind: Plot(kind, "what it shows", "A caption.") for kind in FIGURES} if group.tasks else {} for group in found]
+    return document.document(suite, found, drawn)
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    found = (path for path in directory.rglob("*") if path.is_file())
+    return {str(path.relative_to(directory)): path.read_bytes() for path in found}
+
+
+def the_answer(trials, **changes) -> str:
+    return answer(groups(factory.suite(trials, **changes), trials)[0])
+
+
+@pytest.fixture(scope="module")
+def rebuilt(tmp_path_factory):
+    """A report's directory, its files as written here, and what a fresh process loaded that wrote them again."""
+    directory = tmp_path_factory.mktemp("report")
+    written(directory, [*factory.all_trials(2)[:-1], factory.trial("full_finetune", 1, status="crashed")], seeds=2)
+    first = contents(directory)
+    code = (
+        "import sys, pathlib; from mtlab.report import document; document.write(pathlib.Path(sys.argv[1])); "
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code, str(directory)], check=True, capture_output=True, text=True)
+    return directory, first, done.stdout
+
+
+def test_rebuilding_in_a_fresh_process_gives_the_same_bytes(rebuilt):
+    directory, first, _ = rebuilt
+    assert contents(directory) == first
+
+
+def test_rebuilding_in_the_same_process_gives_the_same_bytes(rebuilt):
+    directory, first, _ = rebuilt
+    document.write(directory)
+    assert contents(directory) == first
+
+
+def test_every_figure_is_there_in_both_formats(rebuilt):
+    directory, first, _ = rebuilt
+    kinds = {"quality_vs_time", "intervals", "learning_curves", "parameters", "time_by_lap"}
+    assert {name for name in first if name.startswith("plots/")} == {f"plots/{kind}.{end}" for kind in kinds for end in ("svg", "png")}
+    for path in directory.glob("plots/*.png"):
+        height, width, _ = imread(path).shape
+        assert width == 1500 and height > 200  # 10 inches at 150 dpi
+    for path in directory.glob("plots/*.svg"):
+        assert ElementTree.parse(path).getroot().tag.endswith("svg") and b"<dc:date>" not in path.read_bytes()
+
+
+def test_a_report_loads_no_torch_transformers_or_mlflow(rebuilt):
+    assert "'pandas'" in rebuilt[2] and not re.search("'(torch|transformers|mlflow)'", rebuilt[2])
+
+
+def test_links_lead_to_files_and_figures_have_words(rebuilt):
+    report = rebuilt[1]["report.md"].decode()
+    links = re.findall(r"\]\(([^)]+)\)", report)
+    assert len(links) == 6 and set(links) < set(rebuilt[1])
+    assert all(re.findall(r"!\[([^\]]*)\]", report))
+
+
+def test_first_screen_is_question_answer_figure_table(trials):
+    report = text(trials)
+    places = [report.index(mark) for mark in ("# freezing", "**Question:**", "**Answer.**", "quality_vs_time.png", "| scenario |", "\n## ")]
+    assert places == sorted(places)
+
+
+def test_failed_trials_are_rows_left_out_of_means_and_block_best(trials):
+    report = text(trials)
+    assert "| `ner_head_frozen` | 1 | – | diverged: the loss is inf at step 12 |" in report
+    assert "2 of 3 seeds" in report
+    scores = [trial.test.classifier.accuracy for trial in trials if trial.scenario == "ner_head_frozen" and trial.ok]
+    assert len(scores) == 2
+    line = next(line for line in report.splitlines() if line.startswith("| `ner_head_frozen` | 0.9"))
+    assert line.startswith(f"| `ner_head_frozen` | {sum(scores) / 2:.3f} [")
+    assert "**Nothing is called best**: 1 of 18 trials has no result" in report and "is the best" not in report
+
+
+def test_a_failed_trial_never_wins_even_with_the_highest_number(trials):
+    best = factory.trial("ner_head_frozen", 1).model_copy(update={"status": "certificate broken", "test": factory.metrics(1.0, 1.0)})
+    said = the_answer([best if trial.key == best.key else trial for trial in trials])
+    assert "is the best" not in said and "better: " not in said
+
+
+def test_a_missing_record_blocks_best_and_is_listed():
+    trials = factory.all_trials(2)[:-1]
+    report = text(trials, seeds=2)
+    assert "1 of 12 trials has no result" in report and "left no record" in report
+
+
+def test_ties_are_called_ties_and_are_not_ranked():
+    trials = factory.all_trials(5, spread=0.004)
+    twins = [trial for trial in trials if trial.scenario != "ner_head_frozen"]
+    for trial in trials:
+        if trial.scenario == "full_finetune":
+            twins.append(factory.trial("ner_head_frozen", trial.seed).model_copy(update={"test": trial.test}))
+    said = the_answer(twins, seeds=5)
+    tied = re.search(r"tied with it \(([^)]*)\): ([^.]*)", said)
+    assert "not ranked" in tied[1] and "`ner_head_frozen`" in tied[2]
+    assert "(" not in tied[2], "a tie has no number that could be ranked"
+    assert "no single scenario is best" in said
+
+
+def test_a_clear_lead_is_called_best():
+    leader = {"full_finetune": (0.99, 0.99)}
+    trials = [
+        trial.model_copy(update={"test": factory.metrics(*leader.get(trial.scenario, (0.5 - 0.001 * trial.seed, 0.5)))})
+        for trial in factory.all_trials(5)
+    ]
+    said = the_answer(trials, seeds=5)
+    assert "For sentence classification, `full_finetune` is the best" in said
+    assert "worse: `fully_frozen` (−0.4" in said
+
+
+def test_one_seed_says_that_nothing_can_be_concluded():
+    said = the_answer(factory.all_trials(1), seeds=1)
+    assert "With one seed nothing can be concluded" in said
+    assert "undecided" in said and "worse:" not in said and "tied" not in said and "is best" not in said
+
+
+def test_no_control_and_no_result_of_the_control_are_said():
+    trials = factory.all_trials(2)
+    assert "No control scenario was named" in the_answer(trials, seeds=2, control=None)
+    without = [trial for trial in trials if trial.scenario != "full_finetune"]
+    assert "has no result, so no scenario can be compared" in the_answer(without, seeds=2)
+    assert "there is no answer" in the_answer([factory.trial("full_finetune", 0, status="crashed")], seeds=1)
+
+
+def test_a_report_of_failures_alone_can_be_written():
+    report = text([factory.trial(name, 0, status="out of memory") for name in factory.SCENARIOS], seeds=1)
+    assert report.count("out of memory") == 6 and "![" not in report
+
+
+def test_the_caveat_on_seed_variance_is_said(trials):
+    assert "cover the variance between seeds only, not that of the test sentences" in text(trials)
+
+
+def test_exact_parameters_entities_in_both_modes_and_costs_are_there(trials):
+    report = text(trials)
+    assert "| `gradual_unfreeze` | top | 2 | 3,579,657 | 19,020,288 | 22,599,945 | 4 |" in report
+    assert "F1 (default mode)" in report and "F1 (strict IOB2)" in report and "<details>" in report and "14 (few)" in report
+    assert "14.3%" in report and "2,346 s of real time" in report
+    assert "mtlab compare experiments/freezing.yaml --seeds 0 1 2" in report
+    assert "trains `layers[4]` to `layers[5]`, `head.classifier`, `head.ner`, freezes `embeddings`, `layers[0]` to `layers[3]`" in report
+
+
+def test_frozen_at_random_is_said_of_heads_alone_that_others_are_trained_around(trials):
+    lines = [line for line in text(trials).splitlines() if "*frozen at random*" in line]
+    assert [line.split("`")[1] for line in lines] == ["classifier_head_frozen", "ner_head_frozen"]
+
+
+def test_certificates_are_counted_and_broken_ones_named(trials):
+    assert "Frozen units unchanged, bit for bit: **17 of 17** stages." in text(trials)
+    victim = next(trial for trial in trials if trial.scenario == "backbone_frozen" and trial.seed == 2)
+    stage = victim.stages[0]
+    moved = stage.model_copy(update={"digests_after": stage.digests_after | {"layers[3]": "other"}})
+    broken = victim.model_copy(update={"stages": (moved,), "initial_digest": "other"})
+    report = text([broken if trial is victim else trial for trial in trials])
+    assert "**16 of 17** stages. **Not in:** `backbone_frozen` seed 2, backbone_frozen." in report
+    assert "Same starting weights in all scenarios: **2 of 3** seeds. **Not in:** seed 2." in report
+
+
+def test_points_of_a_sweep_are_grouped():
+    points = [{"data.train_size": 100}, {"data.train_size": "full"}]
+    trials = [trial for point in points for trial in factory.all_trials(2, point)]
+    report = text(trials, seeds=2, sweep={"data.train_size": [100, "full"]})
+    assert report.count("## At data.train_size = 100") > 1 and report.count("**Answer.**") == 2
+
+
+def test_points_of_a_sweep_have_figures_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "FIGURES", {"parameters": FIGURES["parameters"]})
+    trials = [factory.trial("backbone_frozen", 0, point={"batch_size": size}) for size in (8, 16)]
+    report = written(tmp_path, trials, seeds=1, control=None, sweep={"batch_size": [8, 16]}, scenarios={"backbone_frozen": []})
+    assert (tmp_path / "plots/parameters-1.png").exists() and (tmp_path / "plots/parameters-2.svg").exists()
+    assert "(plots/parameters-1.png)" in report and "(plots/parameters-2.png)" in report
+
+
+HOSTILE = (
+    "x|y `z` <script>alert(1)</script>\n\n# h\n![i](http://evil.example/i.png) [l](http://evil.example) <b>&amp; **b** $m$ ``` "
+    "www.evil.example"
+)
+
+
+def test_hostile_names_stay_inert():
+    trials = []
+    for trial in factory.all_trials(2):
+        stages = tuple(stage.model_copy(update={"name": HOSTILE}) for stage in trial.stages)
+        ner = trial.test.ner.model_copy(update={"by_type": {HOSTILE: factory.entities(0.5, 3)}})
+        test = trial.test.model_copy(update={"ner": ner})
+        trials.append(trial.model_copy(update={"stages": stages, "test": test}))
+    trials[0] = trials[0].model_copy(update={"status": HOSTILE})
+    facts = {HOSTILE: {HOSTILE: [HOSTILE, 1, None], "notes": [HOSTILE]}}
+    report = text(
+        trials, seeds=2, name=HOSTILE, question=HOSTILE, command=HOSTILE, data=facts, environment={HOSTILE: HOSTILE},
+        encoder={"name": HOSTILE}, tracking={"uri": HOSTILE},
+    )  # fmt: skip
+    html = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(report)
+    assert "<script" not in html and "<b>" not in html and 'evil.example/i.png"' not in html and 'href="http' not in html
+    assert html.count("<img") == 5 and html.count("<h1>") == 1  # the five figures, the title
+    shown = unescape(re.sub("<[^>]*>", "", html))
+    whole = " ".join(HOSTILE.split())
+    assert shown.count(whole) > 20
+    assert shown.count("x|y") == shown.count(whole) + 1  # but for the command, whose lines stay lines, no cell cuts it
+
+
+def test_a_directory_without_a_run_is_said(tmp_path):
+    with pytest.raises(UserError, match="nothing was run here yet"):
+        document.write(tmp_path)

@@ -1,0 +1,89 @@
+"""Tiny real things to test with: encoders from configurations, a tokenizer, data that can be learned."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+SIZE = {
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "vocab_size": 120,
+    "max_position_embeddings": 64,
+}
+
+CONFIGS: dict[str, Any] = {
+    "bert": lambda: transformers.BertConfig(**SIZE),
+    "roberta": lambda: transformers.RobertaConfig(**SIZE),
+    "electra": lambda: transformers.ElectraConfig(**SIZE, embedding_size=16),
+    "mpnet": lambda: transformers.MPNetConfig(**SIZE),
+    "distilbert": lambda: transformers.DistilBertConfig(
+        dim=32, n_layers=3, n_heads=4, hidden_dim=64, vocab_size=120, max_position_embeddings=64
+    ),
+    "deberta-v2": lambda: transformers.DebertaV2Config(
+        **SIZE, relative_attention=True, position_buckets=8, pos_att_type=["p2c", "c2p"], norm_rel_ebd="layer_norm", share_att_key=True, conv_kernel_size=3
+    ),
+    "modernbert": lambda: transformers.ModernBertConfig(
+        **SIZE, pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2
+    ),
+}
+
+CITIES = ("oslo", "quito", "lagos", "turin")
+PEOPLE = ("ada", "ivo", "uma", "noor")
+TOPICS = {"weather": ("rain", "wind", "sun", "fog"), "sport": ("goal", "race", "match", "team"), "food": ("soup", "bread", "rice", "tea")}
+FILLERS = ("the", "a", "with", "near", "today", "again", "some", "more")
+
+
+def write_encoder(directory: Path, family: str = "bert", **settings: Any) -> Path:
+    """An encoder with random weights and a word-level tokenizer, laid out as the hub lays them out."""
+    torch.manual_seed(0)
+    config = CONFIGS[family]()
+    for key, value in settings.items():
+        setattr(config, key, value)
+    transformers.AutoModel.from_config(config).save_pretrained(directory)
+    tokenizer().save_pretrained(directory)
+    return directory
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A word-level tokenizer that knows the words of :func:`sentences`."""
+    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+    words = [*special, *CITIES, *PEOPLE, *FILLERS, *(word for words in TOPICS.values() for word in words)]
+    model = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]"))
+    model.pre_tokenizer = pre_tokenizers.Whitespace()
+    model.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=model, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]", model_max_length=64
+    )
+
+
+def sentences(count: int, seed: int) -> list[dict[str, Any]]:
+    """Sentences whose topic and entities follow from their words: a model that learns gets them right."""
+    draw = np.random.default_rng(seed)
+    rows = []
+    for _ in range(count):
+        label = str(draw.choice(list(TOPICS)))
+        words = [(str(draw.choice(FILLERS)), "O") for _ in range(draw.integers(2, 7))]
+        words.append((str(draw.choice(TOPICS[label])), "O"))
+        if draw.random() < 0.8:
+            words.append((str(draw.choice(CITIES)), "B-LOC"))
+        if draw.random() < 0.5:
+            words += [(str(draw.choice(PEOPLE)), "B-PER"), (str(draw.choice(PEOPLE)), "I-PER")]
+        rows.append({"tokens": [word for word, _ in words], "ner_tags": [tag for _, tag in words], "label": label})
+    return rows
+
+
+def write_data(directory: Path, train: int = 96, validation: int = 24, test: int = 24) -> Path:
+    """Both labels on every sentence, as JSON lines."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for seed, (split, count) in enumerate({"train": train, "validation": validation, "test": test}.items()):
+        lines = [json.dumps(row) for row in sentences(count, seed)]
+        (directory / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
+    return directory
