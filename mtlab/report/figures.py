@@ -195,7 +195,9 @@ def _wide_seconds(ax: Axes, curves: Sequence[Sequence[Point]]) -> None:
     if ends and max(ends) / min(ends) > 10:
         first = min(x for curve in curves for x, _ in curve if x > 0)
         ax.set_xscale("symlog", linthresh=first, linscale=0.4)
-        ticks = [10.0**power for power in range(-3, 8) if first <= 10.0**power <= max(ends) * 1.2]
+        leading = (1, 2, 5) if max(ends) / first < 200 else (1,)
+        ticks = [digit * 10.0**power for power in range(-3, 8) for digit in leading]
+        ticks = [tick for tick in ticks if first <= tick <= max(ends) * 1.2]
         ax.set_xticks([0.0, *ticks], ["0", *(f"{tick:,.6g}" for tick in ticks)])
         ax.set_xticks([], minor=True)
         ax.set_xlim(left=-0.15 * first)
