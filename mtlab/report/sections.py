@@ -19,7 +19,7 @@ def scenarios(group: Group) -> str:
     for scenario in group.scenarios:
         stages = next((trial.stages for trial in group.trials if trial.scenario == scenario and trial.stages), ())
         said = [_stage(stage.name, stage.epochs, stage.parameters, alone=len(stages) == 1) for stage in stages]
-        control = " (the control)" if scenario == group.control else ""
+        control = " (the control)" if group.control == scenario else ""
         lines.append(f"- {name(scenario)}{control}: {'; then '.join(said) or 'left no record of its stages'}.{_frozen_at_random(stages)}")
     return "\n".join(lines)
 
@@ -80,7 +80,7 @@ def results(group: Group) -> str:
     ]
     rows = []
     for scenario in group.scenarios:
-        row = [f"{name(scenario)} (control)" if scenario == group.control else name(scenario)]
+        row = [f"{name(scenario)} (control)" if group.control == scenario else name(scenario)]
         for task in tasks:
             estimate = statistics.interval(group.values(task.metric)[scenario].values())
             row += [_estimate(estimate), _against(compared[task.name].get(scenario))]

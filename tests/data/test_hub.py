@@ -13,7 +13,7 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from mtlab.data.sources import load
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data
-from tests.data import stand_in
+from tests import stand_in
 
 FEATURES = Features(
     {

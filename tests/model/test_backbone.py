@@ -96,7 +96,7 @@ def test_gradients_flow_to_the_selected_blocks_alone(family: str, train: dict, t
 
 def test_shared_blocks_are_refused_with_a_reason() -> None:
     model = transformers.AutoModel.from_config(transformers.AlbertConfig(**tiny.SIZE, embedding_size=16))
-    with pytest.raises(UserError, match="ALBERT shares one.*none can be frozen alone; take BERT"):
+    with pytest.raises(UserError, match=r"ALBERT shares one.*none can be frozen alone; take BERT"):
         backbone.inspect(model)
 
 
@@ -156,7 +156,7 @@ def test_local_directories_load_and_damaged_ones_say_what_is_wrong(tmp_path: Pat
     with pytest.raises(UserError, match=f"lack 1 tensors of the encoder .*{name}"):
         backbone.load(backbone.find(Encoder(name=str(directory))))
     (directory / "model.safetensors").unlink()
-    with pytest.raises(UserError, match="needs model.safetensors"):
+    with pytest.raises(UserError, match=r"needs model\.safetensors"):
         backbone.load(backbone.find(Encoder(name=str(directory))))
     with pytest.raises(UserError, match="no encoder in"):
         backbone.find(Encoder(name=str(tmp_path / "none")))

@@ -1,4 +1,4 @@
-"""A stand-in for the hub: the few answers of its protocol that reading a data set asks for."""
+"""A stand-in for the hub: the few answers of its protocol that reading a data set or an encoder asks for."""
 
 import hashlib
 import json
@@ -35,7 +35,8 @@ def handler(commits: dict[str, dict[str, bytes]], revisions: dict[str, str]) -> 
 
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            path = unquote(urlsplit(self.path).path)
+            path = unquote(urlsplit(self.path).path).replace("/api/models/", "/api/datasets/")
+            path = path if path.startswith(("/api/", "/datasets/")) else f"/datasets{path}"  # encoders live at the root
             if path.startswith("/api/datasets/owner/gated"):  # as on the hub, what is said about it is public
                 self.json({"_id": "2", "id": "owner/gated", "sha": "c" * 40, "gated": "manual", "private": False, "siblings": []})
             elif path.startswith("/datasets/owner/gated"):
