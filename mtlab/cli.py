@@ -12,8 +12,8 @@ from mtlab.plan.errors import UserError
 OVERRIDES = """
 Any key of the file can be set on the command line, several values make a list:
   --data.source path/to/data   --seeds 0 1 2   --encoder roberta-base   --device cuda
-  --scenarios.gradual_unfreeze.0.epochs 3      (numbers index lists)
-  --scenarios backbone_frozen full_finetune    (run only these)
+  --scenarios.NAME.0.epochs 3    (numbers index lists)
+  --scenarios NAME NAME          (run only these)
 """
 
 
@@ -146,3 +146,7 @@ def _ui(options: argparse.Namespace) -> int:
 
 def _command(options: argparse.Namespace) -> str:
     return shlex.join(["mtlab", "compare", options.file, *options.overrides])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

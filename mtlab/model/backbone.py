@@ -106,6 +106,8 @@ def tokenizer(location: Location) -> PreTrainedTokenizerBase:
             found = AutoTokenizer.from_pretrained(**location.arguments, add_prefix_space=True)
     except (OSError, ValueError) as error:
         raise UserError(f"no tokenizer for encoder {location.name} ({_first_line(error)})", where="encoder") from None
+    if len(found) <= len(set(found.all_special_ids)):  # without files transformers makes one that knows no words
+        raise UserError(f"no tokenizer for encoder {location.name}", "its directory holds tokenizer.json", where="encoder")
     if not found.is_fast:
         raise UserError(f"the tokenizer of {location.name} is not a fast one, so words cannot be aligned", where="encoder")
     return found

@@ -106,10 +106,10 @@ def resolve(stage: Stage, network: Network) -> Partition:
     for text, rate in stage.train.items():
         matched = _matches(text, names, len(network.backbone.blocks))
         if not matched:
-            raise UserError(f"selector {text!r} matches nothing", f"this network has {', '.join(names)}", where="train")
+            raise UserError(f"selector {text!r} matches nothing", f"this network has {', '.join(names)}")
         new = tuple(name for name in matched if name not in taken)
         if not new:
-            raise UserError(f"selector {text!r} comes after others that match all it names", "put it first, or leave it out", where="train")
+            raise UserError(f"selector {text!r} comes after others that match all it names", "put it first, or leave it out")
         taken.update(new)
         groups.append(Group(text, rate, new))
     return Partition(tuple(groups), tuple(name for name in names if name not in taken), _prefix_depth(names, taken))

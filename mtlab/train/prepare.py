@@ -133,7 +133,7 @@ def check_scenarios(experiment: Experiment, network: Network) -> None:
             try:
                 resolve(stage, network)
             except UserError as error:
-                raise UserError(error.problem, error.remedy, where=f"scenarios.{name}.{index}.{error.where}") from None
+                raise UserError(error.problem, error.remedy, where=f"scenarios.{name}.{index}.train") from None
 
 
 class _Shared:

@@ -1,0 +1,181 @@
+"""The whole main job on a tiny encoder: scenarios, seeds, records, MLflow, report."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+
+from mtlab.cli import main
+from mtlab.record.journal import Journal
+from mtlab.record.records import Metrics, TrialRecord
+
+ODD_SCENARIO = """
+  middle_then_norms_of_nothing:
+    - {name: middle, epochs: 1, train: {"layers[1:2]": 2.0e-3, head.classifier: 1.0e-2}, losses: [classifier], warmup: 0.2}
+    - {name: both ends, epochs: 1, train: {embeddings: 1.0e-4, "layers[-1]": 1.0e-3, heads: 1.0e-2}, schedule: linear}
+"""
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path, empty_database: Path) -> Path:
+    """A suite that ran through the command line once, for many tests to look at."""
+    import shutil
+
+    from tests.conftest import EXPERIMENT
+
+    home = tmp_path_factory.mktemp("suite")
+    shutil.copy(empty_database, home / "mlflow.db")
+    (home / "tiny.yaml").write_text(EXPERIMENT.format(encoder=encoder, data=data) + ODD_SCENARIO)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        assert main(["compare", "tiny.yaml", "--name", "odd", "--output", "out"]) == 0
+    return home
+
+
+@pytest.fixture(scope="module")
+def trials(suite: Path) -> list[TrialRecord]:
+    return Journal(suite / "out").read()[1]
+
+
+def by(trials: list[TrialRecord], scenario: str) -> list[TrialRecord]:
+    return sorted((trial for trial in trials if trial.scenario == scenario), key=lambda trial: trial.seed)
+
+
+def test_every_scenario_and_seed_left_a_record(trials: list[TrialRecord]) -> None:
+    assert len(trials) == 10
+    assert {trial.status for trial in trials} == {"ok"}
+    assert all(trial.test and trial.test.ner and trial.test.classifier for trial in trials)
+
+
+def test_scenarios_of_a_seed_start_from_the_same_weights(trials: list[TrialRecord]) -> None:
+    starts = {seed: {trial.initial_digest for trial in trials if trial.seed == seed} for seed in (0, 1)}
+    assert all(len(digests) == 1 for digests in starts.values())
+    assert starts[0] != starts[1]
+
+
+def test_scenarios_see_the_same_batches_in_the_same_order(trials: list[TrialRecord]) -> None:
+    orders = {trial.order_digest for trial in trials if trial.scenario in ("heads", "gradual", "full")}
+    assert len(orders) == 1
+
+
+def test_certificates_hold_and_a_scenario_with_nothing_to_train_keeps_every_bit(trials: list[TrialRecord]) -> None:
+    for trial in trials:
+        for stage in trial.stages:
+            for unit, counts in stage.parameters.items():
+                same = stage.digests_before[unit] == stage.digests_after[unit]
+                reached = counts.trainable and stage.steps and unit.removeprefix("head.") in (*stage.losses, unit)
+                assert same is not bool(reached), (trial.scenario, stage.name, unit)
+    for trial in by(trials, "nothing"):
+        assert trial.initial_digest == trial.final_digest
+
+
+def test_a_scenario_nobody_thought_of_runs_from_yaml_alone(trials: list[TrialRecord]) -> None:
+    middle, ends = by(trials, "middle_then_norms_of_nothing")[0].stages
+    trained = {unit for unit, counts in middle.parameters.items() if counts.trainable}
+    assert trained == {"layers[1]", "head.classifier"}
+    assert middle.prefix_depth == 1
+    assert {unit for unit, counts in ends.parameters.items() if counts.frozen} == {"layers[0]", "layers[1]"}
+    assert ends.prefix_depth == 0
+    assert middle.losses == ("classifier",)
+
+
+def test_training_learns(trials: list[TrialRecord]) -> None:
+    for trial in by(trials, "full"):
+        assert trial.step_losses["total"][-1] < trial.step_losses["total"][0] / 2
+        assert trial.test.ner.default.f1 > by(trials, "nothing")[trial.seed].test.ner.default.f1 + 0.3
+
+
+def test_selected_epoch_is_the_best_of_the_last_stage_ties_to_the_earlier(trials: list[TrialRecord]) -> None:
+    for trial in trials:
+        last = [epoch for epoch in trial.epochs if epoch.stage == len(trial.stages) - 1 and (epoch.epoch or not trial.stages[-1].epochs)]
+        scores = {epoch.epoch: (epoch.validation.classifier.accuracy + (epoch.validation.ner.default.f1 or 0.0)) / 2 for epoch in last}
+        assert trial.selection.epoch == max(scores, key=lambda epoch: (scores[epoch], -epoch))
+        chosen = next(epoch.validation for epoch in trial.epochs if epoch.epoch == trial.selection.epoch)
+        assert trial.validation == chosen
+
+
+def test_times_and_flops_are_told_by_their_definitions(trials: list[TrialRecord]) -> None:
+    for trial in trials:
+        assert trial.wall_s == pytest.approx(sum(trial.laps.values()))
+        assert trial.laps["cache"] == 0.0
+        assert 0 <= trial.train_flops_padding < max(1, trial.train_flops)
+        plain = trial.laps["setup"] + trial.laps["eval"] + sum((stage.step_s or 0.0) * stage.steps for stage in trial.stages)
+        assert trial.wall_plain_s == pytest.approx(plain)
+    nothing, heads, full = (by(trials, name)[0] for name in ("nothing", "heads", "full"))
+    assert nothing.train_flops == nothing.train_tokens == 0
+    assert heads.train_tokens == full.train_tokens
+    assert heads.train_flops < full.train_flops / 2
+
+
+def test_logged_metrics_follow_from_the_saved_predictions_in_another_process(suite: Path, trials: list[TrialRecord]) -> None:
+    code = """
+import json, sys
+from mtlab.record.metrics import Prediction, score
+for path in sys.argv[1:]:
+    print(score([Prediction(**json.loads(line)) for line in open(path, encoding="utf-8")]).model_dump_json())
+"""
+    paths = [str(Journal(suite / "out").predictions_path(trial)) for trial in trials]
+    ran = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True)
+    for line, trial in zip(ran.stdout.splitlines(), trials, strict=True):
+        assert without_losses(Metrics.model_validate_json(line)) == without_losses(trial.test)
+
+
+def test_report_table_and_mlflow_have_the_same_numbers(suite: Path, trials: list[TrialRecord]) -> None:
+    table = pd.read_csv(suite / "out" / "trials.csv")
+    client = MlflowClient(f"sqlite:///{suite / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("odd")
+    runs = client.search_runs([experiment.experiment_id])
+    children = {run.data.tags["key"]: run for run in runs if "mlflow.parentRunId" in run.data.tags}
+    assert (len(runs), len(children)) == (11, 10)
+    report = (suite / "out" / "report.md").read_text()
+    for trial in trials:
+        row = table[table["key"] == trial.key].iloc[0]
+        logged = children[trial.key].data.metrics
+        columns = {
+            "classifier_accuracy": "test/classifier/accuracy",
+            "classifier_macro_f1": "test/classifier/macro_f1",
+            "ner_precision": "test/ner/precision",
+            "ner_f1": "test/ner/f1",
+            "ner_f1_strict": "test/ner/f1_strict",
+            "params_trainable": "params/trainable",
+            "wall_s": "time/total_s",
+            "wall_plain_s": "time/plain_s",
+            "train_flops": "flops/train",
+            "peak_memory_mb": "memory/peak_mb",
+        }
+        for column, metric in columns.items():
+            if pd.isna(row[column]):
+                assert metric not in logged, column
+            else:
+                assert logged[metric] == row[column], column
+    for scenario in ("heads", "full"):
+        accuracy = pd.Series([trial.test.classifier.accuracy for trial in by(trials, scenario)]).mean()
+        line = next(line for line in report.splitlines() if line.startswith(f"| `{scenario}`"))
+        assert f"{accuracy:.3f}" in line
+
+
+def test_report_rebuilds_byte_for_byte_without_training(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(suite)
+    before = {path: path.read_bytes() for path in (suite / "out").rglob("*") if path.is_file()}
+    assert main(["report", "tiny.yaml", "--name", "odd", "--output", "out"]) == 0
+    assert {path: path.read_bytes() for path in (suite / "out").rglob("*") if path.is_file()} == before
+
+
+def test_suite_records_what_it_ran_on(suite: Path) -> None:
+    record = json.loads((suite / "out" / "suite.json").read_text())
+    assert record["environment"]["precision"] == "fp32"
+    assert record["encoder"]["blocks"] == 3
+    assert record["data"][""]["sizes"] == {"train": 96, "validation": 24, "test": 24}
+    assert record["command"] == "mtlab compare tiny.yaml --name odd --output out"
+    assert record["elapsed_s"] > 0
+
+
+def without_losses(metrics: Metrics) -> dict:
+    """Losses come from the network, not from predicted names."""
+    fields = metrics.model_dump()
+    return {task: {key: value for key, value in values.items() if key != "loss"} for task, values in fields.items()}

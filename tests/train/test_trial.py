@@ -1,0 +1,222 @@
+"""Single trials: determinism, faults that must be caught, and what a stage may and may not touch."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mtlab.model import freezing
+from mtlab.plan.experiment import load
+from mtlab.plan.scenario import Trial
+from mtlab.record.journal import Journal
+from mtlab.record.records import TrialRecord
+from mtlab.train import step
+from mtlab.train.prepare import Prepared, prepare
+from mtlab.train.runtime import Runtime, resolve
+from mtlab.train.trial import run_trial
+
+Setting = tuple[Prepared, Runtime, Journal]
+
+
+def setting(file: Path, **overrides: list[str]) -> Setting:
+    experiment = load(file, {key.replace("__", "."): values for key, values in overrides.items()})
+    runtime = resolve(experiment)
+    return prepare(experiment, runtime)[()], runtime, Journal(experiment.output)
+
+
+def run(made: Setting, scenario: str, seed: int = 0) -> TrialRecord:
+    prepared, runtime, journal = made
+    return run_trial(prepared, Trial(scenario, seed), runtime, journal, lambda _: None)
+
+
+@pytest.fixture
+def made(experiment_file: Path) -> Setting:
+    return setting(experiment_file)
+
+
+def test_the_same_trial_twice_gives_the_same_bits_whatever_ran_between(made: Setting) -> None:
+    first = run(made, "gradual")
+    run(made, "full", seed=1)
+    torch.manual_seed(99)
+    second = run(made, "gradual")
+    assert first.final_digest == second.final_digest
+    assert first.step_losses == second.step_losses
+    assert first.test == second.test
+
+
+def test_a_trial_leaves_the_callers_random_state_alone(made: Setting) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    run(made, "heads")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_pretrained_encoder_is_never_trained_itself(made: Setting) -> None:
+    before = {name: tensor.clone() for name, tensor in made[0].pristine.model.state_dict().items()}
+    run(made, "full")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in made[0].pristine.model.state_dict().items())
+
+
+def test_data_seed_changes_the_order_and_not_the_weights_and_the_reverse(experiment_file: Path) -> None:
+    base, other = run(setting(experiment_file), "heads"), run(setting(experiment_file, data_seed=["7"]), "heads")
+    assert base.initial_digest == other.initial_digest
+    assert base.order_digest != other.order_digest
+    seed = run(setting(experiment_file), "heads", seed=1)
+    assert base.initial_digest != seed.initial_digest
+    assert base.order_digest == seed.order_digest
+
+
+def test_a_module_thawed_behind_the_engines_back_fails_the_trial(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = step.Learner.step
+
+    def thawing(self: step.Learner, network: Any, *rest: Any) -> Any:
+        network.encoder.embeddings.word_embeddings.weight.data.mul_(1.001)
+        return honest(self, network, *rest)
+
+    monkeypatch.setattr(step.Learner, "step", thawing)
+    record = run(made, "heads")
+    assert record.status == "certificate broken: frozen unit embeddings changed"
+    assert record.test is None
+    assert made[2].directory.joinpath("records").exists()
+
+
+def test_a_frozen_head_put_into_the_optimizer_fails_the_trial(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = freezing.apply
+
+    def leaking(network: Any, partition: Any) -> None:
+        honest(network, partition)
+        network.encoder.requires_grad_(True)
+
+    monkeypatch.setattr(freezing, "apply", leaking)
+    assert "has gradients" in run(made, "heads").status
+
+
+def test_the_optimizer_holds_trained_parameters_alone(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[set[int], set[int], list[float]]] = []
+    honest = step.Learner.step
+
+    def watching(self: step.Learner, network: Any, *rest: Any) -> Any:
+        output = honest(self, network, *rest)
+        held = {id(parameter) for group in self.optimizer.param_groups for parameter in group["params"]}
+        states = {id(parameter) for parameter in self.optimizer.state}
+        trained = {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
+        seen.append((held ^ trained, states - trained, [group["lr"] for group in self.optimizer.param_groups]))
+        return output
+
+    monkeypatch.setattr(step.Learner, "step", watching)
+    run(made, "gradual")
+    assert all(not wrong and not extra for wrong, extra, _ in seen)
+    assert [rates for _, _, rates in (seen[0], seen[-1])] == [[1e-2], [1e-3, 1e-2]]
+
+
+def test_divergence_is_a_row_with_its_step(experiment_file: Path) -> None:
+    record = run(setting(experiment_file, scenarios__full__0__train__encoder=["1.0e+30"]), "full")
+    assert record.status.startswith("diverged: loss is nan at step ")
+    assert record.test is None
+
+
+def test_a_crash_is_a_row_that_names_where_to_look(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any) -> Any:
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr(step.Learner, "step", failing)
+    record = run(made, "heads")
+    assert record.status.startswith("crashed: ValueError: no such luck (failures/heads-seed0")
+    assert "no such luck" in next((made[2].directory / "failures").iterdir()).read_text()
+
+
+def test_selection_is_on_disk_before_the_test_split_is_read(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared, _, journal = made
+    honest = step.evaluate
+    found: list[str] = []
+
+    def watching(network: Any, encoded: Any, *rest: Any) -> Any:
+        if encoded is prepared.encoded["test"]:
+            found.extend(path.read_text() for path in (journal.directory / "records").iterdir())
+        return honest(network, encoded, *rest)
+
+    monkeypatch.setattr(step, "evaluate", watching)
+    run(made, "full")
+    assert len(found) == 1, "the test split is read once"
+    waiting = TrialRecord.model_validate_json(found[0])
+    assert waiting.status == "selected"
+    assert waiting.selection is not None
+    assert waiting.test is None
+
+
+def test_select_last_takes_the_last_epoch(experiment_file: Path) -> None:
+    record = run(setting(experiment_file, select=["last"]), "full")
+    assert record.selection.epoch == 2
+    assert record.final_digest == record.final_digest
+
+
+def test_a_task_out_of_the_losses_trains_nothing_of_its_head(experiment_file: Path) -> None:
+    record = run(setting(experiment_file, scenarios__full__0__losses=["[ner]"]), "full")
+    assert record.status == "ok"
+    stage = record.stages[0]
+    assert stage.digests_before["head.classifier"] == stage.digests_after["head.classifier"]
+    assert stage.digests_before["head.ner"] != stage.digests_after["head.ner"]
+    assert all(loss is None for loss in record.step_losses["classifier"])
+
+
+def test_task_weights_scale_the_sum(experiment_file: Path) -> None:
+    record = run(setting(experiment_file, task_weights__ner=["3"]), "heads")
+    losses = record.step_losses
+    assert losses["total"][0] == pytest.approx(losses["classifier"][0] + 3 * losses["ner"][0], rel=1e-5)
+
+
+def test_warm_up_rises_to_the_rate_and_linear_decay_ends_at_zero(experiment_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    honest = step.Learner.step
+
+    def watching(self: step.Learner, *rest: Any) -> Any:
+        rates.append(self.optimizer.param_groups[0]["lr"])
+        return honest(self, *rest)
+
+    monkeypatch.setattr(step.Learner, "step", watching)
+    run(setting(experiment_file, optimizer__schedule=["linear"], optimizer__warmup=["0.25"]), "heads")
+    assert len(rates) == 24
+    assert rates[0] == 0.0
+    assert max(rates) == rates[6] == pytest.approx(1e-2)
+    assert rates[-1] == pytest.approx(1e-2 / 18)
+
+
+def test_a_changed_setting_changes_the_key_and_a_new_scenario_beside_it_does_not(experiment_file: Path) -> None:
+    def key(**overrides: list[str]) -> str:
+        prepared, runtime, _ = setting(experiment_file, **overrides)
+        return prepared.key(Trial("heads", 0), runtime)
+
+    base = key()
+    assert key() == base
+    assert key(seeds=["0", "5"], scenarios=["heads"], question=["other"]) == base
+    changed = [
+        key(batch_size=["4"]),
+        key(data_seed=["1"]),
+        key(head__dropout=["0.2"]),
+        key(data__train_size=["50"]),
+        key(scenarios__heads__0__epochs=["3"]),
+        key(precision=["bf16"]),
+    ]
+    assert len({base, *changed}) == len(changed) + 1
+
+
+def test_gradients_of_a_batch_do_not_depend_on_padding(made: Setting) -> None:
+    from mtlab.data import batches
+    from mtlab.train.trial import _Run
+
+    prepared, runtime, journal = made
+    trial = _Run(prepared, Trial("full", 0), runtime, journal, lambda _: None)
+    network = trial._fresh_network().eval()
+    examples = prepared.encoded["train"].examples
+    ids = sorted(range(8), key=lambda index: len(examples[index]))
+
+    def loss(chosen: list[int]) -> dict[str, torch.Tensor]:
+        batch = batches.collate(examples, chosen, prepared.pad_id)
+        logits = network(batch.input_ids, batch.attention_mask, ("classifier", "ner"))
+        return {task: step._sum_loss(logits[task], batch.labels if task == "classifier" else batch.tags) for task in logits}
+
+    whole, alone = loss(ids), [loss([index]) for index in ids]
+    for task, value in whole.items():
+        torch.testing.assert_close(value, sum(one[task] for one in alone), rtol=1e-5, atol=1e-5)
