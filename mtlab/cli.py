@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"mtlab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("mtlab: interrupted; trials that had ended are on record", file=sys.stderr)
+        print("mtlab: interrupted; `mtlab report FILE` writes up the trials that had ended", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -97,21 +97,19 @@ def _compare(options: argparse.Namespace) -> int:
     from mtlab.train import suite
     from mtlab.train.progress import progress
 
-    tracking = Tracking(experiment.name)
     display = progress()
+    tracking = Tracking(experiment.name, display.say)
     status = "KILLED"
     try:
-        record, trials = suite.run(experiment, _command(options), display, started=tracking.start, ended=tracking.log)
-        status = "FAILED"
-        report = document.write(experiment.output)
+        record, trials = suite.run(experiment, _command(options), display, tracking.start, tracking.log)
         failed = [trial for trial in trials if not trial.ok]
+        display.say(f"report: {document.write(experiment.output)}")
+        tracking.attach(record, experiment.output)
         status = "FAILED" if failed else "FINISHED"
     finally:
-        display.close()
         tracking.close(status)
-    tracking.attach(record, experiment.output)
-    print(f"report: {report}")
-    print(f"MLflow: {record.tracking['uri']}, experiment {record.tracking['experiment']} (`mtlab ui` shows it)")
+        display.close()
+    display.say(f"MLflow: {record.tracking['uri']}, experiment {record.tracking['experiment']} (`mtlab ui` shows it)")
     return 1 if failed else 0
 
 
@@ -135,11 +133,16 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _ui(options: argparse.Namespace) -> int:
-    from mtlab.record.tracking import tracking_uri
+    from mtlab.record.tracking import tracking_uri, without_credentials
 
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    program = str(Path(sys.executable).with_name("mlflow"))
-    arguments = ["mlflow", "ui", "--backend-store-uri", tracking_uri(), "--host", "127.0.0.1", "--port", str(options.port)]
+    uri = tracking_uri()
+    if uri.startswith(("http://", "https://")):
+        print(f"MLFLOW_TRACKING_URI names a server: its interface is at {without_credentials(uri)}")
+        return 0
+    program = Path(sys.executable).with_name("mlflow")
+    if not program.exists():
+        raise UserError(f"there is no {program}", "run `make install`")
+    arguments = ["mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(options.port)]
     print(f"http://127.0.0.1:{options.port}", flush=True)
     os.execv(program, arguments)
 

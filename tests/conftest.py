@@ -1,9 +1,12 @@
 """What many tests share: a tiny encoder, learnable data, and an experiment file over both."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+
+os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side; threads of one would take the cores of the other
 
 from tests import tiny
 

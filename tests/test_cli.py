@@ -8,6 +8,7 @@ import torch
 
 from mtlab.cli import main, parse_overrides
 from mtlab.plan.errors import UserError
+from mtlab.record.journal import Journal
 
 
 def one_line(capsys: pytest.CaptureFixture) -> str:
@@ -35,6 +36,7 @@ def test_overrides_are_keys_with_their_values() -> None:
         (["compare", "FILE", "--data.source", "nowhere.jsonl"], "nowhere.jsonl"),
         (["compare", "FILE", "--encoder", "./nowhere"], "no encoder in nowhere"),
         (["compare", "FILE", "--max_length", "9999"], "above the encoder's 64 tokens"),
+        (["compare", "FILE", "--output", "FILE"], "cannot be written (File exists); choose another --output"),
         (["report", "FILE", "--output", "nothing"], "nothing was run here yet; run `mtlab compare` first"),
     ],
 )
@@ -53,15 +55,19 @@ def test_a_gpu_that_is_asked_for_and_absent_is_an_error(experiment_file: Path, t
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_a_comparison_runs_on_a_gpu(experiment_file: Path, tracking: str) -> None:
-    assert main(["compare", str(experiment_file), "--device", "cuda", "--precision", "bf16"]) == 0
+def test_a_comparison_runs_on_a_gpu_from_the_weights_of_the_cpu(experiment_file: Path, tracking: str) -> None:
+    starts = []
+    for device in ("cuda", "cuda:0", "cpu"):
+        assert main(["compare", str(experiment_file), "--device", device, "--precision", "auto", "--output", device]) == 0
+        starts.append({trial.seed: trial.initial_digest for trial in Journal(Path(device)).read()[1]})
+    assert starts[0] == starts[1] == starts[2]
 
 
 def test_a_failed_trial_is_told_and_is_the_exit_status(experiment_file: Path, tracking: str, capsys: pytest.CaptureFixture) -> None:
     arguments = ["compare", str(experiment_file), "--seeds", "0", "--scenarios.full.0.train.encoder", "1.0e+30"]
     assert main(arguments) == 1
     shown = capsys.readouterr().out
-    assert "full-seed0: FAILED, diverged: loss is nan at step" in shown
+    assert "full-seed0: FAILED, diverged: the " in shown
     assert "heads-seed0: accuracy" in shown
 
 

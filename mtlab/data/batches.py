@@ -34,9 +34,11 @@ class Batch:
     lengths: tuple[int, ...]
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch with its tensors on ``device``."""
-        names = ("input_ids", "attention_mask", "labels", "tags")
-        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+        """The batch with its tensors on ``device``; a GPU fetches them from pinned memory while the host goes on."""
+        tensors = {name: getattr(self, name) for name in ("input_ids", "attention_mask", "labels", "tags")}
+        if device.type == "cuda":
+            tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
+        return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
 
 
 def collate(examples: Sequence[Example], ids: Sequence[int], pad_id: int) -> Batch:

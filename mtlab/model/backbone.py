@@ -10,6 +10,7 @@ import torch
 import transformers
 from huggingface_hub import HfApi, errors
 from huggingface_hub.utils import httpx
+from tokenizers import pre_tokenizers
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -102,7 +103,7 @@ def tokenizer(location: Location) -> PreTrainedTokenizerBase:
     """
     try:
         found = AutoTokenizer.from_pretrained(**location.arguments)
-        if getattr(found, "add_prefix_space", None) is False:  # byte-level BPE: a word inside a sentence begins with a space
+        if getattr(found, "add_prefix_space", None) is False:  # such classes refuse words that are split already
             found = AutoTokenizer.from_pretrained(**location.arguments, add_prefix_space=True)
     except (OSError, ValueError) as error:
         raise UserError(f"no tokenizer for encoder {location.name} ({_first_line(error)})", where="encoder") from None
@@ -110,6 +111,7 @@ def tokenizer(location: Location) -> PreTrainedTokenizerBase:
         raise UserError(f"no tokenizer for encoder {location.name}", "its directory holds tokenizer.json", where="encoder")
     if not found.is_fast:
         raise UserError(f"the tokenizer of {location.name} is not a fast one, so words cannot be aligned", where="encoder")
+    _begin_words_with_a_space(found)
     return found
 
 
@@ -189,6 +191,22 @@ def probe(model: nn.Module, sentences: int, tokens: int) -> torch.Tensor:
         return model(input_ids=ids).last_hidden_state
     except RuntimeError:
         return model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+
+
+def _begin_words_with_a_space(found: PreTrainedTokenizerBase) -> None:
+    """Make byte-level BPE encode a split word as it would inside a sentence, where a space comes before it.
+
+    Tokenizers of the generic class (ModernBERT's) take the setting without applying it.
+    """
+    current = found.backend_tokenizer.pre_tokenizer
+    parts: list[Any] = [current]
+    if isinstance(current, pre_tokenizers.Sequence):
+        parts = list(current)  # type: ignore[call-overload]
+    levels = [part for part in parts if isinstance(part, pre_tokenizers.ByteLevel)]
+    for level in levels:
+        level.add_prefix_space = True
+    if levels:
+        found.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts) if len(parts) > 1 else parts[0]
 
 
 def _embedded() -> Path:

@@ -40,7 +40,7 @@ class Unit:
         digest = hashlib.sha256()
         for name, tensor in sorted({**self.parameters, **self.buffers}.items()):
             digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().data)
         return digest.hexdigest()
 
 
@@ -158,10 +158,21 @@ def check(network: Network, partition: Partition, before: Mapping[str, str], aft
                 raise CertificateError(f"frozen unit {name} changed")
             if any(parameter.requires_grad or parameter.grad is not None for parameter in unit.parameters.values()):
                 raise CertificateError(f"frozen unit {name} has gradients")
-            if any(module.training for module in unit.modules):
-                raise CertificateError(f"frozen unit {name} is in train mode")
         elif name in reached and before[name] == after[name]:
             raise CertificateError(f"trained unit {name} did not change")
+
+
+def check_modes(network: Network, partition: Partition) -> None:
+    """Certify, right after a training step, that units were in the mode they belong in.
+
+    Raises:
+        CertificateError: a frozen unit was in train mode, so that its dropout was on, or a trained one was not.
+    """
+    for name, unit in units(network).items():
+        if name in partition.frozen and any(module.training for module in unit.modules):
+            raise CertificateError(f"frozen unit {name} was in train mode")
+        if name in partition.trained_units and not all(module.training for module in unit.modules):
+            raise CertificateError(f"trained unit {name} was in eval mode")
 
 
 def _owner(name: str, claimed: Mapping[str, str]) -> str:

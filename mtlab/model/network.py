@@ -64,8 +64,8 @@ class Network(nn.Module):
     def _pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
         if self.settings.pooling == "cls":
             return states[:, 0]
-        mask = attention_mask.unsqueeze(-1).to(states.dtype)
-        return (states * mask).sum(dim=1) / mask.sum(dim=1)
+        mask = attention_mask.unsqueeze(-1).float()  # in bf16 some families' states would be summed to three digits
+        return (states.float() * mask).sum(dim=1) / mask.sum(dim=1)
 
     def draw_heads(self, seed: int) -> None:
         """Draw every head's weights from a generator named by head and seed, whatever was drawn before.

@@ -21,8 +21,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
 """Devices by name."""
 
-NOT_SWEPT = ("name", "question", "output", "seeds", "scenarios", "control", "sweep")
-"""Keys that belong to the experiment as a whole, so that points cannot differ in them."""
+NOT_SWEPT = ("name", "question", "output", "seeds", "scenarios", "control", "sweep", "device", "precision", "attention")
+"""Keys that belong to the experiment as a whole, so that points cannot differ in them: a suite has one device and one precision."""
 
 
 class Encoder(Strict):

@@ -6,6 +6,7 @@ What no selector names is frozen: the absence of a learning rate is the only thi
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -111,6 +112,11 @@ class Trial:
         """A short name for people and file names; :func:`content_key` is what identifies a trial."""
         values = (re.sub(r"[^A-Za-z0-9_.]+", "_", str(value))[:40] for _, value in self.point)  # a path is no name of a file
         return "-".join([self.scenario, f"seed{self.seed}", *values])
+
+
+def point_label(point: Iterable[tuple[str, Any]]) -> str:
+    """A point of the sweep for people: ``key = value, …``; empty where nothing is swept."""
+    return ", ".join(f"{key} = {value}" for key, value in point)
 
 
 def content_key(*parts: Any) -> str:

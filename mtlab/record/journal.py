@@ -26,7 +26,7 @@ class Journal:
 
     def write_trial(self, trial: TrialRecord) -> Path:
         """Write a trial's record; called again as the trial goes on, each time replacing the one before."""
-        path = self._path(trial.scenario, trial.seed, trial.key)
+        path = self.directory / "records" / f"{_name(trial)}.json"
         write_atomically(path, trial.model_dump_json(indent=1) + "\n")
         return path
 
@@ -38,7 +38,7 @@ class Journal:
 
     def predictions_path(self, trial: TrialRecord) -> Path:
         """Where the test predictions of a trial lie."""
-        return self.directory / "predictions" / f"{_label(trial.scenario, trial.seed, trial.key)}.jsonl"
+        return self.directory / "predictions" / f"{_name(trial)}.jsonl"
 
     def read(self) -> tuple[SuiteRecord, list[TrialRecord]]:
         """The last suite of the directory and those of its trials that left a record, in the suite's order.
@@ -51,14 +51,12 @@ class Journal:
             raise UserError("nothing was run here yet", "run `mtlab compare` first", where=str(self.directory))
         suite = _read(path, SuiteRecord)
         found = {path.stem.rpartition("-")[2]: path for path in sorted((self.directory / "records").glob("*.json"))}
-        return suite, [_read(found[key[:12]], TrialRecord) for key in suite.trials if key[:12] in found]
-
-    def _path(self, scenario: str, seed: int, key: str) -> Path:
-        return self.directory / "records" / f"{_label(scenario, seed, key)}.json"
+        trials = [_read(found[key[:12]], TrialRecord) for key in suite.trials if key[:12] in found]
+        return suite, [trial for trial in trials if trial.started_at >= suite.started_at]  # not those of an earlier run
 
 
-def _label(scenario: str, seed: int, key: str) -> str:
-    return f"{scenario}-seed{seed}-{key[:12]}"
+def _name(trial: TrialRecord) -> str:
+    return f"{trial.label}-{trial.key[:12]}"
 
 
 def _read(path: Path, kind: type[V]) -> V:
@@ -74,9 +72,20 @@ def _read(path: Path, kind: type[V]) -> V:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` under a temporary name, sync it, rename it: a reader sees the old file or the new one."""
+    """Write ``text`` under a temporary name, sync it, rename it: a reader sees the old file or the new one.
+
+    Raises:
+        UserError: the file cannot be written; what was there before is as it was.
+    """
+    try:
+        _write(path, text)
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", "choose another --output, or make room", where=str(path)) from None
+
+
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mtlab.plan.scenario import Trial
+
 FORMAT = 1
 """Raised when a field changes its meaning; older records are then refused, not misread."""
 
@@ -131,7 +133,7 @@ class TrialRecord(Value):
     point: dict[str, Any] = Field(default_factory=dict)
     """Swept keys and their values."""
     status: str = OK
-    """``ok``, ``running``, or the reason why the trial did not end well."""
+    """``ok``; ``running``, or ``selected`` before the test split is read; or the reason why the trial did not end well."""
     started_at: float
     ended_at: float | None = None
     initial_digest: str = ""
@@ -166,6 +168,11 @@ class TrialRecord(Value):
     """``train_tokens`` over the ``train`` lap."""
 
     @property
+    def label(self) -> str:
+        """A short name for people and files."""
+        return Trial(self.scenario, self.seed, tuple(self.point.items())).label
+
+    @property
     def ok(self) -> bool:
         """Whether the trial ended well, and so counts."""
         return self.status == OK
@@ -184,11 +191,11 @@ class SuiteRecord(Value):
     elapsed_s: float | None = None
     """Real seconds from the suite's start to its end."""
     environment: dict[str, str | int | float | bool | None]
-    """Device, precision, attention kernel, threads, versions."""
-    encoder: dict[str, str | int | None]
-    """Name, revision, weights' hash, family, blocks, hidden size."""
+    """Device, precision, threads, versions."""
+    encoder: dict[str, dict[str, str | int | None]]
+    """Point of the sweep (``""`` where nothing is swept) to the encoder's name, revision, hash, family, blocks, hidden size, attention."""
     data: dict[str, dict[str, Any]]
-    """Point label (``""`` where nothing is swept) to sizes, label sets, fingerprint and notes of the data."""
+    """Point of the sweep to sizes, label sets, fingerprint and notes of the data."""
     trials: tuple[str, ...]
     """The keys of the suite's trials in the order they ran."""
     tracking: dict[str, str] = Field(default_factory=dict)

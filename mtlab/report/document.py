@@ -68,7 +68,8 @@ def _asked(suite: SuiteRecord, found: list[Group]) -> str:
     """What was run to answer, in brackets."""
     amounts = {"scenario": len(found[0].scenarios), "seed": len(found[0].seeds), "point": len(found)}
     counts = [f"{many} {what}{'' if many == 1 else 's'}" for what, many in amounts.items() if what != "point" or many > 1]
-    return f"({' × '.join(counts)}; encoder {markdown.name(suite.encoder.get('name') or 'unknown')}.)"
+    encoders = dict.fromkeys(markdown.name(facts.get("name") or "unknown") for facts in suite.encoder.values())
+    return f"({' × '.join(counts)}; encoder {', '.join(encoders)}.)"
 
 
 def _first_screen(group: Group, plots: Plots) -> str:

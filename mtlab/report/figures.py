@@ -225,7 +225,10 @@ def _bars(group: Group, name: str) -> list[plots.Bar]:
 def _intervals(group: Group) -> Figure:
     tasks, names = group.tasks, group.scenarios
     scores = {task.name: group.values(task.metric) for task in tasks}
-    estimates = {task.name: {name: statistics.interval(scores[task.name][name].values()) for name in names} for task in tasks}
+    estimates = {
+        task.name: {name: statistics.interval(scores[task.name][name].values(), within=statistics.SHARE) for name in names}
+        for task in tasks
+    }
     zooms = [_closeup(_ends(estimates[task.name])) for task in tasks]
     figure = _figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
     panels = _axes(figure, zooms)

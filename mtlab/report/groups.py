@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mtlab.plan.scenario import point_label
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.report.table import result
 
@@ -42,7 +43,7 @@ class Group:
     @property
     def label(self) -> str:
         """The point for people, such as ``data.train_size = 100``; empty where nothing is swept."""
-        return ", ".join(f"{key} = {value}" for key, value in self.point.items())
+        return point_label(self.point.items())
 
     @property
     def asked(self) -> int:

@@ -104,20 +104,24 @@ def _choice(trial: TrialRecord | None) -> str:
 
 def data(suite: SuiteRecord) -> str:
     """Sizes, labels, fingerprint and notes of the data, for each point that has its own."""
-    parts = []
-    for label, facts in suite.data.items():
-        parts.append((f"**{text(label)}**\n\n" if label else "") + _facts(facts))
-    return "\n\n".join(parts) or "Nothing was recorded."
+    return _by_point(suite.data)
 
 
 def encoder(suite: SuiteRecord) -> str:
-    """The encoder's name, revision, hash and shape."""
-    return _facts(suite.encoder)
+    """The encoder's name, revision, hash and shape, for each point that has its own."""
+    return _by_point(suite.encoder)
 
 
 def environment(suite: SuiteRecord) -> str:
     """The machine and the versions."""
     return _facts(suite.environment)
+
+
+def _by_point(facts: Mapping[str, Mapping[str, Any]]) -> str:
+    tables = {label: _facts(found) for label, found in facts.items()}
+    if len(set(tables.values())) == 1:  # the sweep is over something else
+        return next(iter(tables.values()))
+    return "\n\n".join(f"**{text(label)}**\n\n{table}" for label, table in tables.items()) or "Nothing was recorded."
 
 
 def _facts(facts: Mapping[str, Any]) -> str:

@@ -82,7 +82,7 @@ def results(group: Group) -> str:
     for scenario in group.scenarios:
         row = [f"{name(scenario)} (control)" if group.control == scenario else name(scenario)]
         for task in tasks:
-            estimate = statistics.interval(group.values(task.metric)[scenario].values())
+            estimate = statistics.interval(group.values(task.metric)[scenario].values(), within=statistics.SHARE)
             row += [_estimate(estimate), _against(compared[task.name].get(scenario))]
         plain = statistics.interval(group.values("wall_plain_s")[scenario].values())
         rows.append([*row, rounded(plain.mean), _count(group, scenario)])
@@ -230,7 +230,7 @@ def cost_words(suite: SuiteRecord) -> str:
         "- **Training FLOPs** are the matrix multiplications of training as run, 1 TFLOP = 10¹²; *padding* is the "
         "share that went into padding.",
         "- **Tokens/s** are sub-word tokens, without padding, over the seconds of the training lap; **peak memory** is the trial's "
-        "high-water mark in MB (10⁶ bytes).",
+        "high-water mark in MB (10⁶ bytes): on a CPU the resident memory of the whole process, libraries and evaluation included.",
     ]
     if suite.elapsed_s is not None:
         lines.append(

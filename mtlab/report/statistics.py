@@ -20,6 +20,9 @@ CAVEAT = (
     "new sentences. An interval of zero width means that all seeds gave the same number, not that the number is known exactly."
 )
 
+SHARE = (0.0, 1.0)
+"""What accuracies and F1 scores lie within."""
+
 Verdict = Literal["better", "worse", "tie", "undecided"]
 Values = Mapping[str, Mapping[int, float]]
 """Scenario to seed to value; a scenario without values is part of the family all the same."""
@@ -53,8 +56,8 @@ class Comparison:
     """``tie``: the interval holds no difference (0, or a ratio of 1). ``undecided``: fewer than two seeds."""
 
 
-def interval(values: Iterable[float], level: float = LEVEL) -> Interval:
-    """The mean of ``values`` and its two-sided t interval with ``n - 1`` degrees of freedom."""
+def interval(values: Iterable[float], level: float = LEVEL, within: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
+    """The mean of ``values`` and its two-sided t interval with ``n - 1`` degrees of freedom, cut to what is possible (``within``)."""
     sample = np.asarray(list(values), dtype=float)
     if not len(sample):
         return Interval(None, None, None, 0)
@@ -65,7 +68,7 @@ def interval(values: Iterable[float], level: float = LEVEL) -> Interval:
         same = float(sample[0])
         return Interval(same, same, same, len(sample))
     half = float(stats.t.ppf((1 + level) / 2, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample)))
-    return Interval(mean, mean - half, mean + half, len(sample))
+    return Interval(mean, max(mean - half, within[0]), min(mean + half, within[1]), len(sample))
 
 
 def compare(values: Values, control: str, metric: str) -> list[Comparison]:

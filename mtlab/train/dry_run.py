@@ -13,7 +13,7 @@ from mtlab.model.flops import Counter
 from mtlab.model.freezing import Partition, resolve, units
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
-from mtlab.plan.scenario import Stage
+from mtlab.plan.scenario import Stage, point_label
 from mtlab.train import course
 from mtlab.train.course import Step
 from mtlab.train.prepare import Prepared, check_scenarios, encode, length_limit
@@ -33,7 +33,7 @@ def lines(experiment: Experiment) -> Iterator[str]:
     yield f"{experiment.name}: {len(names)} scenarios × {len(seeds)} seeds{swept} = {total} trials; nothing is trained here"
     for point in points:
         if point:
-            yield "\n" + ", ".join(f"{key} = {value}" for key, value in point)
+            yield f"\n{point_label(point)}"
         yield from _point_lines(experiment.at(point))
 
 

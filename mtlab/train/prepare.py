@@ -1,8 +1,10 @@
 """What trials share: data, encoding and the pretrained encoder, made once a suite."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -22,6 +24,9 @@ from mtlab.record.records import FORMAT
 from mtlab.train.runtime import Runtime
 
 T = TypeVar("T")
+
+UNRELATED = {"name", "question", "output", "seeds", "scenarios", "sweep", "control", "data", "device", "precision", "attention"}
+"""Settings that do not affect a trial's result, or that its key holds in another form."""
 
 
 @dataclass(frozen=True)
@@ -56,25 +61,28 @@ class Prepared:
         return {"classifier": len(self.corpus.labels), "ner": len(self.corpus.tags)}
 
     def key(self, trial: Trial, runtime: Runtime) -> str:
-        """SHA-256 over everything that affects the trial's result: settings, data, encoder, precision, kernel, device."""
-        unrelated = {
-            "name",
-            "question",
-            "output",
-            "seeds",
-            "scenarios",
-            "sweep",
-            "control",
-            "data",
-            "device",
-            "precision",
-            "attention",
-        }
-        recipe = self.experiment.model_dump(mode="json", exclude=unrelated)
+        """SHA-256 over everything that affects the trial's result.
+
+        Settings, stages, data as encoded, the encoder's weights and configuration, device, precision, kernel, threads, and
+        the versions of what computes.
+        """
+        recipe = self.experiment.model_dump(mode="json", exclude=UNRELATED)
         stages = [stage.model_dump(mode="json") for stage in self.experiment.scenario(trial.scenario).stages]
-        computing = (runtime.device.type, runtime.precision, self.pristine.model.config._attn_implementation)
-        where = (self.corpus.fingerprint, self.encoder_digest)
-        return content_key(FORMAT, trial.scenario, trial.seed, trial.point, recipe, stages, computing, where)
+        facts = runtime.describe()
+        computing = [facts[name] for name in ("precision", "threads", "torch", "transformers", "mtlab")]
+        encoder = (self.encoder_digest, self.location.config.to_json_string(), self.pristine.model.config._attn_implementation)
+        data = (self.corpus.fingerprint, self.encoding_digest)
+        return content_key(FORMAT, trial.scenario, trial.seed, trial.point, recipe, stages, runtime.device.type, computing, encoder, data)
+
+    @cached_property
+    def encoding_digest(self) -> str:
+        """SHA-256 over all encoded sentences: another tokenizer gives another one."""
+        digest = hashlib.sha256()
+        for split in sorted(self.encoded):
+            for example in self.encoded[split].examples:
+                digest.update(example.input_ids.data)
+                digest.update(example.words.data)
+        return digest.hexdigest()
 
     def describe_data(self) -> dict[str, Any]:
         """Facts about the data for the record."""

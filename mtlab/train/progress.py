@@ -94,15 +94,14 @@ def progress() -> PlainProgress:
 
 def summary(record: TrialRecord) -> str:
     """A trial in a line: what it scored, or why it failed."""
-    name = "-".join([record.scenario, f"seed{record.seed}", *map(str, record.point.values())])
     if not record.ok or record.test is None:
-        return f"{name}: FAILED, {record.status}"
+        return f"{record.label}: FAILED, {record.status}"
     parts = []
     if record.test.classifier is not None:
         parts.append(f"accuracy {_figure(record.test.classifier.accuracy)}")
     if record.test.ner is not None:
         parts.append(f"entity F1 {_figure(record.test.ner.default.f1)}")
-    return f"{name}: {', '.join(parts)}, {duration(record.wall_s or 0.0)}"
+    return f"{record.label}: {', '.join(parts)}, {duration(record.wall_s or 0.0)}"
 
 
 def duration(seconds: float) -> str:

@@ -65,11 +65,13 @@ def resolve(experiment: Experiment) -> Runtime:
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         found = f"{torch.cuda.device_count()} found" if torch.cuda.is_available() else "none found"
         raise UserError(f"{experiment.device} was asked for, {found}", "use `--device auto` or `--device cpu`", where="device")
+    if device.type == "cuda":
+        torch.cuda.init()  # resetting its memory statistics does not do it
     precision = ("bf16" if _computes_bf16(device) else "fp32") if experiment.precision == "auto" else experiment.precision
     attention = None if experiment.attention == "auto" else experiment.attention
     if attention is None and precision == "bf16" and device.type == "cpu":
         attention = "eager"
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = _threads()
     torch.set_num_threads(threads)
     return Runtime(device, precision, attention, threads)
 
@@ -78,6 +80,14 @@ def _computes_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return bool(_cpu().get("amx_bf16") or _cpu().get("avx512_bf16"))
+
+
+def _threads() -> int:
+    """CPU threads to use: ``OMP_NUM_THREADS`` where it is set, else all cores that this process may use."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdigit() and int(wanted):
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu() -> dict[str, Any]:

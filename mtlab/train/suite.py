@@ -2,42 +2,23 @@
 
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from mtlab.model import freezing
 from mtlab.plan.experiment import Experiment
-from mtlab.plan.scenario import Trial
+from mtlab.plan.scenario import Trial, point_label
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.train import course
 from mtlab.train.prepare import Prepared, prepare
+from mtlab.train.progress import PlainProgress
 from mtlab.train.runtime import Runtime, resolve
 from mtlab.train.trial import run_trial
-
-
-class Progress(Protocol):
-    """Whoever shows how far the suite is."""
-
-    def say(self, line: str) -> None:
-        """Show a line that stays."""
-
-    def begin(self, trials: int, work: int) -> None:
-        """The suite has this many trials and this much work in all (FLOPs)."""
-
-    def trial(self, number: int, label: str) -> None:
-        """Trial ``number`` (from 1) begins."""
-
-    def advance(self, work: int) -> None:
-        """So much work was done."""
-
-    def ended(self, record: TrialRecord) -> None:
-        """A trial ended."""
 
 
 def run(
     experiment: Experiment,
     command: str,
-    progress: Progress,
+    progress: PlainProgress,
     started: Callable[[SuiteRecord], SuiteRecord],
     ended: Callable[[SuiteRecord, TrialRecord], None],
 ) -> tuple[SuiteRecord, list[TrialRecord]]:
@@ -58,14 +39,18 @@ def run(
     prepared = prepare(experiment, runtime)
     trials = experiment.trials()
     journal = Journal(experiment.output)
-    suite = started(_describe(experiment, command, began, runtime, prepared, trials))
+    suite = _describe(experiment, command, began, runtime, prepared, trials)
+    journal.write_suite(suite)
+    suite = started(suite)
     journal.write_suite(suite)
     _introduce(suite, progress)
-    progress.begin(len(trials), sum(work(prepared[trial.point], trial) for trial in trials))
     records = []
+    todo = [work(prepared[trial.point], trial) for trial in trials]
+    progress.begin(len(trials), sum(todo))
     for number, trial in enumerate(trials, start=1):
         progress.trial(number, trial.label)
         record = run_trial(prepared[trial.point], trial, runtime, journal, progress.advance)
+        progress.advance(sum(todo[:number]) - progress.done)  # a trial that failed did not do all of its work
         progress.ended(record)
         ended(suite, record)
         records.append(record)
@@ -89,28 +74,27 @@ def work(prepared: Prepared, trial: Trial) -> int:
 def _describe(
     experiment: Experiment, command: str, began: float, runtime: Runtime, prepared: dict[tuple, Prepared], trials: list[Trial]
 ) -> SuiteRecord:
-    first = next(iter(prepared.values()))
     return SuiteRecord(
         experiment=experiment.model_dump(mode="json"),
         question=experiment.question,
         command=command,
         started_at=began,
         environment={**runtime.describe()},
-        encoder=first.describe_encoder(),
-        data={", ".join(f"{k}={v}" for k, v in point): one.describe_data() for point, one in prepared.items()},
+        encoder={point_label(point): one.describe_encoder() for point, one in prepared.items()},
+        data={point_label(point): one.describe_data() for point, one in prepared.items()},
         trials=tuple(prepared[trial.point].key(trial, runtime) for trial in trials),
     )
 
 
-def _introduce(suite: SuiteRecord, progress: Progress) -> None:
-    environment, encoder = suite.environment, suite.encoder
-    progress.say(
-        f"{environment['device']} ({environment['device_name']}), {environment['precision']}, {encoder['attention']} attention, "
-        f"{environment['threads']} threads; encoder {encoder['name']} ({encoder['family']}, {encoder['blocks']} blocks)"
-    )
+def _introduce(suite: SuiteRecord, progress: PlainProgress) -> None:
+    facts = suite.environment
+    progress.say(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, {facts['threads']} threads")
     for point, data in suite.data.items():
+        encoder = suite.encoder[point]
         sizes = ", ".join(f"{split} {size:,}" for split, size in data["sizes"].items())
-        where = f"{point}: " if point else ""
-        progress.say(f"{where}{sizes} sentences; {len(data['labels'])} labels, {len(data['tags'])} tags")
+        if point:
+            progress.say(point)
+        progress.say(f"encoder {encoder['name']}: {encoder['family']}, {encoder['blocks']} blocks, {encoder['attention']} attention")
+        progress.say(f"{sizes} sentences; {len(data['labels'])} labels, {len(data['tags'])} tags")
         for note in data["notes"]:
             progress.say(f"note: {note}")

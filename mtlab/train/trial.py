@@ -53,7 +53,7 @@ def run_trial(prepared: Prepared, trial: Trial, runtime: Runtime, journal: Journ
     except torch.OutOfMemoryError:
         status = "out of memory"
     except Exception as error:
-        file = journal.directory / "failures" / f"{trial.label}.txt"
+        file = journal.directory / "failures" / f"{trial.label}-{run.record.key[:12]}.txt"
         write_atomically(file, traceback.format_exc())
         status = f"crashed: {type(error).__name__}: {str(error).partition(chr(10))[0][:200]} (failures/{file.name})"
     return run.finish(status)
@@ -70,6 +70,7 @@ class _Run:
         )
         self.memory = PeakMemory()
         if runtime.device.type == "cuda":
+            torch.cuda.empty_cache()  # every trial finds the allocator as the first one did
             torch.cuda.reset_peak_memory_stats(runtime.device)
         self.clock = Clock(runtime.synchronize)
         self.clock.laps["setup"] = prepared.setup_s
@@ -84,7 +85,8 @@ class _Run:
         """The whole trial."""
         with self.clock.lap("setup"):
             self.network = self._fresh_network()
-        self._note(initial_digest=content_key(freezing.digests(self.network)))
+        self.digests = freezing.digests(self.network)
+        self._note(initial_digest=content_key(self.digests))
         stages = self.prepared.experiment.scenario(self.trial.scenario).stages
         for index, stage in enumerate(stages):
             self._stage(index, stage, remember=stage is stages[-1] and self.prepared.experiment.select == "best")
@@ -130,7 +132,6 @@ class _Run:
         with self.clock.lap("setup"):
             freezing.apply(self.network, partition)
             learner = self._learner(partition, stage, sum(map(len, plan)))
-        before = freezing.digests(self.network)
         if not self.epochs:
             self._validate(index, 0, {})
         timed_s, timed_steps = 0.0, 0
@@ -141,8 +142,8 @@ class _Run:
             self._validate(index, done + number, losses)
             if remember:
                 self._remember(stage)
-        freezing.set_modes(self.network, partition)
-        after = freezing.digests(self.network)
+        before, after = self.digests, freezing.digests(self.network)  # what changed between stages would show, too
+        self.digests = after
         step_s = timed_s / timed_steps if timed_steps else None
         self.stages.append(self._describe(stage, partition, sum(map(len, plan)), before, after, step_s))
         updated = sum(map(len, plan)) > bool(step.warmup_steps(stage, sum(map(len, plan))))  # warm-up begins at rate 0
@@ -159,7 +160,7 @@ class _Run:
         """Train one epoch; returns its mean losses, and seconds and number of its steps after the first ``warm``."""
         assert learner is not None, "a stage with epochs trains something"
         outputs: list[StepOutput] = []
-        work = [course.flops(self.prepared, partition, [one])[0] for one in steps]
+        work = [course.flops(self.prepared, partition, [one]) for one in steps]
         warm = min(warm, len(steps) - 1)
         warm_at = start = self.clock.read()
         for number, one in enumerate(steps):
@@ -168,15 +169,16 @@ class _Run:
             torch.manual_seed(stream_seed("dropout", self.trial.seed, len(self.losses["total"]) + number))
             batch = batches.collate(self.prepared.encoded["train"].examples, one.ids, self.prepared.pad_id)
             outputs.append(learner.step(self.network, batch.to(self.runtime.device), one.tasks, self.runtime))
-            self.advance(work[number])
+            self.advance(work[number][0])
         end = self.clock.read()
         self.clock.laps["train"] += end - start
-        self._account(partition, steps)
+        freezing.check_modes(self.network, partition)
+        self._account(steps, work)
         return self._read_losses(outputs, steps), end - warm_at, len(steps) - warm
 
-    def _account(self, partition: Partition, steps: Sequence[Step]) -> None:
-        padded, exact = course.flops(self.prepared, partition, steps)
-        self.flops, self.flops_exact = self.flops + padded, self.flops_exact + exact
+    def _account(self, steps: Sequence[Step], work: Sequence[tuple[int, int]]) -> None:
+        self.flops += sum(padded for padded, _ in work)
+        self.flops_exact += sum(exact for _, exact in work)
         examples = self.prepared.encoded["train"].examples
         for one in steps:
             self.order.update(repr(one.ids).encode())
@@ -189,21 +191,23 @@ class _Run:
             Diverged: naming the first step whose loss is not finite.
         """
         first, means = len(self.losses["total"]), {}
-        totals = torch.stack([output.loss for output in outputs]).tolist()
-        for number, value in enumerate(totals):
-            if not math.isfinite(value):
-                raise Diverged(f"loss is {value} at step {first + number + 1}, sentences {list(steps[number].ids)}")
         for name, values in self.losses.items():
             read = [output.loss if name == "total" else output.by_task.get(name) for output in outputs]
-            present = torch.stack([value for value in read if value is not None]).tolist() if any(v is not None for v in read) else []
-            numbers = iter(present)
-            values.extend(None if value is None else next(numbers) for value in read)
-            if present:
-                means[name] = sum(present) / len(present)
+            given = [value for value in read if value is not None]
+            numbers = iter(torch.stack(given).tolist() if given else [])
+            values.extend(None if value is None else _finite(next(numbers)) for value in read)
+            finite = [value for value in values[first:] if value is not None]
+            if finite:
+                means[name] = sum(finite) / len(finite)
+        for number, value in enumerate(self.losses["total"][first:]):
+            if value is None:
+                raise Diverged(f"the loss is not finite at step {first + number + 1}, sentences {list(steps[number].ids)}")
         return means
 
     def _validate(self, stage: int, epoch: int, losses: dict[str, float]) -> None:
         metrics, _ = self._evaluate("validation")
+        if self.losses["total"] and any(task is not None and task.loss is None for task in (metrics.classifier, metrics.ner)):
+            raise Diverged(f"the validation loss is not finite after epoch {epoch}")
         record = EpochRecord(
             stage=stage,
             epoch=epoch,
@@ -221,7 +225,7 @@ class _Run:
         with self.clock.lap("eval"):
             sentences = prepared.corpus.splits[split]
             predictions, losses = step.evaluate(self.network, prepared.encoded[split], sentences, names, prepared.pad_id, self.runtime)
-            metrics = score(predictions, losses)
+            metrics = score(predictions, {task: _finite(loss) for task, loss in losses.items()})
         self.advance(course.evaluation_flops(prepared, split))
         return metrics, predictions
 
@@ -239,14 +243,26 @@ class _Run:
         if self.best is not None:
             rule, (value, epoch, weights) = "best of the last stage on validation", self.best
             self.network.load_state_dict(weights, strict=False)
+        self._certify_selected()
         validation = next(record.validation for record in self.epochs if record.epoch == epoch)
         self._note(
             selection=Selection(rule=rule, epoch=epoch, score=value),
             validation=validation,
-            final_digest=content_key(freezing.digests(self.network)),
+            final_digest=content_key(self.digests),
             status="selected",
         )
         self.journal.write_trial(self.record)
+
+    def _certify_selected(self) -> None:
+        """What the last stage froze must stand in the selected weights as that stage left it.
+
+        Raises:
+            CertificateError: it does not.
+        """
+        last, self.digests = self.stages[-1], freezing.digests(self.network)
+        for unit, counts in last.parameters.items():
+            if counts.frozen and self.digests[unit] != last.digests_after[unit]:
+                raise CertificateError(f"frozen unit {unit} changed after its last stage")
 
     def _test(self) -> None:
         metrics, predictions = self._evaluate("test")
@@ -277,6 +293,10 @@ class _Run:
             digests_after=after,
             step_s=step_s,
         )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _validation_score(metrics: Metrics, stage: Stage) -> float:

@@ -58,7 +58,20 @@ def test_frozen_prefix_draws_no_dropout(network: Network) -> None:
     assert not torch.equal(outputs[0], outputs[1])
 
 
-@pytest.mark.parametrize("fault", ["weight", "buffer", "gradient", "mode", "idle"])
+def test_certificate_of_modes_breaks_both_ways(network: Network) -> None:
+    partition = freezing.resolve(Stage(epochs=1, train={"heads": 1.0}), network)
+    freezing.apply(network, partition)
+    freezing.check_modes(network, partition)
+    network.encoder.encoder.layer[1].train()
+    with pytest.raises(CertificateError, match=r"frozen unit layers\[1\] was in train mode"):
+        freezing.check_modes(network, partition)
+    freezing.set_modes(network, partition)
+    network.heads["ner"].eval()
+    with pytest.raises(CertificateError, match=r"trained unit head\.ner was in eval mode"):
+        freezing.check_modes(network, partition)
+
+
+@pytest.mark.parametrize("fault", ["weight", "buffer", "gradient", "idle"])
 def test_certificate_breaks_on_every_fault(network: Network, fault: str) -> None:
     partition = freezing.resolve(Stage(epochs=1, train={"heads": 1.0}), network)
     freezing.apply(network, partition)
@@ -74,14 +87,11 @@ def test_certificate_breaks_on_every_fault(network: Network, fault: str) -> None
         frozen.position_ids[0, 0] += 1
     elif fault == "gradient":
         frozen.word_embeddings.weight.requires_grad_(True)
-    elif fault == "mode":
-        network.train()
     after = freezing.digests(network)
     expected = {
         "weight": "embeddings changed",
         "buffer": "embeddings changed",
         "gradient": "embeddings has gradients",
-        "mode": "is in train mode",
         "idle": "head.classifier did not change",
     }
     with pytest.raises(CertificateError, match=expected[fault]):

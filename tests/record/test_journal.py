@@ -69,7 +69,7 @@ def suite(*keys: str) -> SuiteRecord:
         command="mtlab compare exp.yaml",
         started_at=1.0,
         environment={"device": "cpu", "threads": 2, "bf16": False},
-        encoder={"name": "minilm", "revision": None},
+        encoder={"": {"name": "minilm", "revision": None}},
         data={"": {"notes": ["Größe"]}},
         trials=keys,
     )
@@ -142,7 +142,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path,
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match=r"file\.json: cannot be written \(No space left on device\)"):
         write_atomically(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

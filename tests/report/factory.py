@@ -156,12 +156,7 @@ def suite(trials: list[TrialRecord], seeds: int = 3, **changes: Any) -> SuiteRec
         "elapsed_s": 2345.6,
         "environment": {"device": "cpu", "precision": "fp32", "attention": "sdpa", "threads": 2, "torch": "2.11.0", "seeded": True},
         "encoder": {
-            "name": "minilm",
-            "revision": None,
-            "weights": sha("minilm"),
-            "family": "bert",
-            "blocks": 6,
-            "hidden_size": 384,
+            "": {"name": "minilm", "revision": None, "weights": sha("minilm"), "family": "bert", "blocks": 6, "hidden_size": 384},
         },
         "data": {
             "": {

@@ -219,7 +219,7 @@ def test_hostile_names_stay_inert():
     facts = {HOSTILE: {HOSTILE: [HOSTILE, 1, None], "notes": [HOSTILE]}}
     report = text(
         trials, seeds=2, name=HOSTILE, question=HOSTILE, command=HOSTILE, data=facts, environment={HOSTILE: HOSTILE},
-        encoder={"name": HOSTILE}, tracking={"uri": HOSTILE},
+        encoder={"": {"name": HOSTILE}}, tracking={"uri": HOSTILE},
     )  # fmt: skip
     html = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(report)
     assert "<script" not in html and "<b>" not in html and 'evil.example/i.png"' not in html and 'href="http' not in html

@@ -4,14 +4,18 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
 from mtlab.cli import main
+from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
-from mtlab.record.records import Metrics, TrialRecord
+from mtlab.record.records import Metrics, SuiteRecord, TrialRecord
+from mtlab.record.tracking import Tracking
+from mtlab.train.prepare import Prepared
 
 ODD_SCENARIO = """
   middle_then_norms_of_nothing:
@@ -169,10 +173,50 @@ def test_report_rebuilds_byte_for_byte_without_training(suite: Path, monkeypatch
 def test_suite_records_what_it_ran_on(suite: Path) -> None:
     record = json.loads((suite / "out" / "suite.json").read_text())
     assert record["environment"]["precision"] == "fp32"
-    assert record["encoder"]["blocks"] == 3
+    assert record["encoder"][""]["blocks"] == 3
     assert record["data"][""]["sizes"] == {"train": 96, "validation": 24, "test": 24}
     assert record["command"] == "mtlab compare tiny.yaml --name odd --output out"
     assert record["elapsed_s"] > 0
+
+
+def test_a_lost_mlflow_loses_nothing_else(
+    experiment_file: Path, tracking: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    logged: list[TrialRecord] = []
+    honest = Tracking._log
+
+    def failing(self: Tracking, suite: SuiteRecord, trial: TrialRecord) -> None:
+        logged.append(trial)
+        if len(logged) == 2:
+            (experiment_file.parent / "mlflow.db").write_bytes(b"not a database any more")
+        honest(self, suite, trial)
+
+    monkeypatch.setattr(Tracking, "_log", failing)
+    assert main(["compare", str(experiment_file), "--seeds", "0"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("MLflow was lost") == 1
+    assert len(Journal(experiment_file.parent / "report").read()[1]) == 4
+    assert (experiment_file.parent / "report" / "report.md").exists()
+
+
+def test_records_of_an_earlier_run_are_not_taken_for_this_ones(
+    experiment_file: Path, tracking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtlab.train import suite as module
+
+    journal = Journal(experiment_file.parent / "report")
+    assert main(["compare", str(experiment_file), "--seeds", "0"]) == 0
+    assert len(journal.read()[1]) == 4
+    honest = module.run_trial
+
+    def interrupted(prepared: Prepared, trial: Trial, *rest: Any) -> TrialRecord:
+        if trial.scenario == "gradual":
+            raise KeyboardInterrupt
+        return honest(prepared, trial, *rest)
+
+    monkeypatch.setattr(module, "run_trial", interrupted)
+    assert main(["compare", str(experiment_file), "--seeds", "0"]) == 130
+    assert [trial.scenario for trial in journal.read()[1]] == ["nothing", "heads"]
 
 
 def without_losses(metrics: Metrics) -> dict:

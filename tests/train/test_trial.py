@@ -1,5 +1,7 @@
 """Single trials: determinism, faults that must be caught, and what a stage may and may not touch."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +84,41 @@ def test_a_module_thawed_behind_the_engines_back_fails_the_trial(made: Setting, 
     assert made[2].directory.joinpath("records").exists()
 
 
-def test_a_frozen_head_put_into_the_optimizer_fails_the_trial(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_the_last_step_broke_do_not_pass(experiment_file: Path) -> None:
+    one_step = {"batch_size": ["96"], "scenarios__heads__0__epochs": ["1"], "scenarios__heads__0__train__heads": ["1.0e+38"]}
+    assert run(setting(experiment_file, **one_step), "heads").status.startswith("diverged: ")
+
+
+def test_dropout_left_on_in_a_frozen_block_fails_the_trial(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = step.Learner.step
+
+    def thawing(self: step.Learner, network: Any, *rest: Any) -> Any:
+        network.train()
+        return honest(self, network, *rest)
+
+    monkeypatch.setattr(step.Learner, "step", thawing)
+    assert run(made, "heads").status == "certificate broken: frozen unit embeddings was in train mode"
+
+
+def test_a_frozen_unit_that_changes_between_stages_or_before_the_test_fails_the_trial(
+    made: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtlab.train.trial import _Run
+
+    def meddling(self: _Run, *arguments: Any, **named: Any) -> None:
+        self.network.encoder.embeddings.word_embeddings.weight.data[0] += 1.0
+        honest(self, *arguments, **named)
+
+    honest = _Run._select
+    with monkeypatch.context() as patch:
+        patch.setattr(_Run, "_select", meddling)
+        assert run(made, "heads").status == "certificate broken: frozen unit embeddings changed after its last stage"
+    honest = _Run._stage
+    monkeypatch.setattr(_Run, "_stage", meddling)
+    assert run(made, "heads").status == "certificate broken: frozen unit embeddings changed"
+
+
+def test_a_frozen_encoder_with_gradients_fails_the_trial(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = freezing.apply
 
     def leaking(network: Any, partition: Any) -> None:
@@ -113,8 +149,10 @@ def test_the_optimizer_holds_trained_parameters_alone(made: Setting, monkeypatch
 
 def test_divergence_is_a_row_with_its_step(experiment_file: Path) -> None:
     record = run(setting(experiment_file, scenarios__full__0__train__encoder=["1.0e+30"]), "full")
-    assert record.status.startswith("diverged: loss is nan at step ")
+    assert record.status.startswith("diverged: the loss is not finite at step ")
     assert record.test is None
+    finite = [loss is not None for loss in record.step_losses["total"]]
+    assert finite[0] and not finite[-1], "what was measured before is kept"
 
 
 def test_a_crash_is_a_row_that_names_where_to_look(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +186,7 @@ def test_selection_is_on_disk_before_the_test_split_is_read(made: Setting, monke
 
 def test_select_last_takes_the_last_epoch(experiment_file: Path) -> None:
     record = run(setting(experiment_file, select=["last"]), "full")
-    assert record.selection.epoch == 2
-    assert record.final_digest == record.final_digest
+    assert (record.selection.epoch, record.selection.rule) == (2, "last epoch")
 
 
 def test_a_task_out_of_the_losses_trains_nothing_of_its_head(experiment_file: Path) -> None:
@@ -183,12 +220,21 @@ def test_warm_up_rises_to_the_rate_and_linear_decay_ends_at_zero(experiment_file
     assert rates[-1] == pytest.approx(1e-2 / 18)
 
 
-def test_a_changed_setting_changes_the_key_and_a_new_scenario_beside_it_does_not(experiment_file: Path) -> None:
+def test_a_changed_setting_changes_the_key_and_a_new_scenario_beside_it_does_not(
+    experiment_file: Path, encoder: Path, tmp_path: Path
+) -> None:
     def key(**overrides: list[str]) -> str:
         prepared, runtime, _ = setting(experiment_file, **overrides)
         return prepared.key(Trial("heads", 0), runtime)
 
     base = key()
+    tokenizer = json.loads((encoder / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"].update({"oslo": tokenizer["model"]["vocab"]["tea"], "tea": tokenizer["model"]["vocab"]["oslo"]})
+    other = shutil.copytree(encoder, tmp_path / "other tokenizer")
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer))
+    settings = json.loads((encoder / "config.json").read_text())
+    third = shutil.copytree(encoder, tmp_path / "other settings")
+    (third / "config.json").write_text(json.dumps({**settings, "hidden_dropout_prob": 0.3}))
     assert key() == base
     assert key(seeds=["0", "5"], scenarios=["heads"], question=["other"]) == base
     changed = [
@@ -198,11 +244,13 @@ def test_a_changed_setting_changes_the_key_and_a_new_scenario_beside_it_does_not
         key(data__train_size=["50"]),
         key(scenarios__heads__0__epochs=["3"]),
         key(precision=["bf16"]),
+        key(encoder=[str(other)]),
+        key(encoder=[str(third)]),
     ]
     assert len({base, *changed}) == len(changed) + 1
 
 
-def test_gradients_of_a_batch_do_not_depend_on_padding(made: Setting) -> None:
+def test_losses_of_a_batch_do_not_depend_on_padding(made: Setting) -> None:
     from mtlab.data import batches
     from mtlab.train.trial import _Run
 

@@ -1,0 +1,184 @@
+"""Scores of predictions: against a scorer written here, and by hand where the definition matters."""
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from mtlab.record.metrics import Prediction, score
+from mtlab.record.records import ClassifierMetrics, EntityMetrics, NerMetrics
+
+UNDEFINED = EntityMetrics(precision=None, recall=None, f1=None, support=0)
+Tags = Sequence[str]
+
+
+def ner(*pairs: tuple[str, str]) -> NerMetrics:
+    """Scores of (gold, predicted) sentences, their tags separated by blanks."""
+    metrics = score([Prediction(None, None, gold.split(), predicted.split()) for gold, predicted in pairs])
+    assert metrics.classifier is None and metrics.ner is not None
+    return metrics.ner
+
+
+def classifier(gold: str, predicted: str) -> ClassifierMetrics:
+    metrics = score([Prediction(*pair, None, None) for pair in zip(gold, predicted, strict=True)])
+    assert metrics.ner is None and metrics.classifier is not None
+    return metrics.classifier
+
+
+def entities(tags: Tags, strict: bool) -> set[tuple[int, int, str]]:
+    """(start, end, type). Where no entity of its type is open, I-x begins one, as in conlleval; strictly, it is none."""
+    found, start = set(), None
+    for position, tag in enumerate([*tags, "O"]):
+        goes_on = tag[0] == "I" and position > 0 and tags[position - 1][1:] == tag[1:]
+        if start is not None and not goes_on:
+            found.add((start, position, tags[start][2:]))
+            start = None
+        if tag[0] == "B" or (tag[0] == "I" and not goes_on and not strict):
+            start = position
+    return found
+
+
+def rescored(pairs: Sequence[tuple[Tags, Tags]], strict: bool = False, kind: str | None = None) -> EntityMetrics:
+    """Micro-averaged scores, of one entity type where ``kind`` names it."""
+    sets = [[{entity for entity in entities(tags, strict) if kind in (None, entity[2])} for tags in pair] for pair in pairs]
+    support, guessed = (sum(len(pair[side]) for pair in sets) for side in (0, 1))
+    right = sum(len(gold & predicted) for gold, predicted in sets)
+    if not support:
+        return UNDEFINED
+    precision = right / guessed if guessed else 0.0
+    return EntityMetrics(precision=precision, recall=right / support, f1=2 * right / (support + guessed), support=support)
+
+
+def random_tags(draw: random.Random, length: int) -> list[str]:
+    return draw.choices(["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-a-b", "I-a-b"], weights=[4, 1, 2, 1, 2, 1, 1], k=length)
+
+
+def random_pairs(count: int, seed: int) -> list[tuple[list[str], list[str]]]:
+    """Gold and predictions that often agree, over all sequences that B-, I- and O can make, legal or not."""
+    draw = random.Random(seed)
+    pairs = []
+    for _ in range(count):
+        gold = random_tags(draw, draw.randint(0, 12))
+        noise = random_tags(draw, len(gold))
+        pairs.append((gold, [new if draw.random() < 0.2 else old for old, new in zip(gold, noise, strict=True)]))
+    return pairs
+
+
+def predictions(pairs: Sequence[tuple[Tags, Tags]]) -> list[Prediction]:
+    return [Prediction(None, None, gold, predicted) for gold, predicted in pairs]
+
+
+def close(ours: EntityMetrics, theirs: EntityMetrics) -> bool:
+    return ours.model_dump() == pytest.approx(theirs.model_dump(), abs=1e-12)
+
+
+def test_scores_equal_an_independent_scorer_on_ten_thousand_random_sequences() -> None:
+    pairs = random_pairs(10_000, seed=0)
+    scored = score(predictions(pairs)).ner
+    assert scored is not None and scored.sentences == 10_000
+    assert close(scored.default, rescored(pairs))
+    assert close(scored.strict, rescored(pairs, strict=True))
+    assert list(scored.by_type) == ["LOC", "PER", "a-b"]
+    for kind, scores in scored.by_type.items():
+        assert close(scores, rescored(pairs, kind=kind)), kind
+
+
+def test_scores_equal_it_sentence_by_sentence_too() -> None:
+    for pair in random_pairs(300, seed=1):
+        scored = score(predictions([pair])).ner
+        assert scored is not None
+        assert close(scored.default, rescored([pair])), pair
+        assert close(scored.strict, rescored([pair], strict=True)), pair
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "default", "strict"),
+    [
+        ("B-LOC I-LOC O", "B-LOC I-LOC O", (1, 1), (1, 1)),
+        ("B-LOC", "I-LOC", (1, 1), (0, 0)),  # a fragment that never began
+        ("B-LOC I-LOC", "I-LOC I-LOC", (1, 1), (0, 0)),
+        ("B-LOC I-LOC", "B-LOC B-LOC", (0, 0), (0, 0)),
+        ("B-LOC B-LOC", "B-LOC I-LOC", (0, 0), (0, 0)),
+        ("B-LOC I-LOC", "B-LOC I-PER", (0, 0), (0, 0)),  # strictly, I-PER begins nothing, and B-LOC is cut short
+        ("B-LOC O", "B-LOC I-PER", (1 / 2, 1), (1, 1)),  # by default, I-PER is a wrong entity; strictly, it is none
+        ("B-LOC O B-PER", "B-LOC O O", (1, 1 / 2), (1, 1 / 2)),
+        ("B-LOC O O", "B-LOC O B-LOC", (1 / 2, 1), (1 / 2, 1)),
+        ("B-LOC", "B-PER", (0, 0), (0, 0)),
+    ],
+)
+def test_precision_and_recall_by_hand(gold: str, predicted: str, default: tuple[float, float], strict: tuple[float, float]) -> None:
+    scored = ner((gold, predicted))
+    for ours, (precision, recall) in ((scored.default, default), (scored.strict, strict)):
+        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        assert (ours.precision, ours.recall, ours.f1) == pytest.approx((precision, recall, f1))
+
+
+@pytest.mark.parametrize("predicted", ["O O", "O I-LOC", "B-LOC O", "B-LOC I-PER"])
+def test_without_a_gold_entity_scores_are_undefined_whatever_is_predicted(predicted: str) -> None:
+    scored = ner(("O O", predicted))
+    assert scored.default == scored.strict == UNDEFINED
+    assert set(map(str, scored.by_type.values())) <= {str(UNDEFINED)}
+
+
+def test_all_o_predictions_score_zero_where_there_are_entities() -> None:
+    scored = ner(("B-LOC O", "O O"), ("O", "O"))
+    nothing = EntityMetrics(precision=0.0, recall=0.0, f1=0.0, support=1)
+    assert scored.default == scored.strict == scored.by_type["LOC"] == nothing
+
+
+def test_by_type_tells_types_apart_and_marks_one_that_only_predictions_have() -> None:
+    scored = ner(("B-LOC O B-PER O", "B-LOC O O B-ORG"))
+    assert {kind: scores.f1 for kind, scores in scored.by_type.items()} == {"LOC": 1.0, "ORG": None, "PER": 0.0}
+    assert list(scored.by_type) == sorted(scored.by_type)
+    assert scored.default.f1 == pytest.approx(1 / 2)  # one of two gold, one of two predicted
+
+
+def test_scores_are_those_of_the_whole_split_and_not_means_over_sentences() -> None:
+    scored = ner(("B-LOC", "B-LOC"), ("B-LOC O B-LOC O B-LOC", "O O O O O"))
+    assert scored.default.recall == pytest.approx(1 / 4)
+    assert scored.default.precision == 1.0
+
+
+def test_macro_f1_by_hand() -> None:
+    scored = classifier("aabbbc", "abbbba")
+    by_class = {"a": 2 * 1 / (2 + 2), "b": 2 * 3 / (3 + 4), "c": 0.0}  # twice the right ones over gold and predicted ones
+    assert scored.macro_f1 == pytest.approx(sum(by_class.values()) / 3)
+    assert scored.accuracy == pytest.approx(4 / 6)
+    assert scored.sentences == 6
+
+
+def test_labels_that_are_never_predicted_or_only_predicted_count_as_zero() -> None:
+    assert classifier("ab", "aa").macro_f1 == pytest.approx((2 / 3 + 0) / 2)
+    assert classifier("aa", "ab").macro_f1 == pytest.approx((2 / 3 + 0) / 2)
+    assert classifier("ab", "ba").macro_f1 == 0.0
+
+
+def test_a_task_without_gold_has_no_score_and_takes_no_sentence_of_the_other() -> None:
+    assert score([]).model_dump() == {"classifier": None, "ner": None}
+    mixed = [Prediction("a", "a", None, None), Prediction(None, "b", ["B-LOC"], ["O"]), Prediction("a", "b", None, ["B-LOC"])]
+    scored = score(mixed, {"classifier": 0.5})
+    assert scored.classifier is not None and scored.ner is not None
+    assert (scored.classifier.sentences, scored.classifier.accuracy, scored.classifier.loss) == (2, 0.5, 0.5)
+    assert (scored.ner.sentences, scored.ner.default.support, scored.ner.loss) == (1, 1, None)
+
+
+def numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, BaseModel):
+        value = dict(value)
+    if isinstance(value, dict):
+        for one in value.values():
+            yield from numbers(one)
+    elif value is not None:
+        yield value
+
+
+def test_every_number_is_finite_over_all_short_sequences() -> None:
+    tags = ("O", "B-LOC", "I-LOC", "I-PER")
+    for gold in product(tags, repeat=2):
+        for predicted in product(tags, repeat=2):
+            scored = score([Prediction("a", "b", gold, predicted)])
+            assert all(math.isfinite(number) for number in numbers(scored)), (gold, predicted)
