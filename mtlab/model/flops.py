@@ -38,6 +38,9 @@ class Cost:
         terms = (1.0, float(n.size), n.sum(), (n**2).sum())
         return round(float(np.dot(self.coefficients, terms)))
 
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(tuple(a + b for a, b in zip(self.coefficients, other.coefficients, strict=True)))
+
     def __sub__(self, other: "Cost") -> "Cost":
         return Cost(tuple(a - b for a, b in zip(self.coefficients, other.coefficients, strict=True)))
 
@@ -53,42 +56,51 @@ class Counter:
 
     def __init__(self, config: PretrainedConfig, classes: Mapping[str, int], settings: Head) -> None:
         self.network = Network(backbone.skeleton(config), classes, settings)
-        self._known: dict[tuple[frozenset[str], tuple[str, ...]], Cost] = {}
-        self._prefixes: dict[int, Cost] = {}
-        self._forward: dict[tuple[int, int], dict[str, int]] = {}
+        self._encoder: dict[frozenset[str], Cost] = {}
+        self._prefix: dict[int, Cost] = {}
+        self._counted: dict[tuple[int, int], dict[str, int]] = {}
 
     def step(self, partition: Partition, tasks: tuple[str, ...]) -> Cost:
         """Forward and backward pass of a training step in which the losses of ``tasks`` count."""
-        known = (partition.trained_units, tasks)
-        if known not in self._known:
-            freezing.apply(self.network, partition)
-            self._known[known] = _fit(lambda sentences, tokens: self._run(sentences, tokens, tasks))
-        return self._known[known]
+        trained = frozenset(unit for unit in partition.trained_units if not unit.startswith("head."))
+        if trained not in self._encoder:
+            self._encoder[trained] = (
+                _fit(lambda sentences, tokens: self._both_ways(sentences, tokens, partition)) if trained else self.forward()
+            )
+        return sum((self._head(task, bool(trained), partition) for task in tasks), start=self._encoder[trained])
+
+    def forward(self) -> Cost:
+        """One forward pass of the whole encoder."""
+        return _fit(lambda *shape: self._modules(*shape)["Global"])
 
     def prefix(self, depth: int) -> Cost:
         """One forward pass of the embeddings and the lowest ``depth`` blocks."""
-        if depth not in self._prefixes:
-            self._prefixes[depth] = _fit(lambda sentences, tokens: self._forward_below(sentences, tokens, depth))
-        return self._prefixes[depth]
+        if depth not in self._prefix:
+            above = (*self.network.backbone.blocks[depth:], *self.network.backbone.after)
+            names = [f"{type(self.network.encoder).__name__}.{name}" for name in above]
+            self._prefix[depth] = self.forward() - _fit(lambda *shape: sum(self._modules(*shape).get(name, 0) for name in names))
+        return self._prefix[depth]
 
-    def _run(self, sentences: int, tokens: int, tasks: tuple[str, ...]) -> int:
+    def _head(self, task: str, encoder_trains: bool, partition: Partition) -> Cost:
+        """A linear layer: one multiplication forward, one for its input's gradient, one for its weights'."""
+        linear = self.network.heads[task].linear
+        each = 2.0 * linear.in_features * linear.out_features * (1 + encoder_trains + (f"head.{task}" in partition.trained_units))
+        return Cost((0.0, each, 0.0, 0.0) if task == "classifier" else (0.0, 0.0, each, 0.0))
+
+    def _both_ways(self, sentences: int, tokens: int, partition: Partition) -> int:
+        freezing.apply(self.network, partition)
         with FlopCounterMode(display=False) as counter:
-            states = backbone.probe(self.network.encoder, sentences, tokens)
-            mask = torch.ones(sentences, tokens, device="meta")
-            total = sum(logits.sum() for logits in self.network.read(states, mask, tasks).values())
-            if isinstance(total, torch.Tensor) and total.requires_grad:
-                total.backward()
+            backbone.probe(self.network.encoder, sentences, tokens).sum().backward()
         return counter.get_total_flops()
 
-    def _forward_below(self, sentences: int, tokens: int, depth: int) -> int:
-        above = (*self.network.backbone.blocks[depth:], *self.network.backbone.after)
+    def _modules(self, sentences: int, tokens: int) -> dict[str, int]:
+        """Module to FLOPs of a forward pass; ``Global`` is all of it."""
         shape = (sentences, tokens)
-        if shape not in self._forward:
+        if shape not in self._counted:
             with torch.no_grad(), FlopCounterMode(display=False) as counter:
                 backbone.probe(self.network.encoder, sentences, tokens)
-            self._forward[shape] = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
-        by_module, root = self._forward[shape], type(self.network.encoder).__name__
-        return by_module.get("Global", 0) - sum(by_module.get(f"{root}.{name}", 0) for name in above)
+            self._counted[shape] = {name: sum(operations.values()) for name, operations in counter.get_flop_counts().items()}
+        return self._counted[shape]
 
 
 def _terms(sentences: int, tokens: int) -> list[float]:
