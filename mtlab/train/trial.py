@@ -206,8 +206,6 @@ class _Run:
 
     def _validate(self, stage: int, epoch: int, losses: dict[str, float]) -> None:
         metrics, _ = self._evaluate("validation")
-        if self.losses["total"] and any(task is not None and task.loss is None for task in (metrics.classifier, metrics.ner)):
-            raise Diverged(f"the validation loss is not finite after epoch {epoch}")
         record = EpochRecord(
             stage=stage,
             epoch=epoch,
@@ -225,7 +223,9 @@ class _Run:
         with self.clock.lap("eval"):
             sentences = prepared.corpus.splits[split]
             predictions, losses = step.evaluate(self.network, prepared.encoded[split], sentences, names, prepared.pad_id, self.runtime)
-            metrics = score(predictions, {task: _finite(loss) for task, loss in losses.items()})
+            metrics = score(predictions, losses)
+        if any(loss is not None and not math.isfinite(loss) for loss in losses.values()):  # the last update may have broken the weights
+            raise Diverged(f"the {split} loss is not finite after step {len(self.losses['total'])}")
         self.advance(course.evaluation_flops(prepared, split))
         return metrics, predictions
 
