@@ -128,7 +128,8 @@ def _report(options: argparse.Namespace) -> int:
     from mtlab.plan.experiment import load
     from mtlab.report import document
 
-    print(f"report: {document.write(load(options.file, parse_overrides(options.overrides)).output)}")
+    experiment = load(options.file, parse_overrides(options.overrides), with_data=False)
+    print(f"report: {document.write(experiment.output)}")
     return 0
 
 

@@ -261,12 +261,13 @@ class Experiment(Strict):
         return _validated(value, lambda path: ".".join(map(str, path)))
 
 
-def load(path: str | Path, overrides: dict[str, list[str]] | None = None) -> Experiment:
+def load(path: str | Path, overrides: dict[str, list[str]] | None = None, with_data: bool = True) -> Experiment:
     """Read and check an experiment file.
 
     Args:
         path: the file.
         overrides: command-line settings, dotted key to values; ``scenarios`` alone chooses among the file's scenarios.
+        with_data: whether the file must say where the data are; a report is written without them.
 
     Raises:
         UserError: one line with the file, line and field of a mistake.
@@ -280,7 +281,7 @@ def load(path: str | Path, overrides: dict[str, list[str]] | None = None) -> Exp
             yaml_file.override(located, key, values)
     located.value.setdefault("name", path.stem)
     located.value.setdefault("output", f"reports/{located.value['name']}")
-    located.value["data"] = located.value.get("data") or {}
+    located.value["data"] = (located.value.get("data") or {}) if with_data else {"source": "unread"}
     experiment = _validated(located.value, located.where)
     for point in experiment.points:  # a bad point is found before anything is trained
         _check_point(located, point)
