@@ -21,6 +21,7 @@ class _Parser(argparse.ArgumentParser):
     """Tells a mistake in one line."""
 
     def error(self, message: str) -> NoReturn:
+        message = message.replace(", --KEY VALUE", "")  # a rest of arguments may be empty, which argparse does not know
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status: 0, 1 where a trial failed, 2 for a mistake in what was given, 130 when interrupted.
     """
     options = _parser().parse_args(arguments)
-    if "--help" in getattr(options, "overrides", ()):
+    if {"-h", "--help"} & set(getattr(options, "overrides", ())):
         _parser().parse_args([options.command, "--help"])
     try:
         return options.run(options)
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"mtlab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("mtlab: interrupted; `mtlab report FILE` writes up the trials that had ended", file=sys.stderr)
+        print(f"mtlab: interrupted{_what_to_do(options)}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -148,8 +149,14 @@ def _ui(options: argparse.Namespace) -> int:
     os.execv(program, arguments)
 
 
-def _command(options: argparse.Namespace) -> str:
-    return shlex.join(["mtlab", "compare", options.file, *options.overrides])
+def _what_to_do(options: argparse.Namespace) -> str:
+    if options.command != "compare":
+        return ""
+    return f"; `{_command(options, 'report')}` writes up the trials that had ended"
+
+
+def _command(options: argparse.Namespace, command: str = "compare") -> str:
+    return shlex.join(["mtlab", command, options.file, *options.overrides])
 
 
 if __name__ == "__main__":

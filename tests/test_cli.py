@@ -37,7 +37,7 @@ def test_overrides_are_keys_with_their_values() -> None:
         (["compare", "FILE", "--encoder", "./nowhere"], "no encoder in nowhere"),
         (["compare", "FILE", "--max_length", "9999"], "above the encoder's 64 tokens"),
         (["compare", "FILE", "--output", "FILE"], "cannot be written (File exists); choose another --output"),
-        (["report", "FILE", "--output", "nothing"], "nothing was run here yet; run `mtlab compare` first"),
+        (["report", "FILE", "--output", "nothing"], "nothing was run here yet; run `mtlab compare` first, or pass the --output it had"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(

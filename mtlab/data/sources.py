@@ -136,7 +136,7 @@ def _compare(part: Part, data: Data) -> None:
     for split in ("validation", "test"):
         kept = part.splits[split]
         told = splits.unseen(kept, known, data.unseen_labels, part.reading.columns)
-        told += splits.duplicates(part.splits["train"], kept, data.max_duplicates)
+        told += splits.duplicates(split, part.splits["train"], kept, data.max_duplicates)
         part.notes += [f"{part.name} {split}: {note}." for note in told]
 
 

@@ -59,8 +59,8 @@ def subset(sentences: Split, size: int, rng: np.random.Generator) -> list[Senten
     return [sentences[index] for index in sorted(order[:size])]
 
 
-def duplicates(train: Split, other: Split, limit: float) -> list[str]:
-    """Tell how many of ``other``, validation or test, also stand in train: exactly, or but for case and white space.
+def duplicates(split: str, train: Split, other: Split, limit: float) -> list[str]:
+    """Tell how many of ``other``, the validation or test ``split``, also stand in train: exactly, or but for case and white space.
 
     Raises:
         UserError: their share is above ``limit``.
@@ -75,8 +75,8 @@ def duplicates(train: Split, other: Split, limit: float) -> list[str]:
     told = f"{len(twice):,} of {len(other):,} sentences ({share:.1%}) also stand in train, {same:,} of them exactly"
     if share > limit:
         first = places[normal(twice[0].surface)]
-        remedy = f"remove them (the first also stands at {first}), or raise --data.max_duplicates"
-        raise UserError(f"{told}; the limit is {limit:.1%}", remedy, where=twice[0].place)
+        remedy = f"remove them (the first also stands at {first}), or allow them with --data.max_duplicates {min(1.0, share + 0.01):.2f}"
+        raise UserError(f"{split}: {told}; the limit is {limit:.1%}", remedy, where=twice[0].place)
     return [told]
 
 

@@ -56,7 +56,8 @@ class Located:
 
 
 def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located:
-    """Read an experiment file, laid over the file that its ``extends`` names (mappings merge, lists replace).
+    """Read an experiment file, laid over the file that its ``extends`` names (mappings merge, lists replace, and
+    ``null`` takes a scenario out).
 
     A file has a ``name`` and an ``output`` of its own: these are not taken from the file that it extends.
 
@@ -80,6 +81,9 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
     for own in ("name", "output"):
         located.value.pop(own, None)
     value = merged(located.value, overlay.value)
+    inherited = located.value.get("scenarios")
+    if isinstance(inherited, dict) and isinstance(value.get("scenarios"), dict):  # null takes an inherited scenario out
+        value["scenarios"] = {key: stages for key, stages in value["scenarios"].items() if stages is not None or key not in inherited}
     kept = {path: at for path, at in located.places.items() if _stands(path, value)}
     return Located(value, kept | overlay.places)
 

@@ -48,7 +48,7 @@ class Journal:
         """
         path = self.directory / "suite.json"
         if not path.exists():
-            raise UserError("nothing was run here yet", "run `mtlab compare` first", where=str(self.directory))
+            raise UserError("nothing was run here yet", "run `mtlab compare` first, or pass the --output it had", where=str(self.directory))
         suite = _read(path, SuiteRecord)
         found = {path.stem.rpartition("-")[2]: path for path in sorted((self.directory / "records").glob("*.json"))}
         trials = [_read(found[key[:12]], TrialRecord) for key in suite.trials if key[:12] in found]

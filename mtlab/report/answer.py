@@ -15,13 +15,33 @@ def answer(group: Group) -> str:
     """A paragraph that a manager can read: what is better, worse or tied with the control, and what each costs."""
     if not group.good:
         return "No trial ended well, so there is no answer; the reasons stand under *Failures*."
-    return " ".join(sentence for sentence in [_one_seed(group), *_against(group), _best(group), _few_seeds(group)] if sentence)
+    return " ".join(
+        sentence for sentence in [_one_seed(group), _in_short(group), *_against(group), _best(group), _few_seeds(group)] if sentence
+    )
 
 
 def _one_seed(group: Group) -> str:
     if len(group.seeds) > 1:
         return ""
     return "**With one seed nothing can be concluded:** a difference may be luck. What follows describes these runs and no more."
+
+
+def _in_short(group: Group) -> str:
+    """Whether anything is cheaper than the control (in the time of a plain loop) and not worse, where intervals can tell."""
+    if group.control is None or not group.complete or len(group.seeds) < 2 or len(group.scenarios) < 2:
+        return ""
+    control = group.control
+    cheaper = _those(statistics.compare_cost(group.values("wall_plain_s"), control, "wall_plain_s"), "better")
+    worse = {
+        one.scenario for task in group.tasks for one in _those(statistics.compare(group.values(task.metric), control, task.metric), "worse")
+    }
+    held = [name(one.scenario) for one in cheaper if one.scenario not in worse]
+    if held:
+        return f"**In short:** shown to be cheaper than the control {name(control)}, and not to be worse at any task: {listing(held)}."
+    lost = listing([name(one.scenario) for one in cheaper])
+    if not cheaper:
+        return f"**In short:** no scenario is shown to be cheaper than the control {name(control)}."
+    return f"**In short:** what is shown to be cheaper than the control {name(control)} ({lost}) is worse than it at one task or more."
 
 
 def _few_seeds(group: Group) -> str:
@@ -32,7 +52,7 @@ def _few_seeds(group: Group) -> str:
 
 def _against(group: Group) -> list[str]:
     if group.control is None:
-        return ["No control scenario was named, so no scenario is compared with another; the table gives the means."]
+        return ["No control scenario was run, so no scenario is compared with another; the table gives the means."]
     if not group.of(group.control):
         return [f"The control {name(group.control)} has no result, so no scenario can be compared with it."]
     if len(group.scenarios) < 2:

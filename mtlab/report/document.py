@@ -28,6 +28,8 @@ def write(directory: Path) -> Path:
     suite, trials = Journal(directory).read()
     write_atomically(directory / "trials.csv", to_csv(trials_table(suite, trials)))
     found = groups(suite, trials)
+    for old in (directory / "plots").glob("*.[ps][nv]g"):  # of an earlier run with other points
+        old.unlink()
     drawn = [figures.write_all(group, directory / "plots", _suffix(at, found)) for at, group in enumerate(found, start=1)]
     path = directory / "report.md"
     write_atomically(path, document(suite, found, drawn))

@@ -312,7 +312,6 @@ FIGURES: dict[str, tuple[Draw, str, str]] = {
         _time_by_lap,
         "Wall time of each scenario, split into set-up, cache, training and evaluation",
         "Wall time of a trial on this engine, mean over seeds, by lap. The coloured marker is the time that a plain "
-        "loop without a cache would "
-        "take for the same training: where it stands far to the right of its bar, the cache saved that much.",
+        "loop would take for the same training: where it stands to the right of its bar, the engine saved that much.",
     ),
 }

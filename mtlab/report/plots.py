@@ -110,6 +110,7 @@ def quality_vs_time(
         ax.scatter(seconds, quality, s=110, color=[pale], marker=style.marker, edgecolors=style.colour, linewidths=1.4, zorder=3)
         times, scores = zip(*points, strict=True)
         ax.scatter(times, scores, s=17, color=style.colour, marker=style.marker, alpha=0.9, linewidths=0, zorder=4)
+    ax.margins(x=0.08)  # so that no mark is cut at the edge
     return ax
 
 

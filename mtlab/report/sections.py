@@ -226,7 +226,7 @@ def cost_words(suite: SuiteRecord) -> str:
         "evaluation. Whether freezing is faster is judged on it and on FLOPs. Its ratio to the control is paired by "
         "seed [adjusted interval].",
         "- **Wall time** is what the scenario would have cost alone on this engine: its own laps plus, in full, the shared work that it "
-        "used, such as states cached from a frozen encoder.",
+        "used: reading data and encoder, and states cached from a frozen encoder where there is such a cache.",
         "- **Training FLOPs** are the matrix multiplications of training as run, 1 TFLOP = 10¹²; *padding* is the "
         "share that went into padding.",
         "- **Tokens/s** are sub-word tokens, without padding, over the seconds of the training lap; **peak memory** is the trial's "

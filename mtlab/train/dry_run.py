@@ -103,7 +103,7 @@ def _point_lines(experiment: Experiment) -> Iterator[str]:
             yield f"  {one.stage.name}: {one.stage.epochs} epochs, {len(one.steps):,} steps of {experiment.batch_size}, losses {losses}"
             yield from _partition_lines(prepared, one.partition)
     yield "\nTraining FLOPs of all seeds, in 10^12"
-    yield "  plain: every step computes everything, padding too; floor: what cannot change is computed once, and no padding"
+    yield "  plain: every step computes everything, padding too, as this engine does; floor: what cannot change once, no padding"
     width = max(map(len, experiment.scenarios))
     for name, stages in planned.items():
         yield _cost_line(name.ljust(width), plain(prepared, stages), floor(prepared, stages))

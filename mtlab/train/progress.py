@@ -60,7 +60,7 @@ class LiveProgress(PlainProgress):
             TextColumn("{task.fields[left]}", markup=False),
         )
         self.bar = Progress(*columns, console=Console(), refresh_per_second=2)
-        self.task = self.bar.add_task("", total=None, left="")
+        self.task = self.bar.add_task("reading data and encoder", total=None, left="")
         self.bar.start()
 
     def say(self, line: str) -> None:

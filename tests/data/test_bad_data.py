@@ -86,13 +86,13 @@ BAD_SPLITS = [
     ({"train": []}, "set: no train split; add train.jsonl, .json, .csv, .parquet or .conll"),
     (
         {"test": [TRAIN[1]]},
-        "test.jsonl:1: 1 of 1 sentences (100.0%) also stand in train, 1 of them exactly; the limit is 5.0%; "
-        "remove them (the first also stands at train.jsonl:2), or raise --data.max_duplicates",
+        "test.jsonl:1: test: 1 of 1 sentences (100.0%) also stand in train, 1 of them exactly; the limit is 5.0%; "
+        "remove them (the first also stands at train.jsonl:2), or allow them with --data.max_duplicates 1.00",
     ),
     (
         {"validation": [sentence("eat", "", "book"), {"tokens": ["BOOK", "two\u00a0SEATS"], "ner_tags": ["O", "O"], "label": "book"}]},
-        "validation.jsonl:2: 1 of 2 sentences (50.0%) also stand in train, 0 of them exactly; the limit is 5.0%; "
-        "remove them (the first also stands at train.jsonl:4), or raise --data.max_duplicates",
+        "validation.jsonl:2: validation: 1 of 2 sentences (50.0%) also stand in train, 0 of them exactly; the limit is 5.0%; "
+        "remove them (the first also stands at train.jsonl:4), or allow them with --data.max_duplicates 0.51",
     ),
 ]
 

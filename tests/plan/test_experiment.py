@@ -257,3 +257,9 @@ def test_shipped_experiments_load_and_their_control_is_one_of_theirs() -> None:
     for file in files:
         experiment = load_with_any_data(file)
         assert experiment.control in experiment.scenarios, file
+
+
+def test_null_takes_an_inherited_scenario_out(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("data: {source: x}\nscenarios:\n  one: [{epochs: 0}]\n  two: [{epochs: 0}]\n")
+    (tmp_path / "child.yaml").write_text("extends: base.yaml\nscenarios:\n  one: null\n  three: [{epochs: 0}]\n")
+    assert list(load(tmp_path / "child.yaml").scenarios) == ["two", "three"]

@@ -128,6 +128,17 @@ def test_ties_are_called_ties_and_are_not_ranked():
     assert "no single scenario is best" in said
 
 
+def test_in_short_says_what_is_cheaper_and_not_worse():
+    trials = factory.all_trials(5)
+    said = the_answer(trials, seeds=5)
+    assert "what is shown to be cheaper" in said and "`backbone_frozen`" in said.partition("is worse than it")[0]
+    control = {trial.seed: trial.test for trial in trials if trial.scenario == "full_finetune"}
+    as_good = [trial.model_copy(update={"test": control[trial.seed]}) if trial.scenario == "backbone_frozen" else trial for trial in trials]
+    said = the_answer(as_good, seeds=5)
+    assert "shown to be cheaper than the control `full_finetune`, and not to be worse at any task: `backbone_frozen`." in said
+    assert "In short" not in the_answer(trials[1:], seeds=5), "a missing trial blocks it"
+
+
 def test_a_clear_lead_is_called_best():
     leader = {"full_finetune": (0.99, 0.99)}
     trials = [
@@ -147,7 +158,7 @@ def test_one_seed_says_that_nothing_can_be_concluded():
 
 def test_no_control_and_no_result_of_the_control_are_said():
     trials = factory.all_trials(2)
-    assert "No control scenario was named" in the_answer(trials, seeds=2, control=None)
+    assert "No control scenario was run" in the_answer(trials, seeds=2, control=None)
     without = [trial for trial in trials if trial.scenario != "full_finetune"]
     assert "has no result, so no scenario can be compared" in the_answer(without, seeds=2)
     assert "there is no answer" in the_answer([factory.trial("full_finetune", 0, status="crashed")], seeds=1)
