@@ -181,7 +181,7 @@ def complaint(journal: Journal) -> str:
 
 
 def test_an_empty_directory_says_what_to_run(tmp_path: Path) -> None:
-    assert complaint(Journal(tmp_path)) == f"{tmp_path}: nothing was run here yet; run `mtlab compare` first"
+    assert complaint(Journal(tmp_path)) == f"{tmp_path}: nothing was run here yet; run `mtlab compare` first, or pass the --output it had"
 
 
 @pytest.mark.parametrize(
