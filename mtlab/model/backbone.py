@@ -239,8 +239,8 @@ def _after(model: PreTrainedModel, blocks: tuple[str, ...], ran: list[str]) -> t
     """Modules with parameters of their own that first run after the last block began, and are no part of it."""
     last = ran.index(blocks[-1])
     owners = {name.rpartition(".")[0] for name, _ in model.named_parameters()}
-    inside = tuple(f"{block}." for block in blocks)
-    return tuple(name for name in ran[last:] if name in owners and name not in ran[:last] and not name.startswith((*inside, *blocks)))
+    within = tuple(f"{block}." for block in blocks)
+    return tuple(name for name in ran[last:] if name in owners and name not in ran[:last] and not f"{name}.".startswith(within))
 
 
 def _pinned(encoder: Encoder) -> tuple[str, bool]:

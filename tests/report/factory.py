@@ -81,6 +81,15 @@ def stage(name: str, epochs: int, trained: list[str], seed: int, before: dict[st
     )
 
 
+def laps_of(step_s: float, elapsed: float, draw: random.Random) -> dict[str, float]:
+    return {
+        "setup": 2.0 + draw.random(),
+        "cache": 0.0 if step_s > 1 else 24.0,
+        "train": elapsed * (1 + draw.random() / 50),
+        "eval": 6.0 + draw.random(),
+    }
+
+
 def trial(scenario: str, seed: int, status: str = "ok", point: dict[str, Any] | None = None, spread: float = 0.004) -> TrialRecord:
     """A trial's record; ``spread`` is the standard deviation of its scores over seeds."""
     plan, accuracy, f1, step_s = SCENARIOS[scenario]
@@ -111,12 +120,7 @@ def trial(scenario: str, seed: int, status: str = "ok", point: dict[str, Any] | 
                     validation=reached,
                 )
             )
-    laps = {
-        "setup": 2.0 + draw.random(),
-        "cache": 0.0 if step_s > 1 else 24.0,
-        "train": elapsed * (1 + draw.random() / 50),
-        "eval": 6.0 + draw.random(),
-    }
+    laps = laps_of(step_s, elapsed, draw)
     ok = status == "ok"
     flops = round(3e12 * done * (1 / 3 if set(plan[0][2]) <= set(HEADS) else 1))
     return TrialRecord(
