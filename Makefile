@@ -1,7 +1,7 @@
 # From a machine with python3 (3.11 or later) and make to an answer; `make help` says what there is.
 
 PYTHON ?= python3
-EXPERIMENT ?=
+EXPERIMENT ?= experiments/compare.yaml
 ARGS =
 
 BIN = .venv/bin
@@ -19,8 +19,8 @@ stop = { echo "mtlab: $($(1))" >&2; exit 2; }
 .PHONY: help install compare report ui test test-all lint bench clean
 
 help:
-	@echo 'make compare EXPERIMENT=file   run every scenario of an experiment, then write its report'
-	@echo 'make report  EXPERIMENT=file   write the report again from the records, without training'
+	@echo 'make compare                   run every scenario of an experiment, then write its report'
+	@echo 'make report                    write the report again from the records, without training'
 	@echo 'make ui                        browse the runs in MLflow'
 	@echo 'make test                      the quick tests'
 	@echo 'make test-all                  every test, slow ones too'
@@ -29,19 +29,12 @@ help:
 	@echo 'make install                   fill .venv, as every target above does where it must'
 	@echo 'make clean                     remove .venv and caches; reports and records stay'
 	@echo
-	@echo 'EXPERIMENT is an experiment file, ARGS are more arguments for mtlab (or pytest):'
+	@echo 'EXPERIMENT=file chooses the experiment ($(EXPERIMENT)), ARGS are more arguments for mtlab (or pytest):'
 	@echo '  make compare EXPERIMENT=experiments/snips.yaml ARGS="--data.source path/to/snips --seeds 0 1"'
 	@echo 'PYTHON=/path/to/python3 chooses the Python that .venv is made with.'
 
-ifeq ($(strip $(EXPERIMENT)),)
-compare report:
-	@$(call stop,NO_EXPERIMENT)
-else
 compare report: $(INSTALLED)
 	@$(BIN)/mtlab $@ '$(EXPERIMENT)' $(ARGS)
-endif
-NO_EXPERIMENT = pass EXPERIMENT=file, as in: make $@ EXPERIMENT=experiments/snips.yaml$(EXAMPLE)
-compare: EXAMPLE = $() ARGS=\"--data.source path/to/snips\"
 
 ui: $(INSTALLED)
 	@$(BIN)/mtlab ui $(ARGS)

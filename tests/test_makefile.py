@@ -97,6 +97,7 @@ def test_help_is_the_default_and_lists_every_target(machine: Machine) -> None:
     for target in TARGETS:
         assert re.search(rf"^make {target} .*\S$", ended.stdout, re.M), target
     assert "EXPERIMENT=experiments/snips.yaml" in ended.stdout
+    assert "(experiments/compare.yaml)" in ended.stdout
     assert "ARGS=" in ended.stdout
     assert machine.log() == []
 
@@ -160,11 +161,13 @@ def test_compare_and_report_hand_on_what_they_were_given(machine: Machine) -> No
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     machine.make("report", "EXPERIMENT=a.yaml")
     machine.make("report", EXPERIMENT="from the environment.yaml")
+    machine.make("compare")
     machine.make("ui", "ARGS=--port 5001")
     assert machine.log() == [
         "mtlab <compare> <my experiments/a.yaml> <--data.source> <a b> <--seeds> <0> <1>",
         "mtlab <report> <a.yaml>",
         "mtlab <report> <from the environment.yaml>",
+        "mtlab <compare> <experiments/compare.yaml>",
         "mtlab <ui> <--port> <5001>",
     ]
 
@@ -198,15 +201,6 @@ def test_clean_removes_what_make_made_and_nothing_else(machine: Machine) -> None
 
 
 # what a machine or a call lacks
-
-
-def test_compare_and_report_ask_for_an_experiment_before_anything_is_installed(machine: Machine) -> None:
-    asked = "mtlab: pass EXPERIMENT=file, as in: make {} EXPERIMENT=experiments/snips.yaml"
-    assert complaint(machine.make("compare")) == [asked.format("compare") + ' ARGS="--data.source path/to/snips"']
-    assert complaint(machine.make("report")) == [asked.format("report")]
-    assert complaint(machine.make("compare", "EXPERIMENT= "))[0].startswith("mtlab: pass EXPERIMENT=file")
-    assert machine.log() == []
-    assert not (machine.directory / "checkout" / ".venv").exists()
 
 
 def test_bench_says_that_there_is_no_benchmark_yet(machine: Machine) -> None:

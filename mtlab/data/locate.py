@@ -1,4 +1,4 @@
-"""Where the splits of a source lie: files in a directory, one file, a directory as the hub lays it out, or the hub."""
+"""Where the splits of a source lie: the built-in corpus, files in a directory, one file, a directory as the hub lays it out, or the hub."""
 
 from pathlib import Path
 
@@ -10,6 +10,10 @@ from mtlab.plan.experiment import Source
 SPLITS = ("train", "validation", "test")
 ALIASES = {"training": "train", "testing": "test", **dict.fromkeys(("dev", "valid", "val", "eval"), "validation")}
 """Other names of splits that are understood."""
+BUILTIN = "builtin"
+CORPUS = Path(__file__).parent / "corpus"
+DOMAINS = ("news", "chat")
+"""Subsets of the built-in corpus; the first is what ``builtin`` alone means."""
 
 
 def read(source: Source, option: str) -> tuple[dict[str, Table], list[str]]:
@@ -32,9 +36,8 @@ def _read(source: Source, option: str) -> tuple[dict[str, Table], list[str]]:
     given = str(source.source)
     path = _path(given)
     splits = {str(ours): name for ours, name in source.splits.items()}
-    if given == "builtin" and not path.exists():
-        remedy = "pass a directory, a file or a hub id"
-        raise UserError("the built-in corpus is not part of this version", remedy, where=f"{option}.source")
+    if given == BUILTIN and not path.exists():
+        return _opened(_files(_built_in(source, option), splits)), []
     local = path.exists()
     if local and source.revision is not None:
         raise UserError("local data has no revisions", "leave it out", where=f"{option}.revision")
@@ -50,6 +53,16 @@ def _read(source: Source, option: str) -> tuple[dict[str, Table], list[str]]:
     _must_be_id(given, option)
     tables, commit = hub.from_hub(given, source.subset, source.revision)
     return _choose(tables, source, option), [f"{given}: commit {commit}."]
+
+
+def _built_in(source: Source, option: str) -> Path:
+    """The directory of one domain of the corpus that comes with mtlab."""
+    if source.revision is not None:
+        raise UserError("the built-in corpus has no revisions", "leave it out", where=f"{option}.revision")
+    if source.subset not in (None, *DOMAINS):
+        hint = did_you_mean(source.subset, DOMAINS)
+        raise UserError(f"the built-in corpus has no domain {source.subset!r}", hint, where=f"{option}.subset")
+    return CORPUS / (source.subset or DOMAINS[0])
 
 
 def _path(given: str) -> Path:
@@ -72,7 +85,7 @@ def _must_be_id(given: str, option: str) -> None:
 def _opened(files: dict[str, Path]) -> dict[str, Table]:
     if "train" not in files:
         directory = next(iter(files.values())).parent
-        raise UserError("no train split", "add train.jsonl, .json, .csv, .parquet or .conll", where=str(directory))
+        raise UserError("no train split", f"add a file train with one of {' '.join(readers.EXTENSIONS)}", where=str(directory))
     return {split: readers.read(files[split]) for split in SPLITS if split in files}
 
 

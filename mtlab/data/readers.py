@@ -1,4 +1,4 @@
-"""Reading one local file of labelled sentences into rows that know their place: .jsonl .json .csv .parquet .conll."""
+"""Reading one local file of labelled sentences into rows that know their place: .jsonl .json .csv .parquet .conll .txt."""
 
 import csv
 import io
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mtlab.data import marked
 from mtlab.plan.errors import UserError
 
 SPACE = re.compile(r"[ \t\n\r]*")
@@ -56,6 +57,7 @@ def read(path: Path) -> Table:
       tokens or tags is a JSON list where it begins with ``[`` and ends with ``]``, and items separated by white space elsewhere.
     - ``.conll``: a token a line, token in the first column and tag in the last, separated by tabs, or by blanks where a line has
       no tab. Blank lines and ``-DOCSTART-`` lines end a sentence. Columns are called ``tokens`` and ``ner_tags``.
+    - ``.txt``: marked text, ``label | text with [TYPE names]`` (``mtlab.data.marked``). Blank lines are skipped.
     - ``.parquet``: class numbers are kept with their names where the file has Hugging Face's metadata.
 
     Text is UTF-8, with or without a byte-order mark; lines end in LF or CRLF.
@@ -99,7 +101,8 @@ def _object(value: Any, place: str) -> dict[str, Any]:
     return value
 
 
-def _jsonl(path: Path) -> Table:
+def _line_by_line(path: Path, parse: Callable[[str, str], dict[str, Any]]) -> Table:
+    """A file with a sentence on every line; ``parse`` makes the columns of a line and its ``file:line``."""
     rows, blank = [], 0
     lines = list(_lines(path))
     if lines[-1][1] == "":  # what stands after the last line feed is no line
@@ -108,13 +111,20 @@ def _jsonl(path: Path) -> Table:
         if not line.strip(" \t\r"):
             blank += 1
             continue
-        place = f"{path}:{number}"
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"not JSON ({_reason(error)})", "write one JSON object a line", where=place) from None
-        rows.append(Row(_object(value, place), str(path), number))
+        rows.append(Row(parse(line, f"{path}:{number}"), str(path), number))
     return _table(path, rows, [f"{path}: blank lines skipped: {blank:,}."] if blank else [])
+
+
+def _json_line(line: str, place: str) -> dict[str, Any]:
+    try:
+        return _object(json.loads(line), place)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not JSON ({_reason(error)})", "write one JSON object a line", where=place) from None
+
+
+def _marked_line(line: str, place: str) -> dict[str, Any]:
+    label, tokens, tags = marked.parse(line, place)
+    return {"tokens": tokens, "ner_tags": tags, "label": label}
 
 
 def _reason(error: Exception) -> str:
@@ -251,10 +261,11 @@ def class_names(features: dict[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 READERS: dict[str, Callable[[Path], Table]] = {
-    ".jsonl": _jsonl,
+    ".jsonl": lambda path: _line_by_line(path, _json_line),
     ".json": _json,
     ".csv": _csv,
     ".parquet": _parquet,
     ".conll": _conll,
+    ".txt": lambda path: _line_by_line(path, _marked_line),
 }
 EXTENSIONS = tuple(READERS)

@@ -79,7 +79,7 @@ def _part(data: Data, source: Source, index: int, tasks: tuple[str, ...], option
     reading = Reading(index, tasks, {str(ours): theirs for ours, theirs in source.columns.items()}, option)
     parsed = {split: sentences.parse(table, reading) for split, table in tables.items()}
     notes += [note for table in tables.values() for note in table.notes]
-    part = Part(str(source.source), reading, parsed, notes)
+    part = Part(source.title, reading, parsed, notes)
     if "ner" in tasks:
         part.splits, note = sentences.to_iob2(parsed, tables, reading)
         part.notes += [f"{part.name}: {note}"] if note else []

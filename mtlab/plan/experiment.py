@@ -43,15 +43,20 @@ class Source(Strict):
     """Where labelled sentences come from."""
 
     source: str | None = None
-    """A hub id, or a local directory or file (.jsonl .json .csv .parquet .conll)."""
+    """``builtin``, a hub id, or a local directory or file (.jsonl .json .csv .parquet .conll .txt)."""
     revision: str | None = None
     """A hub revision: branch, tag or commit."""
     subset: str | None = None
-    """The configuration of a hub data set that has several."""
+    """The configuration of a hub data set that has several; of ``builtin`` the domain, ``news`` (where none is given) or ``chat``."""
     columns: dict[Literal["tokens", "ner_tags", "label", "text"], str] = Field(default_factory=dict)
     """Our names of columns to the source's, where they differ."""
     splits: dict[Literal["train", "validation", "test"], str] = Field(default_factory=dict)
     """Our names of splits to the source's (names of hub splits, or of local files), where they differ."""
+
+    @property
+    def title(self) -> str:
+        """What reports call it: the source, and which part of it."""
+        return f"{self.source} ({self.subset})" if self.subset else str(self.source)
 
     @model_validator(mode="before")
     @classmethod

@@ -1,5 +1,6 @@
 """What trials share: data, encoding and the pretrained encoder, made once a suite."""
 
+import copy
 import hashlib
 import time
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
+import torch
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from mtlab.data import encoding, sources
@@ -60,6 +62,13 @@ class Prepared:
         """Task to number of classes."""
         return {"classifier": len(self.corpus.labels), "ner": len(self.corpus.tags)}
 
+    def fresh_network(self, seed: int, device: torch.device) -> Network:
+        """A copy of the pretrained encoder under newly drawn heads: where every trial of this seed begins."""
+        backbone = Backbone(copy.deepcopy(self.pristine.model), self.pristine.blocks, self.pristine.after)
+        network = Network(backbone, self.classes, self.experiment.head)
+        network.draw_heads(seed)
+        return network.to(device)
+
     def key(self, trial: Trial, runtime: Runtime) -> str:
         """SHA-256 over everything that affects the trial's result.
 
@@ -97,7 +106,7 @@ class Prepared:
             "tokens": {split: sum(map(len, encoded.examples)) for split, encoded in self.encoded.items()},
             "labels": list(corpus.labels),
             "tags": list(corpus.tags),
-            "sources": [source.source for source in self._sources()],
+            "sources": [source.title for source in self._sources()],
             "fingerprint": corpus.fingerprint,
             "notes": notes,
         }

@@ -20,9 +20,11 @@ class PlainProgress:
         """Show a line that stays."""
         print(line, flush=True)
 
-    def begin(self, trials: int, work: int) -> None:
-        """The suite has this many trials and this much work in all."""
+    def begin(self, trials: int, work: int, pace: float | None) -> None:
+        """The suite has this many trials and this much work in all, at ``pace`` seconds a piece where that is known."""
         self.trials, self.work, self.began = trials, work, time.perf_counter()
+        if pace is not None:
+            self.say(f"{trials} trials, about {duration(work * pace)} on this machine")
 
     def trial(self, number: int, label: str) -> None:
         """Trial ``number`` begins."""
@@ -67,9 +69,9 @@ class LiveProgress(PlainProgress):
         """Show a line that stays."""
         self.bar.console.print(line, markup=False, highlight=False)
 
-    def begin(self, trials: int, work: int) -> None:
-        """The suite has this many trials and this much work in all."""
-        super().begin(trials, work)
+    def begin(self, trials: int, work: int, pace: float | None) -> None:
+        """The suite has this many trials and this much work in all, at ``pace`` seconds a piece where that is known."""
+        super().begin(trials, work, pace)
         self.bar.reset(self.task, total=work, left=self.left())
 
     def trial(self, number: int, label: str) -> None:

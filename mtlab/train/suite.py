@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable
 
-from mtlab.model import freezing
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Trial, point_label
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.train import course
+from mtlab.train import forecast
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.progress import PlainProgress
 from mtlab.train.runtime import Runtime, resolve
@@ -45,8 +44,8 @@ def run(
     journal.write_suite(suite)
     _introduce(suite, progress)
     records = []
-    todo = [work(prepared[trial.point], trial) for trial in trials]
-    progress.begin(len(trials), sum(todo))
+    todo = [forecast.work(prepared[trial.point], trial) for trial in trials]
+    progress.begin(len(trials), sum(todo), forecast.seconds_per_flop(prepared, runtime, trials, todo))
     for number, trial in enumerate(trials, start=1):
         progress.trial(number, trial.label)
         record = run_trial(prepared[trial.point], trial, runtime, journal, progress.advance)
@@ -57,18 +56,6 @@ def run(
     suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - clock})
     journal.write_suite(suite)
     return suite, records
-
-
-def work(prepared: Prepared, trial: Trial) -> int:
-    """FLOPs of a trial, evaluation included: what time left is reckoned by."""
-    total, done = course.evaluation_flops(prepared, "validation") + course.evaluation_flops(prepared, "test"), 0
-    for stage in prepared.experiment.scenario(trial.scenario).stages:
-        partition = freezing.resolve(stage, prepared.counter.network)
-        for number in range(stage.epochs):
-            total += course.flops(prepared, partition, course.epoch(prepared, stage, done + number))[0]
-            total += course.evaluation_flops(prepared, "validation")
-        done += stage.epochs
-    return total
 
 
 def _describe(

@@ -1,6 +1,5 @@
 """One trial: the stages of a scenario, selection on validation, and the test split scored once."""
 
-import copy
 import hashlib
 import math
 import time
@@ -13,9 +12,8 @@ from torch import Tensor
 
 from mtlab.data import batches
 from mtlab.model import freezing
-from mtlab.model.backbone import Backbone
 from mtlab.model.freezing import CertificateError, Partition
-from mtlab.model.network import Network, stream_seed
+from mtlab.model.network import stream_seed
 from mtlab.plan.scenario import Stage, Trial, content_key
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.measure import Clock, PeakMemory
@@ -84,7 +82,7 @@ class _Run:
     def train_and_test(self) -> None:
         """The whole trial."""
         with self.clock.lap("setup"):
-            self.network = self._fresh_network()
+            self.network = self.prepared.fresh_network(self.trial.seed, self.runtime.device)
         self.digests = freezing.digests(self.network)
         self._note(initial_digest=content_key(self.digests))
         stages = self.prepared.experiment.scenario(self.trial.scenario).stages
@@ -117,13 +115,6 @@ class _Run:
 
     def _note(self, **fields: object) -> None:
         self.record = self.record.model_copy(update=fields)
-
-    def _fresh_network(self) -> Network:
-        pristine = self.prepared.pristine
-        backbone = Backbone(copy.deepcopy(pristine.model), pristine.blocks, pristine.after)
-        network = Network(backbone, self.prepared.classes, self.prepared.experiment.head)
-        network.draw_heads(self.trial.seed)
-        return network.to(self.runtime.device)
 
     def _stage(self, index: int, stage: Stage, remember: bool) -> None:
         done = self.epochs[-1].epoch if self.epochs else 0

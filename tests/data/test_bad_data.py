@@ -83,7 +83,7 @@ BAD_SPLITS = [
         {"test": []},
         "set: no test split; add one, name it with --data.splits.test NAME, or cut one off train with --data.test_fraction 0.1",
     ),
-    ({"train": []}, "set: no train split; add train.jsonl, .json, .csv, .parquet or .conll"),
+    ({"train": []}, "set: no train split; add a file train with one of .jsonl .json .csv .parquet .conll .txt"),
     (
         {"test": [TRAIN[1]]},
         "test.jsonl:1: test: 1 of 1 sentences (100.0%) also stand in train, 1 of them exactly; the limit is 5.0%; "
@@ -121,13 +121,11 @@ BAD_PLACES = [
         {"source": "https://user:S3CRET@host/x"},
         "data.source: a source is not a URL; download the data and pass its path, or pass a hub id such as owner/name",
     ),
-    (
-        {"source": "builtin"},
-        "data.source: the built-in corpus is not part of this version; pass a directory, a file or a hub id",
-    ),
+    ({"source": "builtin", "subset": "nwes"}, "data.subset: the built-in corpus has no domain 'nwes'; did you mean 'news'?"),
+    ({"source": "builtin", "revision": "v1"}, "data.revision: the built-in corpus has no revisions; leave it out"),
     ({"source": "set", "revision": "v1"}, "data.revision: local data has no revisions; leave it out"),
     ({"source": "set/train.jsonl", "subset": "x"}, "data.subset: a single file has no subsets; leave it out"),
-    ({"source": "set/notes.txt"}, "set/notes.txt: unknown kind of file '.txt'; use one of .jsonl .json .csv .parquet .conll"),
+    ({"source": "set/notes.doc"}, "set/notes.doc: unknown kind of file '.doc'; use one of .jsonl .json .csv .parquet .conll .txt"),
     ({"source": "set", "splits": {"test": "tset.jsonl"}}, "set: no file 'tset.jsonl' for the test split; did you mean 'test.jsonl'?"),
     (
         {"source": "set/train.jsonl", "splits": {"train": "test"}},
@@ -149,7 +147,7 @@ BAD_PLACES = [
 @pytest.mark.parametrize(("data", "line"), BAD_PLACES, ids=lambda value: json.dumps(value) if isinstance(value, dict) else None)
 def test_bad_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: dict[str, Any], line: str) -> None:
     write_source(tmp_path / "set")
-    (tmp_path / "set" / "notes.txt").write_text("x")
+    (tmp_path / "set" / "notes.doc").write_text("x")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError) as error:
         load(Data(**data), 0)

@@ -106,7 +106,7 @@ def test_card_with_subsets_and_text_that_pandas_takes_for_missing(carded: Path) 
             {"subset": "fr"},
             "{source}: BuilderConfig 'fr' not found. Available: ['en', 'de']; pass one of its configurations as `subset`",
         ),
-        ({"subset": "en"}, "{source}: no test split; add one, name it with --data.splits.test NAME"),
+        ({"subset": "en"}, "{source} (en): no test split; add one, name it with --data.splits.test NAME"),
         ({"subset": "en", "splits": {"test": "hold"}}, "{source}: no split 'hold'; did you mean 'held'?"),
         (
             {"subset": "en", "splits": {"test": "held"}, "columns": {"label": "labels"}},

@@ -252,11 +252,9 @@ def test_a_changed_setting_changes_the_key_and_a_new_scenario_beside_it_does_not
 
 def test_losses_of_a_batch_do_not_depend_on_padding(made: Setting) -> None:
     from mtlab.data import batches
-    from mtlab.train.trial import _Run
 
-    prepared, runtime, journal = made
-    trial = _Run(prepared, Trial("full", 0), runtime, journal, lambda _: None)
-    network = trial._fresh_network().eval()
+    prepared, runtime, _ = made
+    network = prepared.fresh_network(0, runtime.device).eval()
     examples = prepared.encoded["train"].examples
     ids = sorted(range(8), key=lambda index: len(examples[index]))
 

@@ -1,0 +1,71 @@
+"""How long a suite will take, told before it begins: a few throw-away steps are timed, the rest is arithmetic."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from mtlab.data import batches
+from mtlab.model import freezing
+from mtlab.plan.scenario import Stage, Trial
+from mtlab.train import course, step
+from mtlab.train.prepare import Prepared
+from mtlab.train.runtime import Runtime
+
+WARM, TIMED = 2, 4
+"""Steps before and after the clock is read; the first ones fill caches and allocators."""
+
+
+def work(prepared: Prepared, trial: Trial) -> int:
+    """FLOPs of a trial, evaluation included."""
+    total, done = course.evaluation_flops(prepared, "validation") + course.evaluation_flops(prepared, "test"), 0
+    for stage in prepared.experiment.scenario(trial.scenario).stages:
+        partition = freezing.resolve(stage, prepared.counter.network)
+        for number in range(stage.epochs):
+            total += course.flops(prepared, partition, course.epoch(prepared, stage, done + number))[0]
+            total += course.evaluation_flops(prepared, "validation")
+        done += stage.epochs
+    return total
+
+
+def seconds_per_flop(points: Mapping[tuple, Prepared], runtime: Runtime, trials: Sequence[Trial], todo: Sequence[int]) -> float | None:
+    """Seconds that a FLOP takes here, from steps of the trial with the most of them.
+
+    None where nothing is trained, or where the steps do not fit into the device's memory: that is for the trial to tell.
+    The network that is trained for it is thrown away, and the caller's random numbers are left as they were.
+
+    Args:
+        points: the point of a trial to what it runs on.
+        runtime: device and precision.
+        trials: of the suite.
+        todo: their FLOPs.
+    """
+    trial = trials[todo.index(max(todo))]
+    prepared = points[trial.point]
+    stages = [stage for stage in prepared.experiment.scenario(trial.scenario).stages if stage.epochs]
+    try:
+        with torch.random.fork_rng([runtime.device] if runtime.device.type == "cuda" else []):
+            return _timed(prepared, runtime, trial.seed, stages[-1]) if stages else None
+    except torch.OutOfMemoryError:
+        return None
+
+
+def _timed(prepared: Prepared, runtime: Runtime, seed: int, stage: Stage) -> float:
+    network = prepared.fresh_network(seed, runtime.device)
+    partition = freezing.resolve(stage, network)
+    freezing.apply(network, partition)
+    freezing.set_modes(network, partition)
+    experiment = prepared.experiment
+    learner = step.learner(network, partition, stage, WARM + TIMED, experiment.optimizer, experiment.task_weights.model_dump())
+    assert learner is not None, "a stage with epochs trains something"
+    steps = course.epoch(prepared, stage, 0)[: WARM + TIMED]
+    warm = min(WARM, len(steps) - 1)
+    began = 0.0
+    for number, one in enumerate(steps):
+        if number == warm:
+            runtime.synchronize()
+            began = time.perf_counter()
+        batch = batches.collate(prepared.encoded["train"].examples, one.ids, prepared.pad_id)
+        learner.step(network, batch.to(runtime.device), one.tasks, runtime)
+    runtime.synchronize()
+    return (time.perf_counter() - began) / course.flops(prepared, partition, steps[warm:])[0]
