@@ -12,6 +12,9 @@ from mtlab.data.encoding import IGNORE, Encoded, Example
 WINDOW = 50
 """Batches in a window of the shuffled order within which sentences are sorted by length."""
 
+EVALUATION_TOKENS = 2048
+"""Padded tokens in a batch through which no gradient flows: its size changes nothing but speed."""
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -58,10 +58,11 @@ class Network(nn.Module):
 
     def read(self, states: Tensor, attention_mask: Tensor, tasks: Iterable[str]) -> dict[str, Tensor]:
         """Logits of ``tasks`` from the encoder's last hidden states (sentences, tokens, hidden)."""
-        inputs = {"ner": lambda: states, "classifier": lambda: self._pool(states, attention_mask)}
+        inputs = {"ner": lambda: states, "classifier": lambda: self.pool(states, attention_mask)}
         return {task: self.heads[task](inputs[task]()) for task in tasks}
 
-    def _pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
+    def pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
+        """What the classification head reads of a sentence: (sentences, tokens, hidden) to (sentences, hidden)."""
         if self.settings.pooling == "cls":
             return states[:, 0]
         mask = attention_mask.unsqueeze(-1).float()  # in bf16 some families' states would be summed to three digits

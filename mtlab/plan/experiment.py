@@ -21,7 +21,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
 """Devices by name."""
 
-NOT_SWEPT = ("name", "question", "output", "seeds", "scenarios", "control", "sweep", "device", "precision", "attention")
+NOT_SWEPT = ("name", "question", "output", "seeds", "scenarios", "control", "sweep", "device", "precision", "attention", "cache")
 """Keys that belong to the experiment as a whole, so that points cannot differ in them: a suite has one device and one precision."""
 
 
@@ -143,6 +143,22 @@ class TaskWeights(Strict):
     ner: Number = Field(default=1.0, gt=0)
 
 
+class Cache(Strict):
+    """What may be computed once and kept: the hidden states of frozen prefixes."""
+
+    mode: Literal["auto", "off"] = "auto"
+    """``auto`` keeps what cannot change; ``off`` is the plain loop, which computes everything each time."""
+    memory_limit_mb: Number = Field(default=4000.0, ge=0)
+    """States beyond this many MB (10^6 bytes) lie in files that are mapped into memory."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            value = "auto" if value else "off"
+        return {"mode": value} if isinstance(value, str) else value
+
+
 class Experiment(Strict):
     """Everything that an experiment file can say."""
 
@@ -171,6 +187,8 @@ class Experiment(Strict):
     """``auto``: bf16 autocast where the machine computes in it, fp32 elsewhere."""
     attention: Literal["auto", "eager", "sdpa"] = "auto"
     """The attention kernel; ``auto`` is what transformers would take."""
+    cache: Cache = Cache()
+    """The cache of frozen prefixes; ``--cache off`` does without."""
     output: Path
     """Where records and the report go; ``reports/<name>`` where none is given."""
     control: str | None = None

@@ -92,7 +92,7 @@ class StageRecord(Value):
     digests_after: dict[str, str] = Field(default_factory=dict)
     """The same when it ended: equal for frozen units, different for trained ones that a loss reached."""
     step_s: float | None = None
-    """Mean seconds of a training step after warm-up steps; ``None`` without steps."""
+    """Mean seconds of a plain training step after warm-up steps, everything computed; ``None`` without steps."""
 
 
 class EpochRecord(Value):
@@ -156,10 +156,10 @@ class TrialRecord(Value):
     wall_s: float | None = None
     """Seconds that the scenario costs alone on this engine: its own laps plus, in full, the shared work it used."""
     wall_plain_s: float | None = None
-    """Seconds of a plain loop: each stage's measured step times its steps, plus set-up and evaluation."""
+    """Seconds of a plain loop: each stage's measured plain step times its steps, plus set-up and evaluation with the prefix computed."""
     peak_memory_mb: float | None = None
     train_flops: int | None = None
-    """Matrix-multiplication FLOPs of training as run, padding included."""
+    """Matrix-multiplication FLOPs of training in a plain loop, padding included: what the cache saves is not taken off."""
     train_flops_padding: int | None = None
     """The part of ``train_flops`` that went into padding."""
     train_tokens: int | None = None

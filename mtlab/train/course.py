@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mtlab.data import batches
+from mtlab.model.flops import Cost
 from mtlab.model.freezing import Partition
 from mtlab.plan.scenario import Stage
 from mtlab.train.prepare import Prepared
@@ -52,7 +53,18 @@ def flops(prepared: Prepared, partition: Partition, steps: Sequence[Step], cache
     return padded, exact
 
 
-def evaluation_flops(prepared: Prepared, split: str) -> int:
-    """FLOPs of one forward pass of the encoder over a split, padding not counted."""
+def evaluation_flops(prepared: Prepared, split: str, depth: int = 0) -> int:
+    """FLOPs of one forward pass over a split from block ``depth`` on, padding not counted."""
     lengths = [len(example) for example in prepared.encoded[split].examples]
-    return prepared.counter.prefix(len(prepared.pristine.blocks)).exact(lengths)
+    return _above(prepared, depth).exact(lengths)
+
+
+def prefix_share(prepared: Prepared, depth: int) -> float:
+    """The share of the encoder's forward pass that the blocks below ``depth`` have, on the training split."""
+    lengths = [len(example) for example in prepared.encoded["train"].examples]
+    return 1 - _above(prepared, depth).exact(lengths) / _above(prepared, 0).exact(lengths)
+
+
+def _above(prepared: Prepared, depth: int) -> Cost:
+    blocks = prepared.counter.prefix(len(prepared.pristine.blocks))
+    return blocks - prepared.counter.prefix(depth) if depth else blocks

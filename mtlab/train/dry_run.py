@@ -54,7 +54,7 @@ def sketch(experiment: Experiment) -> tuple[Prepared, list[str]]:
             raise
         notes.append("no tokenizer there: FLOPs take a word for one token")
         encoded = {split: _word_lengths(corpus, split, length_limit(experiment, skeleton, None)) for split in corpus.splits}
-    return Prepared(experiment, corpus, encoded, 0, location, skeleton, "", counter, 0.0), notes
+    return Prepared(experiment, corpus, encoded, 0, location, skeleton, {}, counter, 0.0), notes
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,18 @@ WARM, TIMED = 2, 4
 
 
 def work(prepared: Prepared, trial: Trial) -> int:
-    """FLOPs of a trial, evaluation included."""
-    total, done = course.evaluation_flops(prepared, "validation") + course.evaluation_flops(prepared, "test"), 0
+    """FLOPs of a trial as this engine runs it, evaluation included; passes that trials share are left out."""
+    cached = prepared.experiment.cache.mode != "off"
+    total = done = depth = 0
     for stage in prepared.experiment.scenario(trial.scenario).stages:
         partition = freezing.resolve(stage, prepared.counter.network)
+        depth = partition.prefix_depth if cached else 0
+        total += 0 if done else course.evaluation_flops(prepared, "validation", depth)
         for number in range(stage.epochs):
-            total += course.flops(prepared, partition, course.epoch(prepared, stage, done + number))[0]
-            total += course.evaluation_flops(prepared, "validation")
+            total += course.flops(prepared, partition, course.epoch(prepared, stage, done + number), cached=bool(depth))[0]
+            total += course.evaluation_flops(prepared, "validation", depth)
         done += stage.epochs
-    return total
+    return total + course.evaluation_flops(prepared, "test", depth)
 
 
 def seconds_per_flop(points: Mapping[tuple, Prepared], runtime: Runtime, trials: Sequence[Trial], todo: Sequence[int]) -> float | None:
@@ -66,6 +69,6 @@ def _timed(prepared: Prepared, runtime: Runtime, seed: int, stage: Stage) -> flo
             runtime.synchronize()
             began = time.perf_counter()
         batch = batches.collate(prepared.encoded["train"].examples, one.ids, prepared.pad_id)
-        learner.step(network, batch.to(runtime.device), one.tasks, runtime)
+        learner.step(step.Whole(network), batch.to(runtime.device), one.tasks, runtime)
     runtime.synchronize()
     return (time.perf_counter() - began) / course.flops(prepared, partition, steps[warm:])[0]

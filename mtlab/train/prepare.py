@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import torch
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-from mtlab.data import encoding, sources
+from mtlab.data import batches, encoding, sources
+from mtlab.data.batches import Batch
 from mtlab.data.encoding import Encoded
 from mtlab.data.sources import Corpus
 from mtlab.model import backbone
@@ -27,7 +28,7 @@ from mtlab.train.runtime import Runtime
 
 T = TypeVar("T")
 
-UNRELATED = {"name", "question", "output", "seeds", "scenarios", "sweep", "control", "data", "device", "precision", "attention"}
+UNRELATED = {"name", "question", "output", "seeds", "scenarios", "sweep", "control", "data", "device", "precision", "attention", "cache"}
 """Settings that do not affect a trial's result, or that its key holds in another form."""
 
 
@@ -42,7 +43,7 @@ class Prepared:
         pad_id: what inputs are padded with.
         location: the encoder, as it was found.
         pristine: the pretrained encoder; trials train copies of it.
-        encoder_digest: SHA-256 over its weights.
+        pristine_digests: SHA-256 of each of its units.
         counter: FLOPs of a step.
         setup_s: seconds that reading data, tokenising and loading weights took: every trial uses all of it.
     """
@@ -53,14 +54,31 @@ class Prepared:
     pad_id: int
     location: Location
     pristine: Backbone
-    encoder_digest: str
+    pristine_digests: Mapping[str, str]
     counter: Counter
     setup_s: float
+
+    @cached_property
+    def encoder_digest(self) -> str:
+        """SHA-256 over the encoder's weights."""
+        return content_key(dict(self.pristine_digests))
 
     @property
     def classes(self) -> dict[str, int]:
         """Task to number of classes."""
         return {"classifier": len(self.corpus.labels), "ner": len(self.corpus.tags)}
+
+    def ready(self, split: str, device: torch.device) -> tuple[Batch, ...]:
+        """A split in batches for passes without gradient, sorted by length, on the device: made once."""
+        if split not in self._ready:
+            encoded = self.encoded[split]
+            ids = batches.by_length(encoded, batches.EVALUATION_TOKENS)
+            self._ready[split] = tuple(batches.collate(encoded.examples, some, self.pad_id).to(device) for some in ids)
+        return self._ready[split]
+
+    @cached_property
+    def _ready(self) -> dict[str, tuple[Batch, ...]]:
+        return {}
 
     def fresh_network(self, seed: int, device: torch.device) -> Network:
         """A copy of the pretrained encoder under newly drawn heads: where every trial of this seed begins."""
@@ -80,7 +98,7 @@ class Prepared:
         facts = runtime.describe()
         computing = [facts[name] for name in ("precision", "threads", "torch", "transformers", "mtlab")]
         encoder = (self.encoder_digest, self.location.config.to_json_string(), self.pristine.model.config._attn_implementation)
-        data = (self.corpus.fingerprint, self.encoding_digest)
+        data = (self.corpus.fingerprint, self.encoding_digest, self.experiment.cache.mode)
         return content_key(FORMAT, trial.scenario, trial.seed, trial.point, recipe, stages, runtime.device.type, computing, encoder, data)
 
     @cached_property
@@ -180,12 +198,12 @@ def _prepare(experiment: Experiment, runtime: Runtime, shared: _Shared) -> Prepa
     classes = {"classifier": len(corpus.labels), "ner": len(corpus.tags)}
     head = experiment.head
     counter, _ = shared.get(lambda: Counter(location.config, classes, head), "counter", encoder, classes, head.model_dump())
-    digest, _ = shared.get(lambda: content_key(digests(Network(pristine, {}, head))), "digest", encoder)
+    pristine_digests, _ = shared.get(lambda: digests(Network(pristine, {}, head)), "digests", encoder)
     check_scenarios(experiment, counter.network)
     if tokenizer.pad_token_id is None:
         raise UserError(f"the tokenizer of {location.name} has no padding token", where="encoder")
     setup_s = data_s + tokenizer_s + weights_s + encoding_s
-    return Prepared(experiment, corpus, encoded, tokenizer.pad_token_id, location, pristine, digest, counter, setup_s)
+    return Prepared(experiment, corpus, encoded, tokenizer.pad_token_id, location, pristine, pristine_digests, counter, setup_s)
 
 
 def encode(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int) -> dict[str, Encoded]:

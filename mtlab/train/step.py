@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler
 
-from mtlab.data import batches
 from mtlab.data.batches import Batch
 from mtlab.data.encoding import IGNORE, Encoded
 from mtlab.data.sources import Sentence
@@ -20,10 +19,18 @@ from mtlab.model.network import Network
 from mtlab.plan.experiment import Optimizer as OptimizerSettings
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction
+from mtlab.train.dropout import quick
 from mtlab.train.runtime import Runtime
 
-EVALUATION_TOKENS = 2048
-"""Padded tokens in an evaluation batch: no gradient flows, so its size changes nothing but speed."""
+
+class Forward(Protocol):
+    """How the logits of the named tasks come about for a batch: from its words, or from states that are at hand."""
+
+    network: Network
+
+    def __call__(self, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
+        """Logits by task."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,17 @@ class StepOutput:
     by_task: dict[str, Tensor]
 
 
+@dataclass
+class Whole:
+    """The plain forward pass, from the words up."""
+
+    network: Network
+
+    def __call__(self, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
+        """Logits by task."""
+        return self.network(batch.input_ids, batch.attention_mask, tasks)
+
+
 @dataclass(frozen=True)
 class Learner:
     """A stage's optimizer and the course of its rates. A stage boundary makes a new one: moments do not carry over."""
@@ -49,13 +67,13 @@ class Learner:
     clip_norm: float
     weights: Mapping[str, float]
 
-    def step(self, network: Network, batch: Batch, tasks: Sequence[str], runtime: Runtime) -> StepOutput:
+    def step(self, forward: Forward, batch: Batch, tasks: Sequence[str], runtime: Runtime) -> StepOutput:
         """One update on one batch. Nothing written here makes the host wait for the device.
 
         (On CUDA transformers itself reads the mask once a step, to see whether the batch is padded.)
         """
-        with runtime.autocast():
-            logits = network(batch.input_ids, batch.attention_mask, tasks)
+        with runtime.autocast(), quick(runtime.device):
+            logits = forward(batch, tasks)
         by_task = {task: _mean_loss(logits[task], _targets(batch, task)) for task in tasks}
         loss = torch.stack([self.weights[task] * value for task, value in by_task.items()]).sum()
         loss.backward()
@@ -76,11 +94,16 @@ def learner(
     ]
     if not groups:
         return None
-    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
-    name = "constant_with_warmup" if stage.schedule == "constant" else str(stage.schedule)
-    scheduler = get_scheduler(name, optimizer, num_warmup_steps=warmup_steps(stage, steps), num_training_steps=steps)
+    optimizer, scheduler = adamw(groups, stage, steps, settings)
     parameters = tuple(parameter for group in groups for parameter in group["params"])
     return Learner(optimizer, scheduler, parameters, settings.clip_norm, weights)
+
+
+def adamw(groups: list[dict[str, Any]], stage: Stage, steps: int, settings: OptimizerSettings) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    """A new optimizer over parameter groups, and the course of its rates over a stage of so many steps."""
+    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
+    name = "constant_with_warmup" if stage.schedule == "constant" else str(stage.schedule)
+    return optimizer, get_scheduler(name, optimizer, num_warmup_steps=warmup_steps(stage, steps), num_training_steps=steps)
 
 
 def warmup_steps(stage: Stage, steps: int) -> int:
@@ -90,39 +113,42 @@ def warmup_steps(stage: Stage, steps: int) -> int:
 
 @torch.no_grad()
 def evaluate(
-    network: Network,
+    forward: Forward,
+    ready: Sequence[Batch],
     encoded: Encoded,
     sentences: Sequence[Sentence],
     names: Mapping[str, Sequence[str]],
-    pad_id: int,
     runtime: Runtime,
 ) -> tuple[list[Prediction], dict[str, float | None]]:
-    """Predict a split, everything in eval mode.
+    """Predict a split.
 
     Args:
-        network: left in eval mode.
+        forward: the forward pass of a network in eval mode.
+        ready: the split in batches, on the device.
         encoded: the split's examples.
         sentences: the same sentences, with gold names.
         names: task to class names.
-        pad_id: what inputs are padded with.
         runtime: device and precision.
 
     Returns:
         A prediction a sentence, in the split's order, and each task's mean loss.
     """
-    network.eval()
-    sums = {task: torch.zeros(2, dtype=torch.float64, device=runtime.device) for task in network.heads}
-    predictions: dict[int, Prediction] = {}
-    for ids in batches.by_length(encoded, EVALUATION_TOKENS):
-        batch = batches.collate(encoded.examples, ids, pad_id).to(runtime.device)
+    tasks = tuple(names)
+    sums = {task: torch.zeros(2, dtype=torch.float64, device=runtime.device) for task in tasks}
+    best: list[dict[str, Tensor]] = []
+    for batch in ready:
         with runtime.autocast():
-            logits = network(batch.input_ids, batch.attention_mask, tuple(network.heads))
-        for task in logits:
-            targets = _targets(batch, task)
-            sums[task] += torch.stack([_sum_loss(logits[task], targets).double(), (targets != IGNORE).sum().double()])
-        best = {task: values.argmax(dim=-1).cpu().numpy() for task, values in logits.items()}
-        for row, index in enumerate(ids):
-            predictions[index] = _prediction(sentences[index], encoded.examples[index].words, {t: b[row] for t, b in best.items()}, names)
+            logits = forward(batch, tasks)
+        for task in tasks:
+            gold = _targets(batch, task)
+            sums[task] += torch.stack([_sum_loss(logits[task], gold).double(), (gold != IGNORE).sum().double()])
+        best.append({task: values.argmax(dim=-1) for task, values in logits.items()})
+    predictions: dict[int, Prediction] = {}
+    for batch, chosen in zip(ready, best, strict=True):  # read from the device when all of it is queued
+        read = {task: values.cpu().numpy() for task, values in chosen.items()}
+        for row, index in enumerate(batch.ids):
+            of_row = {task: values[row] for task, values in read.items()}
+            predictions[index] = _prediction(sentences[index], encoded.examples[index].words, of_row, names)
     losses = {task: float(total / count) if count else None for task, (total, count) in ((t, s.tolist()) for t, s in sums.items())}
     return [predictions[index] for index in range(len(predictions))], losses
 

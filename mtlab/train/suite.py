@@ -3,15 +3,18 @@
 import time
 from collections.abc import Callable
 
+from mtlab.model.freezing import resolve as resolve_stage
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Trial, point_label
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.train import forecast
+from mtlab.train.heads import only_heads
+from mtlab.train.prefix import Prefixes, depths_of
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.progress import PlainProgress
 from mtlab.train.runtime import Runtime, resolve
-from mtlab.train.trial import run_trial
+from mtlab.train.trial import run_trials
 
 
 def run(
@@ -43,19 +46,46 @@ def run(
     suite = started(suite)
     journal.write_suite(suite)
     _introduce(suite, progress)
-    records = []
-    todo = [forecast.work(prepared[trial.point], trial) for trial in trials]
-    progress.begin(len(trials), sum(todo), forecast.seconds_per_flop(prepared, runtime, trials, todo))
-    for number, trial in enumerate(trials, start=1):
-        progress.trial(number, trial.label)
-        record = run_trial(prepared[trial.point], trial, runtime, journal, progress.advance)
-        progress.advance(sum(todo[:number]) - progress.done)  # a trial that failed did not do all of its work
-        progress.ended(record)
-        ended(suite, record)
-        records.append(record)
+    records: dict[str, TrialRecord] = {}
+    todo = {trial.label: forecast.work(prepared[trial.point], trial) for trial in trials}
+    progress.begin(len(trials), sum(todo.values()), forecast.seconds_per_flop(prepared, runtime, trials, list(todo.values())))
+    prefixes = _prefixes(experiment, prepared, runtime, journal, progress)
+    for group in _groups(trials, prepared, prefixes):
+        progress.trial(len(records) + 1, group[0].label)
+        for record in run_trials(prepared[group[0].point], group, runtime, journal, prefixes, progress.advance):
+            records[record.label] = record
+            progress.advance(sum(todo[label] for label in records) - progress.done)  # a trial that failed did not do all of its work
+            progress.trial(len(records), record.label)
+            progress.ended(record)
+            ended(suite, record)
     suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - clock})
     journal.write_suite(suite)
-    return suite, records
+    return suite, [records[trial.label] for trial in trials]
+
+
+def _prefixes(
+    experiment: Experiment, prepared: dict[tuple, Prepared], runtime: Runtime, journal: Journal, progress: PlainProgress
+) -> Prefixes | None:
+    """An empty cache that knows what will be asked of it; None where the experiment does without."""
+    if experiment.cache.mode == "off":
+        return None
+    limit = int(experiment.cache.memory_limit_mb * 1e6)
+    prefixes = Prefixes(runtime, limit, journal.directory / "cache", progress.say)
+    for one in prepared.values():
+        depths = [depths_of(one.experiment.scenario(name).stages, one.counter.network) for name in one.experiment.scenarios]
+        prefixes.want(one, one.pristine_digests, set().union(*depths))
+    return prefixes
+
+
+def _groups(trials: list[Trial], prepared: dict[tuple, Prepared], prefixes: Prefixes | None) -> list[list[Trial]]:
+    """Trials in the order they run: the seeds of a scenario that trains heads alone go together, the first one's turn counting."""
+    groups: dict[tuple, list[Trial]] = {}
+    for trial in trials:
+        one = prepared[trial.point]
+        stages = [stage for stage in one.experiment.scenario(trial.scenario).stages if stage.epochs]
+        joint = prefixes is not None and stages and all(only_heads(resolve_stage(stage, one.counter.network)) for stage in stages)
+        groups.setdefault((trial.scenario, trial.point) if joint else (trial.label,), []).append(trial)
+    return list(groups.values())
 
 
 def _describe(

@@ -1,19 +1,22 @@
 """One trial: the stages of a scenario, selection on validation, and the test split scored once."""
 
+import copy
 import hashlib
 import math
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
 from mtlab.data import batches
+from mtlab.data.batches import Batch
 from mtlab.model import freezing
 from mtlab.model.freezing import CertificateError, Partition
 from mtlab.model.network import stream_seed
+from mtlab.model.replay import Tail
 from mtlab.plan.scenario import Stage, Trial, content_key
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.measure import Clock, PeakMemory
@@ -21,12 +24,17 @@ from mtlab.record.metrics import Prediction, score
 from mtlab.record.records import OK, EpochRecord, Metrics, Selection, StageRecord, TrialRecord, Units
 from mtlab.train import course, step
 from mtlab.train.course import Step
+from mtlab.train.heads import Heads, Readings, only_heads
+from mtlab.train.prefix import Begun, Pass, Prefixes, States
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
-from mtlab.train.step import Learner, StepOutput
+from mtlab.train.step import Forward, Learner, StepOutput
 
 WARM_STEPS = 3
 """Steps at a stage's start that are left out of the time of a plain step: allocators and caches fill in them."""
+
+PLAIN_STEPS = 5
+"""Steps, after the warm ones, by which a plain step is timed where training itself does less."""
 
 Advance = Callable[[int], None]
 """Called with the FLOPs of what was just done, for whoever shows progress."""
@@ -36,32 +44,87 @@ class Diverged(Exception):
     """A training loss was not finite."""
 
 
-def run_trial(prepared: Prepared, trial: Trial, runtime: Runtime, journal: Journal, advance: Advance) -> TrialRecord:
-    """Run a trial and write its record. A trial that fails leaves a record too, with its reason as status."""
-    run = _Run(prepared, trial, runtime, journal, advance)
+@dataclass(frozen=True)
+class HeadsEpoch:
+    """What a trial asks for: an epoch in which only heads train, on states that are at hand. Others may ask for the same."""
+
+    stage: int
+    partition: Partition
+    plan: Stage
+    total: int
+    """Steps of the whole stage."""
+    steps: Sequence[Step]
+
+
+Flow = Generator[HeadsEpoch, tuple[list[StepOutput], float], None]
+"""A trial as it runs: it asks for epochs of heads, and is given the outputs of their steps and the seconds they took."""
+
+
+def run_trials(
+    prepared: Prepared, trials: Sequence[Trial], runtime: Runtime, journal: Journal, prefixes: Prefixes | None, advance: Advance
+) -> list[TrialRecord]:
+    """Run trials of one scenario that differ in their seed alone, and write their records.
+
+    They run one after another but where heads train on states of a frozen encoder: there they train together. A trial that fails
+    leaves a record too, with its reason as status; the others go on.
+
+    Args:
+        prepared: what the trials run on.
+        trials: of one scenario and point.
+        runtime: device, precision and threads.
+        journal: where records go.
+        prefixes: states of frozen prefixes; None computes everything each time.
+        advance: is told what was done.
+    """
+    runs = [_Run(prepared, trial, runtime, journal, prefixes, advance) for trial in trials]
     devices = [runtime.device] if runtime.device.type == "cuda" else []
-    status = OK
+    with torch.random.fork_rng(devices):  # dropout draws from torch's global stream; the caller's is left as it was
+        asking = {run: request for run in runs if (request := run.go(None)) is not None}
+        together: dict[int, tuple[list[_Run], Heads]] = {}
+        while asking:
+            asking = _train_heads(asking, together)
+    if prefixes is not None:
+        prefixes.forget_unwanted()
+    return [run.record for run in runs]
+
+
+def _train_heads(asking: "dict[_Run, HeadsEpoch]", together: "dict[int, tuple[list[_Run], Heads]]") -> "dict[_Run, HeadsEpoch]":
+    """Give trials the epoch that they ask for, all at once; returns what they ask for next.
+
+    Args:
+        asking: the trials, all before the same epoch.
+        together: stage to the trials that train together in it, and their heads; filled here.
+    """
+    request = next(iter(asking.values()))
+    began = time.perf_counter()
     try:
-        with torch.random.fork_rng(devices):  # dropout draws from torch's global stream; the caller's is left as it was
-            run.train_and_test()
-    except Diverged as error:
-        status = f"diverged: {error}"
-    except CertificateError as error:
-        status = f"certificate broken: {error}"
-    except torch.OutOfMemoryError:
-        status = "out of memory"
+        if request.stage not in together:
+            together[request.stage] = (list(asking), _heads(list(asking), request))
+        runs, heads = together[request.stage]
+        outputs = heads.epoch(request.steps, len(next(iter(asking)).losses["total"]))
+        runs[0].runtime.synchronize()
     except Exception as error:
-        file = journal.directory / "failures" / f"{trial.label}-{run.record.key[:12]}.txt"
-        write_atomically(file, traceback.format_exc())
-        status = f"crashed: {type(error).__name__}: {str(error).partition(chr(10))[0][:200]} (failures/{file.name})"
-    return run.finish(status)
+        for run in asking:
+            run.fail(error)
+        return {}
+    seconds = time.perf_counter() - began
+    return {run: following for run in asking if (following := run.go((outputs[runs.index(run)], seconds))) is not None}
+
+
+def _heads(runs: "list[_Run]", request: HeadsEpoch) -> Heads:
+    first = runs[0]
+    networks, seeds = [run.network for run in runs], [run.trial.seed for run in runs]
+    return Heads(networks, seeds, request.partition, request.plan, request.total, first.prepared, first.readings(), first.runtime)
 
 
 class _Run:
     """The state of a running trial; ``record`` holds what is known of it so far."""
 
-    def __init__(self, prepared: Prepared, trial: Trial, runtime: Runtime, journal: Journal, advance: Advance) -> None:
-        self.prepared, self.trial, self.runtime, self.journal, self.advance = prepared, trial, runtime, journal, advance
+    def __init__(
+        self, prepared: Prepared, trial: Trial, runtime: Runtime, journal: Journal, prefixes: Prefixes | None, advance: Advance
+    ) -> None:
+        self.prepared, self.trial, self.runtime, self.journal = prepared, trial, runtime, journal
+        self.prefixes, self.advance = prefixes, advance
         key = prepared.key(trial, runtime)
         self.record = TrialRecord(
             key=key, scenario=trial.scenario, seed=trial.seed, point=dict(trial.point), status="running", started_at=time.time()
@@ -75,11 +138,39 @@ class _Run:
         self.order = hashlib.sha256()
         self.stages: list[StageRecord] = []
         self.epochs: list[EpochRecord] = []
+        self.passes: frozenset[Pass] = frozenset()
         self.losses: dict[str, list[float | None]] = {"total": [], "classifier": [], "ner": []}
         self.flops = self.flops_exact = self.tokens = 0
         self.best: tuple[float, int, dict[str, Tensor]] | None = None
+        self.saved_s = 0.0
+        self.depth = 0
+        self.flow = self.train_and_test()
 
-    def train_and_test(self) -> None:
+    def go(self, given: tuple[list[StepOutput], float] | None) -> HeadsEpoch | None:
+        """Run on to where the trial asks for an epoch of heads; None when it has ended, well or not."""
+        try:
+            return self.flow.send(given)  # type: ignore[arg-type]  # the first time a generator takes nothing but None
+        except StopIteration:
+            self.finish(OK)
+        except Exception as error:
+            self.fail(error)
+        return None
+
+    def fail(self, error: Exception) -> None:
+        """End the trial with the reason why it did not end well."""
+        if isinstance(error, Diverged):
+            self.finish(f"diverged: {error}")
+        elif isinstance(error, CertificateError):
+            self.finish(f"certificate broken: {error}")
+        elif isinstance(error, torch.OutOfMemoryError):
+            self.finish("out of memory")
+        else:
+            file = self.journal.directory / "failures" / f"{self.trial.label}-{self.record.key[:12]}.txt"
+            write_atomically(file, "".join(traceback.format_exception(error)))
+            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+            self.finish(f"crashed: {reason} (failures/{file.name})")
+
+    def train_and_test(self) -> Flow:
         """The whole trial."""
         with self.clock.lap("setup"):
             self.network = self.prepared.fresh_network(self.trial.seed, self.runtime.device)
@@ -87,12 +178,12 @@ class _Run:
         self._note(initial_digest=content_key(self.digests))
         stages = self.prepared.experiment.scenario(self.trial.scenario).stages
         for index, stage in enumerate(stages):
-            self._stage(index, stage, remember=stage is stages[-1] and self.prepared.experiment.select == "best")
+            yield from self._stage(index, stage, remember=stage is stages[-1] and self.prepared.experiment.select == "best")
         self._select(stages[-1])
         self._test()
 
-    def finish(self, status: str) -> TrialRecord:
-        """Add what was measured, write the record and return it."""
+    def finish(self, status: str) -> None:
+        """Add what was measured, and write the record."""
         laps, cuda = self.clock.laps, self.runtime.device.type == "cuda"
         self._note(
             status=status,
@@ -103,7 +194,7 @@ class _Run:
             order_digest=self.order.hexdigest(),
             laps=dict(laps),
             wall_s=sum(laps.values()),
-            wall_plain_s=laps["setup"] + sum((stage.step_s or 0.0) * stage.steps for stage in self.stages) + laps["eval"],
+            wall_plain_s=laps["setup"] + sum((stage.step_s or 0.0) * stage.steps for stage in self.stages) + laps["eval"] + self.saved_s,
             peak_memory_mb=torch.cuda.max_memory_allocated(self.runtime.device) / 1e6 if cuda else self.memory.read_mb(),
             train_flops=self.flops,
             train_flops_padding=self.flops - self.flops_exact,
@@ -111,33 +202,45 @@ class _Run:
             tokens_per_s=self.tokens / laps["train"] if self.tokens else None,
         )
         self.journal.write_trial(self.record)
-        return self.record
 
     def _note(self, **fields: object) -> None:
         self.record = self.record.model_copy(update=fields)
 
-    def _stage(self, index: int, stage: Stage, remember: bool) -> None:
+    def _stage(self, index: int, stage: Stage, remember: bool) -> Flow:
         done = self.epochs[-1].epoch if self.epochs else 0
         plan = [course.epoch(self.prepared, stage, done + number) for number in range(stage.epochs)]
+        total = sum(map(len, plan))
         partition = freezing.resolve(stage, self.network)
         with self.clock.lap("setup"):
             freezing.apply(self.network, partition)
-            learner = self._learner(partition, stage, sum(map(len, plan)))
+            self._begin_at(partition.prefix_depth if self.prefixes is not None else 0)
+            together = bool(self.depth and plan) and only_heads(partition)
+            learner = None if together else self._learner(partition, stage, total)
         if not self.epochs:
             self._validate(index, 0, {})
         timed_s, timed_steps = 0.0, 0
         for number, steps in enumerate(plan, start=1):
             freezing.set_modes(self.network, partition)
-            losses, warm_s, warm_steps = self._epoch(learner, partition, steps, WARM_STEPS if number == 1 else 0)
-            timed_s, timed_steps = timed_s + warm_s, timed_steps + warm_steps
+            if together:
+                outputs, train_s = yield HeadsEpoch(index, partition, stage, total, steps)
+                self.clock.laps["train"] += train_s
+                warm_s, warm_steps = 0.0, 0
+            else:
+                outputs, warm_s, warm_steps = self._epoch(learner, steps, WARM_STEPS if number == 1 else 0)
+                timed_s, timed_steps = timed_s + warm_s, timed_steps + warm_steps
+            freezing.check_modes(self.network, partition)
+            self._account(partition, steps)
+            losses = self._read_losses(outputs, steps)
             self._validate(index, done + number, losses)
             if remember:
                 self._remember(stage)
         before, after = self.digests, freezing.digests(self.network)  # what changed between stages would show, too
         self.digests = after
         step_s = timed_s / timed_steps if timed_steps else None
-        self.stages.append(self._describe(stage, partition, sum(map(len, plan)), before, after, step_s))
-        updated = sum(map(len, plan)) > bool(step.warmup_steps(stage, sum(map(len, plan))))  # warm-up begins at rate 0
+        if self.depth and plan:
+            step_s = self._time_plain_steps(partition, stage, plan[0])
+        self.stages.append(self._describe(stage, partition, total, before, after, step_s))
+        updated = total > bool(step.warmup_steps(stage, total))  # warm-up begins at rate 0
         silent = {f"head.{task}" for task in self.prepared.classes if task not in stage.losses}
         freezing.check(self.network, partition, before, after, partition.trained_units - silent if updated else frozenset())
 
@@ -145,31 +248,69 @@ class _Run:
         experiment = self.prepared.experiment
         return step.learner(self.network, partition, stage, steps, experiment.optimizer, experiment.task_weights.model_dump())
 
-    def _epoch(
-        self, learner: Learner | None, partition: Partition, steps: Sequence[Step], warm: int
-    ) -> tuple[dict[str, float], float, int]:
-        """Train one epoch; returns its mean losses, and seconds and number of its steps after the first ``warm``."""
+    def _begin_at(self, depth: int) -> None:
+        """From now on, forward passes begin at ``depth``: on states that are at hand, or that are computed when first asked for."""
+        self.depth = depth
+        blocks = len(self.prepared.pristine.blocks)
+        self.tail = Tail(self.network.backbone, depth) if 0 < depth < blocks else None
+
+    def _states(self, split: str) -> States:
+        """The states of a split that passes begin with; what it took to compute them counts in full, once a trial."""
+        assert self.prefixes is not None
+        states = self.prefixes.get(self.prepared, self.network, self.digests, self.depth, split)
+        self.passes |= {self.prefixes.spent(self.prepared, self.digests, self.depth, split)}
+        self.clock.laps["cache"] = sum(one.seconds for one in self.passes)
+        return states
+
+    def _forward(self, split: str) -> Forward:
+        """How the logits of a batch of ``split`` come about in this stage."""
+        if not self.depth:
+            return step.Whole(self.network)
+        return Begun(self.network, self._states(split), self.tail)
+
+    def readings(self) -> Readings:
+        """What heads read of the training split, for this trial and all that train with it."""
+        return Readings(self.prepared, self.network, self._states("train"), self.runtime)
+
+    def _epoch(self, learner: Learner | None, steps: Sequence[Step], warm: int) -> tuple[list[StepOutput], float, int]:
+        """Train one epoch; returns its outputs, and seconds and number of its steps after the first ``warm``."""
         assert learner is not None, "a stage with epochs trains something"
+        forward = self._forward("train")
         outputs: list[StepOutput] = []
-        work = [course.flops(self.prepared, partition, [one]) for one in steps]
         warm = min(warm, len(steps) - 1)
         warm_at = start = self.clock.read()
         for number, one in enumerate(steps):
             if number == warm:
                 warm_at = self.clock.read()
             torch.manual_seed(stream_seed("dropout", self.trial.seed, len(self.losses["total"]) + number))
-            batch = batches.collate(self.prepared.encoded["train"].examples, one.ids, self.prepared.pad_id)
-            outputs.append(learner.step(self.network, batch.to(self.runtime.device), one.tasks, self.runtime))
-            self.advance(work[number][0])
+            outputs.append(learner.step(forward, self._batch(one), one.tasks, self.runtime))
         end = self.clock.read()
         self.clock.laps["train"] += end - start
-        freezing.check_modes(self.network, partition)
-        self._account(steps, work)
-        return self._read_losses(outputs, steps), end - warm_at, len(steps) - warm
+        return outputs, end - warm_at, len(steps) - warm
 
-    def _account(self, steps: Sequence[Step], work: Sequence[tuple[int, int]]) -> None:
-        self.flops += sum(padded for padded, _ in work)
-        self.flops_exact += sum(exact for _, exact in work)
+    def _batch(self, one: Step) -> Batch:
+        return batches.collate(self.prepared.encoded["train"].examples, one.ids, self.prepared.pad_id).to(self.runtime.device)
+
+    def _time_plain_steps(self, partition: Partition, stage: Stage, steps: Sequence[Step]) -> float:
+        """Seconds that a step of this stage takes where everything is computed, on a copy of the network that is thrown away."""
+        copied = copy.deepcopy(self.network)
+        freezing.set_modes(copied, partition)
+        experiment = self.prepared.experiment
+        learner = step.learner(copied, partition, stage, len(steps), experiment.optimizer, experiment.task_weights.model_dump())
+        assert learner is not None, "a stage with epochs trains something"
+        chosen = steps[: WARM_STEPS + PLAIN_STEPS]
+        warm = min(WARM_STEPS, len(chosen) - 1)
+        began = 0.0
+        for number, one in enumerate(chosen):
+            if number == warm:
+                began = self.clock.read()
+            learner.step(step.Whole(copied), self._batch(one), one.tasks, self.runtime)
+        return (self.clock.read() - began) / (len(chosen) - warm)
+
+    def _account(self, partition: Partition, steps: Sequence[Step]) -> None:
+        padded, exact = course.flops(self.prepared, partition, steps)
+        self.flops, self.flops_exact = self.flops + padded, self.flops_exact + exact
+        self.advance(course.flops(self.prepared, partition, steps, cached=bool(self.depth))[0])
         examples = self.prepared.encoded["train"].examples
         for one in steps:
             self.order.update(repr(one.ids).encode())
@@ -211,13 +352,19 @@ class _Run:
     def _evaluate(self, split: str) -> tuple[Metrics, list[Prediction]]:
         prepared = self.prepared
         names = {"classifier": prepared.corpus.labels, "ner": prepared.corpus.tags}
+        ready = prepared.ready(split, self.runtime.device)
+        self.network.eval()
+        forward = self._forward(split)
         with self.clock.lap("eval"):
-            sentences = prepared.corpus.splits[split]
-            predictions, losses = step.evaluate(self.network, prepared.encoded[split], sentences, names, prepared.pad_id, self.runtime)
+            predictions, losses = step.evaluate(forward, ready, prepared.encoded[split], prepared.corpus.splits[split], names, self.runtime)
             metrics = score(predictions, losses)
+        if self.depth and self.prefixes is not None:
+            self.saved_s += self.prefixes.spent(prepared, self.digests, self.depth, split).seconds * course.prefix_share(
+                prepared, self.depth
+            )
         if any(loss is not None and not math.isfinite(loss) for loss in losses.values()):  # the last update may have broken the weights
             raise Diverged(f"the {split} loss is not finite after step {len(self.losses['total'])}")
-        self.advance(course.evaluation_flops(prepared, split))
+        self.advance(course.evaluation_flops(prepared, split, self.depth))
         return metrics, predictions
 
     def _remember(self, stage: Stage) -> None:

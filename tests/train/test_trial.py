@@ -14,9 +14,10 @@ from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train import step
+from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import Runtime, resolve
-from mtlab.train.trial import run_trial
+from mtlab.train.trial import run_trials
 
 Setting = tuple[Prepared, Runtime, Journal]
 
@@ -29,12 +30,19 @@ def setting(file: Path, **overrides: list[str]) -> Setting:
 
 def run(made: Setting, scenario: str, seed: int = 0) -> TrialRecord:
     prepared, runtime, journal = made
-    return run_trial(prepared, Trial(scenario, seed), runtime, journal, lambda _: None)
+    prefixes = Prefixes(runtime, 10**9, journal.directory / "cache", print) if prepared.experiment.cache.mode != "off" else None
+    return run_trials(prepared, [Trial(scenario, seed)], runtime, journal, prefixes, lambda _: None)[0]
 
 
 @pytest.fixture
 def made(experiment_file: Path) -> Setting:
     return setting(experiment_file)
+
+
+@pytest.fixture
+def plain(experiment_file: Path) -> Setting:
+    """Without the cache: every step goes through the learner."""
+    return setting(experiment_file, cache=["off"])
 
 
 def test_the_same_trial_twice_gives_the_same_bits_whatever_ran_between(made: Setting) -> None:
@@ -70,18 +78,18 @@ def test_data_seed_changes_the_order_and_not_the_weights_and_the_reverse(experim
     assert base.order_digest == seed.order_digest
 
 
-def test_a_module_thawed_behind_the_engines_back_fails_the_trial(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_thawed_behind_the_engines_back_fails_the_trial(plain: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = step.Learner.step
 
-    def thawing(self: step.Learner, network: Any, *rest: Any) -> Any:
-        network.encoder.embeddings.word_embeddings.weight.data.mul_(1.001)
-        return honest(self, network, *rest)
+    def thawing(self: step.Learner, forward: Any, *rest: Any) -> Any:
+        forward.network.encoder.embeddings.word_embeddings.weight.data.mul_(1.001)
+        return honest(self, forward, *rest)
 
     monkeypatch.setattr(step.Learner, "step", thawing)
-    record = run(made, "heads")
+    record = run(plain, "heads")
     assert record.status == "certificate broken: frozen unit embeddings changed"
     assert record.test is None
-    assert made[2].directory.joinpath("records").exists()
+    assert plain[2].directory.joinpath("records").exists()
 
 
 def test_weights_that_the_last_step_broke_do_not_pass(experiment_file: Path) -> None:
@@ -89,15 +97,15 @@ def test_weights_that_the_last_step_broke_do_not_pass(experiment_file: Path) -> 
     assert run(setting(experiment_file, **one_step), "heads").status.startswith("diverged: ")
 
 
-def test_dropout_left_on_in_a_frozen_block_fails_the_trial(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropout_left_on_in_a_frozen_block_fails_the_trial(plain: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = step.Learner.step
 
-    def thawing(self: step.Learner, network: Any, *rest: Any) -> Any:
-        network.train()
-        return honest(self, network, *rest)
+    def thawing(self: step.Learner, forward: Any, *rest: Any) -> Any:
+        forward.network.train()
+        return honest(self, forward, *rest)
 
     monkeypatch.setattr(step.Learner, "step", thawing)
-    assert run(made, "heads").status == "certificate broken: frozen unit embeddings was in train mode"
+    assert run(plain, "heads").status == "certificate broken: frozen unit embeddings was in train mode"
 
 
 def test_a_frozen_unit_that_changes_between_stages_or_before_the_test_fails_the_trial(
@@ -105,9 +113,9 @@ def test_a_frozen_unit_that_changes_between_stages_or_before_the_test_fails_the_
 ) -> None:
     from mtlab.train.trial import _Run
 
-    def meddling(self: _Run, *arguments: Any, **named: Any) -> None:
+    def meddling(self: _Run, *arguments: Any, **named: Any) -> Any:
         self.network.encoder.embeddings.word_embeddings.weight.data[0] += 1.0
-        honest(self, *arguments, **named)
+        return honest(self, *arguments, **named)
 
     honest = _Run._select
     with monkeypatch.context() as patch:
@@ -129,20 +137,20 @@ def test_a_frozen_encoder_with_gradients_fails_the_trial(made: Setting, monkeypa
     assert "has gradients" in run(made, "heads").status
 
 
-def test_the_optimizer_holds_trained_parameters_alone(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_optimizer_holds_trained_parameters_alone(plain: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[set[int], set[int], list[float]]] = []
     honest = step.Learner.step
 
-    def watching(self: step.Learner, network: Any, *rest: Any) -> Any:
-        output = honest(self, network, *rest)
+    def watching(self: step.Learner, forward: Any, *rest: Any) -> Any:
+        output = honest(self, forward, *rest)
         held = {id(parameter) for group in self.optimizer.param_groups for parameter in group["params"]}
         states = {id(parameter) for parameter in self.optimizer.state}
-        trained = {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
+        trained = {id(parameter) for parameter in forward.network.parameters() if parameter.requires_grad}
         seen.append((held ^ trained, states - trained, [group["lr"] for group in self.optimizer.param_groups]))
         return output
 
     monkeypatch.setattr(step.Learner, "step", watching)
-    run(made, "gradual")
+    run(plain, "gradual")
     assert all(not wrong and not extra for wrong, extra, _ in seen)
     assert [rates for _, _, rates in (seen[0], seen[-1])] == [[1e-2], [1e-3, 1e-2]]
 
@@ -155,14 +163,14 @@ def test_divergence_is_a_row_with_its_step(experiment_file: Path) -> None:
     assert finite[0] and not finite[-1], "what was measured before is kept"
 
 
-def test_a_crash_is_a_row_that_names_where_to_look(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_is_a_row_that_names_where_to_look(plain: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*_: Any) -> Any:
         raise ValueError("no such luck")
 
     monkeypatch.setattr(step.Learner, "step", failing)
-    record = run(made, "heads")
+    record = run(plain, "heads")
     assert record.status.startswith("crashed: ValueError: no such luck (failures/heads-seed0")
-    assert "no such luck" in next((made[2].directory / "failures").iterdir()).read_text()
+    assert "no such luck" in next((plain[2].directory / "failures").iterdir()).read_text()
 
 
 def test_selection_is_on_disk_before_the_test_split_is_read(made: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,10 +178,10 @@ def test_selection_is_on_disk_before_the_test_split_is_read(made: Setting, monke
     honest = step.evaluate
     found: list[str] = []
 
-    def watching(network: Any, encoded: Any, *rest: Any) -> Any:
+    def watching(forward: Any, ready: Any, encoded: Any, *rest: Any) -> Any:
         if encoded is prepared.encoded["test"]:
             found.extend(path.read_text() for path in (journal.directory / "records").iterdir())
-        return honest(network, encoded, *rest)
+        return honest(forward, ready, encoded, *rest)
 
     monkeypatch.setattr(step, "evaluate", watching)
     run(made, "full")
@@ -213,7 +221,7 @@ def test_warm_up_rises_to_the_rate_and_linear_decay_ends_at_zero(experiment_file
         return honest(self, *rest)
 
     monkeypatch.setattr(step.Learner, "step", watching)
-    run(setting(experiment_file, optimizer__schedule=["linear"], optimizer__warmup=["0.25"]), "heads")
+    run(setting(experiment_file, cache=["off"], optimizer__schedule=["linear"], optimizer__warmup=["0.25"]), "heads")
     assert len(rates) == 24
     assert rates[0] == 0.0
     assert max(rates) == rates[6] == pytest.approx(1e-2)

@@ -1,0 +1,187 @@
+"""Heads on frozen states: with the encoder out of the way, several trials are one small batched problem.
+
+Trials of one scenario that differ in their seed alone see the same batches. Where only heads train, their weights are
+stacked, and a step is one batched product for all of them; loss, dropout, clipping and update of each are what they would be alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mtlab.data import batches
+from mtlab.data.batches import EVALUATION_TOKENS
+from mtlab.data.encoding import IGNORE
+from mtlab.model.freezing import Partition
+from mtlab.model.network import Network, stream_seed
+from mtlab.plan.scenario import Stage
+from mtlab.train import dropout, step
+from mtlab.train.course import Step
+from mtlab.train.prefix import States
+from mtlab.train.prepare import Prepared
+from mtlab.train.runtime import Runtime
+from mtlab.train.step import StepOutput
+
+
+class Readings:
+    """What heads read of the training split: a vector a sentence, and a vector a word that has a target.
+
+    Args:
+        prepared: the encoded split.
+        network: for its pooling.
+        states: the encoder's output for the split.
+        runtime: device and precision.
+    """
+
+    def __init__(self, prepared: Prepared, network: Network, states: States, runtime: Runtime) -> None:
+        self.states, self.device = states.flat, runtime.device
+        examples = prepared.encoded["train"].examples
+        self.labels = np.array([example.label for example in examples])
+        counted = [(example.words >= 0) & (example.tags != IGNORE) for example in examples]
+        self.rows = [
+            states.starts[index] + example.words[kept] for index, (example, kept) in enumerate(zip(examples, counted, strict=True))
+        ]
+        self.tags = [example.tags[kept] for example, kept in zip(examples, counted, strict=True)]
+        self.pooled = self._pool(prepared, network, states, runtime)
+
+    @torch.no_grad()
+    def _pool(self, prepared: Prepared, network: Network, states: States, runtime: Runtime) -> Tensor:
+        encoded = prepared.encoded["train"]
+        pooled: dict[int, Tensor] = {}
+        for ids in batches.by_length(encoded, EVALUATION_TOKENS):
+            batch = batches.collate(encoded.examples, ids, prepared.pad_id).to(runtime.device)
+            with runtime.autocast():
+                pooled.update(zip(ids, network.pool(states.padded(ids, runtime.device), batch.attention_mask), strict=True))
+        return torch.stack([pooled[index] for index in range(len(pooled))])
+
+    def of(self, task: str, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Inputs (items, hidden) and targets (items,) of a task for a batch; a sentence without a label has ``IGNORE``."""
+        if task == "classifier":
+            return self.pooled[list(ids)], torch.from_numpy(self.labels[list(ids)]).to(self.device)
+        rows = torch.from_numpy(np.concatenate([self.rows[index] for index in ids]))
+        tags = torch.from_numpy(np.concatenate([self.tags[index] for index in ids]))
+        return self.states.index_select(0, rows.to(self.states.device)).to(self.device), tags.to(self.device)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One task's heads of all trials: ``weight`` (trials, classes, hidden) and ``bias`` (trials, 1, classes)."""
+
+    weight: Tensor
+    bias: Tensor
+    dropout: float
+    """0 where the head is frozen: it is then in eval mode."""
+
+
+class Heads:
+    """The heads of several trials in one stage.
+
+    Args:
+        networks: of the trials; their heads are where training begins, and where it is written back to.
+        seeds: of the trials.
+        partition: what trains: heads alone.
+        stage: rates, schedule and losses.
+        steps: of the stage.
+        prepared: the data and the experiment's settings.
+        readings: what the heads read.
+        runtime: device and precision.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[Network],
+        seeds: Sequence[int],
+        partition: Partition,
+        stage: Stage,
+        steps: int,
+        prepared: Prepared,
+        readings: Readings,
+        runtime: Runtime,
+    ) -> None:
+        self.networks, self.seeds, self.readings, self.runtime = networks, seeds, readings, runtime
+        settings = prepared.experiment.optimizer
+        self.task_weights, self.clip_norm = prepared.experiment.task_weights.model_dump(), settings.clip_norm
+        self.stacks = {task: self._stack(task, f"head.{task}" in partition.trained_units) for task in networks[0].heads}
+        groups: list[dict[str, Any]] = [
+            {"params": [t for task in self.stacks if f"head.{task}" in group.units for t in self._tensors(task)], "lr": group.rate}
+            for group in partition.trainable
+        ]
+        self.trained = [tensor for group in groups for tensor in group["params"]]
+        self.optimizer, self.scheduler = step.adamw(groups, stage, steps, settings)
+
+    def epoch(self, steps: Sequence[Step], first: int) -> list[list[StepOutput]]:
+        """Train one epoch; the outputs of every step, by trial.
+
+        Args:
+            steps: of the epoch.
+            first: steps that the trials had made before.
+        """
+        outputs = [self._step(one, first + number) for number, one in enumerate(steps)]
+        self._write_back()
+        return [
+            [StepOutput(loss[trial], {task: value[trial] for task, value in by_task.items()}) for loss, by_task in outputs]
+            for trial in range(len(self.networks))
+        ]
+
+    def _stack(self, task: str, trained: bool) -> Stack:
+        heads = [network.heads[task] for network in self.networks]
+        weight = torch.stack([head.linear.weight.detach() for head in heads]).requires_grad_(trained)
+        bias = torch.stack([head.linear.bias.detach() for head in heads]).unsqueeze(1).requires_grad_(trained)
+        return Stack(weight, bias, heads[0].dropout.p if trained else 0.0)
+
+    def _tensors(self, task: str) -> tuple[Tensor, Tensor]:
+        return self.stacks[task].weight, self.stacks[task].bias
+
+    def _step(self, one: Step, number: int) -> tuple[Tensor, dict[str, Tensor]]:
+        draws = [torch.Generator(self.runtime.device).manual_seed(stream_seed("dropout", seed, number)) for seed in self.seeds]
+        by_task = {task: self._losses(task, one.ids, draws) for task in one.tasks}
+        loss = torch.stack([self.task_weights[task] * value for task, value in by_task.items()]).sum(dim=0)
+        loss.sum().backward()  # no trial's loss depends on another's weights
+        self._clip()
+        self.optimizer.step()
+        self.scheduler.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss.detach(), {task: value.detach() for task, value in by_task.items()}
+
+    def _losses(self, task: str, ids: Sequence[int], draws: Sequence[torch.Generator]) -> Tensor:
+        """(trials,): each trial's mean loss over the items that have a target, 0 where none has."""
+        stack, (inputs, gold) = self.stacks[task], self.readings.of(task, ids)
+        stacked = inputs.expand(len(self.networks), *inputs.shape)
+        if stack.dropout:
+            stacked = stacked * torch.stack(
+                [dropout.mask(inputs.shape, stack.dropout, inputs.dtype, inputs.device, draw) for draw in draws]
+            )
+        with self.runtime.autocast():
+            logits = torch.baddbmm(stack.bias, stacked, stack.weight.transpose(1, 2))
+        every = gold.expand(len(self.networks), *gold.shape)
+        losses = functional.cross_entropy(logits.float().flatten(0, 1), every.flatten(), ignore_index=IGNORE, reduction="none")
+        return losses.view(every.shape).sum(dim=1) / (gold != IGNORE).sum().clamp(min=1)
+
+    def _clip(self) -> None:
+        """Clip each trial's own gradient norm (Pascanu et al. 2013), as ``clip_grad_norm_`` does for one."""
+        grads = [tensor.grad for tensor in self.trained if tensor.grad is not None]
+        if not grads:
+            return
+        norms = torch.stack([grad.flatten(1).norm(dim=1) for grad in grads]).norm(dim=0)
+        factor = (self.clip_norm / (norms + 1e-6)).clamp(max=1.0)
+        for grad in grads:
+            grad.mul_(factor.view(-1, 1, 1))
+
+    @torch.no_grad()
+    def _write_back(self) -> None:
+        for task in self.stacks:
+            weight, bias = self._tensors(task)
+            for trial, network in enumerate(self.networks):
+                linear = network.heads[task].linear
+                assert isinstance(linear, nn.Linear)
+                linear.weight.copy_(weight[trial])
+                linear.bias.copy_(bias[trial, 0])
+
+
+def only_heads(partition: Partition) -> bool:
+    """Whether heads train and nothing else does."""
+    return bool(partition.trained_units) and all(unit.startswith("head.") for unit in partition.trained_units)

@@ -1,0 +1,215 @@
+"""The cache of frozen prefixes: hidden states that cannot change are computed once, for every epoch, seed and scenario.
+
+States are stored as they were computed, in their own precision and without padding, by example. One pass over a split harvests
+every depth that the experiment will ask for. A key over everything that determines the states (weights below the depth,
+encoded sentences, precision, attention kernel, device) decides who may share them; nobody declares it.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtlab.data import batches
+from mtlab.data.batches import EVALUATION_TOKENS, Batch
+from mtlab.model import freezing, replay
+from mtlab.model.network import Network
+from mtlab.model.replay import Tail
+from mtlab.plan.scenario import Stage, content_key
+from mtlab.train import spill
+from mtlab.train.prepare import Prepared
+from mtlab.train.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class States:
+    """Hidden states of a split at one depth.
+
+    Attributes:
+        flat: (tokens + 1, hidden): sentence after sentence; the last row is zero and stands for padding.
+        in_file: whether ``flat`` is a mapped file.
+        starts: (sentences + 1,): where each sentence begins in ``flat``.
+    """
+
+    flat: Tensor
+    in_file: bool
+    starts: np.ndarray
+
+    def rows(self, ids: Sequence[int]) -> np.ndarray:
+        """(sentences, tokens): rows of ``flat`` for a batch of ``ids``, padded to the longest with the zero row."""
+        begins, ends = self.starts[list(ids)], self.starts[[index + 1 for index in ids]]
+        places = begins[:, None] + np.arange(int((ends - begins).max()))
+        return np.where(places < ends[:, None], places, len(self.flat) - 1)
+
+    def padded(self, ids: Sequence[int], device: torch.device) -> Tensor:
+        """(sentences, tokens, hidden): the states of a batch, padded with zeros."""
+        rows = self.rows(ids)
+        picked = self.flat.index_select(0, torch.from_numpy(rows.ravel()).to(self.flat.device))
+        return picked.view(*rows.shape, -1).to(device, non_blocking=True)
+
+
+@dataclass
+class Begun:
+    """A forward pass that begins on states that are at hand.
+
+    Attributes:
+        network: whose heads, and upper blocks, compute.
+        states: of the split that batches are of.
+        tail: the upper blocks; None where the states are the encoder's output.
+    """
+
+    network: Network
+    states: States
+    tail: Tail | None
+
+    def __call__(self, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
+        """Logits by task."""
+        hidden = self.states.padded(batch.ids, batch.input_ids.device)
+        if self.tail is not None:
+            hidden = self.tail(hidden, batch.input_ids, batch.attention_mask)
+        return self.network.read(hidden, batch.attention_mask, tasks)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A forward pass over a split that computed states for whoever needs them."""
+
+    number: int
+    seconds: float
+
+
+@dataclass
+class Prefixes:
+    """All states that are at hand in a suite.
+
+    Attributes:
+        runtime: device and precision of the suite.
+        limit: bytes of states to keep in memory; what is beyond lies in files that are mapped into it.
+        directory: for those files.
+        say: tells the user what happened to a file.
+    """
+
+    runtime: Runtime
+    limit: int
+    directory: Path
+    say: spill.Say
+    wanted: dict[str, set[int]] = field(default_factory=dict)
+    """Key of pretrained weights up to a depth to that depth: what a pass over them should harvest."""
+    held: dict[tuple[str, str], States] = field(default_factory=dict)
+    """(key, split) to states."""
+    passes: dict[tuple[str, str], Pass] = field(default_factory=dict)
+    """(key, split) to the pass that computed the states."""
+
+    def want(self, prepared: Prepared, digests: Mapping[str, str], depths: Iterable[int]) -> None:
+        """Announce that states of the pretrained encoder will be asked for at these depths."""
+        for depth in depths:
+            self.wanted.setdefault(self.key(prepared, digests, depth), set()).add(depth)
+
+    def key(self, prepared: Prepared, digests: Mapping[str, str], depth: int) -> str:
+        """SHA-256 over everything that determines the states at ``depth`` of a network whose units have these digests."""
+        blocks = len(prepared.pristine.blocks)
+        units = ["embeddings", *(f"layers[{index}]" for index in range(depth)), *(["after"] if depth == blocks else [])]
+        weights = {unit: digests[unit] for unit in units if unit in digests}
+        facts = self.runtime.describe()
+        computing = [facts[name] for name in ("device", "device_name", "precision", "threads", "torch", "transformers")]
+        kernel = prepared.pristine.model.config._attn_implementation
+        return content_key(weights, depth, prepared.location.config.to_json_string(), prepared.encoding_digest, computing, kernel)
+
+    def get(self, prepared: Prepared, network: Network, digests: Mapping[str, str], depth: int, split: str) -> States:
+        """States of a split at ``depth``, from memory, from a file, or computed now.
+
+        Args:
+            prepared: the encoded split.
+            network: whose prefix computes what is not at hand.
+            digests: of the network's units, as they are now.
+            depth: blocks in the prefix.
+            split: ``train``, ``validation`` or ``test``.
+        """
+        key = self.key(prepared, digests, depth)
+        if (key, split) not in self.held:
+            self._harvest(prepared, network, digests, {depth, *self._also(prepared, digests)}, split)
+        return self.held[key, split]
+
+    def spent(self, prepared: Prepared, digests: Mapping[str, str], depth: int, split: str) -> Pass:
+        """The pass that computed these states; whoever uses them counts its seconds in full."""
+        return self.passes[self.key(prepared, digests, depth), split]
+
+    def forget_unwanted(self) -> None:
+        """Drop states of weights that only one trial had."""
+        for key, split in [place for place in self.held if place[0] not in self.wanted]:
+            del self.held[key, split]
+
+    def _also(self, prepared: Prepared, digests: Mapping[str, str]) -> set[int]:
+        depths = set().union(*self.wanted.values()) if self.wanted else set()
+        return {depth for depth in depths if self.key(prepared, digests, depth) in self.wanted}
+
+    def _harvest(self, prepared: Prepared, network: Network, digests: Mapping[str, str], depths: set[int], split: str) -> None:
+        """Bring states of a split at ``depths`` to hand: from files where they lie there, and else in one pass."""
+        began = time.perf_counter()
+        starts = np.concatenate([[0], np.cumsum([len(example) for example in prepared.encoded[split].examples])])
+        missing = {depth: key for depth in depths if ((key := self.key(prepared, digests, depth)), split) not in self.held}
+        for key in missing.values():
+            flat = spill.find(self.directory, f"{key}-{split}", self.say)
+            if flat is not None:
+                self.held[key, split] = States(flat, True, starts)
+        computed = {depth: key for depth, key in missing.items() if (key, split) not in self.held}
+        if computed:
+            self._compute(prepared, network, starts, computed, split)
+        self.runtime.synchronize()
+        done = Pass(len(self.passes), time.perf_counter() - began)
+        self.passes.update(dict.fromkeys(((key, split) for key in missing.values()), done))
+
+    @torch.no_grad()
+    def _compute(self, prepared: Prepared, network: Network, starts: np.ndarray, keys: Mapping[int, str], split: str) -> None:
+        """One forward pass over a split, everything in eval mode, keeping the states at the depths of ``keys``."""
+        modes = {module: module.training for module in network.modules()}
+        network.eval()
+        encoded, blocks = prepared.encoded[split], len(network.backbone.blocks)
+        stores: dict[int, States] = {}
+        with replay.watch(network.backbone, list(keys)) as seen:
+            for ids in batches.by_length(encoded, EVALUATION_TOKENS):
+                batch = batches.collate(encoded.examples, ids, prepared.pad_id).to(self.runtime.device)
+                with self.runtime.autocast():
+                    seen[blocks] = network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
+                kept = batch.attention_mask.bool()
+                rows = torch.from_numpy(np.concatenate([np.arange(starts[index], starts[index + 1]) for index in ids]))
+                for depth, key in keys.items():
+                    if depth not in stores:
+                        shape = (int(starts[-1]) + 1, seen[depth].shape[-1])
+                        stores[depth] = States(*self._room(f"{key}-{split}", shape, seen[depth].dtype), starts)
+                    flat = stores[depth].flat
+                    flat.index_copy_(0, rows.to(flat.device), seen[depth][kept].to(flat.device))
+        for module, training in modes.items():
+            module.training = training
+        for depth, states in stores.items():
+            if states.in_file:
+                spill.seal(self.directory, f"{keys[depth]}-{split}", states.flat)
+            self.held[keys[depth], split] = states
+
+    def _room(self, name: str, shape: tuple[int, int], dtype: torch.dtype) -> tuple[Tensor, bool]:
+        """Zeros for the states of a split, and whether they lie in a file: on the GPU where they fit, in memory, or in a file."""
+        size = shape[0] * shape[1] * dtype.itemsize
+        if size + sum(states.flat.nbytes for states in self.held.values() if not states.in_file) > self.limit:
+            return spill.make(self.directory, name, shape, dtype), True
+        device = self.runtime.device
+        if device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 4:
+            device = torch.device("cpu")
+        return torch.zeros(shape, dtype=dtype, device=device), False
+
+
+def depths_of(stages: Sequence[Stage], network: Network) -> set[int]:
+    """Depths at which a scenario's stages can use states of the pretrained encoder: no earlier stage trained below them."""
+    depths: set[int] = set()
+    touched: set[str] = set()
+    for stage in stages:
+        partition = freezing.resolve(stage, network)
+        depth = partition.prefix_depth
+        below = {"embeddings", *(f"layers[{index}]" for index in range(depth))}
+        if depth and not below & touched:
+            depths.add(depth)
+        touched |= partition.trained_units
+    return depths

@@ -1,0 +1,217 @@
+"""The cache of frozen prefixes changes what is computed, never what comes out."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mtlab.plan.experiment import load
+from mtlab.plan.scenario import Trial
+from mtlab.record.journal import Journal
+from mtlab.record.records import TrialRecord
+from mtlab.train.prefix import Prefixes, depths_of
+from mtlab.train.prepare import Prepared, prepare
+from mtlab.train.runtime import Runtime, resolve
+from mtlab.train.trial import run_trials
+from tests import tiny
+from tests.conftest import EXPERIMENT
+
+SCENARIOS = """\
+scenarios:
+  nothing: [{epochs: 0}]
+  heads: [{epochs: 2, train: {heads: 1.0e-2}}]
+  one_head: [{epochs: 2, train: {head.ner: 1.0e-2}}]
+  gradual:
+    - {name: heads, epochs: 1, train: {heads: 1.0e-2}}
+    - {name: top, epochs: 2, train: {"layers[-1/3:]": 1.0e-3, heads: 1.0e-2}}
+    - {name: all, epochs: 1, train: {all: 1.0e-3}}
+  down_again:
+    - {name: all, epochs: 1, train: {all: 1.0e-3}}
+    - {name: heads, epochs: 2, train: {heads: 1.0e-2}}
+  full: [{epochs: 2, train: {encoder: 1.0e-3, heads: 1.0e-2}}]
+"""
+
+
+class Setting:
+    """One experiment with one cache."""
+
+    def __init__(self, file: Path, **overrides: list[str]) -> None:
+        experiment = load(file, {key.replace("__", "."): values for key, values in overrides.items()})
+        self.runtime: Runtime = resolve(experiment)
+        self.prepared: Prepared = prepare(experiment, self.runtime)[()]
+        self.journal = Journal(experiment.output)
+        self.said: list[str] = []
+        self.prefixes = self.cache()
+
+    def cache(self, limit: int = 10**9) -> Prefixes | None:
+        if self.prepared.experiment.cache.mode == "off":
+            return None
+        prefixes = Prefixes(self.runtime, limit, self.journal.directory / "cache", self.said.append)
+        names = self.prepared.experiment.scenarios
+        depths = [depths_of(self.prepared.experiment.scenario(name).stages, self.prepared.counter.network) for name in names]
+        prefixes.want(self.prepared, self.prepared.pristine_digests, set().union(*depths))
+        return prefixes
+
+    def run(self, scenario: str, *seeds: int) -> list[TrialRecord]:
+        trials = [Trial(scenario, seed) for seed in seeds or (0,)]
+        records = run_trials(self.prepared, trials, self.runtime, self.journal, self.prefixes, lambda _: None)
+        assert [record.status for record in records] == ["ok"] * len(trials)
+        return records
+
+    def predictions(self, record: TrialRecord) -> str:
+        return next((self.journal.directory / "predictions").glob(f"{record.label}-*")).read_text()
+
+
+def write(directory: Path, encoder: Path, data: Path) -> Path:
+    path = directory / "tiny.yaml"
+    head, _, _ = EXPERIMENT.partition("scenarios:\n")
+    path.write_text(head.format(encoder=encoder, data=data).replace("control: full", "") + SCENARIOS + f"output: {directory / 'report'}\n")
+    return path
+
+
+@pytest.fixture
+def file(tmp_path: Path, encoder: Path, data: Path) -> Path:
+    return write(tmp_path, encoder, data)
+
+
+def quality(record: TrialRecord) -> dict:
+    """Everything that was predicted well or not, without losses."""
+    assert record.test is not None
+    dumped = record.test.model_dump()
+    return {task: {name: value for name, value in metrics.items() if name != "loss"} for task, metrics in dumped.items()}
+
+
+def same(one: TrialRecord, other: TrialRecord, tolerance: float = 1e-4) -> None:
+    assert one.order_digest == other.order_digest
+    assert one.selection is not None and other.selection is not None
+    assert one.selection.epoch == other.selection.epoch
+    assert quality(one) == quality(other)
+    for task, losses in one.step_losses.items():
+        assert losses == pytest.approx(other.step_losses[task], rel=tolerance)
+
+
+@pytest.mark.parametrize("family", tiny.CONFIGS)
+def test_cached_equals_plain_for_every_family(tmp_path: Path, data: Path, family: str) -> None:
+    """Without dropout a whole trial has the same losses at every step and the same test metrics, cached and not."""
+    still = dict.fromkeys(
+        ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "mlp_dropout", "embedding_dropout"), 0.0
+    )
+    encoder = tiny.write_encoder(tmp_path / "encoder", family, **still)
+    cached = Setting(write(tmp_path, encoder, data), head__dropout=["0"])
+    plain = Setting(write(tmp_path, encoder, data), head__dropout=["0"], cache=["off"], output=[str(tmp_path / "plain")])
+    for scenario in ("heads", "one_head", "gradual", "down_again"):
+        (one,), (other,) = cached.run(scenario), plain.run(scenario)
+        same(one, other)
+        assert cached.predictions(one) == plain.predictions(other)
+        assert one.laps["cache"] > 0 and other.laps["cache"] == 0
+
+
+def test_with_dropout_upper_blocks_train_as_in_the_plain_loop(file: Path, tmp_path: Path) -> None:
+    """A frozen block draws no dropout, so the blocks above it draw the same masks either way."""
+    file.write_text(file.read_text().replace("- {name: heads, epochs: 1, train: {heads: 1.0e-2}}\n    - {name: top", "- {name: top", 1))
+    cached, plain = Setting(file), Setting(file, cache=["off"], output=[str(tmp_path / "plain")])
+    same(cached.run("gradual")[0], plain.run("gradual")[0])
+
+
+def test_seeds_trained_together_are_what_they_are_alone(file: Path, tmp_path: Path) -> None:
+    together = Setting(file).run("heads", 0, 1, 2)
+    for seed, record in enumerate(together):
+        (alone,) = Setting(file, output=[str(tmp_path / f"alone{seed}")]).run("heads", seed)
+        same(record, alone, 1e-5)
+        assert record.initial_digest == alone.initial_digest
+    assert len({record.final_digest for record in together}) == 3
+
+
+def test_states_are_computed_once_for_all_scenarios_and_seeds(file: Path) -> None:
+    made = Setting(file)
+    assert made.prefixes is not None
+    for scenario in ("nothing", "heads", "one_head", "gradual"):
+        made.run(scenario, 0)
+    made.run("heads", 1, 2)
+    assert {split for _, split in made.prefixes.held} == {"train", "validation", "test"}
+    assert len({one.number for one in made.prefixes.passes.values()}) == 3, "one pass a split, whatever depths"
+    assert len(made.prefixes.held) == 6, "two depths a split"
+
+
+def test_states_of_one_trials_weights_are_not_kept_or_shared(file: Path) -> None:
+    made = Setting(file)
+    assert made.prefixes is not None
+    made.run("heads")
+    held = set(made.prefixes.held)
+    made.run("down_again", 0)
+    assert set(made.prefixes.held) == held
+
+
+def test_states_past_the_limit_lie_in_files_and_change_nothing(file: Path, tmp_path: Path) -> None:
+    inside = Setting(file).run("gradual")[0]
+    made = Setting(file, output=[str(tmp_path / "small")])
+    made.prefixes = made.cache(limit=1000)
+    same(made.run("gradual")[0], inside, 1e-7)
+    assert made.prefixes is not None and all(states.in_file for states in made.prefixes.held.values())
+    again = made.cache(limit=1000)
+    assert again is not None
+    made.prefixes = again
+    made.run("heads")
+    assert made.said == [], "files of the same states are used again"
+    for file_ in (made.journal.directory / "cache").glob("*.bin"):
+        content = bytearray(file_.read_bytes())
+        content[100] ^= 1
+        file_.write_bytes(bytes(content))
+    made.prefixes = made.cache(limit=1000)
+    same(made.run("gradual")[0], inside, 1e-7)
+    assert made.said and all("is not what was written" in line for line in made.said)
+
+
+@pytest.mark.parametrize(
+    "damage", ["{", json.dumps({"shape": [1], "dtype": "float32"}), json.dumps({"shape": [3, 2], "dtype": "os", "sha256": ""})]
+)
+def test_a_damaged_label_is_said_and_the_states_computed_again(file: Path, damage: str) -> None:
+    made = Setting(file)
+    made.prefixes = made.cache(limit=0)
+    (first,) = made.run("heads")
+    for label in (made.journal.directory / "cache").glob("*.json"):
+        label.write_text(damage)
+    made.prefixes = made.cache(limit=0)
+    (second,) = made.run("heads")
+    assert first.final_digest == second.final_digest
+    assert made.said
+
+
+def test_one_flipped_weight_is_another_key(file: Path) -> None:
+    made = Setting(file)
+    assert made.prefixes is not None
+    digests = dict(made.prepared.pristine_digests)
+    keys = {made.prefixes.key(made.prepared, digests, depth) for depth in (1, 2, 3)}
+    assert len(keys) == 3
+    changed = {**digests, "layers[1]": "0" * 64}
+    assert made.prefixes.key(made.prepared, changed, 1) in keys, "a block above the depth does not matter"
+    assert made.prefixes.key(made.prepared, changed, 2) not in keys
+    longer = replace(made.prepared, encoded={**made.prepared.encoded, "test": made.prepared.encoded["train"]})
+    assert made.prefixes.key(longer, digests, 2) not in keys
+
+
+def test_padded_states_end_in_zeros(file: Path) -> None:
+    made = Setting(file)
+    made.run("heads")
+    assert made.prefixes is not None
+    states = next(states for (_, split), states in made.prefixes.held.items() if split == "train")
+    lengths = [int(states.starts[index + 1] - states.starts[index]) for index in range(6)]
+    padded = states.padded(range(6), torch.device("cpu"))
+    assert padded.shape[:2] == (6, max(lengths))
+    for row, length in enumerate(lengths):
+        assert torch.equal(padded[row, :length], states.flat[states.starts[row] : states.starts[row + 1]])
+        assert not padded[row, length:].any()
+
+
+def test_plain_time_is_measured_where_the_engine_skips_work(file: Path) -> None:
+    (record,) = Setting(file).run("heads")
+    assert record.wall_s is not None and record.wall_plain_s is not None
+    assert record.stages[0].step_s is not None and record.stages[0].step_s > 0
+    assert record.wall_s == pytest.approx(sum(record.laps.values()))
+
+
+@pytest.mark.parametrize(("written", "mode"), [("off", "off"), ("auto", "auto"), ("false", "off"), ("true", "auto")])
+def test_cache_has_a_short_form(file: Path, written: str, mode: str) -> None:
+    assert load(file, {"cache": [written]}).cache.mode == mode
