@@ -19,6 +19,7 @@ ALLOWED = {
     "train": {"plan", "data", "model", "record", "train"},
     "report": {"plan", "record", "report"},
     "cli": {"plan", "data", "model", "record", "train", "report", "cli"},
+    "bench": {"plan", "data", "model", "record", "train", "report", "cli", "bench"},
 }
 """Part of mtlab to the parts that it may import."""
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 import torch
 
@@ -11,6 +12,7 @@ from mtlab.plan.scenario import Stage, Trial
 from mtlab.train import course, step
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
+from mtlab.train.vocabulary import occurring
 
 WARM, TIMED = 2, 4
 """Steps before and after the clock is read; the first ones fill caches and allocators."""
@@ -59,16 +61,18 @@ def _timed(prepared: Prepared, runtime: Runtime, seed: int, stage: Stage) -> flo
     freezing.apply(network, partition)
     freezing.set_modes(network, partition)
     experiment = prepared.experiment
-    learner = step.learner(network, partition, stage, WARM + TIMED, experiment.optimizer, experiment.task_weights.model_dump())
+    words = occurring(network, prepared.encoded["train"].examples, prepared.pad_id, partition.trained_units)
+    learner = step.learner(network, partition, stage, WARM + TIMED, experiment.optimizer, experiment.task_weights.model_dump(), words)
     assert learner is not None, "a stage with epochs trains something"
     steps = course.epoch(prepared, stage, 0)[: WARM + TIMED]
     warm = min(WARM, len(steps) - 1)
     began = 0.0
-    for number, one in enumerate(steps):
-        if number == warm:
-            runtime.synchronize()
-            began = time.perf_counter()
-        batch = batches.collate(prepared.encoded["train"].examples, one.ids, prepared.pad_id)
-        learner.step(step.Whole(network), batch.to(runtime.device), one.tasks, runtime)
-    runtime.synchronize()
+    with words.in_place() if words is not None else nullcontext():
+        for number, one in enumerate(steps):
+            if number == warm:
+                runtime.synchronize()
+                began = time.perf_counter()
+            batch = batches.collate(prepared.encoded["train"].examples, one.ids, prepared.pad_id)
+            learner.step(step.Whole(network), batch.to(runtime.device), one.tasks, runtime)
+        runtime.synchronize()
     return (time.perf_counter() - began) / course.flops(prepared, partition, steps[warm:])[0]

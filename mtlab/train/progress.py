@@ -14,6 +14,7 @@ class PlainProgress:
 
     def __init__(self) -> None:
         self.trials = self.number = self.work = self.done = 0
+        self.pace: float | None = None
         self.began = time.perf_counter()
 
     def say(self, line: str) -> None:
@@ -22,7 +23,7 @@ class PlainProgress:
 
     def begin(self, trials: int, work: int, pace: float | None) -> None:
         """The suite has this many trials and this much work in all, at ``pace`` seconds a piece where that is known."""
-        self.trials, self.work, self.began = trials, work, time.perf_counter()
+        self.trials, self.work, self.pace, self.began = trials, work, pace, time.perf_counter()
         if pace is not None:
             self.say(f"{trials} trials, about {duration(work * pace)} on this machine")
 
@@ -43,11 +44,13 @@ class PlainProgress:
         """Nothing more is shown."""
 
     def left(self) -> str:
-        """Time left, from the share of the suite's FLOPs that is done."""
-        if not self.done:
+        """Time left: the FLOPs that are left at the pace so far, or, before a tenth is done, at the pace that was told at first."""
+        pace = self.pace
+        if self.done and (pace is None or self.done > self.work / 10):
+            pace = (time.perf_counter() - self.began) / self.done
+        if pace is None:
             return "time left: not known yet"
-        seconds = (time.perf_counter() - self.began) * max(0, self.work - self.done) / self.done
-        return f"about {duration(seconds)} left"
+        return f"about {duration(max(0, self.work - self.done) * pace)} left"
 
 
 class LiveProgress(PlainProgress):

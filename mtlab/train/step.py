@@ -21,6 +21,7 @@ from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction
 from mtlab.train.dropout import quick
 from mtlab.train.runtime import Runtime
+from mtlab.train.vocabulary import Vocabulary
 
 
 class Forward(Protocol):
@@ -66,6 +67,7 @@ class Learner:
     parameters: tuple[nn.Parameter, ...]
     clip_norm: float
     weights: Mapping[str, float]
+    vocabulary: Vocabulary | None = None
 
     def step(self, forward: Forward, batch: Batch, tasks: Sequence[str], runtime: Runtime) -> StepOutput:
         """One update on one batch. Nothing written here makes the host wait for the device.
@@ -79,13 +81,26 @@ class Learner:
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
         self.optimizer.step()
+        if self.vocabulary is not None:
+            self.vocabulary.decay *= self._decay_of(self.vocabulary.weight)
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
         return StepOutput(loss.detach(), {task: value.detach() for task, value in by_task.items()})
 
+    def _decay_of(self, parameter: nn.Parameter) -> float:
+        """What AdamW just multiplied a weight without gradient with: decoupled decay (Loshchilov and Hutter 2019) at its group's rate."""
+        group = next(group for group in self.optimizer.param_groups if any(one is parameter for one in group["params"]))
+        return 1.0 - float(group["lr"]) * float(group["weight_decay"])
+
 
 def learner(
-    network: Network, partition: Partition, stage: Stage, steps: int, settings: OptimizerSettings, weights: Mapping[str, float]
+    network: Network,
+    partition: Partition,
+    stage: Stage,
+    steps: int,
+    settings: OptimizerSettings,
+    weights: Mapping[str, float],
+    vocabulary: Vocabulary | None = None,
 ) -> Learner | None:
     """The optimizer of a stage: AdamW over the trained units alone, one parameter group a selector; none where all is frozen."""
     known = units(network)
@@ -94,9 +109,12 @@ def learner(
     ]
     if not groups:
         return None
+    if vocabulary is not None:
+        for group in groups:
+            group["params"] = [vocabulary.weight if vocabulary.stands_for(one) else one for one in group["params"]]
     optimizer, scheduler = adamw(groups, stage, steps, settings)
     parameters = tuple(parameter for group in groups for parameter in group["params"])
-    return Learner(optimizer, scheduler, parameters, settings.clip_norm, weights)
+    return Learner(optimizer, scheduler, parameters, settings.clip_norm, weights, vocabulary)
 
 
 def adamw(groups: list[dict[str, Any]], stage: Stage, steps: int, settings: OptimizerSettings) -> tuple[torch.optim.Optimizer, LRScheduler]:

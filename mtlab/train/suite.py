@@ -49,8 +49,8 @@ def run(
     records: dict[str, TrialRecord] = {}
     todo = {trial.label: forecast.work(prepared[trial.point], trial) for trial in trials}
     progress.begin(len(trials), sum(todo.values()), forecast.seconds_per_flop(prepared, runtime, trials, list(todo.values())))
-    prefixes = _prefixes(experiment, prepared, runtime, journal, progress)
-    for group in _groups(trials, prepared, prefixes):
+    prefixes = prefixes_for(experiment, prepared, runtime, journal, progress)
+    for group in groups(trials, prepared, prefixes):
         progress.trial(len(records) + 1, group[0].label)
         for record in run_trials(prepared[group[0].point], group, runtime, journal, prefixes, progress.advance):
             records[record.label] = record
@@ -63,7 +63,7 @@ def run(
     return suite, [records[trial.label] for trial in trials]
 
 
-def _prefixes(
+def prefixes_for(
     experiment: Experiment, prepared: dict[tuple, Prepared], runtime: Runtime, journal: Journal, progress: PlainProgress
 ) -> Prefixes | None:
     """An empty cache that knows what will be asked of it; None where the experiment does without."""
@@ -77,15 +77,15 @@ def _prefixes(
     return prefixes
 
 
-def _groups(trials: list[Trial], prepared: dict[tuple, Prepared], prefixes: Prefixes | None) -> list[list[Trial]]:
+def groups(trials: list[Trial], prepared: dict[tuple, Prepared], prefixes: Prefixes | None) -> list[list[Trial]]:
     """Trials in the order they run: the seeds of a scenario that trains heads alone go together, the first one's turn counting."""
-    groups: dict[tuple, list[Trial]] = {}
+    found: dict[tuple, list[Trial]] = {}
     for trial in trials:
         one = prepared[trial.point]
         stages = [stage for stage in one.experiment.scenario(trial.scenario).stages if stage.epochs]
         joint = prefixes is not None and stages and all(only_heads(resolve_stage(stage, one.counter.network)) for stage in stages)
-        groups.setdefault((trial.scenario, trial.point) if joint else (trial.label,), []).append(trial)
-    return list(groups.values())
+        found.setdefault((trial.scenario, trial.point) if joint else (trial.label,), []).append(trial)
+    return list(found.values())
 
 
 def _describe(

@@ -6,6 +6,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Generator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 
 import torch
@@ -29,6 +30,7 @@ from mtlab.train.prefix import Begun, Pass, Prefixes, States
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
 from mtlab.train.step import Forward, Learner, StepOutput
+from mtlab.train.vocabulary import occurring
 
 WARM_STEPS = 3
 """Steps at a stage's start that are left out of the time of a plain step: allocators and caches fill in them."""
@@ -245,8 +247,9 @@ class _Run:
         freezing.check(self.network, partition, before, after, partition.trained_units - silent if updated else frozenset())
 
     def _learner(self, partition: Partition, stage: Stage, steps: int) -> Learner | None:
-        experiment = self.prepared.experiment
-        return step.learner(self.network, partition, stage, steps, experiment.optimizer, experiment.task_weights.model_dump())
+        prepared, experiment = self.prepared, self.prepared.experiment
+        words = occurring(self.network, prepared.encoded["train"].examples, prepared.pad_id, partition.trained_units)
+        return step.learner(self.network, partition, stage, steps, experiment.optimizer, experiment.task_weights.model_dump(), words)
 
     def _begin_at(self, depth: int) -> None:
         """From now on, forward passes begin at ``depth``: on states that are at hand, or that are computed when first asked for."""
@@ -279,11 +282,12 @@ class _Run:
         outputs: list[StepOutput] = []
         warm = min(warm, len(steps) - 1)
         warm_at = start = self.clock.read()
-        for number, one in enumerate(steps):
-            if number == warm:
-                warm_at = self.clock.read()
-            torch.manual_seed(stream_seed("dropout", self.trial.seed, len(self.losses["total"]) + number))
-            outputs.append(learner.step(forward, self._batch(one), one.tasks, self.runtime))
+        with learner.vocabulary.in_place() if learner.vocabulary is not None else nullcontext():
+            for number, one in enumerate(steps):
+                if number == warm:
+                    warm_at = self.clock.read()
+                torch.manual_seed(stream_seed("dropout", self.trial.seed, len(self.losses["total"]) + number))
+                outputs.append(learner.step(forward, self._batch(one), one.tasks, self.runtime))
         end = self.clock.read()
         self.clock.laps["train"] += end - start
         return outputs, end - warm_at, len(steps) - warm

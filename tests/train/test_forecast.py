@@ -40,3 +40,19 @@ def test_nothing_to_train_has_no_pace(experiment_file: Path) -> None:
 def test_duration_is_told_before_the_first_trial(capsys: pytest.CaptureFixture[str], pace: float | None, line: str) -> None:
     PlainProgress().begin(30, 1000, pace)
     assert capsys.readouterr().out == line
+
+
+def test_time_left_does_not_rest_on_the_first_crumbs_of_work(capsys: pytest.CaptureFixture[str]) -> None:
+    """Trials that share what others computed are over before a tenth of the work is done: their pace says nothing."""
+    progress = PlainProgress()
+    progress.begin(10, 10_000, 0.1)
+    progress.advance(1)
+    assert progress.left() == "about 17 min left"
+    progress.advance(9_998)
+    assert progress.left() == "about 0 s left"
+
+
+def test_time_left_without_a_pace_is_not_made_up() -> None:
+    progress = PlainProgress()
+    progress.begin(10, 10_000, None)
+    assert progress.left() == "time left: not known yet"

@@ -1,0 +1,68 @@
+"""What this machine could do at best: its rate of matrix products and its memory bandwidth, and the time that they leave for a step."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from mtlab.model.freezing import resolve, units
+from mtlab.train import course
+from mtlab.train.prepare import Prepared
+from mtlab.train.runtime import Runtime
+
+ADAMW_BYTES = 28
+"""Bytes that AdamW moves for a parameter: weight, gradient and two moments read, weight and two moments written, 4 bytes each."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Rates measured on this machine, in this process."""
+
+    gemm: dict[str, float]
+    """Precision to FLOP/s of the best matrix product of the encoder's shapes."""
+    bandwidth: float
+    """Bytes/s of a large copy, reading and writing."""
+
+
+def measure(hidden: int, inner: int, rows: int, device: torch.device, synchronize: Callable[[], None]) -> Machine:
+    """Measure both rates: products (rows, hidden) × (hidden, inner), the encoder's largest, and a copy of 256 MB."""
+    gemm = {}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        a, b = torch.randn(rows, hidden, dtype=dtype, device=device), torch.randn(hidden, inner, dtype=dtype, device=device)
+        gemm[name] = 2 * rows * hidden * inner / _best(lambda a=a, b=b: torch.mm(a, b), 20, synchronize)  # type: ignore[misc]
+    source = torch.zeros(64_000_000, device=device)
+    target = torch.empty_like(source)
+    return Machine(gemm, 2 * source.nbytes / _best(lambda: target.copy_(source), 5, synchronize))
+
+
+def seconds(prepared: Prepared, scenario: str, machine: Machine, runtime: Runtime) -> float:
+    """The floor of a scenario's training in a plain loop: its FLOPs without padding at the rate of products, and AdamW's bytes."""
+    total, done = 0.0, 0
+    network = prepared.counter.network
+    sizes = {name: unit.count for name, unit in units(network).items()}
+    for stage in prepared.experiment.scenario(scenario).stages:
+        partition = resolve(stage, network)
+        trained = sum(sizes[unit] for unit in partition.trained_units)
+        for number in range(stage.epochs):
+            steps = course.epoch(prepared, stage, done + number)
+            total += course.flops(prepared, partition, steps)[1] / machine.gemm[runtime.precision]
+            total += len(steps) * trained * ADAMW_BYTES / machine.bandwidth
+        done += stage.epochs
+    return total
+
+
+def _best(call: Callable[[], object], times: int, synchronize: Callable[[], None]) -> float:
+    laps: list[float] = []
+    for _ in range(times + 2):
+        synchronize()
+        began = time.perf_counter()
+        call()
+        synchronize()
+        laps.append(time.perf_counter() - began)
+    return _median(laps[2:])
+
+
+def _median(laps: Sequence[float]) -> float:
+    return float(statistics.median(laps))

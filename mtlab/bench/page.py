@@ -1,0 +1,122 @@
+"""The page of a benchmark: tables and a plot, made from ``bench.json`` alone."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from mtlab.record.journal import write_atomically
+from mtlab.report import plots
+from mtlab.report.markdown import name, rounded, table, text
+
+PEERS = ("Trainer, defaults", "Trainer, tuned")
+OURS = "mtlab"
+
+
+def write(directory: Path) -> Path:
+    """Write ``bench.md`` and the plot beside ``bench.json``."""
+    result = json.loads((directory / "bench.json").read_text())
+    figure = _figure(result)
+    for suffix in (".png", ".svg"):
+        figure.savefig(directory / f"speed{suffix}", metadata={"Date": None} if suffix == ".svg" else None)
+    page = directory / "bench.md"
+    write_atomically(page, "\n".join(_lines(result)) + "\n")
+    return page
+
+
+def _lines(result: dict[str, Any]) -> list[str]:
+    facts, data, machine = result["environment"], result["data"], result["machine"]
+    sizes = ", ".join(f"{split} {size:,}" for split, size in data["sizes"].items())
+    passing = statistics.median(result["forward_pass_s"])
+    return [
+        "# Benchmark",
+        "",
+        f"{text(', '.join(data['sources']))}: {sizes} sentences; batch {result['experiment']['batch_size']}; "
+        f"{text(facts['device_name'])}, {facts['threads']} threads, {facts['precision']}, torch {facts['torch']}.",
+        "",
+        "Everything ran in turn in one process, on the same encoded data, from the same start, with the same optimizer, rates, epochs and "
+        "evaluation. Seconds are real time without reading data and weights; the median of three runs where a run took under two minutes. "
+        "mtlab's hold everything it does in that time: certificates, records, the timing of plain steps.",
+        "",
+        *table(_HEADER, (_row(result, row) for row in result["rows"])).splitlines(),
+        "",
+        "![Real time of each scenario by who ran it, shorter is faster; all numbers are in the table above](speed.png)",
+        "",
+        "## What the machine could do",
+        "",
+        f"- One forward pass without gradient over all splits: {rounded(passing)} s.",
+        *(f"- Matrix products in {kind}: {rounded(rate / 1e9)} GFLOP/s." for kind, rate in machine["gemm"].items()),
+        f"- Memory: {rounded(machine['bandwidth'] / 1e9)} GB/s.",
+        "",
+        *table(("scenario", "floor of a plain loop (s)", "mtlab, one seed (s)", "ratio"), _floors(result)).splitlines(),
+        "",
+        "The floor is training FLOPs without padding at that rate of products, and the bytes that AdamW moves at that bandwidth; "
+        "evaluation is not in it. Where the cache skips work, mtlab is below the floor of a plain loop.",
+        "",
+        "## Test metrics of the runs",
+        "",
+        *table(("scenario", "who", "accuracy", "entity F1"), _metrics(result)).splitlines(),
+    ]
+
+
+_HEADER = ("scenario", "seeds", "mtlab (s)", *(f"{peer} (s)" for peer in PEERS), *(f"mtlab against {peer}" for peer in PEERS))
+
+
+def _row(result: dict[str, Any], row: dict[str, Any]) -> list[str]:
+    ours = statistics.median(row["seconds"][OURS])
+    theirs = [_peer(result, row, peer) for peer in PEERS]
+    ratios = [f"{value / ours:.1f}x" if value is not None else "–" for value in theirs]
+    return [name(row["scenario"]), str(row["seeds"]), rounded(ours), *(rounded(value) for value in theirs), *ratios]
+
+
+def _peer(result: dict[str, Any], row: dict[str, Any], peer: str) -> float | None:
+    """A Trainer's seconds: as many times one seed's as there are seeds, for it shares nothing among them."""
+    single = {one["scenario"]: one["seconds"] for one in result["rows"] if one["seeds"] == 1 and peer in one["seconds"]}
+    if row["scenario"] in single:
+        return row["seeds"] * float(statistics.median(single[row["scenario"]][peer]))
+    if set(single) == set(result["experiment"]["scenarios"]):
+        return row["seeds"] * sum(statistics.median(seconds[peer]) for seconds in single.values())
+    return None
+
+
+def _floors(result: dict[str, Any]) -> list[list[str]]:
+    lines = []
+    for row in result["rows"]:
+        floor = result["floor_s"].get(row["scenario"])
+        if row["seeds"] == 1 and floor:
+            ours = statistics.median(row["seconds"][OURS])
+            lines.append([name(row["scenario"]), rounded(floor), rounded(ours), f"{ours / floor:.2f}"])
+    return lines
+
+
+def _metrics(result: dict[str, Any]) -> list[list[str]]:
+    return [
+        [name(row["scenario"]), text(who), f"{metrics['accuracy']:.3f}", "–" if metrics["f1"] is None else f"{metrics['f1']:.3f}"]
+        for row in result["rows"]
+        for who, metrics in row["metrics"].items()
+        if row["seeds"] == 1
+    ]
+
+
+def _figure(result: dict[str, Any]) -> Figure:
+    with mpl.rc_context(plots.STYLE):
+        rows = result["rows"]
+        figure = Figure(figsize=(8.0, 1.0 + 0.62 * len(rows)), layout="constrained")
+        ax = figure.subplots()
+        for place, row in enumerate(rows):
+            ours = statistics.median(row["seconds"][OURS])
+            bars = {OURS: ours, **{peer: value for peer in PEERS if (value := _peer(result, row, peer)) is not None}}
+            for line, (who, seconds) in enumerate(bars.items()):
+                y = place + (line - 1) * 0.26
+                ax.barh(y, seconds, height=0.24, color=plots.COLOURS[line], label=who if place == 0 else None)
+                ratio = "" if who == OURS else f"  {seconds / ours:.1f}x"
+                ax.text(seconds, y, f" {seconds:.0f} s{ratio}", va="center", fontsize=7.5)
+        ax.set_yticks(range(len(rows)), [f"{row['scenario']}, {row['seeds']} seed{'s' * (row['seeds'] > 1)}" for row in rows])
+        ax.invert_yaxis()
+        ax.set_xlabel("real time (s)")
+        ax.margins(x=0.15)
+        ax.legend(loc="lower right")
+    return figure

@@ -1,0 +1,153 @@
+"""What a user would run instead: the same network, data and recipe in ``transformers.Trainer``."""
+
+import copy
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from transformers import EvalPrediction, Trainer, TrainingArguments
+
+from mtlab.data import batches
+from mtlab.data.encoding import IGNORE, Example
+from mtlab.model import freezing
+from mtlab.model.backbone import Backbone
+from mtlab.model.freezing import Partition
+from mtlab.model.network import Network
+from mtlab.plan.scenario import Stage
+from mtlab.record.metrics import Prediction, score
+from mtlab.train import step
+from mtlab.train.prepare import Prepared
+
+TASKS = ("classifier", "ner")
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a Trainer is set: as it comes, or as somebody sets it who knows what costs time."""
+
+    name: str
+    options: Mapping[str, Any]
+    frozen_in_eval: bool
+    """Keep frozen modules in eval mode: no dropout is drawn for them."""
+
+
+DEFAULTS = Tuning("Trainer, defaults", {}, frozen_in_eval=False)
+TUNED = Tuning("Trainer, tuned", {"bf16": True, "train_sampling_strategy": "group_by_length", "per_device_eval_batch_size": 64}, True)
+
+
+class Joint(nn.Module):
+    """The network with the summed loss that Trainer asks of a model."""
+
+    def __init__(self, network: Network, partition: Partition, frozen_in_eval: bool) -> None:
+        super().__init__()
+        self.network, self.partition, self.frozen_in_eval = network, partition, frozen_in_eval
+
+    def train(self, mode: bool = True) -> "Joint":
+        """As torch's, but frozen units stay in eval mode where they are to."""
+        super().train(mode)
+        if mode and self.frozen_in_eval:
+            freezing.set_modes(self.network, self.partition)
+        return self
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, tags: Tensor) -> dict[str, Tensor]:
+        """The loss and each task's logits."""
+        logits = self.network(input_ids, attention_mask, TASKS)
+        losses = [nn.functional.cross_entropy(logits[task].flatten(0, -2).float(), gold.flatten(), ignore_index=IGNORE) for task, gold in
+                  zip(TASKS, (labels, tags), strict=True)]  # fmt: skip
+        return {"loss": torch.stack(losses).sum(), **logits}
+
+
+class Rows(Dataset):
+    """The encoded examples as rows."""
+
+    def __init__(self, examples: tuple[Example, ...]) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"example": self.examples[index], "input_ids": self.examples[index].input_ids}
+
+
+def run(prepared: Prepared, network: Network, stages: tuple[Stage, ...], tuning: Tuning) -> tuple[float, dict[str, float]]:
+    """Train and test as a Trainer does: seconds, and the test metrics.
+
+    Args:
+        prepared: data and settings.
+        network: where training begins; it is changed.
+        stages: of the scenario; each has a Trainer of its own, as each has an optimizer of its own.
+        tuning: how the Trainer is set.
+    """
+    began = time.perf_counter()
+    trainer = None
+    for stage in stages:
+        partition = freezing.resolve(stage, network)
+        freezing.apply(network, partition)
+        trainer = _trainer(prepared, Joint(network, partition, tuning.frozen_in_eval), partition, stage, tuning)
+        if stage.epochs:
+            trainer.train()
+        else:
+            trainer.evaluate()
+    assert trainer is not None
+    tested = trainer.predict(Rows(prepared.encoded["test"].examples))
+    found = {
+        key.removeprefix("test_"): float(value) for key, value in (tested.metrics or {}).items() if key in ("test_accuracy", "test_f1")
+    }
+    return time.perf_counter() - began, found
+
+
+def _trainer(prepared: Prepared, model: Joint, partition: Partition, stage: Stage, tuning: Tuning) -> Trainer:
+    experiment = prepared.experiment
+    steps = -(-len(prepared.encoded["train"].examples) // experiment.batch_size) * max(1, stage.epochs)
+    learner = step.learner(model.network, partition, stage, steps, experiment.optimizer, experiment.task_weights.model_dump())
+    optimizers = (learner.optimizer, learner.scheduler) if learner else (torch.optim.SGD([nn.Parameter(torch.zeros(1))]), None)
+    with tempfile.TemporaryDirectory() as directory:
+        options = {"per_device_train_batch_size": experiment.batch_size, "num_train_epochs": stage.epochs, "eval_strategy": "epoch"}
+        fixed = {"save_strategy": "no", "logging_strategy": "no", "report_to": "none", "disable_tqdm": True, "remove_unused_columns": False}
+        arguments = TrainingArguments(directory, **options, **fixed, max_grad_norm=experiment.optimizer.clip_norm,
+                                      label_names=["labels", "tags"], **tuning.options)  # fmt: skip
+    return Trainer(
+        model,
+        arguments,
+        data_collator=lambda rows: _collate(rows, prepared.pad_id),
+        train_dataset=Rows(prepared.encoded["train"].examples),
+        eval_dataset=Rows(prepared.encoded["validation"].examples),
+        compute_metrics=lambda predicted: _metrics(predicted, prepared),
+        optimizers=optimizers,
+    )
+
+
+def _collate(rows: list[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:
+    batch = batches.collate([row["example"] for row in rows], range(len(rows)), pad_id)
+    return {name: getattr(batch, name) for name in ("input_ids", "attention_mask", "labels", "tags")}
+
+
+def _metrics(predicted: EvalPrediction, prepared: Prepared) -> dict[str, float]:
+    labels, tags = (np.asarray(gold) for gold in predicted.label_ids)
+    best_labels, best_tags = (np.asarray(logits).argmax(-1) for logits in predicted.predictions[:2])
+    names = prepared.corpus.tags
+    pairs = []
+    for row, label in enumerate(labels):
+        kept = tags[row] != IGNORE
+        gold = tuple(names[tag] for tag in tags[row][kept])
+        found = [names[tag] for tag in best_tags[row][kept]]
+        pairs.append(Prediction(prepared.corpus.labels[label], prepared.corpus.labels[best_labels[row]], gold, found))
+    metrics = score(pairs)
+    assert metrics.classifier is not None and metrics.ner is not None
+    return {"accuracy": metrics.classifier.accuracy or 0.0, "f1": metrics.ner.default.f1 or 0.0}
+
+
+def network(prepared: Prepared, pretrained: Backbone, seed: int, device: torch.device) -> Network:
+    """The network that a scenario begins with, on a copy of an encoder with transformers' own choice of attention."""
+    made = Network(
+        Backbone(copy.deepcopy(pretrained.model), pretrained.blocks, pretrained.after), prepared.classes, prepared.experiment.head
+    )
+    made.draw_heads(seed)
+    return made.to(device)
