@@ -25,7 +25,7 @@ help:
 	@echo 'make test                      the quick tests'
 	@echo 'make test-all                  every test, slow ones too'
 	@echo 'make lint                      ruff and mypy'
-	@echo 'make bench                     the benchmark'
+	@echo 'make bench                     time the scenarios here, beside transformers.Trainer'
 	@echo 'make install                   fill .venv, as every target above does where it must'
 	@echo 'make clean                     remove .venv and caches; reports and records stay'
 	@echo
@@ -49,9 +49,8 @@ lint: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-bench:
-	@$(call stop,NO_BENCHMARK)
-NO_BENCHMARK = there is no benchmark yet; make help lists what there is
+bench: $(INSTALLED)
+	@$(BIN)/python -m mtlab.bench experiments/bench.yaml $(ARGS)
 
 install: $(INSTALLED)
 

@@ -110,7 +110,14 @@ def _trainer(prepared: Prepared, model: Joint, partition: Partition, stage: Stag
     optimizers = (learner.optimizer, learner.scheduler) if learner else (torch.optim.SGD([nn.Parameter(torch.zeros(1))]), None)
     with tempfile.TemporaryDirectory() as directory:
         options = {"per_device_train_batch_size": experiment.batch_size, "num_train_epochs": stage.epochs, "eval_strategy": "epoch"}
-        fixed = {"save_strategy": "no", "logging_strategy": "no", "report_to": "none", "disable_tqdm": True, "remove_unused_columns": False}
+        fixed = {
+            "save_strategy": "no",
+            "logging_strategy": "no",
+            "report_to": "none",
+            "disable_tqdm": True,
+            "remove_unused_columns": False,
+            "dataloader_pin_memory": torch.cuda.is_available(),
+        }
         arguments = TrainingArguments(directory, **options, **fixed, max_grad_norm=experiment.optimizer.clip_norm,
                                       label_names=["labels", "tags"], **tuning.options)  # fmt: skip
     return Trainer(

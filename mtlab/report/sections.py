@@ -222,12 +222,13 @@ def _ratios(group: Group, column: str) -> dict[str, str]:
 def cost_words(suite: SuiteRecord) -> str:
     """A sentence on each number of cost, and the suite's own time."""
     lines = [
-        "- **Plain time** is what a plain training loop would take: each stage's measured step times its steps, plus set-up and "
-        "evaluation. Whether freezing is faster is judged on it and on FLOPs. Its ratio to the control is paired by "
+        "- **Plain time** is what a plain training loop would take, without a cache: each stage's measured step times its steps, plus "
+        "set-up and evaluation. Whether freezing is faster is judged on it and on FLOPs. Its ratio to the control is paired by "
         "seed [adjusted interval].",
         "- **Wall time** is what the scenario would have cost alone on this engine: its own laps plus, in full, the shared work that it "
-        "used: reading data and encoder, and states cached from a frozen encoder where there is such a cache.",
-        "- **Training FLOPs** are the matrix multiplications of training as run, 1 TFLOP = 10¹²; *padding* is the "
+        "used: reading data and encoder, and the passes that computed cached states of frozen blocks. Seeds that trained together each "
+        "count all of that time.",
+        "- **Training FLOPs** are the matrix multiplications of training in a plain loop, 1 TFLOP = 10¹²; *padding* is the "
         "share that went into padding.",
         "- **Tokens/s** are sub-word tokens, without padding, over the seconds of the training lap; **peak memory** is the trial's "
         "high-water mark in MB (10⁶ bytes): on a CPU the resident memory of the whole process, libraries and evaluation included.",

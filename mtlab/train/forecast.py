@@ -14,7 +14,7 @@ from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
 from mtlab.train.vocabulary import occurring
 
-WARM, TIMED = 2, 4
+WARM, TIMED = 4, 8
 """Steps before and after the clock is read; the first ones fill caches and allocators."""
 
 

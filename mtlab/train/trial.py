@@ -224,6 +224,7 @@ class _Run:
         for number, steps in enumerate(plan, start=1):
             freezing.set_modes(self.network, partition)
             if together:
+                self._states("train")  # here, so that a pass that computes them is in the cache lap of each trial that uses it
                 outputs, train_s = yield HeadsEpoch(index, partition, stage, total, steps)
                 self.clock.laps["train"] += train_s
                 warm_s, warm_steps = 0.0, 0

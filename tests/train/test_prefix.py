@@ -135,6 +135,18 @@ def test_states_are_computed_once_for_all_scenarios_and_seeds(file: Path) -> Non
     assert len(made.prefixes.held) == 6, "two depths a split"
 
 
+def test_every_trial_counts_the_passes_that_it_used_once_and_in_full(file: Path) -> None:
+    made = Setting(file)
+    assert made.prefixes is not None
+    together = made.run("heads", 0, 1)
+    seconds = {split: made.prefixes.passes[key, split].seconds for key, split in made.prefixes.passes}
+    for record in together:
+        assert record.laps["cache"] == pytest.approx(sum(seconds.values()))
+    assert together[0].laps["train"] == together[1].laps["train"], "what they trained together, each counts in full"
+    (nothing,) = made.run("nothing")
+    assert nothing.laps["cache"] == pytest.approx(seconds["validation"] + seconds["test"]), "it never reads the training split"
+
+
 def test_states_of_one_trials_weights_are_not_kept_or_shared(file: Path) -> None:
     made = Setting(file)
     assert made.prefixes is not None

@@ -1,0 +1,62 @@
+"""The benchmark on a tiny encoder: everybody trains the same thing, and the page says what was measured."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from mtlab.bench import __main__ as bench
+from mtlab.bench import floor, page, peer
+from mtlab.model import freezing
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path) -> Path:
+    from tests.conftest import EXPERIMENT
+
+    home = tmp_path_factory.mktemp("bench")
+    path = home / "tiny.yaml"
+    path.write_text(EXPERIMENT.format(encoder=encoder, data=data) + f"output: {home / 'out'}\n")
+    return path
+
+
+def test_every_scenario_is_timed_by_everybody(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "TIMES", 1)
+    result = bench.run(str(file), True, {})
+    who = {(row["scenario"], row["seeds"]): set(row["seconds"]) for row in result["rows"]}
+    everybody = {"mtlab", peer.DEFAULTS.name, peer.TUNED.name}
+    assert who == {
+        **{(scenario, 1): everybody for scenario in ("nothing", "heads", "gradual", "full")},
+        **{(scenario, 2): {"mtlab"} for scenario in ("nothing", "heads", "gradual", "full", "whole suite")},
+    }
+    trained = next(row for row in result["rows"] if row["scenario"] == "full" and row["seeds"] == 1)["metrics"]
+    assert all(metrics["f1"] > 0.5 and metrics["accuracy"] > 0.5 for metrics in trained.values()), "they learn the same thing"
+    directory = file.parent / "out"
+    directory.mkdir()
+    (directory / "bench.json").write_text(json.dumps(result))
+    text = page.write(directory).read_text()
+    for scenario in ("nothing", "heads", "gradual", "full"):
+        assert f"| `{scenario}` | 1 |" in text and f"| `{scenario}` | 2 |" in text
+    assert "whole suite" in text and (directory / "speed.png").stat().st_size > 10_000
+
+
+def test_a_tuned_trainer_keeps_frozen_units_in_eval_mode_and_the_default_one_does_not(file: Path) -> None:
+    made = bench.Bench(str(file), {})
+    stage = made.experiment.scenario("heads").stages[0]
+    for tuning, frozen_dropout in ((peer.DEFAULTS, True), (peer.TUNED, False)):
+        network = peer.network(made.prepared, made.pretrained, 0, made.runtime.device)
+        partition = freezing.resolve(stage, network)
+        freezing.apply(network, partition)
+        joint = peer.Joint(network, partition, tuning.frozen_in_eval).train()
+        assert network.encoder.embeddings.training is frozen_dropout
+        assert network.heads["ner"].training
+        assert joint.training
+
+
+def test_the_floor_grows_with_what_is_trained(file: Path) -> None:
+    made = bench.Bench(str(file), {})
+    machine = floor.measure(32, 64, 128, torch.device("cpu"), lambda: None)
+    assert machine.bandwidth > 0 and set(machine.gemm) == {"fp32", "bf16"}
+    times = {name: floor.seconds(made.prepared, name, machine, made.runtime) for name in made.experiment.scenarios}
+    assert times["nothing"] == 0 < times["heads"] < times["full"]
