@@ -1,5 +1,6 @@
 """What the README says is what a run wrote and what there is."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -8,13 +9,15 @@ import pytest
 
 from mtlab.cli import main
 from mtlab.plan import yaml_file
+from mtlab.record.journal import Journal
+from tests.data import corpus_measures as measures
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
 def test_the_results_table_is_the_reports() -> None:
-    report = (ROOT / "reports" / "snips" / "report.md").read_text().splitlines()
+    report = (ROOT / "reports" / "compare" / "report.md").read_text().splitlines()
     rows = [line for line in README.splitlines() if line.startswith("|") and "[0." in line]
     assert len(rows) == 6
     assert set(rows) <= set(report)
@@ -36,13 +39,37 @@ def test_experiments_that_are_named_ship_with_a_lab_card(file: str) -> None:
     assert (ROOT / file).read_text().startswith("# ")
 
 
-def test_the_committed_report_rebuilds_from_its_records_byte_for_byte(tmp_path: Path) -> None:
-    copy = shutil.copytree(ROOT / "reports" / "snips", tmp_path / "snips", ignore=shutil.ignore_patterns("predictions", "failures"))
+@pytest.mark.parametrize("name", ["compare", "snips"])
+def test_the_committed_report_rebuilds_from_its_records_byte_for_byte(tmp_path: Path, name: str) -> None:
+    copy = shutil.copytree(ROOT / "reports" / name, tmp_path / name, ignore=shutil.ignore_patterns("predictions", "failures", "cache"))
     written = contents(copy)
     for name in ("report.md", "trials.csv", "plots"):
         shutil.rmtree(copy / name) if (copy / name).is_dir() else (copy / name).unlink()
-    assert main(["report", str(ROOT / "experiments" / "snips.yaml"), "--output", str(copy)]) == 0
+    assert main(["report", str(ROOT / "experiments" / f"{name}.yaml"), "--output", str(copy)]) == 0
     assert contents(copy) == written
+
+
+def test_the_committed_comparison_is_of_the_corpus_that_ships() -> None:
+    suite = json.loads((ROOT / "reports" / "compare" / "suite.json").read_text())
+    assert suite["data"][""]["fingerprint"] == measures.corpus("news").fingerprint
+    assert suite["data"][""]["sources"] == ["builtin (news)"]
+
+
+def test_the_default_has_neither_floor_nor_ceiling_and_no_list_of_words_solves_it() -> None:
+    """What the default experiment must show, read from the committed run."""
+    trials = Journal(ROOT / "reports" / "compare").read()[1]
+
+    def mean(scenario: str, task: str) -> float:
+        tested = [trial.test for trial in trials if trial.scenario == scenario]
+        assert len(tested) == 5
+        values = [test.classifier.accuracy if task == "classifier" else test.ner.default.f1 for test in tested]
+        return sum(values) / len(values)
+
+    assert 0.75 <= mean("full_finetune", "classifier") <= 0.96
+    assert 0.55 <= mean("full_finetune", "ner") <= 0.93
+    assert mean("backbone_frozen", "ner") <= mean("full_finetune", "ner") - 0.05
+    assert mean("fully_frozen", "ner") <= 0.08
+    assert measures.unigram_accuracy("news") <= mean("full_finetune", "classifier") - 0.05
 
 
 def contents(folder: Path) -> dict[Path, bytes | None]:

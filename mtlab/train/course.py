@@ -59,12 +59,6 @@ def evaluation_flops(prepared: Prepared, split: str, depth: int = 0) -> int:
     return _above(prepared, depth).exact(lengths)
 
 
-def prefix_share(prepared: Prepared, depth: int) -> float:
-    """The share of the encoder's forward pass that the blocks below ``depth`` have, on the training split."""
-    lengths = [len(example) for example in prepared.encoded["train"].examples]
-    return 1 - _above(prepared, depth).exact(lengths) / _above(prepared, 0).exact(lengths)
-
-
 def _above(prepared: Prepared, depth: int) -> Cost:
     blocks = prepared.counter.prefix(len(prepared.pristine.blocks))
     return blocks - prepared.counter.prefix(depth) if depth else blocks

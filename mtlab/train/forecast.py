@@ -36,7 +36,7 @@ def work(prepared: Prepared, trial: Trial) -> int:
 def seconds_per_flop(points: Mapping[tuple, Prepared], runtime: Runtime, trials: Sequence[Trial], todo: Sequence[int]) -> float | None:
     """Seconds that a FLOP takes here, from steps of the trial with the most of them.
 
-    None where nothing is trained, or where the steps do not fit into the device's memory: that is for the trial to tell.
+    None where nothing is trained, or where the steps fail: why they do is for the trial to tell, which will meet it too.
     The network that is trained for it is thrown away, and the caller's random numbers are left as they were.
 
     Args:
@@ -51,7 +51,7 @@ def seconds_per_flop(points: Mapping[tuple, Prepared], runtime: Runtime, trials:
     try:
         with torch.random.fork_rng([runtime.device] if runtime.device.type == "cuda" else []):
             return _timed(prepared, runtime, trial.seed, stages[-1]) if stages else None
-    except torch.OutOfMemoryError:
+    except Exception:
         return None
 
 

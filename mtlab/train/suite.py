@@ -46,21 +46,22 @@ def run(
     suite = started(suite)
     journal.write_suite(suite)
     _introduce(suite, progress)
-    records: dict[str, TrialRecord] = {}
-    todo = {trial.label: forecast.work(prepared[trial.point], trial) for trial in trials}
+    records: dict[Trial, TrialRecord] = {}
+    todo = {trial: forecast.work(prepared[trial.point], trial) for trial in trials}
     progress.begin(len(trials), sum(todo.values()), forecast.seconds_per_flop(prepared, runtime, trials, list(todo.values())))
     prefixes = prefixes_for(experiment, prepared, runtime, journal, progress)
     for group in groups(trials, prepared, prefixes):
         progress.trial(len(records) + 1, group[0].label)
-        for record in run_trials(prepared[group[0].point], group, runtime, journal, prefixes, progress.advance):
-            records[record.label] = record
-            progress.advance(sum(todo[label] for label in records) - progress.done)  # a trial that failed did not do all of its work
+        ran = run_trials(prepared[group[0].point], group, runtime, journal, prefixes, progress.advance)
+        for trial, record in zip(group, ran, strict=True):
+            records[trial] = record
+            progress.advance(sum(todo[one] for one in records) - progress.done)  # a trial that failed did not do all of its work
             progress.trial(len(records), record.label)
             progress.ended(record)
             ended(suite, record)
     suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - clock})
     journal.write_suite(suite)
-    return suite, [records[trial.label] for trial in trials]
+    return suite, [records[trial] for trial in trials]
 
 
 def prefixes_for(
@@ -84,7 +85,7 @@ def groups(trials: list[Trial], prepared: dict[tuple, Prepared], prefixes: Prefi
         one = prepared[trial.point]
         stages = [stage for stage in one.experiment.scenario(trial.scenario).stages if stage.epochs]
         joint = prefixes is not None and stages and all(only_heads(resolve_stage(stage, one.counter.network)) for stage in stages)
-        found.setdefault((trial.scenario, trial.point) if joint else (trial.label,), []).append(trial)
+        found.setdefault((trial.scenario, trial.point) if joint else (trial,), []).append(trial)
     return list(found.values())
 
 

@@ -35,7 +35,7 @@ from mtlab.train.vocabulary import occurring
 WARM_STEPS = 3
 """Steps at a stage's start that are left out of the time of a plain step: allocators and caches fill in them."""
 
-PLAIN_STEPS = 5
+PLAIN_STEPS = 8
 """Steps, after the warm ones, by which a plain step is timed where training itself does less."""
 
 Advance = Callable[[int], None]
@@ -131,10 +131,10 @@ class _Run:
         self.record = TrialRecord(
             key=key, scenario=trial.scenario, seed=trial.seed, point=dict(trial.point), status="running", started_at=time.time()
         )
-        self.memory = PeakMemory()
+        self.peak: float | None = None
         if runtime.device.type == "cuda":
             torch.cuda.empty_cache()  # every trial finds the allocator as the first one did
-            torch.cuda.reset_peak_memory_stats(runtime.device)
+        self._watch_memory()
         self.clock = Clock(runtime.synchronize)
         self.clock.laps["setup"] = prepared.setup_s
         self.order = hashlib.sha256()
@@ -144,6 +144,7 @@ class _Run:
         self.losses: dict[str, list[float | None]] = {"total": [], "classifier": [], "ner": []}
         self.flops = self.flops_exact = self.tokens = 0
         self.best: tuple[float, int, dict[str, Tensor]] | None = None
+        self.skipped_flops = 0
         self.saved_s = 0.0
         self.depth = 0
         self.flow = self.train_and_test()
@@ -183,10 +184,12 @@ class _Run:
             yield from self._stage(index, stage, remember=stage is stages[-1] and self.prepared.experiment.select == "best")
         self._select(stages[-1])
         self._test()
+        if self.skipped_flops:
+            self.saved_s = self.skipped_flops * self._pace_of_plain_passes()
 
     def finish(self, status: str) -> None:
         """Add what was measured, and write the record."""
-        laps, cuda = self.clock.laps, self.runtime.device.type == "cuda"
+        laps = self.clock.laps
         self._note(
             status=status,
             ended_at=time.time(),
@@ -197,7 +200,7 @@ class _Run:
             laps=dict(laps),
             wall_s=sum(laps.values()),
             wall_plain_s=laps["setup"] + sum((stage.step_s or 0.0) * stage.steps for stage in self.stages) + laps["eval"] + self.saved_s,
-            peak_memory_mb=torch.cuda.max_memory_allocated(self.runtime.device) / 1e6 if cuda else self.memory.read_mb(),
+            peak_memory_mb=self._peak_mb(),
             train_flops=self.flops,
             train_flops_padding=self.flops - self.flops_exact,
             train_tokens=self.tokens,
@@ -298,19 +301,46 @@ class _Run:
 
     def _time_plain_steps(self, partition: Partition, stage: Stage, steps: Sequence[Step]) -> float:
         """Seconds that a step of this stage takes where everything is computed, on a copy of the network that is thrown away."""
+        self._peak_mb()
         copied = copy.deepcopy(self.network)
         freezing.set_modes(copied, partition)
         experiment = self.prepared.experiment
         learner = step.learner(copied, partition, stage, len(steps), experiment.optimizer, experiment.task_weights.model_dump())
         assert learner is not None, "a stage with epochs trains something"
-        chosen = steps[: WARM_STEPS + PLAIN_STEPS]
+        chosen = steps[:: max(1, len(steps) // (WARM_STEPS + PLAIN_STEPS))][: WARM_STEPS + PLAIN_STEPS]
         warm = min(WARM_STEPS, len(chosen) - 1)
         began = 0.0
         for number, one in enumerate(chosen):
             if number == warm:
                 began = self.clock.read()
             learner.step(step.Whole(copied), self._batch(one), one.tasks, self.runtime)
-        return (self.clock.read() - began) / (len(chosen) - warm)
+        seconds = self.clock.read() - began
+        timed, every = (course.flops(self.prepared, partition, some)[0] for some in (chosen[warm:], steps))
+        self._watch_memory()
+        return seconds / timed * every / len(steps)  # batches differ in length: a step of mean size is meant
+
+    @torch.no_grad()
+    def _pace_of_plain_passes(self) -> float:
+        """Seconds that a FLOP takes in a forward pass over the validation split where everything is computed."""
+        self.network.eval()
+        began = self.clock.read()
+        for batch in self.prepared.ready("validation", self.runtime.device):
+            with self.runtime.autocast():
+                self.network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+        return (self.clock.read() - began) / course.evaluation_flops(self.prepared, "validation")
+
+    def _watch_memory(self) -> None:
+        """Watch the peak of memory from here on; what was used only to measure does not count."""
+        self.memory = PeakMemory()
+        if self.runtime.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.runtime.device)
+
+    def _peak_mb(self) -> float | None:
+        """The highest memory use that counts so far."""
+        cuda = self.runtime.device.type == "cuda"
+        now = torch.cuda.max_memory_allocated(self.runtime.device) / 1e6 if cuda else self.memory.read_mb()
+        self.peak = now if self.peak is None or now is None else max(self.peak, now)
+        return self.peak
 
     def _account(self, partition: Partition, steps: Sequence[Step]) -> None:
         padded, exact = course.flops(self.prepared, partition, steps)
@@ -363,10 +393,7 @@ class _Run:
         with self.clock.lap("eval"):
             predictions, losses = step.evaluate(forward, ready, prepared.encoded[split], prepared.corpus.splits[split], names, self.runtime)
             metrics = score(predictions, losses)
-        if self.depth and self.prefixes is not None:
-            self.saved_s += self.prefixes.spent(prepared, self.digests, self.depth, split).seconds * course.prefix_share(
-                prepared, self.depth
-            )
+        self.skipped_flops += course.evaluation_flops(prepared, split) - course.evaluation_flops(prepared, split, self.depth)
         if any(loss is not None and not math.isfinite(loss) for loss in losses.values()):  # the last update may have broken the weights
             raise Diverged(f"the {split} loss is not finite after step {len(self.losses['total'])}")
         self.advance(course.evaluation_flops(prepared, split, self.depth))
