@@ -43,8 +43,8 @@ def test_experiments_that_are_named_ship_with_a_lab_card(file: str) -> None:
 def test_the_committed_report_rebuilds_from_its_records_byte_for_byte(tmp_path: Path, name: str) -> None:
     copy = shutil.copytree(ROOT / "reports" / name, tmp_path / name, ignore=shutil.ignore_patterns("predictions", "failures", "cache"))
     written = contents(copy)
-    for name in ("report.md", "trials.csv", "plots"):
-        shutil.rmtree(copy / name) if (copy / name).is_dir() else (copy / name).unlink()
+    for part in ("report.md", "trials.csv", "plots"):
+        shutil.rmtree(copy / part) if (copy / part).is_dir() else (copy / part).unlink()
     assert main(["report", str(ROOT / "experiments" / f"{name}.yaml"), "--output", str(copy)]) == 0
     assert contents(copy) == written
 

@@ -108,6 +108,7 @@ def _trainer(prepared: Prepared, model: Joint, partition: Partition, stage: Stag
     steps = -(-len(prepared.encoded["train"].examples) // experiment.batch_size) * max(1, stage.epochs)
     learner = step.learner(model.network, partition, stage, steps, experiment.optimizer, experiment.task_weights.model_dump())
     optimizers = (learner.optimizer, learner.scheduler) if learner else (torch.optim.SGD([nn.Parameter(torch.zeros(1))]), None)
+    on_gpu = next(model.parameters()).device.type == "cuda"
     with tempfile.TemporaryDirectory() as directory:
         options = {"per_device_train_batch_size": experiment.batch_size, "num_train_epochs": stage.epochs, "eval_strategy": "epoch"}
         fixed = {
@@ -116,7 +117,8 @@ def _trainer(prepared: Prepared, model: Joint, partition: Partition, stage: Stag
             "report_to": "none",
             "disable_tqdm": True,
             "remove_unused_columns": False,
-            "dataloader_pin_memory": torch.cuda.is_available(),
+            "dataloader_pin_memory": on_gpu,
+            "use_cpu": not on_gpu,
         }
         arguments = TrainingArguments(directory, **options, **fixed, max_grad_norm=experiment.optimizer.clip_norm,
                                       label_names=["labels", "tags"], **tuning.options)  # fmt: skip

@@ -27,7 +27,7 @@ def watch(backbone: Backbone, depths: Sequence[int]) -> Iterator[dict[int, Tenso
     def note(depth: int) -> Any:
         def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             place = _place(backbone, args, kwargs)
-            seen[depth] = (args[place] if isinstance(place, int) else kwargs[place]).detach()
+            seen[depth] = (args[place] if isinstance(place, int) else kwargs[place]).detach().clone()  # a block may work in place
 
         return hook
 

@@ -68,10 +68,12 @@ class Begun:
 
     def __call__(self, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
         """Logits by task."""
-        hidden = self.states.padded(batch.ids, batch.input_ids.device)
-        if self.tail is not None:
-            hidden = self.tail(hidden, batch.input_ids, batch.attention_mask)
-        return self.network.read(hidden, batch.attention_mask, tasks)
+        return self.network.read(self.hidden(batch), batch.attention_mask, tasks)
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """The encoder's last hidden states (sentences, tokens, hidden)."""
+        states = self.states.padded(batch.ids, batch.input_ids.device)
+        return states if self.tail is None else self.tail(states, batch.input_ids, batch.attention_mask)
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,11 @@ class Prefixes:
         units = ["embeddings", *(f"layers[{index}]" for index in range(depth)), *(["after"] if depth == blocks else [])]
         weights = {unit: digests[unit] for unit in units if unit in digests}
         facts = self.runtime.describe()
-        computing = [facts[name] for name in ("device", "device_name", "precision", "threads", "torch", "transformers")]
+        computing = [facts[name] for name in ("device", "device_name", "precision", "threads", "torch", "transformers", "mtlab")]
         kernel = prepared.pristine.model.config._attn_implementation
-        return content_key(weights, depth, prepared.location.config.to_json_string(), prepared.encoding_digest, computing, kernel)
+        return content_key(
+            weights, depth, prepared.location.config.to_json_string(), prepared.encoding_digest, computing, kernel, EVALUATION_TOKENS
+        )
 
     def get(self, prepared: Prepared, network: Network, digests: Mapping[str, str], depth: int, split: str) -> States:
         """States of a split at ``depth``, from memory, from a file, or computed now.
@@ -141,7 +145,8 @@ class Prefixes:
     def forget_unwanted(self) -> None:
         """Drop states of weights that only one trial had."""
         for key, split in [place for place in self.held if place[0] not in self.wanted]:
-            del self.held[key, split]
+            if self.held.pop((key, split)).in_file:
+                spill.remove(self.directory, f"{key}-{split}")
 
     def _also(self, prepared: Prepared, digests: Mapping[str, str]) -> set[int]:
         depths = set().union(*self.wanted.values()) if self.wanted else set()
@@ -180,7 +185,8 @@ class Prefixes:
                 for depth, key in keys.items():
                     if depth not in stores:
                         shape = (int(starts[-1]) + 1, seen[depth].shape[-1])
-                        stores[depth] = States(*self._room(f"{key}-{split}", shape, seen[depth].dtype), starts)
+                        held = [*self.held.values(), *stores.values()]
+                        stores[depth] = States(*self._room(f"{key}-{split}", shape, seen[depth].dtype, held), starts)
                     flat = stores[depth].flat
                     flat.index_copy_(0, rows.to(flat.device), seen[depth][kept].to(flat.device))
         for module, training in modes.items():
@@ -190,10 +196,10 @@ class Prefixes:
                 spill.seal(self.directory, f"{keys[depth]}-{split}", states.flat)
             self.held[keys[depth], split] = states
 
-    def _room(self, name: str, shape: tuple[int, int], dtype: torch.dtype) -> tuple[Tensor, bool]:
+    def _room(self, name: str, shape: tuple[int, int], dtype: torch.dtype, held: Iterable[States]) -> tuple[Tensor, bool]:
         """Zeros for the states of a split, and whether they lie in a file: on the GPU where they fit, in memory, or in a file."""
         size = shape[0] * shape[1] * dtype.itemsize
-        if size + sum(states.flat.nbytes for states in self.held.values() if not states.in_file) > self.limit:
+        if size + sum(states.flat.nbytes for states in held if not states.in_file) > self.limit:
             return spill.make(self.directory, name, shape, dtype), True
         device = self.runtime.device
         if device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 4:

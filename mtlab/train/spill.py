@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtlab.plan.errors import UserError
 from mtlab.record.journal import write_atomically
 
 Say = Callable[[str], None]
@@ -17,7 +19,14 @@ Say = Callable[[str], None]
 def make(directory: Path, name: str, shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
     """Zeros in a file that holds nothing yet for whoever looks for ``name``: :func:`seal` makes it valid."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / f"{name}.json").unlink(missing_ok=True)
+    remove(directory, name)  # another process may read the old file: this one is a new one
+    size = shape[0] * shape[1] * dtype.itemsize
+    with (directory / f"{name}.bin").open("wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk shows here, not as a crash while the file is filled
+        except OSError as error:
+            reason = f"no room for {size / 1e6:,.0f} MB of cached states ({error.strerror})"
+            raise UserError(reason, "free some, raise --cache.memory_limit_mb, or pass --cache off", where=str(directory)) from None
     flat = torch.from_file(str(directory / f"{name}.bin"), shared=True, size=shape[0] * shape[1], dtype=dtype).view(shape)
     return flat.zero_()
 
@@ -41,10 +50,16 @@ def find(directory: Path, name: str, say: Say) -> Tensor | None:
         flat = torch.from_file(str(data), shared=True, size=int(np.prod(shape)), dtype=dtype).view(shape)
         if _digest(flat) != facts["sha256"]:
             raise ValueError("its bytes are others")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         say(f"cache: {data} is not what was written ({error}); it is computed again")
         return None
     return flat
+
+
+def remove(directory: Path, name: str) -> None:
+    """Delete what lies under ``name``; who still reads it keeps it until then."""
+    for suffix in ("json", "bin"):
+        (directory / f"{name}.{suffix}").unlink(missing_ok=True)
 
 
 def _digest(flat: Tensor) -> str:

@@ -18,6 +18,7 @@ from mtlab.model import freezing
 from mtlab.model.freezing import CertificateError, Partition
 from mtlab.model.network import stream_seed
 from mtlab.model.replay import Tail
+from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage, Trial, content_key
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.measure import Clock, PeakMemory
@@ -163,6 +164,8 @@ class _Run:
         """End the trial with the reason why it did not end well."""
         if isinstance(error, Diverged):
             self.finish(f"diverged: {error}")
+        elif isinstance(error, UserError):
+            self.finish(str(error))
         elif isinstance(error, CertificateError):
             self.finish(f"certificate broken: {error}")
         elif isinstance(error, torch.OutOfMemoryError):
@@ -249,6 +252,25 @@ class _Run:
         updated = total > bool(step.warmup_steps(stage, total))  # warm-up begins at rate 0
         silent = {f"head.{task}" for task in self.prepared.classes if task not in stage.losses}
         freezing.check(self.network, partition, before, after, partition.trained_units - silent if updated else frozenset())
+        if self.depth:
+            self._certify_states()
+
+    @torch.no_grad()
+    def _certify_states(self) -> None:
+        """States at hand must be what the network computes: a batch is computed both ways.
+
+        Raises:
+            CertificateError: they are not.
+        """
+        self.network.eval()
+        batch, begun = self.prepared.ready("validation", self.runtime.device)[0], self._forward("validation")
+        assert isinstance(begun, Begun)
+        with self.runtime.autocast():
+            whole = self.network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
+            other = begun.hidden(batch)
+        kept, near = batch.attention_mask.bool(), 0.1 if self.runtime.precision == "bf16" else 1e-3
+        if not torch.allclose(whole[kept].float(), other[kept].float(), rtol=near, atol=near):
+            raise CertificateError("the cached states are not what the frozen blocks compute")
 
     def _learner(self, partition: Partition, stage: Stage, steps: int) -> Learner | None:
         prepared, experiment = self.prepared, self.prepared.experiment

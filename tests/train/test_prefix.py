@@ -191,6 +191,29 @@ def test_a_damaged_label_is_said_and_the_states_computed_again(file: Path, damag
     assert made.said
 
 
+@pytest.mark.parametrize("scenario", ["heads", "gradual"])
+def test_states_that_are_not_the_networks_fail_the_trial(file: Path, scenario: str) -> None:
+    made = Setting(file)
+    made.run("nothing")
+    made.run("gradual")
+    assert made.prefixes is not None
+    for states in made.prefixes.held.values():
+        states.flat[:-1] += 1.0
+    (record,) = run_trials(made.prepared, [Trial(scenario, 0)], made.runtime, made.journal, made.prefixes, lambda _: None)
+    assert record.status == "certificate broken: the cached states are not what the frozen blocks compute"
+
+
+def test_no_room_for_files_is_told_in_a_line(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    made = Setting(file)
+    made.prefixes = made.cache(limit=0)
+    monkeypatch.setattr("os.posix_fallocate", full)
+    (record,) = run_trials(made.prepared, [Trial("heads", 0)], made.runtime, made.journal, made.prefixes, lambda _: None)
+    assert "MB of cached states (No space left on device); free some" in record.status
+
+
 def test_one_flipped_weight_is_another_key(file: Path) -> None:
     made = Setting(file)
     assert made.prefixes is not None
