@@ -4,6 +4,7 @@ Everything runs in turn in one process, on the same data from the same start. Wh
 median counts. Results go to the experiment's output: ``bench.json``, ``bench.md`` and a plot.
 """
 
+import gc
 import json
 import statistics
 import sys
@@ -27,10 +28,10 @@ from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import TrialRecord
 from mtlab.train import prepare as preparing
 from mtlab.train import suite
+from mtlab.train.group import run_trials
 from mtlab.train.prepare import Prepared
 from mtlab.train.progress import PlainProgress
 from mtlab.train.runtime import Runtime, resolve
-from mtlab.train.trial import run_trials
 
 SHORT_S, TIMES = 120.0, 3
 
@@ -59,6 +60,8 @@ class Bench:
         self.runtime: Runtime = resolve(self.experiment)
         self.prepared: Prepared = preparing.prepare(self.experiment, self.runtime)[()]
         self.pretrained = backbone.load(self.prepared.location, None)
+        gc.collect()
+        gc.freeze()  # as a suite does
 
     def mtlab(self, trials: list[Trial]) -> tuple[float, list[TrialRecord]]:
         """Real seconds of these trials with an empty cache, everything included but reading data and weights."""

@@ -6,6 +6,7 @@ frozen unit has no gradients, no optimizer state, and is in eval mode.
 
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -136,7 +137,9 @@ def set_modes(network: Network, partition: Partition) -> None:
 
 def digests(network: Network) -> dict[str, str]:
     """Unit to SHA-256 of its tensors."""
-    return {name: unit.digest() for name, unit in units(network).items()}
+    found = units(network)
+    with ThreadPoolExecutor() as pool:  # hashing lets other threads run
+        return dict(zip(found, pool.map(Unit.digest, found.values()), strict=True))
 
 
 def check(network: Network, partition: Partition, before: Mapping[str, str], after: Mapping[str, str], reached: frozenset[str]) -> None:

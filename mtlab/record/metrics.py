@@ -1,14 +1,16 @@
 """Quality metrics from predictions: the field's own scorers, applied to plain lists of names.
 
-Entity scores are seqeval's: its default mode, which scores as conlleval does, and strict IOB2 beside it.
+What is an entity is seqeval's to say: its default mode, which reads tags as conlleval does, and strict IOB2 beside it. Its
+reports parse every tag four times over; here each side is parsed once, and the sets are counted.
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
-from seqeval.metrics import classification_report
-from seqeval.scheme import IOB2
+from seqeval.metrics.sequence_labeling import get_entities
+from seqeval.scheme import IOB2, Entities
 from sklearn.metrics import accuracy_score, f1_score
 
 from mtlab.record.records import ClassifierMetrics, EntityMetrics, Metrics, NerMetrics
@@ -24,6 +26,15 @@ class Prediction:
     predicted_tags: Sequence[str] | None
 
 
+class Entity(NamedTuple):
+    """An entity: words ``start`` to ``end`` of a sentence, both included."""
+
+    sentence: int
+    type: str
+    start: int
+    end: int
+
+
 def score(predictions: Sequence[Prediction], losses: dict[str, float | None] | None = None) -> Metrics:
     """Score a split.
 
@@ -33,7 +44,7 @@ def score(predictions: Sequence[Prediction], losses: dict[str, float | None] | N
     """
     losses = losses or {}
     labelled = [(p.label, p.predicted_label) for p in predictions if p.label is not None]
-    tagged = [(list(p.tags), list(p.predicted_tags or ())) for p in predictions if p.tags is not None]
+    tagged = [(tuple(p.tags), tuple(p.predicted_tags or ())) for p in predictions if p.tags is not None]
     return Metrics(
         classifier=_classifier(labelled, losses.get("classifier")) if labelled else None,
         ner=_ner(tagged, losses.get("ner")) if tagged else None,
@@ -46,30 +57,44 @@ def _classifier(pairs: list[tuple[str, str | None]], loss: float | None) -> Clas
     return ClassifierMetrics(accuracy=float(accuracy_score(gold, predicted)), macro_f1=float(macro), loss=loss, sentences=len(pairs))
 
 
-def _ner(pairs: list[tuple[list[str], list[str]]], loss: float | None) -> NerMetrics:
-    default, strict = _report(pairs), _report(pairs, mode="strict", scheme=IOB2)
-    averages = ("micro avg", "macro avg", "weighted avg")
+def _ner(pairs: list[tuple[tuple[str, ...], tuple[str, ...]]], loss: float | None) -> NerMetrics:
+    found = {strict: [_entities([pair[side] for pair in pairs], strict) for side in (0, 1)] for strict in (False, True)}
+    types = [_by_type(side) for side in found[False]]
     return NerMetrics(
-        default=_entities(default.get("micro avg", {})),
-        strict=_entities(strict.get("micro avg", {})),
-        by_type={name: _entities(row) for name, row in sorted(default.items()) if name not in averages},
+        default=_micro(*found[False]),
+        strict=_micro(*found[True]),
+        by_type={name: _micro(*(side.get(name, set()) for side in types)) for name in sorted(types[0].keys() | types[1].keys())},
         loss=loss,
         sentences=len(pairs),
     )
 
 
-def _report(pairs: list[tuple[list[str], list[str]]], **options: object) -> dict[str, dict[str, float]]:
-    gold, predicted = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    if all(tag == "O" for tags in (*gold, *predicted) for tag in tags):
-        return {}  # seqeval fails where neither side has an entity
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of undefined scores; they are told as None below
-        return classification_report(gold, predicted, output_dict=True, zero_division=0, **options)
+def _entities(sentences: Sequence[tuple[str, ...]], strict: bool) -> set[Entity]:
+    return {Entity(number, *one) for number, tags in enumerate(sentences) for one in _read(tags, strict)}
 
 
-def _entities(row: dict[str, float]) -> EntityMetrics:
-    """A row of seqeval's report. Without gold entities recall and F1 are undefined, and seqeval's 0.0 would mislead."""
-    support = int(row.get("support", 0))
-    if not support:
+@lru_cache(maxsize=1 << 16)
+def _read(tags: tuple[str, ...], strict: bool) -> tuple[tuple[str, int, int], ...]:
+    """Type, first and last word of a sentence's entities as seqeval reads them: by default, or with ``mode="strict", scheme=IOB2``.
+
+    Remembered, for gold tags come again in every epoch, and so do most predictions.
+    """
+    if strict:
+        return tuple((one.tag, one.start, one.end - 1) for some in Entities([list(tags)], IOB2).entities for one in some)
+    return tuple(get_entities(list(tags)))
+
+
+def _by_type(entities: set[Entity]) -> dict[str, set[Entity]]:
+    found: dict[str, set[Entity]] = {}
+    for entity in entities:
+        found.setdefault(entity.type, set()).add(entity)
+    return found
+
+
+def _micro(gold: set[Entity], predicted: set[Entity]) -> EntityMetrics:
+    """Without gold entities recall and F1 are undefined, and 0.0 would mislead."""
+    if not gold:
         return EntityMetrics(precision=None, recall=None, f1=None, support=0)
-    return EntityMetrics(precision=float(row["precision"]), recall=float(row["recall"]), f1=float(row["f1-score"]), support=support)
+    right = len(gold & predicted)
+    precision = right / len(predicted) if predicted else 0.0
+    return EntityMetrics(precision=precision, recall=right / len(gold), f1=2 * right / (len(gold) + len(predicted)), support=len(gold))

@@ -43,11 +43,12 @@ def flops(prepared: Prepared, partition: Partition, steps: Sequence[Step], cache
         cached: leave out the frozen prefix, as if its hidden states were at hand.
     """
     padded = exact = 0
-    cached = cached and "embeddings" in partition.frozen
+    costs = {tasks: prepared.counter.step(partition, tasks) for tasks in {one.tasks for one in steps}}
+    if cached and "embeddings" in partition.frozen:
+        costs = {tasks: cost - prepared.counter.prefix(partition.prefix_depth) for tasks, cost in costs.items()}
+    examples = prepared.encoded["train"].examples
     for one in steps:
-        cost = prepared.counter.step(partition, one.tasks)
-        cost = cost - prepared.counter.prefix(partition.prefix_depth) if cached else cost
-        lengths = [len(prepared.encoded["train"].examples[index]) for index in one.ids]
+        cost, lengths = costs[one.tasks], [len(examples[index]) for index in one.ids]
         padded += cost.padded(len(lengths), max(lengths))
         exact += cost.exact(lengths)
     return padded, exact
@@ -55,7 +56,11 @@ def flops(prepared: Prepared, partition: Partition, steps: Sequence[Step], cache
 
 def evaluation_flops(prepared: Prepared, split: str, depth: int = 0) -> int:
     """FLOPs of one forward pass over a split from block ``depth`` on, padding not counted."""
-    lengths = [len(example) for example in prepared.encoded[split].examples]
+    return forward_flops(prepared, [len(example) for example in prepared.encoded[split].examples], depth)
+
+
+def forward_flops(prepared: Prepared, lengths: Sequence[int], depth: int = 0) -> int:
+    """FLOPs of a forward pass from block ``depth`` on over sentences of these lengths, padding not counted."""
     return _above(prepared, depth).exact(lengths)
 
 

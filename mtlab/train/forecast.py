@@ -1,21 +1,15 @@
 """How long a suite will take, told before it begins: a few throw-away steps are timed, the rest is arithmetic."""
 
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 
 import torch
 
-from mtlab.data import batches
 from mtlab.model import freezing
 from mtlab.plan.scenario import Stage, Trial
-from mtlab.train import course, step
+from mtlab.train import course, plain
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
 from mtlab.train.vocabulary import occurring
-
-WARM, TIMED = 4, 8
-"""Steps before and after the clock is read; the first ones fill caches and allocators."""
 
 
 def work(prepared: Prepared, trial: Trial) -> int:
@@ -59,20 +53,5 @@ def _timed(prepared: Prepared, runtime: Runtime, seed: int, stage: Stage) -> flo
     network = prepared.fresh_network(seed, runtime.device)
     partition = freezing.resolve(stage, network)
     freezing.apply(network, partition)
-    freezing.set_modes(network, partition)
-    experiment = prepared.experiment
     words = occurring(network, prepared.encoded["train"].examples, prepared.pad_id, partition.trained_units)
-    learner = step.learner(network, partition, stage, WARM + TIMED, experiment.optimizer, experiment.task_weights.model_dump(), words)
-    assert learner is not None, "a stage with epochs trains something"
-    steps = course.epoch(prepared, stage, 0)[: WARM + TIMED]
-    warm = min(WARM, len(steps) - 1)
-    began = 0.0
-    with words.in_place() if words is not None else nullcontext():
-        for number, one in enumerate(steps):
-            if number == warm:
-                runtime.synchronize()
-                began = time.perf_counter()
-            batch = batches.collate(prepared.encoded["train"].examples, one.ids, prepared.pad_id)
-            learner.step(step.Whole(network), batch.to(runtime.device), one.tasks, runtime)
-        runtime.synchronize()
-    return (time.perf_counter() - began) / course.flops(prepared, partition, steps[warm:])[0]
+    return plain.seconds_per_flop(prepared, runtime, network, partition, stage, course.epoch(prepared, stage, 0), words)

@@ -19,12 +19,16 @@ from mtlab.data.encoding import IGNORE
 from mtlab.model.freezing import Partition
 from mtlab.model.network import Network, stream_seed
 from mtlab.plan.scenario import Stage
-from mtlab.train import dropout, step
+from mtlab.train import step
 from mtlab.train.course import Step
+from mtlab.train.dropout import Draws
 from mtlab.train.prefix import States
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
 from mtlab.train.step import StepOutput
+
+ROWS = 64
+"""Words of a batch are filled up to a multiple of so many: a CPU's matrix library compiles code for each shape that it meets."""
 
 
 class Readings:
@@ -59,11 +63,13 @@ class Readings:
         return torch.stack([pooled[index] for index in range(len(pooled))])
 
     def of(self, task: str, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Inputs (items, hidden) and targets (items,) of a task for a batch; a sentence without a label has ``IGNORE``."""
+        """Inputs (items, hidden) and targets (items,) of a task for a batch; what has no label has ``IGNORE``."""
         if task == "classifier":
             return self.pooled[list(ids)], torch.from_numpy(self.labels[list(ids)]).to(self.device)
-        rows = torch.from_numpy(np.concatenate([self.rows[index] for index in ids]))
-        tags = torch.from_numpy(np.concatenate([self.tags[index] for index in ids]))
+        missing = -sum(len(self.tags[index]) for index in ids) % ROWS
+        none, ignored = np.full(missing, len(self.states) - 1), np.full(missing, IGNORE)
+        rows = torch.from_numpy(np.concatenate([*(self.rows[index] for index in ids), none]))
+        tags = torch.from_numpy(np.concatenate([*(self.tags[index] for index in ids), ignored]))
         return self.states.index_select(0, rows.to(self.states.device)).to(self.device), tags.to(self.device)
 
 
@@ -137,7 +143,7 @@ class Heads:
         return self.stacks[task].weight, self.stacks[task].bias
 
     def _step(self, one: Step, number: int) -> tuple[Tensor, dict[str, Tensor]]:
-        draws = [torch.Generator(self.runtime.device).manual_seed(stream_seed("dropout", seed, number)) for seed in self.seeds]
+        draws = [Draws(self.runtime.device, stream_seed("dropout", seed, number)) for seed in self.seeds]
         by_task = {task: self._losses(task, one.ids, draws) for task in one.tasks}
         loss = torch.stack([self.task_weights[task] * value for task, value in by_task.items()]).sum(dim=0)
         loss.sum().backward()  # no trial's loss depends on another's weights
@@ -147,14 +153,12 @@ class Heads:
         self.optimizer.zero_grad(set_to_none=True)
         return loss.detach(), {task: value.detach() for task, value in by_task.items()}
 
-    def _losses(self, task: str, ids: Sequence[int], draws: Sequence[torch.Generator]) -> Tensor:
+    def _losses(self, task: str, ids: Sequence[int], draws: Sequence[Draws]) -> Tensor:
         """(trials,): each trial's mean loss over the items that have a target, 0 where none has."""
         stack, (inputs, gold) = self.stacks[task], self.readings.of(task, ids)
         stacked = inputs.expand(len(self.networks), *inputs.shape)
         if stack.dropout:
-            stacked = stacked * torch.stack(
-                [dropout.mask(inputs.shape, stack.dropout, inputs.dtype, inputs.device, draw) for draw in draws]
-            )
+            stacked = stacked * torch.stack([draw.mask(inputs.shape, stack.dropout, inputs.dtype) for draw in draws])
         with self.runtime.autocast():
             logits = torch.baddbmm(stack.bias, stacked, stack.weight.transpose(1, 2))
         every = gold.expand(len(self.networks), *gold.shape)

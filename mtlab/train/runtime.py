@@ -1,9 +1,12 @@
 """What the suite computes on: device, precision, attention kernel, threads; resolved once and recorded."""
 
+import ctypes
 import os
 import platform
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -11,6 +14,9 @@ import torch
 
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Of glibc's malloc.h."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +47,20 @@ class Runtime:
     def describe(self) -> dict[str, str | int]:
         """Facts for the record."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else _cpu_name()
-        packages = ("torch", "transformers", "datasets", "mlflow", "seqeval", "mtlab")
         return {
             "device": str(self.device),
             "device_name": name,
             "precision": self.precision,
             "threads": self.threads,
             "python": platform.python_version(),
-            **{package: version(package) for package in packages},
+            **_versions(),
         }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Versions of what computes and scores; looking them up reads files."""
+    return {package: version(package) for package in ("torch", "transformers", "datasets", "mlflow", "seqeval", "mtlab")}
 
 
 def resolve(experiment: Experiment) -> Runtime:
@@ -73,7 +84,19 @@ def resolve(experiment: Experiment) -> Runtime:
         attention = "eager"
     threads = _threads()
     torch.set_num_threads(threads)
+    _keep_freed_memory()
     return Runtime(device, precision, attention, threads)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what tensors free for the next ones: by default it hands blocks back at once, and each step faults them in again.
+
+    On a virtual machine that took a tenth of a step. :class:`mtlab.record.measure.PeakMemory` hands back all that is free between trials.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the most that it takes
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _computes_bf16(device: torch.device) -> bool:

@@ -1,5 +1,6 @@
 """The suite: every trial of an experiment, one after another, on the same footing."""
 
+import gc
 import time
 from collections.abc import Callable
 
@@ -9,12 +10,12 @@ from mtlab.plan.scenario import Trial, point_label
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.train import forecast
+from mtlab.train.group import run_trials
 from mtlab.train.heads import only_heads
 from mtlab.train.prefix import Prefixes, depths_of
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.progress import PlainProgress
 from mtlab.train.runtime import Runtime, resolve
-from mtlab.train.trial import run_trials
 
 
 def run(
@@ -39,6 +40,8 @@ def run(
     began, clock = time.time(), time.perf_counter()
     runtime = resolve(experiment)
     prepared = prepare(experiment, runtime)
+    gc.collect()
+    gc.freeze()  # what stands now stays: collections after each trial need not go through it
     trials = experiment.trials()
     journal = Journal(experiment.output)
     suite = _describe(experiment, command, began, runtime, prepared, trials)

@@ -1,6 +1,5 @@
 """One trial: the stages of a scenario, selection on validation, and the test split scored once."""
 
-import copy
 import hashlib
 import math
 import time
@@ -21,26 +20,26 @@ from mtlab.model.replay import Tail
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage, Trial, content_key
 from mtlab.record.journal import Journal, write_atomically
-from mtlab.record.measure import Clock, PeakMemory
+from mtlab.record.measure import Clock
 from mtlab.record.metrics import Prediction, score
 from mtlab.record.records import OK, EpochRecord, Metrics, Selection, StageRecord, TrialRecord, Units
 from mtlab.train import course, step
 from mtlab.train.course import Step
-from mtlab.train.heads import Heads, Readings, only_heads
+from mtlab.train.heads import Readings, only_heads
+from mtlab.train.memory import Memory
+from mtlab.train.plain import WARM_STEPS, Plain
 from mtlab.train.prefix import Begun, Pass, Prefixes, States
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
 from mtlab.train.step import Forward, Learner, StepOutput
 from mtlab.train.vocabulary import occurring
 
-WARM_STEPS = 3
-"""Steps at a stage's start that are left out of the time of a plain step: allocators and caches fill in them."""
-
-PLAIN_STEPS = 8
-"""Steps, after the warm ones, by which a plain step is timed where training itself does less."""
-
 Advance = Callable[[int], None]
 """Called with the FLOPs of what was just done, for whoever shows progress."""
+
+
+CERTIFIED_SENTENCES = 16
+"""About as many sentences' states are computed anew after a stage, to see that those at hand are right."""
 
 
 class Diverged(Exception):
@@ -63,81 +62,41 @@ Flow = Generator[HeadsEpoch, tuple[list[StepOutput], float], None]
 """A trial as it runs: it asks for epochs of heads, and is given the outputs of their steps and the seconds they took."""
 
 
-def run_trials(
-    prepared: Prepared, trials: Sequence[Trial], runtime: Runtime, journal: Journal, prefixes: Prefixes | None, advance: Advance
-) -> list[TrialRecord]:
-    """Run trials of one scenario that differ in their seed alone, and write their records.
+@dataclass(frozen=True)
+class Shared:
+    """What trials that run together share.
 
-    They run one after another but where heads train on states of a frozen encoder: there they train together. A trial that fails
-    leaves a record too, with its reason as status; the others go on.
-
-    Args:
-        prepared: what the trials run on.
-        trials: of one scenario and point.
+    Attributes:
+        prepared: what they run on.
         runtime: device, precision and threads.
         journal: where records go.
         prefixes: states of frozen prefixes; None computes everything each time.
         advance: is told what was done.
+        memory: watches the peak, which is theirs together.
+        plain: times of plain work.
     """
-    runs = [_Run(prepared, trial, runtime, journal, prefixes, advance) for trial in trials]
-    devices = [runtime.device] if runtime.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):  # dropout draws from torch's global stream; the caller's is left as it was
-        asking = {run: request for run in runs if (request := run.go(None)) is not None}
-        together: dict[int, tuple[list[_Run], Heads]] = {}
-        while asking:
-            asking = _train_heads(asking, together)
-    if prefixes is not None:
-        prefixes.forget_unwanted()
-    return [run.record for run in runs]
+
+    prepared: Prepared
+    runtime: Runtime
+    journal: Journal
+    prefixes: Prefixes | None
+    advance: Advance
+    memory: Memory
+    plain: Plain
 
 
-def _train_heads(asking: "dict[_Run, HeadsEpoch]", together: "dict[int, tuple[list[_Run], Heads]]") -> "dict[_Run, HeadsEpoch]":
-    """Give trials the epoch that they ask for, all at once; returns what they ask for next.
+class Run:
+    """A running trial; ``record`` holds what is known of it so far."""
 
-    Args:
-        asking: the trials, all before the same epoch.
-        together: stage to the trials that train together in it, and their heads; filled here.
-    """
-    request = next(iter(asking.values()))
-    began = time.perf_counter()
-    try:
-        if request.stage not in together:
-            together[request.stage] = (list(asking), _heads(list(asking), request))
-        runs, heads = together[request.stage]
-        outputs = heads.epoch(request.steps, len(next(iter(asking)).losses["total"]))
-        runs[0].runtime.synchronize()
-    except Exception as error:
-        for run in asking:
-            run.fail(error)
-        return {}
-    seconds = time.perf_counter() - began
-    return {run: following for run in asking if (following := run.go((outputs[runs.index(run)], seconds))) is not None}
-
-
-def _heads(runs: "list[_Run]", request: HeadsEpoch) -> Heads:
-    first = runs[0]
-    networks, seeds = [run.network for run in runs], [run.trial.seed for run in runs]
-    return Heads(networks, seeds, request.partition, request.plan, request.total, first.prepared, first.readings(), first.runtime)
-
-
-class _Run:
-    """The state of a running trial; ``record`` holds what is known of it so far."""
-
-    def __init__(
-        self, prepared: Prepared, trial: Trial, runtime: Runtime, journal: Journal, prefixes: Prefixes | None, advance: Advance
-    ) -> None:
-        self.prepared, self.trial, self.runtime, self.journal = prepared, trial, runtime, journal
-        self.prefixes, self.advance = prefixes, advance
-        key = prepared.key(trial, runtime)
+    def __init__(self, shared: Shared, trial: Trial) -> None:
+        self.shared, self.trial = shared, trial
+        self.prepared, self.runtime, self.prefixes = shared.prepared, shared.runtime, shared.prefixes
+        key = self.prepared.key(trial, self.runtime)
         self.record = TrialRecord(
             key=key, scenario=trial.scenario, seed=trial.seed, point=dict(trial.point), status="running", started_at=time.time()
         )
-        self.peak: float | None = None
-        if runtime.device.type == "cuda":
-            torch.cuda.empty_cache()  # every trial finds the allocator as the first one did
-        self._watch_memory()
-        self.clock = Clock(runtime.synchronize)
-        self.clock.laps["setup"] = prepared.setup_s
+        self.clock = Clock(self.runtime.synchronize)
+        self.clock.laps["setup"] = self.prepared.setup_s
         self.order = hashlib.sha256()
         self.stages: list[StageRecord] = []
         self.epochs: list[EpochRecord] = []
@@ -171,7 +130,7 @@ class _Run:
         elif isinstance(error, torch.OutOfMemoryError):
             self.finish("out of memory")
         else:
-            file = self.journal.directory / "failures" / f"{self.trial.label}-{self.record.key[:12]}.txt"
+            file = self.shared.journal.directory / "failures" / f"{self.trial.label}-{self.record.key[:12]}.txt"
             write_atomically(file, "".join(traceback.format_exception(error)))
             reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
             self.finish(f"crashed: {reason} (failures/{file.name})")
@@ -188,7 +147,7 @@ class _Run:
         self._select(stages[-1])
         self._test()
         if self.skipped_flops:
-            self.saved_s = self.skipped_flops * self._pace_of_plain_passes()
+            self.saved_s = self.shared.plain.pass_s(self.network, self.skipped_flops)
 
     def finish(self, status: str) -> None:
         """Add what was measured, and write the record."""
@@ -203,13 +162,13 @@ class _Run:
             laps=dict(laps),
             wall_s=sum(laps.values()),
             wall_plain_s=laps["setup"] + sum((stage.step_s or 0.0) * stage.steps for stage in self.stages) + laps["eval"] + self.saved_s,
-            peak_memory_mb=self._peak_mb(),
+            peak_memory_mb=self.shared.memory.peak_mb(),
             train_flops=self.flops,
             train_flops_padding=self.flops - self.flops_exact,
             train_tokens=self.tokens,
             tokens_per_s=self.tokens / laps["train"] if self.tokens else None,
         )
-        self.journal.write_trial(self.record)
+        self.shared.journal.write_trial(self.record)
 
     def _note(self, **fields: object) -> None:
         self.record = self.record.model_copy(update=fields)
@@ -247,7 +206,7 @@ class _Run:
         self.digests = after
         step_s = timed_s / timed_steps if timed_steps else None
         if self.depth and plan:
-            step_s = self._time_plain_steps(partition, stage, plan[0])
+            step_s = self.shared.plain.step_s(index, self.network, partition, stage, plan[0])
         self.stages.append(self._describe(stage, partition, total, before, after, step_s))
         updated = total > bool(step.warmup_steps(stage, total))  # warm-up begins at rate 0
         silent = {f"head.{task}" for task in self.prepared.classes if task not in stage.losses}
@@ -257,13 +216,16 @@ class _Run:
 
     @torch.no_grad()
     def _certify_states(self) -> None:
-        """States at hand must be what the network computes: a batch is computed both ways.
+        """States at hand must be what the network computes: some sentences are computed both ways.
 
         Raises:
             CertificateError: they are not.
         """
         self.network.eval()
-        batch, begun = self.prepared.ready("validation", self.runtime.device)[0], self._forward("validation")
+        examples = self.prepared.encoded["validation"].examples
+        some = range(0, len(examples), max(1, len(examples) // CERTIFIED_SENTENCES))
+        batch = batches.collate(examples, some, self.prepared.pad_id).to(self.runtime.device)
+        begun = self._forward("validation")
         assert isinstance(begun, Begun)
         with self.runtime.autocast():
             whole = self.network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
@@ -321,53 +283,10 @@ class _Run:
     def _batch(self, one: Step) -> Batch:
         return batches.collate(self.prepared.encoded["train"].examples, one.ids, self.prepared.pad_id).to(self.runtime.device)
 
-    def _time_plain_steps(self, partition: Partition, stage: Stage, steps: Sequence[Step]) -> float:
-        """Seconds that a step of this stage takes where everything is computed, on a copy of the network that is thrown away."""
-        self._peak_mb()
-        copied = copy.deepcopy(self.network)
-        freezing.set_modes(copied, partition)
-        experiment = self.prepared.experiment
-        learner = step.learner(copied, partition, stage, len(steps), experiment.optimizer, experiment.task_weights.model_dump())
-        assert learner is not None, "a stage with epochs trains something"
-        chosen = steps[:: max(1, len(steps) // (WARM_STEPS + PLAIN_STEPS))][: WARM_STEPS + PLAIN_STEPS]
-        warm = min(WARM_STEPS, len(chosen) - 1)
-        began = 0.0
-        for number, one in enumerate(chosen):
-            if number == warm:
-                began = self.clock.read()
-            learner.step(step.Whole(copied), self._batch(one), one.tasks, self.runtime)
-        seconds = self.clock.read() - began
-        timed, every = (course.flops(self.prepared, partition, some)[0] for some in (chosen[warm:], steps))
-        self._watch_memory()
-        return seconds / timed * every / len(steps)  # batches differ in length: a step of mean size is meant
-
-    @torch.no_grad()
-    def _pace_of_plain_passes(self) -> float:
-        """Seconds that a FLOP takes in a forward pass over the validation split where everything is computed."""
-        self.network.eval()
-        began = self.clock.read()
-        for batch in self.prepared.ready("validation", self.runtime.device):
-            with self.runtime.autocast():
-                self.network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
-        return (self.clock.read() - began) / course.evaluation_flops(self.prepared, "validation")
-
-    def _watch_memory(self) -> None:
-        """Watch the peak of memory from here on; what was used only to measure does not count."""
-        self.memory = PeakMemory()
-        if self.runtime.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.runtime.device)
-
-    def _peak_mb(self) -> float | None:
-        """The highest memory use that counts so far."""
-        cuda = self.runtime.device.type == "cuda"
-        now = torch.cuda.max_memory_allocated(self.runtime.device) / 1e6 if cuda else self.memory.read_mb()
-        self.peak = now if self.peak is None or now is None else max(self.peak, now)
-        return self.peak
-
     def _account(self, partition: Partition, steps: Sequence[Step]) -> None:
         padded, exact = course.flops(self.prepared, partition, steps)
         self.flops, self.flops_exact = self.flops + padded, self.flops_exact + exact
-        self.advance(course.flops(self.prepared, partition, steps, cached=bool(self.depth))[0])
+        self.shared.advance(course.flops(self.prepared, partition, steps, cached=bool(self.depth))[0])
         examples = self.prepared.encoded["train"].examples
         for one in steps:
             self.order.update(repr(one.ids).encode())
@@ -418,7 +337,7 @@ class _Run:
         self.skipped_flops += course.evaluation_flops(prepared, split) - course.evaluation_flops(prepared, split, self.depth)
         if any(loss is not None and not math.isfinite(loss) for loss in losses.values()):  # the last update may have broken the weights
             raise Diverged(f"the {split} loss is not finite after step {len(self.losses['total'])}")
-        self.advance(course.evaluation_flops(prepared, split, self.depth))
+        self.shared.advance(course.evaluation_flops(prepared, split, self.depth))
         return metrics, predictions
 
     def _remember(self, stage: Stage) -> None:
@@ -443,7 +362,7 @@ class _Run:
             final_digest=content_key(self.digests),
             status="selected",
         )
-        self.journal.write_trial(self.record)
+        self.shared.journal.write_trial(self.record)
 
     def _certify_selected(self) -> None:
         """What the last stage froze must stand in the selected weights as that stage left it.
@@ -459,7 +378,7 @@ class _Run:
     def _test(self) -> None:
         metrics, predictions = self._evaluate("test")
         self._note(test=metrics)
-        self.journal.write_predictions(self.record, [asdict(prediction) for prediction in predictions])
+        self.shared.journal.write_predictions(self.record, [asdict(prediction) for prediction in predictions])
 
     def _describe(
         self, stage: Stage, partition: Partition, steps: int, before: dict[str, str], after: dict[str, str], step_s: float | None

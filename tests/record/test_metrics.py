@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from seqeval.metrics import classification_report
+from seqeval.scheme import IOB2
 
 from mtlab.record.metrics import Prediction, score
 from mtlab.record.records import ClassifierMetrics, EntityMetrics, NerMetrics
@@ -85,6 +87,20 @@ def test_scores_equal_an_independent_scorer_on_ten_thousand_random_sequences() -
     assert list(scored.by_type) == ["LOC", "PER", "a-b"]
     for kind, scores in scored.by_type.items():
         assert close(scores, rescored(pairs, kind=kind)), kind
+
+
+@pytest.mark.filterwarnings("ignore:.*ill-defined")
+def test_scores_are_those_of_seqevals_own_report() -> None:
+    pairs = random_pairs(500, seed=2)
+    gold, predicted = ([pair[side] for pair in pairs] for side in (0, 1))
+    scored = score(predictions(pairs)).ner
+    assert scored is not None
+    default = classification_report(gold, predicted, output_dict=True, zero_division=0)
+    strict = classification_report(gold, predicted, output_dict=True, zero_division=0, mode="strict", scheme=IOB2)
+    rows = {"micro avg": scored.default, **scored.by_type}
+    for name, ours in [*((default[name], ours) for name, ours in rows.items()), (strict["micro avg"], scored.strict)]:
+        theirs = EntityMetrics(precision=name["precision"], recall=name["recall"], f1=name["f1-score"], support=name["support"])
+        assert close(ours, theirs)
 
 
 def test_scores_equal_it_sentence_by_sentence_too() -> None:

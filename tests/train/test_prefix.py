@@ -11,10 +11,10 @@ from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
+from mtlab.train.group import run_trials
 from mtlab.train.prefix import Prefixes, depths_of
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import Runtime, resolve
-from mtlab.train.trial import run_trials
 from tests import tiny
 from tests.conftest import EXPERIMENT
 

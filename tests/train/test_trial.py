@@ -14,10 +14,10 @@ from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train import step
+from mtlab.train.group import run_trials
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import Runtime, resolve
-from mtlab.train.trial import run_trials
 
 Setting = tuple[Prepared, Runtime, Journal]
 
@@ -111,18 +111,18 @@ def test_dropout_left_on_in_a_frozen_block_fails_the_trial(plain: Setting, monke
 def test_a_frozen_unit_that_changes_between_stages_or_before_the_test_fails_the_trial(
     made: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mtlab.train.trial import _Run
+    from mtlab.train.trial import Run
 
-    def meddling(self: _Run, *arguments: Any, **named: Any) -> Any:
+    def meddling(self: Run, *arguments: Any, **named: Any) -> Any:
         self.network.encoder.embeddings.word_embeddings.weight.data[0] += 1.0
         return honest(self, *arguments, **named)
 
-    honest = _Run._select
+    honest = Run._select
     with monkeypatch.context() as patch:
-        patch.setattr(_Run, "_select", meddling)
+        patch.setattr(Run, "_select", meddling)
         assert run(made, "heads").status == "certificate broken: frozen unit embeddings changed after its last stage"
-    honest = _Run._stage
-    monkeypatch.setattr(_Run, "_stage", meddling)
+    honest = Run._stage
+    monkeypatch.setattr(Run, "_stage", meddling)
     assert run(made, "heads").status == "certificate broken: frozen unit embeddings changed"
 
 

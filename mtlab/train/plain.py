@@ -1,0 +1,120 @@
+"""What steps and passes cost where everything is computed, timed on work that is thrown away."""
+
+import copy
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import TypeVar
+
+import torch
+
+from mtlab.data import batches
+from mtlab.model import freezing
+from mtlab.model.freezing import Partition
+from mtlab.model.network import Network
+from mtlab.plan.scenario import Stage
+from mtlab.record.measure import Clock
+from mtlab.train import course, step
+from mtlab.train.course import Step
+from mtlab.train.memory import Memory
+from mtlab.train.prepare import Prepared
+from mtlab.train.runtime import Runtime
+from mtlab.train.vocabulary import Vocabulary
+
+T = TypeVar("T")
+
+WARM_STEPS = 3
+"""Steps that are left out of a step's time: allocators and caches fill in them."""
+
+TIMED_STEPS = 8
+"""Steps, after the warm ones, by which a step is timed."""
+
+TIMED_PASSES = 2
+"""Batches, after a warm one, by which a forward pass is timed."""
+
+
+class Plain:
+    """Times of plain work, each taken once for all trials that run together: their work has the same shape.
+
+    Args:
+        prepared: what the trials run on.
+        runtime: device, precision and threads.
+        memory: does not count what is used here.
+    """
+
+    def __init__(self, prepared: Prepared, runtime: Runtime, memory: Memory) -> None:
+        self.prepared, self.runtime, self.memory = prepared, runtime, memory
+        self._steps: dict[int, float] = {}
+        self._pace: float | None = None
+
+    def step_s(self, number: int, network: Network, partition: Partition, stage: Stage, steps: Sequence[Step]) -> float:
+        """Seconds that a step of a stage takes where everything is computed, in the mean over ``steps``.
+
+        Args:
+            number: of the stage.
+            network: a copy of it trains.
+            partition: what trains.
+            stage: rates and losses.
+            steps: of an epoch of the stage.
+        """
+        if number not in self._steps:
+            with self.memory.uncounted():
+                pace = seconds_per_flop(self.prepared, self.runtime, copy.deepcopy(network), partition, stage, steps)
+            self._steps[number] = pace * course.flops(self.prepared, partition, steps)[0] / len(steps)
+        return self._steps[number]
+
+    @torch.no_grad()
+    def pass_s(self, network: Network, flops: int) -> float:
+        """Seconds that forward passes of so many FLOPs, padding not counted, take where everything is computed."""
+        if self._pace is None:
+            network.eval()
+            ready = _spread(self.prepared.ready("validation", self.runtime.device), 1 + TIMED_PASSES)
+            warm = min(1, len(ready) - 1)
+            clock, began = Clock(self.runtime.synchronize), 0.0
+            for number, batch in enumerate(ready):
+                began = clock.read() if number == warm else began
+                with self.runtime.autocast():
+                    network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+            lengths = [len(self.prepared.encoded["validation"].examples[index]) for batch in ready[warm:] for index in batch.ids]
+            self._pace = (clock.read() - began) / course.forward_flops(self.prepared, lengths)
+        return flops * self._pace
+
+
+def seconds_per_flop(
+    prepared: Prepared,
+    runtime: Runtime,
+    network: Network,
+    partition: Partition,
+    stage: Stage,
+    steps: Sequence[Step],
+    words: Vocabulary | None = None,
+) -> float:
+    """Seconds that a FLOP of a training step takes where everything is computed.
+
+    Args:
+        prepared: the data and the experiment's settings.
+        runtime: device and precision.
+        network: it trains, and should be thrown away.
+        partition: what trains.
+        stage: rates and losses.
+        steps: some are taken, spread over all of them, for batches differ in length.
+        words: the embeddings that occur, where only those are to train.
+    """
+    freezing.set_modes(network, partition)
+    experiment = prepared.experiment
+    learner = step.learner(network, partition, stage, len(steps), experiment.optimizer, experiment.task_weights.model_dump(), words)
+    assert learner is not None, "a stage with epochs trains something"
+    chosen = _spread(steps, WARM_STEPS + TIMED_STEPS)
+    warm = min(WARM_STEPS, len(chosen) - 1)
+    clock, began = Clock(runtime.synchronize), 0.0
+    with words.in_place() if words is not None else nullcontext():
+        for number, one in enumerate(chosen):
+            began = clock.read() if number == warm else began
+            batch = batches.collate(prepared.encoded["train"].examples, one.ids, prepared.pad_id).to(runtime.device)
+            learner.step(step.Whole(network), batch, one.tasks, runtime)
+        seconds = clock.read() - began
+    return seconds / course.flops(prepared, partition, chosen[warm:])[0]
+
+
+def _spread(items: Sequence[T], count: int) -> Sequence[T]:
+    """At most so many of the items, at equal distances."""
+    return items[:: max(1, len(items) // count)][:count]
