@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from transformers import EvalPrediction, Trainer, TrainingArguments
+from transformers import EvalPrediction, PrinterCallback, Trainer, TrainingArguments
 
 from mtlab.data import batches
 from mtlab.data.encoding import IGNORE, Example
@@ -38,7 +38,12 @@ class Tuning:
 
 
 DEFAULTS = Tuning("Trainer, defaults", {}, frozen_in_eval=False)
-TUNED = Tuning("Trainer, tuned", {"bf16": True, "train_sampling_strategy": "group_by_length", "per_device_eval_batch_size": 64}, True)
+
+
+def tuned(precision: str) -> Tuning:
+    """Set by somebody who knows what costs time; ``precision`` is the suite's."""
+    options = {"bf16": precision == "bf16", "train_sampling_strategy": "group_by_length", "per_device_eval_batch_size": 64}
+    return Tuning("Trainer, tuned", options, frozen_in_eval=True)
 
 
 class Joint(nn.Module):
@@ -122,7 +127,7 @@ def _trainer(prepared: Prepared, model: Joint, partition: Partition, stage: Stag
         }
         arguments = TrainingArguments(directory, **options, **fixed, max_grad_norm=experiment.optimizer.clip_norm,
                                       label_names=["labels", "tags"], **tuning.options)  # fmt: skip
-    return Trainer(
+    made = Trainer(
         model,
         arguments,
         data_collator=lambda rows: _collate(rows, prepared.pad_id),
@@ -131,6 +136,8 @@ def _trainer(prepared: Prepared, model: Joint, partition: Partition, stage: Stag
         compute_metrics=lambda predicted: _metrics(predicted, prepared),
         optimizers=optimizers,
     )
+    made.remove_callback(PrinterCallback)
+    return made
 
 
 def _collate(rows: list[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:

@@ -25,9 +25,10 @@ def test_every_scenario_is_timed_by_everybody(file: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(bench, "TIMES", 1)
     result = bench.run(str(file), True, {})
     who = {(row["scenario"], row["seeds"]): set(row["seconds"]) for row in result["rows"]}
-    everybody = {"mtlab", peer.DEFAULTS.name, peer.TUNED.name}
+    everybody = {"mtlab", peer.DEFAULTS.name, peer.tuned("fp32").name}
     assert who == {
-        **{(scenario, 1): everybody for scenario in ("nothing", "heads", "gradual", "full")},
+        **{(scenario, 1): everybody for scenario in ("nothing", "full")},
+        **{(scenario, 1): {*everybody, "mtlab, cache off"} for scenario in ("heads", "gradual")},
         **{(scenario, 2): {"mtlab"} for scenario in ("nothing", "heads", "gradual", "full", "whole suite")},
     }
     trained = next(row for row in result["rows"] if row["scenario"] == "full" and row["seeds"] == 1)["metrics"]
@@ -44,7 +45,7 @@ def test_every_scenario_is_timed_by_everybody(file: Path, monkeypatch: pytest.Mo
 def test_a_tuned_trainer_keeps_frozen_units_in_eval_mode_and_the_default_one_does_not(file: Path) -> None:
     made = bench.Bench(str(file), {})
     stage = made.experiment.scenario("heads").stages[0]
-    for tuning, frozen_dropout in ((peer.DEFAULTS, True), (peer.TUNED, False)):
+    for tuning, frozen_dropout in ((peer.DEFAULTS, True), (peer.tuned("bf16"), False)):
         network = peer.network(made.prepared, made.pretrained, 0, made.runtime.device)
         partition = freezing.resolve(stage, network)
         freezing.apply(network, partition)
