@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mtlab.cli import main
@@ -32,6 +33,25 @@ def test_snips_reaches_what_a_plain_trainer_reaches(tmp_path: Path, tracking: st
     assert scores["full_finetune"][0] >= 0.97
     assert scores["full_finetune"][1] >= 0.87
     assert scores["gradual_unfreeze"][1] >= scores["backbone_frozen"][1] + 0.25
+
+
+@pytest.mark.slow
+def test_the_cache_changes_less_than_another_seed_does(tmp_path: Path, tracking: str) -> None:
+    """With dropout on: means over three seeds, cached and not, differ by less than the seeds do."""
+    scenarios = ["backbone_frozen", "gradual_unfreeze"]
+    arguments = ["--data.source", source("snips"), "--data.train_size", "1000", "--scenarios", *scenarios]
+    found: dict[str, list] = {}
+    for mode in ("auto", "off"):
+        output = ["--cache", mode, "--output", str(tmp_path / mode)]
+        assert main(["compare", str(EXPERIMENTS / "snips.yaml"), *arguments, *output]) == 0
+        for trial in Journal(tmp_path / mode).read()[1]:
+            scores = [trial.test.classifier.accuracy, trial.test.ner.default.f1]
+            found.setdefault(f"{mode} {trial.scenario}", []).append(scores)
+    for scenario in scenarios:
+        cached, plain = (np.array(found[f"{mode} {scenario}"]) for mode in ("auto", "off"))
+        assert cached.shape == (3, 2)
+        spread = np.maximum(np.ptp(plain, axis=0), np.ptp(cached, axis=0))
+        assert (abs(cached.mean(axis=0) - plain.mean(axis=0)) <= spread).all(), (scenario, cached, plain)
 
 
 @pytest.mark.slow

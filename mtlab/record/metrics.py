@@ -13,7 +13,7 @@ from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 from sklearn.metrics import accuracy_score, f1_score
 
-from mtlab.record.records import ClassifierMetrics, EntityMetrics, Metrics, NerMetrics
+from mtlab.record.records import ClassifierMetrics, Contributions, EntityMetrics, Metrics, NerMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,18 @@ def score(predictions: Sequence[Prediction], losses: dict[str, float | None] | N
     return Metrics(
         classifier=_classifier(labelled, losses.get("classifier")) if labelled else None,
         ner=_ner(tagged, losses.get("ner")) if tagged else None,
+    )
+
+
+def contributions(predictions: Sequence[Prediction]) -> Contributions:
+    """What each sentence adds to the scores of :func:`score`."""
+    tagged = [(tuple(p.tags), tuple(p.predicted_tags or ())) for p in predictions if p.tags is not None]
+    entities = [[set(_read(tags, False)) for tags in pair] for pair in tagged]
+    return Contributions(
+        labels_right=tuple(int(p.label == p.predicted_label) for p in predictions if p.label is not None),
+        entities_right=tuple(len(gold & predicted) for gold, predicted in entities),
+        entities_predicted=tuple(len(predicted) for _, predicted in entities),
+        entities_gold=tuple(len(gold) for gold, _ in entities),
     )
 
 

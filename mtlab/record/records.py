@@ -5,9 +5,9 @@ are seconds, memory is MB (10^6 bytes), FLOPs are counts, quality metrics lie in
 NaN).
 """
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from mtlab.plan.scenario import Trial
 
@@ -62,6 +62,28 @@ class Metrics(Value):
 
     classifier: ClassifierMetrics | None = None
     ner: NerMetrics | None = None
+
+
+def _numbers(value: object) -> object:
+    return tuple(map(int, value.split())) if isinstance(value, str) else value
+
+
+Counts = Annotated[tuple[int, ...], BeforeValidator(_numbers), PlainSerializer(lambda counts: " ".join(map(str, counts)), when_used="json")]
+"""Whole numbers, one a sentence; in a file they are one string, separated by blanks."""
+
+
+class Contributions(Value):
+    """What each test sentence adds to the scores: enough to compute them anew over any choice of sentences.
+
+    Each list holds the sentences that have gold of its task, in the split's order, which is the same for all trials on the same data.
+    """
+
+    labels_right: Counts = ()
+    """1 where the label is right, 0 where it is wrong."""
+    entities_right: Counts = ()
+    """Entities that are gold and predicted, in seqeval's default mode."""
+    entities_predicted: Counts = ()
+    entities_gold: Counts = ()
 
 
 class Units(Value):
@@ -151,6 +173,8 @@ class TrialRecord(Value):
     """The selected weights on the validation split."""
     test: Metrics | None = None
     """The selected weights on the test split, read once."""
+    contributions: Contributions | None = None
+    """What each test sentence adds to ``test``."""
     laps: dict[str, float] = Field(default_factory=dict)
     """Seconds of ``setup``, ``cache``, ``train`` and ``eval``."""
     wall_s: float | None = None

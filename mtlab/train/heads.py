@@ -42,7 +42,7 @@ class Readings:
     """
 
     def __init__(self, prepared: Prepared, network: Network, states: States, runtime: Runtime) -> None:
-        self.states, self.device = states.flat, runtime.device
+        self.states, self.device = states, runtime.device
         examples = prepared.encoded["train"].examples
         self.labels = np.array([example.label for example in examples])
         counted = [(example.words >= 0) & (example.tags != IGNORE) for example in examples]
@@ -67,10 +67,10 @@ class Readings:
         if task == "classifier":
             return self.pooled[list(ids)], torch.from_numpy(self.labels[list(ids)]).to(self.device)
         missing = -sum(len(self.tags[index]) for index in ids) % ROWS
-        none, ignored = np.full(missing, len(self.states) - 1), np.full(missing, IGNORE)
-        rows = torch.from_numpy(np.concatenate([*(self.rows[index] for index in ids), none]))
+        none, ignored = np.full(missing, len(self.states.flat) - 1), np.full(missing, IGNORE)
+        rows = np.concatenate([*(self.rows[index] for index in ids), none])
         tags = torch.from_numpy(np.concatenate([*(self.tags[index] for index in ids), ignored]))
-        return self.states.index_select(0, rows.to(self.states.device)).to(self.device), tags.to(self.device)
+        return self.states.pick(rows, self.device), tags.to(self.device)
 
 
 @dataclass(frozen=True)

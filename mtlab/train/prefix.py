@@ -31,12 +31,12 @@ class States:
 
     Attributes:
         flat: (tokens + 1, hidden): sentence after sentence; the last row is zero and stands for padding.
-        in_file: whether ``flat`` is a mapped file.
+        file: what ``flat`` lies in, where that is not memory.
         starts: (sentences + 1,): where each sentence begins in ``flat``.
     """
 
     flat: Tensor
-    in_file: bool
+    file: spill.Mapped | None
     starts: np.ndarray
 
     def rows(self, ids: Sequence[int]) -> np.ndarray:
@@ -48,8 +48,20 @@ class States:
     def padded(self, ids: Sequence[int], device: torch.device) -> Tensor:
         """(sentences, tokens, hidden): the states of a batch, padded with zeros."""
         rows = self.rows(ids)
-        picked = self.flat.index_select(0, torch.from_numpy(rows.ravel()).to(self.flat.device))
-        return picked.view(*rows.shape, -1).to(device, non_blocking=True)
+        return self.pick(rows.ravel(), device).view(*rows.shape, -1)
+
+    def pick(self, rows: np.ndarray, device: torch.device) -> Tensor:
+        """(rows, hidden): a copy of these rows of ``flat``."""
+        picked = self.flat.index_select(0, torch.from_numpy(rows).to(self.flat.device)).to(device, non_blocking=True)
+        if self.file is not None:
+            self.file.release()
+        return picked
+
+    def put(self, rows: np.ndarray, values: Tensor) -> None:
+        """Store ``values`` (rows, hidden) at these rows of ``flat``."""
+        self.flat.index_copy_(0, torch.from_numpy(rows).to(self.flat.device), values.to(self.flat.device))
+        if self.file is not None:
+            self.file.release()
 
 
 @dataclass
@@ -145,7 +157,7 @@ class Prefixes:
     def forget_unwanted(self) -> None:
         """Drop states of weights that only one trial had."""
         for key, split in [place for place in self.held if place[0] not in self.wanted]:
-            if self.held.pop((key, split)).in_file:
+            if self.held.pop((key, split)).file is not None:
                 spill.remove(self.directory, f"{key}-{split}")
 
     def _also(self, prepared: Prepared, digests: Mapping[str, str]) -> set[int]:
@@ -158,9 +170,9 @@ class Prefixes:
         starts = np.concatenate([[0], np.cumsum([len(example) for example in prepared.encoded[split].examples])])
         missing = {depth: key for depth in depths if ((key := self.key(prepared, digests, depth)), split) not in self.held}
         for key in missing.values():
-            flat = spill.find(self.directory, f"{key}-{split}", self.say)
-            if flat is not None:
-                self.held[key, split] = States(flat, True, starts)
+            mapped = spill.find(self.directory, f"{key}-{split}", self.say)
+            if mapped is not None:
+                self.held[key, split] = States(mapped.flat, mapped, starts)
         computed = {depth: key for depth, key in missing.items() if (key, split) not in self.held}
         if computed:
             self._compute(prepared, network, starts, computed, split)
@@ -181,30 +193,30 @@ class Prefixes:
                 with self.runtime.autocast():
                     seen[blocks] = network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
                 kept = batch.attention_mask.bool()
-                rows = torch.from_numpy(np.concatenate([np.arange(starts[index], starts[index + 1]) for index in ids]))
+                rows = np.concatenate([np.arange(starts[index], starts[index + 1]) for index in ids])
                 for depth, key in keys.items():
                     if depth not in stores:
                         shape = (int(starts[-1]) + 1, seen[depth].shape[-1])
                         held = [*self.held.values(), *stores.values()]
                         stores[depth] = States(*self._room(f"{key}-{split}", shape, seen[depth].dtype, held), starts)
-                    flat = stores[depth].flat
-                    flat.index_copy_(0, rows.to(flat.device), seen[depth][kept].to(flat.device))
+                    stores[depth].put(rows, seen[depth][kept])
         for module, training in modes.items():
             module.training = training
         for depth, states in stores.items():
-            if states.in_file:
-                spill.seal(self.directory, f"{keys[depth]}-{split}", states.flat)
+            if states.file is not None:
+                spill.seal(self.directory, f"{keys[depth]}-{split}", states.file)
             self.held[keys[depth], split] = states
 
-    def _room(self, name: str, shape: tuple[int, int], dtype: torch.dtype, held: Iterable[States]) -> tuple[Tensor, bool]:
-        """Zeros for the states of a split, and whether they lie in a file: on the GPU where they fit, in memory, or in a file."""
+    def _room(self, name: str, shape: tuple[int, int], dtype: torch.dtype, held: Iterable[States]) -> tuple[Tensor, spill.Mapped | None]:
+        """Zeros for the states of a split, and the file that they lie in: on the GPU where they fit, in memory, or in a file."""
         size = shape[0] * shape[1] * dtype.itemsize
-        if size + sum(states.flat.nbytes for states in held if not states.in_file) > self.limit:
-            return spill.make(self.directory, name, shape, dtype), True
+        if size + sum(states.flat.nbytes for states in held if states.file is None) > self.limit:
+            mapped = spill.make(self.directory, name, shape, dtype)
+            return mapped.flat, mapped
         device = self.runtime.device
         if device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 4:
             device = torch.device("cpu")
-        return torch.zeros(shape, dtype=dtype, device=device), False
+        return torch.zeros(shape, dtype=dtype, device=device), None
 
 
 def depths_of(stages: Sequence[Stage], network: Network) -> set[int]:

@@ -21,7 +21,7 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage, Trial, content_key
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.measure import Clock
-from mtlab.record.metrics import Prediction, score
+from mtlab.record.metrics import Prediction, contributions, score
 from mtlab.record.records import OK, EpochRecord, Metrics, Selection, StageRecord, TrialRecord, Units
 from mtlab.train import course, step
 from mtlab.train.course import Step
@@ -377,7 +377,7 @@ class Run:
 
     def _test(self) -> None:
         metrics, predictions = self._evaluate("test")
-        self._note(test=metrics)
+        self._note(test=metrics, contributions=contributions(predictions))
         self.shared.journal.write_predictions(self.record, [asdict(prediction) for prediction in predictions])
 
     def _describe(

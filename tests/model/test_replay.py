@@ -86,6 +86,20 @@ def test_lower_blocks_do_no_work(family: str) -> None:
     assert ran and all(name.startswith(f"{backbone.blocks[2]}.") for name in ran)
 
 
+@pytest.mark.parametrize("family", tiny.CONFIGS)
+def test_a_flipped_bit_of_the_mask_shows(family: str) -> None:
+    """The comparison does see a change of one bit of the mask, in what is replayed and in what was recorded."""
+    backbone = build(family)
+    ids, mask = batch()
+    states, whole = recorded(backbone, 2, ids, mask)
+    flipped = mask.clone()
+    flipped[1, 2] ^= 1
+    with torch.no_grad():
+        assert not torch.equal(Tail(backbone, 2)(states, ids, flipped)[mask.bool()], whole[mask.bool()])
+    other, _ = recorded(backbone, 2, ids, flipped)
+    assert not torch.equal(other[mask.bool()], states[mask.bool()])
+
+
 def test_a_flipped_bit_below_the_entry_shows_above(recwarn: pytest.WarningsRecorder) -> None:
     """The comparison that the other tests rest on does see a change of one frozen weight."""
     backbone = build("bert")

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
-from mtlab.record.metrics import Prediction, score
-from mtlab.record.records import ClassifierMetrics, EntityMetrics, NerMetrics
+from mtlab.record.metrics import Prediction, contributions, score
+from mtlab.record.records import ClassifierMetrics, Contributions, EntityMetrics, NerMetrics
 
 UNDEFINED = EntityMetrics(precision=None, recall=None, f1=None, support=0)
 Tags = Sequence[str]
@@ -157,6 +157,20 @@ def test_scores_are_those_of_the_whole_split_and_not_means_over_sentences() -> N
     scored = ner(("B-LOC", "B-LOC"), ("B-LOC O B-LOC O B-LOC", "O O O O O"))
     assert scored.default.recall == pytest.approx(1 / 4)
     assert scored.default.precision == 1.0
+
+
+def test_contributions_make_the_scores_again() -> None:
+    draw = random.Random(3)
+    made = [Prediction(draw.choice("ab"), draw.choice("ab"), gold, guess) for gold, guess in random_pairs(200, seed=4)]
+    made += [Prediction("a", "a", None, None), Prediction(None, None, ["B-LOC"], ["B-LOC"])]
+    scored, found = score(made), contributions(made)
+    assert scored.classifier is not None and scored.ner is not None
+    assert len(found.labels_right) == 201 and len(found.entities_gold) == 201
+    assert sum(found.labels_right) / 201 == pytest.approx(scored.classifier.accuracy)
+    right, predicted, gold = (sum(counts) for counts in (found.entities_right, found.entities_predicted, found.entities_gold))
+    assert 2 * right / (predicted + gold) == pytest.approx(scored.ner.default.f1)
+    assert Contributions.model_validate_json(found.model_dump_json()) == found
+    assert found.model_dump(mode="json")["entities_gold"] == " ".join(map(str, found.entities_gold))
 
 
 def test_macro_f1_by_hand() -> None:

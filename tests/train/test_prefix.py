@@ -1,18 +1,23 @@
 """The cache of frozen prefixes changes what is computed, never what comes out."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from mtlab.data import batches
+from mtlab.model import replay
 from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
+from mtlab.train import spill
 from mtlab.train.group import run_trials
-from mtlab.train.prefix import Prefixes, depths_of
+from mtlab.train.prefix import Prefixes, States, depths_of
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import Runtime, resolve
 from tests import tiny
@@ -108,6 +113,22 @@ def test_cached_equals_plain_for_every_family(tmp_path: Path, data: Path, family
         assert one.laps["cache"] > 0 and other.laps["cache"] == 0
 
 
+@pytest.mark.parametrize("family", tiny.CONFIGS)
+def test_states_do_not_depend_on_the_batch_they_were_computed_in(tmp_path: Path, data: Path, family: str) -> None:
+    """States of batches sorted by length, against every sentence alone."""
+    made = Setting(write(tmp_path, tiny.write_encoder(tmp_path / "encoder", family), data))
+    network, digests = made.prepared.fresh_network(0, made.runtime.device).eval(), made.prepared.pristine_digests
+    assert made.prefixes is not None
+    for depth in (1, len(network.backbone.blocks)):
+        states = made.prefixes.get(made.prepared, network, digests, depth, "validation")
+        for index, example in enumerate(made.prepared.encoded["validation"].examples[:20]):
+            batch = batches.collate([example], [0], made.prepared.pad_id)
+            with torch.no_grad(), replay.watch(network.backbone, [depth]) as seen:
+                output = network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
+            alone = seen[depth] if depth < len(network.backbone.blocks) else output
+            assert torch.allclose(states.padded([index], torch.device("cpu")), alone, rtol=0, atol=1e-5)
+
+
 def test_with_dropout_upper_blocks_train_as_in_the_plain_loop(file: Path, tmp_path: Path) -> None:
     """A frozen block draws no dropout, so the blocks above it draw the same masks either way."""
     file.write_text(file.read_text().replace("- {name: heads, epochs: 1, train: {heads: 1.0e-2}}\n    - {name: top", "- {name: top", 1))
@@ -161,7 +182,7 @@ def test_states_past_the_limit_lie_in_files_and_change_nothing(file: Path, tmp_p
     made = Setting(file, output=[str(tmp_path / "small")])
     made.prefixes = made.cache(limit=1000)
     same(made.run("gradual")[0], inside, 1e-7)
-    assert made.prefixes is not None and all(states.in_file for states in made.prefixes.held.values())
+    assert made.prefixes is not None and all(states.file is not None for states in made.prefixes.held.values())
     again = made.cache(limit=1000)
     assert again is not None
     made.prefixes = again
@@ -174,6 +195,28 @@ def test_states_past_the_limit_lie_in_files_and_change_nothing(file: Path, tmp_p
     made.prefixes = made.cache(limit=1000)
     same(made.run("gradual")[0], inside, 1e-7)
     assert made.said and all("is not what was written" in line for line in made.said)
+
+
+def resident_mb() -> float:
+    """What mapped files take of memory."""
+    lines = [line.split() for line in Path("/proc/self/status").read_text().splitlines()]
+    return sum(int(words[1]) for words in lines if words[0] in ("RssFile:", "RssShmem:")) * 1024 / 1e6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel how much is resident")
+def test_states_in_files_take_no_memory(tmp_path: Path) -> None:
+    rows, before = 50_000, resident_mb()
+    mapped = spill.make(tmp_path, "states", (rows, 256), torch.float32)  # 51 MB
+    states = States(mapped.flat, mapped, np.array([0, rows - 1]))
+    for start in range(0, rows, 10_000):
+        states.put(np.arange(start, start + 10_000), torch.full((10_000, 256), float(start)))
+    spill.seal(tmp_path, "states", mapped)
+    again = spill.find(tmp_path, "states", print)
+    assert again is not None and torch.equal(again.flat[::10_000, 0], torch.arange(0.0, rows, 10_000))
+    again.release()
+    for _ in range(3):
+        assert states.pick(np.arange(0, rows, 7), torch.device("cpu"))[-1, 0] == 40_000
+    assert resident_mb() - before < 10
 
 
 @pytest.mark.parametrize(
