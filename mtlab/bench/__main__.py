@@ -1,12 +1,11 @@
 """``python -m mtlab.bench FILE [--whole-suite] [--KEY VALUE ...]``: mtlab beside what a user would run instead.
 
-Everything runs in turn in one process, on the same data from the same start. What takes under two minutes is run three times, and the
-median counts. Results go to the experiment's output: ``bench.json``, ``bench.md`` and a plot.
+Whoever runs a scenario runs it in turn with the others in one process, on the same data from the same start. What takes under two
+minutes is run three times, and the median counts. Results go to the experiment's output: ``bench.json``, ``bench.md`` and a plot.
 """
 
 import gc
 import json
-import statistics
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ from mtlab.record.records import TrialRecord
 from mtlab.train import prepare as preparing
 from mtlab.train import suite
 from mtlab.train.group import run_trials
+from mtlab.train.heads import only_heads
 from mtlab.train.prepare import Prepared
 from mtlab.train.progress import PlainProgress
 from mtlab.train.runtime import Runtime, resolve
@@ -38,6 +38,7 @@ SHORT_S, TIMES = 120.0, 3
 
 
 OURS, PLAIN = "mtlab", "mtlab, cache off"
+SUITE = "whole suite"
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,6 @@ class Row:
     seconds: dict[str, list[float]] = field(default_factory=dict)
     train_s: dict[str, list[float | None]] = field(default_factory=dict)
     metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
-
-    def median(self, who: str) -> float:
-        """The median of the runs, in seconds."""
-        return statistics.median(self.seconds[who])
 
 
 class Bench:
@@ -110,6 +107,34 @@ class Bench:
         stages = self.experiment.scenario(scenario).stages
         return any(resolve_stage(stage, self.prepared.counter.network).prefix_depth for stage in stages if stage.epochs)
 
+    def scenario(self, name: str) -> dict[str, Any]:
+        """Everybody's runs of a scenario, and what this machine could do when they ran."""
+        config, seeds = self.prepared.location.config, self.experiment.seeds
+        machine = floor.measure(config.hidden_size, config.intermediate_size, 1024, self.runtime.device, self.runtime.synchronize)
+        contenders: Contenders = {(1, OURS): partial(self.mtlab, [Trial(name, seeds[0])])}
+        if len(seeds) > 1 and self.together(name):
+            contenders[len(seeds), OURS] = partial(self.mtlab, [Trial(name, seed) for seed in seeds])
+        if self.skips(name):
+            contenders[1, PLAIN] = partial(self.mtlab, [Trial(name, seeds[0])], cached=False)
+        for tuning in (peer.DEFAULTS, peer.tuned(self.runtime.precision)):
+            contenders[1, tuning.name] = partial(self.trainer, name, tuning)
+        return {
+            "machine": asdict(machine),
+            "forward_pass_s": [self.forward_pass() for _ in range(TIMES + 1)][1:],
+            "floor_s": floor.seconds(self.prepared, name, machine, self.runtime),
+            "rows": [asdict(row) for row in in_turn(name, contenders)],
+        }
+
+    def suite(self) -> dict[str, Any]:
+        """All trials of the experiment."""
+        contenders: Contenders = {(len(self.experiment.seeds), OURS): lambda: self.mtlab(self.experiment.trials())}
+        return {"rows": [asdict(row) for row in in_turn(SUITE, contenders)]}
+
+    def together(self, name: str) -> bool:
+        """Whether seeds share work: nothing but heads is trained."""
+        stages = self.experiment.scenario(name).stages
+        return all(only_heads(resolve_stage(stage, self.prepared.counter.network)) for stage in stages if stage.epochs)
+
     @torch.no_grad()
     def forward_pass(self) -> float:
         """Seconds of one pass over all splits without gradient, in the suite's precision."""
@@ -124,52 +149,67 @@ class Bench:
         return time.perf_counter() - began
 
 
-def repeat(row: Row, who: str, call: Callable[[], Lap]) -> None:
-    """Run once, and, where that was short, more often."""
-    laps: list[Lap] = []
-    while not laps or (len(laps) < TIMES and laps[0].seconds < SHORT_S):
-        laps.append(call())
-        print(f"  {row.scenario} x{row.seeds}, {who}: {laps[-1].seconds:.1f} s, {_shown(laps[-1].metrics)}", flush=True)
-    row.seconds[who], row.train_s[who] = [lap.seconds for lap in laps], [lap.train_s for lap in laps]
-    row.metrics[who] = laps[-1].metrics
+Contenders = dict[tuple[int, str], Callable[[], Lap]]
+"""(seeds, who) to a run."""
+
+
+def in_turn(scenario: str, contenders: Contenders) -> list[Row]:
+    """Run everybody in turn, and those again whose first run was short: a machine's pace drifts, and should not favour one of them."""
+    laps: dict[tuple[int, str], list[Lap]] = {contender: [] for contender in contenders}
+    for turn in range(TIMES):
+        for (seeds, who), call in contenders.items():
+            done = laps[seeds, who]
+            if turn and done[0].seconds >= SHORT_S:
+                continue
+            done.append(call())
+            print(f"  {scenario} x{seeds}, {who}: {done[-1].seconds:.1f} s, {_shown(done[-1].metrics)}", flush=True)
+    rows = {seeds: Row(scenario, seeds) for seeds, _ in contenders}
+    for (seeds, who), done in laps.items():
+        rows[seeds].seconds[who], rows[seeds].train_s[who] = [lap.seconds for lap in done], [lap.train_s for lap in done]
+        rows[seeds].metrics[who] = done[-1].metrics
+    return list(rows.values())
 
 
 def _shown(metrics: dict[str, float | None]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if value is not None)
 
 
-def run(file: str, whole: bool, overrides: dict[str, list[str]]) -> dict[str, Any]:
-    """All contenders on all scenarios; the result as it is written to ``bench.json``."""
+def run(file: str, whole: bool, overrides: dict[str, list[str]]) -> Path:
+    """All contenders on all scenarios. The result is in ``bench.json`` after each scenario; a run that was cut off goes on there.
+
+    Returns:
+        The experiment's output.
+    """
     bench = Bench(file, overrides)
-    experiment, seeds = bench.experiment, bench.experiment.seeds
-    config = bench.prepared.location.config
-    machine = floor.measure(config.hidden_size, config.intermediate_size, 1024, bench.runtime.device, bench.runtime.synchronize)
-    passes = [bench.forward_pass() for _ in range(TIMES + 1)][1:]
+    experiment = bench.experiment
+    place = experiment.output / "bench.json"
     result: dict[str, Any] = {
         "experiment": experiment.model_dump(mode="json"),
         "environment": bench.runtime.describe(),
         "data": bench.prepared.describe_data(),
-        "machine": asdict(machine),
-        "forward_pass_s": passes,
-        "rows": [],
-        "floor_s": {},
+        "scenarios": {},
     }
-    for scenario in experiment.scenarios:
-        result["floor_s"][scenario] = floor.seconds(bench.prepared, scenario, machine, bench.runtime)
-        one, many = Row(scenario, 1), Row(scenario, len(seeds))
-        repeat(one, OURS, partial(bench.mtlab, [Trial(scenario, seeds[0])]))
-        if one.median(OURS) < SHORT_S / len(seeds) and len(seeds) > 1:
-            repeat(many, OURS, partial(bench.mtlab, [Trial(scenario, seed) for seed in seeds]))
-        if bench.skips(scenario):
-            repeat(one, PLAIN, partial(bench.mtlab, [Trial(scenario, seeds[0])], cached=False))
-        for tuning in (peer.DEFAULTS, peer.tuned(bench.runtime.precision)):
-            repeat(one, tuning.name, partial(bench.trainer, scenario, tuning))
-        result["rows"] += [asdict(row) for row in (one, many) if row.seconds]
-    if whole:
-        row = Row("whole suite", len(seeds))
-        repeat(row, OURS, lambda: bench.mtlab(experiment.trials()))
-        result["rows"].append(asdict(row))
-    return result
+    result["scenarios"] = _already(place, result)
+    for scenario in [*experiment.scenarios, *([SUITE] if whole else [])]:
+        if scenario not in result["scenarios"]:
+            result["scenarios"][scenario] = bench.suite() if scenario == SUITE else bench.scenario(scenario)
+            write_atomically(place, json.dumps(result, indent=1))
+    return experiment.output
+
+
+def _already(place: Path, result: dict[str, Any]) -> dict[str, Any]:
+    """The scenarios that a run of the same benchmark, here, got done before it was cut off."""
+    if not place.exists():
+        return {}
+    try:
+        found = json.loads(place.read_text())
+        same = all(found[key] == json.loads(json.dumps(result[key])) for key in ("experiment", "environment", "data"))
+    except (ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        return {}
+    print(f"{place}: {', '.join(found['scenarios'])} are there already; delete the file to begin anew", flush=True)
+    return dict(found["scenarios"])
 
 
 def main() -> int:
@@ -178,10 +218,7 @@ def main() -> int:
     whole = "--whole-suite" in arguments
     arguments = [word for word in arguments if word != "--whole-suite"]
     try:
-        file, overrides = arguments[0], parse_overrides(arguments[1:])
-        result = run(file, whole, overrides)
-        directory = Path(result["experiment"]["output"])
-        write_atomically(directory / "bench.json", json.dumps(result, indent=1))
+        directory = run(arguments[0], whole, parse_overrides(arguments[1:]))
         from mtlab.bench import page
 
         page.write(directory)
