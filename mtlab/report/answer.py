@@ -32,9 +32,7 @@ def _in_short(group: Group) -> str:
         return ""
     control = group.control
     cheaper = _those(statistics.compare_cost(group.values("wall_plain_s"), control, "wall_plain_s"), "better")
-    worse = {
-        one.scenario for task in group.tasks for one in _those(statistics.compare(group.values(task.metric), control, task.metric), "worse")
-    }
+    worse = {one.scenario for task in group.tasks for one in _those(statistics.compare(group.samples(task), control, task.metric), "worse")}
     held = [name(one.scenario) for one in cheaper if one.scenario not in worse]
     if held:
         return f"**In short:** shown to be cheaper than the control {name(control)}, and not to be worse at any task: {listing(held)}."
@@ -61,15 +59,15 @@ def _against(group: Group) -> list[str]:
 
 
 def _verdicts(group: Group, task: Task, control: str) -> str:
-    scores = group.values(task.metric)
-    found = statistics.compare(scores, control, task.metric)
-    mean = markdown.fixed(statistics.interval(scores[control].values()).mean)
+    samples = group.samples(task)
+    found = statistics.compare(samples, control, task.metric)
+    mean = markdown.fixed(statistics.estimate(samples[control]).mean)
     lead = f"On **{task.title}** ({task.metric_title} {mean} for the control {name(control)})"
     better, worse, tied, undecided = (_those(found, verdict) for verdict in ("better", "worse", "tie", "undecided"))
     parts = [f"better: {_with_effect(better)}" if better else "no scenario is shown to be better"]
     parts += [f"worse: {_with_effect(worse)}"] if worse else []
     parts += (
-        [f"tied with it (not told apart by these seeds, and so not ranked): {listing([name(one.scenario) for one in tied])}"]
+        [f"tied with it (not told apart by these seeds and sentences, and so not ranked): {listing([name(one.scenario) for one in tied])}"]
         if tied
         else []
     )
@@ -102,7 +100,7 @@ def _best(group: Group) -> str:
         return f"**Nothing is called best**: {lost} of {group.asked} trials {'has' if lost == 1 else 'have'} no result (see *Failures*)."
     if len(group.seeds) < 2 or len(group.scenarios) < 2:
         return ""
-    leaders = {task.title: statistics.best(group.values(task.metric), group.seeds) for task in group.tasks}
+    leaders = {task.title: statistics.best(group.samples(task), group.seeds) for task in group.tasks}
     said = [
         f"For {title}, {name(one)} is the best: its difference from each other scenario excludes 0."
         for title, one in leaders.items()

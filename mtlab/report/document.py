@@ -51,7 +51,7 @@ def document(suite: SuiteRecord, found: list[Group], drawn: list[Plots]) -> str:
         "## What each scenario trains",
         _scenarios(found),
         "## Intervals",
-        _each(pairs, lambda group, plots: _figure(plots, "intervals")),
+        _each(pairs, lambda group, plots: _joined(*(_figure(plots, kind) for kind in ("intervals", "differences") if kind in plots))),
         "## Entities",
         _each(pairs, lambda group, plots: sections.entities(group)),
         "## Cost",

@@ -225,9 +225,9 @@ def _bars(group: Group, name: str) -> list[plots.Bar]:
 def _intervals(group: Group) -> Figure:
     tasks, names = group.tasks, group.scenarios
     scores = {task.name: group.values(task.metric) for task in tasks}
+    samples = {task.name: group.samples(task) for task in tasks}
     estimates = {
-        task.name: {name: statistics.interval(scores[task.name][name].values(), within=statistics.SHARE) for name in names}
-        for task in tasks
+        task.name: {name: statistics.estimate(samples[task.name][name], within=statistics.SHARE) for name in names} for task in tasks
     }
     zooms = [_closeup(_ends(estimates[task.name])) for task in tasks]
     figure = _figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
@@ -239,6 +239,31 @@ def _intervals(group: Group) -> Figure:
             ax.set_title(CLOSER if limits else _capital(task.title))
             ax.tick_params(labelleft=axes is panels[0] or len(axes) != len(panels[0]))
         axes[-1].set_xlabel(f"{task.metric_title}, test")
+    return figure
+
+
+def _differences(group: Group) -> Figure | None:
+    control = group.control
+    if control is None or len(group.scenarios) < 2 or not group.of(control):
+        return None
+    names = [name for name in group.scenarios if name != control]
+    found = {task.name: statistics.compare(group.samples(task), control, task.metric) for task in group.tasks}
+    intervals = {
+        task: {one.scenario: statistics.Interval(one.effect, one.low, one.high, one.n) for one in some} for task, some in found.items()
+    }
+    zooms = [_closeup(_ends(intervals[task.name])) for task in group.tasks]
+    figure = _figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
+    panels = _axes(figure, zooms)
+    for task, zoom, axes in zip(group.tasks, zooms, panels, strict=True):
+        scores = group.values(task.metric)
+        shared = {name: sorted(scores[name].keys() & scores[control].keys()) for name in names}
+        seeds = {name: [scores[name][seed] - scores[control][seed] for seed in shared[name]] for name in names}
+        for ax, limits in zip(axes, (None, zoom), strict=False):
+            ax.axvline(0.0, color=INK, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
+            plots.intervals(intervals[task.name], seeds, plots.looks(group.scenarios), None, ax, limits=limits)
+            ax.set_title(CLOSER if limits else _capital(task.title))
+            ax.tick_params(labelleft=axes is panels[0] or len(axes) != len(panels[0]))
+        axes[-1].set_xlabel(f"{task.metric_title}, difference to {plots.shown(control)}")
     return figure
 
 
@@ -291,9 +316,15 @@ FIGURES: dict[str, tuple[Draw, str, str]] = {
     "intervals": (
         _intervals,
         "Mean test score of each scenario with its interval and the single seeds, one panel a task",
-        "Mean test score with its 95% interval over seeds (bar) and the single seeds (small points). The dashed line "
-        "is the control's mean. "
-        "The intervals leave the variance of the test sentences out and are too narrow.",
+        "Mean test score with its 95% interval over seeds and sentences (bar) and the single seeds (small points). The dashed line "
+        "is the control's mean. Whether two scenarios differ is for the next figure to tell: these intervals may overlap where the "
+        "differences are clear.",
+    ),
+    "differences": (
+        _differences,
+        "Difference of each scenario to the control with its interval and the single seeds, one panel a task",
+        "Difference to the control on the test split, paired by seed and sentence, with the interval that decides (bar) and the single "
+        "seeds (small points). A bar that meets the dashed line is a tie.",
     ),
     "learning_curves": (
         _learning_curves,

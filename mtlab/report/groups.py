@@ -2,12 +2,15 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mtlab.plan.scenario import point_label
-from mtlab.record.records import SuiteRecord, TrialRecord
+from mtlab.record.records import Contributions, SuiteRecord, TrialRecord
+from mtlab.report import statistics
 from mtlab.report.table import result
 
 
@@ -21,11 +24,21 @@ class Task:
     metric_title: str
     validation: str
     """The metric's place in a split's ``Metrics``."""
+    values: Callable[[Contributions], np.ndarray | None]
+    """What each test sentence adds to the metric, whose mean over sentences is the metric; ``None`` where it is undefined."""
+
+
+def _labels(found: Contributions) -> np.ndarray | None:
+    return np.array(found.labels_right, dtype=float) if found.labels_right else None
+
+
+def _entities(found: Contributions) -> np.ndarray | None:
+    return statistics.f1_values(*map(np.array, (found.entities_right, found.entities_predicted, found.entities_gold)))
 
 
 TASKS = (
-    Task("classifier", "sentence classification", "classifier_accuracy", "accuracy", "classifier.accuracy"),
-    Task("ner", "entity recognition", "ner_f1", "entity F1", "ner.default.f1"),
+    Task("classifier", "sentence classification", "classifier_accuracy", "accuracy", "classifier.accuracy", _labels),
+    Task("ner", "entity recognition", "ner_f1", "entity F1", "ner.default.f1", _entities),
 )
 
 
@@ -79,6 +92,14 @@ class Group:
     def of(self, scenario: str) -> list[TrialRecord]:
         """The trials of a scenario that ended well, by seed."""
         return sorted((trial for trial in self.good if trial.scenario == scenario), key=lambda trial: trial.seed)
+
+    def samples(self, task: Task) -> dict[str, dict[int, np.ndarray]]:
+        """Scenario to seed to what each test sentence adds to the task's metric; failed trials are left out."""
+        found: dict[str, dict[int, np.ndarray]] = {}
+        for name in self.scenarios:
+            pairs = ((trial.seed, task.values(trial.contributions)) for trial in self.of(name) if trial.contributions is not None)
+            found[name] = {seed: values for seed, values in pairs if values is not None}
+        return found
 
     def values(self, column: str) -> dict[str, dict[int, float]]:
         """Scenario to seed to value of a column of the table; undefined values and failed trials are left out."""

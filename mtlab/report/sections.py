@@ -82,7 +82,7 @@ def results(group: Group) -> str:
     for scenario in group.scenarios:
         row = [f"{name(scenario)} (control)" if group.control == scenario else name(scenario)]
         for task in tasks:
-            estimate = statistics.interval(group.values(task.metric)[scenario].values(), within=statistics.SHARE)
+            estimate = statistics.estimate(group.samples(task)[scenario], within=statistics.SHARE)
             row += [_estimate(estimate), _against(compared[task.name].get(scenario))]
         plain = statistics.interval(group.values("wall_plain_s")[scenario].values())
         rows.append([*row, rounded(plain.mean), _count(group, scenario)])
@@ -91,24 +91,23 @@ def results(group: Group) -> str:
 
 def notes(group: Group) -> str:
     """How to read the table of results."""
-    lines = ["Test split; mean over seeds [95% interval]."]
+    lines = ["Test split; mean over seeds [95% interval, by a two-way analysis of variance over seeds and sentences]."]
     contrasts = len(group.scenarios) - 1
     if group.control is not None and contrasts > 0:
         lines.append(
-            "Against the control: mean difference paired by seed, [its t interval, with Bonferroni's adjustment over "
-            f"{contrasts} contrast{'' if contrasts == 1 else 's'}], and the verdict. *Tie*: the interval holds 0, these "
-            "seeds do not tell the two "
-            "apart, which is no proof that they are equal. *Undecided*: fewer than two seeds to compare."
+            "Against the control: mean difference paired by seed and by test sentence, [its interval, with Bonferroni's adjustment over "
+            f"{contrasts} contrast{'' if contrasts == 1 else 's'}], and the verdict. *Tie*: the interval holds 0, these seeds and "
+            "sentences do not tell the two apart, which is no proof that they are equal. *Undecided*: fewer than two seeds to compare."
         )
         if not group.complete:
             lines.append("Where a seed is missing, the difference is over the seeds that both have, and so not that of the two means.")
-    return " ".join([*lines, f"**{statistics.CAVEAT}**"])
+    return " ".join([*lines, f"**{statistics.SCOPE}**"])
 
 
 def _comparisons(group: Group, task: Task) -> dict[str, Comparison]:
     if group.control is None:
         return {}
-    return {found.scenario: found for found in statistics.compare(group.values(task.metric), group.control, task.metric)}
+    return {found.scenario: found for found in statistics.compare(group.samples(task), group.control, task.metric)}
 
 
 def _estimate(found: Interval) -> str:

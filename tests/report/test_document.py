@@ -66,7 +66,7 @@ def test_rebuilding_in_the_same_process_gives_the_same_bytes(rebuilt):
 
 def test_every_figure_is_there_in_both_formats(rebuilt):
     directory, first, _ = rebuilt
-    kinds = {"quality_vs_time", "intervals", "learning_curves", "parameters", "time_by_lap"}
+    kinds = {"quality_vs_time", "intervals", "differences", "learning_curves", "parameters", "time_by_lap"}
     assert {name for name in first if name.startswith("plots/")} == {f"plots/{kind}.{end}" for kind in kinds for end in ("svg", "png")}
     for path in directory.glob("plots/*.png"):
         height, width, _ = imread(path).shape
@@ -82,7 +82,7 @@ def test_a_report_loads_no_torch_transformers_or_mlflow(rebuilt):
 def test_links_lead_to_files_and_figures_have_words(rebuilt):
     report = rebuilt[1]["report.md"].decode()
     links = re.findall(r"\]\(([^)]+)\)", report)
-    assert len(links) == 6 and set(links) < set(rebuilt[1])
+    assert len(links) == 7 and set(links) < set(rebuilt[1])
     assert all(re.findall(r"!\[([^\]]*)\]", report))
 
 
@@ -104,7 +104,7 @@ def test_failed_trials_are_rows_left_out_of_means_and_block_best(trials):
 
 
 def test_a_failed_trial_never_wins_even_with_the_highest_number(trials):
-    best = factory.trial("ner_head_frozen", 1).model_copy(update={"status": "certificate broken", "test": factory.metrics(1.0, 1.0)})
+    best = factory.trial("ner_head_frozen", 1).model_copy(update={"status": "certificate broken", **factory.tested(1.0, 1.0)})
     said = the_answer([best if trial.key == best.key else trial for trial in trials])
     assert "is the best" not in said and "better: " not in said
 
@@ -120,7 +120,7 @@ def test_ties_are_called_ties_and_are_not_ranked():
     twins = [trial for trial in trials if trial.scenario != "ner_head_frozen"]
     for trial in trials:
         if trial.scenario == "full_finetune":
-            twins.append(factory.trial("ner_head_frozen", trial.seed).model_copy(update={"test": trial.test}))
+            twins.append(factory.trial("ner_head_frozen", trial.seed).model_copy(update={"test": trial.test, "contributions": trial.contributions}))
     said = the_answer(twins, seeds=5)
     tied = re.search(r"tied with it \(([^)]*)\): ([^.]*)", said)
     assert "not ranked" in tied[1] and "`ner_head_frozen`" in tied[2]
@@ -133,7 +133,7 @@ def test_in_short_says_what_is_cheaper_and_not_worse():
     held = "shown to be cheaper than the control `full_finetune`, and not to be worse at any task: "
     assert held + "`classifier_head_frozen` and `gradual_unfreeze`." in the_answer(trials, seeds=5)
     poor = [
-        trial.model_copy(update={"test": factory.metrics(0.5, 0.5)})
+        trial.model_copy(update=factory.tested(0.5, 0.5, trial.seed))
         if trial.scenario in ("classifier_head_frozen", "gradual_unfreeze")
         else trial
         for trial in trials
@@ -147,7 +147,7 @@ def test_in_short_says_what_is_cheaper_and_not_worse():
 def test_a_clear_lead_is_called_best():
     leader = {"full_finetune": (0.99, 0.99)}
     trials = [
-        trial.model_copy(update={"test": factory.metrics(*leader.get(trial.scenario, (0.5 - 0.001 * trial.seed, 0.5)))})
+        trial.model_copy(update=factory.tested(*leader.get(trial.scenario, (0.5 - 0.001 * trial.seed, 0.5)), trial.seed))
         for trial in factory.all_trials(5)
     ]
     said = the_answer(trials, seeds=5)
@@ -174,8 +174,9 @@ def test_a_report_of_failures_alone_can_be_written():
     assert report.count("out of memory") == 6 and "![" not in report
 
 
-def test_the_caveat_on_seed_variance_is_said(trials):
-    assert "cover the variance between seeds only, not that of the test sentences" in text(trials)
+def test_what_intervals_cover_and_what_not_is_said(trials):
+    assert "cover what other seeds and other test sentences of the same kind would change" in text(trials)
+    assert "do not cover other data" in text(trials)
 
 
 def test_exact_parameters_entities_in_both_modes_and_costs_are_there(trials):
@@ -239,7 +240,7 @@ def test_hostile_names_stay_inert():
     )  # fmt: skip
     html = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(report)
     assert "<script" not in html and "<b>" not in html and 'evil.example/i.png"' not in html and 'href="http' not in html
-    assert html.count("<img") == 5 and html.count("<h1>") == 1  # the five figures, the title
+    assert html.count("<img") == 6 and html.count("<h1>") == 1  # the six figures, the title
     shown = unescape(re.sub("<[^>]*>", "", html))
     whole = " ".join(HOSTILE.split())
     assert shown.count(whole) > 20

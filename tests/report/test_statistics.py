@@ -1,12 +1,39 @@
+"""Intervals and verdicts, by hand and against simulated suites whose truth is known."""
+
 import math
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from mtlab.report import statistics
-from mtlab.report.statistics import best, compare, compare_cost, interval, pareto
+from mtlab.report.statistics import Interval, Sample, best, compare, compare_cost, estimate, f1_values, interval, pareto, unpaired
+
+SENTENCES = 400
+SEEDS = (3, 5, 10)
+SPREADS = ((0.0, 0.1), (0.003, 0.1), (0.01, 0.1), (0.03, 0.1), (0.01, 0.0), (0.003, 0.3), (0.03, 0.3))
+"""Standard deviations of seeds' and of sentences' effects; each cell adds a rest of 0.2."""
 
 
-def test_interval_by_hand():
+def sample(*rows: list[float]) -> Sample:
+    """A sample whose seeds are 0, 1, ... ."""
+    return {seed: np.array(row, dtype=float) for seed, row in enumerate(rows)}
+
+
+def suites(count: int, seeds: int, spread: tuple[float, float], draw: np.random.Generator, effect: float = 0.0) -> np.ndarray:
+    """(suites, seeds, sentences): simulated differences of two scenarios whose true difference is ``effect``."""
+    by_seed = draw.normal(0, spread[0], (count, seeds, 1)) if spread[0] else 0.0
+    by_sentence = draw.normal(0, spread[1], (count, 1, SENTENCES)) if spread[1] else 0.0
+    return effect + by_seed + by_sentence + draw.normal(0, 0.2, (count, seeds, SENTENCES))
+
+
+def held(tables: np.ndarray, effect: float = 0.0, level: float = 0.95) -> float:
+    """The share of suites whose interval holds the true difference."""
+    found = [estimate(dict(enumerate(table)), level) for table in tables]
+    return float(np.mean([one.low <= effect <= one.high for one in found]))
+
+
+def test_interval_by_hand() -> None:
     found = interval([1.0, 2.0, 3.0])  # mean 2, sd 1, t(0.975, 2) = 4.302653
     assert found.mean == pytest.approx(2.0)
     assert found.high - found.mean == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
@@ -14,38 +41,131 @@ def test_interval_by_hand():
     assert found.n == 3
 
 
-def test_no_variance_and_few_values_are_no_warnings():
-    assert interval([]) == statistics.Interval(None, None, None, 0)
-    assert interval([0.1]) == statistics.Interval(0.1, None, None, 1)
-    assert interval([0.1, 0.1, 0.1]) == statistics.Interval(0.1, 0.1, 0.1, 3)
+def test_no_variance_and_few_values_are_no_warnings() -> None:
+    assert interval([]) == estimate({}) == Interval(None, None, None, 0)
+    assert interval([0.1]) == Interval(0.1, None, None, 1)
+    assert interval([0.1, 0.1, 0.1]) == Interval(0.1, 0.1, 0.1, 3)
+    assert estimate(sample([1, 0])) == Interval(0.5, None, None, 1)
+    assert estimate(sample([1, 1], [1, 1])) == Interval(1.0, 1.0, 1.0, 2)
 
 
-def test_comparison_by_hand():
-    values = {"control": {0: 0.90, 1: 0.92, 2: 0.94}, "a": {0: 0.80, 1: 0.83, 2: 0.82}, "b": {0: 0.91, 1: 0.92, 2: 0.94}}
-    one, two = compare(values, "control", "accuracy")
-    # differences -0.10 -0.09 -0.12: mean -0.10333, sd 0.0152753; t(1 - 0.05/4, 2) = 6.205347 with Bonferroni over 2
-    assert (one.scenario, one.control, one.metric, one.n, one.verdict) == ("a", "control", "accuracy", 3, "worse")
-    assert one.effect == pytest.approx(-0.31 / 3)
-    assert one.high - one.effect == pytest.approx(6.205347 * 0.01527525 / math.sqrt(3), rel=1e-5)
-    assert "Bonferroni over 2 contrasts" in one.method
-    assert two.verdict == "tie" and two.low < 0 < two.high
+def test_crossed_interval_by_hand() -> None:
+    """Two seeds, three sentences; the analysis of variance on paper, the distribution by drawing from it."""
+    found = estimate(sample([1, 2, 6], [3, 2, 10]))
+    # means: 4; seeds 3, 5; sentences 2, 2, 8. Squares: seeds 3(1+1) = 6, sentences 2(4+4+16) = 48, all 58, so the rest 4.
+    of_seeds, of_sentences = 6 / 1 / 6, (48 / 2 - 4 / 2) / 6
+    draw = np.random.default_rng(0)
+    drawn = math.sqrt(of_seeds) * draw.standard_t(1, 4_000_000) + math.sqrt(of_sentences) * draw.standard_t(2, 4_000_000)
+    assert found.mean == pytest.approx(4.0)
+    assert found.high - 4 == pytest.approx(np.quantile(abs(drawn), 0.95), rel=0.01)
 
 
-def test_only_shared_seeds_are_paired_and_one_is_undecided():
-    values = {"control": {0: 0.9, 1: 0.8}, "half": {1: 0.5, 2: 0.1}, "none": {}}
-    half, none = compare(values, "control", "f1")
-    assert half.n == 1 and half.effect == pytest.approx(-0.3) and half.low is None and half.verdict == "undecided"
-    assert none.n == 0 and none.effect is None and none.verdict == "undecided"
+def test_one_source_of_variance_leaves_students_t() -> None:
+    found = estimate(sample([1, 1, 1, 1], [2, 2, 2, 2], [3, 3, 3, 3]))
+    assert found.high - 2 == pytest.approx(stats.t.ppf(0.975, 2) / math.sqrt(3))
+    found = estimate(sample([1, 2, 3, 4], [1, 2, 3, 4]))
+    assert found.high - 2.5 == pytest.approx(stats.t.ppf(0.975, 3) * np.std([1, 2, 3, 4], ddof=1) / 2)
 
 
-def test_equal_values_tie_and_equal_differences_decide():
-    values = {"control": {0: 0.3, 1: 0.4}, "same": {0: 0.3, 1: 0.4}, "above": {0: 0.4, 1: 0.5}}
-    same, above = compare(values, "control", "f1")
-    assert (same.effect, same.low, same.high, same.verdict) == (0.0, 0.0, 0.0, "tie")
-    assert above.low == above.high == pytest.approx(0.1) and above.verdict == "better"
+def test_sentences_count_as_a_source_of_variance() -> None:
+    draw = np.random.default_rng(0)
+    (table,) = suites(1, 5, (0.0, 0.3), draw)
+    by_seed = interval(table.mean(axis=1))
+    both = estimate(dict(enumerate(table)))
+    assert both.high - both.low > 1.5 * (by_seed.high - by_seed.low)
+    assert both.high - both.low == pytest.approx(2 * 1.96 * 0.3 / SENTENCES**0.5, rel=0.2)
 
 
-def test_cost_ratios():
+@pytest.mark.parametrize("spread", SPREADS, ids=str)
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_intervals_hold_the_truth_as_often_as_they_say(seeds: int, spread: tuple[float, float]) -> None:
+    tables = suites(1000, seeds, spread, np.random.default_rng(seeds), effect=0.01)
+    assert 0.93 <= held(tables, 0.01) <= 0.985
+
+
+@pytest.mark.parametrize("spread", SPREADS, ids=str)
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_false_differences_are_rare_over_the_whole_family(seeds: int, spread: tuple[float, float]) -> None:
+    """Five scenarios that are as good as the control; a suite is wrong where it tells one of them apart."""
+    draw, wrong, count = np.random.default_rng(seeds), 0, 1000
+    for control, *rivals in zip(*(suites(count, seeds, spread, draw) for _ in range(6)), strict=True):
+        samples = {"control": dict(enumerate(control))} | {f"rival {at}": dict(enumerate(rival)) for at, rival in enumerate(rivals)}
+        wrong += any(one.verdict != "tie" for one in compare(samples, "control", "accuracy"))
+    assert wrong / count <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / count)
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_a_planted_difference_is_found_as_often_as_computed_beforehand(seeds: int) -> None:
+    """The power is computed from the variances alone, without a suite: how often a normal mean is further out than the half width."""
+    spread, rest, effect = (0.01, 0.1), 0.2, 0.02
+    draw, count = np.random.default_rng(seeds), 5_000
+    of_seeds, of_sentences, noise = spread[0] ** 2 / seeds, spread[1] ** 2 / SENTENCES, rest**2 / SENTENCES / seeds
+    mean = effect + draw.normal(0, math.sqrt(of_seeds + of_sentences + noise), count)
+    scale = np.sqrt((of_seeds + noise) * draw.chisquare(seeds - 1, count) / (seeds - 1))
+    half = np.array(
+        [statistics._half(statistics._Spread(one**2, seeds - 1, of_sentences, SENTENCES - 1, 0.0), 0.95) for one in scale[:500]]
+    )
+    power = float(np.mean(mean[:500] > half))
+    tables = suites(1000, seeds, spread, np.random.default_rng(seeds + 1), effect)
+    found = np.mean([estimate(dict(enumerate(table))).low > 0 for table in tables])
+    assert found == pytest.approx(power, abs=0.06)
+
+
+@pytest.mark.parametrize("seeds", [(2, 3), (5, 5)])
+def test_unpaired_intervals_hold_the_truth(seeds: tuple[int, int]) -> None:
+    """The same scenario twice, other seeds: sentences are as hard for both."""
+    draw, inside, count = np.random.default_rng(0), 0, 1000
+    for _ in range(count):
+        hard = draw.normal(0, 0.3, SENTENCES)
+        one, other = ({seed: hard + draw.normal(0, 0.01) + draw.normal(0, 0.2, SENTENCES) for seed in range(many)} for many in seeds)
+        found = unpaired(one, other)
+        inside += found.low <= 0 <= found.high
+    assert 0.93 <= inside / count <= 0.99
+
+
+def test_f1_values_have_f1_as_their_mean_and_the_bootstraps_spread() -> None:
+    draw = np.random.default_rng(0)
+    gold = draw.poisson(1.2, 800)
+    right = draw.binomial(gold, 0.6)
+    predicted = right + draw.poisson(0.3, 800)
+    values = f1_values(right, predicted, gold)
+    assert values is not None
+    assert values.mean() == pytest.approx(2 * right.sum() / (predicted.sum() + gold.sum()))
+    drawn = []
+    for _ in range(2000):
+        ids = draw.integers(0, 800, 800)
+        drawn.append(2 * right[ids].sum() / (predicted[ids].sum() + gold[ids].sum()))
+    assert values.std(ddof=1) / 800**0.5 == pytest.approx(np.std(drawn), rel=0.06)
+    assert f1_values(right * 0, predicted, gold * 0) is None
+
+
+def test_the_same_call_gives_the_same_interval_and_leaves_no_trace() -> None:
+    (table,) = suites(1, 5, (0.01, 0.1), np.random.default_rng(0))
+    state = np.random.get_state()[1].copy()
+    assert estimate(dict(enumerate(table))) == estimate(dict(enumerate(table)))
+    assert (np.random.get_state()[1] == state).all()
+
+
+def test_comparison_is_paired_by_seed_and_sentence() -> None:
+    draw = np.random.default_rng(0)
+    hard = draw.random(SENTENCES) < 0.3
+    control = {seed: (draw.random(SENTENCES) > np.where(hard, 0.9, 0.02)).astype(float) for seed in range(3)}
+    worse = {seed: np.where(np.arange(SENTENCES) % 10 == 0, 0.0, values) for seed, values in control.items()}
+    one, two, three = compare({"control": control, "worse": worse, "same": control, "none": {}}, "control", "accuracy")
+    assert (one.scenario, one.control, one.metric, one.n, one.verdict) == ("worse", "control", "accuracy", 3, "worse")
+    assert one.effect == pytest.approx(np.mean([worse[seed] - control[seed] for seed in range(3)]))
+    assert "Bonferroni over 3 contrasts" in one.method and "400 sentences" in one.method
+    assert (two.effect, two.low, two.high, two.verdict) == (0.0, 0.0, 0.0, "tie")
+    assert three.n == 0 and three.effect is None and three.verdict == "undecided"
+
+
+def test_only_shared_seeds_are_paired_and_one_is_undecided() -> None:
+    samples = {"control": {0: np.array([1.0, 1.0]), 1: np.array([1.0, 0.0])}, "half": {1: np.array([0.0, 0.0]), 2: np.array([1.0, 1.0])}}
+    (half,) = compare(samples, "control", "f1")
+    assert half.n == 1 and half.effect == pytest.approx(-0.5) and half.low is None and half.verdict == "undecided"
+
+
+def test_cost_ratios() -> None:
     values = {"control": {0: 100.0, 1: 200.0}, "half": {0: 50.0, 1: 100.0}, "free": {0: 0, 1: 0}, "like": {0: 50.0, 1: 400.0}}
     half, free, like = compare_cost(values, "control", "wall_plain_s")
     assert half.effect == pytest.approx(0.5) and half.verdict == "better"
@@ -53,21 +173,23 @@ def test_cost_ratios():
     assert like.effect == pytest.approx(1.0) and like.low * like.high == pytest.approx(1.0) and like.verdict == "tie"
 
 
-def test_cost_over_a_free_control_is_undefined():
+def test_cost_over_a_free_control_is_undefined() -> None:
     (found,) = compare_cost({"control": {0: 0.0, 1: 0.0}, "a": {0: 1.0, 1: 1.0}}, "control", "train_flops")
     assert found.effect is None and found.verdict == "undecided"
 
 
-def test_best_needs_every_seed_and_a_clear_lead():
-    seeds = (0, 1, 2)
-    values = {"a": {0: 0.9, 1: 0.91, 2: 0.92}, "b": {0: 0.5, 1: 0.51, 2: 0.52}, "c": {0: 0.1, 1: 0.11, 2: 0.12}}
-    assert best(values, seeds) == "a"
-    assert best(values | {"b": {0: 0.9, 1: 0.92, 2: 0.91}}, seeds) is None
-    assert best(values | {"c": {0: 0.1, 1: 0.11}}, seeds) is None
-    assert best({"a": values["a"]}, seeds) is None
+def test_best_needs_every_seed_and_a_clear_lead() -> None:
+    draw = np.random.default_rng(0)
+    samples = {
+        name: {seed: (draw.random(SENTENCES) < share).astype(float) for seed in range(3)} for name, share in (("a", 0.9), ("b", 0.5))
+    }
+    assert best(samples, (0, 1, 2)) == "a"
+    assert best(samples | {"c": {seed: 1 - (1 - values) for seed, values in samples["a"].items()}}, (0, 1, 2)) is None
+    assert best(samples | {"c": {0: samples["b"][0]}}, (0, 1, 2)) is None
+    assert best({"a": samples["a"]}, (0, 1, 2)) is None
 
 
-def test_pareto_front():
+def test_pareto_front() -> None:
     points = {"cheap": (1.0, 0.5), "dear": (9.0, 0.9), "beaten": (5.0, 0.4), "middle": (5.0, 0.7), "late": (9.5, 0.9)}
     assert pareto(points) == ["cheap", "middle", "dear"]
     assert pareto({}) == []
