@@ -66,17 +66,22 @@ class Plain:
     def pass_s(self, network: Network, flops: int) -> float:
         """Seconds that forward passes of so many FLOPs, padding not counted, take where everything is computed."""
         if self._pace is None:
-            network.eval()
-            ready = _spread(self.prepared.ready("validation", self.runtime.device), 1 + TIMED_PASSES)
-            warm = min(1, len(ready) - 1)
-            clock, began = Clock(self.runtime.synchronize), 0.0
-            for number, batch in enumerate(ready):
-                began = clock.read() if number == warm else began
-                with self.runtime.autocast():
-                    network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
-            lengths = [len(self.prepared.encoded["validation"].examples[index]) for batch in ready[warm:] for index in batch.ids]
-            self._pace = (clock.read() - began) / course.forward_flops(self.prepared, lengths)
+            with self.memory.uncounted():
+                self._pace = self._time_passes(network)
         return flops * self._pace
+
+    def _time_passes(self, network: Network) -> float:
+        network.eval()
+        ready = _spread(self.prepared.ready("validation", self.runtime.device), 1 + TIMED_PASSES)
+        warm = min(1, len(ready) - 1)
+        clock, began = Clock(self.runtime.synchronize), 0.0
+        for number, batch in enumerate(ready):
+            began = clock.read() if number == warm else began
+            with self.runtime.autocast():
+                network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+        seconds = clock.read() - began
+        lengths = [len(self.prepared.encoded["validation"].examples[index]) for batch in ready[warm:] for index in batch.ids]
+        return seconds / course.forward_flops(self.prepared, lengths)
 
 
 def seconds_per_flop(
