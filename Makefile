@@ -16,11 +16,12 @@ PIP = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)
 stop = { echo "mtlab: $($(1))" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install compare report ui test test-all lint bench clean
+.PHONY: help install compare report claims ui test test-all lint bench clean
 
 help:
 	@echo 'make compare                   run every scenario of an experiment, then write its report'
 	@echo 'make report                    write the report again from the records, without training'
+	@echo 'make claims                    gather what the reports say of the claims about freezing'
 	@echo 'make ui                        browse the runs in MLflow'
 	@echo 'make test                      the quick tests'
 	@echo 'make test-all                  every test, slow ones too'
@@ -35,6 +36,9 @@ help:
 
 compare report: $(INSTALLED)
 	@$(BIN)/mtlab $@ '$(EXPERIMENT)' $(ARGS)
+
+claims: $(INSTALLED)
+	@$(BIN)/mtlab claims reports
 
 ui: $(INSTALLED)
 	@$(BIN)/mtlab ui $(ARGS)

@@ -83,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("file", metavar="FILE", help="an experiment file, such as experiments/snips.yaml")
         command.add_argument("overrides", nargs=argparse.REMAINDER, metavar="--KEY VALUE", help="settings over those of the file")
         command.set_defaults(run=run)
+    claims = commands.add_parser("claims", help="gather what reports say of the claims about freezing")
+    claims.add_argument("directory", metavar="DIR", type=Path, help="the folder that holds the reports' folders, such as reports")
+    claims.set_defaults(run=_claims)
     ui = commands.add_parser("ui", help="open MLflow's web interface on this machine")
     ui.add_argument("--port", type=int, default=5000)
     ui.set_defaults(run=_ui)
@@ -131,6 +134,13 @@ def _report(options: argparse.Namespace) -> int:
 
     experiment = load(options.file, parse_overrides(options.overrides), with_data=False)
     print(f"report: {document.write(experiment.output)}")
+    return 0
+
+
+def _claims(options: argparse.Namespace) -> int:
+    from mtlab.report import verdicts
+
+    print(f"claims: {verdicts.write_page(options.directory)}")
     return 0
 
 

@@ -1,8 +1,7 @@
 """The experiment: one typed, frozen value that says everything about what is run."""
 
-import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from mtlab.plan import yaml_file
 from mtlab.plan.errors import UserError, did_you_mean, mistake, plainly, shown
-from mtlab.plan.scenario import Count, Number, Scenario, Schedule, Stage, Strict, Trial
+from mtlab.plan.scenario import SETTING, Count, Number, Point, Scenario, Schedule, Stage, Strict, Trial, points
 from mtlab.plan.yaml_file import Located
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -21,7 +20,20 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
 """Devices by name."""
 
-NOT_SWEPT = ("name", "question", "output", "seeds", "scenarios", "control", "sweep", "device", "precision", "attention", "cache")
+NOT_SWEPT = (
+    "name",
+    "question",
+    "output",
+    "seeds",
+    "scenarios",
+    "control",
+    "sweep",
+    "settings",
+    "device",
+    "precision",
+    "attention",
+    "cache",
+)
 """Keys that belong to the experiment as a whole, so that points cannot differ in them: a suite has one device and one precision."""
 
 
@@ -196,7 +208,9 @@ class Experiment(Strict):
     scenarios: dict[str, Annotated[tuple[Stage, ...], BeforeValidator(_stages)]]
     """Name to stages, in the order in which they run."""
     sweep: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
-    """Keys of this file to lists of values: trials are scenarios × seeds × points."""
+    """Keys of this file to lists of values: trials are scenarios × seeds × points, every combination being a point."""
+    settings: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    """Keys of this file to lists of values, all equally long: the first setting has the first value of each, and so on."""
 
     @field_validator("device")
     @classmethod
@@ -217,18 +231,33 @@ class Experiment(Strict):
                 raise mistake(f"seed {seed} stands twice; keep one of them", index)
         return seeds
 
-    @field_validator("sweep")
+    @field_validator("sweep", "settings")
     @classmethod
-    def _sweep(cls, sweep: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-        for key, values in sweep.items():
+    def _varied(cls, varied: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        for key, values in varied.items():
             if key in NOT_SWEPT:
                 raise mistake(f"{key} cannot be swept; it is the same for the whole experiment", key)
             if not values:
                 raise mistake("there is no value to sweep over; give at least one", key)
+        return varied
+
+    @field_validator("sweep")
+    @classmethod
+    def _sweep(cls, sweep: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        for key, values in sweep.items():
             for index, value in enumerate(values):
                 if repr(value) in map(repr, values[:index]):
                     raise mistake(f"{shown(value)} stands twice; keep one of them", key, index)
         return sweep
+
+    @field_validator("settings")
+    @classmethod
+    def _settings(cls, settings: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        first, *others = settings or [""]
+        for key in others:
+            if len(settings[key]) != len(settings[first]):
+                raise mistake(f"{len(settings[key])} values where {first} has {len(settings[first])}; a setting has one of each key", key)
+        return settings
 
     @model_validator(mode="after")
     def _consistent(self) -> "Experiment":
@@ -243,12 +272,15 @@ class Experiment(Strict):
                 raise mistake("the scenario has no stage; one that trains nothing is `[{epochs: 0}]`", "scenarios", name)
         if self.control is not None and self.control not in self.scenarios:
             raise mistake(f"no scenario is called {self.control!r}; {did_you_mean(self.control, self.scenarios)}", "control")
+        for key in self.settings:
+            if key in self.sweep:
+                raise mistake("the key is swept already; keep one of the two", "settings", key)
         return self
 
     @cached_property
-    def points(self) -> tuple[tuple[tuple[str, Any], ...], ...]:
-        """The points of the sweep: every combination of the swept values, ``((),)`` where nothing is swept."""
-        return tuple(tuple(zip(self.sweep, values, strict=True)) for values in itertools.product(*self.sweep.values()))
+    def points(self) -> tuple[Point, ...]:
+        """The points of the sweep, at every setting; ``((),)`` where there is neither."""
+        return points(self.sweep, self.settings)
 
     def trials(self) -> list[Trial]:
         """All trials in the order they run.
@@ -276,11 +308,11 @@ class Experiment(Strict):
             filled.append(stage.model_copy(update=defaults))
         return Scenario(name, tuple(filled))
 
-    def at(self, point: tuple[tuple[str, Any], ...]) -> "Experiment":
-        """The experiment with the swept keys set to the values of ``point``, and no sweep."""
-        value = {**self.model_dump(mode="json"), "sweep": {}}
-        for key, setting in point:
-            value = yaml_file.put(value, yaml_file.address(value, key, f"sweep.{key}"), setting)
+    def at(self, point: Point) -> "Experiment":
+        """The experiment with the values of ``point`` and of its setting, and nothing swept."""
+        value = {**self.model_dump(mode="json"), "sweep": {}, "settings": {}}
+        for key, setting, place in _changes(point, self.settings):
+            value = yaml_file.put(value, yaml_file.address(value, key, ".".join(map(str, place))), setting)
         return _validated(value, lambda path: ".".join(map(str, path)))
 
 
@@ -307,7 +339,7 @@ def load(path: str | Path, overrides: dict[str, list[str]] | None = None, with_d
     located.value["data"] = (located.value.get("data") or {}) if with_data else {"source": "unread"}
     experiment = _validated(located.value, located.where)
     for point in experiment.points:  # a bad point is found before anything is trained
-        _check_point(located, point)
+        _check_point(located, experiment, point)
     return experiment
 
 
@@ -322,12 +354,20 @@ def _choose(located: Located, names: list[str]) -> None:
         located.value["control"] = None
 
 
-def _check_point(located: Located, point: tuple[tuple[str, Any], ...]) -> None:
-    value: Any = {**located.value, "sweep": {}}
+def _changes(point: Point, settings: Mapping[str, Sequence[Any]]) -> list[tuple[str, Any, tuple[str | int, ...]]]:
+    """What a point sets: keys, their values, and where the file has them (a swept key: its list)."""
+    number = dict(point).get(SETTING)
+    changes = [] if number is None else [(key, values[number - 1], ("settings", key, number - 1)) for key, values in settings.items()]
+    swept = [(key, value, ("sweep", key)) for key, value in point if key != SETTING and key not in settings]
+    return [*swept, *changes]
+
+
+def _check_point(located: Located, experiment: Experiment, point: Point) -> None:
+    value: Any = {**located.value, "sweep": {}, "settings": {}}
     places: dict[tuple[str | int, ...], str] = {}
-    for key, setting in point:
-        swept = located.value["sweep"][key]
-        place = located.where(("sweep", key, swept.index(setting)))
+    for key, setting, at in _changes(point, experiment.settings):
+        index = () if at[0] == "settings" else (located.value["sweep"][key].index(setting),)
+        place = located.where((*at, *index))
         path = yaml_file.address(value, key, place)
         value, places[path] = yaml_file.put(value, path, setting), place
 

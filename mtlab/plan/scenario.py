@@ -4,9 +4,10 @@ What no selector names is frozen: the absence of a learning rate is the only thi
 """
 
 import hashlib
+import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -91,6 +92,13 @@ class Stage(Strict):
         return self
 
 
+Point = tuple[tuple[str, Any], ...]
+"""Keys of an experiment and their values."""
+
+SETTING = "setting"
+"""The key of a point that says which of the experiment's settings it has."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A named answer to the question what to freeze: stages in order."""
@@ -105,13 +113,29 @@ class Trial:
 
     scenario: str
     seed: int
-    point: tuple[tuple[str, Any], ...] = ()
+    point: Point = ()
 
     @property
     def label(self) -> str:
         """A short name for people and file names; :func:`content_key` is what identifies a trial."""
         values = (re.sub(r"[^A-Za-z0-9_.]+", "_", str(value))[:40] for _, value in self.point)  # a path is no name of a file
         return "-".join([self.scenario, f"seed{self.seed}", *values])
+
+
+def points(sweep: Mapping[str, Sequence[Any]], settings: Mapping[str, Sequence[Any]]) -> tuple[Point, ...]:
+    """Where trials of an experiment may differ: every combination of the swept values, at every setting; ``((),)`` without either.
+
+    A setting that changes scenarios alone is told by its number, counted from 1; other keys that it sets are part of the point.
+    """
+    swept = [tuple(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
+    if not settings:
+        return tuple(swept)
+    together = [dict(zip(settings, values, strict=True)) for values in zip(*settings.values(), strict=True)]
+    numbered = [
+        ((SETTING, number), *((key, value) for key, value in setting.items() if not key.startswith("scenarios.")))
+        for number, setting in enumerate(together, start=1)
+    ]
+    return tuple(one + other for one in swept for other in numbered)
 
 
 def point_label(point: Iterable[tuple[str, Any]]) -> str:

@@ -22,7 +22,7 @@ LARGEST = 10_000
 LISTS = ("seeds", "losses")
 """Keys that hold lists: one value on the command line is a list of one."""
 
-DOTTED = ("sweep", "train")
+DOTTED = ("sweep", "settings", "train")
 """Keys whose own keys hold dots (swept keys, ``head.ner``): what follows them in a dotted key is one key."""
 
 HINTS = {
@@ -96,7 +96,7 @@ def override(located: Located, key: str, values: list[str]) -> None:
     """
     path = address(located.value, key, f"--{key}")
     parsed = [_scalar(value, key) for value in values]
-    listed = path[-1] in LISTS or path[:-1] == ("sweep",) or isinstance(_at(path, located.value), list)
+    listed = path[-1] in LISTS or path[:-1] in (("sweep",), ("settings",)) or isinstance(_at(path, located.value), list)
     one = len(parsed) == 1 and (not listed or isinstance(parsed[0], list))
     located.set(path, parsed[0] if one else parsed, f"--{key}")
 

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,9 +51,34 @@ class Journal:
         if not path.exists():
             raise UserError("nothing was run here yet", "run `mtlab compare` first, or pass the --output it had", where=str(self.directory))
         suite = _read(path, SuiteRecord)
-        found = {path.stem.rpartition("-")[2]: path for path in sorted((self.directory / "records").glob("*.json"))}
+        found = self._paths()
         trials = [_read(found[key[:12]], TrialRecord) for key in suite.trials if key[:12] in found]
-        return suite, [trial for trial in trials if trial.started_at >= suite.started_at]  # not those of an earlier run
+        return suite, [trial for trial in trials if trial.key in suite.read_back or trial.started_at >= suite.started_at]
+
+    def finished(self, keys: Iterable[str], environment: Mapping[str, object]) -> dict[str, TrialRecord]:
+        """Trials among ``keys`` that ended well here before, on the same machine, with all that they left behind.
+
+        A record without predictions, as a copied report has it, does not count: its trial was run elsewhere.
+        """
+        try:
+            suite = _read(self.directory / "suite.json", SuiteRecord)
+        except UserError:
+            return {}
+        if suite.environment != environment:
+            return {}
+        found = {}
+        for path in self._paths().values():
+            try:
+                trial = _read(path, TrialRecord)
+            except UserError:
+                continue  # the trial runs again, and writes it anew
+            if trial.ok and self.predictions_path(trial).exists():
+                found[trial.key] = trial
+        return {key: found[key] for key in keys if key in found}
+
+    def _paths(self) -> dict[str, Path]:
+        """The files of records, by the beginnings of their keys."""
+        return {path.stem.rpartition("-")[2]: path for path in sorted((self.directory / "records").glob("*.json"))}
 
 
 def _name(trial: TrialRecord) -> str:

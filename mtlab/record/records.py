@@ -222,5 +222,7 @@ class SuiteRecord(Value):
     """Point of the sweep to sizes, label sets, fingerprint and notes of the data."""
     trials: tuple[str, ...]
     """The keys of the suite's trials in the order they ran."""
+    read_back: tuple[str, ...] = ()
+    """Those of them that an earlier run had finished, which was interrupted; their time is not in ``elapsed_s``."""
     tracking: dict[str, str] = Field(default_factory=dict)
     """Where MLflow has it: tracking URI without credentials, experiment, parent run."""

@@ -260,7 +260,8 @@ def _parameters(stage: StageRecord) -> Iterator[tuple[str, int]]:
 
 
 def _trial_params(suite: SuiteRecord, trial: TrialRecord) -> dict[str, Any]:
-    shared = {key: value for key, value in suite.experiment.items() if key not in ("scenarios", "seeds", "sweep", "name", "question")}
+    others = ("scenarios", "seeds", "sweep", "settings", "name", "question")
+    shared = {key: value for key, value in suite.experiment.items() if key not in others}
     stages = [{"name": stage.name, "epochs": stage.epochs, "train": stage.train, "losses": stage.losses} for stage in trial.stages]
     swept = tuple(f"{key}." for key in trial.point)  # a swept key replaces all that the file says below it
     settings = {key: value for key, value in _flat(shared).items() if not key.startswith(swept)}

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import SuiteRecord
-from mtlab.report import figures, markdown, provenance, sections
+from mtlab.report import across, curves, figures, joint, markdown, provenance, sections, verdicts
 from mtlab.report.answer import answer
-from mtlab.report.figures import Plot
+from mtlab.report.canvas import Plot
+from mtlab.report.evidence import Evidence
 from mtlab.report.groups import Group, groups
 from mtlab.report.table import to_csv, trials_table
 
@@ -30,30 +31,63 @@ def write(directory: Path) -> Path:
     found = groups(suite, trials)
     for old in (directory / "plots").glob("*.[ps][nv]g"):  # of an earlier run with other points
         old.unlink()
-    drawn = [figures.write_all(group, directory / "plots", _suffix(at, found)) for at, group in enumerate(found, start=1)]
+    view = View(suite, found)
+    over = curves.write_all(found, view.base, directory / "plots")
+    drawn = [figures.write_all(group, directory / "plots", _suffix(at, view.shown)) for at, group in enumerate(view.shown, start=1)]
     path = directory / "report.md"
-    write_atomically(path, document(suite, found, drawn))
+    write_atomically(path, document(view, drawn, over))
     return path
+
+
+class View:
+    """What a report shows of a suite.
+
+    Attributes:
+        suite: what was asked.
+        found: its points.
+        picked: scenario to the point of its best setting, where points are settings.
+        base: the group that stands for the whole: the best settings, or the point with the most sentences.
+        shown: the groups whose results are shown in full.
+    """
+
+    def __init__(self, suite: SuiteRecord, found: list[Group]) -> None:
+        self.suite, self.found = suite, found
+        self.base, self.picked = Evidence(suite, found).base, {}
+        if across.settings_only(found):
+            self.base, self.picked = across.chosen(found)
+        self.shown = [self.base] if self.picked else found
 
 
 def _suffix(at: int, found: list[Group]) -> str:
     return f"-{at}" if len(found) > 1 else ""
 
 
-def document(suite: SuiteRecord, found: list[Group], drawn: list[Plots]) -> str:
-    """The report's markdown: question, answer, one figure and the table first, the details after them."""
-    pairs = list(zip(found, drawn, strict=True))
+def document(view: View, drawn: list[Plots], over: Plots) -> str:
+    """The report's markdown: question, answer, one figure and the table first, the details after them.
+
+    Args:
+        view: what to show.
+        drawn: the figures of each group that is shown.
+        over: the figures that look over them.
+    """
+    suite, found, shown = view.suite, view.found, view.shown
+    pairs = list(zip(shown, drawn, strict=True))
     parts = [
         f"# {markdown.text(suite.experiment.get('name', 'experiment'))}",
         f"> **Question:** {markdown.text(suite.question or 'which parts should be frozen?')} {_asked(suite, found)}",
+        _over(view, over),
         *(_first_screen(group, plots) for group, plots in pairs),
-        sections.notes(found[0]),
+        sections.notes(view.base),
+        _part("## Blocks that train", joint.frontier(view.base), over, "quality_vs_blocks"),
+        _part("## Settings", joint.settings(suite, found, view.picked) if view.picked else "", over, "settings", "quality_vs_epochs"),
+        "## Claims",
+        verdicts.section(suite, found),
         "## What each scenario trains",
-        _scenarios(found),
+        _scenarios(shown),
         "## Intervals",
         _each(pairs, lambda group, plots: _joined(*(_figure(plots, kind) for kind in ("intervals", "differences") if kind in plots))),
         "## Entities",
-        _each(pairs, lambda group, plots: sections.entities(group)),
+        _part("", _each(pairs, lambda group, plots: sections.entities(group)), over, "entity_types"),
         "## Cost",
         _each(pairs, lambda group, plots: _joined(sections.cost(group), _figure(plots, "time_by_lap"))),
         sections.cost_words(suite),
@@ -64,6 +98,18 @@ def document(suite: SuiteRecord, found: list[Group], drawn: list[Plots]) -> str:
         *_trust(suite, found),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _over(view: View, over: Plots) -> str:
+    """What the points say together, before any of them is shown."""
+    if view.picked:
+        return f"Each scenario stands at the best of {len(view.found)} settings, chosen on validation (see *Settings*)."
+    return _part("## By size of the training data", joint.sizes(view.found), over, "quality_vs_data")
+
+
+def _part(heading: str, words: str, over: Plots, *figures: str) -> str:
+    """A section with its figures; nothing where there are no words for it."""
+    return _joined(heading, words, *(_figure(over, kind) for kind in figures if kind in over)) if words else ""
 
 
 def _asked(suite: SuiteRecord, found: list[Group]) -> str:

@@ -1,33 +1,21 @@
-"""The report's figures: values from records, laid out with :mod:`mtlab.report.plots`, saved the same byte for byte."""
+"""The figures of one group: values from records, laid out with :mod:`mtlab.report.plots`."""
 
-import io
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mtlab.record.records import EpochRecord, TrialRecord
-from mtlab.report import plots, statistics
+from mtlab.report import canvas, plots, statistics
+from mtlab.report.canvas import Plot
 from mtlab.report.groups import Group, Task
 from mtlab.report.plots import INK, Curve, Point
 from mtlab.report.table import look_up
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A figure that was saved: its name under ``plots/`` without an ending, and its words."""
-
-    name: str
-    alt: str
-    caption: str
-
 
 CLOSER = "the best of them, closer"
 
@@ -35,65 +23,16 @@ Draw = Callable[[Group], Figure | None]
 
 
 def write_all(group: Group, directory: Path, suffix: str = "") -> dict[str, Plot]:
-    """Draw every figure of a group that has trials to show into ``directory``, as SVG and as PNG of 150 dpi.
+    """Draw every figure of a group that has trials to show into ``directory``.
 
     Returns:
         Kind of figure to what was written; what the records have no values for is left out.
     """
-    written: dict[str, Plot] = {}
     if not group.tasks:
-        return written
-    directory.mkdir(parents=True, exist_ok=True)
+        return {}
     at = f" at {group.label}" if group.label else ""
-    for kind, (draw, alt, caption) in FIGURES.items():
-        with _style():
-            figure = draw(group)
-            if figure is None:
-                continue
-            _save(figure, directory / f"{kind}{suffix}")
-        written[kind] = Plot(f"{kind}{suffix}", alt + at, caption)
-    return written
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    """Matplotlib's defaults and ours, whatever the user's own settings are."""
-    with style.context(["default", plots.STYLE]):
-        yield
-
-
-def _save(figure: Figure, path: Path) -> None:
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # it is laid out now; both formats would do it anew
-    for ending, metadata in (("svg", {"Date": None, "Creator": "mtlab"}), ("png", {"Software": "mtlab"})):
-        buffer = io.BytesIO()  # a figure that cannot be drawn leaves no half a file
-        figure.savefig(buffer, format=ending, metadata=metadata)
-        path.with_name(f"{path.name}.{ending}").write_bytes(buffer.getvalue())
-
-
-def _figure(height: float, width: float = 10.0) -> Figure:
-    return Figure(figsize=(width, height), dpi=plots.STYLE["savefig.dpi"], layout="constrained")
-
-
-def _legend(figure: Figure, group: Group, names: Sequence[str], extra: Sequence[tuple[Line2D, str]] = ()) -> None:
-    handles = plots.keys(names, plots.looks(group.scenarios)) + [handle for handle, _ in extra]
-    labels = [_counted(group, name) for name in names] + [label for _, label in extra]
-    figure.legend(handles, labels, loc="outside lower center", ncols=_columns(labels))
-
-
-def _columns(labels: Sequence[str]) -> int:
-    """How many columns of labels, at most four, stand side by side under a figure, which holds about 136 characters."""
-    for columns in (4, 3, 2):
-        rows = -(-len(labels) // columns)
-        if sum(6 + max(map(len, labels[at : at + rows])) for at in range(0, len(labels), rows)) <= 136:
-            return columns
-    return 1
-
-
-def _counted(group: Group, name: str) -> str:
-    """A scenario's label, with the number of its seeds where some have no result."""
-    there, asked = len(group.of(name)), len(group.seeds)
-    return plots.shown(name) + (f" ({there} of {asked} seeds)" if there < asked else "")
+    drawings = {kind: (partial(draw, group), alt + at, caption) for kind, (draw, alt, caption) in FIGURES.items()}
+    return canvas.write_all(drawings, directory, suffix)
 
 
 def _closeup(values: Sequence[float]) -> Point | None:
@@ -114,16 +53,12 @@ def _axes(figure: Figure, zooms: Sequence[Point | None]) -> list[list[Axes]]:
     return [[figure.add_subplot(place) for place in column] for column in places]
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _quality_vs_time(group: Group) -> Figure | None:
     panels = [(task, seeds, means) for task, (seeds, means) in ((task, _points(group, task)) for task in group.tasks) if seeds]
     if not panels:
         return None
     zooms = [_closeup([quality for points in seeds.values() for _, quality in points]) for _, seeds, _ in panels]
-    figure = _figure(5.8 if any(zooms) else 3.6)
+    figure = canvas.figure(5.8 if any(zooms) else 3.6)
     for (task, seeds, means), zoom, axes in zip(panels, zooms, _axes(figure, zooms), strict=True):
         front = [means[name] for name in statistics.pareto(means)]
         times = [seconds for points in seeds.values() for seconds, _ in points]
@@ -132,10 +67,10 @@ def _quality_vs_time(group: Group) -> Figure | None:
             plots.seconds_axis(ax, max(times), min(times))
             ax.set_ylim(limits)
             ax.set_ylabel(f"{task.metric_title}, test")
-            ax.set_title(CLOSER if limits else _capital(task.title))
+            ax.set_title(CLOSER if limits else task.heading)
         axes[-1].set_xlabel("wall time of a trial (s)")
     shown = [name for name in group.scenarios if any(name in seeds for _, seeds, _ in panels)]
-    _legend(figure, group, shown, [(Line2D([], [], color=INK, linestyle=(0, (4, 2))), "Pareto front of the means")])
+    canvas.legend(figure, group, shown, [(Line2D([], [], color=INK, linestyle=(0, (4, 2))), "Pareto front of the means")])
     return figure
 
 
@@ -155,7 +90,7 @@ def _learning_curves(group: Group) -> Figure | None:
     tasks = [task for task in group.tasks if any(_curve(group.good, "step", task.validation).seeds)]
     if not tasks:
         return None
-    figure = _figure(3.1 * len(tasks) + 0.7)
+    figure = canvas.figure(3.1 * len(tasks) + 0.7)
     grid = figure.subplots(len(tasks), 2, squeeze=False, sharey="row")
     axes = (("training steps", "step"), ("seconds of training (train lap)", "elapsed_s"))
     for row, task in enumerate(tasks):
@@ -165,12 +100,12 @@ def _learning_curves(group: Group) -> Figure | None:
             ax = plots.learning_curves(drawn, plots.looks(group.scenarios), grid[row][column])
             if field == "elapsed_s":
                 _wide_seconds(ax, [curve.mean for curve in drawn.values()])
-            ax.set_title(f"{_capital(task.title)}, by {'step' if field == 'step' else 'time'}")
+            ax.set_title(f"{task.heading}, by {'step' if field == 'step' else 'time'}")
             ax.set_xlabel(title if row == len(tasks) - 1 else "")
             ax.set_ylabel(f"{task.metric_title}, validation" if column == 0 else "")
     boundary = Line2D([], [], color=INK, linestyle=(0, (1, 2)), linewidth=0.9)
     staged = any(len(trial.stages) > 1 for trial in group.good)
-    _legend(figure, group, [name for name in group.scenarios if group.of(name)], [(boundary, "a stage ends")] if staged else [])
+    canvas.legend(figure, group, [name for name in group.scenarios if group.of(name)], [(boundary, "a stage ends")] if staged else [])
     return figure
 
 
@@ -207,7 +142,7 @@ def _parameters(group: Group) -> Figure | None:
     bars = [bar for name in group.scenarios for bar in _bars(group, name)]
     if not bars:
         return None
-    figure = _figure(1.3 + 0.34 * len(bars))
+    figure = canvas.figure(1.3 + 0.34 * len(bars))
     ax = plots.parameters(bars, plots.looks(group.scenarios), figure.subplots())
     ax.set_xlabel("parameters (millions): trained in the scenario's colour, frozen in grey")
     ax.text(1.02, 1.02, "trained (share of all)", transform=ax.transAxes, color=INK)
@@ -230,13 +165,13 @@ def _intervals(group: Group) -> Figure:
         task.name: {name: statistics.estimate(samples[task.name][name], within=statistics.SHARE) for name in names} for task in tasks
     }
     zooms = [_closeup(_ends(estimates[task.name])) for task in tasks]
-    figure = _figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
+    figure = canvas.figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
     panels = _axes(figure, zooms)
     for task, zoom, axes in zip(tasks, zooms, panels, strict=True):
         seeds = {name: list(by_seed.values()) for name, by_seed in scores[task.name].items()}
         for ax, limits in zip(axes, (None, zoom), strict=False):
             plots.intervals(estimates[task.name], seeds, plots.looks(names), group.control, ax, limits=limits)
-            ax.set_title(CLOSER if limits else _capital(task.title))
+            ax.set_title(CLOSER if limits else task.heading)
             ax.tick_params(labelleft=axes is panels[0] or len(axes) != len(panels[0]))
         axes[-1].set_xlabel(f"{task.metric_title}, test")
     return figure
@@ -252,7 +187,7 @@ def _differences(group: Group) -> Figure | None:
         task: {one.scenario: statistics.Interval(one.effect, one.low, one.high, one.n) for one in some} for task, some in found.items()
     }
     zooms = [_closeup(_ends(intervals[task.name])) for task in group.tasks]
-    figure = _figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
+    figure = canvas.figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
     panels = _axes(figure, zooms)
     for task, zoom, axes in zip(group.tasks, zooms, panels, strict=True):
         scores = group.values(task.metric)
@@ -261,7 +196,7 @@ def _differences(group: Group) -> Figure | None:
         for ax, limits in zip(axes, (None, zoom), strict=False):
             ax.axvline(0.0, color=INK, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
             plots.intervals(intervals[task.name], seeds, plots.looks(group.scenarios), None, ax, limits=limits)
-            ax.set_title(CLOSER if limits else _capital(task.title))
+            ax.set_title(CLOSER if limits else task.heading)
             ax.tick_params(labelleft=axes is panels[0] or len(axes) != len(panels[0]))
         axes[-1].set_xlabel(f"{task.metric_title}, difference to {plots.shown(control)}")
     return figure
@@ -278,7 +213,7 @@ def _time_by_lap(group: Group) -> Figure | None:
         return None
     means = {name: statistics.interval(by_seed.values()).mean for name, by_seed in group.values("wall_plain_s").items()}
     plain = {name: mean for name, mean in means.items() if mean is not None and name in laps}
-    figure = _figure(1.6 + 0.36 * len(laps))
+    figure = canvas.figure(1.6 + 0.36 * len(laps))
     ax = figure.subplots()
     plots.time_by_lap(laps, plain, plots.looks(group.scenarios), ax)
     ax.set_xlabel("seconds of a trial, mean over seeds; the scenario's marker: the same training in a plain loop")

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from mtlab.plan.scenario import point_label
-from mtlab.record.records import Contributions, SuiteRecord, TrialRecord
+from mtlab.plan.scenario import point_label, points
+from mtlab.record.records import Contributions, EntityMetrics, SuiteRecord, TrialRecord
 from mtlab.report import statistics
 from mtlab.report.table import result
+
+ENOUGH = 20
+"""Gold entities below which a type's F1 says little."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,13 @@ class Task:
     metric_title: str
     validation: str
     """The metric's place in a split's ``Metrics``."""
-    values: Callable[[Contributions], np.ndarray | None]
+    contributed: Callable[[Contributions], np.ndarray | None]
     """What each test sentence adds to the metric, whose mean over sentences is the metric; ``None`` where it is undefined."""
+
+    @property
+    def heading(self) -> str:
+        """The title, as a heading has it."""
+        return self.title[:1].upper() + self.title[1:]
 
 
 def _labels(found: Contributions) -> np.ndarray | None:
@@ -52,6 +60,8 @@ class Group:
     seeds: tuple[int, ...]
     control: str | None
     trials: tuple[TrialRecord, ...]
+    sentences: int | None = None
+    """Training sentences."""
 
     @property
     def label(self) -> str:
@@ -97,7 +107,7 @@ class Group:
         """Scenario to seed to what each test sentence adds to the task's metric; failed trials are left out."""
         found: dict[str, dict[int, np.ndarray]] = {}
         for name in self.scenarios:
-            pairs = ((trial.seed, task.values(trial.contributions)) for trial in self.of(name) if trial.contributions is not None)
+            pairs = ((trial.seed, task.contributed(trial.contributions)) for trial in self.of(name) if trial.contributions is not None)
             found[name] = {seed: values for seed, values in pairs if values is not None}
         return found
 
@@ -109,19 +119,40 @@ class Group:
             found[name] = {seed: value for seed, value in pairs if value is not None}
         return found
 
+    def entity_types(self) -> dict[str, int]:
+        """Entity type to its gold entities on test, the most frequent first."""
+        support: dict[str, int] = {}
+        for trial in self.good:
+            for kind, scores in _by_type(trial).items():
+                support[kind] = max(support.get(kind, 0), scores.support)
+        return dict(sorted(support.items(), key=lambda pair: (-pair[1], pair[0])))
+
+    def type_f1(self, scenario: str, kind: str) -> float | None:
+        """Mean test F1 of an entity type over a scenario's seeds; ``None`` where no seed has one."""
+        found = [scores.f1 for trial in self.of(scenario) if (scores := _by_type(trial).get(kind)) and scores.f1 is not None]
+        return sum(found) / len(found) if found else None
+
+
+def _by_type(trial: TrialRecord) -> dict[str, EntityMetrics]:
+    return trial.test.ner.by_type if trial.test and trial.test.ner else {}
+
 
 def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
     """The suite's trials by point, in the order of the sweep; one group where nothing is swept."""
     experiment = suite.experiment
     scenarios = _in_order(experiment.get("scenarios", {}), (trial.scenario for trial in trials))
     seeds = _in_order(experiment.get("seeds", ()), (trial.seed for trial in trials))
-    sweep = experiment.get("sweep", {})
-    points = [dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
-    by_point: dict[str, tuple[dict[str, Any], list[TrialRecord]]] = {_canonical(point): (point, []) for point in points}
+    asked = [dict(point) for point in points(experiment.get("sweep", {}), experiment.get("settings", {}))]
+    by_point: dict[str, tuple[dict[str, Any], list[TrialRecord]]] = {_canonical(point): (point, []) for point in asked}
     for trial in trials:
         by_point.setdefault(_canonical(trial.point), (trial.point, []))[1].append(trial)
     control = experiment.get("control")
-    return [Group(point, scenarios, seeds, control, tuple(found)) for point, found in by_point.values() if found or point in points]
+    sizes = {label: facts.get("sizes", {}).get("train") for label, facts in suite.data.items()}
+    return [
+        Group(point, scenarios, seeds, control, tuple(found), sizes.get(point_label(point.items())))
+        for point, found in by_point.values()
+        if found or point in asked
+    ]
 
 
 def _canonical(point: dict[str, Any]) -> str:

@@ -227,6 +227,36 @@ def time_by_lap(laps: Mapping[str, Mapping[str, float]], plain: Mapping[str, flo
     return ax
 
 
+def courses(series: Mapping[str, Sequence[tuple[float, Interval]]], look: Mapping[str, Look], ax: Axes, *, log: bool) -> Axes:
+    """Means over x with their intervals as upright bars, a line a scenario; bars stand a little apart, so that all can be seen."""
+    if log:
+        ax.set_xscale("log")
+    for at, (name, points) in enumerate(series.items()):
+        shift = at - (len(series) - 1) / 2
+        places = [x * 1.018**shift if log else x + 0.05 * shift for x, _ in points]
+        style, means = look[name], [found.mean for _, found in points]
+        for x, (_, found) in zip(places, points, strict=True):
+            if found.low is not None and found.high is not None:
+                ax.plot([x, x], [found.low, found.high], color=style.colour, linewidth=1.6, alpha=0.8, solid_capstyle="butt", zorder=2)
+        ax.plot(places, means, color=style.colour, marker=style.marker, markersize=6, markeredgecolor="white", linewidth=1.4, zorder=3)
+    values = sorted({x for points in series.values() for x, _ in points})
+    ax.set_xticks(values, [f"{x:,g}" for x in values])
+    ax.set_xticks([], minor=True)
+    return ax
+
+
+def dots(rows: Mapping[str, Mapping[str, float]], look: Mapping[str, Look], ax: Axes) -> Axes:
+    """A row a label, a mark a scenario in it: many numbers that a table would hide."""
+    for row, marks in enumerate(rows.values()):
+        ax.plot([min(marks.values()), max(marks.values())], [row, row], color=PALE, linewidth=1.0, zorder=1)
+        for name, value in marks.items():
+            ax.plot(value, row, marker=look[name].marker, color=look[name].colour, markersize=7, markeredgecolor="white", zorder=3)
+    ax.set_yticks(range(len(rows)), [shown(label) for label in rows])
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    return ax
+
+
 def seconds_axis(ax: Axes, largest: float, smallest: float) -> None:
     """Set a time axis: linear, or logarithmic where times differ by more than a factor of ten."""
     if smallest <= 0 or largest / smallest <= 10:

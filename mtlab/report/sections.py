@@ -3,14 +3,11 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from mtlab.record.records import SuiteRecord, TrialRecord, Units
+from mtlab.record.records import SuiteRecord, Units
 from mtlab.report import markdown, statistics
-from mtlab.report.groups import Group, Task
+from mtlab.report.groups import ENOUGH, Group, Task
 from mtlab.report.markdown import fixed, name, rounded, text, whole
 from mtlab.report.statistics import Comparison, Interval
-
-ENOUGH = 20
-"""Gold entities below which a type's F1 says little."""
 
 
 def scenarios(group: Group) -> str:
@@ -83,7 +80,7 @@ def results(group: Group) -> str:
         row = [f"{name(scenario)} (control)" if group.control == scenario else name(scenario)]
         for task in tasks:
             estimate = statistics.estimate(group.samples(task)[scenario], within=statistics.SHARE)
-            row += [_estimate(estimate), _against(compared[task.name].get(scenario))]
+            row += [estimated(estimate), _against(compared[task.name].get(scenario))]
         plain = statistics.interval(group.values("wall_plain_s")[scenario].values())
         rows.append([*row, rounded(plain.mean), _count(group, scenario)])
     return markdown.table(header, rows)
@@ -110,18 +107,20 @@ def _comparisons(group: Group, task: Task) -> dict[str, Comparison]:
     return {found.scenario: found for found in statistics.compare(group.samples(task), group.control, task.metric)}
 
 
-def _estimate(found: Interval) -> str:
-    return fixed(found.mean) + _bounds(found.low, found.high)
+def estimated(found: Interval) -> str:
+    """A mean with its interval."""
+    return fixed(found.mean) + bounds(found.low, found.high)
 
 
-def _bounds(low: float | None, high: float | None, digits: int = 3) -> str:
+def bounds(low: float | None, high: float | None, digits: int = 3) -> str:
+    """An interval in brackets, after a blank; nothing where there is none."""
     return "" if low is None or high is None else f" [{fixed(low, digits)}, {fixed(high, digits)}]".replace("-", "−")
 
 
 def _against(found: Comparison | None) -> str:
     if found is None or found.effect is None:
         return "–"
-    return f"{markdown.signed(found.effect)}{_bounds(found.low, found.high)} {found.verdict}"
+    return f"{markdown.signed(found.effect)}{bounds(found.low, found.high)} {found.verdict}"
 
 
 def _count(group: Group, scenario: str) -> str:
@@ -147,15 +146,11 @@ def entities(group: Group) -> str:
 
 
 def _by_type(group: Group) -> str:
-    support: dict[str, int] = {}
-    for trial in group.good:
-        for kind, scores in _types(trial).items():
-            support[kind] = max(support.get(kind, 0), scores.support)
-    kinds = sorted(support, key=lambda kind: (-support[kind], kind))
+    support = group.entity_types()
     rows = []
-    for kind in kinds:
-        cells = [fixed(_mean(_scores(group, scenario, kind))) for scenario in group.scenarios]
-        rows.append([text(kind), whole(support[kind]) + ("" if support[kind] >= ENOUGH else " (few)"), *cells])
+    for kind, count in support.items():
+        cells = [fixed(group.type_f1(scenario, kind)) for scenario in group.scenarios]
+        rows.append([text(kind), whole(count) + ("" if count >= ENOUGH else " (few)"), *cells])
     few = (
         f"*Few*: below {ENOUGH} gold entities, where one more or less moves F1 by points."
         if min(support.values(), default=ENOUGH) < ENOUGH
@@ -163,15 +158,6 @@ def _by_type(group: Group) -> str:
     )
     made = markdown.table(["type", "gold entities", *(name(scenario) for scenario in group.scenarios)], rows)
     return f"{made}\n\n{few}".strip()
-
-
-def _types(trial: TrialRecord) -> dict:
-    return trial.test.ner.by_type if trial.test and trial.test.ner else {}
-
-
-def _scores(group: Group, scenario: str, kind: str) -> list[float]:
-    found = [_types(trial)[kind].f1 for trial in group.of(scenario) if kind in _types(trial)]
-    return [score for score in found if score is not None]
 
 
 def _mean(values: Iterable[float]) -> float | None:
@@ -215,7 +201,7 @@ def _ratios(group: Group, column: str) -> dict[str, str]:
     if group.control is None:
         return {}
     found = statistics.compare_cost(group.values(column), group.control, column)
-    return {one.scenario: f"{one.effect:.2f}×{_bounds(one.low, one.high, 2)}" for one in found if one.effect is not None}
+    return {one.scenario: f"{one.effect:.2f}×{bounds(one.low, one.high, 2)}" for one in found if one.effect is not None}
 
 
 def cost_words(suite: SuiteRecord) -> str:

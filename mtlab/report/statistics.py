@@ -124,6 +124,19 @@ def compare(samples: Samples, control: str, metric: str) -> list[Comparison]:
     return [_difference(samples, name, control, metric, len(rivals)) for name in rivals]
 
 
+def difference(one: Sample, other: Sample, contrasts: int = 1, share: float = 1.0) -> Interval:
+    """``one`` minus ``share`` times ``other``, paired by seed and sentence over the seeds that both have.
+
+    Args:
+        one: a scenario's sample.
+        other: another one's.
+        contrasts: how many such differences are judged together (Bonferroni).
+        share: of the other's score; what is asked with 0.95 is whether one reaches 95% of the other.
+    """
+    paired = {seed: one[seed] - share * other[seed] for seed in sorted(one.keys() & other.keys())}
+    return estimate(paired, 1 - (1 - LEVEL) / contrasts)
+
+
 def unpaired(one: Sample, other: Sample, level: float = LEVEL) -> Interval:
     """The difference of two scores whose seeds are not the same ones; their test sentences are."""
     tables = [np.stack([sample[seed] for seed in sorted(sample)]) for sample in (one, other)]
@@ -147,6 +160,20 @@ def compare_cost(values: Values, control: str, metric: str) -> list[Comparison]:
     """
     rivals = [name for name in values if name != control]
     return [_ratio(values, name, control, metric, len(rivals)) for name in rivals]
+
+
+def ratio(one: Mapping[int, float], other: Mapping[int, float], contrasts: int = 1) -> Interval:
+    """``one`` over ``other``, both seed to a cost, paired by seed: the geometric mean, where no cost is 0, and its interval.
+
+    ``contrasts`` such ratios are judged together (Bonferroni).
+    """
+    ratios = [one[seed] / other[seed] for seed in sorted(one.keys() & other.keys()) if other[seed] > 0]
+    logarithmic = _positive(one, other)
+    found = interval(np.log(ratios) if logarithmic else ratios, 1 - (1 - LEVEL) / contrasts)
+    if not logarithmic:
+        return found
+    mean, low, high = (None if bound is None else float(np.exp(bound)) for bound in (found.mean, found.low, found.high))
+    return Interval(mean, low, high, found.n)
 
 
 def best(samples: Samples, seeds: Collection[int]) -> str | None:
@@ -233,32 +260,28 @@ def _around(mean: float, spread: _Spread | None, level: float, seeds: int) -> In
 
 def _difference(samples: Samples, name: str, control: str, metric: str, contrasts: int) -> Comparison:
     mine, theirs = samples.get(name, {}), samples.get(control, {})
-    differences = {seed: mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())}
-    found = estimate(differences, 1 - (1 - LEVEL) / contrasts)
-    sentences = len(next(iter(differences.values()), ()))
+    found = difference(mine, theirs, contrasts)
+    sentences = len(next(iter(mine.values()), ()))
     method = f"paired by seed and sentence, {found.n} seeds, {sentences:,} sentences, Bonferroni over {contrasts} contrasts"
-    return Comparison(name, control, metric, found.mean, found.low, found.high, found.n, method, _verdict(found, 0.0))
+    return Comparison(name, control, metric, found.mean, found.low, found.high, found.n, method, verdict(found))
 
 
 def _ratio(values: Values, name: str, control: str, metric: str, contrasts: int) -> Comparison:
-    ratios = [mine / theirs for mine, theirs in _pairs(values, name, control) if theirs > 0]
-    logarithmic = bool(ratios) and min(ratios) > 0
-    found = interval(np.log(ratios) if logarithmic else ratios, 1 - (1 - LEVEL) / contrasts)
-    if logarithmic:
-        mean, low, high = (None if bound is None else float(np.exp(bound)) for bound in (found.mean, found.low, found.high))
-        found = Interval(mean, low, high, found.n)
-    method = f"paired t of {'log ' if logarithmic else ''}ratios over {found.n} seeds, Bonferroni over {contrasts} contrasts"
+    mine, theirs = values.get(name, {}), values.get(control, {})
+    found = ratio(mine, theirs, contrasts)
+    method = f"paired t of {'log ' if _positive(mine, theirs) else ''}ratios over {found.n} seeds, Bonferroni over {contrasts} contrasts"
     cheaper: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
-    verdict = _verdict(found, 1.0)
-    return Comparison(name, control, metric, found.mean, found.low, found.high, found.n, method, cheaper.get(verdict, verdict))
+    decided = verdict(found, 1.0)
+    return Comparison(name, control, metric, found.mean, found.low, found.high, found.n, method, cheaper.get(decided, decided))
 
 
-def _pairs(values: Values, name: str, control: str) -> list[tuple[float, float]]:
-    shared = sorted(values.get(name, {}).keys() & values.get(control, {}).keys())
-    return [(values[name][seed], values[control][seed]) for seed in shared]
+def _positive(one: Mapping[int, float], other: Mapping[int, float]) -> bool:
+    """Whether ratios of the two have logarithms."""
+    return all(one[seed] > 0 for seed in one.keys() & other.keys())
 
 
-def _verdict(found: Interval, nothing: float) -> Verdict:
+def verdict(found: Interval, nothing: float = 0.0) -> Verdict:
+    """What an interval decides: on which side of ``nothing`` it lies, if on one of them."""
     if found.low is None or found.high is None:
         return "undecided"
     if found.low > nothing:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from mtlab.plan.scenario import points
 from mtlab.record.records import SuiteRecord, TrialRecord
 
 RESULTS = {
@@ -73,7 +74,7 @@ def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFr
     A trial that did not end well keeps its row, with its reason under ``status`` and no numbers: half a training run is
     no result, and whoever averages the column must not meet it. The record has what was measured of it.
     """
-    swept = list(suite.experiment.get("sweep", {}))
+    swept = [key for point in points(suite.experiment.get("sweep", {}), suite.experiment.get("settings", {})) for key, _ in point]
     swept += [key for trial in trials for key in trial.point if key not in swept]
     columns: dict[str, Any] = {
         "scenario": [trial.scenario for trial in trials],

@@ -28,7 +28,7 @@ def lines(experiment: Experiment) -> Iterator[str]:
         UserError: something is wrong with the experiment, its data or its encoder.
     """
     names, seeds, points = experiment.scenarios, experiment.seeds, experiment.points
-    swept = f" × {len(points)} points" if experiment.sweep else ""
+    swept = f" × {len(points)} points" if len(points) > 1 else ""
     total = len(experiment.trials())
     yield f"{experiment.name}: {len(names)} scenarios × {len(seeds)} seeds{swept} = {total} trials; nothing is trained here"
     for point in points:

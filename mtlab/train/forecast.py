@@ -39,6 +39,8 @@ def seconds_per_flop(points: Mapping[tuple, Prepared], runtime: Runtime, trials:
         trials: of the suite.
         todo: their FLOPs.
     """
+    if not trials:
+        return None
     trial = trials[todo.index(max(todo))]
     prepared = points[trial.point]
     stages = [stage for stage in prepared.experiment.scenario(trial.scenario).stages if stage.epochs]

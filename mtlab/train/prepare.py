@@ -22,13 +22,27 @@ from mtlab.model.freezing import digests, resolve
 from mtlab.model.network import Network
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
-from mtlab.plan.scenario import Trial, content_key
+from mtlab.plan.scenario import Point, Trial, content_key
 from mtlab.record.records import FORMAT
 from mtlab.train.runtime import Runtime
 
 T = TypeVar("T")
 
-UNRELATED = {"name", "question", "output", "seeds", "scenarios", "sweep", "control", "data", "device", "precision", "attention", "cache"}
+UNRELATED = {
+    "name",
+    "question",
+    "output",
+    "seeds",
+    "scenarios",
+    "sweep",
+    "settings",
+    "control",
+    "data",
+    "device",
+    "precision",
+    "attention",
+    "cache",
+}
 """Settings that do not affect a trial's result, or that its key holds in another form."""
 
 
@@ -147,7 +161,7 @@ class Prepared:
         return [data] if data.source is not None else [data.classifier, data.ner]
 
 
-def prepare(experiment: Experiment, runtime: Runtime) -> dict[tuple[tuple[str, Any], ...], Prepared]:
+def prepare(experiment: Experiment, runtime: Runtime) -> dict[Point, Prepared]:
     """Load and encode what the experiment needs, and check every scenario against it, before anything is trained.
 
     Raises:

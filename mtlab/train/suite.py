@@ -27,6 +27,9 @@ def run(
 ) -> tuple[SuiteRecord, list[TrialRecord]]:
     """Run all trials of an experiment.
 
+    Trials that an earlier run in the same place finished, on this machine and with everything that affects them the same, are read
+    back: running the command of an interrupted suite again goes on with it.
+
     Args:
         experiment: what to run.
         command: the command that repeats this run, for the record.
@@ -45,20 +48,27 @@ def run(
     trials = experiment.trials()
     journal = Journal(experiment.output)
     suite = _describe(experiment, command, began, runtime, prepared, trials)
+    finished = journal.finished(suite.trials, suite.environment)
+    records = {trial: finished[key] for trial, key in zip(trials, suite.trials, strict=True) if key in finished}
+    suite = suite.model_copy(update={"read_back": tuple(finished)})
     journal.write_suite(suite)
     suite = started(suite)
     journal.write_suite(suite)
     _introduce(suite, progress)
-    records: dict[Trial, TrialRecord] = {}
-    todo = {trial: forecast.work(prepared[trial.point], trial) for trial in trials}
-    progress.begin(len(trials), sum(todo.values()), forecast.seconds_per_flop(prepared, runtime, trials, list(todo.values())))
+    for record in records.values():
+        ended(suite, record)
+    left = [trial for trial in trials if trial not in records]
+    todo = {trial: forecast.work(prepared[trial.point], trial) for trial in left}
+    progress.begin(len(trials), sum(todo.values()), forecast.seconds_per_flop(prepared, runtime, left, list(todo.values())))
     prefixes = prefixes_for(experiment, prepared, runtime, journal, progress)
-    for group in groups(trials, prepared, prefixes):
+    for group in groups(left, prepared, prefixes):
         progress.trial(len(records) + 1, group[0].label)
         ran = run_trials(prepared[group[0].point], group, runtime, journal, prefixes, progress.advance)
         for trial, record in zip(group, ran, strict=True):
             records[trial] = record
-            progress.advance(sum(todo[one] for one in records) - progress.done)  # a trial that failed did not do all of its work
+            progress.advance(
+                sum(todo[one] for one in records if one in todo) - progress.done
+            )  # a trial that failed did not do all of its work
             progress.trial(len(records), record.label)
             progress.ended(record)
             ended(suite, record)
@@ -109,6 +119,10 @@ def _describe(
 
 def _introduce(suite: SuiteRecord, progress: PlainProgress) -> None:
     facts = suite.environment
+    if suite.read_back:
+        output = suite.experiment["output"]
+        back = f"{len(suite.read_back)} of {len(suite.trials)} trials had ended before and are read back"
+        progress.say(f"{back}; remove {output}/predictions to run them again")
     progress.say(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, {facts['threads']} threads")
     for point, data in suite.data.items():
         encoder = suite.encoder[point]

@@ -192,6 +192,17 @@ CHANGES: list[tuple[Change, str]] = [
     (added("sweep: {batch_size: [8, 8]}"), "1 sweep.batch_size.1: 8 stands twice; keep one of them"),
     (added("sweep: {seeds: [1]}"), "1 sweep.seeds: seeds cannot be swept; it is the same for the whole experiment"),
     (added("sweep: {scenarios.full.0.train.all: [1, -1]}"), f"1 sweep.scenarios.full.0.train.all.1: {RATE.format('-1')}"),
+    (added("settings: {seeds: [1]}"), "1 settings.seeds: seeds cannot be swept; it is the same for the whole experiment"),
+    (
+        added("settings: {batch_size: [8, 16], max_length: [8]}"),
+        "1 settings.max_length: 1 values where batch_size has 2; a setting has one of each key",
+    ),
+    (added("settings: {batch_size: [8, x]}"), "1 settings.batch_size.1: 'x' is not a number"),
+    (
+        added("sweep: {batch_size: [8]}\nsettings: {batch_size: [8]}"),
+        "2 settings.batch_size: the key is swept already; keep one of the two",
+    ),
+    (added("settings: {scenarios.full.0.train.all: [1, -1]}"), f"1 settings.scenarios.full.0.train.all.1: {RATE.format('-1')}"),
     (added("sweep: {scenarios.ful.0.epochs: [1]}"), "1 sweep.scenarios.ful.0.epochs.0: there is no 'ful' to set; did you mean 'full'?"),
     (
         added("sweep: {data.source: [x], data.ner.source: [a]}"),

@@ -195,6 +195,34 @@ def test_at_a_point_the_swept_keys_have_its_values_and_nothing_is_swept(tmp_path
     assert (experiment.data.train_size, experiment.scenarios["heads"][0].train) == ("full", {"heads": 1e-3})  # untouched
 
 
+SETTINGS = """settings:
+  data.train_size: [100, full, full]
+  scenarios.heads.0.train.heads: [1.0e-2, 1.0e-3, 5.0e-4]
+  scenarios.heads.0.epochs: [7, 8, 9]
+"""
+
+
+def test_settings_go_together_and_are_told_by_number(tmp_path: Path) -> None:
+    experiment = read(tmp_path, FILE + SETTINGS)
+    sizes = [100, "full", "full"]
+    assert experiment.points == tuple((("setting", at), ("data.train_size", size)) for at, size in enumerate(sizes, start=1))
+    last = experiment.at(experiment.points[2])
+    stage = last.scenarios["heads"][0]
+    assert (last.data.train_size, stage.train, stage.epochs) == ("full", {"heads": 5e-4}, 9)
+    assert (last.settings, last.points) == ({}, ((),))
+
+
+def test_settings_of_scenarios_alone_are_only_a_number(tmp_path: Path) -> None:
+    assert read(tmp_path, FILE + "settings: {scenarios.heads.0.epochs: [1, 2]}\n").points == ((("setting", 1),), (("setting", 2),))
+
+
+def test_a_sweep_meets_every_setting(tmp_path: Path) -> None:
+    experiment = read(tmp_path, FILE + "sweep: {batch_size: [8, 16]}\nsettings: {scenarios.heads.0.epochs: [1, 2]}\n")
+    assert len(experiment.points) == 4
+    made = [experiment.at(point) for point in experiment.points]
+    assert [(one.batch_size, one.scenarios["heads"][0].epochs) for one in made] == [(8, 1), (8, 2), (16, 1), (16, 2)]
+
+
 def test_at_the_only_point_of_no_sweep_nothing_changes(tmp_path: Path) -> None:
     experiment = read(tmp_path)
     assert experiment.at(()) == experiment

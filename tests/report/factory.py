@@ -46,6 +46,16 @@ SCENARIOS: dict[str, tuple[list[tuple[str, int, list[str]]], float, float, float
     "full_finetune": ([("full_finetune", 6, [*ENCODER, *HEADS])], 0.982, 0.893, 1.05),
 }
 
+MORE = {
+    **{f"top_{k}": ([(f"top_{k}", 6, [*BLOCKS[-k:], *HEADS])], 0.95 + 0.006 * k, 0.56 + 0.055 * k, 0.4 + 0.1 * k) for k in range(1, 7)},
+    "classifier_alone": ([("classifier_alone", 6, [*ENCODER, "head.classifier"])], 0.981, 0.02, 1.0),
+    "ner_alone": ([("ner_alone", 6, [*ENCODER, "head.ner"])], 0.2, 0.89, 1.0),
+    "ner_head_alone": ([("ner_head_alone", 6, ["head.ner"])], 0.2, 0.56, 0.015),
+}
+"""Scenarios that some experiments have beside the six."""
+
+LOSSES = {"classifier_alone": ("classifier",), "ner_alone": ("ner",)}
+
 
 def sha(*parts: Any) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
@@ -87,7 +97,9 @@ def tested(accuracy: float, f1: float, seed: int = 0) -> dict[str, Any]:
     return {"test": metrics(sum(found.labels_right) / SENTENCES, entities_found), "contributions": found}
 
 
-def stage(name: str, epochs: int, trained: list[str], seed: int, before: dict[str, str]) -> StageRecord:
+def stage(
+    name: str, epochs: int, trained: list[str], seed: int, before: dict[str, str], losses: tuple[str, ...] = ("classifier", "ner")
+) -> StageRecord:
     units = {unit: Units(trainable=size if unit in trained else 0, frozen=0 if unit in trained else size) for unit, size in SIZES.items()}
     trainable = sum(unit.trainable for unit in units.values())
     prefix = next((at for at, block in enumerate(BLOCKS) if block in trained), len(BLOCKS))
@@ -98,7 +110,7 @@ def stage(name: str, epochs: int, trained: list[str], seed: int, before: dict[st
         epochs=epochs,
         steps=STEPS * epochs,
         train=rates,
-        losses=("classifier", "ner"),
+        losses=losses,
         prefix_depth=0 if "embeddings" in trained else prefix,
         parameters=units,
         params_total=sum(SIZES.values()),
@@ -106,6 +118,7 @@ def stage(name: str, epochs: int, trained: list[str], seed: int, before: dict[st
         params_frozen=sum(SIZES.values()) - trainable,
         digests_before=before,
         digests_after=after,
+        step_s=0.3 if trained else None,
     )
 
 
@@ -118,16 +131,36 @@ def laps_of(step_s: float, elapsed: float, draw: random.Random) -> dict[str, flo
     }
 
 
-def trial(scenario: str, seed: int, status: str = "ok", point: dict[str, Any] | None = None, spread: float = 0.004) -> TrialRecord:
-    """A trial's record; ``spread`` is the standard deviation of its scores over seeds."""
-    plan, accuracy, f1, step_s = SCENARIOS[scenario]
+def trial(
+    scenario: str,
+    seed: int,
+    status: str = "ok",
+    point: dict[str, Any] | None = None,
+    spread: float = 0.004,
+    scores: tuple[float, float] | None = None,
+    length: int | None = None,
+) -> TrialRecord:
+    """A trial's record.
+
+    Args:
+        scenario: one of ``SCENARIOS`` or ``MORE``.
+        seed: moves its scores.
+        status: how it ended.
+        point: of a sweep.
+        spread: standard deviation of the scores over seeds.
+        scores: accuracy and F1 in place of the scenario's.
+        length: epochs in place of those of its last stage.
+    """
+    plan, accuracy, f1, step_s = {**SCENARIOS, **MORE}[scenario]
+    accuracy, f1 = scores or (accuracy, f1)
+    plan = [*plan[:-1], (plan[-1][0], plan[-1][1] if length is None else length, plan[-1][2])]
     draw = random.Random(repr((scenario, seed, point)))
     accuracy, f1 = accuracy + draw.gauss(0, spread / 2), f1 + draw.gauss(0, spread * 2)
     stages, epochs = [], [EpochRecord(stage=0, epoch=0, step=0, elapsed_s=0.0, ended_at=STARTED, validation=metrics(0.2, 0.02))]
     digests = {unit: sha(unit, seed if unit in HEADS else "") for unit in SIZES}
     done, elapsed = 0, 0.0
     for index, (name, length, trained) in enumerate(plan):
-        stages.append(stage(name, length, trained, seed, digests))
+        stages.append(stage(name, length, trained, seed, digests, LOSSES.get(scenario, ("classifier", "ner"))))
         digests = stages[-1].digests_after
         for _ in range(length):
             done += 1

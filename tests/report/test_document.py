@@ -12,7 +12,8 @@ from matplotlib.image import imread
 from mtlab.plan.errors import UserError
 from mtlab.report import document, figures
 from mtlab.report.answer import answer
-from mtlab.report.figures import FIGURES, Plot
+from mtlab.report.canvas import Plot
+from mtlab.report.figures import FIGURES
 from mtlab.report.groups import groups
 
 from . import factory
@@ -27,7 +28,7 @@ def text(trials, **changes) -> str:
     suite = factory.suite(trials, **changes)
     found = groups(suite, trials)
     drawn = [{kind: Plot(kind, "what it shows", "A caption.") for kind in FIGURES} if group.tasks else {} for group in found]
-    return document.document(suite, found, drawn)
+    return document.document(document.View(suite, found), drawn, {})
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -120,7 +121,9 @@ def test_ties_are_called_ties_and_are_not_ranked():
     twins = [trial for trial in trials if trial.scenario != "ner_head_frozen"]
     for trial in trials:
         if trial.scenario == "full_finetune":
-            twins.append(factory.trial("ner_head_frozen", trial.seed).model_copy(update={"test": trial.test, "contributions": trial.contributions}))
+            twins.append(
+                factory.trial("ner_head_frozen", trial.seed).model_copy(update={"test": trial.test, "contributions": trial.contributions})
+            )
     said = the_answer(twins, seeds=5)
     tied = re.search(r"tied with it \(([^)]*)\): ([^.]*)", said)
     assert "not ranked" in tied[1] and "`ner_head_frozen`" in tied[2]

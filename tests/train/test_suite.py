@@ -1,8 +1,10 @@
 """The whole main job on a tiny encoder: scenarios, seeds, records, MLflow, report."""
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,6 @@ ODD_SCENARIO = """
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path, empty_database: Path) -> Path:
     """A suite that ran through the command line once, for many tests to look at."""
-    import shutil
-
     from tests.conftest import EXPERIMENT
 
     home = tmp_path_factory.mktemp("suite")
@@ -203,24 +203,81 @@ def test_a_lost_mlflow_loses_nothing_else(
     assert (experiment_file.parent / "report" / "report.md").exists()
 
 
-def test_records_of_an_earlier_run_are_not_taken_for_this_ones(
-    experiment_file: Path, tracking: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Suites are interrupted when they come to gradual unfreezing; undone by the patch that it gives."""
     from mtlab.train import suite as module
 
-    journal = Journal(experiment_file.parent / "report")
-    assert main(["compare", str(experiment_file), "--seeds", "0"]) == 0
-    assert len(journal.read()[1]) == 4
     honest = module.run_trials
 
-    def interrupted(prepared: Prepared, trials: list[Trial], *rest: Any) -> list[TrialRecord]:
+    def until_gradual(prepared: Prepared, trials: list[Trial], *rest: Any) -> list[TrialRecord]:
         if trials[0].scenario == "gradual":
             raise KeyboardInterrupt
         return honest(prepared, trials, *rest)
 
-    monkeypatch.setattr(module, "run_trials", interrupted)
-    assert main(["compare", str(experiment_file), "--seeds", "0"]) == 130
-    assert [trial.scenario for trial in journal.read()[1]] == ["nothing", "heads"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "run_trials", until_gradual)
+        yield patch
+
+
+def test_an_interrupted_suite_goes_on_where_it_was(
+    experiment_file: Path, tracking: str, interrupted: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["compare", str(experiment_file), "--seeds", "0"]
+    journal = Journal(experiment_file.parent / "report")
+    assert main(command) == 130
+    before = {trial.scenario: trial for trial in journal.read()[1]}
+    assert list(before) == ["nothing", "heads"]
+    interrupted.undo()
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "2 of 4 trials had ended before and are read back; remove" in capsys.readouterr().out
+    suite, trials = journal.read()
+    assert [trial.scenario for trial in trials] == ["nothing", "heads", "gradual", "full"]
+    assert {trial.scenario: trial for trial in trials[:2]} == before
+    assert suite.read_back == tuple(trial.key for trial in trials[:2])
+    client = MlflowClient(tracking)
+    runs = client.search_runs([client.get_experiment_by_name(suite.tracking["experiment"]).experiment_id])
+    children = [run.data.tags for run in runs if run.data.tags.get("mlflow.parentRunId") == suite.tracking["run"]]
+    assert {tags["scenario"] for tags in children} == {"nothing", "heads", "gradual", "full"}
+
+
+def test_what_affects_a_result_runs_its_trials_anew(experiment_file: Path, tracking: str) -> None:
+    command = ["compare", str(experiment_file), "--seeds", "0", "--scenarios", "nothing", "heads"]
+    journal = Journal(experiment_file.parent / "report")
+    assert main(command) == 0
+    assert main([*command, "--scenarios.heads.0.train.heads", "2.0e-3"]) == 0
+    suite, trials = journal.read()
+    assert [trial.scenario for trial in trials if trial.key in suite.read_back] == ["nothing"]
+
+
+def test_records_of_an_earlier_run_are_not_taken_for_this_ones(
+    experiment_file: Path, tracking: str, interrupted: pytest.MonkeyPatch
+) -> None:
+    command = ["compare", str(experiment_file), "--seeds", "0"]
+    journal = Journal(experiment_file.parent / "report")
+    interrupted.undo()
+    assert main(command) == 0
+    shutil.rmtree(journal.directory / "predictions")  # as in a report that was copied: its trials ran elsewhere
+    from mtlab.train import suite as module
+
+    def stopped(*_: Any) -> list[TrialRecord]:
+        raise KeyboardInterrupt
+
+    interrupted.setattr(module, "run_trials", stopped)
+    assert main(command) == 130
+    assert journal.read()[1] == []
+
+
+def test_a_record_that_cannot_be_read_is_run_again(experiment_file: Path, tracking: str) -> None:
+    command = ["compare", str(experiment_file), "--seeds", "0", "--scenarios", "nothing", "heads"]
+    journal = Journal(experiment_file.parent / "report")
+    assert main(command) == 0
+    next((journal.directory / "records").glob("heads-*")).write_text("{}")
+    assert main(command) == 0
+    suite, trials = journal.read()
+    assert len(trials) == 2
+    assert [trial.scenario for trial in trials if trial.key in suite.read_back] == ["nothing"]
 
 
 def without_losses(metrics: Metrics) -> dict:

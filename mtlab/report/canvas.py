@@ -1,0 +1,88 @@
+"""What figures are drawn on and saved with: one style, one legend, the same bytes for the same values."""
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib import style as styles
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mtlab.report import plots
+from mtlab.report.groups import Group
+
+Drawing = tuple[Callable[[], Figure | None], str, str]
+"""Draws a figure, or finds that there are no values for it; its words for who cannot see it, and its caption."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure that was saved: its name under ``plots/`` without an ending, and its words."""
+
+    name: str
+    alt: str
+    caption: str
+
+
+def write_all(drawings: Mapping[str, Drawing], directory: Path, suffix: str = "") -> dict[str, Plot]:
+    """Draw figures into ``directory``, each as SVG and as PNG.
+
+    Returns:
+        Kind of figure to what was written.
+    """
+    written: dict[str, Plot] = {}
+    for kind, (draw, alt, caption) in drawings.items():
+        with style():
+            made = draw()
+            if made is None:
+                continue
+            directory.mkdir(parents=True, exist_ok=True)
+            save(made, directory / f"{kind}{suffix}")
+        written[kind] = Plot(f"{kind}{suffix}", alt, caption)
+    return written
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Matplotlib's defaults and ours, whatever the user's own settings are."""
+    with styles.context(["default", plots.STYLE]):
+        yield
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as SVG and as PNG of 150 dpi: the same figure gives the same bytes."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it is laid out now; both formats would do it anew
+    for ending, metadata in (("svg", {"Date": None, "Creator": "mtlab"}), ("png", {"Software": "mtlab"})):
+        buffer = io.BytesIO()  # a figure that cannot be drawn leaves no half a file
+        figure.savefig(buffer, format=ending, metadata=metadata)
+        path.with_name(f"{path.name}.{ending}").write_bytes(buffer.getvalue())
+
+
+def figure(height: float, width: float = 10.0) -> Figure:
+    """An empty figure, in inches."""
+    return Figure(figsize=(width, height), dpi=plots.STYLE["savefig.dpi"], layout="constrained")
+
+
+def legend(figure: Figure, group: Group, names: Sequence[str], extra: Sequence[tuple[Line2D, str]] = ()) -> None:
+    """Name the scenarios, and what ``extra`` marks mean, below the panels."""
+    handles = plots.keys(names, plots.looks(group.scenarios)) + [handle for handle, _ in extra]
+    labels = [counted(group, name) for name in names] + [label for _, label in extra]
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns(labels))
+
+
+def columns(labels: Sequence[str]) -> int:
+    """How many columns of labels, at most four, stand side by side under a figure, which holds about 136 characters."""
+    for columns in (4, 3, 2):
+        rows = -(-len(labels) // columns)
+        if sum(6 + max(map(len, labels[at : at + rows])) for at in range(0, len(labels), rows)) <= 136:
+            return columns
+    return 1
+
+
+def counted(group: Group, name: str) -> str:
+    """A scenario's label, with the number of its seeds where some have no result."""
+    there, asked = len(group.of(name)), len(group.seeds)
+    return plots.shown(name) + (f" ({there} of {asked} seeds)" if there < asked else "")

@@ -1,0 +1,270 @@
+"""The tests of claims: each yields what the records at hand say, and nothing where they do not have what it needs.
+
+Scenarios are found by what they train (:mod:`mtlab.report.kinds`), so any experiment that has them tests the claim. Effects that are
+judged together in a claim share its level (Bonferroni).
+"""
+
+from collections.abc import Iterator, Sequence
+
+from mtlab.record.records import TrialRecord
+from mtlab.report import across, kinds, statistics
+from mtlab.report.evidence import ClaimVerdict, Evidence, Finding, at, cost, decide, finding, ratio, scores, two
+from mtlab.report.groups import TASKS, Group
+from mtlab.report.kinds import FULL, GRADUAL, HEADS, NOTHING, Kind
+
+POINT = 0.01
+"""One point of accuracy or F1: what "as good as" allows."""
+
+SMALL = 10_000
+"""Training sentences below which data are called small."""
+
+FEW_BLOCKS = 3
+"""How many top blocks are said to be enough."""
+
+
+def nothing_learned(evidence: Evidence) -> Iterator[Finding]:
+    """Weights are the initial ones and accuracy is at chance."""
+    group = evidence.base
+    name = kinds.find(group, NOTHING)
+    chance = evidence.chance(group)
+    if name is None or chance is None:
+        return
+    same = all(trial.initial_digest == trial.final_digest for trial in group.of(name))
+    task = TASKS[0]
+    found = statistics.estimate(group.samples(task)[name])
+    if found.mean is None:
+        return
+    learned: ClaimVerdict = "contradicted" if not same or (found.low is not None and found.low > chance) else "undecided"
+    at_chance = same and found.low is not None and found.high is not None and found.low <= chance <= found.high
+    weights = "bit for bit the initial ones" if same else "changed"
+    measured = f"{task.metric_title} on test (chance {chance:.3f}); weights {weights}"
+    yield finding("supported" if at_chance else learned, measured, found, "share", group, [name])
+
+
+def few_parameters(evidence: Evidence) -> Iterator[Finding]:
+    """Thousands are trained, and below a hundredth of all."""
+    group = evidence.base
+    name = kinds.find(group, HEADS)
+    if name is not None:
+        stage = group.of(name)[0].stages[-1]
+        share = stage.params_trainable / stage.params_total
+        few = stage.params_trainable < 100_000 and share < 0.01
+        measured = f"trained share: {stage.params_trainable:,} of {stage.params_total:,} parameters (a count, exact)"
+        yield Finding(
+            "supported" if few else "contradicted", measured, share, share, share, "share", len(group.of(name)), at(group), (name,)
+        )
+
+
+def faster(evidence: Evidence) -> Iterator[Finding]:
+    """Plain time and FLOPs, heads alone over full fine-tuning."""
+    for column, words in (("wall_plain_s", "plain time"), ("train_flops", "training FLOPs")):
+        yield from cost(evidence.base, HEADS, FULL, column, words, contrasts=2)
+
+
+def converges(evidence: Evidence) -> Iterator[Finding]:
+    """Updates, and plain seconds, to 95% of the best validation score of the longest run."""
+    longest = [_longest(evidence.found, kind) for kind in (HEADS, FULL)]
+    if longest[0] is None or longest[1] is None:
+        return
+    (group, heads), (_, full) = longest
+    trials = {heads: longest[0][0].of(heads), full: longest[1][0].of(full)}
+    updates = {name: {trial.seed: _updates_to(trial) for trial in some} for name, some in trials.items()}
+    seconds = {
+        name: {trial.seed: updates[name][trial.seed] * (trial.stages[-1].step_s or 0.0) for trial in trials[name]} for name in trials
+    }
+    for values, words in ((updates, "updates"), (seconds, "plain seconds of training")):
+        measured = f"{words} to 95% of its own best validation score, {heads} over {full}"
+        yield from ratio(values, (heads, full), measured, group, contrasts=2)
+
+
+def _longest(found: Sequence[Group], kind: Kind) -> tuple[Group, str] | None:
+    """The run of a kind with the most epochs, where several were run."""
+    names = {kinds.find(group, kind) for group in found} - {None}
+    if len(names) != 1:
+        return None
+    name = names.pop() or ""
+    runs = across.budgets(found, name)
+    return (runs[max(runs)], name) if runs and across.settings_only(found) else None
+
+
+def _updates_to(trial: TrialRecord, share: float = 0.95) -> float:
+    scores = [(epoch.step, across.epoch_score(epoch)) for epoch in trial.epochs]
+    goal = share * max(score for _, score in scores)
+    return float(next(step for step, score in scores if score >= goal))
+
+
+def regularises(evidence: Evidence) -> Iterator[Finding]:
+    """On the fewest sentences: what is lost from the best epoch to the last, and the test score."""
+    group = evidence.sizes[0] if evidence.sizes else evidence.base
+    pair = two(group, HEADS, FULL)
+    if pair is None or not group.sentences or group.sentences >= SMALL:
+        return
+    losses = [{trial.seed: _lost(trial) for trial in group.of(name)} for name in pair]
+    found = statistics.interval(
+        (losses[0][seed] - losses[1][seed] for seed in losses[0].keys() & losses[1].keys()),
+        1 - (1 - statistics.LEVEL) / (1 + len(group.tasks)),
+    )
+    measured = f"validation score lost from the best epoch to the last, {pair[0]} minus {pair[1]}"
+    yield finding(decide(found, "contradicted", "supported"), measured, found, "difference", group, pair)
+    yield from scores(group, HEADS, FULL, "supported", "contradicted", 1 + len(group.tasks))
+
+
+def _lost(trial: TrialRecord) -> float:
+    scores = [across.epoch_score(epoch) for epoch in trial.epochs]
+    return max(scores) - scores[-1]
+
+
+def caps(evidence: Evidence) -> Iterator[Finding]:
+    """Both at the best of their budgets, for at equal epochs heads have learned less."""
+    if _longest(evidence.found, HEADS) and _longest(evidence.found, FULL):
+        yield from scores(evidence.base, HEADS, FULL, "contradicted", "supported", len(evidence.tasks))
+
+
+def small_data(evidence: Evidence) -> Iterator[Finding]:
+    """Below 10,000 sentences heads alone should lead: at no size may full fine-tuning."""
+    small = [group for group in evidence.sizes or [evidence.base] if (group.sentences or SMALL) < SMALL and two(group, HEADS, FULL)]
+    contrasts = len(small) * len(evidence.tasks)
+    for task in evidence.tasks:
+        leads = [(group, found) for group in small if (found := across.lead(group, task, HEADS, FULL, contrasts)) is not None]
+        if not leads:
+            continue
+        behind = [(group, found) for group, found in leads if statistics.verdict(found) == "worse"]
+        ahead = [(group, found) for group, found in leads if statistics.verdict(found) == "better"]
+        group, found = (behind or ahead or leads)[0 if behind else -1]
+        names = two(group, HEADS, FULL) or ("", "")
+        sizes = ", ".join(f"{one.sentences:,}" for one, _ in leads)
+        measured = f"{task.metric_title} on test, {names[0]} minus {names[1]} (run at {sizes} sentences)"
+        verdict: ClaimVerdict = "contradicted" if behind else "supported" if ahead else "undecided"
+        yield finding(verdict, measured, found, "difference", group, names)
+
+
+def few_blocks(evidence: Evidence) -> Iterator[Finding]:
+    """95% of full fine-tuning with at most :data:`FEW_BLOCKS` blocks."""
+    yield from _blocks(evidence, 0.95, FEW_BLOCKS)
+
+
+def quarter(evidence: Evidence) -> Iterator[Finding]:
+    """90% of full fine-tuning with a quarter of the blocks."""
+    blocks = max((int(facts.get("blocks") or 0) for facts in evidence.suite.encoder.values()), default=0)
+    yield from _blocks(evidence, 0.90, -(-blocks // 4))
+
+
+def _blocks(evidence: Evidence, share: float, enough: int) -> Iterator[Finding]:
+    group = evidence.base
+    for task in group.tasks:
+        for reached in across.frontier(group, task):
+            if reached.share != share:
+                continue
+            names = [name for depth, name in across.depths(group).items() if depth <= enough]
+            verdict: ClaimVerdict = "undecided"
+            if reached.high is not None and reached.high <= enough:
+                verdict = "supported"
+            elif reached.low is None or reached.low > enough:
+                verdict = "contradicted"
+            measured = f"top blocks to reach {share:.0%} of full fine-tuning's {task.metric_title} (claimed: {enough} at most)"
+            low, high = (None if end is None else float(end) for end in (reached.low, reached.high))
+            blocks = None if reached.blocks is None else float(reached.blocks)
+            yield Finding(verdict, measured, blocks, low, high, "count", len(group.seeds), at(group), tuple(names))
+
+
+def rates(evidence: Evidence) -> Iterator[Finding]:
+    """Full fine-tuning with a smaller rate for the encoder, against one rate for all; the best of each by validation."""
+    if not across.settings_only(evidence.found):
+        return
+    families: dict[bool, list[Group]] = {True: [], False: []}
+    for group in evidence.found:
+        name = kinds.find(group, FULL)
+        rates = group.of(name)[0].stages[-1].train if name else {}
+        heads = {rate for selector, rate in rates.items() if selector.startswith("head")}
+        encoder = {rate for selector, rate in rates.items() if not selector.startswith("head")}
+        if heads and encoder and (max(encoder) < min(heads) or encoder == heads):
+            families[encoder != heads].append(group)
+    if not families[True] or not families[False]:
+        return
+    smaller, uniform = (across.chosen(some)[0] for some in (families[True], families[False]))
+    name = kinds.find(smaller, FULL) or ""
+    for task in smaller.tasks:
+        found = statistics.difference(smaller.samples(task)[name], uniform.samples(task)[name], len(smaller.tasks))
+        counts = f"best of {len(families[True])} settings minus best of {len(families[False])} by validation"
+        measured = f"{task.metric_title} on test, {name} with a smaller rate for the encoder minus one rate for all ({counts})"
+        yield finding(decide(found, "supported", "contradicted"), measured, found, "difference", smaller, [name])
+
+
+def gradual(evidence: Evidence) -> Iterator[Finding]:
+    """As good as full fine-tuning (not a point worse), and cheaper."""
+    group = evidence.base
+    pair = two(group, GRADUAL, FULL)
+    for task in group.tasks if pair else ():
+        found = across.lead(group, task, GRADUAL, FULL, len(group.tasks) + 1)
+        if found is None or pair is None:
+            continue
+        as_good = found.low is not None and found.low > -POINT
+        worse = found.high is not None and found.high < -POINT
+        verdict: ClaimVerdict = "supported" if as_good else "contradicted" if worse else "undecided"
+        measured = f"{task.metric_title} on test, {pair[0]} minus {pair[1]} (as good: less than a point below)"
+        yield finding(verdict, measured, found, "difference", group, pair)
+    yield from cost(group, GRADUAL, FULL, "wall_plain_s", "plain time", len(group.tasks) + 1)
+
+
+def joint(evidence: Evidence) -> Iterator[Finding]:
+    """Full fine-tuning on both tasks against each task alone."""
+    group = evidence.base
+    for task in group.tasks:
+        pair = two(group, FULL, kinds.single_task(task.name))
+        found = across.lead(group, task, FULL, kinds.single_task(task.name), len(group.tasks))
+        if pair and found is not None:
+            measured = f"{task.metric_title} on test, {pair[0]} (both tasks) minus {pair[1]} (this task alone)"
+            yield finding(decide(found, "supported", "contradicted"), measured, found, "difference", group, pair)
+
+
+def domain(evidence: Evidence) -> Iterator[Finding]:
+    """Fully fine-tuned, encoders are compared with the first one of the sweep."""
+    first, *others = [group for group in evidence.found if "encoder" in group.point and kinds.find(group, FULL)] or [None]
+    for task in evidence.tasks if first and others else ():
+        for other in others:
+            name = kinds.find(other, FULL) or ""
+            found = statistics.difference(other.samples(task)[name], first.samples(task)[name], len(others) * len(evidence.tasks))
+            measured = f"{task.metric_title} on test, {name} of {other.point['encoder']} minus that of {first.point['encoder']}"
+            decided: ClaimVerdict = "undecided" if statistics.verdict(found) in ("tie", "undecided") else "supported"
+            yield finding(decided, measured, found, "difference", other, [name])
+
+
+def worst_for_entities(evidence: Evidence) -> Iterator[Finding]:
+    """Heads alone against every scenario that trains a part of the encoder, or one head less."""
+    group, task = evidence.base, TASKS[1]
+    heads = kinds.find(group, HEADS)
+    names = [
+        name
+        for name in group.scenarios
+        if group.of(name) and kinds.kind(group.of(name)[0].stages).name in ("full", "gradual", "top blocks", "head frozen")
+    ]
+    if heads is None or task not in group.tasks:
+        return
+    samples = group.samples(task)
+    leads = {name: statistics.difference(samples[heads], samples[name], len(names)) for name in names}
+    if leads:
+        nearest = max(leads, key=lambda name: leads[name].mean or -1.0)
+        decided = [statistics.verdict(found) for found in leads.values()]
+        verdict: ClaimVerdict = "undecided"
+        if all(one == "worse" for one in decided):
+            verdict = "supported"
+        elif "better" in decided:
+            verdict = "contradicted"
+        measured = f"{task.metric_title} on test, {heads} minus {nearest}, the nearest of {len(names)} that train encoder blocks"
+        yield finding(verdict, measured, leads[nearest], "difference", group, [heads, *names])
+
+
+def falls_faster(evidence: Evidence) -> Iterator[Finding]:
+    """The share of full fine-tuning's score that heads alone keep: entities minus sentences."""
+    group = evidence.base
+    pair = two(group, HEADS, FULL)
+    if pair is None or len(group.tasks) < len(TASKS):
+        return
+    kept = []
+    for task in TASKS:
+        values = group.values(task.metric)
+        shared = values[pair[0]].keys() & values[pair[1]].keys()
+        kept.append({seed: values[pair[0]][seed] / values[pair[1]][seed] for seed in sorted(shared) if values[pair[1]][seed]})
+    found = statistics.interval(kept[1][seed] - kept[0][seed] for seed in kept[0].keys() & kept[1].keys())
+    measured = f"share of {pair[1]}'s score that {pair[0]} keeps, entity F1 minus accuracy (interval over seeds alone)"
+    yield finding(decide(found, "contradicted", "supported"), measured, found, "difference", group, pair)

@@ -1,0 +1,100 @@
+"""Claims and their verdicts in words: a report's section, and the page that gathers those of several reports."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from mtlab.plan.errors import UserError
+from mtlab.record.journal import Journal, write_atomically
+from mtlab.record.records import SuiteRecord
+from mtlab.report import markdown
+from mtlab.report.claims import CLAIMS, Claim, findings
+from mtlab.report.evidence import Evidence, Finding
+from mtlab.report.groups import Group, groups
+from mtlab.report.markdown import listing, name, text
+from mtlab.report.sections import bounds
+
+HEADER = ["verdict", "measured", "effect", "on", "trials of"]
+
+HOW_TO_READ = (
+    "*Undecided*: the interval allows both. Intervals cover other seeds and other test sentences, and are adjusted for the effects that a "
+    "claim is judged by in one experiment."
+)
+
+
+def section(suite: SuiteRecord, found: Sequence[Group]) -> str:
+    """Every claim with what these records say of it; those that they do not test are named, without a verdict."""
+    evidence = Evidence(suite, found)
+    said = {claim: findings(claim, evidence) for claim in CLAIMS}
+    rows = [
+        [f"**{text(claim.name)}**: {text(claim.words)} ({text(claim.source)})" if at == 0 else f"({text(claim.name)})", *_cells(one)]
+        for claim, some in said.items()
+        for at, one in enumerate(some)
+    ]
+    if not rows:
+        return "These records test none of the claims."
+    lead = f"{_setting(suite)} A verdict holds for these and says nothing of others. {HOW_TO_READ}"
+    untested = _untested(claim for claim, some in said.items() if not some)
+    return "\n\n".join(part for part in (lead, markdown.table(["claim", *HEADER], rows, words=3), untested) if part)
+
+
+def write_page(directory: Path) -> Path:
+    """Write ``claims.md`` into ``directory``: what the reports in the folders there say of every claim.
+
+    Raises:
+        UserError: no report lies there, or a record cannot be read.
+    """
+    folders = sorted(path.parent for path in directory.glob("*/suite.json"))
+    if not folders:
+        raise UserError("there is no report in its folders", "give the folder that holds them, such as reports", where=str(directory))
+    path = directory / "claims.md"
+    write_atomically(path, _page({folder.name: Journal(folder).read() for folder in folders}))
+    return path
+
+
+def _page(read: Mapping[str, tuple[SuiteRecord, list]]) -> str:
+    evidence = {folder: Evidence(suite, groups(suite, trials)) for folder, (suite, trials) in read.items()}
+    parts = ["# Claims about freezing, put to the test", HOW_TO_READ]
+    parts += [f"- [{text(folder)}]({folder}/report.md): {_setting(one.suite)}" for folder, one in evidence.items()]
+    untested = []
+    for claim in CLAIMS:
+        rows = [
+            [f"[{text(folder)}]({folder}/report.md)", *_cells(found)] for folder, one in evidence.items() for found in findings(claim, one)
+        ]
+        if rows:
+            parts += [f"## {text(claim.words)}", f"*{text(claim.source)}*", markdown.table(["experiment", *HEADER], rows, words=3)]
+        else:
+            untested.append(claim)
+    return "\n\n".join(part for part in (*parts, _untested(untested)) if part) + "\n"
+
+
+def _setting(suite: SuiteRecord) -> str:
+    encoders = dict.fromkeys(name(facts.get("name") or "unknown") for facts in suite.encoder.values())
+    sources = dict.fromkeys(text(source) for facts in suite.data.values() for source in facts.get("sources", []))
+    data = f"; data {listing(list(sources))}" if sources else ""
+    return f"Protocol: cold (pretrained encoder, new heads); encoder {listing(list(encoders))}{data}."
+
+
+def _untested(claims: Iterator[Claim] | Sequence[Claim]) -> str:
+    named = [f"*{text(claim.name)}* (needs {text(claim.needs)})" for claim in claims]
+    return f"**Not tested here**, and so without a verdict: {'; '.join(named)}." if named else ""
+
+
+def _cells(found: Finding) -> list[str]:
+    on = f"{found.seeds} seed{'' if found.seeds == 1 else 's'}, {text(found.at)}"
+    return [f"*{found.verdict}*", text(found.measured), effect(found), on, ", ".join(map(name, found.scenarios))]
+
+
+def effect(found: Finding) -> str:
+    """A finding's effect with its interval, in the form that suits it."""
+    if found.effect is None:
+        return "none" + (f" [{found.low:.0f} to –]" if found.low is not None else "")
+    if found.form == "difference":
+        return f"{markdown.signed(found.effect)}{bounds(found.low, found.high)}"
+    if found.form == "ratio":
+        return f"{found.effect:.2f}×{bounds(found.low, found.high, 2)}"
+    if found.form == "count":
+        low, high = ("–" if end is None else f"{end:.0f}" for end in (found.low, found.high))
+        return f"{found.effect:.0f} [{low} to {high}]"
+    if found.low == found.high:
+        return f"{found.effect:.3%}"
+    return f"{found.effect:.3f}{bounds(found.low, found.high)}"

@@ -1,0 +1,255 @@
+"""Claims get the verdict that their records bear out, and none without records that test them."""
+
+import pytest
+
+from mtlab.record.records import SuiteRecord, TrialRecord
+from mtlab.report import verdicts as verdicts_in_words
+from mtlab.report.claims import CLAIMS, findings
+from mtlab.report.evidence import Evidence, Finding
+from mtlab.report.groups import groups
+
+from . import factory
+
+BY_NAME = {claim.name: claim for claim in CLAIMS}
+
+
+def evidence(trials: list[TrialRecord], seeds: int, **changes) -> Evidence:
+    suite = factory.suite(trials, seeds, scenarios={trial.scenario: [] for trial in trials}, **changes)
+    return Evidence(suite, groups(suite, trials))
+
+
+def ran(scores: dict[str, tuple[float, float]], seeds: int = 5, spread: float = 0.002) -> Evidence:
+    trials = [factory.trial(name, seed, scores=found, spread=spread) for name, found in scores.items() for seed in range(seeds)]
+    return evidence(trials, seeds)
+
+
+def verdicts(name: str, given: Evidence) -> list[str]:
+    return [finding.verdict for finding in findings(BY_NAME[name], given)]
+
+
+def test_without_records_that_test_them_no_claim_has_a_verdict():
+    nothing = ran({"top_3": (0.9, 0.8)})
+    assert {claim.name: findings(claim, nothing) for claim in CLAIMS if findings(claim, nothing)} == {}
+    assert "test none of the claims" in verdicts_in_words.section(nothing.suite, nothing.found)
+    failed = [factory.trial(name, seed, status="crashed") for name in factory.SCENARIOS for seed in range(3)]
+    gone = evidence(failed, 3)
+    assert [claim.name for claim in CLAIMS if findings(claim, gone)] == []
+
+
+def test_every_verdict_names_the_trials_it_rests_on():
+    given = ran({name: (accuracy, f1) for name, (_, accuracy, f1, _) in factory.SCENARIOS.items()})
+    found = [finding for claim in CLAIMS for finding in findings(claim, given)]
+    assert found
+    assert all(finding.scenarios and set(finding.scenarios) <= set(factory.SCENARIOS) for finding in found)
+    assert all(finding.seeds == 5 and finding.effect is not None for finding in found)
+
+
+def test_names_of_scenarios_do_not_matter():
+    trials = [
+        factory.trial(name, seed).model_copy(update={"scenario": other})
+        for name, other in (("backbone_frozen", "a"), ("full_finetune", "b"))
+        for seed in range(5)
+    ]
+    assert verdicts("faster", evidence(trials, 5))[0] == "supported"
+
+
+def test_one_seed_decides_nothing_that_varies():
+    given = ran({"backbone_frozen": (0.5, 0.4), "gradual_unfreeze": (0.8, 0.7), "full_finetune": (0.9, 0.8)}, seeds=1)
+    for name in ("faster", "below 10,000", "best of both", "heads worst for entities", "entities fall faster"):
+        assert set(verdicts(name, given)) == {"undecided"}, name
+
+
+def test_nothing_trained():
+    def frozen(accuracy: float, **changes) -> Evidence:
+        trials = [factory.trial("fully_frozen", seed, scores=(accuracy, 0.0), spread=0.02) for seed in range(5)]
+        same = [trial.model_copy(update={"final_digest": trial.initial_digest, **changes}) for trial in trials]
+        data = {"": {"sizes": {"train": 100}, "labels": list("abcde")}}
+        return evidence(same, 5, data=data)
+
+    assert verdicts("nothing trained", frozen(0.2)) == ["supported"]
+    assert verdicts("nothing trained", frozen(0.9)) == ["contradicted"]  # the weights that were given know the task
+    assert verdicts("nothing trained", frozen(0.2, final_digest="other")) == ["contradicted"]
+
+
+def test_few_parameters():
+    assert verdicts("few parameters", ran({"backbone_frozen": (0.9, 0.5)})) == ["supported"]
+    wide = [factory.trial("backbone_frozen", seed) for seed in range(3)]
+    stage = wide[0].stages[0].model_copy(update={"params_trainable": 2_000_000})
+    assert verdicts("few parameters", evidence([trial.model_copy(update={"stages": (stage,)}) for trial in wide], 3)) == ["contradicted"]
+
+
+@pytest.mark.parametrize(("lead", "verdict"), [(0.2, "supported"), (-0.2, "contradicted"), (0.0, "undecided")])
+def test_below_ten_thousand(lead, verdict):
+    given = ran({"backbone_frozen": (0.6 + lead, 0.6 + lead), "full_finetune": (0.6, 0.6)}, spread=0.004)
+    assert verdicts("below 10,000", given) == [verdict, verdict]
+
+
+def test_one_size_at_which_fine_tuning_leads_contradicts_that_freezing_is_ideal():
+    trials, data = [], {}
+    for size, lead in ((100, 0.1), (1000, -0.1), (20_000, -0.2)):
+        data[f"data.train_size = {size}"] = {"sizes": {"train": size}, "labels": ["a"]}
+        for seed in range(5):
+            point = {"data.train_size": size}
+            trials.append(factory.trial("backbone_frozen", seed, point=point, scores=(0.6 + lead, 0.6 + lead), spread=0.002))
+            trials.append(factory.trial("full_finetune", seed, point=point, scores=(0.6, 0.6), spread=0.002))
+    given = evidence(trials, 5, data=data, sweep={"data.train_size": [100, 1000, 20_000]})
+    found = findings(BY_NAME["below 10,000"], given)
+    assert {finding.verdict for finding in found} == {"contradicted"}
+    assert {finding.at for finding in found} == {"1,000 sentences"}  # 20,000 are none of the claim's business
+
+
+@pytest.mark.parametrize(("lead", "verdict"), [(0.0, "supported"), (0.05, "supported"), (-0.05, "contradicted")])
+def test_as_good_means_less_than_a_point_below(lead, verdict):
+    given = ran({"gradual_unfreeze": (0.8 + lead, 0.8 + lead), "full_finetune": (0.8, 0.8)}, spread=0.0005)
+    assert verdicts("best of both", given)[:2] == [verdict, verdict]
+
+
+def test_joint_training_is_judged_on_each_task_beside_that_task_alone():
+    given = ran({"full_finetune": (0.9, 0.8), "classifier_alone": (0.8, 0.0), "ner_alone": (0.2, 0.9)})
+    assert verdicts("joint", given) == ["supported", "contradicted"]
+    assert [finding.scenarios[1] for finding in findings(BY_NAME["joint"], given)] == ["classifier_alone", "ner_alone"]
+
+
+def test_few_blocks():
+    def given(**f1: float) -> Evidence:
+        return ran({"backbone_frozen": (0.9, 0.3), "full_finetune": (0.9, 0.8), **{name: (0.9, score) for name, score in f1.items()}})
+
+    assert verdicts("few blocks", given(top_1=0.5, top_2=0.79, top_3=0.8))[1] == "supported"
+    assert verdicts("few blocks", given(top_3=0.5, top_4=0.79, top_5=0.8))[1] == "contradicted"
+    assert verdicts("a quarter of the blocks", given(top_1=0.5, top_2=0.79, top_3=0.8))[1] == "supported"  # two of six
+    assert verdicts("a quarter of the blocks", given(top_1=0.4, top_2=0.6, top_3=0.8))[1] == "contradicted"
+
+
+def lengths(**runs: list[tuple[int, float]]) -> Evidence:
+    """Settings that differ in epochs: scenario to (epochs, score)."""
+    trials = [
+        factory.trial(name, seed, point={"setting": at}, scores=(score, score), length=epochs, spread=0.001)
+        for name, found in runs.items()
+        for at, (epochs, score) in enumerate(found, start=1)
+        for seed in range(5)
+    ]
+    count = len(next(iter(runs.values())))
+    return evidence(trials, 5, settings={"scenarios.full_finetune.0.epochs": list(range(1, count + 1))})
+
+
+def test_quality_is_capped_where_heads_stay_behind_at_their_best_length():
+    behind = lengths(backbone_frozen=[(5, 0.5), (100, 0.7)], full_finetune=[(1, 0.6), (10, 0.9)])
+    assert verdicts("caps quality", behind) == ["supported", "supported"]
+    caught_up = lengths(backbone_frozen=[(5, 0.5), (100, 0.95)], full_finetune=[(1, 0.6), (10, 0.9)])
+    assert verdicts("caps quality", caught_up) == ["contradicted", "contradicted"]
+    assert verdicts("caps quality", ran({"backbone_frozen": (0.5, 0.5), "full_finetune": (0.9, 0.9)})) == []  # equal epochs tell nothing
+
+
+def test_converging_is_counted_in_updates_to_its_own_plateau():
+    def early(trial: TrialRecord, at: int) -> TrialRecord:
+        epochs = [
+            epoch.model_copy(update={"validation": factory.metrics(*((0.9, 0.9) if epoch.epoch >= at else (0.1, 0.1)))})
+            for epoch in trial.epochs
+        ]
+        return trial.model_copy(update={"epochs": tuple(epochs)})
+
+    def given(heads_at: int, full_at: int) -> Evidence:
+        made = lengths(backbone_frozen=[(2, 0.5), (8, 0.7)], full_finetune=[(2, 0.5), (8, 0.7)])
+        at = {"backbone_frozen": heads_at, "full_finetune": full_at}
+        trials = [early(trial, at[trial.scenario]) for group in made.found for trial in group.trials]
+        return Evidence(made.suite, groups(made.suite, trials))
+
+    slow = findings(BY_NAME["converges fast"], given(6, 2))
+    assert [finding.verdict for finding in slow] == ["contradicted", "contradicted"]
+    assert slow[0].effect == pytest.approx(3.0)
+    assert verdicts("converges fast", given(1, 4))[0] == "supported"
+    assert verdicts("converges fast", given(3, 3))[0] == "undecided"
+
+
+def test_overfitting_is_what_validation_loses_after_its_best_epoch():
+    def late(trial: TrialRecord, lost: float) -> TrialRecord:
+        last = trial.epochs[-1].model_copy(update={"validation": factory.metrics(0.9 - lost, 0.9 - lost)})
+        best = trial.epochs[-2].model_copy(update={"validation": factory.metrics(0.9, 0.9)})
+        return trial.model_copy(update={"epochs": (*trial.epochs[:-2], best, last)})
+
+    trials = [late(factory.trial("backbone_frozen", seed), 0.01 + seed / 1000) for seed in range(5)]
+    trials += [late(factory.trial("full_finetune", seed), 0.1) for seed in range(5)]
+    found = findings(BY_NAME["regularises"], evidence(trials, 5))
+    assert [finding.verdict for finding in found] == ["supported", "contradicted", "contradicted"]  # less lost, and yet worse on test
+    assert found[0].effect == pytest.approx(0.012 - 0.1, abs=1e-6)
+
+
+def rates(**scores: tuple[float, float, float]) -> Evidence:
+    """Full fine-tuning at settings of (encoder rate, head rate, score)."""
+    trials = []
+    for at, (encoder, heads, score) in enumerate(scores.values(), start=1):
+        for seed in range(5):
+            trial = factory.trial("full_finetune", seed, point={"setting": at}, scores=(score, score), spread=0.001)
+            stage = trial.stages[0].model_copy(update={"train": {"encoder": encoder, "heads": heads}})
+            trials.append(trial.model_copy(update={"stages": (stage,)}))
+    return evidence(trials, 5, settings={"scenarios.full_finetune.0.train.encoder": [encoder for encoder, _, _ in scores.values()]})
+
+
+def test_a_smaller_rate_below_is_judged_at_the_best_of_each_way():
+    assert verdicts("smaller rate below", rates(a=(1e-5, 1e-3, 0.9), b=(1e-4, 1e-3, 0.5), c=(1e-4, 1e-4, 0.8))) == ["supported"] * 2
+    assert verdicts("smaller rate below", rates(a=(1e-5, 1e-3, 0.6), c=(1e-4, 1e-4, 0.8))) == ["contradicted"] * 2
+    assert verdicts("smaller rate below", rates(a=(1e-5, 1e-3, 0.6), c=(1e-3, 1e-4, 0.8))) == []  # none with one rate for all
+
+
+def test_directions_known_from_the_literature():
+    usual = ran({"backbone_frozen": (0.9, 0.3), "top_2": (0.92, 0.6), "full_finetune": (0.95, 0.8)})
+    assert verdicts("heads worst for entities", usual) == ["supported"]
+    assert verdicts("entities fall faster", usual) == ["supported"]
+    odd = ran({"backbone_frozen": (0.5, 0.79), "top_2": (0.92, 0.6), "full_finetune": (0.95, 0.8)})
+    assert verdicts("heads worst for entities", odd) == ["contradicted"]
+    assert verdicts("entities fall faster", odd) == ["contradicted"]
+
+
+def test_encoders_are_compared_where_several_ran():
+    trials = [
+        factory.trial("full_finetune", seed, point={"encoder": name}, scores=(score, score), spread=0.001)
+        for name, score in (("general", 0.8), ("clinical", 0.9))
+        for seed in range(5)
+    ]
+    given = evidence(trials, 5, sweep={"encoder": ["general", "clinical"]})
+    assert verdicts("domain", given) == ["supported", "supported"]
+
+
+def test_a_claim_of_one_task_is_not_told_of_the_other():
+    trials = [factory.trial(name, seed) for name in ("backbone_frozen", "full_finetune") for seed in range(3)]
+    bare = [
+        trial.model_copy(
+            update={
+                "test": trial.test.model_copy(update={"ner": None}),
+                "contributions": trial.contributions.model_copy(
+                    update={"entities_right": (), "entities_predicted": (), "entities_gold": ()}
+                ),
+            }
+        )
+        for trial in trials
+    ]
+    given = evidence(bare, 3)
+    assert len(findings(BY_NAME["below 10,000"], given)) == 1
+    assert findings(BY_NAME["entities fall faster"], given) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "effect", "low", "high", "shown"),
+    [
+        ("difference", -0.0312, -0.05, -0.01, "−0.031 [−0.050, −0.010]"),
+        ("ratio", 0.25, 0.2, 0.3, "0.25× [0.20, 0.30]"),
+        ("count", 2.0, 1.0, None, "2 [1 to –]"),
+        ("share", 0.00134, 0.00134, 0.00134, "0.134%"),
+        ("share", 0.2, 0.1, 0.3, "0.200 [0.100, 0.300]"),
+        ("count", None, None, None, "none"),
+    ],
+)
+def test_effects_are_written_in_their_own_form(form, effect, low, high, shown):
+    assert verdicts_in_words.effect(Finding("supported", "", effect, low, high, form, 3, "", ())) == shown
+
+
+def test_claims_have_names_of_their_own():
+    assert len(BY_NAME) == len(CLAIMS)
+
+
+def test_the_section_tells_protocol_encoder_and_data():
+    trials = factory.all_trials(3)
+    suite: SuiteRecord = factory.suite(trials)
+    said = verdicts_in_words.section(suite, groups(suite, trials))
+    assert "cold" in said and "`minilm`" in said
+    assert "**Not tested here**" in said and "*joint*" in said
