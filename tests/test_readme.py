@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import statistics
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,23 @@ def test_the_committed_report_rebuilds_from_its_records_byte_for_byte(tmp_path: 
         shutil.rmtree(copy / part) if (copy / part).is_dir() else (copy / part).unlink()
     assert main(["report", str(ROOT / "experiments" / f"{name}.yaml"), "--output", str(copy)]) == 0
     assert contents(copy) == written
+
+
+def test_what_the_readme_says_of_speed_is_the_benchmarks() -> None:
+    found = json.loads((ROOT / "reports" / "bench" / "bench.json").read_text())
+    rows = {(row["scenario"], row["seeds"]): row for part in found["scenarios"].values() for row in part["rows"]}
+
+    def seconds(scenario: str, seeds: int, who: str) -> float:
+        return statistics.median(rows[scenario, seeds]["seconds"][who])
+
+    trainers = ("Trainer, defaults", "Trainer, tuned")
+    heads = [seconds("backbone_frozen", 3, "mtlab"), *(3 * seconds("backbone_frozen", 1, who) for who in trainers)]
+    full = [seconds("full_finetune", 1, who) for who in ("mtlab", *trainers)]
+    said = " ".join(README.split())
+    assert (
+        "for three seeds take {:.0f} s, where `transformers.Trainer` takes {:.0f} s as it comes and {:.0f} s tuned".format(*heads) in said
+    )
+    assert "full fine-tuning takes {:.0f} s beside {:.0f} and {:.0f}".format(*full) in said
 
 
 def test_the_committed_comparison_is_of_the_corpus_that_ships() -> None:
