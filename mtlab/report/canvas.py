@@ -61,9 +61,9 @@ def save(figure: Figure, path: Path) -> None:
         path.with_name(f"{path.name}.{ending}").write_bytes(buffer.getvalue())
 
 
-def figure(height: float, width: float = 10.0) -> Figure:
-    """An empty figure, in inches."""
-    return Figure(figsize=(width, height), dpi=plots.STYLE["savefig.dpi"], layout="constrained")
+def figure(height: float) -> Figure:
+    """An empty figure, as high as asked (inches) and as wide as all."""
+    return Figure(figsize=(10.0, height), dpi=plots.STYLE["savefig.dpi"], layout="constrained")
 
 
 def legend(figure: Figure, group: Group, names: Sequence[str], extra: Sequence[tuple[Line2D, str]] = ()) -> None:

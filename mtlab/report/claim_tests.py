@@ -63,11 +63,11 @@ def faster(evidence: Evidence) -> Iterator[Finding]:
 
 def converges(evidence: Evidence) -> Iterator[Finding]:
     """Updates, and plain seconds, to 95% of the best validation score of the longest run."""
-    longest = [_longest(evidence.found, kind) for kind in (HEADS, FULL)]
-    if longest[0] is None or longest[1] is None:
+    of_heads, of_full = _longest(evidence.found, HEADS), _longest(evidence.found, FULL)
+    if of_heads is None or of_full is None:
         return
-    (group, heads), (_, full) = longest
-    trials = {heads: longest[0][0].of(heads), full: longest[1][0].of(full)}
+    (group, heads), (other, full) = of_heads, of_full
+    trials = {heads: group.of(heads), full: other.of(full)}
     updates = {name: {trial.seed: _updates_to(trial) for trial in some} for name, some in trials.items()}
     seconds = {
         name: {trial.seed: updates[name][trial.seed] * (trial.stages[-1].step_s or 0.0) for trial in trials[name]} for name in trials
@@ -219,8 +219,9 @@ def joint(evidence: Evidence) -> Iterator[Finding]:
 
 def domain(evidence: Evidence) -> Iterator[Finding]:
     """Fully fine-tuned, encoders are compared with the first one of the sweep."""
-    first, *others = [group for group in evidence.found if "encoder" in group.point and kinds.find(group, FULL)] or [None]
-    for task in evidence.tasks if first and others else ():
+    ran = [group for group in evidence.found if "encoder" in group.point and kinds.find(group, FULL)]
+    first, others = ran[0] if ran else evidence.base, ran[1:]
+    for task in evidence.tasks:
         for other in others:
             name = kinds.find(other, FULL) or ""
             found = statistics.difference(other.samples(task)[name], first.samples(task)[name], len(others) * len(evidence.tasks))

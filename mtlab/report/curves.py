@@ -26,7 +26,7 @@ def write_all(found: Sequence[Group], base: Group, directory: Path) -> dict[str,
 
 def _panels(rows: Sequence[tuple[str, Sequence[tuple[str, Series]]]], base: Group, x_label: str, *, log: bool) -> Figure:
     """A row a task, a column a way to look at it; all share the scenarios' legend."""
-    figure = canvas.figure(2.9 * len(rows) + 0.7, width=10.0 if len(rows[0][1]) > 1 else 7.5)
+    figure = canvas.figure(2.9 * len(rows) + 0.7)
     grid = figure.subplots(len(rows), len(rows[0][1]), squeeze=False, sharey="row")
     for at, (y_label, columns) in enumerate(rows):
         for column, (title, series) in enumerate(columns):
@@ -85,7 +85,7 @@ def _quality_vs_blocks(found: Sequence[Group], base: Group) -> Figure | None:
     by_depth, full = across.depths(base), kinds.find(base, kinds.FULL)
     if len(by_depth) < 3 or full is None:
         return None
-    figure = canvas.figure(4.2, width=10.0)
+    figure = canvas.figure(4.2)
     look = plots.Look(plots.COLOURS[0], plots.MARKERS[0])
     for task, ax in zip(base.tasks, figure.subplots(1, len(base.tasks), squeeze=False)[0], strict=True):
         samples = base.samples(task)
@@ -117,13 +117,15 @@ def _settings(found: Sequence[Group], base: Group) -> Figure | None:
     if not across.settings_only(found):
         return None
     picked = across.chosen(found)[1]
-    figure = canvas.figure(1.4 + 0.42 * len(base.scenarios), width=8.5)
+    figure = canvas.figure(1.4 + 0.42 * len(base.scenarios))
     ax = figure.subplots()
     look = plots.looks(base.scenarios)
     for row, name in enumerate(base.scenarios):
         scores = {group.label: across.validation_score(group.of(name)) for group in found if group.of(name)}
         style = look[name]
-        ax.scatter(scores.values(), [row] * len(scores), s=26, color=style.colour, marker=style.marker, alpha=0.6, linewidths=0, zorder=3)
+        ax.scatter(
+            list(scores.values()), [row] * len(scores), s=26, color=style.colour, marker=style.marker, alpha=0.6, linewidths=0, zorder=3
+        )
         if picked[name].label in scores:
             ax.plot(scores[picked[name].label], row, marker="o", markersize=13, markerfacecolor="none", markeredgecolor=INK, zorder=4)
     ax.set_yticks(range(len(base.scenarios)), [plots.shown(name) for name in base.scenarios])
@@ -140,7 +142,7 @@ def _entity_types(found: Sequence[Group], base: Group) -> Figure | None:
     shown = dict(itertools.islice(((kind, marks) for kind, marks in shown.items() if marks), MOST))
     if len(shown) < 2:
         return None
-    figure = canvas.figure(1.5 + 0.3 * len(shown), width=8.5)
+    figure = canvas.figure(1.5 + 0.3 * len(shown))
     ax = plots.dots({f"{kind} ({support[kind]:,})": marks for kind, marks in shown.items()}, plots.looks(base.scenarios), figure.subplots())
     ax.set_xlabel("entity F1 of the type, test, mean over seeds")
     ax.set_title("Types of entities (gold entities in the test split)", loc="left")

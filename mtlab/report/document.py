@@ -52,9 +52,8 @@ class View:
 
     def __init__(self, suite: SuiteRecord, found: list[Group]) -> None:
         self.suite, self.found = suite, found
-        self.base, self.picked = Evidence(suite, found).base, {}
-        if across.settings_only(found):
-            self.base, self.picked = across.chosen(found)
+        self.base = Evidence(suite, found).base
+        self.picked: dict[str, Group] = across.chosen(found)[1] if across.settings_only(found) else {}
         self.shown = [self.base] if self.picked else found
 
 
@@ -95,7 +94,7 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
         _each(pairs, lambda group, plots: _figure(plots, "learning_curves")),
         "## Parameters",
         _each(pairs, lambda group, plots: _joined(sections.parameters(group), _figure(plots, "parameters"))),
-        *_trust(suite, found),
+        *_trust(view),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -125,8 +124,9 @@ def _first_screen(group: Group, plots: Plots) -> str:
     return _joined(heading, f"**Answer.** {answer(group)}", _figure(plots, "quality_vs_time"), sections.results(group))
 
 
-def _trust(suite: SuiteRecord, found: list[Group]) -> list[str]:
-    pairs: list[tuple[Group, Plots]] = [(group, {}) for group in found]
+def _trust(view: View) -> list[str]:
+    suite, found = view.suite, view.found
+    pairs: list[tuple[Group, Plots]] = [(group, {}) for group in view.shown]
     return [
         "## Failures",
         provenance.failures(found),

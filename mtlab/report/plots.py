@@ -4,6 +4,7 @@ A scenario has one colour and one marker in all of them (:func:`looks`), so that
 without colour can still be read.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -234,7 +235,7 @@ def courses(series: Mapping[str, Sequence[tuple[float, Interval]]], look: Mappin
     for at, (name, points) in enumerate(series.items()):
         shift = at - (len(series) - 1) / 2
         places = [x * 1.018**shift if log else x + 0.05 * shift for x, _ in points]
-        style, means = look[name], [found.mean for _, found in points]
+        style, means = look[name], [found.mean if found.mean is not None else math.nan for _, found in points]
         for x, (_, found) in zip(places, points, strict=True):
             if found.low is not None and found.high is not None:
                 ax.plot([x, x], [found.low, found.high], color=style.colour, linewidth=1.6, alpha=0.8, solid_capstyle="butt", zorder=2)

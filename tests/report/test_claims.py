@@ -2,7 +2,7 @@
 
 import pytest
 
-from mtlab.record.records import SuiteRecord, TrialRecord
+from mtlab.record.records import Metrics, SuiteRecord, TrialRecord
 from mtlab.report import verdicts as verdicts_in_words
 from mtlab.report.claims import CLAIMS, findings
 from mtlab.report.evidence import Evidence, Finding
@@ -163,9 +163,12 @@ def test_converging_is_counted_in_updates_to_its_own_plateau():
 
 def test_overfitting_is_what_validation_loses_after_its_best_epoch():
     def late(trial: TrialRecord, lost: float) -> TrialRecord:
-        last = trial.epochs[-1].model_copy(update={"validation": factory.metrics(0.9 - lost, 0.9 - lost)})
-        best = trial.epochs[-2].model_copy(update={"validation": factory.metrics(0.9, 0.9)})
-        return trial.model_copy(update={"epochs": (*trial.epochs[:-2], best, last)})
+        scores = [0.1] * (len(trial.epochs) - 2) + [0.9, 0.9 - lost]
+        pairs = zip(trial.epochs, scores, strict=True)
+        return trial.model_copy(update={"epochs": tuple(epoch.model_copy(update={"validation": metrics(score)}) for epoch, score in pairs)})
+
+    def metrics(score: float) -> Metrics:
+        return factory.metrics(score, score)
 
     trials = [late(factory.trial("backbone_frozen", seed), 0.01 + seed / 1000) for seed in range(5)]
     trials += [late(factory.trial("full_finetune", seed), 0.1) for seed in range(5)]
