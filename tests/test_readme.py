@@ -11,6 +11,7 @@ import pytest
 from mtlab.cli import main
 from mtlab.plan import yaml_file
 from mtlab.record.journal import Journal
+from mtlab.report import verdicts
 from tests.data import corpus_measures as measures
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +41,10 @@ def test_experiments_that_are_named_ship_with_a_lab_card(file: str) -> None:
     assert (ROOT / file).read_text().startswith("# ")
 
 
-@pytest.mark.parametrize("name", ["compare", "snips"])
+REPORTS = sorted(path.parent.name for path in (ROOT / "reports").glob("*/suite.json"))
+
+
+@pytest.mark.parametrize("name", REPORTS)
 def test_the_committed_report_rebuilds_from_its_records_byte_for_byte(tmp_path: Path, name: str) -> None:
     copy = shutil.copytree(ROOT / "reports" / name, tmp_path / name, ignore=shutil.ignore_patterns("predictions", "failures", "cache"))
     written = contents(copy)
@@ -48,6 +52,12 @@ def test_the_committed_report_rebuilds_from_its_records_byte_for_byte(tmp_path: 
         shutil.rmtree(copy / part) if (copy / part).is_dir() else (copy / part).unlink()
     assert main(["report", str(ROOT / "experiments" / f"{name}.yaml"), "--output", str(copy)]) == 0
     assert contents(copy) == written
+
+
+def test_the_committed_page_of_claims_is_what_the_reports_say(tmp_path: Path) -> None:
+    for name in REPORTS:
+        (tmp_path / name).symlink_to(ROOT / "reports" / name)
+    assert verdicts.write_page(tmp_path).read_bytes() == (ROOT / "reports" / "claims.md").read_bytes()
 
 
 def test_what_the_readme_says_of_speed_is_the_benchmarks() -> None:

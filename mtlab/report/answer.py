@@ -16,7 +16,7 @@ def answer(group: Group) -> str:
     if not group.good:
         return "No trial ended well, so there is no answer; the reasons stand under *Failures*."
     return " ".join(
-        sentence for sentence in [_one_seed(group), _in_short(group), *_against(group), _best(group), _few_seeds(group)] if sentence
+        sentence for sentence in [_one_seed(group), _in_short(group), *_against(group), _best(group), _rests_on(group)] if sentence
     )
 
 
@@ -42,10 +42,14 @@ def _in_short(group: Group) -> str:
     return f"**In short:** what is shown to be cheaper than the control {name(control)} ({lost}) is worse than it at one task or more."
 
 
-def _few_seeds(group: Group) -> str:
-    if not 1 < len(group.seeds) < FEW:
+def _rests_on(group: Group) -> str:
+    """How many seeds and sentences stand behind the numbers, and what is in the brackets."""
+    if len(group.seeds) < 2 or not group.tasks:
         return ""
-    return f"All this rests on {len(group.seeds)} seeds, which make wide intervals and many ties; {FEW} or more are better."
+    sentences = max(len(sample) for by_seed in group.samples(group.tasks[0]).values() for sample in by_seed.values())
+    basis = f"All this rests on {len(group.seeds)} seeds and {sentences:,} test sentences; brackets are the intervals that decide"
+    few = f" ({len(group.seeds)} seeds make wide ones and many ties; {FEW} or more are better)" if len(group.seeds) < FEW else ""
+    return f"{basis}{few}."
 
 
 def _against(group: Group) -> list[str]:
@@ -61,8 +65,9 @@ def _against(group: Group) -> list[str]:
 def _verdicts(group: Group, task: Task, control: str) -> str:
     samples = group.samples(task)
     found = statistics.compare(samples, control, task.metric)
-    mean = markdown.fixed(statistics.estimate(samples[control]).mean)
-    lead = f"On **{task.title}** ({task.metric_title} {mean} for the control {name(control)})"
+    mean = statistics.estimate(samples[control], within=statistics.SHARE)
+    told = f"{markdown.fixed(mean.mean)}{markdown.bounds(mean.low, mean.high)}"
+    lead = f"On **{task.title}** ({task.metric_title} {told} for the control {name(control)})"
     better, worse, tied, undecided = (_those(found, verdict) for verdict in ("better", "worse", "tie", "undecided"))
     parts = [f"better: {_with_effect(better)}" if better else "no scenario is shown to be better"]
     parts += [f"worse: {_with_effect(worse)}"] if worse else []
@@ -80,18 +85,20 @@ def _those(found: Sequence[Comparison], verdict: Verdict) -> list[Comparison]:
 
 
 def _with_effect(found: Sequence[Comparison]) -> str:
-    return listing([f"{name(one.scenario)} ({markdown.signed(one.effect)})" for one in found])
+    return listing([f"{name(one.scenario)} ({markdown.signed(one.effect)}{markdown.bounds(one.low, one.high)})" for one in found])
 
 
 def _costs(group: Group, control: str) -> str:
-    time, flops = (_ratios(group, control, column) for column in ("wall_plain_s", "train_flops"))
-    parts = [f"{name(one)} {time.get(one, '–')} ({flops.get(one, '–')})" for one in group.scenarios if one in time or one in flops]
+    times, flops = (statistics.compare_cost(group.values(column), control, column) for column in ("wall_plain_s", "train_flops"))
+    parts = [
+        f"{name(time.scenario)} {_share(time)}{markdown.bounds(time.low, time.high, 2)} ({_share(work)})"
+        for time, work in zip(times, flops, strict=True)
+    ]
     return f"**Cost** as a share of the control's time in a plain loop (and of its training FLOPs): {', '.join(parts)}." if parts else ""
 
 
-def _ratios(group: Group, control: str, column: str) -> dict[str, str]:
-    found = statistics.compare_cost(group.values(column), control, column)
-    return {one.scenario: f"{one.effect:.2f}" for one in found if one.effect is not None}
+def _share(found: Comparison) -> str:
+    return "–" if found.effect is None else f"{found.effect:.2f}"
 
 
 def _best(group: Group) -> str:

@@ -94,7 +94,8 @@ def _quality_vs_blocks(found: Sequence[Group], base: Group) -> Figure | None:
         whole = statistics.estimate(samples[full]).mean or math.nan
         for share in (1.0, *across.SHARES):
             ax.axhline(share * whole, color=INK, linewidth=0.9, linestyle="-" if share == 1 else (0, (4, 2)), zorder=1)
-            ax.annotate(f"{share:.0%}", (1.0, share * whole), xycoords=("axes fraction", "data"), va="center", color=INK, fontsize=7)
+            place = "bottom" if share == 1 else "top" if share == max(across.SHARES) else "center"  # the highest lie close together
+            ax.annotate(f"{share:.0%}", (1.0, share * whole), xycoords=("axes fraction", "data"), va=place, color=INK, fontsize=7)
         for reached in across.frontier(base, task):
             if reached.blocks is not None:
                 y = next(one.mean for depth, one in points if depth == reached.blocks)

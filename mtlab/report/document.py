@@ -103,7 +103,8 @@ def _over(view: View, over: Plots) -> str:
     """What the points say together, before any of them is shown."""
     if view.picked:
         return f"Each scenario stands at the best of {len(view.found)} settings, chosen on validation (see *Settings*)."
-    return _part("## By size of the training data", joint.sizes(view.found), over, "quality_vs_data")
+    by_size = _part("## By size of the training data", joint.sizes(view.found), over, "quality_vs_data")
+    return _joined(joint.fewest(view.base), joint.answer(view.found), by_size)
 
 
 def _part(heading: str, words: str, over: Plots, *figures: str) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from mtlab.record.records import SuiteRecord
 from mtlab.report import across, kinds, markdown, statistics
 from mtlab.report.groups import Group, Task
-from mtlab.report.markdown import fixed, name, text
-from mtlab.report.sections import bounds, estimated
+from mtlab.report.markdown import fixed, listing, name, text
+from mtlab.report.sections import estimated
 
 
 def settings(suite: SuiteRecord, found: Sequence[Group], picked: Mapping[str, Group]) -> str:
@@ -44,6 +44,34 @@ def sizes(found: Sequence[Group]) -> str:
         if len(points) > 1:
             parts += [_sizes(points, task, way) for task in points[-1].tasks]
     return "\n\n".join(parts)
+
+
+def answer(found: Sequence[Group]) -> str:
+    """What the sizes say together, from intervals: where freezing is tied with full fine-tuning and where it is behind."""
+    points = across.at_equal_epochs(found)
+    full = kinds.find(points[-1], kinds.FULL) if len(points) > 1 else None
+    if full is None:
+        return ""
+    parts = []
+    for task in points[-1].tasks:
+        for kind in (kinds.HEADS, kinds.GRADUAL):
+            leads = [(group, across.lead(group, task, kind, kinds.FULL, len(points))) for group in points]
+            given = [(group, one) for group, one in leads if one is not None]
+            if given:
+                parts.append(f"On {task.title}, {name(kinds.find(given[-1][0], kind))} is {_by_verdict(given)}.")
+    return f"**Answer.** Against {name(full)} at equal epochs ({len(points[-1].seeds)} seeds). {' '.join(parts)}" if parts else ""
+
+
+WORDS = {"better": "better", "worse": "worse", "tie": "tied with it", "undecided": "undecided"}
+
+
+def _by_verdict(leads: Sequence[tuple[Group, statistics.Interval]]) -> str:
+    said = []
+    for verdict, words in WORDS.items():
+        sizes = [f"{group.sentences:,} ({_signed(one)})" for group, one in leads if statistics.verdict(one) == verdict]
+        if sizes:
+            said.append(f"{words} at {listing(sizes)} sentences")
+    return listing(said)
 
 
 def _sizes(points: Sequence[Group], task: Task, way: str) -> str:
@@ -95,12 +123,21 @@ def frontier(base: Group) -> str:
             mine, whole = statistics.estimate(samples[scenario], within=statistics.SHARE), statistics.estimate(samples[full]).mean
             row += [estimated(mine), f"{mine.mean / whole:.1%}" if mine.mean is not None and whole else "–"]
         rows.append(row)
-    lines = [f"- **{task.heading}:** {'; '.join(_reached(one) for one in across.frontier(base, task))}." for task in base.tasks]
+    return markdown.table(header, rows)
+
+
+def fewest(base: Group) -> str:
+    """The fewest top blocks that reach each share of full fine-tuning; empty where too few depths were run."""
+    found = {task.heading: across.frontier(base, task) for task in base.tasks}
+    if not any(found.values()):
+        return ""
+    lines = [f"- **{heading}:** {'; '.join(map(_reached, shares))}." for heading, shares in found.items()]
     said = (
-        "The fewest blocks are chosen on validation. The brackets hold every number of blocks that the test split leaves possible: from "
-        "the fewest that it does not show to fall short, to the fewest from which on it shows that all reach the share."
+        "**The fewest top blocks** that reach a share of full fine-tuning, chosen on validation. The brackets hold every number of blocks "
+        "that the test split leaves possible: from the fewest that it does not show to fall short, to the fewest from which on it shows "
+        f"that all reach the share ({len(base.seeds)} seeds; intervals adjusted for the number of depths)."
     )
-    return "\n\n".join([markdown.table(header, rows), "\n".join(lines), said])
+    return f"{said}\n\n" + "\n".join(lines)
 
 
 def _reached(found: across.Reached) -> str:
@@ -113,4 +150,4 @@ def _reached(found: across.Reached) -> str:
 
 
 def _signed(found: statistics.Interval) -> str:
-    return f"{markdown.signed(found.mean)}{bounds(found.low, found.high)}"
+    return f"{markdown.signed(found.mean)}{markdown.bounds(found.low, found.high)}"

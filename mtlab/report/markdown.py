@@ -67,6 +67,11 @@ def signed(value: float | None, digits: int = 3) -> str:
     return rounded if float(rounded) == 0 else ("+" if value > 0 else "−") + rounded
 
 
+def bounds(low: float | None, high: float | None, digits: int = 3) -> str:
+    """An interval in brackets, after a blank; nothing where there is none."""
+    return "" if low is None or high is None else f" [{fixed(low, digits)}, {fixed(high, digits)}]".replace("-", "−")
+
+
 def rounded(value: float | None, digits: int = 3) -> str:
     """A number of any size to ``digits`` significant ones, without an exponent; a dash where it is undefined."""
     if value is None:

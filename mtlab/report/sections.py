@@ -109,18 +109,13 @@ def _comparisons(group: Group, task: Task) -> dict[str, Comparison]:
 
 def estimated(found: Interval) -> str:
     """A mean with its interval."""
-    return fixed(found.mean) + bounds(found.low, found.high)
-
-
-def bounds(low: float | None, high: float | None, digits: int = 3) -> str:
-    """An interval in brackets, after a blank; nothing where there is none."""
-    return "" if low is None or high is None else f" [{fixed(low, digits)}, {fixed(high, digits)}]".replace("-", "−")
+    return fixed(found.mean) + markdown.bounds(found.low, found.high)
 
 
 def _against(found: Comparison | None) -> str:
     if found is None or found.effect is None:
         return "–"
-    return f"{markdown.signed(found.effect)}{bounds(found.low, found.high)} {found.verdict}"
+    return f"{markdown.signed(found.effect)}{markdown.bounds(found.low, found.high)} {found.verdict}"
 
 
 def _count(group: Group, scenario: str) -> str:
@@ -201,7 +196,7 @@ def _ratios(group: Group, column: str) -> dict[str, str]:
     if group.control is None:
         return {}
     found = statistics.compare_cost(group.values(column), group.control, column)
-    return {one.scenario: f"{one.effect:.2f}×{bounds(one.low, one.high, 2)}" for one in found if one.effect is not None}
+    return {one.scenario: f"{one.effect:.2f}×{markdown.bounds(one.low, one.high, 2)}" for one in found if one.effect is not None}
 
 
 def cost_words(suite: SuiteRecord) -> str:

@@ -11,7 +11,6 @@ from mtlab.report.claims import CLAIMS, Claim, findings
 from mtlab.report.evidence import Evidence, Finding
 from mtlab.report.groups import Group, groups
 from mtlab.report.markdown import listing, name, text
-from mtlab.report.sections import bounds
 
 HEADER = ["verdict", "measured", "effect", "on", "trials of"]
 
@@ -89,12 +88,12 @@ def effect(found: Finding) -> str:
     if found.effect is None:
         return "none" + (f" [{found.low:.0f} to –]" if found.low is not None else "")
     if found.form == "difference":
-        return f"{markdown.signed(found.effect)}{bounds(found.low, found.high)}"
+        return f"{markdown.signed(found.effect)}{markdown.bounds(found.low, found.high)}"
     if found.form == "ratio":
-        return f"{found.effect:.2f}×{bounds(found.low, found.high, 2)}"
+        return f"{found.effect:.2f}×{markdown.bounds(found.low, found.high, 2)}"
     if found.form == "count":
         low, high = ("–" if end is None else f"{end:.0f}" for end in (found.low, found.high))
         return f"{found.effect:.0f} [{low} to {high}]"
     if found.low == found.high:
         return f"{found.effect:.3%}"
-    return f"{found.effect:.3f}{bounds(found.low, found.high)}"
+    return f"{found.effect:.3f}{markdown.bounds(found.low, found.high)}"

@@ -1,12 +1,16 @@
 """Intervals and verdicts, by hand and against simulated suites whose truth is known."""
 
+import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from mtlab.record.journal import Journal
 from mtlab.report import statistics
+from mtlab.report.groups import groups
 from mtlab.report.statistics import Interval, Sample, best, compare, compare_cost, estimate, f1_values, interval, pareto, unpaired
 
 SENTENCES = 400
@@ -193,3 +197,21 @@ def test_pareto_front() -> None:
     points = {"cheap": (1.0, 0.5), "dear": (9.0, 0.9), "beaten": (5.0, 0.4), "middle": (5.0, 0.7), "late": (9.5, 0.9)}
     assert pareto(points) == ["cheap", "middle", "dear"]
     assert pareto({}) == []
+
+
+def test_a_scenario_does_not_differ_from_itself_on_real_records() -> None:
+    """A/A: the same scenario on disjoint seeds, of the committed comparison; at 95%, few of the intervals may leave 0 out."""
+    suite, trials = Journal(Path(__file__).parents[2] / "reports" / "compare").read()
+    (group,) = groups(suite, trials)
+    splits = [set(some) for some in itertools.combinations(group.seeds, 2)]
+    outside = []
+    for task in group.tasks:
+        for sample in group.samples(task).values():
+            for some in splits:
+                here = {seed: values for seed, values in sample.items() if seed in some}
+                there = {seed: values for seed, values in sample.items() if seed not in some}
+                found = statistics.unpaired(here, there)
+                assert found.low is not None and found.high is not None
+                outside.append(not found.low <= 0 <= found.high)
+    assert len(outside) == 120
+    assert np.mean(outside) <= 0.05
