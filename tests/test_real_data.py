@@ -69,8 +69,8 @@ def test_two_sources_train_both_tasks(tmp_path: Path, tracking: str) -> None:
 
 
 def test_plans_of_the_files_that_ship_hold_exact_counts(capsys: pytest.CaptureFixture) -> None:
-    assert main(["plan", str(EXPERIMENTS / "one_head.yaml"), "--data.source", source("snips")]) == 0
+    assert main(["plan", str(EXPERIMENTS / "snips.yaml"), "--data.source", source("snips")]) == 0
     shown = capsys.readouterr().out
     assert "7 labels, 72 tags" in shown
     assert "trains       30,415  at 0.001: head.classifier 2,695, head.ner 27,720" in shown
-    assert "classifier_head_and_backbone_frozen" in shown
+    assert "gradual_unfreeze" in shown
