@@ -35,7 +35,9 @@ def _in_short(group: Group) -> str:
     worse = {one.scenario for task in group.tasks for one in _those(statistics.compare(group.samples(task), control, task.metric), "worse")}
     held = [name(one.scenario) for one in cheaper if one.scenario not in worse]
     if held:
-        return f"**In short:** shown to be cheaper than the control {name(control)}, and not to be worse at any task: {listing(held)}."
+        return (
+            f"**In short:** shown to be cheaper than the control {name(control)}, and not shown to be worse at any task: {listing(held)}."
+        )
     lost = listing([name(one.scenario) for one in cheaper])
     if not cheaper:
         return f"**In short:** no scenario is shown to be cheaper than the control {name(control)}."

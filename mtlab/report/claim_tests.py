@@ -5,6 +5,7 @@ judged together in a claim share its level (Bonferroni).
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from mtlab.record.records import TrialRecord
 from mtlab.report import across, kinds, statistics
@@ -56,9 +57,20 @@ def few_parameters(evidence: Evidence) -> Iterator[Finding]:
 
 
 def faster(evidence: Evidence) -> Iterator[Finding]:
-    """Plain time and FLOPs, heads alone over full fine-tuning."""
-    for column, words in (("wall_plain_s", "plain time"), ("train_flops", "training FLOPs")):
-        yield from cost(evidence.base, HEADS, FULL, column, words, contrasts=2)
+    """Plain time and FLOPs of an update, heads alone over full fine-tuning: they may not have trained equally long."""
+    group = evidence.base
+    pair = two(group, HEADS, FULL)
+    for words, per_update in (("plain seconds", _seconds_per_update), ("training FLOPs", _flops_per_update)) if pair else ():
+        values = {name: {trial.seed: per_update(trial) for trial in group.of(name)} for name in pair or ()}
+        yield from ratio(values, pair or ("", ""), f"{words} of an update, {' over '.join(pair or ())}", group, contrasts=2)
+
+
+def _seconds_per_update(trial: TrialRecord) -> float:
+    return sum((stage.step_s or 0.0) * stage.steps for stage in trial.stages) / max(1, sum(stage.steps for stage in trial.stages))
+
+
+def _flops_per_update(trial: TrialRecord) -> float:
+    return (trial.train_flops or 0) / max(1, sum(stage.steps for stage in trial.stages))
 
 
 def converges(evidence: Evidence) -> Iterator[Finding]:
@@ -115,9 +127,18 @@ def _lost(trial: TrialRecord) -> float:
 
 
 def caps(evidence: Evidence) -> Iterator[Finding]:
-    """Both at the best of their budgets, for at equal epochs heads have learned less."""
-    if _longest(evidence.found, HEADS) and _longest(evidence.found, FULL):
-        yield from scores(evidence.base, HEADS, FULL, "contradicted", "supported", len(evidence.tasks))
+    """Both at the best of their budgets, for at equal epochs heads have learned less; undecided while heads still gain."""
+    longest = _longest(evidence.found, HEADS)
+    if longest is None or _longest(evidence.found, FULL) is None:
+        return
+    runs = list(across.budgets(evidence.found, longest[1]).items())
+    for task, one in zip(
+        evidence.base.tasks, scores(evidence.base, HEADS, FULL, "contradicted", "supported", len(evidence.tasks)), strict=True
+    ):
+        before, last = (statistics.interval(group.values(f"validation_{task.metric}")[longest[1]].values()).mean for _, group in runs[-2:])
+        gained = (last or 0.0) - (before or 0.0)
+        told = f"{one.measured} (heads gain {gained:+.3f} on validation from {runs[-2][0]} to {runs[-1][0]} epochs)"
+        yield replace(one, measured=told, verdict="undecided" if gained > POINT else one.verdict)
 
 
 def small_data(evidence: Evidence) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ CLAIMS = (
         claim_tests.few_parameters, "a scenario that trains the heads alone",
     ),
     Claim(
-        "faster", "A frozen backbone trains faster.", "both essays",
+        "faster", "A frozen backbone trains faster, update for update.", "both essays",
         claim_tests.faster, "heads alone and full fine-tuning",
     ),
     Claim(

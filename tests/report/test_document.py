@@ -133,7 +133,7 @@ def test_ties_are_called_ties_and_are_not_ranked():
 
 def test_in_short_says_what_is_cheaper_and_not_worse():
     trials = factory.all_trials(5)  # heads alone are cheaper and worse; two scenarios are cheaper and tied
-    held = "shown to be cheaper than the control `full_finetune`, and not to be worse at any task: "
+    held = "shown to be cheaper than the control `full_finetune`, and not shown to be worse at any task: "
     assert held + "`classifier_head_frozen` and `gradual_unfreeze`." in the_answer(trials, seeds=5)
     poor = [
         trial.model_copy(update=factory.tested(0.5, 0.5, trial.seed))
