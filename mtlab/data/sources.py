@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mtlab.data import locate, sentences, splits
+from mtlab.data import locate, sentences, splits, spoil
 from mtlab.data.locate import SPLITS
 from mtlab.data.sentences import Reading, Sentence
 from mtlab.data.tags import entity_type
-from mtlab.plan.errors import UserError
+from mtlab.plan.errors import UserError, did_you_mean
 from mtlab.plan.experiment import Data, Source
 from mtlab.plan.selectors import TASKS
 
@@ -47,28 +47,36 @@ class Part:
     tags: set[str] = field(default_factory=set)
 
 
-def load(data: Data, data_seed: int) -> Corpus:
+def load(data: Data, data_seed: int, option: str = "data") -> Corpus:
     """Read, check, cut and subset the data of an experiment.
 
-    Sentences in are sentences out: none is dropped but by ``train_size``, and what is cut off train becomes another split.
+    Sentences in are sentences out: none is dropped but by ``labels`` and ``train_size``, and what is cut off train becomes another split.
 
     Args:
         data: the experiment's ``data``.
         data_seed: draws cuts and subsets; the same seed draws the same, whatever else changes.
+        option: what the experiment calls them.
 
     Raises:
         UserError: ``file:line field: problem; remedy`` of the first mistake.
     """
     if data.source is not None:
-        parts = [_part(data, data, 0, TASKS, "data", data_seed)]
+        parts = [_part(data, data, 0, TASKS, option, data_seed)]
     else:
         chosen = [(task, source) for task in TASKS if (source := getattr(data, task)) is not None]
-        parts = [_part(data, source, index, (task,), f"data.{task}", data_seed) for index, (task, source) in enumerate(chosen)]
+        parts = [_part(data, source, index, (task,), f"{option}.{task}", data_seed) for index, (task, source) in enumerate(chosen)]
     merged = {split: tuple(sentence for part in parts for sentence in part.splits[split]) for split in SPLITS}
     labels = tuple(sorted(set().union(*(part.labels for part in parts))))
     tags = ("O", *sorted(set().union(*(part.tags for part in parts)) - {"O"}))
     notes = tuple(note for part in parts for note in part.notes)
     return Corpus(merged, labels, tags, notes, _fingerprint(merged, labels, tags), tuple(part.reading.tasks for part in parts))
+
+
+def together(corpora: Sequence[Corpus]) -> list[Corpus]:
+    """The same corpora with the labels and tags of all of them, for a network that meets one after another."""
+    labels = tuple(sorted({label for corpus in corpora for label in corpus.labels}))
+    tags = ("O", *sorted({tag for corpus in corpora for tag in corpus.tags} - {"O"}))
+    return [replace(one, labels=labels, tags=tags, fingerprint=_fingerprint(one.splits, labels, tags)) for one in corpora]
 
 
 def _part(data: Data, source: Source, index: int, tasks: tuple[str, ...], option: str, data_seed: int) -> Part:
@@ -79,15 +87,31 @@ def _part(data: Data, source: Source, index: int, tasks: tuple[str, ...], option
     reading = Reading(index, tasks, {str(ours): theirs for ours, theirs in source.columns.items()}, option)
     parsed = {split: sentences.parse(table, reading) for split, table in tables.items()}
     notes += [note for table in tables.values() for note in table.notes]
-    part = Part(source.title, reading, parsed, notes)
+    part = Part(source.title, reading, _with_labels(parsed, source, reading), notes)
     if "ner" in tasks:
-        part.splits, note = sentences.to_iob2(parsed, tables, reading)
+        parsed, note = sentences.to_iob2(parsed, tables, reading)
         part.notes += [f"{part.name}: {note}"] if note else []
+        part.splits = _with_labels(parsed, source, reading)
+    if source.labels:
+        kept, all_of = (sum(map(len, some.values())) for some in (part.splits, parsed))
+        part.notes.append(f"{part.name}: {kept:,} of {all_of:,} sentences have the labels {', '.join(source.labels)}.")
     _learn(part)
     _cut(part, data, data_seed)
     _compare(part, data)
     _take(part, data.train_size, data_seed)
+    _spoil(part, data, data_seed)
     return part
+
+
+def _with_labels(parsed: dict[str, list[Sentence]], source: Source, reading: Reading) -> dict[str, list[Sentence]]:
+    """The sentences that have one of the labels asked for."""
+    if not source.labels:
+        return parsed
+    known = sorted({sentence.label for sentence in parsed["train"] if sentence.label is not None})
+    for label in source.labels:
+        if label not in known:
+            raise UserError(f"no training sentence has the label {label!r}", did_you_mean(label, known), where=f"{reading.option}.labels")
+    return {split: [sentence for sentence in rows if sentence.label in source.labels] for split, rows in parsed.items()}
 
 
 def _learn(part: Part) -> None:
@@ -152,6 +176,17 @@ def _take(part: Part, size: int | str, data_seed: int) -> None:
         part.notes.append(f"{part.name}: {size:,} of {len(train):,} training sentences taken, stratified, data_seed {data_seed}.")
     counts = ", ".join(f"{len(part.splits[split]):,} {split}" for split in SPLITS)
     part.notes.append(f"{part.name}: {counts} sentences.")
+
+
+def _spoil(part: Part, data: Data, data_seed: int) -> None:
+    """Make training labels wrong, and take some away, as the experiment asks."""
+    for purpose, task in enumerate(part.reading.tasks, start=3):
+        known = sorted(part.labels if task == "classifier" else {kind for tag in part.tags if (kind := entity_type(tag)) is not None})
+        for draw, (asked, change) in enumerate(((data.label_noise, spoil.mislabel), (data.labelled, spoil.hide))):
+            if task in asked:
+                rng = _generator(part, data_seed, 10 * purpose + draw)
+                part.splits["train"], told = change(part.splits["train"], task, asked[task], known, rng)
+                part.notes.append(f"{part.name}: {told}, data_seed {data_seed}.")
 
 
 def _fingerprint(merged: dict[str, tuple[Sentence, ...]], labels: tuple[str, ...], tags: tuple[str, ...]) -> str:

@@ -14,10 +14,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PretrainedConfig
 
-from mtlab.model import backbone, freezing
+from mtlab.model import backbone, freezing, lora
 from mtlab.model.freezing import Partition
 from mtlab.model.network import Network
-from mtlab.plan.experiment import Head
+from mtlab.plan.experiment import Head, Lora
 
 SHAPES = ((1, 8), (1, 12), (1, 20), (2, 8))
 
@@ -52,10 +52,13 @@ class Counter:
         config: the encoder's configuration.
         classes: task to number of classes.
         settings: the heads'.
+        adapters: of LoRA, where the encoder has them.
     """
 
-    def __init__(self, config: PretrainedConfig, classes: Mapping[str, int], settings: Head) -> None:
+    def __init__(self, config: PretrainedConfig, classes: Mapping[str, int], settings: Head, adapters: Lora | None = None) -> None:
         self.network = Network(backbone.skeleton(config), classes, settings)
+        if adapters is not None:
+            lora.inject(self.network, adapters)
         self._encoder: dict[frozenset[str], Cost] = {}
         self._prefix: dict[int, Cost] = {}
         self._counted: dict[tuple[int, int], dict[str, int]] = {}

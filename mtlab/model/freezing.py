@@ -12,6 +12,7 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
+from mtlab.model import lora
 from mtlab.model.network import Network
 from mtlab.plan import selectors
 from mtlab.plan.errors import UserError
@@ -61,7 +62,7 @@ class Partition:
     Attributes:
         trainable: groups in the order of the stage's selectors.
         frozen: the other units, in execution order.
-        prefix_depth: blocks below the first block that holds a trainable parameter; 0 where the embeddings train.
+        prefix_depth: blocks below the first block that holds a trainable parameter; 0 where the embeddings or adapters train.
     """
 
     trainable: tuple[Group, ...]
@@ -75,7 +76,7 @@ class Partition:
 
 
 def units(network: Network) -> dict[str, Unit]:
-    """All units of a network in execution order: ``embeddings``, ``layers[0]`` …, ``after``, ``head.<task>``.
+    """All units of a network in execution order: ``embeddings``, ``layers[0]`` …, ``after``, ``lora``, ``head.<task>``.
 
     ``embeddings`` holds whatever is neither a block nor runs after them: relative positions, say, that every block
     reads. Training that moves the lowest block's input, so it counts as below the blocks.
@@ -86,6 +87,7 @@ def units(network: Network) -> dict[str, Unit]:
     backbone = network.backbone
     parts: dict[str, tuple[str, ...]] = {f"layers[{i}]": (f"encoder.{name}",) for i, name in enumerate(backbone.blocks)}
     parts["after"] = tuple(f"encoder.{name}" for name in backbone.after)
+    parts[lora.UNIT] = tuple(name for name, _ in network.named_modules() if name.rpartition(".")[2] in lora.PARTS)
     parts.update({f"head.{task}": (f"heads.{task}",) for task in network.heads})
     claimed = {name: unit for unit, names in parts.items() for name in names}
     members: dict[str, list[str]] = {"embeddings": [], **{unit: [] for unit in parts}}
@@ -215,7 +217,7 @@ def _matches(text: str, names: list[str], depth: int) -> list[str]:
 
 
 def _prefix_depth(names: list[str], taken: set[str]) -> int:
-    if "embeddings" in taken:
+    if {"embeddings", lora.UNIT} & taken:  # adapters begin in the lowest block
         return 0
     blocks = [name for name in names if name.startswith("layers[")]
     return next((index for index, name in enumerate(blocks) if name in taken), len(blocks))

@@ -1,7 +1,7 @@
 """The experiment: one typed, frozen value that says everything about what is run."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +11,8 @@ from pydantic_core import ErrorDetails
 
 from mtlab.plan import yaml_file
 from mtlab.plan.errors import UserError, did_you_mean, mistake, plainly, shown
-from mtlab.plan.scenario import SETTING, Count, Number, Point, Scenario, Schedule, Stage, Strict, Trial, points
+from mtlab.plan.scenario import SETTING, Count, Number, Point, Scenario, Schedule, Selection, Stage, Strict, Trial, points
+from mtlab.plan.selectors import Task
 from mtlab.plan.yaml_file import Located
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -64,6 +65,8 @@ class Source(Strict):
     """Our names of columns to the source's, where they differ."""
     splits: dict[Literal["train", "validation", "test"], str] = Field(default_factory=dict)
     """Our names of splits to the source's (names of hub splits, or of local files), where they differ."""
+    labels: tuple[str, ...] = ()
+    """Take the sentences with these labels alone, in every split; all of them where none are given."""
 
     @property
     def title(self) -> str:
@@ -95,6 +98,10 @@ class Data(Source):
     """Largest share of validation or test sentences that may also stand in train."""
     unseen_labels: Literal["error", "count_as_error"] = "error"
     """What to do with labels in validation or test that train does not have."""
+    labelled: dict[Task, Number] = Field(default_factory=dict)
+    """Task to the share of training sentences that keep their label, or tags: nested, stratified. The others stay for the other task."""
+    label_noise: dict[Task, Number] = Field(default_factory=dict)
+    """Task to the share of training labels, or of entities, that are replaced by a wrong label, or a wrong type, drawn evenly."""
 
     @field_validator("train_size", mode="before")
     @classmethod
@@ -102,6 +109,16 @@ class Data(Source):
         if size != "full" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
             raise mistake(f"{shown(size)} is neither a whole number of sentences above 0 nor `full`")
         return size
+
+    @model_validator(mode="after")
+    def _shares(self) -> "Data":
+        for task, share in self.labelled.items():
+            if not 0 < share <= 1:
+                raise mistake(f"{share:g} is no share; give a number above 0 and at most 1", "labelled", task)
+        for task, share in self.label_noise.items():
+            if not 0 <= share <= 1:
+                raise mistake(f"{share:g} is no share; give a number from 0 to 1", "label_noise", task)
+        return self
 
     @model_validator(mode="after")
     def _one_or_two(self) -> "Data":
@@ -118,6 +135,27 @@ class Data(Source):
         return self
 
 
+def _stages(value: Any) -> Any:
+    if isinstance(value, dict | str | int | float):
+        raise mistake(f"{shown(value)} is not a list; a scenario is a list of stages, as in `[{{epochs: 0}}]`")
+    return value
+
+
+Stages = Annotated[tuple[Stage, ...], BeforeValidator(_stages)]
+
+START = "start"
+"""What the trial is called that trains the checkpoint which the scenarios of a staged experiment start from."""
+
+
+class Start(Strict):
+    """What staged experiments begin with: a checkpoint, trained once a seed on source data, that every scenario continues from."""
+
+    data: Data
+    """The source data. The heads have a class for every label and tag of the source data and of the experiment's own."""
+    stages: Stages
+    """How the checkpoint is trained."""
+
+
 class Head(Strict):
     """What stands on the encoder for each task: dropout, then one linear layer."""
 
@@ -127,6 +165,15 @@ class Head(Strict):
     """What the classification head reads: the masked mean of the last hidden states, or the first of them."""
     init_std: Number = Field(default=0.02, gt=0)
     """Standard deviation of the normal distribution that head weights are drawn from; biases start at 0."""
+
+
+class Lora(Strict):
+    """Low-rank adapters in every linear layer of the encoder, in scenarios that train the selector ``lora``."""
+
+    rank: Count = Field(default=8, ge=1)
+    """Rank of the product that is added to a layer's weights."""
+    alpha: Count = Field(default=16, ge=1)
+    """The product is multiplied by ``alpha / rank``."""
 
 
 class Optimizer(Strict):
@@ -140,12 +187,6 @@ class Optimizer(Strict):
     """Course of the learning rates within a stage, after warm-up."""
     warmup: Number = Field(default=0.0, ge=0, lt=1)
     """Share of a stage's steps in which the rates rise linearly from 0."""
-
-
-def _stages(value: Any) -> Any:
-    if isinstance(value, dict | str | int | float):
-        raise mistake(f"{shown(value)} is not a list; a scenario is a list of stages, as in `[{{epochs: 0}}]`")
-    return value
 
 
 class TaskWeights(Strict):
@@ -179,6 +220,8 @@ class Experiment(Strict):
     question: str = ""
     """What the experiment asks, for the top of the report."""
     encoder: Encoder = Encoder()
+    start: Start | None = None
+    """What the scenarios continue from (the staged protocol); the pretrained encoder and new heads where none is given (cold)."""
     data: Data
     seeds: tuple[Count, ...] = (0,)
     """One trial of every scenario for each; a seed draws the heads and the dropout masks."""
@@ -189,10 +232,11 @@ class Experiment(Strict):
     max_length: Count | None = Field(default=None, ge=8)
     """Longest input in sub-word tokens; the encoder's own limit where none is given."""
     head: Head = Head()
+    lora: Lora = Lora()
     optimizer: Optimizer = Optimizer()
     task_weights: TaskWeights = TaskWeights()
-    select: Literal["best", "last"] = "best"
-    """Which epoch's weights are tested: the last stage's best on validation, or the last."""
+    select: Selection = "best"
+    """Which epoch's weights are tested: the last stage's best on validation, the last, or for each task its own best (two models)."""
     device: str = "auto"
     """``auto`` takes a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -205,7 +249,7 @@ class Experiment(Strict):
     """Where records and the report go; ``reports/<name>`` where none is given."""
     control: str | None = None
     """The scenario that the others are compared with."""
-    scenarios: dict[str, Annotated[tuple[Stage, ...], BeforeValidator(_stages)]]
+    scenarios: dict[str, Stages]
     """Name to stages, in the order in which they run."""
     sweep: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     """Keys of this file to lists of values: trials are scenarios × seeds × points, every combination being a point."""
@@ -272,10 +316,34 @@ class Experiment(Strict):
                 raise mistake("the scenario has no stage; one that trains nothing is `[{epochs: 0}]`", "scenarios", name)
         if self.control is not None and self.control not in self.scenarios:
             raise mistake(f"no scenario is called {self.control!r}; {did_you_mean(self.control, self.scenarios)}", "control")
+        for path, stages in self._courses():
+            for index, stage in enumerate(stages):
+                self._check_stage((*path, index), stage, last=stage is stages[-1])
         for key in self.settings:
             if key in self.sweep:
                 raise mistake("the key is swept already; keep one of the two", "settings", key)
         return self
+
+    def _courses(self) -> Iterator[tuple[tuple[str, ...], tuple[Stage, ...]]]:
+        """Every list of stages, and where it stands."""
+        yield from ((("scenarios", name), stages) for name, stages in self.scenarios.items())
+        if self.start is not None:
+            if not self.start.stages:
+                raise mistake("there is no stage; add one that trains the checkpoint", "start", "stages")
+            yield ("start", "stages"), self.start.stages
+
+    def _check_stage(self, path: tuple[str | int, ...], stage: Stage, *, last: bool) -> None:
+        for key in ("rehearsal", "distillation"):
+            if getattr(stage, key) and (self.start is None or path[0] == "start"):
+                raise mistake(f"{key} keeps what a checkpoint knows, and there is none here; add `start`, or take {key} out", *path, key)
+        if path[0] == "start" and "lora" in stage.train:
+            raise mistake("a checkpoint has no adapters; train parts of the encoder", *path, "train", "lora")
+        if stage.guidance is not None and (stage.schedule or self.optimizer.schedule) != "constant":
+            raise mistake("guidance needs constant rates: what it does begins the schedule anew", *path, "guidance")
+        if stage.select == "each" and not last:
+            raise mistake("each task has its own weights at the end alone; write best or last", *path, "select")
+        if (stage.select or (last and self.select)) == "each" and self.start is not None:
+            raise mistake("what is kept of a checkpoint is told of one model, not of one a task; write best or last", *path, "select")
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
@@ -304,9 +372,18 @@ class Experiment(Strict):
                 "name": stage.name or (name if len(self.scenarios[name]) == 1 else f"stage {index}"),
                 "schedule": stage.schedule or self.optimizer.schedule,
                 "warmup": self.optimizer.warmup if stage.warmup is None else stage.warmup,
+                "select": stage.select or (self.select if index == len(self.scenarios[name]) else "last"),
             }
             filled.append(stage.model_copy(update=defaults))
         return Scenario(name, tuple(filled))
+
+    def source_phase(self) -> "Experiment | None":
+        """The experiment that trains the checkpoint; None where there is nothing to start from but the pretrained encoder."""
+        if self.start is None:
+            return None
+        select = "best" if self.select == "each" else self.select  # a checkpoint is one model
+        changes = {"data": self.start.data, "scenarios": {START: self.start.stages}, "start": None, "control": None, "select": select}
+        return self.model_copy(update={**changes, "sweep": {}, "settings": {}})
 
     def at(self, point: Point) -> "Experiment":
         """The experiment with the values of ``point`` and of its setting, and nothing swept."""
@@ -337,6 +414,8 @@ def load(path: str | Path, overrides: dict[str, list[str]] | None = None, with_d
     located.value.setdefault("name", path.stem)
     located.value.setdefault("output", f"reports/{located.value['name']}")
     located.value["data"] = (located.value.get("data") or {}) if with_data else {"source": "unread"}
+    if not with_data and isinstance(located.value.get("start"), dict):
+        located.value["start"] = {**located.value["start"], "data": {"source": "unread"}}
     experiment = _validated(located.value, located.where)
     for point in experiment.points:  # a bad point is found before anything is trained
         _check_point(located, experiment, point)

@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from mtlab.plan import selectors
 from mtlab.plan.errors import UserError, did_you_mean, mistake, shown
+from mtlab.plan.selectors import Task
 
-Task = Literal["classifier", "ner"]
 Schedule = Literal["constant", "linear", "cosine"]
 
 
@@ -55,6 +55,31 @@ class Strict(BaseModel):
         return values
 
 
+Selection = Literal["best", "last", "each"]
+
+
+class Guidance(Strict):
+    """Watches the validation of each task while a stage trains, and acts on a task that no longer gains.
+
+    What is done is a new piece of the stage, with a new optimizer, and is written down with the numbers that led to it.
+    """
+
+    monitor: Literal["score", "loss"] = "score"
+    """What is watched on validation: accuracy and entity F1, or the tasks' losses."""
+    patience: Count = Field(default=2, ge=1)
+    """Validations without a gain, one an epoch, before something is done."""
+    min_change: Number = Field(default=0.0, ge=0)
+    """What counts as a gain is more than this better than the best so far."""
+    actions: tuple[Literal["slow", "refreeze"], ...] = ("slow", "refreeze")
+    """What is done to a task, in this order, one each time its patience ends. ``slow``: the rate of its head and the weight of its loss,
+    and so its say in what the encoder learns, are multiplied by ``factor``. ``refreeze``: its head is frozen and its loss leaves the sum;
+    when the last task has gone, so has the encoder, and the stage ends."""
+    factor: Number = Field(default=0.3, gt=0, lt=1)
+    """What ``slow`` multiplies with."""
+    advance: bool = False
+    """Whether a stage that others follow ends when no task has gained for ``patience`` validations; nothing else is done in it then."""
+
+
 class Stage(Strict):
     """One phase of training: what learns, how fast, for how long."""
 
@@ -70,6 +95,19 @@ class Stage(Strict):
     """Course of the learning rates in this stage; the experiment's where none is given."""
     warmup: Number | None = Field(default=None, ge=0, lt=1)
     """Share of the stage's steps in which the rates rise linearly from 0; the experiment's where none is given."""
+    weights: dict[Task, Number] = Field(default_factory=dict)
+    """Factors on the losses of tasks in this stage, beside the experiment's ``task_weights``."""
+    rehearsal: Number = Field(default=0.0, ge=0, le=1)
+    """Steps on source sentences (of ``start``) for each step on the stage's own, with the losses that ``losses`` leaves out."""
+    l2_sp: Number = Field(default=0.0, ge=0)
+    """Strength of the pull of the encoder's weights to where the trial began."""
+    distillation: Number = Field(default=0.0, ge=0)
+    """Weight of what keeps the tasks that ``losses`` leaves out near what the network said of these sentences when the trial began."""
+    guidance: Guidance | None = None
+    """Acts on tasks that no longer gain on validation; nothing is done where none is given."""
+    select: Selection | None = None
+    """Which epoch's weights the stage hands on: its best on validation, the last, or (at the end) for each task its own best. The last
+    stage has the experiment's where none is given, an earlier one ``last``."""
 
     @field_validator("train")
     @classmethod
@@ -89,7 +127,29 @@ class Stage(Strict):
             raise mistake("there are epochs but nothing to train; add `train`, or write `epochs: 0`")
         if not self.losses or len(set(self.losses)) < len(self.losses):
             raise mistake("losses name each task at most once, and at least one task", "losses")
+        for key in ("rehearsal", "distillation"):
+            if getattr(self, key) and not self.silent:
+                raise mistake(f"{key} keeps the tasks that `losses` leaves out, and none is left out; add `losses: [ner]`, say", key)
+        if self.guidance is not None and "all" in self.train and any(not one.startswith(("all", "head")) for one in self.train):
+            raise mistake("with guidance, `all` stands alone; write `encoder` and `heads` beside other parts", "train")
+        for task in self.weights:
+            if not self.weights[task] > 0:
+                raise mistake("a weight is above 0; leave the task out of `losses` instead", "weights", task)
         return self
+
+    def weight(self, task: str) -> float:
+        """The factor on a task's loss in this stage."""
+        return {str(name): factor for name, factor in self.weights.items()}.get(task, 1.0)
+
+    @property
+    def silent(self) -> tuple[Task, ...]:
+        """The tasks whose losses are left out."""
+        return tuple(task for task in selectors.TASKS if task not in self.losses)
+
+    @property
+    def mitigated(self) -> bool:
+        """Whether anything holds what the stage does not train on."""
+        return bool(self.rehearsal or self.l2_sp or self.distillation)
 
 
 Point = tuple[tuple[str, Any], ...]

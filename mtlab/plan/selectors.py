@@ -1,6 +1,6 @@
 """Selectors: structural names for the parts of a network, as experiment files write them.
 
-``encoder  embeddings  layers[a:b]  heads  head.classifier  head.ner  all``. Bounds of a slice are Python's, counted in
+``encoder  embeddings  layers[a:b]  heads  head.classifier  head.ner  lora  all``. Bounds of a slice are Python's, counted in
 blocks, or signed fractions of the depth (``layers[-1/3:]`` is the top third). The syntax is checked here, without a
 model; what a selector means for a given encoder is settled by :func:`mtlab.model.freezing.resolve`.
 """
@@ -9,11 +9,13 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
+from typing import Literal
 
 from mtlab.plan.errors import UserError, did_you_mean
 
-TASKS = ("classifier", "ner")
-NAMES = ("encoder", "embeddings", "heads", *(f"head.{task}" for task in TASKS), "all")
+Task = Literal["classifier", "ner"]
+TASKS: tuple[Task, ...] = ("classifier", "ner")
+NAMES = ("encoder", "embeddings", "heads", *(f"head.{task}" for task in TASKS), "lora", "all")
 
 Bound = int | Fraction
 """A bound of a slice: a number of blocks, or a fraction of the depth (which may be 1: the whole depth)."""

@@ -19,7 +19,7 @@ Path_ = tuple[str | int, ...]
 LARGEST = 10_000
 """Values in one experiment file, aliases written out: a file of a few lines could otherwise fill the memory."""
 
-LISTS = ("seeds", "losses")
+LISTS = ("seeds", "losses", "labels", "actions")
 """Keys that hold lists: one value on the command line is a list of one."""
 
 DOTTED = ("sweep", "settings", "train")

@@ -55,6 +55,15 @@ class Journal:
         trials = [_read(found[key[:12]], TrialRecord) for key in suite.trials if key[:12] in found]
         return suite, [trial for trial in trials if trial.key in suite.read_back or trial.started_at >= suite.started_at]
 
+    def find(self, key: str) -> TrialRecord | None:
+        """The record of a trial by its key; None where there is none that can be read."""
+        path = self._paths().get(key[:12])
+        try:
+            record = _read(path, TrialRecord) if path is not None else None
+        except UserError:
+            return None
+        return record if record is not None and record.key == key else None
+
     def finished(self, keys: Iterable[str], environment: Mapping[str, object]) -> dict[str, TrialRecord]:
         """Trials among ``keys`` that ended well here before, on the same machine, with all that they left behind.
 

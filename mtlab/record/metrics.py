@@ -51,6 +51,15 @@ def score(predictions: Sequence[Prediction], losses: dict[str, float | None] | N
     )
 
 
+def selection_score(metrics: Metrics, tasks: Sequence[str]) -> float:
+    """What weights are selected by: the mean of accuracy and entity F1 over some tasks; an undefined metric counts as 0."""
+    by_task = {
+        "classifier": metrics.classifier.accuracy if metrics.classifier else None,
+        "ner": metrics.ner.default.f1 if metrics.ner else None,
+    }
+    return sum(by_task[task] or 0.0 for task in tasks) / len(tasks)
+
+
 def contributions(predictions: Sequence[Prediction]) -> Contributions:
     """What each sentence adds to the scores of :func:`score`."""
     tagged = [(tuple(p.tags), tuple(p.predicted_tags or ())) for p in predictions if p.tags is not None]

@@ -102,6 +102,14 @@ class StageRecord(Value):
     train: dict[str, float]
     """Selector to learning rate, as the scenario has it."""
     losses: tuple[str, ...]
+    rehearsal: float = 0.0
+    """Steps on source sentences for each step on the stage's own; they count among ``steps``."""
+    l2_sp: float = 0.0
+    """Strength of the pull of the encoder's weights to where the trial began."""
+    distillation: float = 0.0
+    """Weight of what keeps the tasks that ``losses`` leaves out near the checkpoint's logits."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Factors on the losses of tasks, beside the experiment's."""
     prefix_depth: int
     """Blocks below the first block that holds a trainable parameter."""
     parameters: dict[str, Units]
@@ -140,8 +148,64 @@ class Selection(Value):
 
     rule: str
     epoch: int
+    """The epoch; where each task has its own, the latest of them."""
     score: float | None
     """Mean of the validation accuracy and entity F1 of the tasks in the last stage's losses."""
+    by_task: dict[str, int] = Field(default_factory=dict)
+    """Task to its epoch, where each has its own."""
+
+
+class Decision(Value):
+    """What guidance did, and the numbers that led to it."""
+
+    stage: int
+    """Index of the stage that it ended."""
+    epoch: int
+    """Epochs so far in the trial."""
+    task: str
+    """The task that it was done to; empty where it is about all."""
+    action: str
+    """``slow``, ``refreeze``, ``advance`` (to the next stage), or ``stop`` (no task is left)."""
+    value: float | None
+    """What was watched, at this epoch; ``None`` where it is undefined or about all tasks."""
+    best: float | None
+    """The best so far."""
+    best_epoch: int | None
+    waited: int
+    """Validations without a gain."""
+
+
+class DomainScore(Value):
+    """Scores on the test split of one of a staged experiment's two domains, at one time of the trial."""
+
+    stage: int
+    """Stages behind the weights: 0 is the checkpoint."""
+    domain: str
+    """``source`` (what the checkpoint was trained on) or ``target``."""
+    metrics: Metrics
+    contributions: Contributions
+
+
+class LogitDrift(Value):
+    """How far a task's logits on the source test split moved from the checkpoint's."""
+
+    identical: bool
+    """Whether every logit is equal, bit for bit."""
+    largest: float
+    """The largest absolute difference of a logit."""
+    kl: float
+    """Mean Kullback-Leibler divergence of the checkpoint's class probabilities from the trial's, in nats an item."""
+    changed: float
+    """Share of items whose most likely class is another one."""
+
+
+class Drift(Value):
+    """How far a staged trial's selected weights moved from the checkpoint, in what they compute on the source test split."""
+
+    cka: dict[str, float]
+    """Linear CKA of the hidden states that come out of the embeddings and of each block (Kornblith et al. 2019): 1 is no change."""
+    logits: dict[str, LogitDrift]
+    """Task to the drift of its logits; an item is a sentence, or a word."""
 
 
 class TrialRecord(Value):
@@ -175,6 +239,15 @@ class TrialRecord(Value):
     """The selected weights on the test split, read once."""
     contributions: Contributions | None = None
     """What each test sentence adds to ``test``."""
+    start: str = ""
+    """Key of the trial whose weights this one started from, in a staged experiment."""
+    matrix: tuple[DomainScore, ...] = ()
+    """Scores on both domains at the checkpoint, after each stage but the last, and of the selected weights on the source domain (those on
+    the target domain are ``test``)."""
+    drift: Drift | None = None
+    """How far the selected weights moved from the checkpoint."""
+    ledger: tuple[Decision, ...] = ()
+    """What guidance did."""
     laps: dict[str, float] = Field(default_factory=dict)
     """Seconds of ``setup``, ``cache``, ``train`` and ``eval``."""
     wall_s: float | None = None
@@ -222,6 +295,8 @@ class SuiteRecord(Value):
     """Point of the sweep to sizes, label sets, fingerprint and notes of the data."""
     trials: tuple[str, ...]
     """The keys of the suite's trials in the order they ran."""
+    starts: tuple[str, ...] = ()
+    """The keys of the trials that train the checkpoints of a staged experiment; they are no part of any comparison."""
     read_back: tuple[str, ...] = ()
     """Those of them that an earlier run had finished, which was interrupted; their time is not in ``elapsed_s``."""
     tracking: dict[str, str] = Field(default_factory=dict)

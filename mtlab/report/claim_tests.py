@@ -7,11 +7,13 @@ judged together in a claim share its level (Bonferroni).
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from mtlab.record.records import TrialRecord
 from mtlab.report import across, kinds, statistics
 from mtlab.report.evidence import ClaimVerdict, Evidence, Finding, at, cost, decide, finding, ratio, scores, two
-from mtlab.report.groups import TASKS, Group
-from mtlab.report.kinds import FULL, GRADUAL, HEADS, NOTHING, Kind
+from mtlab.report.groups import TASKS, Group, Task
+from mtlab.report.kinds import FULL, GRADUAL, HEADS, NOTHING, Kind, head_frozen
 
 POINT = 0.01
 """One point of accuracy or F1: what "as good as" allows."""
@@ -290,3 +292,79 @@ def falls_faster(evidence: Evidence) -> Iterator[Finding]:
     found = statistics.interval(kept[1][seed] - kept[0][seed] for seed in kept[0].keys() & kept[1].keys())
     measured = f"share of {pair[1]}'s score that {pair[0]} keeps, entity F1 minus accuracy (interval over seeds alone)"
     yield finding(decide(found, "contradicted", "supported"), measured, found, "difference", group, pair)
+
+
+def imbalance(evidence: Evidence) -> Iterator[Finding]:
+    """Where one task's labels are few or wrong: that task's score with the other's head frozen, minus full fine-tuning."""
+    points = [(group, poor) for group in evidence.found if (poor := _poor_task(evidence, group)) is not None]
+    for group, poor in points:
+        rich = next(task for task in TASKS if task is not poor)
+        pair = two(group, head_frozen(rich.name), FULL)
+        found = across.lead(group, poor, head_frozen(rich.name), FULL, len(points))
+        if pair is not None and found is not None:
+            measured = f"{poor.metric_title} on test, {pair[0]} minus {pair[1]}, {_spoilt(evidence, group)}"
+            yield replace(finding(decide(found, "supported", "contradicted"), measured, found, "difference", group, pair), at=at(group))
+
+
+def _poor_task(evidence: Evidence, group: Group) -> Task | None:
+    """The one task whose labels are few or wrong at a point."""
+    poor = [task for task in TASKS if _labels(evidence, group, task)]
+    return poor[0] if len(poor) == 1 else None
+
+
+def _spoilt(evidence: Evidence, group: Group) -> str:
+    return ", ".join(words for task in TASKS if (words := _labels(evidence, group, task)))
+
+
+def _labels(evidence: Evidence, group: Group, task: Task) -> str:
+    """What is wrong with a task's training labels at a point, in words; empty where nothing is."""
+    data = evidence.suite.experiment.get("data", {})
+    kept = group.point.get(f"data.labelled.{task.name}", (data.get("labelled") or {}).get(task.name, 1.0))
+    wrong = group.point.get(f"data.label_noise.{task.name}", (data.get("label_noise") or {}).get(task.name, 0.0))
+    said = [f"{kept:.0%} of its labels"] if kept < 1 else []
+    said += [f"{wrong:.0%} of its labels wrong"] if wrong > 0 else []
+    return f"{task.title} has {' and '.join(said)}" if said else ""
+
+
+def watched(evidence: Evidence) -> Iterator[Finding]:
+    """The same stages with guidance and without, both at their last epoch: what guidance is worth on each task."""
+    group, scenarios = evidence.base, evidence.suite.experiment.get("scenarios", {})
+    pairs = []
+    for name, stages in scenarios.items():
+        alone = [{**stage, "guidance": None} for stage in stages]
+        other = next((one for one, theirs in scenarios.items() if theirs == alone and theirs != stages), None)
+        if other is not None and group.of(name) and group.of(other):
+            pairs.append((name, other))
+    for name, other in pairs:
+        acted = sum(bool(trial.ledger) for trial in group.of(name))
+        for task in group.tasks:
+            samples = group.samples(task)
+            found = statistics.difference(samples[name], samples[other], len(pairs) * len(group.tasks))
+            measured = f"{task.metric_title} on test, {name} minus {other} (guidance acted in {acted} of {len(group.of(name))} trials)"
+            yield finding(decide(found, "supported", "contradicted"), measured, found, "difference", group, [name, other])
+
+
+def clean(evidence: Evidence) -> Iterator[Finding]:
+    """The lead of full fine-tuning over heads alone, on the most sentences: with right labels, and beside that with wrong ones."""
+    both = [group for group in evidence.found if two(group, FULL, HEADS) is not None]
+    largest = max((group.sentences or 0 for group in both), default=0)
+    right = next((group for group in both if group.sentences == largest and not _spoilt(evidence, group)), None)
+    wrong = next((group for group in both if group.sentences == largest and "wrong" in _spoilt(evidence, group)), None)
+    if right is None or wrong is None:
+        return
+    pair = two(right, FULL, HEADS) or ("", "")
+    for task in evidence.tasks:
+        lead, other = (_leads(group, task) for group in (right, wrong))
+        found = statistics.estimate(lead, 1 - (1 - statistics.LEVEL) / (2 * len(evidence.tasks)))
+        measured = f"{task.metric_title} on test, {pair[0]} minus {pair[1]}, right labels"
+        yield finding(decide(found, "supported", "contradicted"), measured, found, "difference", right, pair)
+        found = statistics.difference(lead, other, 2 * len(evidence.tasks))
+        measured = f"that lead on {task.metric_title} with right labels minus with wrong ones ({_spoilt(evidence, wrong)})"
+        yield finding(decide(found, "supported", "contradicted"), measured, found, "difference", right, pair)
+
+
+def _leads(group: Group, task: Task) -> dict[int, np.ndarray]:
+    """Seed to what each test sentence adds to the lead of full fine-tuning over heads alone."""
+    names, samples = two(group, FULL, HEADS) or ("", ""), group.samples(task)
+    one, other = samples[names[0]], samples[names[1]]
+    return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}

@@ -1,13 +1,16 @@
 """Claims about freezing, each with the comparison that tests it. A claim that the records at hand do not test gets no verdict.
 
-Claims about keeping a skill need a model that had it: training that starts from new heads ("cold") cannot test them.
+Claims about keeping a skill need a model that had it: training that starts from new heads ("cold") cannot test them, and what starts from a
+checkpoint ("staged") is no test of claims about starting anew. So a claim has a test for each of these protocols, or for one.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from mtlab.report import claim_tests
+from mtlab.report import claim_tests, staged_claims
 from mtlab.report.evidence import Evidence, Finding
+
+Test = Callable[[Evidence], Iterator[Finding]]
 
 
 @dataclass(frozen=True)
@@ -18,20 +21,23 @@ class Claim:
         name: a short one, for tables.
         words: what is claimed.
         source: where it comes from.
-        test: yields findings; None where no experiment here can test it yet.
+        test: yields findings of experiments that start cold; None where those cannot test it.
         needs: what a run must have for the claim to be tested.
+        staged: yields findings of staged experiments.
     """
 
     name: str
     words: str
     source: str
-    test: Callable[[Evidence], Iterator[Finding]] | None
+    test: Test | None
     needs: str
+    staged: Test | None = None
 
 
 def findings(claim: Claim, evidence: Evidence) -> list[Finding]:
     """What the records say of a claim; nothing where they do not test it."""
-    return list(claim.test(evidence)) if claim.test else []
+    test = claim.staged if evidence.staged else claim.test
+    return list(test(evidence)) if test else []
 
 
 STAGED = "training that starts from a model which already knows the task"
@@ -39,7 +45,7 @@ STAGED = "training that starts from a model which already knows the task"
 CLAIMS = (
     Claim(
         "nothing trained", "With everything frozen nothing is learned; the output rests on the weights given.", "both essays",
-        claim_tests.nothing_learned, "a scenario that trains nothing",
+        claim_tests.nothing_learned, "a scenario that trains nothing", staged_claims.nothing_changed,
     ),
     Claim(
         "few parameters", "A frozen backbone leaves thousands of parameters to train, of a hundred million.", "both essays",
@@ -65,14 +71,26 @@ CLAIMS = (
         "below 10,000", "Freezing the backbone is ideal below 10,000 samples, fine-tuning beyond.", "essay B",
         claim_tests.small_data, "heads alone and full fine-tuning on fewer than 10,000 sentences",
     ),
-    Claim("frozen head keeps", "A frozen head keeps its task's performance while other parts adapt.", "essay A", None, STAGED),
-    Claim("frozen head forgets", "With the backbone moving, the frozen head's task may degrade.", "essay B", None, STAGED),
-    Claim("frozen both keeps", "With head and backbone frozen, the task is preserved exactly.", "essay B", None, STAGED),
+    Claim(
+        "frozen head keeps", "A frozen head keeps its task's performance while other parts adapt.", "essay A",
+        None, STAGED, staged_claims.keeps,
+    ),
+    Claim(
+        "frozen head forgets", "With the backbone moving, the frozen head's task may degrade.", "essay B",
+        None, STAGED, staged_claims.forgets,
+    ),
+    Claim(
+        "frozen both keeps", "With head and backbone frozen, the task is preserved exactly.", "essay B",
+        None, STAGED, staged_claims.preserved,
+    ),
     Claim(
         "imbalance", "Freezing the head of the task with much data helps where the other's are scarce or noisy.", "essay A",
-        None, "one task with few or wrong labels",
+        claim_tests.imbalance, "one task with few or wrong labels",
     ),
-    Claim("regularisation", "Regularisation mitigates forgetting.", "essay B", None, STAGED),
+    Claim(
+        "regularisation", "Regularisation mitigates forgetting (a pull on the weights, distillation, or rehearsal).", "essay B",
+        None, f"{STAGED}, with and without a mitigation", staged_claims.mitigates,
+    ),
     Claim(
         "few blocks", "The top one to three blocks are enough.", "essay A",
         claim_tests.few_blocks, "heads alone, top blocks and full fine-tuning",
@@ -91,8 +109,12 @@ CLAIMS = (
         claim_tests.gradual, "gradual unfreezing and full fine-tuning",
     ),
     Claim(
+        "gradual forgets less", "Gradual unfreezing prevents forgetting.", "essay A",
+        None, STAGED, staged_claims.gradual,
+    ),
+    Claim(
         "watched", "Watching each task's validation, and freezing again or slowing what degrades, helps.", "essay A",
-        None, "guided training",
+        claim_tests.watched, "the same training with guidance and without",
     ),
     Claim(
         "joint", "Joint fine-tuning improves both tasks.", "essay B",
@@ -101,7 +123,7 @@ CLAIMS = (
     Claim("domain", "The domain of the pretrained model matters.", "essay A", claim_tests.domain, "several encoders"),
     Claim(
         "clean data", "Full fine-tuning pays while validation keeps improving on large, clean data.", "essay A",
-        None, "several sizes of data, with and without wrong labels",
+        claim_tests.clean, "heads alone and full fine-tuning, on several sizes of data with and without wrong labels",
     ),
     Claim(
         "heads worst for entities", "Of what trains at all, heads alone is the worst for entity recognition.", "the literature",

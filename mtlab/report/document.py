@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import SuiteRecord
-from mtlab.report import across, curves, figures, joint, markdown, provenance, sections, verdicts
+from mtlab.report import across, curves, figures, guided, joint, markdown, provenance, sections, staged, staged_figures, verdicts
 from mtlab.report.answer import answer
 from mtlab.report.canvas import Plot
 from mtlab.report.evidence import Evidence
@@ -33,7 +33,7 @@ def write(directory: Path) -> Path:
         old.unlink()
     view = View(suite, found)
     over = curves.write_all(found, view.base, directory / "plots")
-    drawn = [figures.write_all(group, directory / "plots", _suffix(at, view.shown)) for at, group in enumerate(view.shown, start=1)]
+    drawn = [_draw(group, directory / "plots", _suffix(at, view.shown)) for at, group in enumerate(view.shown, start=1)]
     path = directory / "report.md"
     write_atomically(path, document(view, drawn, over))
     return path
@@ -55,6 +55,10 @@ class View:
         self.base = Evidence(suite, found).base
         self.picked: dict[str, Group] = across.chosen(found)[1] if across.settings_only(found) else {}
         self.shown = [self.base] if self.picked else found
+
+
+def _draw(group: Group, directory: Path, suffix: str) -> Plots:
+    return {**figures.write_all(group, directory, suffix), **staged_figures.write_all(group, directory, suffix)}
 
 
 def _suffix(at: int, found: list[Group]) -> str:
@@ -79,6 +83,7 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
         sections.notes(view.base),
         _part("## Blocks that train", joint.frontier(view.base), over, "quality_vs_blocks"),
         _part("## Settings", joint.settings(suite, found, view.picked) if view.picked else "", over, "settings", "quality_vs_epochs"),
+        _part("## What was kept", _each(pairs, _kept) if any(map(staged.section, shown)) else "", {}),
         "## Claims",
         verdicts.section(suite, found),
         "## What each scenario trains",
@@ -91,7 +96,7 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
         _each(pairs, lambda group, plots: _joined(sections.cost(group), _figure(plots, "time_by_lap"))),
         sections.cost_words(suite),
         "## Learning curves",
-        _each(pairs, lambda group, plots: _figure(plots, "learning_curves")),
+        _each(pairs, lambda group, plots: _joined(_figure(plots, "learning_curves"), guided.section(group))),
         "## Parameters",
         _each(pairs, lambda group, plots: _joined(sections.parameters(group), _figure(plots, "parameters"))),
         *_trust(view),
@@ -123,6 +128,10 @@ def _asked(suite: SuiteRecord, found: list[Group]) -> str:
 def _first_screen(group: Group, plots: Plots) -> str:
     heading = f"## At {markdown.text(group.label)}" if group.label else ""
     return _joined(heading, f"**Answer.** {answer(group)}", _figure(plots, "quality_vs_time"), sections.results(group))
+
+
+def _kept(group: Group, plots: Plots) -> str:
+    return _joined(staged.section(group), *(_figure(plots, kind) for kind in staged_figures.FIGURES if kind in plots))
 
 
 def _trust(view: View) -> list[str]:

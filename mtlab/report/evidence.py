@@ -53,6 +53,11 @@ class Evidence:
             return across.chosen(self.found)[0]
         return max(self.sizes or self.found, key=lambda group: group.sentences or 0)
 
+    @property
+    def staged(self) -> bool:
+        """Whether trials started from checkpoints."""
+        return bool(self.suite.experiment.get("start"))
+
     @cached_property
     def sizes(self) -> list[Group]:
         """Points of growing size at equal epochs; none where points are settings."""

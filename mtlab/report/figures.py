@@ -98,15 +98,39 @@ def _learning_curves(group: Group) -> Figure | None:
             found = {name: _curve(group.of(name), field, task.validation) for name in group.scenarios}
             drawn = {name: curve for name, curve in found.items() if curve.mean}
             ax = plots.learning_curves(drawn, plots.looks(group.scenarios), grid[row][column])
+            _mark_decisions(ax, group, task, field)
             if field == "elapsed_s":
                 _wide_seconds(ax, [curve.mean for curve in drawn.values()])
             ax.set_title(f"{task.heading}, by {'step' if field == 'step' else 'time'}")
             ax.set_xlabel(title if row == len(tasks) - 1 else "")
             ax.set_ylabel(f"{task.metric_title}, validation" if column == 0 else "")
     boundary = Line2D([], [], color=INK, linestyle=(0, (1, 2)), linewidth=0.9)
-    staged = any(len(trial.stages) > 1 for trial in group.good)
-    canvas.legend(figure, group, [name for name in group.scenarios if group.of(name)], [(boundary, "a stage ends")] if staged else [])
+    extra = [(boundary, "a stage ends")] if any(len(trial.stages) > 1 for trial in group.good) else []
+    done = {one.action for trial in group.good for one in trial.ledger}
+    marks = [DECISIONS[action] for action in DECISIONS if action in done]
+    extra += [(Line2D([], [], color=INK, marker=mark, linestyle=""), label) for mark, label in marks]
+    canvas.legend(figure, group, [name for name in group.scenarios if group.of(name)], extra)
     return figure
+
+
+DECISIONS = {
+    "slow": ("1", "guidance: task slowed"),
+    "refreeze": ("x", "guidance: task frozen"),
+    "advance": ("4", "guidance: next stage"),
+    "stop": ("+", "guidance: all frozen"),
+}
+"""What guidance did: marker and words."""
+
+
+def _mark_decisions(ax: Axes, group: Group, task: Task, field: str) -> None:
+    """Put a mark on each seed's curve where guidance did something to the task, or to all."""
+    for trial in group.good:
+        for one in trial.ledger:
+            epoch = next(epoch for epoch in trial.epochs if epoch.epoch == one.epoch)
+            value = look_up(epoch.validation, task.validation)
+            if one.task in (task.name, "") and value is not None:
+                colour, (mark, _) = plots.looks(group.scenarios)[trial.scenario].colour, DECISIONS[one.action]
+                ax.plot(getattr(epoch, field), value, marker=mark, color=colour, markersize=9, markeredgewidth=1.6, zorder=5)
 
 
 def _curve(trials: Sequence[TrialRecord], field: str, metric: str) -> Curve:

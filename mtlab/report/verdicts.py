@@ -70,7 +70,11 @@ def _setting(suite: SuiteRecord) -> str:
     encoders = dict.fromkeys(name(facts.get("name") or "unknown") for facts in suite.encoder.values())
     sources = dict.fromkeys(text(source) for facts in suite.data.values() for source in facts.get("sources", []))
     data = f"; data {listing(list(sources))}" if sources else ""
-    return f"Protocol: cold (pretrained encoder, new heads); encoder {listing(list(encoders))}{data}."
+    protocol = "cold (pretrained encoder, new heads)"
+    if suite.experiment.get("start"):
+        first = dict.fromkeys(text(source) for facts in suite.data.values() for source in facts.get("start", {}).get("sources", []))
+        protocol = f"staged (each scenario starts from a checkpoint trained on {listing(list(first))})"
+    return f"Protocol: {protocol}; encoder {listing(list(encoders))}{data}."
 
 
 def _untested(claims: Iterator[Claim] | Sequence[Claim]) -> str:

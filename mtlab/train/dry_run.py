@@ -9,10 +9,11 @@ from mtlab.data import sources
 from mtlab.data.encoding import Encoded, Example
 from mtlab.data.sources import Corpus
 from mtlab.model import backbone
+from mtlab.model.backbone import Location
 from mtlab.model.flops import Counter
 from mtlab.model.freezing import Partition, resolve, units
 from mtlab.plan.errors import UserError
-from mtlab.plan.experiment import Experiment
+from mtlab.plan.experiment import START, Experiment
 from mtlab.plan.scenario import Stage, point_label
 from mtlab.train import course
 from mtlab.train.course import Step
@@ -39,11 +40,21 @@ def lines(experiment: Experiment) -> Iterator[str]:
 
 def sketch(experiment: Experiment) -> tuple[Prepared, list[str]]:
     """A point of the experiment as far as it can be prepared without weights, and notes on what was assumed."""
-    notes = []
     location = backbone.find(experiment.encoder)
     corpus = sources.load(experiment.data, experiment.data_seed)
+    first = experiment.source_phase()
+    if first is None:
+        return _sketch(experiment, corpus, location)
+    corpus, earlier = sources.together([corpus, sources.load(first.data, first.data_seed, "start.data")])
+    source, _ = _sketch(first, earlier, location, where="start.stages")
+    return _sketch(experiment, corpus, location, source)
+
+
+def _sketch(
+    experiment: Experiment, corpus: Corpus, location: Location, source: Prepared | None = None, where: str = "scenarios.{name}"
+) -> tuple[Prepared, list[str]]:
+    notes = []
     counter = Counter(location.config, {"classifier": len(corpus.labels), "ner": len(corpus.tags)}, experiment.head)
-    check_scenarios(experiment, counter.network)
     skeleton = counter.network.backbone
     try:
         tokenizer = backbone.tokenizer(location)
@@ -54,7 +65,9 @@ def sketch(experiment: Experiment) -> tuple[Prepared, list[str]]:
             raise
         notes.append("no tokenizer there: FLOPs take a word for one token")
         encoded = {split: _word_lengths(corpus, split, length_limit(experiment, skeleton, None)) for split in corpus.splits}
-    return Prepared(experiment, corpus, encoded, 0, location, skeleton, {}, counter, 0.0), notes
+    prepared = Prepared(experiment, corpus, encoded, 0, location, skeleton, {}, counter, 0.0, source)
+    check_scenarios(prepared, where)
+    return prepared, notes
 
 
 @dataclass(frozen=True)
@@ -69,15 +82,17 @@ class Planned:
 def floor(prepared: Prepared, planned: list[Planned]) -> int:
     """FLOPs that cannot be avoided when these stages are trained with all seeds, padding left out.
 
-    What lies below the first trained block is computed once, in one pass for all epochs, seeds and scenarios; what
-    lies above it, at every step.
+    What lies below the first trained block is computed once, in one pass for all epochs, seeds and scenarios (one a seed, where each
+    seed has a checkpoint of its own); what lies above it, at every step.
     """
     above, deepest = 0, 0
     for one in planned:
         deepest = max(deepest, one.partition.prefix_depth if one.steps else 0)
         above += course.flops(prepared, one.partition, one.steps, cached=True)[1]
     lengths = [len(example) for example in prepared.encoded["train"].examples]
-    return above * len(prepared.experiment.seeds) + (prepared.counter.prefix(deepest).exact(lengths) if deepest else 0)
+    seeds = len(prepared.experiment.seeds)
+    below = prepared.counter.prefix(deepest).exact(lengths) if deepest else 0
+    return above * seeds + below * (1 if prepared.source is None else seeds)
 
 
 def plain(prepared: Prepared, planned: list[Planned]) -> int:
@@ -95,20 +110,35 @@ def _point_lines(experiment: Experiment) -> Iterator[str]:
     yield f"data: {sizes} sentences; {len(corpus.labels)} labels, {len(corpus.tags)} tags"
     yield f"parameters in all: {total:,}, the encoder's pooler left out"
     yield from (f"note: {note}" for note in (*corpus.notes, *notes))
-    planned = {name: _planned(prepared, name) for name in experiment.scenarios}
+    planned = {name: _planned(prepared.of(name), name) for name in experiment.scenarios}
+    if prepared.source is not None:
+        yield f"\n{START}: the checkpoint of each seed, trained on {prepared.source.experiment.data.title}"
+        yield from _stage_lines(prepared.source, _planned(prepared.source, START))
     for name, stages in planned.items():
         yield f"\n{name}"
-        for one in stages:
-            losses = " + ".join(one.stage.losses)
-            yield f"  {one.stage.name}: {one.stage.epochs} epochs, {len(one.steps):,} steps of {experiment.batch_size}, losses {losses}"
-            yield from _partition_lines(prepared, one.partition)
+        yield from _stage_lines(prepared.of(name), stages)
     yield "\nTraining FLOPs of all seeds, in 10^12"
     yield "  plain: every step computes everything, padding too, as this engine does; floor: what cannot change once, no padding"
     width = max(map(len, experiment.scenarios))
     for name, stages in planned.items():
-        yield _cost_line(name.ljust(width), plain(prepared, stages), floor(prepared, stages))
-    everything = [one for stages in planned.values() for one in stages]
-    yield _cost_line("together".ljust(width), plain(prepared, everything), floor(prepared, everything))
+        yield _cost_line(name.ljust(width), plain(prepared.of(name), stages), floor(prepared.of(name), stages))
+    variants = [prepared, *(one for one in prepared.variants.values() if one.adapted)]
+    together = [[one for name, stages in planned.items() if prepared.of(name) is of for one in stages] for of in variants]
+    sums = (sum(count(of, some) for of, some in zip(variants, together, strict=True)) for count in (plain, floor))
+    yield _cost_line("together".ljust(width), *sums)
+
+
+def _stage_lines(prepared: Prepared, stages: list[Planned]) -> Iterator[str]:
+    for one in stages:
+        stage, losses = one.stage, " + ".join(one.stage.losses)
+        yield f"  {stage.name}: {stage.epochs} epochs, {len(one.steps):,} steps of {prepared.experiment.batch_size}, losses {losses}"
+        held = [f"{key} {getattr(stage, key):g}" for key in ("rehearsal", "l2_sp", "distillation") if getattr(stage, key)]
+        if held:
+            yield f"    with {', '.join(held)}"
+        if stage.guidance is not None:
+            rules = stage.guidance
+            yield f"    guided by each task's validation {rules.monitor}, patience {rules.patience}: {', then '.join(rules.actions)}"
+        yield from _partition_lines(prepared, one.partition)
 
 
 def _planned(prepared: Prepared, name: str) -> list[Planned]:

@@ -42,7 +42,7 @@ def seconds_per_flop(points: Mapping[tuple, Prepared], runtime: Runtime, trials:
     if not trials:
         return None
     trial = trials[todo.index(max(todo))]
-    prepared = points[trial.point]
+    prepared = points[trial.point].of(trial.scenario)
     stages = [stage for stage in prepared.experiment.scenario(trial.scenario).stages if stage.epochs]
     try:
         with torch.random.fork_rng([runtime.device] if runtime.device.type == "cuda" else []):
@@ -53,6 +53,7 @@ def seconds_per_flop(points: Mapping[tuple, Prepared], runtime: Runtime, trials:
 
 def _timed(prepared: Prepared, runtime: Runtime, seed: int, stage: Stage) -> float:
     network = prepared.fresh_network(seed, runtime.device)
+    prepared.adapt(network, seed)
     partition = freezing.resolve(stage, network)
     freezing.apply(network, partition)
     words = occurring(network, prepared.encoded["train"].examples, prepared.pad_id, partition.trained_units)

@@ -20,7 +20,14 @@ from mtlab.train.trial import Advance, HeadsEpoch, Run, Shared
 def run_trials(
     prepared: Prepared, trials: Sequence[Trial], runtime: Runtime, journal: Journal, prefixes: Prefixes | None, advance: Advance
 ) -> list[TrialRecord]:
-    """Run trials of one scenario that differ in their seed alone, and write their records.
+    """Run trials of one scenario that differ in their seed alone, and write their records; see :func:`run_all`."""
+    return [run.record for run in run_all(prepared, trials, runtime, journal, prefixes, advance)]
+
+
+def run_all(
+    prepared: Prepared, trials: Sequence[Trial], runtime: Runtime, journal: Journal, prefixes: Prefixes | None, advance: Advance
+) -> list[Run]:
+    """Run trials of one scenario that differ in their seed alone, write their records, and return them with their networks.
 
     They run one after another but where heads train on states of a frozen encoder: there they train together. A trial that fails
     leaves a record too, with its reason as status; the others go on.
@@ -44,7 +51,7 @@ def run_trials(
             asking = _train_heads(asking, together)
     if prefixes is not None:
         prefixes.forget_unwanted()
-    return [run.record for run in runs]
+    return runs
 
 
 def _train_heads(asking: dict[Run, HeadsEpoch], together: dict[int, tuple[list[Run], Heads]]) -> dict[Run, HeadsEpoch]:

@@ -110,7 +110,9 @@ class Heads:
     ) -> None:
         self.networks, self.seeds, self.readings, self.runtime = networks, seeds, readings, runtime
         settings = prepared.experiment.optimizer
-        self.task_weights, self.clip_norm = prepared.experiment.task_weights.model_dump(), settings.clip_norm
+        weights = prepared.experiment.task_weights.model_dump()
+        self.task_weights = {task: weight * stage.weight(task) for task, weight in weights.items()}
+        self.clip_norm = settings.clip_norm
         self.stacks = {task: self._stack(task, f"head.{task}" in partition.trained_units) for task in networks[0].heads}
         groups: list[dict[str, Any]] = [
             {"params": [t for task in self.stacks if f"head.{task}" in group.units for t in self._tensors(task)], "lr": group.rate}
@@ -144,18 +146,19 @@ class Heads:
 
     def _step(self, one: Step, number: int) -> tuple[Tensor, dict[str, Tensor]]:
         draws = [Draws(self.runtime.device, stream_seed("dropout", seed, number)) for seed in self.seeds]
-        by_task = {task: self._losses(task, one.ids, draws) for task in one.tasks}
+        read = {task: self.readings.of(task, one.ids) for task in one.tasks}
+        by_task = {task: self._losses(task, inputs, gold, draws) for task, (inputs, gold) in read.items()}
         loss = torch.stack([self.task_weights[task] * value for task, value in by_task.items()]).sum(dim=0)
         loss.sum().backward()  # no trial's loss depends on another's weights
         self._clip()
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return loss.detach(), {task: value.detach() for task, value in by_task.items()}
+        return loss.detach(), {task: step.told(value.detach(), read[task][1]) for task, value in by_task.items()}
 
-    def _losses(self, task: str, ids: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+    def _losses(self, task: str, inputs: Tensor, gold: Tensor, draws: Sequence[Draws]) -> Tensor:
         """(trials,): each trial's mean loss over the items that have a target, 0 where none has."""
-        stack, (inputs, gold) = self.stacks[task], self.readings.of(task, ids)
+        stack = self.stacks[task]
         stacked = inputs.expand(len(self.networks), *inputs.shape)
         if stack.dropout:
             stacked = stacked * torch.stack([draw.mask(inputs.shape, stack.dropout, inputs.dtype) for draw in draws])

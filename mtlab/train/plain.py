@@ -114,7 +114,7 @@ def seconds_per_flop(
     with words.in_place() if words is not None else nullcontext():
         for number, one in enumerate(chosen):
             began = clock.read() if number == warm else began
-            batch = batches.collate(prepared.encoded["train"].examples, one.ids, prepared.pad_id).to(runtime.device)
+            batch = batches.collate(prepared.examples("train", one.rehearsal), one.ids, prepared.pad_id).to(runtime.device)
             learner.step(step.Whole(network), batch, one.tasks, runtime)
         seconds = clock.read() - began
     return seconds / course.flops(prepared, partition, chosen[warm:])[0]

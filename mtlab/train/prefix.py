@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mtlab.data import batches
 from mtlab.data.batches import EVALUATION_TOKENS, Batch
-from mtlab.model import freezing, replay
+from mtlab.model import freezing, lora, replay
 from mtlab.model.network import Network
 from mtlab.model.replay import Tail
 from mtlab.plan.scenario import Stage, content_key
@@ -112,21 +112,27 @@ class Prefixes:
     directory: Path
     say: spill.Say
     wanted: dict[str, set[int]] = field(default_factory=dict)
-    """Key of pretrained weights up to a depth to that depth: what a pass over them should harvest."""
+    """Key of weights up to a depth, as trials begin with them, to that depth: what a pass over them should harvest."""
     held: dict[tuple[str, str], States] = field(default_factory=dict)
     """(key, split) to states."""
     passes: dict[tuple[str, str], Pass] = field(default_factory=dict)
     """(key, split) to the pass that computed the states."""
 
+    def expect(self, prepared: Prepared, digests: Mapping[str, str]) -> None:
+        """Announce that the scenarios of an experiment will begin with weights of these digests."""
+        names = [name for name in prepared.experiment.scenarios if not prepared.of(name).adapted]  # adapters have other weights
+        depths = [depths_of(prepared.experiment.scenario(name).stages, prepared.counter.network) for name in names]
+        self.want(prepared, digests, set().union(*depths))
+
     def want(self, prepared: Prepared, digests: Mapping[str, str], depths: Iterable[int]) -> None:
-        """Announce that states of the pretrained encoder will be asked for at these depths."""
+        """Announce that states of weights of these digests will be asked for at these depths."""
         for depth in depths:
             self.wanted.setdefault(self.key(prepared, digests, depth), set()).add(depth)
 
     def key(self, prepared: Prepared, digests: Mapping[str, str], depth: int) -> str:
         """SHA-256 over everything that determines the states at ``depth`` of a network whose units have these digests."""
         blocks = len(prepared.pristine.blocks)
-        units = ["embeddings", *(f"layers[{index}]" for index in range(depth)), *(["after"] if depth == blocks else [])]
+        units = ["embeddings", lora.UNIT, *(f"layers[{index}]" for index in range(depth)), *(["after"] if depth == blocks else [])]
         weights = {unit: digests[unit] for unit in units if unit in digests}
         facts = self.runtime.describe()
         computing = [facts[name] for name in ("device", "device_name", "precision", "threads", "torch", "transformers", "mtlab")]
@@ -220,14 +226,14 @@ class Prefixes:
 
 
 def depths_of(stages: Sequence[Stage], network: Network) -> set[int]:
-    """Depths at which a scenario's stages can use states of the pretrained encoder: no earlier stage trained below them."""
+    """Depths at which a scenario's stages can use states of the weights that it begins with: no earlier stage trained below them."""
     depths: set[int] = set()
     touched: set[str] = set()
     for stage in stages:
         partition = freezing.resolve(stage, network)
         depth = partition.prefix_depth
         below = {"embeddings", *(f"layers[{index}]" for index in range(depth))}
-        if depth and not below & touched:
+        if depth and not below & touched and not stage.mitigated:
             depths.add(depth)
         touched |= partition.trained_units
     return depths

@@ -3,32 +3,37 @@
 import copy
 import hashlib
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from mtlab.data import batches, encoding, sources
 from mtlab.data.batches import Batch
-from mtlab.data.encoding import Encoded
+from mtlab.data.encoding import Encoded, Example
 from mtlab.data.sources import Corpus
-from mtlab.model import backbone
+from mtlab.model import backbone, lora
 from mtlab.model.backbone import Backbone, Location
 from mtlab.model.flops import Counter
 from mtlab.model.freezing import digests, resolve
 from mtlab.model.network import Network
 from mtlab.plan.errors import UserError
-from mtlab.plan.experiment import Experiment
+from mtlab.plan.experiment import START, Experiment
 from mtlab.plan.scenario import Point, Trial, content_key
 from mtlab.record.records import FORMAT
 from mtlab.train.runtime import Runtime
 
+if TYPE_CHECKING:
+    from mtlab.train.checkpoint import Checkpoint
+
 T = TypeVar("T")
 
 UNRELATED = {
+    "start",
+    "lora",
     "name",
     "question",
     "output",
@@ -60,6 +65,10 @@ class Prepared:
         pristine_digests: SHA-256 of each of its units.
         counter: FLOPs of a step.
         setup_s: seconds that reading data, tokenising and loading weights took: every trial uses all of it.
+        source: what the checkpoint that trials start from is trained on, where there is one.
+        checkpoints: seed to that checkpoint, as soon as it is trained.
+        adapted: whether the encoder gets LoRA's adapters.
+        variants: with adapters and without, made when first asked for.
     """
 
     experiment: Experiment
@@ -71,6 +80,10 @@ class Prepared:
     pristine_digests: Mapping[str, str]
     counter: Counter
     setup_s: float
+    source: "Prepared | None" = None
+    checkpoints: dict[int, "Checkpoint"] = field(default_factory=dict)
+    adapted: bool = False
+    variants: dict[bool, "Prepared"] = field(default_factory=dict)
 
     @cached_property
     def encoder_digest(self) -> str:
@@ -81,6 +94,23 @@ class Prepared:
     def classes(self) -> dict[str, int]:
         """Task to number of classes."""
         return {"classifier": len(self.corpus.labels), "ner": len(self.corpus.tags)}
+
+    def of(self, scenario: str) -> "Prepared":
+        """What trials of a scenario run on: this, or the same with adapters in the encoder where a stage trains them."""
+        adapted = lora.wanted(self.experiment.scenario(scenario).stages)
+        if adapted is self.adapted:
+            return self
+        if adapted not in self.variants:
+            adapters = self.experiment.lora if adapted else None
+            counter = Counter(self.location.config, self.classes, self.experiment.head, adapters)
+            self.variants[adapted] = replace(self, counter=counter, adapted=adapted)
+        return self.variants[adapted]
+
+    def adapt(self, network: Network, seed: int) -> None:
+        """Give a network the adapters that its scenario trains, if it trains any."""
+        if self.adapted:
+            lora.inject(network, self.experiment.lora, seed)
+            network.to(next(network.heads.parameters()).device)
 
     def ready(self, split: str, device: torch.device) -> tuple[Batch, ...]:
         """A split in batches for passes without gradient, sorted by length, on the device: made once."""
@@ -95,7 +125,7 @@ class Prepared:
         return {}
 
     def fresh_network(self, seed: int, device: torch.device) -> Network:
-        """A copy of the pretrained encoder under newly drawn heads: where every trial of this seed begins."""
+        """A copy of the pretrained encoder under newly drawn heads: where every trial of this seed begins, or its checkpoint did."""
         backbone = Backbone(copy.deepcopy(self.pristine.model), self.pristine.blocks, self.pristine.after)
         network = Network(backbone, self.classes, self.experiment.head)
         network.draw_heads(seed)
@@ -113,7 +143,12 @@ class Prepared:
         computing = [facts[name] for name in ("precision", "threads", "torch", "transformers", "mtlab")]
         encoder = (self.encoder_digest, self.location.config.to_json_string(), self.pristine.model.config._attn_implementation)
         data = (self.corpus.fingerprint, self.encoding_digest, self.experiment.cache.mode)
-        return content_key(FORMAT, trial.scenario, trial.seed, trial.point, recipe, stages, runtime.device.type, computing, encoder, data)
+        start: list[Any] = [] if self.source is None else [self.source.key(Trial(START, trial.seed), runtime)]
+        if lora.wanted(self.experiment.scenario(trial.scenario).stages):
+            start += [self.experiment.lora.model_dump(), facts["peft"]]
+        return content_key(
+            FORMAT, trial.scenario, trial.seed, trial.point, recipe, stages, runtime.device.type, computing, encoder, data, *start
+        )
 
     @cached_property
     def encoding_digest(self) -> str:
@@ -133,6 +168,7 @@ class Prepared:
             *corpus.notes,
             *(f"{split}: {n} words have no sub-word within the limit; they are scored as O" for split, n in lost.items()),
         ]
+        start = {} if self.source is None else {"start": self.source.describe_data()}
         return {
             "sizes": {split: len(sentences) for split, sentences in corpus.splits.items()},
             "tokens": {split: sum(map(len, encoded.examples)) for split, encoded in self.encoded.items()},
@@ -141,6 +177,7 @@ class Prepared:
             "sources": [source.title for source in self._sources()],
             "fingerprint": corpus.fingerprint,
             "notes": notes,
+            **start,
         }
 
     def describe_encoder(self) -> dict[str, str | int | None]:
@@ -155,6 +192,11 @@ class Prepared:
             "hidden": self.pristine.hidden_size,
             "attention": self.pristine.model.config._attn_implementation,
         }
+
+    def examples(self, split: str, of_source: bool = False) -> Sequence[Example]:
+        """The encoded sentences of a split, of the source data where asked for."""
+        prepared = self.source if of_source and self.source is not None else self
+        return prepared.encoded[split].examples
 
     def _sources(self) -> list[Any]:
         data = self.experiment.data
@@ -171,18 +213,21 @@ def prepare(experiment: Experiment, runtime: Runtime) -> dict[Point, Prepared]:
     return {point: _prepare(experiment.at(point), runtime, shared) for point in experiment.points}
 
 
-def check_scenarios(experiment: Experiment, network: Network) -> None:
-    """Resolve every stage of every scenario once.
+def check_scenarios(prepared: Prepared, where: str = "scenarios.{name}") -> None:
+    """Resolve every stage of every scenario once; ``where`` says where the file has a scenario's stages.
 
     Raises:
         UserError: a selector does not fit the network.
     """
-    for name in experiment.scenarios:
-        for index, stage in enumerate(experiment.scenario(name).stages):
+    for name in prepared.experiment.scenarios:
+        for index, stage in enumerate(prepared.experiment.scenario(name).stages):
+            place = f"{where.format(name=name)}.{index}"
             try:
-                resolve(stage, network)
+                partition = resolve(stage, prepared.of(name).counter.network)
             except UserError as error:
-                raise UserError(error.problem, error.remedy, where=f"scenarios.{name}.{index}.train") from None
+                raise UserError(error.problem, error.remedy, where=f"{place}.train") from None
+            if stage.rehearsal and not partition.trained_units - {f"head.{task}" for task in stage.losses}:
+                raise UserError("rehearsal reaches nothing that trains here", "take it out", where=f"{place}.rehearsal")
 
 
 class _Shared:
@@ -199,25 +244,50 @@ class _Shared:
             self.made[key] = (make(), time.perf_counter() - start)
         return self.made[key]
 
+    def corpus(self, experiment: Experiment, option: str) -> tuple[Corpus, float]:
+        """The data of an experiment, where ``option`` says so in the file, and the seconds that reading them took."""
+        data, seed = experiment.data, experiment.data_seed
+        return self.get(lambda: sources.load(data, seed, option), "corpus", data.model_dump(), seed)
+
 
 def _prepare(experiment: Experiment, runtime: Runtime, shared: _Shared) -> Prepared:
+    """Make a point ready; where it starts from a checkpoint, with the classes of both data sets for both."""
+    location, _ = shared.get(lambda: backbone.find(experiment.encoder), "location", experiment.encoder.model_dump())
+    corpus, data_s = shared.corpus(experiment, "data")
+    first = experiment.source_phase()
+    if first is None:
+        return _ready(experiment, corpus, data_s, location, runtime, shared)
+    earlier, earlier_s = shared.corpus(first, "start.data")
+    corpus, earlier = sources.together([corpus, earlier])
+    source = _ready(first, earlier, earlier_s, location, runtime, shared, where="start.stages")
+    return _ready(experiment, corpus, data_s, location, runtime, shared, source)
+
+
+def _ready(
+    experiment: Experiment,
+    corpus: Corpus,
+    data_s: float,
+    location: Location,
+    runtime: Runtime,
+    shared: _Shared,
+    source: Prepared | None = None,
+    where: str = "scenarios.{name}",
+) -> Prepared:
     encoder = experiment.encoder.model_dump()
-    data = (experiment.data.model_dump(), experiment.data_seed)
-    location, _ = shared.get(lambda: backbone.find(experiment.encoder), "location", encoder)
-    corpus, data_s = shared.get(lambda: sources.load(experiment.data, experiment.data_seed), "corpus", data)
     tokenizer, tokenizer_s = shared.get(lambda: backbone.tokenizer(location), "tokenizer", encoder)
     pristine, weights_s = shared.get(lambda: backbone.load(location, runtime.attention), "weights", encoder)
     limit = length_limit(experiment, pristine, tokenizer)
-    encoded, encoding_s = shared.get(lambda: encode(corpus, tokenizer, limit), "encoded", encoder, data, limit)
+    encoded, encoding_s = shared.get(lambda: encode(corpus, tokenizer, limit), "encoded", encoder, corpus.fingerprint, limit)
     classes = {"classifier": len(corpus.labels), "ner": len(corpus.tags)}
     head = experiment.head
     counter, _ = shared.get(lambda: Counter(location.config, classes, head), "counter", encoder, classes, head.model_dump())
     pristine_digests, _ = shared.get(lambda: digests(Network(pristine, {}, head)), "digests", encoder)
-    check_scenarios(experiment, counter.network)
     if tokenizer.pad_token_id is None:
         raise UserError(f"the tokenizer of {location.name} has no padding token", where="encoder")
     setup_s = data_s + tokenizer_s + weights_s + encoding_s
-    return Prepared(experiment, corpus, encoded, tokenizer.pad_token_id, location, pristine, pristine_digests, counter, setup_s)
+    made = Prepared(experiment, corpus, encoded, tokenizer.pad_token_id, location, pristine, pristine_digests, counter, setup_s, source)
+    check_scenarios(made, where)
+    return made
 
 
 def encode(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int) -> dict[str, Encoded]:

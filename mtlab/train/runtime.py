@@ -60,7 +60,7 @@ class Runtime:
 @cache
 def _versions() -> dict[str, str]:
     """Versions of what computes and scores; looking them up reads files."""
-    return {package: version(package) for package in ("torch", "transformers", "datasets", "mlflow", "seqeval", "mtlab")}
+    return {package: version(package) for package in ("torch", "transformers", "peft", "datasets", "mlflow", "seqeval", "mtlab")}
 
 
 def resolve(experiment: Experiment) -> Runtime:

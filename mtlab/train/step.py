@@ -20,6 +20,7 @@ from mtlab.plan.experiment import Optimizer as OptimizerSettings
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction
 from mtlab.train.dropout import quick
+from mtlab.train.mitigation import Anchor, Teacher
 from mtlab.train.runtime import Runtime
 from mtlab.train.vocabulary import Vocabulary
 
@@ -39,8 +40,8 @@ class StepOutput:
     """Losses of a step, on the device and detached: reading them would make the host wait.
 
     Attributes:
-        loss: the weighted sum that was minimised.
-        by_task: each task's own mean loss.
+        loss: the weighted sum that was minimised, without the pull of an anchor.
+        by_task: each task's own mean loss; NaN where no item of the batch had a target.
     """
 
     loss: Tensor
@@ -68,24 +69,31 @@ class Learner:
     clip_norm: float
     weights: Mapping[str, float]
     vocabulary: Vocabulary | None = None
+    anchor: Anchor | None = None
+    teacher: Teacher | None = None
 
     def step(self, forward: Forward, batch: Batch, tasks: Sequence[str], runtime: Runtime) -> StepOutput:
         """One update on one batch. Nothing written here makes the host wait for the device.
 
         (On CUDA transformers itself reads the mask once a step, to see whether the batch is padded.)
         """
+        kept = self.teacher.of(tasks) if self.teacher is not None else ()
         with runtime.autocast(), quick(runtime.device):
-            logits = forward(batch, tasks)
+            logits = forward(batch, (*tasks, *kept))
         by_task = {task: _mean_loss(logits[task], _targets(batch, task)) for task in tasks}
         loss = torch.stack([self.weights[task] * value for task, value in by_task.items()]).sum()
+        if self.teacher is not None and kept:
+            loss = loss + self.teacher.loss(logits, batch, kept)
         loss.backward()
+        if self.anchor is not None:
+            self.anchor.pull()
         self._clip(runtime)
         self.optimizer.step()
         if self.vocabulary is not None:
             self.vocabulary.decay *= self._decay_of(self.vocabulary.weight)
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return StepOutput(loss.detach(), {task: value.detach() for task, value in by_task.items()})
+        return StepOutput(loss.detach(), {task: told(value.detach(), _targets(batch, task)) for task, value in by_task.items()})
 
     def _clip(self, runtime: Runtime) -> None:
         """``torch.nn.utils.clip_grad_norm_``. On a CPU the norm can be read without waiting, and a product with 1 left out."""
@@ -108,6 +116,8 @@ def learner(
     settings: OptimizerSettings,
     weights: Mapping[str, float],
     vocabulary: Vocabulary | None = None,
+    anchor: Anchor | None = None,
+    teacher: Teacher | None = None,
 ) -> Learner | None:
     """The optimizer of a stage: AdamW over the trained units alone, one parameter group a selector; none where all is frozen."""
     known = units(network)
@@ -121,7 +131,8 @@ def learner(
             group["params"] = [vocabulary.weight if vocabulary.stands_for(one) else one for one in group["params"]]
     optimizer, scheduler = adamw(groups, stage, steps, settings)
     parameters = tuple(parameter for group in groups for parameter in group["params"])
-    return Learner(optimizer, scheduler, parameters, settings.clip_norm, weights, vocabulary)
+    own = {task: weight * stage.weight(task) for task, weight in weights.items()}
+    return Learner(optimizer, scheduler, parameters, settings.clip_norm, own, vocabulary, anchor, teacher)
 
 
 def adamw(groups: list[dict[str, Any]], stage: Stage, steps: int, settings: OptimizerSettings) -> tuple[torch.optim.Optimizer, LRScheduler]:
@@ -192,6 +203,11 @@ def _targets(batch: Batch, task: str) -> Tensor:
 
 def _sum_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(logits.flatten(0, -2).float(), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+
+
+def told(loss: Tensor, targets: Tensor) -> Tensor:
+    """A task's loss for the record: NaN where no item of the batch had a target."""
+    return torch.where((targets != IGNORE).any(), loss, torch.nan)
 
 
 def _mean_loss(logits: Tensor, targets: Tensor) -> Tensor:

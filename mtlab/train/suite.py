@@ -2,20 +2,21 @@
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mtlab.model.freezing import resolve as resolve_stage
-from mtlab.plan.experiment import Experiment
+from mtlab.plan.experiment import START, Experiment
 from mtlab.plan.scenario import Trial, point_label
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.train import forecast
 from mtlab.train.group import run_trials
 from mtlab.train.heads import only_heads
-from mtlab.train.prefix import Prefixes, depths_of
+from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.progress import PlainProgress
 from mtlab.train.runtime import Runtime, resolve
+from mtlab.train.start import Starts
 
 
 def run(
@@ -58,17 +59,24 @@ def run(
     for record in records.values():
         ended(suite, record)
     left = [trial for trial in trials if trial not in records]
-    todo = {trial: forecast.work(prepared[trial.point], trial) for trial in left}
-    progress.begin(len(trials), sum(todo.values()), forecast.seconds_per_flop(prepared, runtime, left, list(todo.values())))
+    todo = {trial: forecast.work(prepared[trial.point].of(trial.scenario), trial) for trial in left}
+    before = {key: forecast.work(one, trial) for key, one, trial in _starts(prepared, left, runtime)}
+    pace = forecast.seconds_per_flop(prepared, runtime, left, list(todo.values()))
+    progress.begin(len(trials), sum(todo.values()) + sum(before.values()), pace)
     prefixes = prefixes_for(experiment, prepared, runtime, journal, progress)
+    starts = Starts(runtime, journal, prefixes, progress.advance, progress.say, lambda record: ended(suite, record))
     for group in groups(left, prepared, prefixes):
+        one = prepared[group[0].point].of(group[0].scenario)
         progress.trial(len(records) + 1, group[0].label)
-        ran = run_trials(prepared[group[0].point], group, runtime, journal, prefixes, progress.advance)
+        reason = starts.make_ready(one, group[0].seed)
+        if reason is None:
+            ran = run_trials(one, group, runtime, journal, prefixes, progress.advance)
+        else:
+            ran = [_without_start(one, trial, runtime, journal, reason) for trial in group]
         for trial, record in zip(group, ran, strict=True):
             records[trial] = record
-            progress.advance(
-                sum(todo[one] for one in records if one in todo) - progress.done
-            )  # a trial that failed did not do all of its work
+            done = sum(todo[other] for other in records if other in todo) + sum(work for key, work in before.items() if key in starts.made)
+            progress.advance(done - progress.done)  # a trial that failed did not do all of its work
             progress.trial(len(records), record.label)
             progress.ended(record)
             ended(suite, record)
@@ -80,14 +88,17 @@ def run(
 def prefixes_for(
     experiment: Experiment, prepared: dict[tuple, Prepared], runtime: Runtime, journal: Journal, progress: PlainProgress
 ) -> Prefixes | None:
-    """An empty cache that knows what will be asked of it; None where the experiment does without."""
+    """An empty cache that knows what will be asked of it; None where the experiment does without.
+
+    What trials ask of it that start from a checkpoint is known when that is trained (:class:`mtlab.train.start.Starts`).
+    """
     if experiment.cache.mode == "off":
         return None
     limit = int(experiment.cache.memory_limit_mb * 1e6)
     prefixes = Prefixes(runtime, limit, journal.directory / "cache", progress.say)
     for one in prepared.values():
-        depths = [depths_of(one.experiment.scenario(name).stages, one.counter.network) for name in one.experiment.scenarios]
-        prefixes.want(one, one.pristine_digests, set().union(*depths))
+        if one.source is None:
+            prefixes.expect(one, one.pristine_digests)
     return prefixes
 
 
@@ -95,9 +106,10 @@ def groups(trials: list[Trial], prepared: dict[tuple, Prepared], prefixes: Prefi
     """Trials in the order they run: the seeds of a scenario that trains heads alone go together, the first one's turn counting."""
     found: dict[tuple, list[Trial]] = {}
     for trial in trials:
-        one = prepared[trial.point]
+        one = prepared[trial.point].of(trial.scenario)
         stages = [stage for stage in one.experiment.scenario(trial.scenario).stages if stage.epochs]
-        joint = prefixes is not None and stages and all(only_heads(resolve_stage(stage, one.counter.network)) for stage in stages)
+        alike = prefixes is not None and one.source is None and not any(stage.guidance for stage in stages)  # and so on the same states
+        joint = alike and stages and all(only_heads(resolve_stage(stage, one.counter.network)) for stage in stages)
         found.setdefault((trial.scenario, trial.point) if joint else (trial,), []).append(trial)
     return list(found.values())
 
@@ -114,7 +126,28 @@ def _describe(
         encoder={point_label(point): one.describe_encoder() for point, one in prepared.items()},
         data={point_label(point): one.describe_data() for point, one in prepared.items()},
         trials=tuple(prepared[trial.point].key(trial, runtime) for trial in trials),
+        starts=tuple(key for key, _, _ in _starts(prepared, trials, runtime)),
     )
+
+
+def _without_start(prepared: Prepared, trial: Trial, runtime: Runtime, journal: Journal, reason: str) -> TrialRecord:
+    """The record of a trial that has no checkpoint to start from."""
+    fields = {"key": prepared.key(trial, runtime), "scenario": trial.scenario, "seed": trial.seed, "point": dict(trial.point)}
+    record = TrialRecord.model_validate({**fields, "status": reason, "started_at": time.time(), "ended_at": time.time()})
+    journal.write_trial(record)
+    return record
+
+
+def _starts(prepared: dict[tuple, Prepared], trials: Sequence[Trial], runtime: Runtime) -> list[tuple[str, Prepared, Trial]]:
+    """The trials that train the checkpoints which others start from: key, what they run on, and the trial; each once."""
+    found: dict[str, tuple[str, Prepared, Trial]] = {}
+    for trial in trials:
+        source = prepared[trial.point].source
+        if source is not None:
+            start = Trial(START, trial.seed)
+            key = source.key(start, runtime)
+            found.setdefault(key, (key, source, start))
+    return list(found.values())
 
 
 def _introduce(suite: SuiteRecord, progress: PlainProgress) -> None:

@@ -266,7 +266,12 @@ def test_an_experiment_cannot_be_changed(tmp_path: Path) -> None:
         experiment.batch_size = 8  # type: ignore[misc]
 
 
-DATA: tuple[Overrides, ...] = ({}, {"data.source": ["x"]}, {"data.classifier.source": ["x"], "data.ner.source": ["y"]})
+DATA: tuple[Overrides, ...] = (
+    {},
+    {"data.source": ["x"]},
+    {"data.classifier.source": ["x"], "data.ner.source": ["y"]},
+    {"data.source": ["x"], "start.data.source": ["x"]},
+)
 
 
 def load_with_any_data(file: Path) -> Experiment:

@@ -68,9 +68,9 @@ SLICES = "a slice of blocks reads layers[a:b], as in layers[0:2] or layers[-1/3:
     [
         ("encodr", "unknown selector 'encodr'; did you mean 'encoder'?"),
         ("head.nre", "unknown selector 'head.nre'; did you mean 'head.ner'?"),
-        ("xyz", "unknown selector 'xyz'; known: encoder, embeddings, heads, head.classifier, head.ner, all, layers[a:b]"),
+        ("xyz", "unknown selector 'xyz'; known: encoder, embeddings, heads, head.classifier, head.ner, lora, all, layers[a:b]"),
         ("Encoder", "unknown selector 'Encoder'; did you mean 'encoder'?"),
-        ("", "unknown selector ''; known: encoder, embeddings, heads, head.classifier, head.ner, all, layers[a:b]"),
+        ("", "unknown selector ''; known: encoder, embeddings, heads, head.classifier, head.ner, lora, all, layers[a:b]"),
         ("layers", f"unknown selector 'layers'; {SLICES}"),
         ("layers[]", f"unknown selector 'layers[]'; {SLICES}"),
         ("layers[a:]", f"unknown selector 'layers[a:]'; {SLICES}"),

@@ -265,3 +265,55 @@ def test_the_section_tells_protocol_encoder_and_data():
     said = verdicts_in_words.section(suite, groups(suite, trials))
     assert "cold" in said and "`minilm`" in said
     assert "**Not tested here**" in said and "*joint*" in said
+
+
+def poor(point: dict[str, float], frozen: float, seeds: int = 5) -> list[TrialRecord]:
+    """Trials at a point at which the entities' labels are few or wrong: full fine-tuning has F1 0.5, a frozen head ``frozen``."""
+    of_point = {"setting": 1, **point}
+    scores = {"full_finetune": (0.9, 0.5), "classifier_head_frozen": (0.6, frozen)}
+    return [factory.trial(name, seed, point=of_point, scores=one, spread=0.002) for name, one in scores.items() for seed in range(seeds)]
+
+
+def test_imbalance_looks_at_the_task_that_has_few_labels():
+    for point in ({"data.labelled.ner": 0.05}, {"data.label_noise.ner": 0.2}):
+        assert verdicts("imbalance", evidence(poor(point, 0.6), 5)) == ["supported"]
+        assert verdicts("imbalance", evidence(poor(point, 0.4), 5)) == ["contradicted"]
+        assert verdicts("imbalance", evidence(poor(point, 0.5), 5)) == ["undecided"]
+    (found,) = findings(BY_NAME["imbalance"], evidence(poor({"data.labelled.ner": 0.05}, 0.6), 5))
+    assert "entity recognition has 5% of its labels" in found.measured
+    for whole in ({"data.labelled.ner": 1.0}, {"data.labelled.ner": 0.2, "data.labelled.classifier": 0.2}):
+        assert verdicts("imbalance", evidence(poor(whole, 0.6), 5)) == []
+
+
+def test_guidance_is_compared_with_the_same_stages_without_it():
+    plain = {"epochs": 6, "train": {"all": 1e-3}, "guidance": None}
+    stages = {"full_finetune": [plain], "gradual_unfreeze": [{**plain, "guidance": {"patience": 2}}]}
+
+    def watched(f1: float) -> list[str]:
+        scores = {"full_finetune": (0.8, 0.5), "gradual_unfreeze": (0.9, f1)}
+        trials = [factory.trial(name, seed, scores=one, spread=0.002) for name, one in scores.items() for seed in range(5)]
+        suite = factory.suite(trials, 5, scenarios=stages)
+        return verdicts("watched", Evidence(suite, groups(suite, trials)))
+
+    assert watched(0.5) == ["supported", "undecided"]
+    assert watched(0.4) == ["supported", "contradicted"]
+    stages["gradual_unfreeze"][0]["epochs"] = 7
+    assert watched(0.5) == [], "other stages are another comparison"
+
+
+def test_clean_data_are_compared_with_noisy_ones_of_the_same_size():
+    def at(noise: float, size: int, lead: float) -> list[TrialRecord]:
+        point = {"setting": size + int(10 * noise), "data.train_size": size, "data.label_noise.ner": noise}
+        scores = {"full_finetune": (0.9, 0.5), "backbone_frozen": (0.9, 0.5 - lead)}
+        return [factory.trial(name, seed, point=point, scores=one, spread=0.002) for name, one in scores.items() for seed in range(5)]
+
+    def found(clean: float, noisy: float) -> list[str]:
+        trials = at(0.0, 300, 0.0) + at(0.0, 1000, clean) + at(0.2, 1000, noisy)
+        suite = factory.suite(trials, 5, scenarios={"full_finetune": [], "backbone_frozen": []})
+        sizes = {f"setting = {size + int(10 * noise)}, data.train_size = {size}, data.label_noise.ner = {noise}": {"sizes": {"train": size}}
+                 for noise, size in ((0.0, 300), (0.0, 1000), (0.2, 1000))}  # fmt: skip
+        suite = suite.model_copy(update={"data": sizes})
+        return verdicts("clean data", Evidence(suite, groups(suite, trials)))
+
+    assert found(0.2, 0.1)[2:] == ["supported", "supported"]
+    assert found(-0.1, 0.1)[2:] == ["contradicted", "contradicted"]

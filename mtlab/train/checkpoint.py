@@ -1,0 +1,70 @@
+"""A checkpoint: the weights that trials of a seed start from, as safetensors, and what the network computes with them."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from mtlab.model.network import Network
+from mtlab.plan.errors import UserError
+from mtlab.record.records import DomainScore
+from mtlab.train.retained import Look
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network that was trained on source data.
+
+    Attributes:
+        key: of the trial that trained it.
+        file: its weights.
+        digests: SHA-256 of each of its units.
+        source: what it computes on the source test split.
+        target: its scores on the experiment's own.
+    """
+
+    key: str
+    file: Path
+    digests: Mapping[str, str]
+    source: Look
+    target: DomainScore
+
+    def load_into(self, network: Network) -> None:
+        """Give a network these weights; whoever does compares its digests.
+
+        Raises:
+            UserError: they cannot be read.
+        """
+        load(network, self.file)
+
+
+def save(network: Network, file: Path) -> None:
+    """Write weights under a temporary name and rename it.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        save_file({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}, temporary)
+        temporary.replace(file)
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", "choose another --output, or make room", where=str(file)) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(network: Network, file: Path) -> None:
+    """Read weights into a network.
+
+    Raises:
+        UserError: they cannot be read, or are of another network.
+    """
+    try:
+        network.load_state_dict(load_file(file, device="cpu"))
+    except (OSError, SafetensorError, RuntimeError):
+        raise UserError("cannot be read, or is no checkpoint of this network", "remove it and run again", where=str(file)) from None
