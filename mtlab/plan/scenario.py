@@ -76,6 +76,8 @@ class Guidance(Strict):
     when the last task has gone, so has the encoder, and the stage ends."""
     factor: Number = Field(default=0.3, gt=0, lt=1)
     """What ``slow`` multiplies with."""
+    hold: Number = Field(default=0.0, ge=0)
+    """Weight of the distillation that holds a task which was frozen again near what the network said then, while the encoder moves on."""
     advance: bool = False
     """Whether a stage that others follow ends when no task has gained for ``patience`` validations; nothing else is done in it then."""
 
@@ -102,7 +104,8 @@ class Stage(Strict):
     l2_sp: Number = Field(default=0.0, ge=0)
     """Strength of the pull of the encoder's weights to where the trial began."""
     distillation: Number = Field(default=0.0, ge=0)
-    """Weight of what keeps the tasks that ``losses`` leaves out near what the network said of these sentences when the trial began."""
+    """Weight of what keeps the tasks that ``losses`` leaves out near what the network said of these sentences when their losses left, or
+    the trial began."""
     guidance: Guidance | None = None
     """Acts on tasks that no longer gain on validation; nothing is done where none is given."""
     select: Selection | None = None

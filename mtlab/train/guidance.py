@@ -100,6 +100,7 @@ def rest(stage: Stage, decisions: Sequence[Decision], left: int) -> Stage | None
         return None
     train, losses, said = dict(stage.train), stage.losses, []
     weights: dict[str, float] = {str(task): weight for task, weight in stage.weights.items()}
+    distillation = stage.distillation
     for decision in decisions:
         task, factor = decision.task, stage.guidance.factor
         if decision.action == "slow":
@@ -109,10 +110,11 @@ def rest(stage: Stage, decisions: Sequence[Decision], left: int) -> Stage | None
         else:
             train = with_head(train, task, 0.0)
             losses = tuple(one for one in losses if one != task)
+            distillation = stage.guidance.hold or distillation
             said.append(f"{task} frozen")
     name = f"{stage.name.partition(' (')[0]} ({', '.join(said)} from epoch {decisions[0].epoch})"
-    changes = {"name": name, "epochs": left, "train": train, "losses": losses, "weights": weights, "warmup": 0.0}
-    return stage.model_copy(update=changes)
+    changes = {"name": name, "epochs": left, "train": train, "losses": losses, "weights": weights, "distillation": distillation}
+    return stage.model_copy(update={**changes, "warmup": 0.0})
 
 
 def with_head(train: Mapping[str, float], task: str, factor: float) -> dict[str, float]:

@@ -47,7 +47,8 @@ class Teacher:
     """Learning without forgetting (Li and Hoiem 2016): what the network said of the new sentences before it learnt from them.
 
     To the loss belongs ``strength * T**2 * KL(softmax(z0 / T) || softmax(z / T))`` with the temperature ``T`` (Hinton, Vinyals and Dean
-    2015), in the mean over sentences, or over sub-words; ``z0`` are the logits of the network as the trial began, in eval mode.
+    2015), in the mean over sentences, or over sub-words; ``z0`` are the logits, in eval mode, of the
+    network as it stood when the task left the losses, or as the trial began.
 
     Attributes:
         strength: weight of the term.

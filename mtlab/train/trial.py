@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 import traceback
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -132,7 +132,7 @@ class Run:
         self.ledger: list[Decision] = []
         self.snapshots: list[tuple[int, Path]] = []
         self.standing: EpochRecord | None = None
-        self.taught_s = 0.0
+        self.taught, self.taught_s = Teacher(1.0, {}), 0.0
         self.skipped_flops = 0
         self.saved_s = 0.0
         self.depth = 0
@@ -181,7 +181,7 @@ class Run:
         stages = self.prepared.experiment.scenario(self.trial.scenario).stages
         anchored = any(stage.l2_sp for stage in stages)
         self.began = {name: p.detach().clone() for name, p in self.network.named_parameters() if anchored and name.startswith("encoder.")}
-        self.taught = self._teachers(stages)
+        self._teach(task for task in stages[0].silent if any(stage.distillation for stage in stages))
         for stage in stages:
             last = stage is stages[-1]
             self.best, self.moved = {}, set()
@@ -243,6 +243,7 @@ class Run:
         plan = [course.epoch(self.prepared, stage, done + number) for number in range(stage.epochs)]
         total = sum(map(len, plan))
         partition = freezing.resolve(stage, self.network)
+        self._teach(task for task in stage.silent if stage.distillation)
         with self.clock.lap("setup"):
             freezing.apply(self.network, partition)
             self._begin_at(partition.prefix_depth if self.prefixes is not None and not stage.mitigated else 0)
@@ -320,17 +321,18 @@ class Run:
         weights = experiment.task_weights.model_dump()
         return step.learner(self.network, partition, stage, steps, experiment.optimizer, weights, words, anchor, teacher)
 
-    def _teachers(self, stages: Sequence[Stage]) -> Teacher:
-        """What the network says of the training sentences as the trial begins, of the tasks that a stage wants to keep so."""
-        tasks = [task for task in self.prepared.classes if any(stage.distillation and task in stage.silent for stage in stages)]
-        if not tasks:
-            return Teacher(0.0, {})
+    def _teach(self, tasks: Iterable[str]) -> None:
+        """Keep what the network says of the training sentences now, of tasks of which nothing is kept yet."""
+        missing = [task for task in tasks if task not in self.taught.logits]
+        if not missing:
+            return
+        began = self.clock.laps["train"]
         with self.clock.lap("train"):
-            taught = mitigation.teacher(self.prepared, self.network, tasks, self.runtime)
-        self.taught_s = self.clock.laps["train"]
+            found = mitigation.teacher(self.prepared, self.network, missing, self.runtime)
+        self.taught = replace(self.taught, logits={**self.taught.logits, **found.logits})
+        self.taught_s += self.clock.laps["train"] - began
         self.flops += (spent := course.evaluation_flops(self.prepared, "train"))
         self.flops_exact += spent
-        return taught
 
     def _begin_at(self, depth: int) -> None:
         """From now on, forward passes begin at ``depth``: on states that are at hand, or that are computed when first asked for."""

@@ -149,6 +149,11 @@ def test_a_task_that_is_frozen_again_keeps_its_head_and_loses_its_loss(experimen
     losses = record.step_losses["classifier"]
     assert losses[0] is not None
     assert losses[-1] is None
+    held = run(experiment_file, "full", scenarios__full__0__epochs=["4"], scenarios__full__0__guidance=[rules[:-1] + ", hold: 3.0}"])
+    assert held.stages[0].digests_after == before.digests_after
+    assert (held.stages[0].distillation, held.stages[1].distillation) == (0.0, 3.0)
+    assert held.final_digest != record.final_digest
+    assert held.train_flops > record.train_flops, "what the network said when the task was frozen took a pass"
 
 
 def falling(monkeypatch: pytest.MonkeyPatch) -> None:
