@@ -428,6 +428,10 @@ def _choose(located: Located, names: list[str]) -> None:
     for name in names:
         if name not in scenarios:
             raise UserError(f"no scenario is called {name!r}", did_you_mean(name, scenarios), where="--scenarios")
+    gone = [f"scenarios.{name}." for name in scenarios if name not in names]
+    for key in ("sweep", "settings"):  # what they vary of scenarios that are not run
+        if isinstance(located.value.get(key), dict):
+            located.value[key] = {one: values for one, values in located.value[key].items() if not str(one).startswith(tuple(gone))}
     located.value["scenarios"] = {name: scenarios[name] for name in names}
     if located.value.get("control") not in names:
         located.value["control"] = None

@@ -292,6 +292,13 @@ def test_shipped_experiments_load_and_their_control_is_one_of_theirs() -> None:
         assert experiment.control in experiment.scenarios, file
 
 
+def test_what_is_varied_of_scenarios_that_are_not_run_is_left_out(tmp_path: Path) -> None:
+    varied = FILE + "settings:\n  scenarios.heads.0.epochs: [1, 2]\n  scenarios.full.0.epochs: [3, 4]\n"
+    assert list(read(tmp_path, varied, {"scenarios": ["full"]}).settings) == ["scenarios.full.0.epochs"]
+    with pytest.raises(UserError, match="there is no 'fulll' to set"):
+        read(tmp_path, varied.replace("scenarios.full.", "scenarios.fulll."), {"scenarios": ["full"]})
+
+
 def test_null_takes_an_inherited_scenario_out(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("data: {source: x}\nscenarios:\n  one: [{epochs: 0}]\n  two: [{epochs: 0}]\n")
     (tmp_path / "child.yaml").write_text("extends: base.yaml\nscenarios:\n  one: null\n  three: [{epochs: 0}]\n")
