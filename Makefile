@@ -16,15 +16,18 @@ PIP = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)
 stop = { echo "mtlab: $($(1))" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install compare report claims ui test test-all lint bench clean
+.PHONY: help install compare report sync claims ui test test-all torture mutants lint bench clean
 
 help:
 	@echo 'make compare                   run every scenario of an experiment, then write its report'
 	@echo 'make report                    write the report again from the records, without training'
+	@echo 'make sync                      bring MLflow what it missed while it could not be reached'
 	@echo 'make claims                    gather what the reports say of the claims about freezing'
 	@echo 'make ui                        browse the runs in MLflow'
 	@echo 'make test                      the quick tests'
 	@echo 'make test-all                  every test, slow ones too'
+	@echo 'make torture                   kill a small suite 200 times and compare what it ends in'
+	@echo 'make mutants                   plant known bugs and see that the tests catch each'
 	@echo 'make lint                      ruff and mypy'
 	@echo 'make bench                     time the scenarios here, beside transformers.Trainer'
 	@echo 'make install                   fill .venv, as every target above does where it must'
@@ -34,7 +37,7 @@ help:
 	@echo '  make compare EXPERIMENT=experiments/snips.yaml ARGS="--data.source path/to/snips --seeds 0 1"'
 	@echo 'PYTHON=/path/to/python3 chooses the Python that .venv is made with.'
 
-compare report: $(INSTALLED)
+compare report sync: $(INSTALLED)
 	@$(BIN)/mtlab $@ '$(EXPERIMENT)' $(ARGS)
 
 claims: $(INSTALLED)
@@ -48,6 +51,12 @@ test: $(INSTALLED)
 
 test-all: $(INSTALLED)
 	@$(BIN)/python -m pytest $(ARGS)
+
+torture: $(INSTALLED)
+	@$(BIN)/python -m tests.torture $(ARGS)
+
+mutants: $(INSTALLED)
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check .

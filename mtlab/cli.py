@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from mtlab.plan.errors import UserError
+from mtlab.plan.errors import Busy, UserError
 
 OVERRIDES = """
 Any key of the file can be set on the command line, several values make a list:
@@ -29,7 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit status: 0, 1 where a trial failed, 2 for a mistake in what was given, 130 when interrupted.
+        The exit status: 0, 1 where a trial failed, 2 for a mistake in what was given, 75 where it may work later, and 130 or 143 when
+        interrupted or asked to end.
     """
     options = _parser().parse_args(arguments)
     if {"-h", "--help"} & set(getattr(options, "overrides", ())):
@@ -38,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         return options.run(options)
     except UserError as error:
         print(f"mtlab: {error}", file=sys.stderr)
-        return 2
+        return 75 if isinstance(error, Busy) else 2
     except KeyboardInterrupt:
-        print(f"mtlab: interrupted{_what_to_do(options)}", file=sys.stderr)
+        print("mtlab: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         ("compare", _compare, "run every scenario of an experiment, log to MLflow, write the report"),
         ("plan", _plan, "say what would be trained, frozen and computed; nothing is trained"),
         ("report", _report, "rebuild the report from the records; nothing is trained"),
+        ("sync", _sync, "bring MLflow what it missed of an experiment that ran; nothing is trained"),
     ):
         command = commands.add_parser(
             name, help=text, description=text, epilog=OVERRIDES, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -96,24 +98,41 @@ def _compare(options: argparse.Namespace) -> int:
     from mtlab.plan.experiment import load
 
     experiment = load(options.file, parse_overrides(options.overrides))
+    from mtlab.record.journal import Journal
     from mtlab.record.tracking import Tracking
     from mtlab.report import document
-    from mtlab.train import suite
+    from mtlab.supervise import end_with_parent
+    from mtlab.train import stopping, suite
     from mtlab.train.progress import progress
 
     display = progress()
     tracking = Tracking(experiment.name, display.say)
     status = "KILLED"
     try:
-        record, trials = suite.run(experiment, _command(options), display, tracking.start, tracking.log)
-        failed = [trial for trial in trials if not trial.ok]
-        display.say(f"report: {document.write(experiment.output)}")
-        tracking.attach(record, experiment.output)
-        status = "FAILED" if failed else "FINISHED"
+        with stopping.handled():
+            end_with_parent()
+            record, trials = suite.run(experiment, _command(options), display, tracking.start, tracking.log)
+            failed = [trial for trial in trials if not trial.ok]
+            record = tracking.settle(record)
+            Journal(experiment.output).write_suite(record)
+            display.say(f"report: {document.write(experiment.output)}")
+            tracking.attach(record, experiment.output)
+            status = "FAILED" if failed else "FINISHED"
+    except (stopping.Stopped, KeyboardInterrupt) as stop:
+        display.close()
+        print(
+            f"mtlab: interrupted; `{_command(options)}` goes on from here, and `{_command(options, 'report')}` writes up what ended",
+            file=sys.stderr,
+        )
+        return stop.status if isinstance(stop, stopping.Stopped) else 130
     finally:
         tracking.close(status)
         display.close()
-    display.say(f"MLflow: {record.tracking['uri']}, experiment {record.tracking['experiment']} (`mtlab ui` shows it)")
+    place = f"MLflow: {record.tracking['uri']}, experiment {record.tracking['experiment']}"
+    if "missing" in record.tracking:
+        display.say(f"{place}: {record.tracking['missing']} runs are missing there; `{_command(options, 'sync')}` brings them")
+    else:
+        display.say(f"{place} (`mtlab ui` shows it)")
     return 1 if failed else 0
 
 
@@ -137,6 +156,22 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sync(options: argparse.Namespace) -> int:
+    from mtlab.plan.experiment import load
+
+    experiment = load(options.file, parse_overrides(options.overrides), with_data=False)
+    from mtlab.record import tracking
+    from mtlab.record.journal import Journal
+    from mtlab.report import document
+
+    journal = Journal(experiment.output)
+    journal.read()
+    with journal.held(_command(options, "sync")):
+        brought, all_runs = tracking.sync(experiment.name, journal, lambda _: document.write(experiment.output).parent)
+    print(f"MLflow has {all_runs} of {all_runs} runs of trials, {brought} of them brought now")
+    return 0
+
+
 def _claims(options: argparse.Namespace) -> int:
     from mtlab.report import verdicts
 
@@ -145,7 +180,7 @@ def _claims(options: argparse.Namespace) -> int:
 
 
 def _ui(options: argparse.Namespace) -> int:
-    from mtlab.record.tracking import tracking_uri, without_credentials
+    from mtlab.record.address import tracking_uri, without_credentials
 
     uri = tracking_uri()
     if uri.startswith(("http://", "https://")):
@@ -157,12 +192,6 @@ def _ui(options: argparse.Namespace) -> int:
     arguments = ["mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(options.port)]
     print(f"http://127.0.0.1:{options.port}", flush=True)
     os.execv(program, arguments)
-
-
-def _what_to_do(options: argparse.Namespace) -> str:
-    if options.command != "compare":
-        return ""
-    return f"; `{_command(options, 'report')}` writes up the trials that had ended"
 
 
 def _command(options: argparse.Namespace, command: str = "compare") -> str:

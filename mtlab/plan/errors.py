@@ -26,6 +26,10 @@ class UserError(Exception):
         return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in line)
 
 
+class Busy(UserError):
+    """Something that may well work a little later: exit status 75 (``EX_TEMPFAIL`` of sysexits.h)."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A remedy for a misspelt ``word``: the nearest of ``known``, or all of them where none is near."""
     known = list(known)

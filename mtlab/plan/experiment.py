@@ -34,6 +34,7 @@ NOT_SWEPT = (
     "precision",
     "attention",
     "cache",
+    "checkpoints",
 )
 """Keys that belong to the experiment as a whole, so that points cannot differ in them: a suite has one device and one precision."""
 
@@ -212,6 +213,15 @@ class Cache(Strict):
         return {"mode": value} if isinstance(value, str) else value
 
 
+class Checkpoints(Strict):
+    """How often a trial that runs is written down, so that it can go on from there when it was interrupted."""
+
+    every_s: Number = Field(default=120.0, ge=0)
+    """Seconds between two checkpoints; one is written after a step, at the earliest."""
+    every_steps: Count | None = Field(default=None, ge=1)
+    """Steps between two checkpoints, where that is less time."""
+
+
 class Experiment(Strict):
     """Everything that an experiment file can say."""
 
@@ -245,6 +255,8 @@ class Experiment(Strict):
     """The attention kernel; ``auto`` is what transformers would take."""
     cache: Cache = Cache()
     """The cache of frozen prefixes; ``--cache off`` does without."""
+    checkpoints: Checkpoints = Checkpoints()
+    """How often a running trial is written down, so that it can go on after an interruption."""
     output: Path
     """Where records and the report go; ``reports/<name>`` where none is given."""
     control: str | None = None

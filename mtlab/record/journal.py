@@ -2,15 +2,22 @@
 
 import json
 import os
+import platform
 import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from mtlab.plan.errors import UserError
+from mtlab.plan.errors import Busy, UserError
 from mtlab.record.records import FORMAT, SuiteRecord, TrialRecord, Value
+
+HALF = ".half"
+"""What names of files end with that are being written; one that a killed process left is removed by the next."""
 
 V = TypeVar("V", bound=Value)
 
@@ -20,6 +27,38 @@ class Journal:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+
+    @contextmanager
+    def held(self, command: str) -> Iterator[None]:
+        """Within, the directory is this process's alone; the system frees it when the process ends, in whatever way.
+
+        What a process that was killed left half written is removed.
+
+        Args:
+            command: what holds it, for whoever is turned away.
+
+        Raises:
+            Busy: another process has it.
+            UserError: the directory cannot be written.
+        """
+        holder = self.directory / "running.json"
+        lock = FileLock(self.directory / ".lock")
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise Busy(f"is in use{_held_by(holder)}", "wait for it, or choose another --output", where=str(self.directory)) from None
+        except OSError as error:
+            raise cannot_write(self.directory, error) from None
+        try:
+            for left in self.directory.rglob(f"*{HALF}"):
+                left.unlink(missing_ok=True)
+            facts = {"pid": os.getpid(), "host": platform.node(), "started": time.strftime("%Y-%m-%d %H:%M:%S"), "command": command}
+            write_atomically(holder, json.dumps(facts) + "\n")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
 
     def write_suite(self, suite: SuiteRecord) -> None:
         """Write what the trials share."""
@@ -53,7 +92,7 @@ class Journal:
         suite = _read(path, SuiteRecord)
         found = self._paths()
         trials = [_read(found[key[:12]], TrialRecord) for key in suite.trials if key[:12] in found]
-        return suite, [trial for trial in trials if trial.key in suite.read_back or trial.started_at >= suite.started_at]
+        return suite, [one for one in trials if one.key in suite.read_back or (one.ended_at or one.started_at) >= suite.started_at]
 
     def find(self, key: str) -> TrialRecord | None:
         """The record of a trial by its key; None where there is none that can be read."""
@@ -64,16 +103,20 @@ class Journal:
             return None
         return record if record is not None and record.key == key else None
 
+    def last_suite(self) -> SuiteRecord | None:
+        """The last suite of the directory; None where there is none that can be read."""
+        try:
+            return _read(self.directory / "suite.json", SuiteRecord)
+        except UserError:
+            return None
+
     def finished(self, keys: Iterable[str], environment: Mapping[str, object]) -> dict[str, TrialRecord]:
         """Trials among ``keys`` that ended well here before, on the same machine, with all that they left behind.
 
         A record without predictions, as a copied report has it, does not count: its trial was run elsewhere.
         """
-        try:
-            suite = _read(self.directory / "suite.json", SuiteRecord)
-        except UserError:
-            return {}
-        if suite.environment != environment:
+        suite = self.last_suite()
+        if suite is None or suite.environment != environment:
             return {}
         found = {}
         for path in self._paths().values():
@@ -88,6 +131,14 @@ class Journal:
     def _paths(self) -> dict[str, Path]:
         """The files of records, by the beginnings of their keys."""
         return {path.stem.rpartition("-")[2]: path for path in sorted((self.directory / "records").glob("*.json"))}
+
+
+def _held_by(holder: Path) -> str:
+    try:
+        facts = json.loads(holder.read_text(encoding="utf-8"))
+        return f" by process {facts['pid']} on {facts['host']} since {facts['started']} (`{facts['command']}`)"
+    except (OSError, ValueError, KeyError, TypeError):
+        return " by another process"
 
 
 def _name(trial: TrialRecord) -> str:
@@ -115,12 +166,27 @@ def write_atomically(path: Path, text: str) -> None:
     try:
         _write(path, text)
     except OSError as error:
-        raise UserError(f"cannot be written ({error.strerror})", "choose another --output, or make room", where=str(path)) from None
+        raise cannot_write(path, error) from None
+
+
+def cannot_write(path: Path, error: Exception) -> UserError:
+    """What a user is told where a file cannot be written."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return UserError(f"cannot be written ({reason})", "choose another --output, or make room", where=str(path))
+
+
+def sync(path: Path) -> None:
+    """Wait until what was written to a file would outlive a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=HALF)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)

@@ -222,6 +222,8 @@ class TrialRecord(Value):
     """``ok``; ``running``, or ``selected`` before the test split is read; or the reason why the trial did not end well."""
     started_at: float
     ended_at: float | None = None
+    attempts: int = 1
+    """How often the trial was begun: it went on from its last checkpoint after each interruption, and times are of what was kept."""
     initial_digest: str = ""
     """SHA-256 of the whole network before training: equal over the scenarios of a seed."""
     final_digest: str = ""
@@ -279,6 +281,8 @@ class SuiteRecord(Value):
     """What the trials of one run of an experiment share."""
 
     format: int = FORMAT
+    id: str = ""
+    """Drawn when the suite began; one that goes on where it was interrupted keeps it."""
     experiment: dict[str, Any]
     """The resolved experiment."""
     question: str = ""

@@ -152,7 +152,20 @@ def failures(groups: list[Group]) -> str:
         where = text(group.label) or "–"
         rows += [[name(trial.scenario), str(trial.seed), where, text(_reason(trial))] for trial in group.failed]
         rows += [[name(scenario), str(seed), where, "left no record"] for scenario, seed in group.missing]
-    return markdown.table(["scenario", "seed", "point", "reason"], rows, words=4) if rows else "None: every trial ended well."
+    told = markdown.table(["scenario", "seed", "point", "reason"], rows, words=4) if rows else "None: every trial ended well."
+    return "\n\n".join([told, *_interrupted(groups)])
+
+
+def _interrupted(groups: list[Group]) -> list[str]:
+    """Trials that were begun more than once, whose times are put together from pieces."""
+    again = [trial for group in groups for trial in group.trials if trial.attempts > 1]
+    if not again:
+        return []
+    which = markdown.listing([f"{text(trial.label)} ({trial.attempts} times begun)" for trial in again])
+    return [
+        f"Interrupted, and gone on with from the last checkpoint: {which}. Their results are those of trials that were not interrupted; "
+        "their times are of the work that was kept."
+    ]
 
 
 def _reason(trial: TrialRecord) -> str:
@@ -169,4 +182,8 @@ def reproduce(suite: SuiteRecord) -> str:
     ]
     if suite.tracking:
         parts.append("In MLflow:\n\n" + _facts(suite.tracking))
+    if "missing" in suite.tracking:
+        command = suite.command.replace("mtlab compare", "mtlab sync", 1)
+        parts.append(f"**Not synced:** {text(suite.tracking['missing'])} runs are missing in MLflow. This brings them:")
+        parts.append(markdown.fenced(command, "sh"))
     return "\n\n".join(parts)

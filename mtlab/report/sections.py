@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from mtlab.record.records import SuiteRecord, Units
+from mtlab.record.records import StageRecord, SuiteRecord, Units
 from mtlab.report import markdown, statistics
 from mtlab.report.groups import ENOUGH, Group, Task
 from mtlab.report.markdown import fixed, name, rounded, text, whole
@@ -14,10 +14,12 @@ def scenarios(group: Group) -> str:
     """A line on what each scenario trains and freezes, stage by stage, as its records have it."""
     lines = []
     for scenario in group.scenarios:
-        stages = next((trial.stages for trial in group.trials if trial.scenario == scenario and trial.stages), ())
+        trial = next((trial for trial in group.trials if trial.scenario == scenario and trial.stages), None)
+        stages = trial.stages if trial is not None else ()
+        never = _never_trained(stages, bool(trial and trial.start))
         said = [_stage(stage.name, stage.epochs, stage.parameters, alone=len(stages) == 1) for stage in stages]
         control = " (the control)" if group.control == scenario else ""
-        lines.append(f"- {name(scenario)}{control}: {'; then '.join(said) or 'left no record of its stages'}.{_frozen_at_random(stages)}")
+        lines.append(f"- {name(scenario)}{control}: {'; then '.join(said) or 'left no record of its stages'}.{never}")
     return "\n".join(lines)
 
 
@@ -48,8 +50,8 @@ def _follows(before: str, after: str) -> bool:
     return bool(one and two) and (one[1], int(one[2]) + 1, one[3]) == (two[1], int(two[2]), two[3]) if one and two else False
 
 
-def _frozen_at_random(stages: Sequence) -> str:
-    """The note on heads that stay as they were drawn while other parts are trained around them."""
+def _never_trained(stages: Sequence[StageRecord], from_checkpoint: bool) -> str:
+    """The note on heads that stay as they were, drawn or learnt, while other parts are trained around them."""
     if not any(stage.params_trainable and stage.epochs for stage in stages):
         return ""
     heads = [unit for unit in stages[0].parameters if unit.startswith("head")]
@@ -57,10 +59,10 @@ def _frozen_at_random(stages: Sequence) -> str:
     if not kept:
         return ""
     verb = "is" if len(kept) == 1 else "are"
-    return (
-        f" {markdown.listing([name(head) for head in kept])} {verb} *frozen at random*: unless the trial started from a trained head, "
-        "it is a fixed random projection that what is trained can learn to serve, not a skill that is kept."
-    )
+    which = f" {markdown.listing([name(head) for head in kept])} {verb}"
+    if from_checkpoint:
+        return f"{which} as the checkpoint learnt {'it' if len(kept) == 1 else 'them'}, and not trained."
+    return f"{which} *frozen at random*: a fixed random projection that what is trained can learn to serve, not a skill that is kept."
 
 
 def results(group: Group) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from mtlab.model.network import Network
 from mtlab.plan.errors import UserError
+from mtlab.record.journal import HALF, cannot_write, sync
 from mtlab.record.records import DomainScore
 from mtlab.train.retained import Look
 
@@ -42,18 +44,28 @@ class Checkpoint:
 
 
 def save(network: Network, file: Path) -> None:
-    """Write weights under a temporary name and rename it.
+    """Write a network's weights.
 
     Raises:
         UserError: they cannot be written.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    write_tensors(network.state_dict(), file)
+
+
+def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Write tensors under a temporary name, sync, and rename it.
+
+    Raises:
+        UserError: they cannot be written; what was there before is as it was.
+    """
+    temporary = file.with_suffix(f".{os.getpid()}{HALF}")
     try:
-        save_file({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}, temporary)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+        sync(temporary)
         temporary.replace(file)
-    except OSError as error:
-        raise UserError(f"cannot be written ({error.strerror})", "choose another --output, or make room", where=str(file)) from None
+    except (OSError, SafetensorError) as error:
+        raise cannot_write(file, error) from None
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
 """Trials that run together: the seeds of a scenario, whose heads train as one problem where only heads train."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -9,28 +9,42 @@ from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train.heads import Heads
+from mtlab.train.keeper import Keeper
 from mtlab.train.memory import Memory
 from mtlab.train.plain import Plain
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
 from mtlab.train.trial import Advance, HeadsEpoch, Run, Shared
+from mtlab.train.unfinished import Died, Unfinished
 
 
 def run_trials(
-    prepared: Prepared, trials: Sequence[Trial], runtime: Runtime, journal: Journal, prefixes: Prefixes | None, advance: Advance
+    prepared: Prepared,
+    trials: Sequence[Trial],
+    runtime: Runtime,
+    journal: Journal,
+    prefixes: Prefixes | None,
+    advance: Advance,
+    say: Callable[[str], None] = print,
 ) -> list[TrialRecord]:
     """Run trials of one scenario that differ in their seed alone, and write their records; see :func:`run_all`."""
-    return [run.record for run in run_all(prepared, trials, runtime, journal, prefixes, advance)]
+    return [run.record for run in run_all(prepared, trials, runtime, journal, prefixes, advance, say)]
 
 
 def run_all(
-    prepared: Prepared, trials: Sequence[Trial], runtime: Runtime, journal: Journal, prefixes: Prefixes | None, advance: Advance
+    prepared: Prepared,
+    trials: Sequence[Trial],
+    runtime: Runtime,
+    journal: Journal,
+    prefixes: Prefixes | None,
+    advance: Advance,
+    say: Callable[[str], None] = print,
 ) -> list[Run]:
     """Run trials of one scenario that differ in their seed alone, write their records, and return them with their networks.
 
     They run one after another but where heads train on states of a frozen encoder: there they train together. A trial that fails
-    leaves a record too, with its reason as status; the others go on.
+    leaves a record too, with its reason as status; the others go on. Trials that were interrupted go on from their last checkpoint.
 
     Args:
         prepared: what the trials run on.
@@ -39,16 +53,33 @@ def run_all(
         journal: where records go.
         prefixes: states of frozen prefixes; None computes everything each time.
         advance: is told what was done.
+        say: tells the user what happened to a checkpoint.
+
+    Raises:
+        Stopped: the process was asked to stop; a checkpoint is written.
+        UserError: a record cannot be written.
     """
     memory = Memory(runtime)
-    shared = Shared(prepared, runtime, journal, prefixes, advance, memory, Plain(prepared, runtime, memory))
+    keys = [prepared.key(trial, runtime) for trial in trials]
+    keeper = Keeper(Unfinished(journal.directory, keys, say), prepared.experiment.checkpoints, say)
+    shared = Shared(prepared, runtime, journal, prefixes, advance, memory, Plain(prepared, runtime, memory), keeper)
     runs = [Run(shared, trial) for trial in trials]
+    try:
+        keeper.begin()
+    except Died as error:
+        for run in runs:
+            run.finish(str(error))
+        keeper.end()
+        return runs
+    if keeper.saved is not None:
+        say(f"{', '.join(trial.label for trial in trials)}: going on from the last checkpoint")
     devices = [runtime.device] if runtime.device.type == "cuda" else []
     with torch.random.fork_rng(devices):  # dropout draws from torch's global stream; the caller's is left as it was
-        asking = {run: request for run in runs if (request := run.go(None)) is not None}
+        asking = {run: request for run in runs if (request := run.go()) is not None}
         together: dict[int, tuple[list[Run], Heads]] = {}
         while asking:
             asking = _train_heads(asking, together)
+    keeper.end()
     if prefixes is not None:
         prefixes.forget_unwanted()
     return runs
@@ -58,26 +89,39 @@ def _train_heads(asking: dict[Run, HeadsEpoch], together: dict[int, tuple[list[R
     """Give trials the epoch that they ask for, all at once; returns what they ask for next.
 
     Args:
-        asking: the trials, all before the same epoch.
-        together: stage to the trials that train together in it, and their heads; filled here.
+        asking: the trials, all before the same epoch, or in it at the same step.
+        together: piece to the trials that train together in it, and their heads; filled here.
     """
-    request = next(iter(asking.values()))
-    began = time.perf_counter()
+    first, request = next(iter(asking.items()))
+    keeper = first.shared.keeper
     try:
-        if request.stage not in together:
-            together[request.stage] = (list(asking), _heads(list(asking), request))
-        runs, heads = together[request.stage]
-        outputs = heads.epoch(request.steps, len(next(iter(asking)).losses["total"]))
-        runs[0].runtime.synchronize()
+        if request.piece not in together:
+            together[request.piece] = (list(asking), _heads(list(asking), request))
+            keeper.restore_heads(together[request.piece][1])
+        runs, heads = together[request.piece]
+        kept = runs if len(asking) == len(runs) else []  # with one that failed, all go on from where it had not
+        while first.at.step < len(request.steps):
+            keeper.keep_if_due(kept, heads)
+            began = time.perf_counter()
+            outputs = heads.train(request.steps[first.at.step :], first.tally.steps, keeper.stepped)
+            first.runtime.synchronize()
+            seconds = time.perf_counter() - began
+            for run in asking:
+                made = outputs[runs.index(run)]
+                run.tally.running += made
+                run.at.step += len(made)
+                run.clock.laps["train"] += seconds
+        keeper.keep_if_due(kept, heads)
+        heads.write_back()
     except Exception as error:
         for run in asking:
             run.fail(error)
         return {}
-    seconds = time.perf_counter() - began
-    return {run: following for run in asking if (following := run.go((outputs[runs.index(run)], seconds))) is not None}
+    return {run: following for run in asking if (following := run.go()) is not None}
 
 
 def _heads(runs: list[Run], request: HeadsEpoch) -> Heads:
     first = runs[0]
     networks, seeds = [run.network for run in runs], [run.trial.seed for run in runs]
-    return Heads(networks, seeds, request.partition, request.plan, request.total, first.prepared, first.readings(), first.runtime)
+    readings = first.ground.readings()
+    return Heads(networks, seeds, request.partition, request.plan, request.total, first.prepared, readings, first.runtime)

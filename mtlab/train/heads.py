@@ -4,7 +4,7 @@ Trials of one scenario that differ in their seed alone see the same batches. Whe
 stacked, and a step is one batched product for all of them; loss, dropout, clipping and update of each are what they would be alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from mtlab.data.encoding import IGNORE
 from mtlab.model.freezing import Partition
 from mtlab.model.network import Network, stream_seed
 from mtlab.plan.scenario import Stage
-from mtlab.train import step
+from mtlab.train import adamw, step
 from mtlab.train.course import Step
 from mtlab.train.dropout import Draws
 from mtlab.train.prefix import States
@@ -119,21 +119,40 @@ class Heads:
             for group in partition.trainable
         ]
         self.trained = [tensor for group in groups for tensor in group["params"]]
-        self.optimizer, self.scheduler = step.adamw(groups, stage, steps, settings)
+        self.optimizer, self.scheduler = adamw.adamw(groups, stage, steps, settings)
 
-    def epoch(self, steps: Sequence[Step], first: int) -> list[list[StepOutput]]:
-        """Train one epoch; the outputs of every step, by trial.
+    def train(self, steps: Sequence[Step], first: int, enough: Callable[[], bool]) -> list[list[StepOutput]]:
+        """Make steps of an epoch; the outputs of each, by trial.
 
         Args:
-            steps: of the epoch.
+            steps: of the epoch, those that are left.
             first: steps that the trials had made before.
+            enough: asked after every step whether to leave the others for later.
         """
-        outputs = [self._step(one, first + number) for number, one in enumerate(steps)]
-        self._write_back()
+        outputs = []
+        for number, one in enumerate(steps):
+            outputs.append(self._step(one, first + number))
+            if enough():
+                break
         return [
             [StepOutput(loss[trial], {task: value[trial] for task, value in by_task.items()}) for loss, by_task in outputs]
             for trial in range(len(self.networks))
         ]
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Weights, moments and rates as they stand between two steps: what is no tensor, and what is."""
+        facts, tensors = adamw.state_of(self.optimizer, self.scheduler)
+        for task in self.stacks:
+            tensors[f"{task}/weight"], tensors[f"{task}/bias"] = self._tensors(task)
+        return facts, tensors
+
+    @torch.no_grad()
+    def go_on(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take up what :meth:`state` told of the heads of the same trials in the same stage."""
+        adamw.give_state(self.optimizer, self.scheduler, facts, tensors)
+        for task in self.stacks:
+            for mine, name in zip(self._tensors(task), ("weight", "bias"), strict=True):
+                mine.copy_(tensors[f"{task}/{name}"])
 
     def _stack(self, task: str, trained: bool) -> Stack:
         heads = [network.heads[task] for network in self.networks]
@@ -179,7 +198,8 @@ class Heads:
             grad.mul_(factor.view(-1, 1, 1))
 
     @torch.no_grad()
-    def _write_back(self) -> None:
+    def write_back(self) -> None:
+        """Give the networks of the trials their weights, as they are now."""
         for task in self.stacks:
             weight, bias = self._tensors(task)
             for trial, network in enumerate(self.networks):

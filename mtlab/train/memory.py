@@ -28,6 +28,11 @@ class Memory:
         self._peak = now if self._peak is None or now is None else max(self._peak, now)
         return self._peak
 
+    def at_least(self, peak_mb: float | None) -> None:
+        """Count a peak that was measured before, when the trial was interrupted."""
+        if peak_mb is not None:
+            self._peak = max(self._peak or 0.0, peak_mb)
+
     @contextmanager
     def uncounted(self) -> Iterator[None]:
         """What is used within is used only to measure, and does not count."""

@@ -20,7 +20,7 @@ from mtlab.model import freezing, lora, replay
 from mtlab.model.network import Network
 from mtlab.model.replay import Tail
 from mtlab.plan.scenario import Stage, content_key
-from mtlab.train import spill
+from mtlab.train import spill, stopping
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
 
@@ -141,7 +141,7 @@ class Prefixes:
             weights, depth, prepared.location.config.to_json_string(), prepared.encoding_digest, computing, kernel, EVALUATION_TOKENS
         )
 
-    def get(self, prepared: Prepared, network: Network, digests: Mapping[str, str], depth: int, split: str) -> States:
+    def get(self, prepared: Prepared, network: Network, digests: Mapping[str, str], depth: int, split: str, alone: bool = False) -> States:
         """States of a split at ``depth``, from memory, from a file, or computed now.
 
         Args:
@@ -150,10 +150,12 @@ class Prefixes:
             digests: of the network's units, as they are now.
             depth: blocks in the prefix.
             split: ``train``, ``validation`` or ``test``.
+            alone: leave out what else is wanted of weights of these digests: above ``depth`` the network may have others by now.
         """
         key = self.key(prepared, digests, depth)
         if (key, split) not in self.held:
-            self._harvest(prepared, network, digests, {depth, *self._also(prepared, digests)}, split)
+            also = set() if alone else self._also(prepared, digests)
+            self._harvest(prepared, network, digests, {depth, *also}, split)
         return self.held[key, split]
 
     def spent(self, prepared: Prepared, digests: Mapping[str, str], depth: int, split: str) -> Pass:
@@ -195,6 +197,7 @@ class Prefixes:
         stores: dict[int, States] = {}
         with replay.watch(network.backbone, list(keys)) as seen:
             for ids in batches.by_length(encoded, EVALUATION_TOKENS):
+                stopping.leave_if_asked()  # a pass may be long, and nothing of it is kept
                 batch = batches.collate(encoded.examples, ids, prepared.pad_id).to(self.runtime.device)
                 with self.runtime.autocast():
                     seen[blocks] = network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state

@@ -47,6 +47,7 @@ UNRELATED = {
     "precision",
     "attention",
     "cache",
+    "checkpoints",
 }
 """Settings that do not affect a trial's result, or that its key holds in another form."""
 

@@ -71,7 +71,7 @@ class Starts:
         return None
 
     def _train(self, source: Prepared, trial: Trial, key: str, file: Path) -> Network | None:
-        (run,) = run_all(source, [trial], self.runtime, self.journal, self.prefixes, self.advance)
+        (run,) = run_all(source, [trial], self.runtime, self.journal, self.prefixes, self.advance, self.say)
         self.ended(run.record)
         if not run.record.ok:
             self.failed[key] = f"no checkpoint to start from: {run.record.status}"

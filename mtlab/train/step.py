@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LRScheduler
-from transformers import get_scheduler
 
 from mtlab.data.batches import Batch
 from mtlab.data.encoding import IGNORE, Encoded
@@ -19,6 +18,7 @@ from mtlab.model.network import Network
 from mtlab.plan.experiment import Optimizer as OptimizerSettings
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction
+from mtlab.train import adamw
 from mtlab.train.dropout import quick
 from mtlab.train.mitigation import Anchor, Teacher
 from mtlab.train.runtime import Runtime
@@ -95,6 +95,21 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         return StepOutput(loss.detach(), {task: told(value.detach(), _targets(batch, task)) for task, value in by_task.items()})
 
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Moments, rates, and the small table of embeddings, as they stand between two steps: what is no tensor, and what is."""
+        facts, tensors = adamw.state_of(self.optimizer, self.scheduler)
+        if self.vocabulary is not None:
+            facts["decay"], tensors["vocabulary"] = self.vocabulary.decay, self.vocabulary.weight
+        return facts, tensors
+
+    @torch.no_grad()
+    def go_on(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take up what :meth:`state` told of a learner of the same stage."""
+        adamw.give_state(self.optimizer, self.scheduler, facts, tensors)
+        if self.vocabulary is not None:
+            self.vocabulary.decay = facts["decay"]
+            self.vocabulary.weight.copy_(tensors["vocabulary"])
+
     def _clip(self, runtime: Runtime) -> None:
         """``torch.nn.utils.clip_grad_norm_``. On a CPU the norm can be read without waiting, and a product with 1 left out."""
         grads = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
@@ -129,22 +144,10 @@ def learner(
     if vocabulary is not None:
         for group in groups:
             group["params"] = [vocabulary.weight if vocabulary.stands_for(one) else one for one in group["params"]]
-    optimizer, scheduler = adamw(groups, stage, steps, settings)
+    optimizer, scheduler = adamw.adamw(groups, stage, steps, settings)
     parameters = tuple(parameter for group in groups for parameter in group["params"])
     own = {task: weight * stage.weight(task) for task, weight in weights.items()}
     return Learner(optimizer, scheduler, parameters, settings.clip_norm, own, vocabulary, anchor, teacher)
-
-
-def adamw(groups: list[dict[str, Any]], stage: Stage, steps: int, settings: OptimizerSettings) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    """A new optimizer over parameter groups, and the course of its rates over a stage of so many steps."""
-    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
-    name = "constant_with_warmup" if stage.schedule == "constant" else str(stage.schedule)
-    return optimizer, get_scheduler(name, optimizer, num_warmup_steps=warmup_steps(stage, steps), num_training_steps=steps)
-
-
-def warmup_steps(stage: Stage, steps: int) -> int:
-    """Steps in which the rates rise; the first of them has rate 0."""
-    return int((stage.warmup or 0.0) * steps)
 
 
 @torch.no_grad()

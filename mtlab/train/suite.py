@@ -1,15 +1,18 @@
 """The suite: every trial of an experiment, one after another, on the same footing."""
 
 import gc
+import shutil
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 
 from mtlab.model.freezing import resolve as resolve_stage
 from mtlab.plan.experiment import START, Experiment
 from mtlab.plan.scenario import Trial, point_label
+from mtlab.record.changes import changes
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.train import forecast
+from mtlab.train import forecast, stopping, unfinished
 from mtlab.train.group import run_trials
 from mtlab.train.heads import only_heads
 from mtlab.train.prefix import Prefixes
@@ -29,7 +32,7 @@ def run(
     """Run all trials of an experiment.
 
     Trials that an earlier run in the same place finished, on this machine and with everything that affects them the same, are read
-    back: running the command of an interrupted suite again goes on with it.
+    back, and one that it had begun goes on from its last checkpoint: running the command of an interrupted suite again goes on with it.
 
     Args:
         experiment: what to run.
@@ -39,8 +42,22 @@ def run(
         ended: called after each trial, outside every timed lap.
 
     Raises:
-        UserError: something is wrong with the experiment, its data or its encoder; nothing was trained.
+        UserError: something is wrong with the experiment, its data or its encoder, and nothing was trained; or a record cannot be
+            written.
+        Busy: another process runs in the same place.
+        Stopped: the process was asked to stop; trials that run are written down.
     """
+    with Journal(experiment.output).held(command):
+        return _run(experiment, command, progress, started, ended)
+
+
+def _run(
+    experiment: Experiment,
+    command: str,
+    progress: PlainProgress,
+    started: Callable[[SuiteRecord], SuiteRecord],
+    ended: Callable[[SuiteRecord, TrialRecord], None],
+) -> tuple[SuiteRecord, list[TrialRecord]]:
     began, clock = time.time(), time.perf_counter()
     runtime = resolve(experiment)
     prepared = prepare(experiment, runtime)
@@ -50,36 +67,41 @@ def run(
     journal = Journal(experiment.output)
     suite = _describe(experiment, command, began, runtime, prepared, trials)
     finished = journal.finished(suite.trials, suite.environment)
+    again = unfinished.begun(journal.directory, finished)
+    finished = {key: record for key, record in finished.items() if key not in again}
     records = {trial: finished[key] for trial, key in zip(trials, suite.trials, strict=True) if key in finished}
-    suite = suite.model_copy(update={"read_back": tuple(finished)})
+    before = journal.last_suite()
+    suite = suite.model_copy(update={"read_back": tuple(finished), "id": _id(before, suite, finished)})
     journal.write_suite(suite)
     suite = started(suite)
     journal.write_suite(suite)
-    _introduce(suite, progress)
+    _introduce(suite, before, progress)
     for record in records.values():
         ended(suite, record)
     left = [trial for trial in trials if trial not in records]
     todo = {trial: forecast.work(prepared[trial.point].of(trial.scenario), trial) for trial in left}
-    before = {key: forecast.work(one, trial) for key, one, trial in _starts(prepared, left, runtime)}
+    first = {key: forecast.work(one, trial) for key, one, trial in _starts(prepared, left, runtime)}
     pace = forecast.seconds_per_flop(prepared, runtime, left, list(todo.values()))
-    progress.begin(len(trials), sum(todo.values()) + sum(before.values()), pace)
+    progress.begin(len(trials), sum(todo.values()) + sum(first.values()), pace)
     prefixes = prefixes_for(experiment, prepared, runtime, journal, progress)
     starts = Starts(runtime, journal, prefixes, progress.advance, progress.say, lambda record: ended(suite, record))
     for group in groups(left, prepared, prefixes):
         one = prepared[group[0].point].of(group[0].scenario)
         progress.trial(len(records) + 1, group[0].label)
-        reason = starts.make_ready(one, group[0].seed)
-        if reason is None:
-            ran = run_trials(one, group, runtime, journal, prefixes, progress.advance)
-        else:
-            ran = [_without_start(one, trial, runtime, journal, reason) for trial in group]
+        with stopping.deferred():
+            reason = starts.make_ready(one, group[0].seed)
+            if reason is None:
+                ran = run_trials(one, group, runtime, journal, prefixes, progress.advance, progress.say)
+            else:
+                ran = [_without_start(one, trial, runtime, journal, reason) for trial in group]
         for trial, record in zip(group, ran, strict=True):
             records[trial] = record
-            done = sum(todo[other] for other in records if other in todo) + sum(work for key, work in before.items() if key in starts.made)
+            done = sum(todo[other] for other in records if other in todo) + sum(work for key, work in first.items() if key in starts.made)
             progress.advance(done - progress.done)  # a trial that failed did not do all of its work
             progress.trial(len(records), record.label)
             progress.ended(record)
             ended(suite, record)
+    shutil.rmtree(journal.directory / "unfinished", ignore_errors=True)  # of what is no part of this suite
     suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - clock})
     journal.write_suite(suite)
     return suite, [records[trial] for trial in trials]
@@ -150,8 +172,19 @@ def _starts(prepared: dict[tuple, Prepared], trials: Sequence[Trial], runtime: R
     return list(found.values())
 
 
-def _introduce(suite: SuiteRecord, progress: PlainProgress) -> None:
+def _id(before: SuiteRecord | None, suite: SuiteRecord, finished: Mapping[str, TrialRecord]) -> str:
+    """The suite's own, or that of the one before, if this goes on with it: the same trials, and it did not end or left some of them."""
+    same = before is not None and before.trials == suite.trials and before.environment == suite.environment
+    if same and before is not None and before.id and (before.elapsed_s is None or finished):
+        return before.id
+    return uuid.uuid4().hex
+
+
+def _introduce(suite: SuiteRecord, before: SuiteRecord | None, progress: PlainProgress) -> None:
     facts = suite.environment
+    if before is not None and before.trials != suite.trials:
+        for line in changes(before, suite):
+            progress.say(f"changed since the last run here: {line}")
     if suite.read_back:
         output = suite.experiment["output"]
         back = f"{len(suite.read_back)} of {len(suite.trials)} trials had ended before and are read back"

@@ -1,14 +1,12 @@
 """One trial: the stages of a scenario, selection on validation, and the test split scored once."""
 
-import hashlib
 import math
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,44 +16,39 @@ from mtlab.data.batches import Batch
 from mtlab.model import freezing
 from mtlab.model.freezing import CertificateError, Partition
 from mtlab.model.network import stream_seed
-from mtlab.model.replay import Tail
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage, Trial, content_key
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.measure import Clock
-from mtlab.record.metrics import Prediction, contributions, score, selection_score
-from mtlab.record.records import OK, Decision, EpochRecord, Metrics, Selection, StageRecord, TrialRecord, Units
-from mtlab.train import course, guidance, mitigation, retained, step
+from mtlab.record.metrics import Prediction, contributions, score
+from mtlab.record.records import OK, Decision, EpochRecord, Metrics, StageRecord, TrialRecord, Units
+from mtlab.train import adamw, course, guidance, mitigation, retained, selection, step
 from mtlab.train.checkpoint import Checkpoint, load, save
 from mtlab.train.course import Step
+from mtlab.train.ground import Ground
 from mtlab.train.guidance import Guide
-from mtlab.train.heads import Readings, only_heads
+from mtlab.train.heads import only_heads
+from mtlab.train.keeper import Keeper
 from mtlab.train.memory import Memory
 from mtlab.train.mitigation import Teacher
 from mtlab.train.plain import WARM_STEPS, Plain
-from mtlab.train.prefix import Begun, Pass, Prefixes, States
+from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
-from mtlab.train.step import Forward, Learner, StepOutput
+from mtlab.train.selection import Best
+from mtlab.train.step import Learner
+from mtlab.train.tally import Diverged, Tally
 from mtlab.train.vocabulary import occurring
 
 Advance = Callable[[int], None]
 """Called with the FLOPs of what was just done, for whoever shows progress."""
 
 
-CERTIFIED_SENTENCES = 16
-"""About as many sentences' states are computed anew after a stage, to see that those at hand are right."""
-
-
-class Diverged(Exception):
-    """A training loss was not finite."""
-
-
 @dataclass(frozen=True)
 class HeadsEpoch:
     """What a trial asks for: an epoch in which only heads train, on states that are at hand. Others may ask for the same."""
 
-    stage: int
+    piece: int
     partition: Partition
     plan: Stage
     total: int
@@ -63,8 +56,8 @@ class HeadsEpoch:
     steps: Sequence[Step]
 
 
-Flow = Generator[HeadsEpoch, tuple[list[StepOutput], float], None]
-"""A trial as it runs: it asks for epochs of heads, and is given the outputs of their steps and the seconds they took."""
+Flow = Generator[HeadsEpoch, None, None]
+"""A trial as it runs: it asks for epochs of heads, and goes on when they were trained."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +72,7 @@ class Shared:
         advance: is told what was done.
         memory: watches the peak, which is theirs together.
         plain: times of plain work.
+        keeper: writes checkpoints.
     """
 
     prepared: Prepared
@@ -88,23 +82,26 @@ class Shared:
     advance: Advance
     memory: Memory
     plain: Plain
+    keeper: Keeper
 
 
-@dataclass(frozen=True)
-class Best:
-    """The best weights of a stage so far.
+@dataclass
+class Position:
+    """Where a trial stands.
 
     Attributes:
-        score: on validation.
-        epoch: of the trial.
-        stage: the piece of it that the epoch belongs to.
-        weights: what had trained in the stage up to there, by name.
+        stage: of the scenario, that is trained.
+        piece: what is left of it to be trained at one go: all of it, unless guidance changed something; None when it is done.
+        epoch: of the piece, so many are done.
+        step: of the epoch that runs, so many are done.
+        timed: seconds and number of the piece's steps whose time counts.
     """
 
-    score: float
-    epoch: int
     stage: int
-    weights: Mapping[str, Tensor]
+    piece: Stage | None
+    epoch: int = 0
+    step: int = 0
+    timed: tuple[float, int] = (0.0, 0)
 
 
 class Run:
@@ -112,7 +109,8 @@ class Run:
 
     def __init__(self, shared: Shared, trial: Trial) -> None:
         self.shared, self.trial = shared, trial
-        self.prepared, self.runtime, self.prefixes = shared.prepared, shared.runtime, shared.prefixes
+        self.prepared, self.runtime = shared.prepared, shared.runtime
+        self.scenario = self.prepared.experiment.scenario(trial.scenario)
         self.checkpoint: Checkpoint | None = None if self.prepared.source is None else self.prepared.checkpoints[trial.seed]
         key = self.prepared.key(trial, self.runtime)
         self.record = TrialRecord(
@@ -120,14 +118,12 @@ class Run:
         )
         self.clock = Clock(self.runtime.synchronize)
         self.clock.laps["setup"] = self.prepared.setup_s
-        self.order = hashlib.sha256()
+        self.tally = Tally()
         self.stages: list[StageRecord] = []
         self.epochs: list[EpochRecord] = []
-        self.passes: frozenset[Pass] = frozenset()
-        self.losses: dict[str, list[float | None]] = {"total": [], "classifier": [], "ner": []}
-        self.flops = self.flops_exact = self.tokens = 0
         self.best: dict[str, Best] = {}
         self.moved: set[str] = set()
+        self.before: dict[str, str] = {}
         self.guide: Guide | None = None
         self.ledger: list[Decision] = []
         self.snapshots: list[tuple[int, Path]] = []
@@ -135,13 +131,14 @@ class Run:
         self.taught, self.taught_s = Teacher(1.0, {}), 0.0
         self.skipped_flops = 0
         self.saved_s = 0.0
-        self.depth = 0
+        self.at = Position(0, None)
+        self.learner: Learner | None = None
         self.flow = self.train_and_test()
 
-    def go(self, given: tuple[list[StepOutput], float] | None) -> HeadsEpoch | None:
+    def go(self) -> HeadsEpoch | None:
         """Run on to where the trial asks for an epoch of heads; None when it has ended, well or not."""
         try:
-            return self.flow.send(given)  # type: ignore[arg-type]  # the first time a generator takes nothing but None
+            return next(self.flow)
         except StopIteration:
             self.finish(OK)
         except Exception as error:
@@ -165,149 +162,150 @@ class Run:
             self.finish(f"crashed: {reason} (failures/{file.name})")
 
     def train_and_test(self) -> Flow:
-        """The whole trial."""
+        """The whole trial, or what is left of it."""
         with self.clock.lap("setup"):
-            self.network = self.prepared.fresh_network(self.trial.seed, self.runtime.device)
+            network = self.prepared.fresh_network(self.trial.seed, self.runtime.device)
             if self.checkpoint is not None:
-                self.checkpoint.load_into(self.network)
-        self.digests = freezing.digests(self.network)
-        if self.checkpoint is not None and self.digests != self.checkpoint.digests:
+                self.checkpoint.load_into(network)
+        self.network = network
+        self.ground = Ground(network, self.prepared, self.runtime, self.shared.prefixes, self.clock)
+        initial = self.ground.look()
+        if self.checkpoint is not None and initial != self.checkpoint.digests:
             raise CertificateError(f"{self.checkpoint.file} is not the checkpoint that was trained")
-        self._note(initial_digest=content_key(self.digests))
+        self._note(initial_digest=content_key(initial))
         if self.prepared.adapted:
             with self.clock.lap("setup"):
-                self.prepared.adapt(self.network, self.trial.seed)
-            self.digests = freezing.digests(self.network)
-        stages = self.prepared.experiment.scenario(self.trial.scenario).stages
+                self.prepared.adapt(network, self.trial.seed)
+            self.ground.look()
+        stages = self.scenario.stages
         anchored = any(stage.l2_sp for stage in stages)
-        self.began = {name: p.detach().clone() for name, p in self.network.named_parameters() if anchored and name.startswith("encoder.")}
-        self._teach(task for task in stages[0].silent if any(stage.distillation for stage in stages))
-        for stage in stages:
-            last = stage is stages[-1]
-            self.best, self.moved = {}, set()
-            piece: Stage | None = stage
-            while piece is not None:  # guidance may change what is left of a stage
-                piece = yield from self._stage(len(self.stages), stage, piece, followed=not last)
-            if not last:
+        self.began = {name: p.detach().clone() for name, p in network.named_parameters() if anchored and name.startswith("encoder.")}
+        going_on = self.shared.keeper.restore(self)
+        if not going_on:
+            self._teach(task for task in stages[0].silent if any(stage.distillation for stage in stages))
+        for number, stage in list(enumerate(stages))[self.at.stage :]:
+            if not going_on:
+                self.best, self.moved, self.at = {}, set(), Position(number, stage)
+            while self.at.piece is not None:  # guidance may change what is left of a stage
+                rest = yield from self._piece(stage, self.at.piece, going_on)
+                self.at, going_on = Position(number, rest), False
+            if stage is not stages[-1]:
                 self._choose(stage)
-            if self.checkpoint is not None and not last:  # to be looked at when all is selected; on disk, where it is in nobody's memory
-                path = self.checkpoint.file.with_name(f"{self.record.key[:16]}-{len(self.stages)}.safetensors")
-                save(self.network, path)
-                self.snapshots.append((len(self.stages), path))
+                self._keep_for_later()
         self._select(stages[-1])
         self._test()
         if self.skipped_flops:
-            self.saved_s = self.shared.plain.pass_s(self.network, self.skipped_flops)
+            self.saved_s = self.shared.plain.pass_s(network, self.skipped_flops)
         if self.checkpoint is not None:
             with self.shared.memory.uncounted():
                 self._look_back(self.checkpoint)
 
     def finish(self, status: str) -> None:
         """Add what was measured, and write the record."""
-        for _, path in self.snapshots:
-            path.unlink(missing_ok=True)
         laps = self.clock.laps
         steps_s = sum((stage.step_s or 0.0) * stage.steps for stage in self.stages)
-        self._note(
-            status=status,
-            ended_at=time.time(),
-            stages=tuple(self.stages),
-            epochs=tuple(self.epochs),
-            step_losses={name: tuple(values) for name, values in self.losses.items()},
-            ledger=tuple(self.ledger),
-            order_digest=self.order.hexdigest(),
-            laps=dict(laps),
-            wall_s=sum(laps.values()),
-            wall_plain_s=laps["setup"] + self.taught_s + steps_s + laps["eval"] + self.saved_s,
-            peak_memory_mb=self.shared.memory.peak_mb(),
-            train_flops=self.flops,
-            train_flops_padding=self.flops - self.flops_exact,
-            train_tokens=self.tokens,
-            tokens_per_s=self.tokens / laps["train"] if self.tokens else None,
-        )
+        wall_plain_s = laps["setup"] + self.taught_s + steps_s + laps["eval"] + self.saved_s
+        self.record = self.as_it_stands(status=status, ended_at=time.time(), wall_s=sum(laps.values()), wall_plain_s=wall_plain_s)
         self.shared.journal.write_trial(self.record)
+        for _, path in self.snapshots:
+            path.unlink(missing_ok=True)
+
+    def as_it_stands(self, **fields: object) -> TrialRecord:
+        """The record with what is known now, and ``fields``."""
+        tally, laps = self.tally, dict(self.clock.laps)
+        known = {
+            "stages": tuple(self.stages),
+            "epochs": tuple(self.epochs),
+            "step_losses": {name: tuple(values) for name, values in tally.losses.items()},
+            "ledger": tuple(self.ledger),
+            "order_digest": tally.order,
+            "laps": laps,
+            "peak_memory_mb": self.shared.memory.peak_mb(),
+            "train_flops": tally.flops,
+            "train_flops_padding": tally.flops - tally.flops_exact,
+            "train_tokens": tally.tokens,
+            "tokens_per_s": tally.tokens / laps["train"] if tally.tokens else None,
+        }
+        return self.record.model_copy(update={**known, **fields})
 
     def _note(self, **fields: object) -> None:
         self.record = self.record.model_copy(update=fields)
 
-    def _stage(self, index: int, whole: Stage, stage: Stage, followed: bool) -> Generator[HeadsEpoch, Any, Stage | None]:
+    def _piece(self, whole: Stage, stage: Stage, going_on: bool) -> Generator[HeadsEpoch, None, Stage | None]:
         """Train a piece of a stage, which without guidance is all of it; returns the next piece.
 
         Args:
-            index: of the piece in the record.
             whole: the stage as the scenario has it.
             stage: the piece.
-            followed: whether the scenario has another stage after this one.
+            going_on: whether a part of the piece was trained before the trial was interrupted.
         """
-        done = self.epochs[-1].epoch if self.epochs else 0
+        index, at = len(self.stages), self.at
+        if not going_on:
+            self.before = self.ground.digests  # those of the end of the piece before: what changed in between would show, too
+        done = (self.epochs[-1].epoch if self.epochs else 0) - at.epoch
         plan = [course.epoch(self.prepared, stage, done + number) for number in range(stage.epochs)]
         total = sum(map(len, plan))
         partition = freezing.resolve(stage, self.network)
         self._teach(task for task in stage.silent if stage.distillation)
         with self.clock.lap("setup"):
             freezing.apply(self.network, partition)
-            self._begin_at(partition.prefix_depth if self.prefixes is not None and not stage.mitigated else 0)
+            self.ground.begin_at(0 if stage.mitigated else partition.prefix_depth)
             self.moved |= {name for name, p in self.network.named_parameters() if p.requires_grad}
-            together = bool(self.depth and plan) and only_heads(partition)
-            learner = None if together else self._learner(partition, stage, total)
+            together = bool(self.ground.depth and plan) and only_heads(partition)
+            self.learner = None if together else self._learner(partition, stage, total)
+        self.shared.keeper.restore_learner(self)
         if not self.epochs:
             self._validate(index, 0, {})
-        if stage is whole and self.standing is not None:
+        if stage is whole and self.standing is not None and not going_on:
+            followed = stage is not self.scenario.stages[-1]
             self.guide = guidance.guide(stage, followed, self.standing.epoch, self.standing.validation)
-        timed_s, timed_steps, steps_made, number, decisions = 0.0, 0, 0, 0, []
-        for number, steps in enumerate(plan, start=1):
-            freezing.set_modes(self.network, partition)
-            if together:
-                self._states("train")  # here, so that a pass that computes them is in the cache lap of each trial that uses it
-                outputs, train_s = yield HeadsEpoch(index, partition, stage, total, steps)
-                self.clock.laps["train"] += train_s
-                warm_s, warm_steps = 0.0, 0
-            else:
-                outputs, warm_s, warm_steps = self._epoch(learner, steps, WARM_STEPS if number == 1 else 0)
-                timed_s, timed_steps = timed_s + warm_s, timed_steps + warm_steps
-            freezing.check_modes(self.network, partition)
-            self._account(partition, steps)
-            losses = self._read_losses(outputs, steps)
-            self._validate(index, done + number, losses)
-            self._remember(whole, index)
-            steps_made += len(steps)
-            if self.guide is not None and number < stage.epochs:
-                decisions = self.guide.decide(index, done + number, self.epochs[-1].validation)
+        cold, decisions = True, list[Decision]()
+        while at.epoch < stage.epochs:
+            if self.guide is not None and at.epoch and not going_on:
+                decisions = self.guide.decide(index, done + at.epoch, self.epochs[-1].validation)
                 if decisions:
                     break
-        before, after = self.digests, freezing.digests(self.network)  # what changed between stages would show, too
-        self.digests = after
-        step_s = timed_s / timed_steps if timed_steps else None
-        if self.depth and plan:
-            step_s = self.shared.plain.step_s(index, self.network, partition, stage, plan[0])
-        self.stages.append(self._describe(stage.model_copy(update={"epochs": number}), partition, steps_made, before, after, step_s))
-        updated = steps_made > bool(step.warmup_steps(stage, total))  # warm-up begins at rate 0
-        silent = {f"head.{task}" for task in self.prepared.classes if task not in stage.losses}
-        freezing.check(self.network, partition, before, after, partition.trained_units - silent if updated else frozenset())
-        if self.depth:
-            self._certify_states()
+            going_on, steps = False, plan[at.epoch]
+            freezing.set_modes(self.network, partition)
+            if together:
+                self.ground.states("train")  # here, so that each trial that uses the pass has it in its cache lap
+                self.ground.trained = True
+                yield HeadsEpoch(index, partition, stage, total, steps)
+            else:
+                self._train(steps, at.step + WARM_STEPS if cold else 0)
+                cold = False
+            freezing.check_modes(self.network, partition)
+            losses = self.tally.end_epoch(self.prepared, partition, steps)
+            self.shared.advance(course.flops(self.prepared, partition, steps, cached=bool(self.ground.depth))[0])
+            at.epoch, at.step = at.epoch + 1, 0
+            self._validate(index, done + at.epoch, losses)
+            self._remember(whole, index)
+        self._certify(stage.model_copy(update={"epochs": at.epoch}), partition, plan)
         self.ledger += decisions
-        return guidance.rest(stage, decisions, stage.epochs - number) if decisions else None
+        return guidance.rest(stage, decisions, stage.epochs - at.epoch) if decisions else None
 
-    @torch.no_grad()
-    def _certify_states(self) -> None:
-        """States at hand must be what the network computes: some sentences are computed both ways.
+    def _certify(self, stage: Stage, partition: Partition, plan: Sequence[Sequence[Step]]) -> None:
+        """Write down what a piece trained, when it ended, and that nothing else changed.
+
+        Args:
+            stage: the piece, with the epochs that it came to have.
+            partition: what trained.
+            plan: the steps of all its epochs.
 
         Raises:
-            CertificateError: they are not.
+            CertificateError: something else changed, or what trained did not.
         """
-        self.network.eval()
-        examples = self.prepared.encoded["validation"].examples
-        some = range(0, len(examples), max(1, len(examples) // CERTIFIED_SENTENCES))
-        batch = batches.collate(examples, some, self.prepared.pad_id).to(self.runtime.device)
-        begun = self._forward("validation")
-        assert isinstance(begun, Begun)
-        with self.runtime.autocast():
-            whole = self.network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
-            other = begun.hidden(batch)
-        kept, near = batch.attention_mask.bool(), 0.1 if self.runtime.precision == "bf16" else 1e-3
-        if not torch.allclose(whole[kept].float(), other[kept].float(), rtol=near, atol=near):
-            raise CertificateError("the cached states are not what the frozen blocks compute")
+        index, made, total = len(self.stages), sum(map(len, plan[: stage.epochs])), sum(map(len, plan))
+        before, after = self.before, self.ground.look()
+        seconds, timed = self.at.timed
+        step_s = seconds / timed if timed else None
+        if self.ground.depth and plan:
+            step_s = self.shared.plain.step_s(index, self.network, partition, stage, plan[0])
+        self.stages.append(self._describe(stage, partition, made, before, after, step_s))
+        updated = made > bool(adamw.warmup_steps(stage, total))  # warm-up begins at rate 0
+        silent = {f"head.{task}" for task in self.prepared.classes if task not in stage.losses}
+        freezing.check(self.network, partition, before, after, partition.trained_units - silent if updated else frozenset())
+        self.ground.certify()
 
     def _learner(self, partition: Partition, stage: Stage, steps: int) -> Learner | None:
         prepared, experiment = self.prepared, self.prepared.experiment
@@ -331,88 +329,55 @@ class Run:
             found = mitigation.teacher(self.prepared, self.network, missing, self.runtime)
         self.taught = replace(self.taught, logits={**self.taught.logits, **found.logits})
         self.taught_s += self.clock.laps["train"] - began
-        self.flops += (spent := course.evaluation_flops(self.prepared, "train"))
-        self.flops_exact += spent
+        self.tally.flops += (spent := course.evaluation_flops(self.prepared, "train"))
+        self.tally.flops_exact += spent
 
-    def _begin_at(self, depth: int) -> None:
-        """From now on, forward passes begin at ``depth``: on states that are at hand, or that are computed when first asked for."""
-        self.depth = depth
-        blocks = len(self.prepared.pristine.blocks)
-        self.tail = Tail(self.network.backbone, depth) if 0 < depth < blocks else None
+    def _train(self, steps: Sequence[Step], warm: int) -> None:
+        """Train what is left of an epoch; the seconds of its steps from ``warm`` on count as those of plain steps.
 
-    def _states(self, split: str) -> States:
-        """The states of a split that passes begin with; what it took to compute them counts in full, once a trial."""
-        assert self.prefixes is not None
-        states = self.prefixes.get(self.prepared, self.network, self.digests, self.depth, split)
-        self.passes |= {self.prefixes.spent(self.prepared, self.digests, self.depth, split)}
-        self.clock.laps["cache"] = sum(one.seconds for one in self.passes)
-        return states
-
-    def _forward(self, split: str) -> Forward:
-        """How the logits of a batch of ``split`` come about in this stage."""
-        if not self.depth:
-            return step.Whole(self.network)
-        return Begun(self.network, self._states(split), self.tail)
-
-    def readings(self) -> Readings:
-        """What heads read of the training split, for this trial and all that train with it."""
-        return Readings(self.prepared, self.network, self._states("train"), self.runtime)
-
-    def _epoch(self, learner: Learner | None, steps: Sequence[Step], warm: int) -> tuple[list[StepOutput], float, int]:
-        """Train one epoch; returns its outputs, and seconds and number of its steps after the first ``warm``."""
+        It is trained at a stretch, in the lap; between stretches, in none, a checkpoint may be written.
+        """
+        at, learner, keeper = self.at, self.learner, self.shared.keeper
         assert learner is not None, "a stage with epochs trains something"
-        forward = self._forward("train")
-        outputs: list[StepOutput] = []
-        warm = min(warm, len(steps) - 1)
-        warm_at = start = self.clock.read()
-        with learner.vocabulary.in_place() if learner.vocabulary is not None else nullcontext():
-            for number, one in enumerate(steps):
-                if number == warm:
-                    warm_at = self.clock.read()
-                torch.manual_seed(stream_seed("dropout", self.trial.seed, len(self.losses["total"]) + number))
-                outputs.append(learner.step(forward, self._batch(one), one.tasks, self.runtime))
-        end = self.clock.read()
-        self.clock.laps["train"] += end - start
-        return outputs, end - warm_at, len(steps) - warm
+        forward, warm = self.ground.forward("train"), min(warm, len(steps) - 1)
+        self.ground.trained = True
+        with ExitStack() as words:
+            if learner.vocabulary is not None:
+                words.enter_context(learner.vocabulary.in_place())
+            while at.step < len(steps):
+                keeper.keep_if_due([self])
+                first, before = at.step, self.clock.laps["train"]
+                with self.clock.lap("train"):
+                    for one in steps[first:]:
+                        torch.manual_seed(stream_seed("dropout", self.trial.seed, self.tally.steps))
+                        self.tally.running.append(learner.step(forward, self._batch(one), one.tasks, self.runtime))
+                        at.step += 1
+                        if keeper.stepped() or at.step == warm:
+                            break
+                if first >= warm:
+                    at.timed = (at.timed[0] + self.clock.laps["train"] - before, at.timed[1] + at.step - first)
+            keeper.keep_if_due([self])
+            with self.clock.lap("train"):
+                words.close()
+
+    def give_teacher(self, flat: Mapping[str, Tensor]) -> None:
+        """Take up what a teacher said of the training sentences: each task's logits, one after another, flat."""
+        examples, classes = self.prepared.encoded["train"].examples, self.prepared.classes
+        for task, values in flat.items():
+            sizes = [classes[task] * (1 if task == "classifier" else len(example)) for example in examples]
+            shape = (classes[task],) if task == "classifier" else (-1, classes[task])
+            self.taught = replace(self.taught, logits={**self.taught.logits, task: [one.view(shape) for one in values.split(sizes)]})
 
     def _batch(self, one: Step) -> Batch:
         examples = self.prepared.examples("train", of_source=one.rehearsal)
         return batches.collate(examples, one.ids, self.prepared.pad_id).to(self.runtime.device)
-
-    def _account(self, partition: Partition, steps: Sequence[Step]) -> None:
-        padded, exact = course.flops(self.prepared, partition, steps)
-        self.flops, self.flops_exact = self.flops + padded, self.flops_exact + exact
-        self.shared.advance(course.flops(self.prepared, partition, steps, cached=bool(self.depth))[0])
-        for one in steps:
-            self.order.update(repr(one.ids).encode() + b"r" * one.rehearsal)
-            self.tokens += sum(course.lengths_of(self.prepared, one))
-
-    def _read_losses(self, outputs: Sequence[StepOutput], steps: Sequence[Step]) -> dict[str, float]:
-        """Read an epoch's losses from the device, once, and return their means.
-
-        Raises:
-            Diverged: naming the first step whose loss is not finite.
-        """
-        first, means = len(self.losses["total"]), {}
-        for name, values in self.losses.items():
-            read = [output.loss if name == "total" else output.by_task.get(name) for output in outputs]
-            given = [value for value in read if value is not None]
-            numbers = iter(torch.stack(given).tolist() if given else [])
-            values.extend(None if value is None else _finite(next(numbers)) for value in read)
-            finite = [value for value in values[first:] if value is not None]
-            if finite:
-                means[name] = sum(finite) / len(finite)
-        for number, value in enumerate(self.losses["total"][first:]):
-            if value is None:
-                raise Diverged(f"the loss is not finite at step {first + number + 1}, sentences {list(steps[number].ids)}")
-        return means
 
     def _validate(self, stage: int, epoch: int, losses: dict[str, float]) -> None:
         metrics, _ = self._evaluate("validation")
         record = EpochRecord(
             stage=stage,
             epoch=epoch,
-            step=len(self.losses["total"]),
+            step=self.tally.steps,
             elapsed_s=self.clock.laps["train"],
             ended_at=time.time(),
             train_loss=losses,
@@ -426,27 +391,22 @@ class Run:
         names = {"classifier": prepared.corpus.labels, "ner": prepared.corpus.tags}
         ready = prepared.ready(split, self.runtime.device)
         self.network.eval()
-        forward = self._forward(split)
+        forward = self.ground.forward(split)
         with self.clock.lap("eval"):
             predictions, losses = step.evaluate(forward, ready, prepared.encoded[split], prepared.corpus.splits[split], names, self.runtime)
             metrics = score(predictions, losses)
-        self.skipped_flops += course.evaluation_flops(prepared, split) - course.evaluation_flops(prepared, split, self.depth)
+        self.skipped_flops += course.evaluation_flops(prepared, split) - course.evaluation_flops(prepared, split, self.ground.depth)
         if any(loss is not None and not math.isfinite(loss) for loss in losses.values()):  # the last update may have broken the weights
-            raise Diverged(f"the {split} loss is not finite after step {len(self.losses['total'])}")
-        self.shared.advance(course.evaluation_flops(prepared, split, self.depth))
+            raise Diverged(f"the {split} loss is not finite after step {self.tally.steps}")
+        self.shared.advance(course.evaluation_flops(prepared, split, self.ground.depth))
         return metrics, predictions
 
     def _remember(self, stage: Stage, piece: int) -> None:
-        """Keep the weights of the epoch that just ended if it is the best of the stage so far, ties to the earlier."""
-        by_task: dict[str, tuple[str, ...]] = {task: (task,) for task in stage.losses}
-        rules: dict[str, dict[str, tuple[str, ...]]] = {"best": {"": stage.losses}, "each": by_task}
-        wanted = rules.get(str(stage.select), {})
-        for name, tasks in wanted.items():
-            value = selection_score(self.epochs[-1].validation, tasks)
-            if name not in self.best or value > self.best[name].score:
-                with self.clock.lap("eval"):  # keeping the best weights is part of selecting them
-                    moved = {name: p.detach().to("cpu", copy=True) for name, p in self.network.named_parameters() if name in self.moved}
-                self.best[name] = Best(value, self.epochs[-1].epoch, piece, moved)
+        """Keep the weights of the epoch that just ended where they are the best of the stage so far."""
+        for name, value in selection.better(stage, self.best, self.epochs[-1].validation).items():
+            with self.clock.lap("eval"):  # keeping the best weights is part of selecting them
+                moved = {name: p.detach().to("cpu", copy=True) for name, p in self.network.named_parameters() if name in self.moved}
+            self.best[name] = Best(value, self.epochs[-1].epoch, piece, moved)
 
     def _choose(self, stage: Stage) -> None:
         """Give the network the weights that a stage hands on."""
@@ -456,55 +416,55 @@ class Run:
         else:
             self._certify_selected(len(self.stages) - 1)
 
-    def _load(self, best: Best) -> None:
+    def _keep_for_later(self) -> None:
+        """Keep what a stage of a staged trial handed on, to be looked at when all is selected: on disk, where it is in nobody's memory."""
+        if self.checkpoint is not None:
+            path = self.checkpoint.file.with_name(f"{self.record.key[:16]}-{len(self.stages)}.safetensors")
+            save(self.network, path)
+            self.snapshots.append((len(self.stages), path))
+
+    def _load(self, best: Best) -> dict[str, str]:
+        """Give the network these weights; returns the digests of its units."""
         self.network.load_state_dict(best.weights, strict=False)
-        self._certify_selected(best.stage)
+        return self._certify_selected(best.piece)
 
     def _select(self, stage: Stage) -> None:
         """Settle which weights are tested, and write it down before the test split is read."""
         self._choose(stage)
-        standing = self.standing or self.epochs[-1]
-        rule, epoch, value = "last epoch", standing.epoch, selection_score(standing.validation, stage.losses)
-        by_task, digests = {}, [content_key(self.digests)]
-        if stage.select == "best" and self.best:
-            rule, epoch, value = "best of the last stage on validation", self.best[""].epoch, self.best[""].score
-        elif self.best:
-            rule, by_task = "each task's best of the last stage on validation", {task: best.epoch for task, best in self.best.items()}
-            epoch, value = max(by_task.values()), sum(best.score for best in self.best.values()) / len(self.best)
-            digests = [content_key(self._digests_of(best)) for best in self.best.values()]
+        settled = selection.settled(stage, self.best, self.standing or self.epochs[-1])
+        digests = [content_key(self.ground.digests)]
+        if settled.by_task:
+            digests = [content_key(self._load(best)) for best in self.best.values()]
         at = {record.epoch: record.validation for record in self.epochs}
         self._note(
-            selection=Selection(rule=rule, epoch=epoch, score=value, by_task=by_task),
-            validation=_merged(at[epoch], {task: at[one] for task, one in by_task.items()}),
+            selection=settled,
+            validation=selection.merged(at[settled.epoch], {task: at[one] for task, one in settled.by_task.items()}),
             final_digest=digests[0] if len(digests) == 1 else content_key(digests),
             status="selected",
         )
         self.shared.journal.write_trial(self.record)
 
-    def _digests_of(self, best: Best) -> dict[str, str]:
-        self._load(best)
-        return self.digests
-
-    def _certify_selected(self, piece: int) -> None:
-        """What was frozen when the selected weights were trained must stand in them as it stood then.
+    def _certify_selected(self, piece: int) -> dict[str, str]:
+        """What was frozen when the selected weights were trained must stand in them as it stood then; returns the digests of all units.
 
         Raises:
             CertificateError: it does not.
         """
-        then, self.digests = self.stages[piece], freezing.digests(self.network)
+        then, now = self.stages[piece], self.ground.look()
         for unit, counts in then.parameters.items():
-            if counts.frozen and self.digests[unit] != then.digests_after[unit]:
+            if counts.frozen and now[unit] != then.digests_after[unit]:
                 raise CertificateError(f"frozen unit {unit} changed after its last stage")
+        return now
 
     def _test(self) -> None:
-        metrics = Metrics()
-        predictions: list[Prediction] = []
+        """Score the test split with the selected weights; where each task has its own, with those of each."""
+        metrics, predictions = Metrics(), list[Prediction]()
         for task in self.best or [""]:
-            if task:  # it has a model of its own
+            if task:
                 self._load(self.best[task])
             found, read = self._evaluate("test")
-            metrics = _merged(metrics, {task: found}) if task and predictions else found
-            predictions = [_with_task(one, other, task) for one, other in zip(predictions or read, read, strict=True)]
+            metrics = selection.merged(metrics, {task: found}) if predictions else found
+            predictions = [selection.with_task(*pair, task) for pair in zip(predictions, read, strict=True)] if predictions else read
         self._note(test=metrics, contributions=contributions(predictions))
         self.shared.journal.write_predictions(self.record, [asdict(prediction) for prediction in predictions])
 
@@ -549,19 +509,3 @@ class Run:
             digests_after=after,
             step_s=step_s,
         )
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _merged(metrics: Metrics, by_task: Mapping[str, Metrics]) -> Metrics:
-    """Metrics in which each of these tasks has its own."""
-    return metrics.model_copy(update={task: getattr(own, task) for task, own in by_task.items()})
-
-
-def _with_task(one: Prediction, other: Prediction, task: str) -> Prediction:
-    """A prediction with that of another model for one of the tasks, or for both where none is named."""
-    if task == "classifier":
-        return replace(one, predicted_label=other.predicted_label)
-    return replace(one, predicted_tags=other.predicted_tags) if task else other

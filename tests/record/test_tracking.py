@@ -34,8 +34,9 @@ def logged(trials: list[TrialRecord], suite: SuiteRecord | None = None, status: 
     suite = tracking.start(suite)
     for trial in trials:
         tracking.log(suite, trial)
+    assert "missing" not in tracking.settle(suite).tracking
     tracking.close(status)
-    runs = tracking.client.search_runs([tracking.experiment_id])
+    runs = tracking.store.client.search_runs([tracking.store.experiment_id])
     (parent,) = (run for run in runs if run.info.run_id == suite.tracking["run"])
     return parent, {run.data.tags["key"]: run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id}
 
@@ -251,12 +252,11 @@ def test_report_and_experiment_are_attached_to_the_parent(tracking: str, tmp_pat
     (tmp_path / "report" / "plots").mkdir(parents=True)
     for name in ("report.md", "trials.csv", "suite.json", "plots/frontier.svg"):
         (tmp_path / "report" / name).write_text(name)
-    store = Tracking("freezing")
-    store.open()
-    suite = store.start(suite_of([]))
-    store.close("FINISHED")
-    store.attach(suite, tmp_path / "report")
-    run = suite.tracking["run"]
+    tracker = Tracking("freezing")
+    suite = tracker.start(suite_of([]))
+    tracker.attach(suite, tmp_path / "report")
+    tracker.close("FINISHED")
+    run, store = suite.tracking["run"], tracker.store
     names = {item.path for path in (None, "plots") for item in store.client.list_artifacts(run, path)}
     assert names == {"report.md", "trials.csv", "suite.json", "plots", "plots/frontier.svg", "experiment.json"}
     assert store.client.get_run(run).data.metrics["time/suite_s"] == suite.elapsed_s
@@ -275,8 +275,7 @@ def test_closing_before_anything_was_opened_is_no_error(tracking: str) -> None:
 
 
 def test_a_suite_that_is_stopped_says_so(tracking: str) -> None:
-    store = Tracking("freezing")
-    store.open()
-    suite = store.start(suite_of([]))
-    store.close("KILLED")
-    assert store.client.get_run(suite.tracking["run"]).info.status == "KILLED"
+    tracker = Tracking("freezing")
+    suite = tracker.start(suite_of([]))
+    tracker.close("KILLED")
+    assert tracker.store.client.get_run(suite.tracking["run"]).info.status == "KILLED"

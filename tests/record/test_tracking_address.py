@@ -12,7 +12,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from mtlab.plan.errors import UserError
-from mtlab.record.tracking import DEFAULT_URI, Tracking, tracking_uri, without_credentials
+from mtlab.record.address import DEFAULT_URI, tracking_uri, without_credentials
+from mtlab.record.store import Store
+from mtlab.record.tracking import Tracking
 from tests.record.test_tracking import logged, suite_of
 from tests.report import factory
 
@@ -59,7 +61,7 @@ def opening(uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The one line that is told where the store at ``uri`` cannot be opened."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(UserError) as caught:
-        Tracking("freezing").open()
+        Store(uri, "freezing").open()
     line = str(caught.value)
     assert "\n" not in line and SECRET not in line
     assert caught.value.__suppress_context__  # a traceback would show the address
@@ -101,6 +103,7 @@ def server(tracking: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             pass
 
     monkeypatch.setenv("_MLFLOW_SERVER_FILE_STORE", tracking)
+    monkeypatch.setattr(server.handlers, "_tracking_store", None)  # it would keep that of an earlier test
     monkeypatch.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", "artifacts")
     http = make_server("127.0.0.1", 0, server.app, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=http.serve_forever)
@@ -116,16 +119,16 @@ def test_a_server_gets_everything_and_its_password_goes_nowhere(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     trial = factory.trial("gradual_unfreeze", 0)
-    store = Tracking("freezing")
-    store.open()
-    suite = store.start(suite_of([trial]))
-    store.log(suite, trial)
-    store.close("FINISHED")
-    assert suite.tracking == {"uri": server.replace(f"user:{SECRET}@", ""), "experiment": "freezing", "run": store.parent}
+    tracker = Tracking("freezing")
+    suite = tracker.start(suite_of([trial]))
+    tracker.log(suite, trial)
+    assert "missing" not in tracker.settle(suite).tracking
+    tracker.close("FINISHED")
+    assert suite.tracking == {"uri": server.replace(f"user:{SECRET}@", ""), "experiment": "freezing", "run": tracker.parent}
     assert SECRET not in suite.model_dump_json()
     assert SECRET not in "".join(capfd.readouterr())
     assert SECRET.encode() not in Path(tracking.removeprefix("sqlite:///")).read_bytes()
-    (child,) = MlflowClient(tracking).search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{store.parent}'")
+    (child,) = MlflowClient(tracking).search_runs([tracker.store.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.parent}'")
     assert trial.test and trial.test.ner
     assert (child.info.status, child.data.metrics["test/ner/f1"]) == ("FINISHED", trial.test.ner.default.f1)
 
@@ -173,14 +176,14 @@ def test_a_server_that_never_answers_is_left_after_the_time_that_the_user_sets(m
 def test_once_open_mlflow_is_as_patient_as_ever(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
-    Tracking("freezing").open()
+    Store(tracking, "freezing").open()
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
 
 
 def test_an_experiment_that_was_deleted_is_told_with_the_way_back(tracking: str) -> None:
-    store = Tracking("freezing")
+    store = Store(tracking, "freezing")
     store.open()
     store.client.delete_experiment(store.experiment_id)
     with pytest.raises(UserError, match=f"freezing was deleted in MLflow.*mlflow experiments restore -x {store.experiment_id}"):
-        Tracking("freezing").open()
+        Store(tracking, "freezing").open()

@@ -158,10 +158,10 @@ def test_a_task_that_is_frozen_again_keeps_its_head_and_loses_its_loss(experimen
 
 def falling(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the first epoch of every trial that follows be the best."""
-    from mtlab.train import trial
+    from mtlab.train import selection
 
     scores = iter(range(10**6, 0, -1))
-    monkeypatch.setattr(trial, "selection_score", lambda metrics, tasks: float(next(scores)))
+    monkeypatch.setattr(selection, "selection_score", lambda metrics, tasks: float(next(scores)))
 
 
 def test_the_best_epoch_may_lie_before_a_decision(experiment_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

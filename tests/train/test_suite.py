@@ -16,7 +16,7 @@ from mtlab.cli import main
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import Metrics, SuiteRecord, TrialRecord
-from mtlab.record.tracking import Tracking
+from mtlab.record.store import Store
 from mtlab.train.prepare import Prepared
 
 ODD_SCENARIO = """
@@ -187,20 +187,37 @@ def test_a_lost_mlflow_loses_nothing_else(
     experiment_file: Path, tracking: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     logged: list[TrialRecord] = []
-    honest = Tracking._log
+    honest, database = Store.trial, experiment_file.parent / "mlflow.db"
+    good = database.read_bytes()
 
-    def failing(self: Tracking, suite: SuiteRecord, trial: TrialRecord) -> None:
+    def failing(self: Store, suite: SuiteRecord, parent: str, trial: TrialRecord) -> bool:
         logged.append(trial)
         if len(logged) == 2:
-            (experiment_file.parent / "mlflow.db").write_bytes(b"not a database any more")
-        honest(self, suite, trial)
+            database.write_bytes(b"not a database any more")
+        return honest(self, suite, parent, trial)
 
-    monkeypatch.setattr(Tracking, "_log", failing)
-    assert main(["compare", str(experiment_file), "--seeds", "0"]) == 0
+    monkeypatch.setattr(Store, "trial", failing)
+    command = [str(experiment_file), "--seeds", "0"]
+    assert main(["compare", *command]) == 0
     shown = capsys.readouterr().out
-    assert shown.count("MLflow was lost") == 1
-    assert len(Journal(experiment_file.parent / "report").read()[1]) == 4
-    assert (experiment_file.parent / "report" / "report.md").exists()
+    assert shown.count("cannot be reached") == 1
+    assert f"3 runs are missing there; `mtlab sync {' '.join(command)}` brings them" in shown
+    suite, trials = Journal(experiment_file.parent / "report").read()
+    report = (experiment_file.parent / "report" / "report.md").read_text()
+    assert len(trials) == 4
+    assert "**Not synced:** 3 runs are missing in MLflow." in report
+    monkeypatch.undo()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking)
+    monkeypatch.chdir(experiment_file.parent)
+    database.write_bytes(good)  # what was logged before is lost with the database: all of it comes again
+    assert main(["sync", *command]) == 0
+    assert "MLflow has 4 of 4 runs of trials, 4 of them brought now" in capsys.readouterr().out
+    assert main(["sync", *command]) == 0
+    assert "0 of them brought now" in capsys.readouterr().out
+    assert "Not synced" not in (experiment_file.parent / "report" / "report.md").read_text()
+    client = MlflowClient(tracking)
+    runs = client.search_runs([client.get_experiment_by_name(suite.experiment["name"]).experiment_id])
+    assert sorted(run.data.tags["key"] for run in runs if "key" in run.data.tags) == sorted(suite.trials)
 
 
 @pytest.fixture

@@ -121,8 +121,8 @@ def test_a_frozen_unit_that_changes_between_stages_or_before_the_test_fails_the_
     with monkeypatch.context() as patch:
         patch.setattr(Run, "_select", meddling)
         assert run(made, "heads").status == "certificate broken: frozen unit embeddings changed after its last stage"
-    honest = Run._stage
-    monkeypatch.setattr(Run, "_stage", meddling)
+    honest = Run._piece
+    monkeypatch.setattr(Run, "_piece", meddling)
     assert run(made, "heads").status == "certificate broken: frozen unit embeddings changed"
 
 

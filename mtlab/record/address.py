@@ -1,0 +1,47 @@
+"""Where MLflow is, and how to speak of it without telling its secrets."""
+
+import os
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+"""In the working directory, where plain ``mlflow ui`` finds it too."""
+
+
+def tracking_uri() -> str:
+    """Where runs are logged: ``MLFLOW_TRACKING_URI``, or a database in the working directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def without_credentials(uri: str) -> str:
+    """The URI without user, password and query."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return f"{uri.partition('://')[0]}://..."
+    if not parts.netloc:
+        return uri.partition("?")[0]
+    if "@" in parts.path + parts.query + parts.fragment:  # a password with / ? or # in it, which a database may have
+        return f"{parts.scheme}://..."
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def reason(error: Exception, uri: str) -> str:
+    """Why a store failed, in a line, without the URI's secrets."""
+    text = _redacted(str(error) or type(error).__name__, uri).strip().partition("\n")[0]
+    return text.rpartition("(Caused by ")[2].removesuffix(")")[:200]  # of a failed request, what lies at the bottom
+
+
+def _redacted(text: str, uri: str) -> str:
+    """An error's text without the parts of the URI that :func:`without_credentials` leaves out."""
+    shown = without_credentials(uri)
+    text = text.replace(uri, shown)
+    parts = set(_parts(uri)) - set(_parts(shown))
+    for part in sorted({*parts, *map(unquote, parts)}, key=len, reverse=True):
+        text = text.replace(part, "***")
+    return text
+
+
+def _parts(uri: str) -> Iterable[str]:
+    return filter(None, re.split(r"[/?#@:&=]+", uri))

@@ -1,0 +1,50 @@
+"""What is another than it was when an experiment last ran in the same place."""
+
+from typing import Any
+
+from mtlab.record.records import SuiteRecord
+
+SHOWN = 8
+"""Lines about single changes, before the others are only counted."""
+
+NOT_TOLD = ("question", "output", "checkpoints.")
+"""Settings that change nothing that was measured."""
+
+
+def changes(before: SuiteRecord, now: SuiteRecord) -> list[str]:
+    """Lines that say what changed between two suites, by key: settings, machine and versions, encoder, data."""
+    lines = []
+    for title, old, new in (
+        ("", before.experiment, now.experiment),
+        ("environment.", before.environment, now.environment),
+        ("encoder.", before.encoder, now.encoder),
+        ("data.", _identity(before), _identity(now)),
+    ):
+        was, is_now = _values(old), _values(new)
+        for key in sorted(was.keys() | is_now.keys()):
+            if was.get(key) != is_now.get(key) and not key.startswith(NOT_TOLD):
+                lines.append(f"{title}{key}: {_shown(was.get(key))} -> {_shown(is_now.get(key))}")
+    more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return lines[:SHOWN] + more
+
+
+def _identity(suite: SuiteRecord) -> dict[str, Any]:
+    return {point or "fingerprint": data.get("fingerprint", "") for point, data in suite.data.items()}
+
+
+def _values(tree: Any) -> dict[str, Any]:
+    """Leaves by their keys, numbers of lists being keys too."""
+    if isinstance(tree, list | tuple):
+        tree = {str(index): item for index, item in enumerate(tree)}
+    if not isinstance(tree, dict):
+        return {"": tree}
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        for rest, leaf in _values(value).items():
+            found[f"{key}.{rest}" if rest else str(key)] = leaf
+    return found
+
+
+def _shown(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:16]}..."

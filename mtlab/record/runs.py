@@ -1,0 +1,124 @@
+"""What MLflow is told of a record: names and numbers, spelt as it takes them. Nothing here speaks to a store."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from mtlab.plan.scenario import point_label
+from mtlab.record.records import Metrics, StageRecord, SuiteRecord, TrialRecord
+
+
+def tags_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, str]:
+    """What a trial's run is found by, beside its parent."""
+    return cut(
+        {
+            "mlflow.runName": trial.label[:250],
+            "mlflow.note.content": note_of(trial),
+            "scenario": trial.scenario,
+            "seed": str(trial.seed),
+            "suite": str(suite.experiment.get("name", "")),
+            "status": trial.status,
+            "key": trial.key,
+            **{safe(key): str(value) for key, value in trial.point.items()},
+        }
+    )
+
+
+def metrics_of(trial: TrialRecord) -> Iterator[tuple[str, float, int, int]]:
+    """Every number of a record as (name, value, milliseconds, step); slashes in names make the UI's groups."""
+    end = ms(trial.ended_at or trial.started_at)
+    for name, values in trial.step_losses.items():
+        for number, value in enumerate(values, start=1):
+            if value is not None:
+                yield ("train/loss" if name == "total" else f"train/{name}/loss"), value, end, number
+    for epoch in trial.epochs:
+        for name, value in _quality(epoch.validation):
+            yield f"validation/{name}", value, ms(epoch.ended_at), epoch.step
+    if trial.test is not None:
+        for name, value in _quality(trial.test):
+            yield f"test/{name}", value, end, trial.epochs[-1].step
+    for index, stage in enumerate(trial.stages):
+        yield from ((name, float(value), end, index) for name, value in _parameters(stage))
+    single = {
+        **{f"time/{lap}_s": seconds for lap, seconds in trial.laps.items()},
+        "time/total_s": trial.wall_s,
+        "time/plain_s": trial.wall_plain_s,
+        "time/tokens_per_s": trial.tokens_per_s,
+        "memory/peak_mb": trial.peak_memory_mb,
+        "flops/train": trial.train_flops,
+        "flops/train_padding": trial.train_flops_padding,
+        "selected_epoch": trial.selection.epoch if trial.selection else None,
+    }
+    yield from ((name, float(value), end, 0) for name, value in single.items() if value is not None)
+
+
+def _quality(metrics: Metrics) -> Iterator[tuple[str, float]]:
+    named: dict[str, float | None] = {}
+    if metrics.classifier is not None:
+        named.update({f"classifier/{key}": getattr(metrics.classifier, key) for key in ("accuracy", "macro_f1", "loss")})
+    if metrics.ner is not None:
+        named["ner/loss"] = metrics.ner.loss
+        for key in ("precision", "recall", "f1"):
+            named[f"ner/{key}"] = getattr(metrics.ner.default, key)
+            named[f"ner/{key}_strict"] = getattr(metrics.ner.strict, key)
+        named.update({f"ner/by_type/{safe(kind)}/f1": scores.f1 for kind, scores in metrics.ner.by_type.items()})
+    return ((name, value) for name, value in named.items() if value is not None)
+
+
+def _parameters(stage: StageRecord) -> Iterator[tuple[str, int]]:
+    yield from (
+        ("params/total", stage.params_total),
+        ("params/trainable", stage.params_trainable),
+        ("params/frozen", stage.params_frozen),
+    )
+
+
+def params_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, Any]:
+    """Settings of a trial: scenario, seed, stages, and those of the experiment at its point."""
+    others = ("scenarios", "seeds", "sweep", "settings", "name", "question")
+    shared = {key: value for key, value in suite.experiment.items() if key not in others}
+    stages = [{"name": stage.name, "epochs": stage.epochs, "train": stage.train, "losses": stage.losses} for stage in trial.stages]
+    swept = tuple(f"{key}." for key in trial.point)  # a swept key replaces all that the file says below it
+    settings = {key: value for key, value in flat(shared).items() if not key.startswith(swept)}
+    encoder = flat({"encoder": suite.encoder.get(point_label(trial.point.items()), {})})
+    point = {safe(key): value for key, value in trial.point.items()}
+    return {"scenario": trial.scenario, "seed": trial.seed, "stages": stages, **settings, **encoder, **point}
+
+
+def note_of(trial: TrialRecord) -> str:
+    """A trial in a line, for people."""
+    stages = [f"{stage.name}: {stage.epochs} epochs, trains {stage.params_trainable:,} of {stage.params_total:,}" for stage in trial.stages]
+    return f"{trial.scenario}, seed {trial.seed}: {trial.status}. " + "; ".join(stages)
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names, those without a value left out."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            found.update(flat(value, f"{prefix}{key}."))
+        elif value is not None:
+            found[safe(f"{prefix}{key}")] = value
+    return found
+
+
+def safe(part: str) -> str:
+    """A part of a name, spelt as MLflow takes it: letters, digits and ``_-. :``; what it does not take becomes ``_``.
+
+    A part that had to be changed gets the start of its hash, so that no two become one.
+    """
+    spelt = re.sub(r"[^\w. :-]", "_", part)[:150]
+    if not spelt.strip("."):  # MLflow reads names as paths
+        spelt = "_"
+    return part if spelt == part else f"{spelt}-{hashlib.sha256(part.encode()).hexdigest()[:6]}"
+
+
+def cut(tags: dict[str, str]) -> dict[str, str]:
+    """Tags no longer than every store takes."""
+    return {key: value[:8000] for key, value in tags.items()}
+
+
+def ms(seconds: float) -> int:
+    """Unix time in seconds, as MLflow's whole milliseconds."""
+    return int(seconds * 1000)

@@ -1,0 +1,188 @@
+"""MLflow's store, and putting records into it so that nothing is there twice: what is there already stays, what is half there goes."""
+
+import hashlib
+import logging
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # it would print the address of every run, password and all
+
+from filelock import FileLock
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run
+from mlflow.tracking import MlflowClient
+
+from mtlab.plan.errors import Busy, UserError
+from mtlab.plan.scenario import content_key, point_label
+from mtlab.record.address import DEFAULT_URI, reason, without_credentials
+from mtlab.record.records import SuiteRecord, TrialRecord
+from mtlab.record.runs import cut, flat, metrics_of, ms, params_of, tags_of
+
+BATCH = 1000
+"""Metrics in one request: MLflow's limit."""
+
+OPENING_S, WORKING_S = 5, 30
+"""Seconds after which a server that does not answer is left, while the store is opened and after, unless the user has set another time."""
+
+WHOLE = "whole"
+"""The tag, written last, of a run that holds all of its record: a digest of that."""
+
+for name in ("alembic", "mlflow.store.db.utils"):
+    logging.getLogger(name).setLevel(logging.WARNING)  # a new database is not news
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # a server that is away is told once, by us
+
+
+class Store:
+    """One experiment in a store.
+
+    Args:
+        uri: of the store.
+        experiment: the experiment's name.
+    """
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        self.uri, self.experiment = uri, experiment
+
+    def open(self) -> None:
+        """Reach the store; the first to do so makes its tables, and others wait for it.
+
+        Raises:
+            Busy: it cannot be reached now.
+            UserError: it never can, as it is addressed.
+        """
+        shown = without_credentials(self.uri)
+        try:
+            with _patience(OPENING_S), _alone(self.uri):
+                self.client = MlflowClient(self.uri)
+                found = self.client.get_experiment_by_name(self.experiment)
+                self.experiment_id = found.experiment_id if found else self.client.create_experiment(self.experiment)
+        except Exception as error:  # stores fail in their own ways: MlflowException, OSError, ImportError of a driver, SQLAlchemyError
+            problem = f"MLflow at {shown} cannot be used ({reason(error, self.uri)})"
+            if _may_pass(self.uri, error):
+                raise Busy(problem, "see that it runs") from None
+            raise UserError(problem, f"set MLFLOW_TRACKING_URI to {DEFAULT_URI}, or unset it, to log to a database here") from None
+        if found and found.lifecycle_stage != "active":
+            remedy = f"`mlflow experiments restore -x {found.experiment_id}`, or choose another --name"
+            raise UserError(f"experiment {self.experiment} was deleted in MLflow at {shown}", remedy)
+
+    def suite(self, suite: SuiteRecord) -> str:
+        """The id of the suite's run, which is made where it is not there."""
+        with _patience():
+            known = suite.tracking.get("run", "")  # suites of before had no id
+            wanted = f"tags.suite_id = '{suite.id}'" if suite.id else f"attributes.run_id = '{known}'"
+            found = self._runs(wanted) if suite.id or known else []
+            if found:
+                run_id = str(found[0].info.run_id)
+                if found[0].info.status != "RUNNING":
+                    self.client.update_run(run_id, status="RUNNING")
+            else:
+                tags = {"mlflow.runName": f"{self.experiment} suite", "mlflow.note.content": suite.question}
+                tags |= {"suite": self.experiment, "suite_id": suite.id}
+                made = self.client.create_run(self.experiment_id, start_time=ms(suite.started_at), tags=cut(tags))
+                run_id = str(made.info.run_id)
+            if not found or WHOLE not in found[0].data.tags:
+                settings = {"experiment": suite.experiment, "environment": suite.environment, "encoder": suite.encoder.get("", {})}
+                self._params(run_id, flat(settings))
+                self._datasets(run_id, suite.data)
+                self.client.set_tag(run_id, WHOLE, suite.id)
+        return run_id
+
+    def trial(self, suite: SuiteRecord, parent: str, trial: TrialRecord) -> bool:
+        """Put a trial's run below the suite's; False where it was there.
+
+        Raises:
+            Exception: whatever the store raises; what it has by then is half a run, and goes the next time.
+        """
+        digest = content_key(trial.model_dump(mode="json"))[:16]
+        with _patience():
+            there = self._runs(f"tags.`mlflow.parentRunId` = '{parent}' and tags.key = '{trial.key}'")
+            if any(run.data.tags.get(WHOLE) == digest for run in there):
+                return False
+            for run in there:
+                self.client.delete_run(run.info.run_id)
+            tags = {**tags_of(suite, trial), "mlflow.parentRunId": parent}
+            run_id = self.client.create_run(self.experiment_id, start_time=ms(trial.started_at), tags=tags).info.run_id
+            self._params(run_id, params_of(suite, trial))
+            point = point_label(trial.point.items())
+            self._datasets(run_id, {point: suite.data[point]} if point in suite.data else suite.data)
+            metrics = [Metric(*row) for row in metrics_of(trial) if math.isfinite(row[1])]  # MLflow stores others wrongly
+            for start in range(0, len(metrics), BATCH):
+                self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+            missing = {one.key for one in metrics} - set(self.client.get_run(run_id).data.metrics)
+            if missing:
+                raise OSError(f"the store took {len(missing)} metrics and does not have them")
+            self.client.set_tag(run_id, WHOLE, digest)
+            self.client.set_terminated(run_id, "FINISHED" if trial.ok else "FAILED", end_time=ms(trial.ended_at or trial.started_at))
+        return True
+
+    def attach(self, suite: SuiteRecord, parent: str, directory: Path) -> None:
+        """Attach the report, its plots, the table and the resolved experiment to the suite's run."""
+        with _patience():
+            for name in ("report.md", "trials.csv", "suite.json", "plots"):
+                path = directory / name
+                if path.is_dir():
+                    self.client.log_artifacts(parent, str(path), artifact_path=name)
+                elif path.exists():
+                    self.client.log_artifact(parent, str(path))
+            self.client.log_dict(parent, suite.experiment, "experiment.json")
+            if suite.elapsed_s is not None:
+                self.client.log_metric(parent, "time/suite_s", suite.elapsed_s)
+
+    def close(self, parent: str, status: str, ended_at: float | None = None) -> None:
+        """Close the suite's run as ``FINISHED``, ``FAILED`` or ``KILLED``, at a Unix time in seconds, now where none is given."""
+        with _patience():
+            self.client.set_terminated(parent, status, end_time=None if ended_at is None else ms(ended_at))
+
+    def _runs(self, wanted: str) -> list[Run]:
+        return list(self.client.search_runs([self.experiment_id], wanted))
+
+    def _params(self, run_id: str, params: dict[str, Any]) -> None:
+        rows = [Param(key, str(value)[:6000]) for key, value in params.items()]
+        for start in range(0, len(rows), 100):
+            self.client.log_batch(run_id, params=rows[start : start + 100])
+
+    def _datasets(self, run_id: str, by_point: dict[str, dict[str, Any]]) -> None:
+        inputs = []
+        for point, data in by_point.items():
+            for split, rows in data["sizes"].items():
+                source = CodeDatasetSource(tags={"source": ", ".join(map(str, data["sources"])), "point": point, "sentences": str(rows)})
+                dataset = MetaDataset(source, name=f"{self.experiment} {split}", digest=data["fingerprint"][:32])
+                inputs.append(DatasetInput(dataset._to_mlflow_entity(), tags=[InputTag("mlflow.data.context", split)]))
+        self.client.log_inputs(run_id, datasets=inputs)
+
+
+def _may_pass(uri: str, error: Exception) -> bool:
+    """Whether a store that failed may work later as it is addressed: a server that does not answer, a database that is locked."""
+    text = str(error)
+    if uri.startswith(("http://", "https://")):
+        return any(sign in text for sign in ("Max retries", "Connection", "timed out", "too many 5", "error code 5"))
+    return "is locked" in text or "could not connect" in text or "Can't connect" in text or "Connection refused" in text
+
+
+def _alone(uri: str) -> AbstractContextManager[object]:
+    """Makes processes that open the same database file wait for each other: two that make its tables at once break it."""
+    if not uri.startswith("sqlite:"):
+        return nullcontext()
+    file = str(Path(uri.partition(":///")[2].partition("?")[0]).absolute())
+    name = hashlib.sha256(file.encode()).hexdigest()[:16]
+    return FileLock(Path(tempfile.gettempdir()) / f"mtlab-{os.getuid() if hasattr(os, 'getuid') else 0}-{name}.lock", timeout=30)
+
+
+@contextmanager
+def _patience(seconds: int = WORKING_S) -> Iterator[None]:
+    """Within, MLflow is so patient with a server, where the user has not said how patient: by itself it asks one for many minutes."""
+    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)}
+    ours = {key: value for key, value in wanted.items() if key not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for key in ours:
+            os.environ.pop(key, None)

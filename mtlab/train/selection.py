@@ -1,0 +1,71 @@
+"""Which epoch's weights a stage hands on: decided on validation alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from mtlab.plan.scenario import Stage
+from mtlab.record.metrics import Prediction, selection_score
+from mtlab.record.records import EpochRecord, Metrics
+from mtlab.record.records import Selection as SelectionRecord
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best weights of a stage so far.
+
+    Attributes:
+        score: on validation.
+        epoch: of the trial.
+        piece: of the trial that the epoch belongs to.
+        weights: what had trained in the stage up to there, by name, on the CPU.
+    """
+
+    score: float
+    epoch: int
+    piece: int
+    weights: Mapping[str, Tensor]
+
+
+def watched(stage: Stage) -> dict[str, tuple[str, ...]]:
+    """Under which names a stage keeps its best weights, and the tasks that each is judged by; none where the last epoch's are taken."""
+    if stage.select == "best":
+        return {"": stage.losses}
+    return {task: (task,) for task in stage.losses} if stage.select == "each" else {}
+
+
+def better(stage: Stage, best: Mapping[str, Best], metrics: Metrics) -> dict[str, float]:
+    """The names under which an epoch is the best of its stage so far, ties to the earlier, and its scores."""
+    scores = {name: selection_score(metrics, tasks) for name, tasks in watched(stage).items()}
+    return {name: score for name, score in scores.items() if name not in best or score > best[name].score}
+
+
+def settled(stage: Stage, best: Mapping[str, Best], standing: EpochRecord) -> SelectionRecord:
+    """What a trial's last stage came to.
+
+    Args:
+        stage: the last one.
+        best: its best weights.
+        standing: the epoch whose weights stand, where none are the best.
+    """
+    if "" in best:
+        return SelectionRecord(rule="best of the last stage on validation", epoch=best[""].epoch, score=best[""].score)
+    if best:
+        by_task = {task: one.epoch for task, one in best.items()}
+        mean = sum(one.score for one in best.values()) / len(best)
+        rule = "each task's best of the last stage on validation"
+        return SelectionRecord(rule=rule, epoch=max(by_task.values()), score=mean, by_task=by_task)
+    return SelectionRecord(rule="last epoch", epoch=standing.epoch, score=selection_score(standing.validation, stage.losses))
+
+
+def merged(metrics: Metrics, by_task: Mapping[str, Metrics]) -> Metrics:
+    """Metrics in which each of these tasks has its own."""
+    return metrics.model_copy(update={task: getattr(own, task) for task, own in by_task.items()})
+
+
+def with_task(one: Prediction, other: Prediction, task: str) -> Prediction:
+    """A prediction with that of another model for one of the tasks."""
+    if task == "classifier":
+        return replace(one, predicted_label=other.predicted_label)
+    return replace(one, predicted_tags=other.predicted_tags)

@@ -1,0 +1,160 @@
+"""Trials that have begun and not ended: a folder each, with the checkpoints that they go on from.
+
+A folder is of the trials that run together (one, mostly), under the key of their keys. A checkpoint is a file of tensors
+(safetensors) and, written last, a manifest (JSON) with the state beside them and SHA-256 of both: without it a checkpoint is not one.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mtlab.plan.scenario import content_key
+from mtlab.record.journal import write_atomically
+from mtlab.supervise import DEATHS, NOTE, why
+from mtlab.train.checkpoint import write_tensors
+
+KEPT = 2
+"""Checkpoints that stay: the newest, and the one before, should that be damaged."""
+
+
+class Died(Exception):
+    """The process died while these trials ran, again."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint as it was read.
+
+    Attributes:
+        facts: what is no tensor.
+        tensors: by name, on the CPU.
+    """
+
+    facts: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+class Unfinished:
+    """The folder of trials that run together.
+
+    Args:
+        directory: of the experiment.
+        keys: of the trials.
+        say: tells the user what is wrong with a file.
+    """
+
+    def __init__(self, directory: Path, keys: Sequence[str], say: Callable[[str], None]) -> None:
+        self.keys, self.say = tuple(keys), say
+        self.folder = directory / "unfinished" / content_key(*keys)[:16]
+
+    def begin(self) -> int:
+        """Note that the trials have begun; returns how often they had before.
+
+        Raises:
+            Died: the process died twice while they ran.
+        """
+        file = self.folder / "trials.json"
+        before = _read_json(file).get("begun", 0)
+        write_atomically(file, json.dumps({"trials": self.keys, "begun": before + 1}))
+        _note(str(self.folder))
+        deaths = self.folder / DEATHS
+        numbers = json.loads(deaths.read_text()) if deaths.exists() else []
+        if len(numbers) > 1:
+            raise Died(why(numbers))
+        return int(before)
+
+    def save(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Write a checkpoint; older ones but the last go.
+
+        Raises:
+            UserError: it cannot be written; those before are as they were.
+        """
+        number = 1 + max((int(path.stem) for path in self._manifests()), default=0)
+        file = self.folder / f"{number:06}.safetensors"
+        write_tensors(tensors, file)
+        state = json.dumps(facts)
+        manifest = {"facts": state, "sha256": {"facts": _sha256(state.encode()), "tensors": _sha256_of(file)}}
+        write_atomically(self._manifest(number), json.dumps(manifest))
+        for path in self._manifests()[:-KEPT]:
+            path.unlink()
+            path.with_suffix(".safetensors").unlink(missing_ok=True)
+
+    def read(self) -> Saved | None:
+        """The newest checkpoint that is what was written; None where there is none. What is wrong with another is said."""
+        for manifest in reversed(self._manifests()):
+            try:
+                return _read(manifest)
+            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+                self.say(f"{manifest} is not what was written ({error}); an earlier state is taken")
+        return None
+
+    def end(self) -> None:
+        """The trials have ended, and their records are written: nothing is left to go on from."""
+        _note("")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _manifests(self) -> list[Path]:
+        return sorted(path for path in self.folder.glob("[0-9]*.json") if path.stem.isdigit())
+
+    def _manifest(self, number: int) -> Path:
+        return self.folder / f"{number:06}.json"
+
+
+def begun(directory: Path, ended: Iterable[str]) -> set[str]:
+    """Keys of trials that began together with others of which some have not ended: they run again, together.
+
+    Folders of which all have ended are removed.
+
+    Args:
+        directory: of the experiment.
+        ended: keys of trials that have.
+    """
+    ended, found = set(ended), set()
+    for folder in (directory / "unfinished").glob("*"):
+        keys = set(_read_json(folder / "trials.json").get("trials", ()))
+        if keys <= ended:
+            shutil.rmtree(folder, ignore_errors=True)
+        found |= keys - ended and keys
+    return found
+
+
+def _note(folder: str) -> None:
+    """Tell who watches this process, if anybody does, what runs."""
+    if os.environ.get(NOTE):
+        Path(os.environ[NOTE]).write_text(folder)
+
+
+def _read(manifest: Path) -> Saved:
+    written = json.loads(manifest.read_text(encoding="utf-8"))
+    if _sha256(written["facts"].encode()) != written["sha256"]["facts"]:
+        raise ValueError("its state is another")
+    file = manifest.with_suffix(".safetensors")
+    if _sha256_of(file) != written["sha256"]["tensors"]:
+        raise ValueError(f"{file.name} is another")
+    return Saved(json.loads(written["facts"]), load_file(file, device="cpu"))
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _sha256_of(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,165 @@
+"""Whole processes that are stopped, killed, turned away or run out of room: what they say, and that the same command goes on."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from mtlab.record.journal import Journal
+from mtlab.record.records import TrialRecord
+from tests.train.test_resume import essence
+
+MTLAB = [sys.executable, "-m", "mtlab.cli"]
+WATCHED = [sys.executable, "-m", "mtlab.supervise"]
+
+DYING = """
+import os, signal, sys
+from mtlab.cli import main
+from mtlab.train.trial import Run
+
+honest = Run.go
+
+def go(run):
+    if run.trial.scenario == "gradual" and run.trial.seed == 1 and (sys.argv[1] == "always" or run.shared.keeper.before == 0):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return honest(run)
+
+Run.go = go
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def start(command: list[str], **options: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def wait_until(seen: Callable[[], object], process: "subprocess.Popen[str]") -> None:
+    until = time.monotonic() + 120
+    while not seen():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def results(output: Path) -> list[dict[str, object]]:
+    return [essence(trial) for trial in Journal(output).read()[1]]
+
+
+@pytest.fixture
+def long_file(experiment_file: Path) -> Path:
+    """An experiment whose last scenario takes some seconds, written down at every tenth step."""
+    words = experiment_file.read_text().replace("seeds: [0, 1]", "seeds: [0]").replace("full: [{epochs: 2", "full: [{epochs: 40")
+    experiment_file.write_text(words + "checkpoints: {every_steps: 10}\n")
+    return experiment_file
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_suite_that_is_asked_to_stop_is_written_down_and_goes_on(number: signal.Signals, long_file: Path, tracking: str) -> None:
+    output = long_file.parent / "report"
+    process = start([*MTLAB, "compare", str(long_file)])
+    wait_until(lambda: list((output / "unfinished").glob("*/0*.json")), process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert "stopping after this step" in err
+    assert f"mtlab: interrupted; `mtlab compare {long_file}` goes on from here" in err
+    assert "Traceback" not in err
+    suite = Journal(output).read()[0]
+    client = MlflowClient(tracking)
+    assert client.get_run(suite.tracking["run"]).info.status == "KILLED"
+    process = start([*MTLAB, "compare", str(long_file)])
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "3 of 4 trials had ended before and are read back" in out
+    again, trials = Journal(output).read()
+    assert again.id == suite.id
+    assert client.get_run(suite.tracking["run"]).info.status == "FINISHED"
+    assert {trial.scenario: trial.attempts for trial in trials} == {"nothing": 1, "heads": 1, "gradual": 1, "full": 2}
+    assert "`full-seed0`" in (output / "report.md").read_text() or "full-seed0 (2 times begun)" in (output / "report.md").read_text()
+
+
+def test_a_second_suite_in_the_same_place_is_told_who_is_there(long_file: Path, tracking: str) -> None:
+    output = long_file.parent / "report"
+    first = start([*MTLAB, "compare", str(long_file)])
+    try:
+        wait_until((output / "running.json").exists, first)
+        second = start([*MTLAB, "compare", str(long_file)])
+        _, err = second.communicate(timeout=60)
+        assert second.returncode == 75
+        holder = json.loads((output / "running.json").read_text())
+        assert holder["pid"] == first.pid
+        told = f"by process {first.pid} on {holder['host']} since {holder['started']} (`mtlab compare {long_file}`)"
+        assert err == f"mtlab: {output}: is in use {told}; wait for it, or choose another --output\n"
+    finally:
+        first.kill()
+        first.communicate()
+
+
+def test_a_process_that_dies_is_started_again_and_ends_in_the_same_results(long_file: Path, tracking: str, tmp_path: Path) -> None:
+    output = long_file.parent / "report"
+    process = start([*WATCHED, "compare", str(long_file)])
+    wait_until(lambda: list((output / "unfinished").glob("*/0*.json")), process)
+    os.kill(json.loads((output / "running.json").read_text())["pid"], signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert err == "mtlab: the process was ended by SIGKILL (likely out of memory); it is started again and goes on\n"
+    killed = results(output)
+    whole = start([*MTLAB, "compare", str(long_file), "--output", str(tmp_path / "whole")])
+    assert whole.wait(timeout=120) == 0
+    assert killed == results(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("how", ["once", "always"])
+def test_a_trial_that_kills_the_process_is_tried_again_and_then_a_row_with_its_reason(
+    how: str, experiment_file: Path, tracking: str, tmp_path: Path
+) -> None:
+    (tmp_path / "dying.py").write_text(DYING)
+    code = "import sys; from pathlib import Path; from mtlab.supervise import watch; sys.exit(watch(sys.argv[2:], Path(sys.argv[1])))"
+    command = [sys.executable, str(tmp_path / "dying.py"), how, "compare", str(experiment_file), "--scenarios", "gradual", "full"]
+    options = ["--control", "full"]
+    process = start([sys.executable, "-c", code, str(tmp_path / "note"), *command, *options])
+    _, err = process.communicate(timeout=240)
+    trials = {(trial.scenario, trial.seed): trial for trial in Journal(experiment_file.parent / "report").read()[1]}
+    assert len(trials) == 4, err
+    bad = [key for key, trial in trials.items() if not trial.ok]
+    if how == "once":
+        assert (process.returncode, bad) == (0, []), err
+        assert trials["gradual", 1].attempts == 2
+    else:
+        assert (process.returncode, bad) == (1, [("gradual", 1)]), err
+        reason = "the process was ended by SIGKILL (likely out of memory) 2 times while the trial ran"
+        assert trials["gradual", 1].status == reason
+        assert err.count("started again") == 2
+
+
+def test_a_full_disk_is_named_and_what_was_there_stays(experiment_file: Path, tracking: str) -> None:
+    output = experiment_file.parent / "report"
+    command = [*MTLAB, "compare", str(experiment_file), "--seeds", "0", "--scenarios"]
+    assert start([*command, "nothing", "heads", "--control", "heads"]).wait(timeout=120) == 0
+    before: list[TrialRecord] = Journal(output).read()[1]
+    small = 4096
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (small, small))
+
+    words = [*command, "nothing", "heads", "full", "--control", "heads"]
+    process = start(words, preexec_fn=limit, env={**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2, err
+    (line,) = [line for line in err.splitlines() if line.startswith("mtlab: ")]
+    assert "cannot be written (File too large); choose another --output, or make room" in line
+    assert str(output) in line
+    assert not list(output.rglob("*.half"))
+    assert start(words).wait(timeout=120) == 0
+    suite, after = Journal(output).read()
+    assert {trial.key for trial in before} <= set(suite.read_back)
+    assert len(after) == 3

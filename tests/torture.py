@@ -1,0 +1,259 @@
+"""Kill a small suite again and again, and see that the same command always ends in the same results: ``make torture``.
+
+A suite with gradual stages, joint heads, guidance, and tasks that are held is killed (SIGKILL) at moments of two kinds: before each
+operation on a file of its output folder (open to write, rename, remove, make a folder), counted through Python's audit hooks, and
+after random times. Then the same command runs again, killed again in every fourth case. What it ends in is compared with a run that
+nothing disturbed: ``trials.csv`` byte for byte but for times and memory, the digest of the tested weights, the predictions byte for
+byte, and the runs in MLflow. Steps that were trained twice are counted: an interval between two checkpoints at most.
+
+Processes are forked from one that has imported everything, which saves seconds a run.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import pandas as pd
+import torch
+from mlflow.tracking import MlflowClient
+
+from mtlab.cli import main as mtlab
+from mtlab.record.journal import Journal
+from mtlab.train.keeper import Keeper
+from tests import tiny
+
+EVERY = 3
+"""Steps between two checkpoints."""
+
+EXPERIMENT = """\
+encoder: {home}/encoder
+data: {{source: {home}/data, max_duplicates: 1.0}}
+batch_size: 8
+seeds: [0, 1]
+precision: fp32
+device: cpu
+control: full
+output: {output}
+checkpoints: {{every_steps: {every}}}
+scenarios:
+  nothing: [{{epochs: 0}}]
+  heads: [{{epochs: 2, train: {{heads: 1.0e-2}}}}]
+  gradual:
+    - {{name: heads, epochs: 1, train: {{heads: 1.0e-2}}, schedule: linear, warmup: 0.2}}
+    - {{name: top, epochs: 1, train: {{"layers[-1/3:]": 1.0e-3, heads: 1.0e-2}}}}
+    - {{name: all, epochs: 1, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, schedule: cosine}}
+  guided:
+    - {{epochs: 3, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, guidance: {{patience: 1, min_change: 0.5, hold: 1.0}}}}
+  full: [{{epochs: 2, train: {{encoder: 1.0e-3, heads: 1.0e-2}}}}]
+"""
+
+TIMES = ("_s", "_mb", "per_s")
+"""How names of columns end that may differ."""
+
+FILE_EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "shutil.move")
+
+
+@dataclass
+class Counts:
+    """What a process tells while it lives, in memory that it shares."""
+
+    steps: Any = field(default_factory=lambda: multiprocessing.Value(ctypes.c_long, 0))
+    events: Any = field(default_factory=lambda: multiprocessing.Value(ctypes.c_long, 0))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a suite ended in."""
+
+    table: str
+    weights: dict[str, str]
+    predictions: dict[str, bytes]
+    runs: int
+    steps: int
+
+
+def run(home: Path, output: Path, counts: Counts, kill_at: int | None = None) -> int:
+    """Run the command in this process, killed before its file operation number ``kill_at``."""
+    log = os.open(home / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.chdir(output.parent)
+    inside = str(output)
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in FILE_EVENTS or not arguments or not str(arguments[0]).startswith(inside):
+            return
+        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+            return
+        counts.events.value += 1
+        if counts.events.value == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    honest = Keeper.stepped
+
+    def counted(keeper: Keeper) -> bool:
+        counts.steps.value += 1
+        return honest(keeper)
+
+    Keeper.stepped = counted  # type: ignore[method-assign]
+    sys.addaudithook(watch)
+    return mtlab(["compare", "suite.yaml"])
+
+
+def forked(work: Callable[[], int], kill_after: float | None = None) -> int:
+    """Do ``work`` in a process of its own, killed after so many seconds; the exit status, negative for a signal."""
+    child = os.fork()
+    if child == 0:
+        status = 70
+        with contextlib.suppress(BaseException):
+            status = work()
+        os._exit(status)
+    until = time.monotonic() + (kill_after if kill_after is not None else 600)
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= until:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return -signal.SIGKILL
+        time.sleep(0.002)
+
+
+def prepare(home: Path) -> int:
+    """The encoder, the data and an empty database."""
+    tiny.write_encoder(home / "encoder")
+    tiny.write_data(home / "data", train=48, validation=16, test=16)
+    MlflowClient(f"sqlite:///{home}/empty.db").search_experiments()
+    return 0
+
+
+def fresh(home: Path, name: str) -> Path:
+    """A working folder with the experiment and an empty database; returns where its output goes."""
+    folder = home / name
+    folder.mkdir()
+    (folder / "suite.yaml").write_text(EXPERIMENT.format(home=home, output=folder / "out", every=EVERY))
+    shutil.copy(home / "empty.db", folder / "mlflow.db")
+    return folder / "out"
+
+
+def outcome(output: Path, steps: int) -> Outcome:
+    """What lies in an output folder, times aside."""
+    table = pd.read_csv(output / "trials.csv", dtype=str, keep_default_na=False)
+    kept = table[[name for name in table.columns if not name.endswith(TIMES)]]
+    suite, trials = Journal(output).read()
+    client = MlflowClient(f"sqlite:///{output.parent}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name(suite.experiment["name"]).experiment_id])
+    parents = [one for one in runs if "mlflow.parentRunId" not in one.data.tags]
+    children = [one.data.tags["key"] for one in runs if one.data.tags.get("mlflow.parentRunId") == suite.tracking.get("run")]
+    if len(parents) != 1 or sorted(children) != sorted(suite.trials) or "missing" in suite.tracking:
+        raise AssertionError(f"MLflow has {len(parents)} suites and {len(children)} of {len(suite.trials)} trials")
+    left = [path for path in output.rglob("*") if path.name.endswith(".half") or path.parent.name == "unfinished"]
+    if left:
+        raise AssertionError(f"left behind: {left}")
+    predictions = {trial.key: Journal(output).predictions_path(trial).read_bytes() for trial in trials}
+    return Outcome(kept.to_csv(), {trial.key: trial.final_digest for trial in trials}, predictions, len(runs), steps)
+
+
+def torture(points: int, seed: int, say: Callable[[str], None] = print) -> int:
+    """Kill a suite at so many points; returns how many runs did not end as they should."""
+    draw = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        assert forked(lambda: prepare(home)) == 0, "the encoder, the data or the database could not be made"
+        began, counts = time.monotonic(), Counts()
+        output = fresh(home, "undisturbed")
+        status = forked(lambda: run(home, output, counts))
+        assert status == 0, (home / "log.txt").read_text()
+        seconds, events = time.monotonic() - began, counts.events.value
+        wanted = _read(output, counts.steps.value)
+        say(f"undisturbed: {wanted.steps} steps, {events} file operations, {seconds:.1f} s; a checkpoint every {EVERY} steps")
+        boundaries = [round(1 + at * (events - 1) / max(1, points // 2 - 1)) for at in range(points // 2)]
+        moments: list[tuple[str, float]] = [("operation", at) for at in boundaries]
+        moments += [("second", draw.uniform(0, seconds)) for _ in range(points - len(boundaries))]
+        bad = killed = worst = 0
+        for number, (kind, at) in enumerate(moments):
+            kills, lost, wrong = _one(home, number, (kind, at), seconds if number % 4 == 3 else None, wanted, draw)
+            killed, worst, bad = killed + kills, max(worst, lost), bad + bool(wrong)
+            if wrong:
+                say(f"killed at {kind} {at:.6g}: {wrong}")
+        say(
+            f"{points - bad} of {points} runs end in the same results after {killed} kills; at most {worst} steps were trained twice a kill"
+        )
+        return bad
+
+
+def _one(
+    home: Path, number: int, moment: tuple[str, float], twice: float | None, wanted: Outcome, draw: random.Random
+) -> tuple[int, int, str]:
+    """Kill a suite once or twice and end it; returns kills, steps lost for each, and what is wrong."""
+    output, counts, (kind, at) = fresh(home, f"run{number}"), Counts(), moment
+    killing = int(at) if kind == "operation" else None
+    statuses = [forked(lambda: run(home, output, counts, killing), None if killing else at)]
+    if twice is not None:
+        statuses.append(forked(lambda: run(home, output, counts), draw.uniform(0, twice)))
+    kills = sum(status == -signal.SIGKILL for status in statuses)
+    if statuses[-1] != 0:
+        statuses.append(forked(lambda: run(home, output, counts)))
+    lost = -(-(counts.steps.value - wanted.steps) // max(1, kills))
+    if statuses[-1] != 0 or any(status not in (0, -signal.SIGKILL) for status in statuses):
+        return kills, lost, f"exit statuses {statuses}; {(home / 'log.txt').read_text()[-800:]}"
+    try:
+        found = _read(output, counts.steps.value)
+    except Exception as error:
+        return kills, lost, f"{type(error).__name__}: {error}"
+    parts = [part for part in ("table", "weights", "predictions", "runs") if getattr(found, part) != getattr(wanted, part)]
+    too_many = lost > EVERY
+    shutil.rmtree(output.parent)
+    return kills, lost, ", ".join(parts) + (f" {lost} steps lost" if too_many else "")
+
+
+def _read(output: Path, steps: int) -> Outcome:
+    """:func:`outcome` from a process of its own, so that this one stays as it was."""
+    receive, send = multiprocessing.Pipe(duplex=False)
+
+    def tell() -> int:
+        try:
+            send.send(outcome(output, steps))
+        except Exception as error:
+            send.send(str(error))
+        return 0
+
+    child = os.fork()
+    if child == 0:
+        tell()
+        os._exit(0)
+    found = receive.recv()
+    os.waitpid(child, 0)
+    if isinstance(found, str):
+        raise AssertionError(found)
+    return found
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--points", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    bad = torture(options.points, options.seed, lambda line: print(line, flush=True))
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
