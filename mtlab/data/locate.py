@@ -28,6 +28,10 @@ def read(source: Source, option: str) -> tuple[dict[str, Table], list[str]]:
     """
     try:
         return _read(source, option)
+    except UserError as error:
+        if error.where:
+            raise
+        raise UserError(error.problem, error.remedy, where=f"{option}.source") from None
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror or type(error).__name__})", where=f"{option}.source") from None
 

@@ -244,7 +244,7 @@ def _parquet(path: Path) -> Table:
         table = parquet.read_table(path)
         values = table.to_pylist()
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise UserError(f"not a Parquet file ({type(error).__name__})", where=str(path)) from None
+        raise UserError(f"not a Parquet file ({type(error).__name__})", "write it as Parquet again", where=str(path)) from None
     rows = [Row(row, str(path), number, " row ") for number, row in enumerate(values, start=1)]
     classes = {}
     if b"huggingface" in (table.schema.metadata or {}):

@@ -58,6 +58,8 @@ class Reading:
             return theirs
         near = did_you_mean(theirs, table.columns)
         hint = near if near.startswith("did you mean") else ""
+        if name == "tokens" and "text" in table.columns:
+            hint = "tags belong to words: write the text as a list of words, or"
         problem = f"no column {theirs!r}; the columns are {', '.join(table.columns) or 'none'}"
         raise UserError(problem, f"{hint} pass --{self.option}.columns.{name} COLUMN".lstrip(), where=table.name)
 

@@ -92,13 +92,16 @@ def _part(data: Data, source: Source, index: int, tasks: tuple[str, ...], option
         parsed, note = sentences.to_iob2(parsed, tables, reading)
         part.notes += [f"{part.name}: {note}"] if note else []
         part.splits = _with_labels(parsed, source, reading)
+    for split, rows in part.splits.items():
+        if not rows:
+            raise UserError(f"no sentence of the {split} split has one of these labels", "name others", where=f"{option}.labels")
     if source.labels:
         kept, all_of = (sum(map(len, some.values())) for some in (part.splits, parsed))
         part.notes.append(f"{part.name}: {kept:,} of {all_of:,} sentences have the labels {', '.join(source.labels)}.")
     _learn(part)
     _cut(part, data, data_seed)
     _compare(part, data)
-    _take(part, data.train_size, data_seed)
+    _take(part, data.train_size, data_seed, option if len(tasks) > 1 else option.rpartition(".")[0])
     _spoil(part, data, data_seed)
     return part
 
@@ -164,14 +167,14 @@ def _compare(part: Part, data: Data) -> None:
         part.notes += [f"{part.name} {split}: {note}." for note in told]
 
 
-def _take(part: Part, size: int | str, data_seed: int) -> None:
-    """Keep ``size`` training sentences."""
+def _take(part: Part, size: int | str, data_seed: int, option: str) -> None:
+    """Keep ``size`` training sentences; ``option`` is what the experiment calls the data, of one source or of two."""
     train = part.splits["train"]
     if isinstance(size, int):
         if size > len(train):
             remedy = f"pass {len(train)} at most, or full"
             problem = f"{size:,} is above the {len(train):,} training sentences of {part.name}"
-            raise UserError(problem, remedy, where="data.train_size")
+            raise UserError(problem, remedy, where=f"{option}.train_size")
         part.splits["train"] = splits.subset(train, size, _generator(part, data_seed, 2))
         part.notes.append(f"{part.name}: {size:,} of {len(train):,} training sentences taken, stratified, data_seed {data_seed}.")
     counts = ", ".join(f"{len(part.splits[split]):,} {split}" for split in SPLITS)

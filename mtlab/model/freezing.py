@@ -102,17 +102,17 @@ def resolve(stage: Stage, network: Network) -> Partition:
     """What a stage's selectors mean for this network: first match wins, what none matches is frozen.
 
     Raises:
-        UserError: a selector matches nothing, or nothing that an earlier one has not taken.
+        UserError: a selector, which ``where`` names, matches nothing, or nothing that an earlier one has not taken.
     """
     names = list(units(network))
     groups, taken = [], set[str]()
     for text, rate in stage.train.items():
         matched = _matches(text, names, len(network.backbone.blocks))
         if not matched:
-            raise UserError(f"selector {text!r} matches nothing", f"this network has {', '.join(names)}")
+            raise UserError(f"selector {text!r} matches nothing", f"this network has {', '.join(names)}", where=text)
         new = tuple(name for name in matched if name not in taken)
         if not new:
-            raise UserError(f"selector {text!r} comes after others that match all it names", "put it first, or leave it out")
+            raise UserError(f"selector {text!r} comes after others that match all it names", "put it first, or leave it out", where=text)
         taken.update(new)
         groups.append(Group(text, rate, new))
     return Partition(tuple(groups), tuple(name for name in names if name not in taken), _prefix_depth(names, taken))
@@ -207,7 +207,10 @@ def _refuse_shared(found: Mapping[str, Unit]) -> None:
 def _matches(text: str, names: list[str], depth: int) -> list[str]:
     selector = selectors.parse(text)
     if selector.name == "layers":
-        return [f"layers[{index}]" for index in selector.blocks(depth)]
+        try:
+            return [f"layers[{index}]" for index in selector.blocks(depth)]
+        except UserError as error:
+            raise UserError(error.problem, error.remedy, where=text) from None
     kinds = {
         "all": lambda name: True,
         "heads": lambda name: name.startswith("head."),

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from mtlab.plan import yaml_file
@@ -268,6 +269,16 @@ class Experiment(Strict):
     settings: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     """Keys of this file to lists of values, all equally long: the first setting has the first value of each, and so on."""
 
+    _located: Located | None = PrivateAttr(default=None)
+    """Where what this says was written."""
+
+    @field_validator("output", mode="before")
+    @classmethod
+    def _output(cls, output: Any) -> Any:
+        if isinstance(output, str) and (not output or "\0" in output):
+            raise mistake(f"{shown(output)} cannot be the path of a directory; name another, or leave the key out")
+        return output
+
     @field_validator("device")
     @classmethod
     def _device(cls, device: str) -> str:
@@ -389,6 +400,26 @@ class Experiment(Strict):
             filled.append(stage.model_copy(update=defaults))
         return Scenario(name, tuple(filled))
 
+    @contextmanager
+    def pointing(self) -> Iterator[None]:
+        """Within, an error that names a key of the experiment also says where that was written: the line of the file, or the option."""
+        try:
+            yield
+        except UserError as error:
+            if self._located is None or not self._has(error.where):
+                raise
+            raise UserError(error.problem, error.remedy, where=self._located.of(error.where)) from None
+
+    def _has(self, field: str) -> bool:
+        """Whether this is a dotted key of the experiment, and not a file called ``data.csv``, say."""
+        value: Any = self
+        for part in field.split("."):
+            if isinstance(value, Strict):
+                if part not in type(value).model_fields:
+                    return False
+                value = getattr(value, part)
+        return True
+
     def source_phase(self) -> "Experiment | None":
         """The experiment that trains the checkpoint; None where there is nothing to start from but the pretrained encoder."""
         if self.start is None:
@@ -402,7 +433,9 @@ class Experiment(Strict):
         value = {**self.model_dump(mode="json"), "sweep": {}, "settings": {}}
         for key, setting, place in _changes(point, self.settings):
             value = yaml_file.put(value, yaml_file.address(value, key, ".".join(map(str, place))), setting)
-        return _validated(value, lambda path: ".".join(map(str, path)))
+        made = _validated(value, lambda path: ".".join(map(str, path)))
+        made._located = self._located
+        return made
 
 
 def load(path: str | Path, overrides: dict[str, list[str]] | None = None, with_data: bool = True) -> Experiment:
@@ -431,6 +464,7 @@ def load(path: str | Path, overrides: dict[str, list[str]] | None = None, with_d
     experiment = _validated(located.value, located.where)
     for point in experiment.points:  # a bad point is found before anything is trained
         _check_point(located, experiment, point)
+    experiment._located = located
     return experiment
 
 

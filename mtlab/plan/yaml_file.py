@@ -29,6 +29,7 @@ HINTS = {
     r"'\t'": "a tab; indent with spaces",
     "mapping values": "a second `: ` on the line; put the value in quotes",
     "another document": "a second document; keep one",
+    "<document start>": "more after the first value; an experiment file is one mapping of keys to values",
     "undefined alias": "an alias (`*name`) without its anchor (`&name`); text that begins with `*` goes in quotes",
 }
 """Words of the parser, and what they mean to who wrote the file."""
@@ -48,6 +49,17 @@ class Located:
                 place = self.places[path[:end]]
                 return f"--{field}" if place.startswith("--") else f"{place} {field}".strip()
         return field
+
+    def of(self, field: str) -> str:
+        """The same for a field as messages spell it. One that varies was written where the values are that it takes."""
+        varied: dict[Path_, Path_] = {path[1:]: path for path in self.places if path[:1] in (("sweep",), ("settings",)) and len(path) == 2}
+        known: dict[str, Path_] = {".".join(map(str, path)): path for path in [*self.places, *varied] if path}
+        nearest = max((key for key in known if f"{field}.".startswith(f"{key}.")), key=len, default="")
+        path = known.get(nearest, ())
+        place = self.places[varied.get(path, path)]
+        if place.startswith("--"):
+            return place if path in varied else f"--{field}"
+        return f"{place} {field}"
 
     def set(self, path: Path_, value: Any, place: str) -> None:
         """Lay ``value`` over what stands at ``path``, and note that it was written at ``place``."""

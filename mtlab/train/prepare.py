@@ -20,7 +20,7 @@ from mtlab.model.backbone import Backbone, Location
 from mtlab.model.flops import Counter
 from mtlab.model.freezing import digests, resolve
 from mtlab.model.network import Network
-from mtlab.plan.errors import UserError
+from mtlab.plan.errors import UserError, shown
 from mtlab.plan.experiment import START, Experiment
 from mtlab.plan.scenario import Point, Trial, content_key
 from mtlab.record.records import FORMAT
@@ -211,14 +211,15 @@ def prepare(experiment: Experiment, runtime: Runtime) -> dict[Point, Prepared]:
         UserError: something is wrong with the data, the encoder or a scenario.
     """
     shared = _Shared()
-    return {point: _prepare(experiment.at(point), runtime, shared) for point in experiment.points}
+    with experiment.pointing():
+        return {point: _prepare(experiment.at(point), runtime, shared) for point in experiment.points}
 
 
 def check_scenarios(prepared: Prepared, where: str = "scenarios.{name}") -> None:
     """Resolve every stage of every scenario once; ``where`` says where the file has a scenario's stages.
 
     Raises:
-        UserError: a selector does not fit the network.
+        UserError: a selector does not fit the network, or no loss reaches what a stage trains.
     """
     for name in prepared.experiment.scenarios:
         for index, stage in enumerate(prepared.experiment.scenario(name).stages):
@@ -226,9 +227,12 @@ def check_scenarios(prepared: Prepared, where: str = "scenarios.{name}") -> None
             try:
                 partition = resolve(stage, prepared.of(name).counter.network)
             except UserError as error:
-                raise UserError(error.problem, error.remedy, where=f"{place}.train") from None
+                raise UserError(error.problem, error.remedy, where=f"{place}.train.{error.where}") from None
             if stage.rehearsal and not partition.trained_units - {f"head.{task}" for task in stage.losses}:
                 raise UserError("rehearsal reaches nothing that trains here", "take it out", where=f"{place}.rehearsal")
+            kept = stage.rehearsal or stage.distillation  # these reach the heads of tasks that `losses` leaves out
+            if stage.epochs and not kept and partition.trained_units <= {f"head.{task}" for task in stage.silent}:
+                raise UserError("no loss reaches what trains here", "name the head's own task among `losses`", where=f"{place}.losses")
 
 
 class _Shared:
@@ -284,7 +288,10 @@ def _ready(
     counter, _ = shared.get(lambda: Counter(location.config, classes, head), "counter", encoder, classes, head.model_dump())
     pristine_digests, _ = shared.get(lambda: digests(Network(pristine, {}, head)), "digests", encoder)
     if tokenizer.pad_token_id is None:
-        raise UserError(f"the tokenizer of {location.name} has no padding token", where="encoder")
+        raise UserError(
+            f"the tokenizer of {location.name} has no padding token", "add `pad_token` to its tokenizer_config.json", where="encoder"
+        )
+    _check_vocabulary(encoded, tokenizer.pad_token_id, location)
     setup_s = data_s + tokenizer_s + weights_s + encoding_s
     made = Prepared(experiment, corpus, encoded, tokenizer.pad_token_id, location, pristine, pristine_digests, counter, setup_s, source)
     check_scenarios(made, where)
@@ -292,8 +299,32 @@ def _ready(
 
 
 def encode(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int) -> dict[str, Encoded]:
-    """Encode every split of a corpus."""
-    return {split: encoding.encode(rows, tokenizer, corpus.labels, corpus.tags, limit) for split, rows in corpus.splits.items()}
+    """Encode every split of a corpus.
+
+    Raises:
+        UserError: the tokenizer leaves nothing of a sentence, as of one that is a zero-width space.
+    """
+    made = {split: encoding.encode(rows, tokenizer, corpus.labels, corpus.tags, limit) for split, rows in corpus.splits.items()}
+    nothing = tokenizer.num_special_tokens_to_add()
+    for split, encoded in made.items():
+        for sentence, example in zip(corpus.splits[split], encoded.examples, strict=True):
+            if len(example) <= nothing:
+                problem = f"the encoder's tokenizer leaves nothing of {shown(sentence.surface)}"
+                raise UserError(problem, "remove the sentence", where=sentence.place)
+    return made
+
+
+def _check_vocabulary(encoded: Mapping[str, Encoded], pad_id: int, location: Location) -> None:
+    """Refuse a tokenizer that knows more than the encoder.
+
+    Raises:
+        UserError: sentences have a token that the encoder has no embedding for.
+    """
+    size = getattr(location.config, "vocab_size", None)
+    largest = max([pad_id, *(int(example.input_ids.max()) for split in encoded.values() for example in split.examples)])
+    if size is not None and largest >= size:
+        problem = f"the tokenizer of {location.name} gives token {largest:,}, and the encoder has {size:,}"
+        raise UserError(problem, "put the tokenizer there that it was trained with", where="encoder")
 
 
 def length_limit(experiment: Experiment, pristine: Backbone, tokenizer: Any) -> int:

@@ -75,7 +75,8 @@ def resolve(experiment: Experiment) -> Runtime:
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if experiment.device == "auto" else experiment.device)
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         found = f"{torch.cuda.device_count()} found" if torch.cuda.is_available() else "none found"
-        raise UserError(f"{experiment.device} was asked for, {found}", "use `--device auto` or `--device cpu`", where="device")
+        with experiment.pointing():
+            raise UserError(f"{experiment.device} was asked for, {found}", "use `--device auto` or `--device cpu`", where="device")
     if device.type == "cuda":
         torch.cuda.init()  # resetting its memory statistics does not do it
     precision = ("bf16" if _computes_bf16(device) else "fp32") if experiment.precision == "auto" else experiment.precision

@@ -183,10 +183,11 @@ def test_hub(tmp_path: Path) -> None:
     assert answers == [
         [*main, f"owner/toy: commit {MAIN}."],
         [*first, f"owner/toy: commit {FIRST}."],
-        "data set 'owner/toy' has no revision 'v9'; pass a branch, a tag or a commit of it",
-        "'owner/absent' is neither a file or directory here nor a data set on the hub that can be read without further rights; "
-        "check the spelling; for a private one set HF_TOKEN or run `hf auth login`",
-        "data set 'owner/gated' is gated; ask for access at huggingface.co/datasets/owner/gated, then set HF_TOKEN or run `hf auth login`",
+        "data.source: data set 'owner/toy' has no revision 'v9'; pass a branch, a tag or a commit of it",
+        "data.source: 'owner/absent' is neither a file or directory here nor a data set on the hub that can be read without "
+        "further rights; check the spelling; for a private one set HF_TOKEN or run `hf auth login`",
+        "data.source: data set 'owner/gated' is gated; ask for access at huggingface.co/datasets/owner/gated, "
+        "then set HF_TOKEN or run `hf auth login`",
     ]
     start = time.monotonic()
     for variables in ({"HF_ENDPOINT": address}, {"HF_HUB_OFFLINE": "1"}):  # the server is gone by now
@@ -197,7 +198,7 @@ def test_hub(tmp_path: Path) -> None:
         assert answers == [
             [*main, f"owner/toy: commit {MAIN} (from the cache: the hub is out of reach)."],
             [*first, f"owner/toy: commit {FIRST} (from the cache: the hub is out of reach)."],
-            f"'owner/toy' {nowhere}; {remedy}",
-            f"'owner/absent' {nowhere}; {remedy}",
+            f"data.source: 'owner/toy' {nowhere}; {remedy}",
+            f"data.source: 'owner/absent' {nowhere}; {remedy}",
         ]
     assert time.monotonic() - start < 20  # no retries

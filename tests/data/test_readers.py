@@ -33,7 +33,7 @@ def put(directory: Path, name: str, content: str | bytes) -> Path:
         ("a.csv", "text,label,text\n", "a.csv:1: the header has two columns 'text'; name columns differently"),
         ("a.conll", "EU\tB-ORG\nrejects\n", "a.conll:2 ner_tags: one column ('rejects'); a line holds a token and its tag"),
         ("a.conll", "EU B-ORG\nrejects\t\n", "a.conll:2 ner_tags: one column ('rejects'); a line holds a token and its tag"),
-        ("a.parquet", "not parquet", "a.parquet: not a Parquet file (ArrowInvalid)"),
+        ("a.parquet", "not parquet", "a.parquet: not a Parquet file (ArrowInvalid); write it as Parquet again"),
         ("a.md", "", "a.md: unknown kind of file '.md'; use one of .jsonl .json .csv .parquet .conll .txt"),
         ("a.txt", "x | fine\n\nno label\n", "a.txt:3 label: no label before the sentence; write `label | text with [TYPE names]`"),
         ("a.txt", "x | [PER Ann", "a.txt:1 ner_tags: a bracket that marks nothing, near '[PER Ann'; write `[TYPE name]`"),

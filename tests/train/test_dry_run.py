@@ -70,7 +70,7 @@ def test_selectors_that_do_not_fit_the_encoder_are_one_line(experiment_file: Pat
     assert main(["plan", str(experiment_file), "--scenarios.full.0.train", "{'layers[0:9]': 1.0e-3}"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "scenarios.full.0.train: selector 'layers[0:9]' is out of range; the encoder has layers[0:3]" in error
+    assert "scenarios.full.0.train.layers[0:9]: selector 'layers[0:9]' is out of range; the encoder has layers[0:3]" in error
 
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
