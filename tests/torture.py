@@ -169,8 +169,8 @@ def outcome(output: Path, steps: int) -> Outcome:
     return Outcome(kept.to_csv(), {trial.key: trial.final_digest for trial in trials}, predictions, len(runs), steps)
 
 
-def torture(points: int, seed: int, say: Callable[[str], None] = print) -> int:
-    """Kill a suite at so many points; returns how many runs did not end as they should."""
+def torture(points: int, seed: int, jobs: int, say: Callable[[str], None] = print) -> int:
+    """Kill a suite at so many points, so many at a time; returns how many runs did not end as they should."""
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -185,15 +185,22 @@ def torture(points: int, seed: int, say: Callable[[str], None] = print) -> int:
         boundaries = [round(1 + at * (events - 1) / max(1, points // 2 - 1)) for at in range(points // 2)]
         moments: list[tuple[str, float]] = [("operation", at) for at in boundaries]
         moments += [("second", draw.uniform(0, seconds)) for _ in range(points - len(boundaries))]
+        receive, send = multiprocessing.Pipe(duplex=False)
+        numbered = list(enumerate(moments))
+        for job in range(jobs):
+            if os.fork() == 0:
+                for number, moment in numbered[job::jobs]:
+                    twice = seconds if number % 4 == 3 else None
+                    send.send((moment, _one(home, number, moment, twice, wanted, random.Random(f"{seed} {number}"))))
+                os._exit(0)
         bad = killed = worst = 0
-        for number, (kind, at) in enumerate(moments):
-            kills, lost, wrong = _one(home, number, (kind, at), seconds if number % 4 == 3 else None, wanted, draw)
+        for _ in moments:
+            (kind, at), (kills, lost, wrong) = receive.recv()
             killed, worst, bad = killed + kills, max(worst, lost), bad + bool(wrong)
             if wrong:
                 say(f"killed at {kind} {at:.6g}: {wrong}")
-        say(
-            f"{points - bad} of {points} runs end in the same results after {killed} kills; at most {worst} steps were trained twice a kill"
-        )
+        right = f"{points - bad} of {points} runs end in the same results"
+        say(f"{right} after {killed} kills; at most {worst} steps were trained twice a kill")
         return bad
 
 
@@ -249,9 +256,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    bad = torture(options.points, options.seed, lambda line: print(line, flush=True))
+    bad = torture(options.points, options.seed, options.jobs, lambda line: print(line, flush=True))
     return 1 if bad else 0
 
 

@@ -35,7 +35,8 @@ def lines(experiment: Experiment) -> Iterator[str]:
     for point in points:
         if point:
             yield f"\n{point_label(point)}"
-        yield from _point_lines(experiment.at(point))
+        with experiment.pointing():
+            yield from _point_lines(experiment.at(point))
 
 
 def sketch(experiment: Experiment) -> tuple[Prepared, list[str]]:
