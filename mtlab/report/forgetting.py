@@ -113,8 +113,11 @@ def change(group: Group, scenario: str, task: Task, domain: str = SOURCE) -> Int
 
 
 def lost(group: Group, scenario: str, task: Task) -> bool:
-    """Whether a scenario is shown to lose something of a task: only then is there something to win back."""
-    found = change(group, scenario, task)
+    """Whether a scenario is shown to lose something of a task: only then is there something to win back.
+
+    It is the one question that an experiment asks about it, as the claims are: the interval is its own, not adjusted.
+    """
+    found = transfer(group, scenario, task)
     return found.high is not None and found.high < 0
 
 

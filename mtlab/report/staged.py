@@ -22,8 +22,8 @@ def section(group: Group) -> str:
     said = (
         "Every scenario starts from the checkpoint of its seed, trained on the source data, and trains on the target data with the losses "
         "that it names. *Backward transfer* is the score on the source test split after that minus the score of the checkpoint (Lopez-Paz "
-        "and Ranzato 2017), paired by seed and sentence, with an interval adjusted for the scenarios that keep the task; the test splits "
-        "had no say in which epoch was selected."
+        "and Ranzato 2017), paired by seed and sentence, with an interval adjusted for the scenarios that keep the task (in the paragraph "
+        "above, which is about one scenario, with its own); the test splits had no say in which epoch was selected."
     )
     return "\n\n".join(part for part in (*parts, said, _moved(group), markdown.details("All scores", _matrix(group))) if part)
 
@@ -31,7 +31,7 @@ def section(group: Group) -> str:
 def _answer(group: Group, task: Task) -> str:
     """What the kept task lost, in a paragraph."""
     names = forgetting.keepers(group, task)
-    found = {one: forgetting.change(group, one, task) for one in names}
+    found = {one: forgetting.transfer(group, one, task) for one in names}
     stages = {one: group.of(one)[0].stages for one in names}
     sentences = []
     for one in names:
