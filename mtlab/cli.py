@@ -189,7 +189,8 @@ def _ui(options: argparse.Namespace) -> int:
     program = Path(sys.executable).with_name("mlflow")
     if not program.exists():
         raise UserError(f"there is no {program}", "run `make install`")
-    arguments = ["mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(options.port)]
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # as an argument everybody on this machine could read its password
+    arguments = ["mlflow", "ui", "--host", "127.0.0.1", "--port", str(options.port)]
     print(f"http://127.0.0.1:{options.port}", flush=True)
     os.execv(program, arguments)
 

@@ -1,16 +1,22 @@
 """Data sets of the Hugging Face hub, and local directories laid out as the hub lays them out, through ``datasets``."""
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ruamel.yaml import YAML
+from ruamel.yaml.events import AliasEvent
+
 from mtlab.data.readers import Row, Table, class_names
-from mtlab.plan.errors import UserError
+from mtlab.plan.errors import UserError, shown
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 AS_TEXT = {"keep_default_na": False}
 """For hub data in CSV files: pandas would otherwise take ``NA``, ``null`` and ``None`` for missing values."""
+CARDS = ("README.md", ".huggingface.yaml")
+"""Files in which a data set describes itself."""
 
 
 def from_hub(name: str, subset: str | None, revision: str | None) -> tuple[dict[str, Table], str]:
@@ -31,6 +37,9 @@ def from_hub(name: str, subset: str | None, revision: str | None) -> tuple[dict[
             api.dataset_info(name, revision=commit, timeout=10)  # one request: load_dataset would retry for 20 s and more
         except (errors.OfflineModeIsEnabled, httpx.TransportError):
             return _tables(_cached(name, subset, commit), name), f"{commit} (from the cache: the hub is out of reach)"
+        for card in CARDS:
+            with suppress(errors.EntryNotFoundError):
+                _check_card(Path(api.hf_hub_download(name, card, repo_type="dataset", revision=commit)), name)
         return _tables(_build(name, subset, commit), name), commit
     except (errors.RevisionResolutionError, httpx.TransportError):
         _out_of_reach(name)
@@ -52,7 +61,45 @@ def from_directory(path: Path, subset: str | None) -> dict[str, Table]:
     Raises:
         UserError: no data files, no such subset, or files that cannot be read.
     """
+    for card in CARDS:
+        if (path / card).is_file():
+            _check_card(path / card, str(path))
     return _tables(_build(str(path), subset, None), str(path))
+
+
+def _check_card(file: Path, name: str) -> None:
+    """Read what a data set says of itself before datasets does, which would follow it anywhere.
+
+    Raises:
+        UserError: it has aliases, which may stand for more than memory holds, names files that lie elsewhere, or cannot be read.
+    """
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+    text = file.read_text(encoding="utf-8", errors="replace")
+    if file.suffix == ".md":
+        block = REGEX_YAML_BLOCK.search(text)
+        text = block[2] if block else ""
+    try:
+        grows = "*" in text and any(isinstance(event, AliasEvent) for event in YAML(typ="safe").parse(text))
+        card = YAML(typ="safe").load(text) if "data_" in text and not grows else {}
+    except Exception as error:  # how ruamel fails on what makes no sense
+        raise UserError(f"the files could not be read ({type(error).__name__})", f"check {file.name}", where=name) from error
+    if grows:
+        raise UserError(f"{file.name} has aliases (`*name`)", "write out what they stand for", where=name)
+    configs = card.get("configs") if isinstance(card, dict) else None
+    for config in configs if isinstance(configs, list) else ():
+        places = [config.get(key) for key in ("data_files", "data_dir")] if isinstance(config, dict) else []
+        for place in _strings(places):
+            if Path(place).is_absolute() or ".." in Path(place).parts or "://" in place or "::" in place or place.startswith("~"):
+                raise UserError(f"{file.name} names {shown(place)}, outside of the data set", "take it out", where=name)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
 
 
 def _gated(name: str) -> NoReturn:
@@ -83,11 +130,6 @@ def _build(name: str, subset: str | None, commit: str | None) -> dict[str, Any]:
             _gated(name)  # anyone may read about it, but not its files
         remedy = "name the files train, validation and test (.jsonl .json .csv .parquet .conll), or lay them out as the hub does"
         raise UserError("no data files that could be read", remedy, where=name) from None
-    except RuntimeError as error:
-        if "script" not in str(error):
-            raise
-        remedy = "for one of the hub try `revision: refs/convert/parquet`, where it keeps a converted copy"
-        raise UserError("the data set is a script, which is never run", remedy, where=name) from None
     except ValueError as error:
         problem = re.sub(r"\s*Example of usage.*", "", str(error), flags=re.DOTALL)
         if "onfig" in problem:  # a subset that is missing or unknown: the message lists those that there are
@@ -96,6 +138,9 @@ def _build(name: str, subset: str | None, commit: str | None) -> dict[str, Any]:
     except (OSError, httpx.HTTPError):
         raise
     except Exception as error:  # whatever else the files of others make datasets, pandas, pyarrow and yaml raise
+        if isinstance(error, RuntimeError) and "script" in str(error):
+            remedy = "for one of the hub try `revision: refs/convert/parquet`, where it keeps a converted copy"
+            raise UserError("the data set is a script, which is never run", remedy, where=name) from None
         problem = f"the files could not be read ({type(error).__name__})"
         raise UserError(problem, "check the card in README.md, and that all files have the same columns", where=name) from error
 
@@ -122,8 +167,11 @@ def _cached(name: str, subset: str | None, commit: str) -> dict[str, Any]:
 def _tables(splits: dict[str, Any], name: str) -> dict[str, Table]:
     tables = {}
     for split, data in splits.items():
-        values = data.with_format("arrow")[:].to_pylist()  # numbers of classes, not yet names; text as it is
         where = f"{name} {split}"
+        try:
+            values = data.with_format("arrow")[:].to_pylist()  # numbers of classes, not yet names; text as it is
+        except (ArithmeticError, ValueError) as error:  # dates that Python does not have
+            raise UserError(f"values that cannot be read ({type(error).__name__})", "write them as text", where=where) from None
         rows = [Row(row, where, number, " row ") for number, row in enumerate(values, start=1)]
         classes = class_names(data.features)
         tables[str(split)] = Table(where, tuple(data.column_names), rows, classes=classes, flat=True)  # several sets join words by blanks

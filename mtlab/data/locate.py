@@ -54,7 +54,7 @@ def _read(source: Source, option: str) -> tuple[dict[str, Table], list[str]]:
         if source.subset:
             raise UserError("a single file has no subsets", "leave it out", where=f"{option}.subset")
         return _opened(_beside(path, splits)), []
-    _must_be_id(given, option)
+    _must_be_id(given)
     tables, commit = hub.from_hub(given, source.subset, source.revision)
     return _choose(tables, source, option), [f"{given}: commit {commit}."]
 
@@ -77,11 +77,8 @@ def _path(given: str) -> Path:
         return Path(given)
 
 
-def _must_be_id(given: str, option: str) -> None:
+def _must_be_id(given: str) -> None:
     """Refuse what cannot be a hub id."""
-    if "://" in given:  # not repeated: it may hold a password
-        remedy = "download the data and pass its path, or pass a hub id such as owner/name"
-        raise UserError("a source is not a URL", remedy, where=f"{option}.source")
     if given.startswith((".", "/", "~")) or given.endswith(readers.EXTENSIONS) or not hub.HUB_ID.fullmatch(given):
         raise UserError("no such file or directory", "check the path", where=given)
 

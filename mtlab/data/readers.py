@@ -243,14 +243,18 @@ def _parquet(path: Path) -> Table:
     try:
         table = parquet.read_table(path)
         values = table.to_pylist()
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+    except (pa.ArrowException, ArithmeticError, ValueError) as error:
         raise UserError(f"not a Parquet file ({type(error).__name__})", "write it as Parquet again", where=str(path)) from None
     rows = [Row(row, str(path), number, " row ") for number, row in enumerate(values, start=1)]
     classes = {}
     if b"huggingface" in (table.schema.metadata or {}):
         from datasets import Features
 
-        classes = class_names(Features.from_arrow_schema(table.schema))
+        try:
+            classes = class_names(Features.from_arrow_schema(table.schema))
+        except Exception as error:  # what others wrote there makes datasets fail in many ways
+            problem = f"what it says of its own columns cannot be read ({type(error).__name__})"
+            raise UserError(problem, "write the file again, without the metadata `huggingface`", where=str(path)) from error
     return Table(str(path), tuple(table.column_names), rows, classes=classes)
 
 

@@ -11,7 +11,7 @@ from mtlab.data import locate, sentences, splits, spoil
 from mtlab.data.locate import SPLITS
 from mtlab.data.sentences import Reading, Sentence
 from mtlab.data.tags import entity_type
-from mtlab.plan.errors import UserError, did_you_mean
+from mtlab.plan.errors import UserError, did_you_mean, printable
 from mtlab.plan.experiment import Data, Source
 from mtlab.plan.selectors import TASKS
 
@@ -68,7 +68,7 @@ def load(data: Data, data_seed: int, option: str = "data") -> Corpus:
     merged = {split: tuple(sentence for part in parts for sentence in part.splits[split]) for split in SPLITS}
     labels = tuple(sorted(set().union(*(part.labels for part in parts))))
     tags = ("O", *sorted(set().union(*(part.tags for part in parts)) - {"O"}))
-    notes = tuple(note for part in parts for note in part.notes)
+    notes = tuple(printable(note) for part in parts for note in part.notes)
     return Corpus(merged, labels, tags, notes, _fingerprint(merged, labels, tags), tuple(part.reading.tasks for part in parts))
 
 

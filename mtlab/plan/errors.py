@@ -21,9 +21,26 @@ class UserError(Exception):
     def __str__(self) -> str:
         line = f"{self.where}: {self.problem}" if self.where else self.problem
         line = f"{line}; {self.remedy}" if self.remedy else line
-        line = " ".join(line.split())
-        # What a file says may hold terminal controls and marks that turn text round: they are spelt out.
-        return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in line)
+        return printable(without_secrets(" ".join(line.split())))
+
+
+def printable(text: str) -> str:
+    """``text`` as a terminal shows it safely: controls, and marks that turn text round, are spelt out."""
+    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)
+
+
+def without_secrets(text: str) -> str:
+    """``text``, the addresses in it without user, password and query."""
+    return re.sub(r"://([^\s/?#]*)(\S*)", _bare, text)
+
+
+def _bare(address: re.Match[str]) -> str:
+    host, rest = address.groups()
+    path = rest.rstrip("\"'`,;:.)]}")
+    end = rest[len(path) :]  # of the sentence, or of a quotation
+    if host and "@" in path:  # a password may have / ? or # in it
+        return f"://...{end}"
+    return f"://{host.rpartition('@')[2]}{re.split('[?#]', path)[0]}{end}"
 
 
 class Busy(UserError):
@@ -39,7 +56,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def shown(value: Any) -> str:
     """A value as an error line shows it: spelt as YAML spells it, and cut where it is long."""
-    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    text = without_secrets("null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value))
     return text if len(text) <= 60 else f"{text[:56]} ..."
 
 

@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field
 from pydantic_core import ErrorDetails
 
 from mtlab.plan import yaml_file
-from mtlab.plan.errors import UserError, did_you_mean, mistake, plainly, shown
-from mtlab.plan.scenario import SETTING, Count, Number, Point, Scenario, Schedule, Selection, Stage, Strict, Trial, points
+from mtlab.plan.errors import UserError, did_you_mean, mistake, plainly, printable, shown
+from mtlab.plan.scenario import CONTROL, SETTING, Count, Number, Point, Scenario, Schedule, Selection, Stage, Strict, Text, Trial, points
 from mtlab.plan.selectors import Task
 from mtlab.plan.yaml_file import Located
 
@@ -43,7 +43,7 @@ NOT_SWEPT = (
 class Encoder(Strict):
     """Which pretrained encoder the heads share."""
 
-    name: str = "minilm"
+    name: Text = "minilm"
     """``minilm`` (embedded), a hub id, or a local directory."""
     revision: str | None = None
     """A hub revision: branch, tag or commit."""
@@ -52,6 +52,13 @@ class Encoder(Strict):
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("name")
+    @classmethod
+    def _no_address(cls, name: str) -> str:
+        if "://" in name:  # not repeated: it may hold a password
+            raise mistake("an encoder is not a URL; download it and pass its directory, or pass a hub id such as owner/name")
+        return name
 
 
 class Source(Strict):
@@ -73,7 +80,14 @@ class Source(Strict):
     @property
     def title(self) -> str:
         """What reports call it: the source, and which part of it."""
-        return f"{self.source} ({self.subset})" if self.subset else str(self.source)
+        return printable(f"{self.source} ({self.subset})" if self.subset else str(self.source))
+
+    @field_validator("source")
+    @classmethod
+    def _no_address(cls, source: str | None) -> str | None:
+        if source is not None and "://" in source:  # not repeated: it may hold a password
+            raise mistake("a source is not a URL; download the data and pass its path, or pass a hub id such as owner/name")
+        return source
 
     @model_validator(mode="before")
     @classmethod
@@ -332,6 +346,8 @@ class Experiment(Strict):
             name = path[1] if len(path) > 1 else self.name
             if not NAME.fullmatch(name):
                 raise mistake(f"{shown(name)} cannot be a name; use letters, digits, `_`, `-` and `.`, at most 64", *path)
+        if CONTROL.search(str(self.output)):
+            raise mistake(f"{shown(str(self.output))} holds a control character; take it out", "output")
         if not self.scenarios:
             raise mistake("there is no scenario; add one", "scenarios")
         for name, stages in self.scenarios.items():

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from mtlab.plan import selectors
-from mtlab.plan.errors import UserError, did_you_mean, mistake, shown
+from mtlab.plan.errors import UserError, did_you_mean, mistake, printable, shown
 from mtlab.plan.selectors import Task
 
 Schedule = Literal["constant", "linear", "cosine"]
@@ -39,6 +39,23 @@ def _is_number(text: str) -> bool:
 
 Number = Annotated[float, BeforeValidator(no_text_for_number)]
 Count = Annotated[int, BeforeValidator(no_text_for_number), Field(lt=2**63)]
+
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Characters that act on a terminal, end a line, or turn the text after them round."""
+
+LONGEST_LABEL = 150
+"""Characters of a trial's label; a file system takes names of some 250."""
+
+
+def no_control(text: str) -> str:
+    """Refuse text that would do something where it is shown."""
+    if CONTROL.search(text):
+        raise mistake(f"{shown(text)} holds a control character; take it out")
+    return text
+
+
+Text = Annotated[str, AfterValidator(no_control)]
 
 
 class Strict(BaseModel):
@@ -85,7 +102,7 @@ class Guidance(Strict):
 class Stage(Strict):
     """One phase of training: what learns, how fast, for how long."""
 
-    name: str = ""
+    name: Text = ""
     """A label for plots and reports; ``stage 1``, ``stage 2`` … where none is given."""
     epochs: Count = Field(ge=0)
     """Passes over the training data."""
@@ -182,7 +199,7 @@ class Trial:
     def label(self) -> str:
         """A short name for people and file names; :func:`content_key` is what identifies a trial."""
         values = (re.sub(r"[^A-Za-z0-9_.]+", "_", str(value))[:40] for _, value in self.point)  # a path is no name of a file
-        return "-".join([self.scenario, f"seed{self.seed}", *values])
+        return "-".join([self.scenario, f"seed{self.seed}", *values])[:LONGEST_LABEL]
 
 
 def points(sweep: Mapping[str, Sequence[Any]], settings: Mapping[str, Sequence[Any]]) -> tuple[Point, ...]:
@@ -203,7 +220,7 @@ def points(sweep: Mapping[str, Sequence[Any]], settings: Mapping[str, Sequence[A
 
 def point_label(point: Iterable[tuple[str, Any]]) -> str:
     """A point of the sweep for people: ``key = value, …``; empty where nothing is swept."""
-    return ", ".join(f"{key} = {value}" for key, value in point)
+    return printable(", ".join(f"{key} = {value}" for key, value in point))
 
 
 def content_key(*parts: Any) -> str:

@@ -1,8 +1,10 @@
 """Reading experiment files: YAML 1.2 with the place of every value kept, for error lines that point at it."""
 
 import datetime
+import itertools
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,20 +78,21 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
     Raises:
         UserError: no such file, not UTF-8, not YAML, duplicate keys, or a circle of ``extends``.
     """
-    if path.resolve() in seen:
+    here = _resolved(path, named_at)
+    if here in seen:
         raise UserError("leads back to a file that extends this one", where=named_at)
     tree = _parse(path, named_at)
     if not isinstance(tree, CommentedMap):
         raise UserError("an experiment file is a mapping of keys to values", "experiments/ holds examples", where=str(path))
     overlay = Located({}, {(): str(path)})
-    overlay.value = _plain(tree, (), path, overlay.places)
+    overlay.value = _plain(tree, (), path, overlay.places, itertools.count())
     base = overlay.value.pop("extends", None)
     if base is None:
         return overlay
     place = overlay.where(("extends",))
-    if not isinstance(base, str):
+    if not isinstance(base, str) or "://" in base:
         raise UserError(f"{shown(base)} is not the name of a file", "`extends` names one, relative to this file", where=place)
-    located = read(path.parent / base, (*seen, path.resolve()), place)
+    located = read(path.parent / base, (*seen, here), place)
     for own in ("name", "output"):
         located.value.pop(own, None)
     value = merged(located.value, overlay.value)
@@ -173,6 +176,13 @@ def _stands(path: Path_, tree: Any) -> bool:
     return not path or (isinstance(parent, dict) and path[-1] in parent)
 
 
+def _resolved(path: Path, named_at: str) -> Path:
+    try:
+        return path.resolve()
+    except (RuntimeError, ValueError):  # links in a circle, or a NUL
+        raise UserError(f"{path} is not the name of a file", where=named_at) from None
+
+
 def _parse(path: Path, named_at: str) -> Any:
     try:
         return _yaml(path.read_bytes().decode("utf-8-sig"))
@@ -194,6 +204,10 @@ def _parse(path: Path, named_at: str) -> Any:
         raise UserError(f"not YAML: {str(error).splitlines()[0]}", where=str(path)) from None
     except RecursionError:
         raise UserError("nested too deeply", where=str(path)) from None
+    except ValueError as error:
+        raise UserError(f"a number or a date that cannot be read ({error})", "text goes in quotes", where=str(path)) from None
+    except Exception as error:  # how ruamel fails on what is YAML and makes no sense
+        raise UserError(f"not YAML that makes sense ({type(error).__name__})", where=str(path)) from error
 
 
 def _yaml(text: str) -> Any:
@@ -206,10 +220,10 @@ def _mark(path: Path, error: MarkedYAMLError) -> str:
     return f"{path}:{error.problem_mark.line + 1}" if error.problem_mark else str(path)
 
 
-def _plain(node: Any, path: Path_, file: Path | str, places: dict[Path_, str]) -> Any:
-    """Copy ruamel's tree into plain Python values, noting where each was written."""
+def _plain(node: Any, path: Path_, file: Path | str, places: dict[Path_, str], counted: Iterator[int]) -> Any:
+    """Copy ruamel's tree into plain Python values, noting where each was written; ``counted`` counts them."""
     place = places.get(path, str(file))
-    if len(places) > LARGEST or len(path) > 50:
+    if next(counted) > LARGEST or len(path) > 50:
         raise UserError(f"more than {LARGEST:,} values, aliases written out, or nested too deeply", where=str(file))
     tag = getattr(getattr(node, "tag", None), "value", None) or ""
     if tag and tag.removeprefix("tag:yaml.org,2002:") not in ("map", "seq", "str"):
@@ -217,10 +231,10 @@ def _plain(node: Any, path: Path_, file: Path | str, places: dict[Path_, str]) -
     if isinstance(node, CommentedMap):
         lines = {key: node.lc.data[key][0] + 1 for key in node if key in (node.lc.data or {})}  # keys of `<<` have no line here
         places.update({(*path, str(key)): f"{file}:{line}" for key, line in lines.items()})
-        return {str(key): _plain(value, (*path, str(key)), file, places) for key, value in node.items()}
+        return {str(key): _plain(value, (*path, str(key)), file, places, counted) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         places.update({(*path, index): f"{file}:{node.lc.item(index)[0] + 1}" for index in range(len(node))})
-        return [_plain(value, (*path, index), file, places) for index, value in enumerate(node)]
+        return [_plain(value, (*path, index), file, places, counted) for index, value in enumerate(node)]
     return _plain_scalar(node, place)
 
 
@@ -241,8 +255,8 @@ def _plain_scalar(node: Any, place: str) -> Any:
 def _scalar(text: str, key: str) -> Any:
     """What ``text`` on the command line means: a number, null, a list, or itself."""
     try:
-        value = _plain(_yaml(text), (), f"--{key}", {})
-    except (YAMLError, UserError, RecursionError):
+        value = _plain(_yaml(text), (), f"--{key}", {}, itertools.count())
+    except Exception:  # it is no YAML, in any of the ways that ruamel has to say so
         return text
     quoted = text.lstrip()[:1] in ("'", '"')
     reads_as_text = isinstance(value, str) and not quoted  # `a # b` is no comment here

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
 
 from mtlab.plan.errors import Busy, UserError
 from mtlab.record.records import FORMAT, SuiteRecord, TrialRecord, Value
@@ -153,7 +152,7 @@ def _read(path: Path, kind: type[V]) -> V:
         return kind.model_validate(fields)
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=str(path)) from None
-    except (ValidationError, json.JSONDecodeError, AttributeError, UnicodeDecodeError):
+    except (ValueError, AttributeError, RecursionError):
         raise UserError("damaged, or not a record of mtlab's", "run the experiment again", where=str(path)) from None
 
 

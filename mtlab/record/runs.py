@@ -14,7 +14,7 @@ def tags_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, str]:
     return cut(
         {
             "mlflow.runName": trial.label[:250],
-            "mlflow.note.content": note_of(trial),
+            "mlflow.note.content": inert(note_of(trial)),
             "scenario": trial.scenario,
             "seed": str(trial.seed),
             "suite": str(suite.experiment.get("name", "")),
@@ -90,6 +90,11 @@ def note_of(trial: TrialRecord) -> str:
     """A trial in a line, for people."""
     stages = [f"{stage.name}: {stage.epochs} epochs, trains {stage.params_trainable:,} of {stage.params_total:,}" for stage in trial.stages]
     return f"{trial.scenario}, seed {trial.seed}: {trial.status}. " + "; ".join(stages)
+
+
+def inert(words: str) -> str:
+    """Words for a note, which MLflow shows as markdown: no image, link or HTML of their own."""
+    return re.sub(r"([\\`*\[\]<>!])", r"\\\1", words)
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -23,7 +23,7 @@ from mtlab.plan.errors import Busy, UserError
 from mtlab.plan.scenario import content_key, point_label
 from mtlab.record.address import DEFAULT_URI, reason, without_credentials
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.record.runs import cut, flat, metrics_of, ms, params_of, tags_of
+from mtlab.record.runs import cut, flat, inert, metrics_of, ms, params_of, tags_of
 
 BATCH = 1000
 """Metrics in one request: MLflow's limit."""
@@ -83,7 +83,7 @@ class Store:
                 if found[0].info.status != "RUNNING":
                     self.client.update_run(run_id, status="RUNNING")
             else:
-                tags = {"mlflow.runName": f"{self.experiment} suite", "mlflow.note.content": suite.question}
+                tags = {"mlflow.runName": f"{self.experiment} suite", "mlflow.note.content": inert(suite.question)}
                 tags |= {"suite": self.experiment, "suite_id": suite.id}
                 made = self.client.create_run(self.experiment_id, start_time=ms(suite.started_at), tags=cut(tags))
                 run_id = str(made.info.run_id)

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from mtlab.plan.errors import UserError
 from mtlab.record.journal import Journal, write_atomically
-from mtlab.record.records import SuiteRecord
+from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.report import across, curves, figures, guided, joint, markdown, provenance, sections, staged, staged_figures, verdicts
 from mtlab.report.answer import answer
 from mtlab.report.canvas import Plot
 from mtlab.report.evidence import Evidence
+from mtlab.report.faults import told
 from mtlab.report.groups import Group, groups
 from mtlab.report.table import to_csv, trials_table
 
@@ -24,9 +26,17 @@ def write(directory: Path) -> Path:
         The path of ``report.md``.
 
     Raises:
-        UserError: the directory has no suite, or a record cannot be read.
+        UserError: the directory has no suite, a record cannot be read, or no report can be made of them or written.
     """
     suite, trials = Journal(directory).read()
+    plots = directory / "plots"
+    if plots.is_symlink():
+        raise UserError("a link, and files would be deleted where it leads", "remove it", where=str(plots))
+    with told(directory):
+        return _write(directory, suite, trials)
+
+
+def _write(directory: Path, suite: SuiteRecord, trials: list[TrialRecord]) -> Path:
     write_atomically(directory / "trials.csv", to_csv(trials_table(suite, trials)))
     found = groups(suite, trials)
     for old in (directory / "plots").glob("*.[ps][nv]g"):  # of an earlier run with other points

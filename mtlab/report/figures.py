@@ -37,6 +37,8 @@ def write_all(group: Group, directory: Path, suffix: str = "") -> dict[str, Plot
 
 def _closeup(values: Sequence[float]) -> Point | None:
     """Limits around the upper quarter of ``values``, where the lower ones leave it no room; else ``None``."""
+    if not values:
+        return None
     top, bottom = max(values), min(values)
     upper = [value for value in values if value >= top - 0.25 * (top - bottom)]
     spread = max(upper) - min(upper)
@@ -128,7 +130,7 @@ def _mark_decisions(ax: Axes, group: Group, task: Task, field: str) -> None:
         for one in trial.ledger:
             epoch = next(epoch for epoch in trial.epochs if epoch.epoch == one.epoch)
             value = look_up(epoch.validation, task.validation)
-            if one.task in (task.name, "") and value is not None:
+            if one.task in (task.name, "") and one.action in DECISIONS and value is not None:
                 colour, (mark, _) = plots.looks(group.scenarios)[trial.scenario].colour, DECISIONS[one.action]
                 ax.plot(getattr(epoch, field), value, marker=mark, color=colour, markersize=9, markeredgewidth=1.6, zorder=5)
 

@@ -3,7 +3,7 @@
 from mtlab.record.records import Decision
 from mtlab.report import markdown
 from mtlab.report.groups import Group
-from mtlab.report.markdown import fixed, name
+from mtlab.report.markdown import fixed, name, text
 
 DONE = {"slow": "slower", "refreeze": "frozen again", "advance": "on to the next stage", "stop": "all frozen: the stage ends"}
 
@@ -11,7 +11,7 @@ DONE = {"slow": "slower", "refreeze": "frozen again", "advance": "on to the next
 def section(group: Group) -> str:
     """The ledger; empty where no trial was guided to do anything."""
     rows = [
-        [name(trial.scenario), str(trial.seed), str(one.epoch), one.task or "all", DONE[one.action], _why(one)]
+        [name(trial.scenario), str(trial.seed), str(one.epoch), text(one.task or "all"), DONE.get(one.action, text(one.action)), _why(one)]
         for scenario in group.scenarios
         for trial in group.of(scenario)
         for one in trial.ledger

@@ -117,7 +117,7 @@ def frontier(base: Group) -> str:
     if len(by_depth) < 3 or full is None:
         return ""
     header, rows = ["top blocks that train", "trained parameters"], []
-    header += [cell for task in base.tasks for cell in (task.metric_title, f"of {full}'s")]
+    header += [cell for task in base.tasks for cell in (task.metric_title, f"of {text(full)}'s")]
     for label, scenario in [*((str(depth), one) for depth, one in by_depth.items()), ("all, and embeddings", full)]:
         row = [label, markdown.whole(base.of(scenario)[0].stages[-1].params_trainable)]
         for task in base.tasks:

@@ -20,8 +20,8 @@ def one_line(value: Any) -> str:
 
 def text(value: Any) -> str:
     """``value`` as inert text: no markup, link, image, HTML or table cell of its own."""
-    escaped = "".join(_ENTITIES.get(mark, mark) for mark in one_line(value))
-    escaped = _SPECIAL.sub(lambda match: "\\" + match[0], escaped)
+    escaped = _SPECIAL.sub(lambda match: "\\" + match[0], one_line(value))
+    escaped = "".join(_ENTITIES.get(mark, mark) for mark in escaped)
     return escaped.replace("://", "&#58;//").replace("www.", "www&#46;")  # no link out of a bare address either
 
 

@@ -89,9 +89,25 @@ def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFr
     return pd.DataFrame(columns)
 
 
+FORMULA = tuple("=+-@＝＋－＠")
+"""What a spreadsheet takes for the beginning of a formula."""
+
+
 def to_csv(table: pd.DataFrame) -> str:
-    """The table as CSV: floats in their shortest exact form, undefined values as empty cells, lines that end in LF."""
-    return table.to_csv(index=False, lineterminator="\n")
+    """The table as CSV: floats in their shortest exact form, undefined values as empty cells, lines that end in LF.
+
+    Text is one line a cell, and has an apostrophe before it where a spreadsheet would take it for a formula.
+    """
+    words = [column for column in table if not pd.api.types.is_numeric_dtype(table[column])]
+    inert = {column: pd.Series([_inert(value) for value in table[column]], dtype=object) for column in words}
+    return table.assign(**inert).rename(columns=_inert).to_csv(index=False, lineterminator="\n")
+
+
+def _inert(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    line = "".join(mark if mark.isprintable() else " " for mark in value)
+    return f"'{line}" if line.lstrip().startswith(FORMULA) else line
 
 
 def _numbers(column: str, values: list[Any]) -> pd.Series:

@@ -1,7 +1,9 @@
 """Claims and their verdicts in words: a report's section, and the page that gathers those of several reports."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from mtlab.plan.errors import UserError
 from mtlab.record.journal import Journal, write_atomically
@@ -9,6 +11,7 @@ from mtlab.record.records import SuiteRecord
 from mtlab.report import markdown
 from mtlab.report.claims import CLAIMS, Claim, findings
 from mtlab.report.evidence import Evidence, Finding
+from mtlab.report.faults import told
 from mtlab.report.groups import Group, groups
 from mtlab.report.markdown import listing, name, text
 
@@ -40,30 +43,34 @@ def write_page(directory: Path) -> Path:
     """Write ``claims.md`` into ``directory``: what the reports in the folders there say of every claim.
 
     Raises:
-        UserError: no report lies there, or a record cannot be read.
+        UserError: no report lies there, a record cannot be read, or the records make no sense.
     """
     folders = sorted(path.parent for path in directory.glob("*/suite.json"))
     if not folders:
         raise UserError("there is no report in its folders", "give the folder that holds them, such as reports", where=str(directory))
     path = directory / "claims.md"
-    write_atomically(path, _page({folder.name: Journal(folder).read() for folder in folders}))
+    with told(directory):
+        write_atomically(path, _page({folder.name: Journal(folder).read() for folder in folders}))
     return path
 
 
 def _page(read: Mapping[str, tuple[SuiteRecord, list]]) -> str:
     evidence = {folder: Evidence(suite, groups(suite, trials)) for folder, (suite, trials) in read.items()}
     parts = ["# Claims about freezing, put to the test", HOW_TO_READ]
-    parts += [f"- [{text(folder)}]({folder}/report.md): {_setting(one.suite)}" for folder, one in evidence.items()]
+    parts += [f"- {_link(folder)}: {_setting(one.suite)}" for folder, one in evidence.items()]
     untested = []
     for claim in CLAIMS:
-        rows = [
-            [f"[{text(folder)}]({folder}/report.md)", *_cells(found)] for folder, one in evidence.items() for found in findings(claim, one)
-        ]
+        rows = [[_link(folder), *_cells(found)] for folder, one in evidence.items() for found in findings(claim, one)]
         if rows:
             parts += [f"## {text(claim.words)}", f"*{text(claim.source)}*", markdown.table(["experiment", *HEADER], rows, words=3)]
         else:
             untested.append(claim)
     return "\n\n".join(part for part in (*parts, _untested(untested)) if part) + "\n"
+
+
+def _link(folder: str) -> str:
+    """A link to the report in a folder, whose name may be anything that a file system takes."""
+    return f"[{text(folder)}]({quote(os.fsencode(folder))}/report.md)"
 
 
 def _setting(suite: SuiteRecord) -> str:

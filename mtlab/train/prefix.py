@@ -179,7 +179,7 @@ class Prefixes:
         missing = {depth: key for depth in depths if ((key := self.key(prepared, digests, depth)), split) not in self.held}
         for key in missing.values():
             mapped = spill.find(self.directory, f"{key}-{split}", self.say)
-            if mapped is not None:
+            if mapped is not None and mapped.flat.shape == (int(starts[-1]) + 1, prepared.pristine.hidden_size):
                 self.held[key, split] = States(mapped.flat, mapped, starts)
         computed = {depth: key for depth, key in missing.items() if (key, split) not in self.held}
         if computed:

@@ -70,7 +70,7 @@ class LiveProgress(PlainProgress):
 
     def say(self, line: str) -> None:
         """Show a line that stays."""
-        self.bar.console.print(line, markup=False, highlight=False)
+        self.bar.console.print(line, markup=False, highlight=False, emoji=False)
 
     def begin(self, trials: int, work: int, pace: float | None) -> None:
         """The suite has this many trials and this much work in all, at ``pace`` seconds a piece where that is known."""

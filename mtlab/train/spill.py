@@ -76,7 +76,7 @@ def find(directory: Path, name: str, say: Say) -> Mapped | None:
         mapped = _map(data, shape, dtype)
         if mapped.digest() != facts["sha256"]:
             raise ValueError("its bytes are others")
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, RuntimeError, ArithmeticError, ValueError, KeyError, TypeError, AttributeError) as error:
         say(f"cache: {data} is not what was written ({error}); it is computed again")
         return None
     return mapped

@@ -47,8 +47,13 @@ def run(
         Busy: another process runs in the same place.
         Stopped: the process was asked to stop; trials that run are written down.
     """
+    began, clock = time.time(), time.perf_counter()
+    runtime = resolve(experiment)
+    prepared = prepare(experiment, runtime)
+    gc.collect()
+    gc.freeze()  # what stands now stays: collections after each trial need not go through it
     with Journal(experiment.output).held(command):
-        return _run(experiment, command, progress, started, ended)
+        return _run(experiment, command, progress, started, ended, runtime, prepared, began, clock)
 
 
 def _run(
@@ -57,12 +62,11 @@ def _run(
     progress: PlainProgress,
     started: Callable[[SuiteRecord], SuiteRecord],
     ended: Callable[[SuiteRecord, TrialRecord], None],
+    runtime: Runtime,
+    prepared: dict[tuple, Prepared],
+    began: float,
+    clock: float,
 ) -> tuple[SuiteRecord, list[TrialRecord]]:
-    began, clock = time.time(), time.perf_counter()
-    runtime = resolve(experiment)
-    prepared = prepare(experiment, runtime)
-    gc.collect()
-    gc.freeze()  # what stands now stays: collections after each trial need not go through it
     trials = experiment.trials()
     journal = Journal(experiment.output)
     suite = _describe(experiment, command, began, runtime, prepared, trials)

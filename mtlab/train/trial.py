@@ -16,7 +16,7 @@ from mtlab.data.batches import Batch
 from mtlab.model import freezing
 from mtlab.model.freezing import CertificateError, Partition
 from mtlab.model.network import stream_seed
-from mtlab.plan.errors import UserError
+from mtlab.plan.errors import UserError, printable
 from mtlab.plan.scenario import Stage, Trial, content_key
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.measure import Clock
@@ -158,7 +158,7 @@ class Run:
         else:
             file = self.shared.journal.directory / "failures" / f"{self.trial.label}-{self.record.key[:12]}.txt"
             write_atomically(file, "".join(traceback.format_exception(error)))
-            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+            reason = printable(f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}")
             self.finish(f"crashed: {reason} (failures/{file.name})")
 
     def train_and_test(self) -> Flow:

@@ -156,6 +156,13 @@ CHANGES: list[tuple[Change, str]] = [
     (added("name:"), f"1 name: {NO_VALUE}"),
     (added('"\\e[31mx\\u202e": 1'), "1 \\x1b[31mx\\u202e: unknown key; known: name, question, encoder, start"),
     (added("output: 5"), "1 output: 5 is not a path"),
+    (added('output: "a\\0b"'), "1 output: 'a\\x00b' holds a control character; take it out"),
+    (added('encoder: "\\e[2J"'), "1 encoder.name: '\\x1b[2J' holds a control character; take it out"),
+    (
+        added("encoder: https://user:S3CRET@host/x"),
+        "1 encoder.name: an encoder is not a URL; download it and pass its directory, or pass a hub id such as owner/name",
+    ),
+    (stage('{epochs: 0, name: "\\u202eon"}'), "7 scenarios.full.0.name: '\\u202eon' holds a control character; take it out"),
     (added("question: [a]"), "1 question: ['a'] is not text"),
     (added("device: gpu"), "1 device: 'gpu' is not known; write auto, cpu, cuda, or cuda:0 for one of several"),
     (added("device: cuda:x"), "1 device: 'cuda:x' is not known; write auto, cpu, cuda, or cuda:0 for one of several"),
@@ -183,6 +190,14 @@ CHANGES: list[tuple[Change, str]] = [
     (data("validation_fraction: 0"), "1 data.validation_fraction: 0 is not above 0"),
     (data("unseen_labels: drop"), "1 data.unseen_labels: 'drop' is not known; known: error, count_as_error"),
     (data("revision: 12"), "1 data.revision: 12 is not text; put it in quotes"),
+    (
+        ("source: here", "source: https://user:S3CRET@host/x"),
+        "1 data.source: a source is not a URL; download the data and pass its path, or pass a hub id such as owner/name",
+    ),
+    (
+        ("data: {source: here}", "data: https://user:S3CRET@host/x?token=S3CRET"),
+        f"1 data: 'https://host/x' {NOT_A_MAPPING}; write `{{source: https://host/x}}`",
+    ),
     # sweeps
     (added("sweep: {batch_sise: [1]}"), "1 sweep.batch_sise.0: unknown key; did you mean 'batch_size'?"),
     (added("sweep: {data.train_sise: [1]}"), "1 sweep.data.train_sise.0: unknown key; did you mean 'train_size'?"),
@@ -216,6 +231,11 @@ CHANGES: list[tuple[Change, str]] = [
     # extends
     (added("extends: none.yaml"), "1 extends: there is no file none.yaml; `extends` is relative to this file"),
     (added("extends: exp.yaml"), "1 extends: leads back to a file that extends this one"),
+    (
+        added("extends: https://user:S3CRET@host/x"),
+        "1 extends: 'https://host/x' is not the name of a file; `extends` names one, relative to this file",
+    ),
+    (added('extends: "a\\0b"'), "1 extends: a\\x00b is not the name of a file"),
     (added("extends: [a]"), "1 extends: ['a'] is not the name of a file; `extends` names one, relative to this file"),
 ]
 

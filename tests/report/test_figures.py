@@ -34,6 +34,15 @@ def test_nothing_is_drawn_when_every_trial_failed(tmp_path):
     assert not (tmp_path / "plots").exists()
 
 
+def test_a_control_that_alone_has_a_result_can_be_drawn():
+    trials = [factory.trial(name, 0, status="ok" if name == "full_finetune" else "out of memory") for name in factory.SCENARIOS]
+    group = groups(factory.suite(trials, 1), trials)[0]
+    for draw, *_ in figures.FIGURES.values():
+        made = draw(group)
+        if made is not None:
+            made.draw_without_rendering()
+
+
 def test_looks_are_unique_and_told_apart_without_colour():
     six = plots.looks(list(factory.SCENARIOS))
     assert len({look.colour for look in six.values()}) == len({look.marker for look in six.values()}) == 6
