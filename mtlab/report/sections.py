@@ -217,7 +217,8 @@ def cost_words(suite: SuiteRecord) -> str:
     ]
     if suite.elapsed_s is not None:
         lines.append(
-            f"- **The whole suite** took {rounded(suite.elapsed_s, 4)} s of real time from start to end, on work shared where it could be."
+            f"- **The whole suite** took {rounded(suite.elapsed_s, 4)} s of real time from start to end, on work shared where it could be"
+            + (f"; {len(suite.read_back)} trials that an earlier run had finished are not in it." if suite.read_back else ".")
         )
     return "\n".join(lines)
 

@@ -100,7 +100,7 @@ def _held(group: Group, task: Task) -> str:
         lost = forgetting.lost(group, without, task)
         rows = []
         for one in effects:
-            share = "–" if one.share is None or not lost else f"{one.share:.0%}"
+            share = "–" if one.share is None or not lost else f"{one.share:.0%}".replace("-", "−")
             half = HALF[statistics.verdict(one.beyond_half)] if lost else "–"
             rows.append([name(one.scenario), _signed(one.retained), _signed(one.learned), share, half])
         columns = [f"{task.metric_title}, source", f"{new.metric_title}, target", "share of the loss won back", "at least half"]
