@@ -456,7 +456,7 @@ CASES = [
     ),
     Bad(
         "output that is no path",
-        "exp.yaml:7 output: 'a\\x00b' cannot be the path of a directory; name another, or leave the key out",
+        "exp.yaml:7 output: 'a\\x00b' holds a control character; take it out",
         change=("output: report", 'output: "a\\0b"'),
     ),
     Bad(

@@ -289,7 +289,7 @@ class Experiment(Strict):
     @field_validator("output", mode="before")
     @classmethod
     def _output(cls, output: Any) -> Any:
-        if isinstance(output, str) and (not output or "\0" in output):
+        if output == "":
             raise mistake(f"{shown(output)} cannot be the path of a directory; name another, or leave the key out")
         return output
 
