@@ -444,12 +444,12 @@ CASES = [
         options="--device gpu",
     ),
     # the output
-    Bad("file as the output", f"exp.yaml/suite.json: cannot be written (File exists); {WRITE}", options="--output exp.yaml"),
-    Bad("output below a file", f"exp.yaml/a/suite.json: cannot be written (Not a directory); {WRITE}", options="--output exp.yaml/a"),
-    Bad("output with too long a name", f"{LONG}/suite.json: cannot be written (File name too long); {WRITE}", options=f"--output {LONG}"),
+    Bad("file as the output", f"exp.yaml: cannot be written (File exists); {WRITE}", options="--output exp.yaml"),
+    Bad("output below a file", f"exp.yaml/a: cannot be written (Not a directory); {WRITE}", options="--output exp.yaml/a"),
+    Bad("output with too long a name", f"{LONG}: cannot be written (File name too long); {WRITE}", options=f"--output {LONG}"),
     Bad(
         "output where nothing may be written",
-        f"locked/report/suite.json: cannot be written (Permission denied); {WRITE}",
+        f"locked/report: cannot be written (Permission denied); {WRITE}",
         {"locked/": None},
         options="--output locked/report",
         works=os.geteuid() == 0,
