@@ -1,6 +1,7 @@
 """Labels made scarce or wrong on purpose: as many as asked, in train alone, and nothing else changes."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,6 +66,13 @@ def test_a_share_of_sentences_keeps_its_labels_and_a_smaller_one_lies_within_it(
             assert len({other.label for _, other in both if other.label}) == len(tiny.TOPICS) or share == 0.05
         assert (len(kept[0.05]), len(kept[0.2])) == (10, 40)
         assert kept[0.05] < kept[0.2]
+
+
+def test_the_labels_that_are_kept_are_in_proportion(folder: Path) -> None:
+    whole = Counter(sentence.label for sentence in load(folder).splits["train"])
+    for share in (0.1, 0.25, 0.5):
+        kept = Counter(sentence.label for sentence in load(folder, labelled={"classifier": share}).splits["train"])
+        assert all(abs(kept[label] - share * count) < 1.5 for label, count in whole.items()), share
 
 
 def test_both_are_told(folder: Path) -> None:

@@ -40,6 +40,30 @@ def test_selectors_that_match_nothing_say_what_there_is(network: Network, train:
         freezing.resolve(Stage(epochs=1, train=train), network)
 
 
+def test_what_was_trained_before_has_no_gradients_when_it_is_frozen(network: Network) -> None:
+    ids = torch.arange(4, 16).reshape(2, 6)
+    freezing.apply(network, freezing.resolve(Stage(epochs=1, train={"all": 1.0}), network))
+    network(ids, torch.ones_like(ids), ("ner",))["ner"].sum().backward()
+    freezing.apply(network, freezing.resolve(Stage(epochs=1, train={"layers[-1]": 1.0, "head.ner": 1.0}), network))
+    for name, unit in freezing.units(network).items():
+        assert {parameter.requires_grad for parameter in unit.parameters.values()} == {name in {"layers[2]", "head.ner"}}, name
+        assert all(parameter.grad is None for parameter in unit.parameters.values()), name
+
+
+@pytest.mark.parametrize(
+    ("train", "depth"),
+    [
+        ({"heads": 1.0}, 3),
+        ({"layers[-1]": 1.0, "heads": 1.0}, 2),
+        ({"layers[0]": 1.0, "layers[-1]": 1.0}, 0),
+        ({"embeddings": 1.0, "heads": 1.0}, 0),
+        ({"embeddings": 1.0, "layers[-1]": 1.0}, 0),
+    ],
+)
+def test_the_frozen_prefix_ends_below_what_trains(network: Network, train: dict, depth: int) -> None:
+    assert freezing.resolve(Stage(epochs=1, train=train), network).prefix_depth == depth
+
+
 def test_frozen_units_are_in_eval_mode_after_every_set_modes(network: Network) -> None:
     partition = freezing.resolve(Stage(epochs=1, train={"layers[-1]": 1.0, "head.ner": 1.0}), network)
     network.train()

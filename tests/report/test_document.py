@@ -14,7 +14,7 @@ from mtlab.report import document, figures
 from mtlab.report.answer import answer
 from mtlab.report.canvas import Plot
 from mtlab.report.figures import FIGURES
-from mtlab.report.groups import groups
+from mtlab.report.groups import TASKS, groups
 
 from . import factory
 
@@ -108,6 +108,15 @@ def test_a_failed_trial_never_wins_even_with_the_highest_number(trials):
     best = factory.trial("ner_head_frozen", 1).model_copy(update={"status": "certificate broken", **factory.tested(1.0, 1.0)})
     said = the_answer([best if trial.key == best.key else trial for trial in trials])
     assert "is the best" not in said and "better: " not in said
+
+
+def test_a_failed_trial_is_in_no_mean_and_no_comparison(trials):
+    """Even where it left scores, as one does whose certificate broke at the end."""
+    left = factory.trial("ner_head_frozen", 1).model_copy(update={"status": "certificate broken", **factory.tested(1.0, 1.0)})
+    found = groups(factory.suite(trials), [left if trial.key == left.key else trial for trial in trials])[0]
+    for task in TASKS:
+        assert found.samples(task)["ner_head_frozen"].keys() == {0, 2}
+        assert found.values(task.metric)["ner_head_frozen"].keys() == {0, 2}
 
 
 def test_a_missing_record_blocks_best_and_is_listed():

@@ -163,6 +163,19 @@ def test_comparison_is_paired_by_seed_and_sentence() -> None:
     assert three.n == 0 and three.effect is None and three.verdict == "undecided"
 
 
+def test_a_family_shares_out_its_level() -> None:
+    """Five comparisons with one control are each made at 99%, qualities and costs."""
+    control, *rivals = (dict(enumerate(table)) for table in suites(6, 5, (0.01, 0.1), np.random.default_rng(0)))
+    for rival, found in zip(rivals, compare({"control": control} | dict(enumerate(rivals)), "control", "accuracy"), strict=True):
+        alone = estimate({seed: rival[seed] - control[seed] for seed in control}, 0.99)
+        assert (found.low, found.high) == (alone.low, alone.high)
+    costs = {name: {seed: 1.0 + seed + number for seed in range(5)} for number, name in enumerate("cabdef")}
+    for found in compare_cost(costs, "c", "wall_s"):
+        ratios = [math.log(costs[found.scenario][seed] / costs["c"][seed]) for seed in range(5)]
+        alone = interval(ratios, 0.99)
+        assert (found.low, found.high) == pytest.approx((math.exp(alone.low), math.exp(alone.high)))
+
+
 def test_only_shared_seeds_are_paired_and_one_is_undecided() -> None:
     samples = {"control": {0: np.array([1.0, 1.0]), 1: np.array([1.0, 0.0])}, "half": {1: np.array([0.0, 0.0]), 2: np.array([1.0, 1.0])}}
     (half,) = compare(samples, "control", "f1")

@@ -2,8 +2,10 @@
 
 import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train import spill
 from mtlab.train.group import run_trials
+from mtlab.train.heads import Heads
 from mtlab.train.prefix import Prefixes, States, depths_of
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import Runtime, resolve
@@ -168,6 +171,21 @@ def test_every_trial_counts_the_passes_that_it_used_once_and_in_full(file: Path)
     assert nothing.laps["cache"] == pytest.approx(seconds["validation"] + seconds["test"]), "it never reads the training split"
 
 
+def test_seeds_that_train_together_count_their_time_in_full(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial's lap holds the whole of what they trained together, which is what it would take alone or a little more."""
+    honest, spent = Heads.train, [0.0]
+
+    def watching(self: Heads, *rest: Any) -> Any:
+        began = time.perf_counter()
+        outputs = honest(self, *rest)
+        spent[0] += time.perf_counter() - began
+        return outputs
+
+    monkeypatch.setattr(Heads, "train", watching)
+    for record in Setting(file).run("heads", 0, 1, 2):
+        assert record.laps["train"] >= spent[0] > 0
+
+
 def test_states_of_one_trials_weights_are_not_kept_or_shared(file: Path) -> None:
     made = Setting(file)
     assert made.prefixes is not None
@@ -268,6 +286,13 @@ def test_one_flipped_weight_is_another_key(file: Path) -> None:
     assert made.prefixes.key(made.prepared, changed, 2) not in keys
     longer = replace(made.prepared, encoded={**made.prepared.encoded, "test": made.prepared.encoded["train"]})
     assert made.prefixes.key(longer, digests, 2) not in keys
+
+
+def test_what_computes_states_otherwise_has_another_key(file: Path) -> None:
+    made = Setting(file)
+    runtimes = [made.runtime, replace(made.runtime, precision="bf16"), replace(made.runtime, threads=made.runtime.threads + 1)]
+    caches = [Prefixes(runtime, 0, file.parent, print) for runtime in runtimes]
+    assert len({cache.key(made.prepared, made.prepared.pristine_digests, 2) for cache in caches}) == 3
 
 
 def test_padded_states_end_in_zeros(file: Path) -> None:

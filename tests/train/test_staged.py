@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from mtlab.cli import main
@@ -18,9 +20,11 @@ from mtlab.plan.scenario import Stage, Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train import course, mitigation, retained, step
-from mtlab.train.prepare import prepare
+from mtlab.train.group import run_trials
+from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.retained import cka
-from mtlab.train.runtime import resolve
+from mtlab.train.runtime import Runtime, resolve
+from mtlab.train.start import Starts
 from tests import tiny
 
 EXPERIMENT = """\
@@ -244,6 +248,84 @@ def test_a_teacher_wants_nothing_at_the_start_and_the_papers_divergence_later(tm
     assert float(taught.loss(other, batch, ("classifier", "ner"))) == pytest.approx(float(wanted), rel=1e-4)
     assert taught.of(("ner",)) == ("classifier",)
     assert taught.of(("classifier", "ner")) == (), "what is rehearsed is not taught as well"
+
+
+TWO_STAGES = """\
+[{epochs: 1, losses: [ner], train: {encoder: 1.0e-3, head.ner: 1.0e-2}, distillation: 1.0, rehearsal: 0.5},
+{epochs: 1, losses: [ner], train: {encoder: 1.0e-3, head.ner: 1.0e-2}, distillation: 1.0, l2_sp: 10.0}]
+"""
+
+
+@dataclass
+class Held:
+    """A trial of two stages with every mitigation, and what its steps were given.
+
+    Attributes:
+        prepared: what it ran on.
+        runtime: device and precision.
+        record: of the trial.
+        steps: learner, network, batch and tasks of each step.
+        pulled: of the last stage, weight to where it is pulled to, by name in the network.
+    """
+
+    prepared: Prepared
+    runtime: Runtime
+    record: TrialRecord | None = None
+    steps: list[tuple[step.Learner, Any, tuple[str, ...]]] = field(default_factory=list)
+    pulled: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Held:
+    home = tmp_path_factory.mktemp("held")
+    source = tiny.write_data(home / "source", train=40, validation=16, test=16)
+    changes = {"seeds": ["0"], "start.stages.0.epochs": ["1"], "scenarios": ["around"], "scenarios.around": [TWO_STAGES]}
+    experiment = load(write(home, encoder, source), {"control": ["around"], **changes})
+    runtime, journal = resolve(experiment), Journal(home / "out")
+    made = Held(prepare(experiment, runtime)[()], runtime)
+    assert Starts(runtime, journal, None, lambda _: None, print, lambda _: None).make_ready(made.prepared, 0) is None
+    honest = step.Learner.step
+
+    def watching(self: step.Learner, forward: Any, batch: Any, tasks: Any, *rest: Any) -> Any:
+        made.steps.append((self, batch, tuple(tasks)))
+        if self.anchor is not None and not made.pulled:
+            names = {id(weight): name for name, weight in forward.network.named_parameters()}
+            made.pulled.update({names[id(weight)]: began for weight, began in self.anchor.weights})
+        return honest(self, forward, batch, tasks, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step.Learner, "step", watching)
+        (made.record,) = run_trials(made.prepared, [Trial("around", 0)], runtime, journal, None, lambda _: None)
+    return made
+
+
+def test_a_mitigated_trial_begins_at_its_checkpoint_and_is_certified(held: Held) -> None:
+    assert held.record is not None and held.record.status == "ok"
+    assert held.record.start == held.prepared.checkpoints[0].key
+
+
+def test_what_is_rehearsed_are_sentences_of_the_source(held: Held) -> None:
+    source = held.prepared.source
+    assert source is not None
+    examples = {("classifier",): source.encoded["train"].examples, ("ner",): held.prepared.encoded["train"].examples}
+    assert [tasks for _, _, tasks in held.steps].count(("classifier",)) == 4
+    for _, batch, tasks in held.steps:
+        assert torch.equal(batch.input_ids, batches.collate(examples[tasks], batch.ids, held.prepared.pad_id).input_ids)
+
+
+def test_weights_are_pulled_to_where_the_trial_began(held: Held) -> None:
+    """Not to where the stage with the pull began."""
+    began = load_file(held.prepared.checkpoints[0].file)
+    assert held.pulled and all(torch.equal(weight, began[name]) for name, weight in held.pulled.items())
+
+
+def test_the_teacher_is_the_network_as_it_stood_when_the_task_left(held: Held) -> None:
+    network = held.prepared.fresh_network(0, held.runtime.device)
+    held.prepared.checkpoints[0].load_into(network)
+    wanted = mitigation.teacher(held.prepared, network, ("classifier",), held.runtime).logits["classifier"]
+    for learner in {id(learner): learner for learner, _, _ in held.steps}.values():
+        assert learner.teacher is not None
+        assert all(torch.equal(one, other) for one, other in zip(learner.teacher.logits["classifier"], wanted, strict=True))
 
 
 def test_cka_sees_no_rotation_and_no_scale() -> None:

@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 import torch
 
+from mtlab.data import batches
 from mtlab.model import freezing
 from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
-from mtlab.train import step
+from mtlab.train import course, step
 from mtlab.train.group import run_trials
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import Runtime, resolve
+from tests import tiny
 
 Setting = tuple[Prepared, Runtime, Journal]
 
@@ -76,6 +78,37 @@ def test_data_seed_changes_the_order_and_not_the_weights_and_the_reverse(experim
     seed = run(setting(experiment_file), "heads", seed=1)
     assert base.initial_digest != seed.initial_digest
     assert base.order_digest == seed.order_digest
+
+
+def test_every_scenario_and_stage_goes_through_the_data_alike(made: Setting) -> None:
+    prepared, _, _ = made
+    stages = [stage for name in prepared.experiment.scenarios for stage in prepared.experiment.scenario(name).stages]
+    for number in range(3):
+        assert len({tuple(one.ids for one in course.epoch(prepared, stage, number)) for stage in stages}) == 1
+    assert run(made, "heads").order_digest == run(made, "gradual").order_digest, "a stage goes on where the one before it stopped"
+
+
+def test_every_step_of_every_seed_draws_dropout_of_its_own(plain: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    streams: list[int] = []
+    honest = step.Learner.step
+
+    def watching(self: step.Learner, *rest: Any) -> Any:
+        streams.append(torch.initial_seed())
+        return honest(self, *rest)
+
+    monkeypatch.setattr(step.Learner, "step", watching)
+    for seed in (0, 1):
+        run(plain, "heads", seed)
+    assert len(streams) == len(set(streams)) == 48
+
+
+def test_frozen_parts_stand_and_every_certificate_holds(plain: Setting) -> None:
+    """What the engine holds against itself is true of a trial that freezes most of the network, and then less of it."""
+    record = run(plain, "gradual")
+    assert record.status == "ok"
+    for stage in record.stages:
+        frozen = [unit for unit, counts in stage.parameters.items() if counts.frozen]
+        assert frozen and all(stage.digests_before[unit] == stage.digests_after[unit] for unit in frozen)
 
 
 def test_a_module_thawed_behind_the_engines_back_fails_the_trial(plain: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +188,28 @@ def test_the_optimizer_holds_trained_parameters_alone(plain: Setting, monkeypatc
     assert [rates for _, _, rates in (seen[0], seen[-1])] == [[1e-2], [1e-3, 1e-2]]
 
 
+def test_a_stage_begins_with_no_moments_and_its_own_course_of_rates(experiment_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learners: list[step.Learner] = []
+    moments: list[int] = []
+    rates: list[list[float]] = []
+    honest = step.Learner.step
+
+    def watching(self: step.Learner, *rest: Any) -> Any:
+        if not learners or learners[-1] is not self:
+            learners.append(self)
+            moments.append(len(self.optimizer.state))
+            rates.append([])
+        rates[-1].append(self.optimizer.param_groups[-1]["lr"])  # the heads', which train in both stages
+        return honest(self, *rest)
+
+    monkeypatch.setattr(step.Learner, "step", watching)
+    record = run(setting(experiment_file, cache=["off"], optimizer__schedule=["linear"], optimizer__warmup=["0.25"]), "gradual")
+    assert record.status == "ok"
+    assert moments == [0, 0]
+    assert rates[0] == rates[1]
+    assert (len(rates[0]), rates[0][0], max(rates[0])) == (12, 0.0, pytest.approx(1e-2))
+
+
 def test_divergence_is_a_row_with_its_step(experiment_file: Path) -> None:
     record = run(setting(experiment_file, scenarios__full__0__train__encoder=["1.0e+30"]), "full")
     assert record.status.startswith("diverged: the loss is not finite at step ")
@@ -190,6 +245,67 @@ def test_selection_is_on_disk_before_the_test_split_is_read(made: Setting, monke
     assert waiting.status == "selected"
     assert waiting.selection is not None
     assert waiting.test is None
+
+
+def test_weights_are_selected_on_validation_and_tested_on_test(experiment_file: Path, tmp_path: Path) -> None:
+    """The splits have different sizes here, which tell of which one a score is."""
+    data = tiny.write_data(tmp_path / "sized", train=40, validation=16, test=12)
+    record = run(setting(experiment_file, data__source=[str(data)]), "heads")
+    assert [epoch.validation.ner.sentences for epoch in record.epochs] == [16] * 3
+    assert (record.validation.ner.sentences, record.test.ner.sentences) == (16, 12)
+
+
+def test_of_epochs_that_score_the_same_the_first_is_selected_and_tested(experiment_file: Path) -> None:
+    """At a rate that moves a few bits, every epoch has other weights and the same scores."""
+    slow = {"scenarios__heads__0__train__heads": ["1.0e-12"]}
+    long, short = (run(setting(experiment_file, **slow, scenarios__heads__0__epochs=[epochs]), "heads") for epochs in ("3", "1"))
+    assert len({(epoch.validation.classifier.accuracy, epoch.validation.ner.default.f1) for epoch in long.epochs}) == 1
+    assert long.stages[0].digests_after != short.stages[0].digests_after
+    assert long.selection.epoch == 1
+    assert (long.final_digest, long.test) == (short.final_digest, short.test)
+
+
+def test_nothing_is_scored_with_dropout_on(plain: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[bool] = []
+    honest = step.evaluate
+
+    def watching(forward: Any, *rest: Any) -> Any:
+        modes.append(any(module.training for module in forward.network.modules()))
+        return honest(forward, *rest)
+
+    monkeypatch.setattr(step, "evaluate", watching)
+    run(plain, "heads")
+    assert modes == [False] * 4, "before training, after both epochs, and on test"
+
+
+def test_entities_that_were_cut_off_still_count_as_gold(experiment_file: Path) -> None:
+    made = setting(experiment_file, max_length=["8"])
+    sentences, examples = made[0].corpus.splits["test"], made[0].encoded["test"].examples
+    begins = [[at for at, tag in enumerate(sentence.tags or ()) if tag.startswith("B-")] for sentence in sentences]
+    lost = sum(example.words[at] < 0 for places, example in zip(begins, examples, strict=True) for at in places)
+    record = run(made, "nothing")
+    assert lost > 0
+    assert record.test.ner.default.support == sum(record.contributions.entities_gold) == sum(map(len, begins))
+
+
+def test_every_parameter_is_counted_as_trained_or_frozen(made: Setting) -> None:
+    prepared, runtime, _ = made
+    network = prepared.fresh_network(0, runtime.device)
+    heads, whole = (sum(parameter.numel() for parameter in part.parameters()) for part in (network.heads, network))
+    (stage,) = run(made, "heads").stages
+    assert (stage.params_trainable, stage.params_frozen, stage.params_total) == (heads, whole - heads, whole)
+
+
+def test_flops_of_a_trial_are_those_of_its_padded_batches(made: Setting) -> None:
+    prepared, _, _ = made
+    partition = freezing.resolve(prepared.experiment.scenario("heads").stages[0], prepared.counter.network)
+    cost, encoded = prepared.counter.step(partition, ("classifier", "ner")), prepared.encoded["train"]
+    order = [ids for number in range(2) for ids in batches.epoch(encoded, [0], 8, 0, number)]
+    lengths = [[len(encoded.examples[index]) for index in ids] for ids in order]
+    padded, exact = sum(cost.padded(8, max(some)) for some in lengths), sum(map(cost.exact, lengths))
+    record = run(made, "heads")
+    assert (record.train_flops, record.train_flops_padding) == (padded, padded - exact)
+    assert exact < padded
 
 
 def test_select_last_takes_the_last_epoch(experiment_file: Path) -> None:
@@ -259,8 +375,6 @@ def test_a_changed_setting_changes_the_key_and_a_new_scenario_beside_it_does_not
 
 
 def test_losses_of_a_batch_do_not_depend_on_padding(made: Setting) -> None:
-    from mtlab.data import batches
-
     prepared, runtime, _ = made
     network = prepared.fresh_network(0, runtime.device).eval()
     examples = prepared.encoded["train"].examples

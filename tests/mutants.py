@@ -1,0 +1,889 @@
+"""Plant bugs that would make results wrong, one at a time, and see that a check notices each: ``python -m tests.mutants``.
+
+Each bug is a piece of the product's source that is replaced by another, together with the tests that must then fail: by an assertion, or
+because the product itself refuses what it sees. A crash does not count, nor does a test that cannot be imported: they would say that the
+bug was planted badly. The same tests must pass without any bug.
+
+Nothing is changed here: the package and the tests are copied into temporary folders. A bug is tried in a process of its own, forked from
+one that has imported torch and the like, which saves seconds a bug; what is mtlab's and the tests' it imports from the copy.
+"""
+
+import argparse
+import contextlib
+import importlib
+import io
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+LIMIT_S = 180.0
+"""Seconds that the tests of one bug may take."""
+
+ALL_LIMIT_S = 900.0
+"""Seconds that all the tests may take without any bug."""
+
+CHECKS = ("AssertionError", "Failed", "UserError", "CertificateError", "Diverged")
+"""What a check raises: an assertion, ``pytest.fail`` and the like, and what the product raises where it refuses what it sees."""
+
+IMPORTED = (
+    "torch",
+    "transformers.models.bert.modeling_bert",
+    "peft",
+    "sklearn.metrics",
+    "seqeval.scheme",
+    "scipy.optimize",
+    "pandas",
+    "safetensors.torch",
+    "datasets",
+    "pydantic",
+    "ruamel.yaml",
+    "pytest",
+)
+"""What is imported before processes are forked."""
+
+TRIAL = "tests/train/test_trial.py"
+PREFIX = "tests/train/test_prefix.py"
+STAGED = "tests/train/test_staged.py"
+RESUME = "tests/train/test_resume.py::test_a_trial_goes_on_from_any_step_bit_for_bit"
+FREEZING = "tests/model/test_freezing.py"
+BATCHES = "tests/data/test_batches.py"
+STATISTICS = "tests/report/test_statistics.py"
+
+CERTIFIED = f"{TRIAL}::test_frozen_parts_stand_and_every_certificate_holds"
+SELECTED = f"{TRIAL}::test_weights_are_selected_on_validation_and_tested_on_test"
+FIRST_OF_EQUALS = f"{TRIAL}::test_of_epochs_that_score_the_same_the_first_is_selected_and_tested"
+TOGETHER = f"{PREFIX}::test_seeds_trained_together_are_what_they_are_alone"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A bug.
+
+    Attributes:
+        name: what is wrong then.
+        file: below ``mtlab``.
+        old: a piece of its text that occurs once.
+        new: what takes its place.
+        tests: node ids, of which at least one must fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+    def planted(self, text: str) -> str:
+        """The file's text with the bug.
+
+        Raises:
+            ValueError: the bug no longer applies.
+        """
+        if text.count(self.old) != 1:
+            raise ValueError(f"what it replaces occurs {text.count(self.old)} times in mtlab/{self.file}")
+        return text.replace(self.old, self.new)
+
+
+FREEZING_BUGS = (
+    Mutant(
+        "a frozen part is thawed",
+        "model/freezing.py",
+        "parameter.requires_grad_(trains)",
+        "parameter.requires_grad_(True)",
+        (CERTIFIED, f"{FREEZING}::test_what_was_trained_before_has_no_gradients_when_it_is_frozen"),
+    ),
+    Mutant(
+        "a frozen part is in the optimizer",
+        "train/step.py",
+        "    if not groups:\n        return None\n",
+        "    if not groups:\n        return None\n"
+        '    groups[0]["params"] += [p for unit in partition.frozen for p in known[unit].parameters.values()]\n',
+        (f"{TRIAL}::test_the_optimizer_holds_trained_parameters_alone",),
+    ),
+    Mutant(
+        "a frozen part is decayed, on gradients that were left standing",
+        "train/step.py",
+        "    if not groups:\n        return None\n",
+        "    if not groups:\n        return None\n"
+        "    for weight in [p for unit in partition.frozen for p in known[unit].parameters.values()]:\n"
+        '        groups[0]["params"].append(weight)\n'
+        "        weight.grad = torch.zeros_like(weight)\n",
+        (CERTIFIED,),
+    ),
+    Mutant(
+        "dropout is on in a frozen block",
+        "model/freezing.py",
+        "for module in unit.modules if name in partition.trained_units else ():",
+        "for module in unit.modules:",
+        (CERTIFIED, f"{FREEZING}::test_frozen_prefix_draws_no_dropout"),
+    ),
+    Mutant(
+        "dropout is off in what trains, after a validation",
+        "train/trial.py",
+        "            freezing.set_modes(self.network, partition)\n",
+        "",
+        (CERTIFIED,),
+    ),
+    Mutant(
+        "states are taken from before training though the embeddings below train",
+        "model/freezing.py",
+        'if {"embeddings", lora.UNIT} & taken:',
+        "if lora.UNIT in taken:",
+        (f"{FREEZING}::test_the_frozen_prefix_ends_below_what_trains",),
+    ),
+    Mutant(
+        "a trial trains the pretrained weights that the next one begins with",
+        "train/prepare.py",
+        "copy.deepcopy(self.pristine.model)",
+        "self.pristine.model",
+        (f"{TRIAL}::test_the_pretrained_encoder_is_never_trained_itself",),
+    ),
+    Mutant(
+        "words that training does not have are not decayed",
+        "train/step.py",
+        "self.vocabulary.decay *= self._decay_of(self.vocabulary.weight)",
+        "self.vocabulary.decay *= 1.0",
+        ("tests/train/test_vocabulary.py::test_every_weight_ends_where_it_would[bert]",),
+    ),
+)
+
+SELECTION_BUGS = (
+    Mutant(
+        "weights are selected by test labels",
+        "train/trial.py",
+        'metrics, _ = self._evaluate("validation")',
+        'metrics, _ = self._evaluate("test")',
+        (SELECTED, f"{TRIAL}::test_selection_is_on_disk_before_the_test_split_is_read"),
+    ),
+    Mutant(
+        "weights are selected on what they were trained on",
+        "train/trial.py",
+        'metrics, _ = self._evaluate("validation")',
+        'metrics, _ = self._evaluate("train")',
+        (SELECTED,),
+    ),
+    Mutant(
+        "the test split is scored before the selection is written down",
+        "train/trial.py",
+        "        self._select(stages[-1])\n        self._test()\n",
+        '        self._evaluate("test")\n        self._select(stages[-1])\n        self._test()\n',
+        (f"{TRIAL}::test_selection_is_on_disk_before_the_test_split_is_read",),
+    ),
+    Mutant(
+        "of epochs that score the same the last is selected",
+        "train/selection.py",
+        "score > best[name].score",
+        "score >= best[name].score",
+        (FIRST_OF_EQUALS,),
+    ),
+    Mutant(
+        "the last epoch's weights are tested for the best one's",
+        "train/trial.py",
+        'if stage.select == "best" and self.best:',
+        'if stage.select == "best" and self.best and stage is not self.scenario.stages[-1]:',
+        (FIRST_OF_EQUALS,),
+    ),
+    Mutant(
+        "settings are chosen by test scores",
+        "report/across.py",
+        "scores = [trial.selection.score for trial in trials if trial.selection and trial.selection.score is not None]",
+        "scores = [trial.test.classifier.accuracy for trial in trials if trial.test and trial.test.classifier]",
+        ("tests/report/test_across.py::test_the_choice_does_not_look_at_the_test_split",),
+    ),
+)
+
+RANDOMNESS_BUGS = (
+    Mutant(
+        "heads are drawn alike for every seed",
+        "model/network.py",
+        'generator=generator(f"head.{task}", seed)',
+        'generator=generator(f"head.{task}", 0)',
+        (f"{TRIAL}::test_data_seed_changes_the_order_and_not_the_weights_and_the_reverse",),
+    ),
+    Mutant(
+        "the order of the batches has no seed",
+        "data/batches.py",
+        "np.random.default_rng([data_seed, number, source])",
+        "np.random.default_rng()",
+        (f"{BATCHES}::test_order_follows_from_data_seed_and_epoch_alone",),
+    ),
+    Mutant(
+        "every epoch has the same order",
+        "data/batches.py",
+        "np.random.default_rng([data_seed, number, source])",
+        "np.random.default_rng([data_seed, source])",
+        (f"{BATCHES}::test_sentences_meet_others_in_other_epochs",),
+    ),
+    Mutant(
+        "scenarios see other batches",
+        "train/course.py",
+        "experiment.data_seed, number)",
+        "experiment.data_seed + len(stage.train), number)",
+        (f"{TRIAL}::test_every_scenario_and_stage_goes_through_the_data_alike",),
+    ),
+    Mutant(
+        "a stage sees the epochs of the one before it again",
+        "train/trial.py",
+        "course.epoch(self.prepared, stage, done + number)",
+        "course.epoch(self.prepared, stage, number)",
+        (f"{TRIAL}::test_every_scenario_and_stage_goes_through_the_data_alike",),
+    ),
+    Mutant(
+        "the last, short batch is left out",
+        "data/batches.py",
+        "-(-len(order) // size) * size",
+        "len(order) // size * size",
+        (f"{BATCHES}::test_batches_are_whole_and_every_sentence_is_seen",),
+    ),
+    Mutant(
+        "seeds share their dropout masks",
+        "train/trial.py",
+        'stream_seed("dropout", self.trial.seed, self.tally.steps)',
+        'stream_seed("dropout", self.tally.steps)',
+        (f"{TRIAL}::test_every_step_of_every_seed_draws_dropout_of_its_own",),
+    ),
+    Mutant(
+        "an epoch draws the dropout masks of the one before it again",
+        "train/trial.py",
+        'stream_seed("dropout", self.trial.seed, self.tally.steps)',
+        'stream_seed("dropout", self.trial.seed, at.step)',
+        (f"{TRIAL}::test_every_step_of_every_seed_draws_dropout_of_its_own",),
+    ),
+    Mutant(
+        "seeds that train together share their dropout masks",
+        "train/heads.py",
+        "for seed in self.seeds]",
+        "for seed in [self.seeds[0]] * len(self.seeds)]",
+        (TOGETHER,),
+    ),
+    Mutant(
+        "heads of several seeds are clipped by one norm",
+        "train/heads.py",
+        "for grad in grads]).norm(dim=0)",
+        "for grad in grads]).norm()",
+        (TOGETHER,),
+    ),
+)
+
+STAGE_BUGS = (
+    Mutant(
+        "moments are carried over the boundary of two stages",
+        "train/trial.py",
+        "            self.learner = None if together else self._learner(partition, stage, total)\n",
+        "            earlier, self.learner = self.learner, None if together else self._learner(partition, stage, total)\n"
+        "            if earlier is not None and self.learner is not None:\n"
+        "                held = {one for group in self.learner.optimizer.param_groups for one in group['params']}\n"
+        "                known = {one: state for one, state in earlier.optimizer.state.items() if one in held}\n"
+        "                self.learner.optimizer.state.update(known)\n",
+        (f"{TRIAL}::test_a_stage_begins_with_no_moments_and_its_own_course_of_rates",),
+    ),
+    Mutant(
+        "a stage goes on with the schedule of the one before it",
+        "train/trial.py",
+        "            self.learner = None if together else self._learner(partition, stage, total)\n",
+        "            self.learner = None if together else self._learner(partition, stage, total)\n"
+        "            if self.learner is not None:\n"
+        "                self.learner.scheduler.last_epoch = self.tally.steps\n",
+        (f"{TRIAL}::test_a_stage_begins_with_no_moments_and_its_own_course_of_rates",),
+    ),
+)
+
+DATA_BUGS = (
+    Mutant(
+        "entities that truncation cut off are no gold",
+        "train/step.py",
+        "    return Prediction(sentence.label, label, sentence.tags, predicted)\n",
+        "    kept = sentence.tags and tuple(tag if position >= 0 else 'O' for tag, position in zip(sentence.tags, words, strict=True))\n"
+        "    return Prediction(sentence.label, label, kept, predicted)\n",
+        (f"{TRIAL}::test_entities_that_were_cut_off_still_count_as_gold",),
+    ),
+    Mutant(
+        "padding has targets",
+        "data/batches.py",
+        "np.full(shape, IGNORE)",
+        "np.zeros(shape, dtype=np.int64)",
+        (f"{BATCHES}::test_tags_stand_on_first_sub_words_and_nowhere_else",),
+    ),
+    Mutant(
+        "a word is scored by its last sub-word",
+        "data/encoding.py",
+        "range(len(word_ids) - 1, -1, -1)",
+        "range(len(word_ids))",
+        ("tests/data/test_encoding.py::test_a_word_stands_on_its_first_sub_word",),
+    ),
+    Mutant(
+        "padding is a part of the mean that the classifier reads",
+        "model/network.py",
+        "return (states.float() * mask).sum(dim=1) / mask.sum(dim=1)",
+        "return states.float().mean(dim=1)",
+        (f"{TRIAL}::test_losses_of_a_batch_do_not_depend_on_padding",),
+    ),
+    Mutant(
+        "sentences that stand in train and in test are not counted",
+        "data/splits.py",
+        "twice = [sentence for sentence in other if normal(sentence.surface) in places]",
+        "twice = [sentence for sentence in other if sentence is train]",
+        ("tests/data/test_bad_data.py::test_bad_splits",),
+    ),
+    Mutant(
+        "what is cut off for validation stays in train",
+        "data/splits.py",
+        "rest = [sentence for index, sentence in enumerate(sentences) if index not in chosen]",
+        "rest = list(sentences)",
+        ("tests/data/test_splits.py::test_cut_is_stratified_seeded_and_said",),
+    ),
+    Mutant(
+        "a smaller training set does not lie within a larger one",
+        "data/splits.py",
+        "return [sentences[index] for index in sorted(order[:size])]",
+        "return [sentences[index] for index in sorted(np.random.default_rng(size).permutation(order)[:size])]",
+        ("tests/data/test_splits.py::test_subsets_are_nested_and_the_same_for_a_seed",),
+    ),
+    Mutant(
+        "the sentences that keep their labels are not stratified",
+        "data/spoil.py",
+        "kept = set(stratified_order([stratum(sentence) for sentence in train], rng)[:count].tolist())",
+        "kept = set(rng.permutation(len(train))[:count].tolist())",
+        ("tests/data/test_spoil.py::test_the_labels_that_are_kept_are_in_proportion",),
+    ),
+    Mutant(
+        "fewer sentences that keep their labels do not lie within more of them",
+        "data/spoil.py",
+        "kept = set(stratified_order([stratum(sentence) for sentence in train], rng)[:count].tolist())",
+        "kept = set(stratified_order([stratum(sentence) for sentence in train], np.random.default_rng(count))[:count].tolist())",
+        ("tests/data/test_spoil.py::test_a_share_of_sentences_keeps_its_labels_and_a_smaller_one_lies_within_it",),
+    ),
+    Mutant(
+        "some wrong labels are the right ones",
+        "data/spoil.py",
+        "return [label for label in known if label != sentence.label]",
+        "return list(known)",
+        ("tests/data/test_spoil.py::test_a_share_of_labels_is_wrong_and_every_one_of_them_is_another",),
+    ),
+    Mutant(
+        "labels are made wrong in the test split",
+        "data/sources.py",
+        'part.splits["train"], told = change(part.splits["train"], task, asked[task], known, rng)',
+        'part.splits["test"], told = change(part.splits["test"], task, asked[task], known, rng)',
+        ("tests/data/test_spoil.py::test_a_share_of_labels_is_wrong_and_every_one_of_them_is_another",),
+    ),
+)
+
+METRIC_BUGS = (
+    Mutant(
+        "the default and the strict way to score entities are swapped",
+        "record/metrics.py",
+        "        default=_micro(*found[False]),\n        strict=_micro(*found[True]),\n",
+        "        default=_micro(*found[True]),\n        strict=_micro(*found[False]),\n",
+        ("tests/record/test_metrics.py::test_precision_and_recall_by_hand",),
+    ),
+    Mutant(
+        "precision and recall are swapped: gold for predicted",
+        "record/metrics.py",
+        "precision=precision, recall=right / len(gold)",
+        "precision=right / len(gold), recall=precision",
+        ("tests/record/test_metrics.py::test_precision_and_recall_by_hand",),
+    ),
+    Mutant(
+        "scores are computed with dropout on",
+        "train/trial.py",
+        "        self.network.eval()\n        forward = self.ground.forward(split)\n",
+        "        forward = self.ground.forward(split)\n",
+        (f"{TRIAL}::test_nothing_is_scored_with_dropout_on",),
+    ),
+    Mutant(
+        "a trial that diverged is reported as ok",
+        "train/trial.py",
+        'self.finish(f"diverged: {error}")',
+        "self.finish(OK)",
+        (f"{TRIAL}::test_divergence_is_a_row_with_its_step",),
+    ),
+    Mutant(
+        "weights that the last step broke are tested",
+        "train/trial.py",
+        "if any(loss is not None and not math.isfinite(loss) for loss in losses.values()):",
+        "if any(loss is not None and loss == math.inf for loss in ()):",
+        (f"{TRIAL}::test_weights_that_the_last_step_broke_do_not_pass",),
+    ),
+    Mutant(
+        "a trial is read back though its stages have changed",
+        "train/prepare.py",
+        "trial.seed, trial.point, recipe, stages, runtime.device.type",
+        "trial.seed, trial.point, recipe, runtime.device.type",
+        (f"{TRIAL}::test_a_changed_setting_changes_the_key_and_a_new_scenario_beside_it_does_not",),
+    ),
+)
+
+CACHE_BUGS = (
+    Mutant(
+        "states at hand may be those of other weights",
+        "train/prefix.py",
+        "            weights, depth, prepared.location",
+        "            depth, prepared.location",
+        (f"{PREFIX}::test_one_flipped_weight_is_another_key",),
+    ),
+    Mutant(
+        "states at hand may be those of another precision",
+        "train/prefix.py",
+        '("device", "device_name", "precision", "threads",',
+        '("device", "device_name", "threads",',
+        (f"{PREFIX}::test_what_computes_states_otherwise_has_another_key",),
+    ),
+    Mutant(
+        "states at hand may be those of sentences encoded otherwise",
+        "train/prefix.py",
+        "prepared.encoding_digest, computing",
+        "computing",
+        (f"{PREFIX}::test_one_flipped_weight_is_another_key",),
+    ),
+    Mutant(
+        "states are taken for those of the weights that the trial began with",
+        "train/ground.py",
+        "        states = self.prefixes.get(self.prepared, self.network, self.digests, self.depth, split)\n"
+        "        self.passes |= {self.prefixes.spent(self.prepared, self.digests, self.depth, split)}\n",
+        "        states = self.prefixes.get(self.prepared, self.network, self.prepared.pristine_digests, self.depth, split)\n"
+        "        self.passes |= {self.prefixes.spent(self.prepared, self.prepared.pristine_digests, self.depth, split)}\n",
+        (f"{PREFIX}::test_states_of_one_trials_weights_are_not_kept_or_shared",),
+    ),
+)
+
+COST_BUGS = (
+    Mutant(
+        "the time of a pass is divided among those that use it",
+        "train/ground.py",
+        "sum(one.seconds for one in self.passes)",
+        "sum(one.seconds for one in self.passes) / len(self.prepared.experiment.seeds)",
+        (f"{PREFIX}::test_every_trial_counts_the_passes_that_it_used_once_and_in_full",),
+    ),
+    Mutant(
+        "the time of training together is divided among the seeds",
+        "train/group.py",
+        'run.clock.laps["train"] += seconds',
+        'run.clock.laps["train"] += seconds / len(asking)',
+        (f"{PREFIX}::test_seeds_that_train_together_count_their_time_in_full",),
+    ),
+    Mutant(
+        "padding costs no FLOPs",
+        "train/course.py",
+        "padded += cost.padded(len(lengths), max(lengths))",
+        "padded += cost.exact(lengths)",
+        (f"{TRIAL}::test_flops_of_a_trial_are_those_of_its_padded_batches",),
+    ),
+    Mutant(
+        "a head is left out of the parameters",
+        "train/trial.py",
+        "for name, unit in freezing.units(self.network).items()",
+        'for name, unit in freezing.units(self.network).items() if name != "head.ner"',
+        (f"{TRIAL}::test_every_parameter_is_counted_as_trained_or_frozen",),
+    ),
+)
+
+STATISTICS_BUGS = (
+    Mutant(
+        "intervals of differences are not adjusted for their family",
+        "report/statistics.py",
+        "return estimate(paired, 1 - (1 - LEVEL) / contrasts)",
+        "return estimate(paired)",
+        (f"{STATISTICS}::test_a_family_shares_out_its_level",),
+    ),
+    Mutant(
+        "intervals of costs are not adjusted for their family",
+        "report/statistics.py",
+        "found = interval(np.log(ratios) if logarithmic else ratios, 1 - (1 - LEVEL) / contrasts)",
+        "found = interval(np.log(ratios) if logarithmic else ratios)",
+        (f"{STATISTICS}::test_a_family_shares_out_its_level",),
+    ),
+    Mutant(
+        "differences are not paired",
+        "report/statistics.py",
+        "    paired = {seed: one[seed] - share * other[seed] for seed in sorted(one.keys() & other.keys())}\n",
+        "    if len(one) > 1 and len(other) > 1:\n"
+        "        return unpaired(one, {seed: share * values for seed, values in other.items()}, 1 - (1 - LEVEL) / contrasts)\n"
+        "    paired = {seed: one[seed] - share * other[seed] for seed in sorted(one.keys() & other.keys())}\n",
+        (f"{STATISTICS}::test_comparison_is_paired_by_seed_and_sentence",),
+    ),
+    Mutant(
+        "intervals leave out that other sentences would score otherwise",
+        "report/statistics.py",
+        "max(by_sentence - noise, 0.0), sentences - 1, noise)",
+        "0.0, sentences - 1, noise)",
+        (f"{STATISTICS}::test_sentences_count_as_a_source_of_variance",),
+    ),
+    Mutant(
+        "a tie with the leader is a win",
+        "report/statistics.py",
+        'comparison.verdict == "worse" for comparison in rest',
+        'comparison.verdict != "better" for comparison in rest',
+        (f"{STATISTICS}::test_best_needs_every_seed_and_a_clear_lead",),
+    ),
+    Mutant(
+        "a trial that failed counts in comparisons",
+        "report/groups.py",
+        "return [trial for trial in self.trials if trial.ok]",
+        "return list(self.trials)",
+        ("tests/report/test_document.py::test_a_failed_trial_is_in_no_mean_and_no_comparison",),
+    ),
+    Mutant(
+        "a trial that failed counts in means",
+        "report/table.py",
+        "return look_up(trial, RESULTS[column]) if trial.ok else None",
+        "return look_up(trial, RESULTS[column])",
+        ("tests/report/test_table.py::test_a_failed_trial_is_a_row_with_its_reason_and_no_numbers",),
+    ),
+    Mutant(
+        "forgetting has the wrong sign",
+        "report/forgetting.py",
+        "return statistics.difference(sample(group, scenario, task, domain, -1), sample(group, scenario, task, domain, 0), contrasts)",
+        "return statistics.difference(sample(group, scenario, task, domain, 0), sample(group, scenario, task, domain, -1), contrasts)",
+        ("tests/report/test_forgetting.py::test_transfer_is_the_score_after_minus_the_score_before",),
+    ),
+)
+
+MITIGATION_BUGS = (
+    Mutant(
+        "a trial does not start from its checkpoint",
+        "train/trial.py",
+        "                self.checkpoint.load_into(network)\n",
+        "                pass\n",
+        (f"{STAGED}::test_a_mitigated_trial_begins_at_its_checkpoint_and_is_certified",),
+    ),
+    Mutant(
+        "the teacher says what it says with dropout on",
+        "train/mitigation.py",
+        "    network.eval()\n",
+        "    network.train()\n",
+        (f"{STAGED}::test_a_teacher_wants_nothing_at_the_start_and_the_papers_divergence_later",),
+    ),
+    Mutant(
+        "the teacher is asked again when it has moved",
+        "train/trial.py",
+        "missing = [task for task in tasks if task not in self.taught.logits]",
+        "missing = list(tasks)",
+        (f"{STAGED}::test_the_teacher_is_the_network_as_it_stood_when_the_task_left",),
+    ),
+    Mutant(
+        "weights are pulled to where the stage began, not the trial",
+        "train/trial.py",
+        "            anchor = mitigation.anchor(self.network, self.began, stage.l2_sp)\n",
+        "            now = {name: p.detach().clone() for name, p in self.network.named_parameters() if name in self.began}\n"
+        "            anchor = mitigation.anchor(self.network, now, stage.l2_sp)\n",
+        (f"{STAGED}::test_weights_are_pulled_to_where_the_trial_began",),
+    ),
+    Mutant(
+        "what is rehearsed are sentences of the new data",
+        "train/trial.py",
+        'self.prepared.examples("train", of_source=one.rehearsal)',
+        'self.prepared.examples("train")',
+        (f"{STAGED}::test_what_is_rehearsed_are_sentences_of_the_source",),
+    ),
+    Mutant(
+        "forgetting is measured on validation",
+        "train/retained.py",
+        '        ready = prepared.ready("test", runtime.device)\n'
+        '        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["test"], names, runtime)\n',
+        '        ready, encoded = prepared.ready("validation", runtime.device), prepared.encoded["validation"]\n'
+        '        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["validation"], names, runtime)\n',
+        (f"{STAGED}::test_a_look_scores_as_the_evaluation_does",),
+    ),
+)
+
+RESUME_BUGS = (
+    Mutant(
+        "a trial that goes on forgets where its rates stood",
+        "train/adamw.py",
+        '    scheduler.load_state_dict(dict(facts["schedule"]))\n'
+        "    for group, rate in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):\n"
+        '        group["lr"] = rate\n',
+        "    return\n",
+        (f"{RESUME}[heads-seeds0]",),
+    ),
+    Mutant(
+        "a trial that goes on forgets its moments",
+        "train/adamw.py",
+        '    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})\n',
+        "",
+        (f"{RESUME}[heads-seeds0]",),
+    ),
+    Mutant(
+        "a trial that goes on forgets the decay of words that training does not have",
+        "train/step.py",
+        '            self.vocabulary.decay = facts["decay"]\n',
+        "",
+        (f"{RESUME}[guided-seeds2]",),
+    ),
+    Mutant(
+        "a trial that goes on forgets its best weights so far",
+        "train/keeper.py",
+        '    run.best = {name: Best(**best, weights=_below(tensors, f"best/{name}")) for name, best in facts["best"].items()}\n',
+        "    run.best = {}\n",
+        (f"{RESUME}[guided-seeds2]",),
+    ),
+    Mutant(
+        "a trial that goes on forgets how many steps its dropout masks are on",
+        "train/tally.py",
+        "return cls(**sums, running=running)",
+        "return cls(**sums)",
+        (f"{RESUME}[heads-seeds0]",),
+    ),
+)
+
+MUTANTS: tuple[Mutant, ...] = (
+    *FREEZING_BUGS,
+    *SELECTION_BUGS,
+    *RANDOMNESS_BUGS,
+    *STAGE_BUGS,
+    *DATA_BUGS,
+    *METRIC_BUGS,
+    *CACHE_BUGS,
+    *COST_BUGS,
+    *STATISTICS_BUGS,
+    *MITIGATION_BUGS,
+    *RESUME_BUGS,
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How tests ended.
+
+    Attributes:
+        status: of pytest; None where they ran past their limit, or the process died.
+        failures: of each test that failed: its node id, the type of what it raised, and the first line of what that says.
+        told: the end of what pytest printed.
+    """
+
+    status: int | None
+    failures: tuple[tuple[str, str, str], ...]
+    told: str
+
+    @property
+    def checks(self) -> list[tuple[str, str, str]]:
+        """The failures that are a check's."""
+        return [one for one in self.failures if one[1] in CHECKS] if self.status == 1 else []
+
+    def why_not(self) -> str:
+        """Why it is no check's failure."""
+        if self.status is None:
+            return f"ran past the limit, or died; {(self.told.strip().splitlines() or ['nothing said'])[-1][:300]}"
+        if self.status == 0:
+            return "the tests pass"
+        said = [f"{test.rpartition('/')[2]}: {kind}: {words}" for test, kind, words in self.failures]
+        return f"no check failed, status {self.status}: {(said or self.told.strip().splitlines() or ['nothing said'])[-1][:300]}"
+
+
+class Noting:
+    """Notes which tests fail of what, as a plugin of pytest."""
+
+    def __init__(self) -> None:
+        self.failures: list[tuple[str, str, str]] = []
+
+    def pytest_runtest_makereport(self, item: Any, call: Any) -> None:
+        """Called by pytest after each phase of a test."""
+        error = call.excinfo
+        if error is not None and error.typename != "Skipped":
+            said = str(error.value).strip()
+            kind = "crashed trial" if "crashed: " in said else error.typename  # which fails assertions about how it ended
+            self.failures.append((item.nodeid, kind, said.partition("\n")[0][:120]))
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """Called by pytest after it read a file of tests."""
+        if report.failed:
+            self.failures.append((report.nodeid, "collection", str(report.longrepr).strip().splitlines()[-1][:200]))
+
+
+@dataclass
+class Job:
+    """A process that runs tests in a copy.
+
+    Attributes:
+        mutant: the bug that was planted there; None for none.
+        copy: the folder.
+        text: of the file that has the bug, without it.
+        pid: of the process.
+        until: when it is killed.
+    """
+
+    mutant: Mutant | None
+    copy: Path
+    text: str
+    pid: int
+    until: float
+
+    @property
+    def outcome(self) -> Path:
+        """Where the process writes how the tests ended."""
+        return self.copy / "outcome.json"
+
+    @property
+    def planted(self) -> Path:
+        """The file that has the bug."""
+        return self.copy / "mtlab" / (self.mutant.file if self.mutant is not None else "__init__.py")
+
+    def write(self, status: int | None, failures: Sequence[tuple[str, str, str]], told: str) -> None:
+        """Tell how the tests ended."""
+        half = self.outcome.with_suffix(".half")
+        half.write_text(json.dumps({"status": status, "failures": failures, "told": told[-4000:]}), encoding="utf-8")
+        half.replace(self.outcome)
+
+    def end(self) -> None:
+        """End the process and what it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def copied(folder: Path) -> Path:
+    """A copy of what the tests need, in a new folder."""
+    nothing_compiled = shutil.ignore_patterns("__pycache__")
+    for name in ("mtlab", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=nothing_compiled)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def begin(mutant: Mutant | None, tests: Sequence[str], copy: Path, limit_s: float) -> Job:
+    """Plant a bug in a copy, and start its tests there.
+
+    Raises:
+        ValueError: the bug no longer applies.
+    """
+    job = Job(mutant, copy, "", 0, time.monotonic() + limit_s)
+    job.text = job.planted.read_text(encoding="utf-8")
+    if mutant is not None:
+        job.planted.write_text(mutant.planted(job.text), encoding="utf-8")
+    job.outcome.unlink(missing_ok=True)
+    sys.stdout.flush()
+    job.pid = os.fork()
+    if job.pid == 0:
+        try:
+            _in_child(tests, job, stop_at_first=mutant is not None)
+        except BaseException:
+            job.write(None, (), traceback.format_exc())
+        finally:
+            os._exit(0)
+    return job
+
+
+def _in_child(tests: Sequence[str], job: Job, *, stop_at_first: bool) -> None:
+    os.setsid()  # so that what the tests start can be ended with them
+    os.chdir(job.copy)
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("mtlab", "tests")]:
+        del sys.modules[name]
+    sys.path.insert(0, str(job.copy))
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # some are imported by now, which pytest warns of
+    sys.dont_write_bytecode = True  # a file that changes twice a second would be taken for the one that was compiled
+    import pytest
+
+    told, noting = io.StringIO(), Noting()
+    options = ["-q", "-p", "no:cacheprovider", "--rootdir", str(job.copy), f"--basetemp={job.copy / 'scratch'}"]
+    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+        status = int(pytest.main([*options, *(["-x"] if stop_at_first else []), *tests], plugins=[noting]))
+    import mtlab
+
+    if not str(mtlab.__file__).startswith(str(job.copy)):
+        raise RuntimeError(f"the tests ran on {mtlab.__file__}")
+    job.write(status, noting.failures, told.getvalue())
+
+
+def ended(job: Job) -> Outcome | None:
+    """How the tests of a job ended, the copy being as it was again; None while they run."""
+    done, _ = os.waitpid(job.pid, os.WNOHANG)
+    if not done and time.monotonic() < job.until:
+        return None
+    if not done:
+        job.end()
+    job.planted.write_text(job.text, encoding="utf-8")
+    shutil.rmtree(job.copy / "scratch", ignore_errors=True)
+    if not done or not job.outcome.exists():
+        return Outcome(None, (), "")
+    read = json.loads(job.outcome.read_text(encoding="utf-8"))
+    return Outcome(read["status"], tuple((test, kind, said) for test, kind, said in read["failures"]), read["told"])
+
+
+def try_all(mutants: Sequence[Mutant], jobs: int, say: Callable[[str], None] = print) -> bool:
+    """Try bugs, a line each; returns whether every one is caught and the tests pass without them.
+
+    Args:
+        mutants: the bugs.
+        jobs: processes at a time.
+        say: takes the lines.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"  # as the tests have it; torch reads it when it is imported
+    for name in IMPORTED:
+        importlib.import_module(name)
+    waiting: deque[Mutant | None] = deque([None, *mutants])
+    running: list[Job] = []
+    caught, sound = 0, False
+    with tempfile.TemporaryDirectory(prefix="mtlab-mutants-") as folder:
+        copies = [copied(Path(folder).resolve() / str(number)) for number in range(max(1, min(jobs, len(mutants) + 1)))]
+        try:
+            while waiting or running:
+                while waiting and copies:
+                    mutant = waiting.popleft()
+                    tests = mutant.tests if mutant is not None else tuple(dict.fromkeys(test for one in mutants for test in one.tests))
+                    try:
+                        running.append(begin(mutant, tests, copies[-1], LIMIT_S if mutant is not None else ALL_LIMIT_S))
+                        copies.pop()
+                    except ValueError as error:
+                        say(f"no longer applies: {mutant.name if mutant else ''}: {error}")
+                for job in list(running):
+                    outcome = ended(job)
+                    if outcome is None:
+                        continue
+                    running.remove(job)
+                    copies.append(job.copy)
+                    if job.mutant is not None:
+                        caught += _told(job.mutant, outcome, say)
+                    else:
+                        sound = outcome.status == 0
+                        _told_unplanted(outcome, say)
+                time.sleep(0.02)
+        finally:
+            for job in running:
+                job.end()
+    say(f"{caught} of {len(mutants)} planted bugs are caught")
+    return sound and caught == len(mutants)
+
+
+def _told(mutant: Mutant, outcome: Outcome, say: Callable[[str], None]) -> bool:
+    for test, kind, words in outcome.checks:
+        say(f"caught: {mutant.name}: by {test}: {kind}: {words}")
+        return True
+    say(f"SURVIVED: {mutant.name}: {outcome.why_not()}")
+    return False
+
+
+def _told_unplanted(outcome: Outcome, say: Callable[[str], None]) -> None:
+    last = (outcome.told.strip().splitlines() or ["nothing said"])[-1]
+    say(f"without any bug the tests pass: {last}" if outcome.status == 0 else f"WITHOUT ANY BUG THE TESTS DO NOT PASS: {last}")
+    for test, kind, words in outcome.failures:
+        say(f"  {test}: {kind}: {words}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; the exit status is 0 where every bug is caught."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="bugs whose names contain one of these")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time (2)")
+    options = parser.parse_args(arguments)
+    chosen = [one for one in MUTANTS if not options.only or any(part in one.name for part in options.only)]
+    if not chosen:
+        parser.error("no bug has such a name")
+    return 0 if try_all(chosen, options.jobs, lambda line: print(line, flush=True)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
