@@ -451,12 +451,20 @@ CACHE_BUGS = (
     Mutant(
         "states are taken for those of the weights that the trial began with",
         "train/ground.py",
-        "        states = self.prefixes.get(self.prepared, self.network, self.digests, self.depth, split)\n"
+        "        states = self.prefixes.get(self.prepared, self.network, self.digests, self.depth, split, alone=self.trained)\n"
         "        self.passes |= {self.prefixes.spent(self.prepared, self.digests, self.depth, split)}\n",
-        "        states = self.prefixes.get(self.prepared, self.network, self.prepared.pristine_digests, self.depth, split)\n"
+        "        states = self.prefixes.get(self.prepared, self.network, self.prepared.pristine_digests, self.depth, split, alone=True)\n"
         "        self.passes |= {self.prefixes.spent(self.prepared, self.prepared.pristine_digests, self.depth, split)}\n",
         (f"{PREFIX}::test_states_of_one_trials_weights_are_not_kept_or_shared",),
     ),
+)
+
+RESUMED_STATES = Mutant(
+    "after an interruption, states of trained blocks are taken for those of the weights that the stage began with",
+    "train/keeper.py",
+    "    run.ground.look()\n",
+    '    run.ground.digests = facts["before"]\n',
+    ("tests/train/test_resume.py::test_states_that_a_resumed_trial_computes_are_those_of_its_own_weights",),
 )
 
 COST_BUGS = (
@@ -647,6 +655,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *DATA_BUGS,
     *METRIC_BUGS,
     *CACHE_BUGS,
+    RESUMED_STATES,
     *COST_BUGS,
     *STATISTICS_BUGS,
     *MITIGATION_BUGS,

@@ -67,10 +67,10 @@ class Bench:
         self.runtime: Runtime = resolve(self.experiment)
         self.prepared: Prepared = prepare(self.experiment, self.runtime)[()]
 
-    def run(self, output: Path, scenario: str, seeds: tuple[int, ...]) -> list[TrialRecord]:
-        """As a suite runs them: a cache of its own, checkpoints trained or read back."""
+    def run(self, output: Path, scenario: str, seeds: tuple[int, ...], prefixes: Prefixes | None = None) -> list[TrialRecord]:
+        """As a suite runs them: a cache of their own where none is given, checkpoints trained or read back."""
         journal = Journal(output)
-        prefixes = Prefixes(self.runtime, 10**9, output / "cache", print)
+        prefixes = prefixes or Prefixes(self.runtime, 10**9, output / "cache", print)
         prepared = self.prepared.of(scenario)
         starts = Starts(self.runtime, journal, prefixes, lambda _: None, print, lambda _: None)
         prepared.checkpoints.clear()
@@ -161,6 +161,21 @@ def test_a_trial_goes_on_from_any_step_bit_for_bit(
 @pytest.mark.parametrize("scenario", ["held", "adapters"])
 def test_so_does_one_that_started_from_a_checkpoint(scenario: str, staged: Bench, tmp_path: Path, stop_after: Any) -> None:
     check_steps(staged, scenario, (0,), tmp_path, stop_after, every=3)
+
+
+def test_states_that_a_resumed_trial_computes_are_those_of_its_own_weights(cold: Bench, tmp_path: Path, stop_after: Any) -> None:
+    """A pass of a trial that goes on in its second stage harvests nothing above the blocks that this stage trains."""
+    whole = cold.run(tmp_path / "whole", "heads", (0,))
+    stop_after(5)
+    with pytest.raises(Stopped), stopping.handled():
+        cold.run(tmp_path / "out", "gradual", (0,))
+    stop_after(0)
+    prefixes = Prefixes(cold.runtime, 10**9, tmp_path / "cache", print)
+    prefixes.expect(cold.prepared, cold.prepared.pristine_digests)
+    with stopping.handled():
+        cold.run(tmp_path / "out", "gradual", (0,), prefixes)
+        after = cold.run(tmp_path / "out", "heads", (0,), prefixes)
+    assert [essence(record) for record in after] == [essence(record) for record in whole]
 
 
 def interrupted(bench: Bench, output: Path, stop_after: Any, steps: int) -> Path:
