@@ -5,6 +5,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from mtlab.model.freezing import resolve as resolve_stage
 from mtlab.plan.experiment import START, Experiment
@@ -186,7 +187,8 @@ def _id(before: SuiteRecord | None, suite: SuiteRecord, finished: Mapping[str, T
 
 def _introduce(suite: SuiteRecord, before: SuiteRecord | None, progress: PlainProgress) -> None:
     facts = suite.environment
-    if before is not None and before.trials != suite.trials:
+    ran_here = any(Path(suite.experiment["output"], "predictions").glob("*"))  # a report that was copied, or came with a clone, has none
+    if ran_here and before is not None and before.trials != suite.trials:
         for line in changes(before, suite):
             progress.say(f"changed since the last run here: {line}")
     if suite.read_back:

@@ -259,13 +259,21 @@ def test_an_interrupted_suite_goes_on_where_it_was(
     assert {tags["scenario"] for tags in children} == {"nothing", "heads", "gradual", "full"}
 
 
-def test_what_affects_a_result_runs_its_trials_anew(experiment_file: Path, tracking: str) -> None:
+def test_what_affects_a_result_runs_its_trials_anew_and_is_said(
+    experiment_file: Path, tracking: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = ["compare", str(experiment_file), "--seeds", "0", "--scenarios", "nothing", "heads"]
     journal = Journal(experiment_file.parent / "report")
     assert main(command) == 0
+    assert "changed since" not in capsys.readouterr().out
     assert main([*command, "--scenarios.heads.0.train.heads", "2.0e-3"]) == 0
     suite, trials = journal.read()
     assert [trial.scenario for trial in trials if trial.key in suite.read_back] == ["nothing"]
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("changed since")]
+    assert told == ["changed since the last run here: scenarios.heads.0.train.heads: 0.01 -> 0.002"]
+    shutil.rmtree(journal.directory / "predictions")  # as in a clone, where the last run was another's
+    assert main(command) == 0
+    assert "changed since" not in capsys.readouterr().out
 
 
 def test_records_of_an_earlier_run_are_not_taken_for_this_ones(
