@@ -98,12 +98,12 @@ def _compare(options: argparse.Namespace) -> int:
     from mtlab.plan.experiment import load
 
     experiment = load(options.file, parse_overrides(options.overrides))
-    from mtlab.record.journal import Journal
     from mtlab.record.tracking import Tracking
     from mtlab.report import document
     from mtlab.supervise import end_with_parent
-    from mtlab.train import stopping, suite
+    from mtlab.train import stopping
     from mtlab.train.progress import progress
+    from mtlab.train.suite import Suite
 
     display = progress()
     tracking = Tracking(experiment.name, display.say)
@@ -111,12 +111,14 @@ def _compare(options: argparse.Namespace) -> int:
     try:
         with stopping.handled():
             end_with_parent()
-            record, trials = suite.run(experiment, _command(options), display, tracking.start, tracking.log)
-            failed = [trial for trial in trials if not trial.ok]
-            record = tracking.settle(record)
-            Journal(experiment.output).write_suite(record)
-            display.say(f"report: {document.write(experiment.output)}")
-            tracking.attach(record, experiment.output)
+            suite = Suite(experiment, _command(options), display)
+            with suite.journal.held(suite.command):
+                record, trials = suite.run(tracking.start, tracking.log)
+                failed = [trial for trial in trials if not trial.ok]
+                record = tracking.settle(record)
+                suite.journal.write_suite(record)
+                display.say(f"report: {document.write(experiment.output)}")
+                tracking.attach(record, experiment.output)
             status = "FAILED" if failed else "FINISHED"
     except (stopping.Stopped, KeyboardInterrupt) as stop:
         display.close()

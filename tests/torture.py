@@ -169,8 +169,16 @@ def outcome(output: Path, steps: int) -> Outcome:
     return Outcome(kept.to_csv(), {trial.key: trial.final_digest for trial in trials}, predictions, len(runs), steps)
 
 
-def torture(points: int, seed: int, jobs: int, say: Callable[[str], None] = print) -> int:
-    """Kill a suite at so many points, so many at a time; returns how many runs did not end as they should."""
+def torture(boundaries: int | None, moments: int, seed: int, jobs: int, say: Callable[[str], None] = print) -> int:
+    """Kill a suite again and again; returns how many runs did not end as they should.
+
+    Args:
+        boundaries: before so many file operations, evenly spaced; None for every one.
+        moments: after so many random times.
+        seed: of the random times.
+        jobs: so many suites at a time.
+        say: takes a line for the user.
+    """
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -182,11 +190,11 @@ def torture(points: int, seed: int, jobs: int, say: Callable[[str], None] = prin
         seconds, events = time.monotonic() - began, counts.events.value
         wanted = _read(output, counts.steps.value)
         say(f"undisturbed: {wanted.steps} steps, {events} file operations, {seconds:.1f} s; a checkpoint every {EVERY} steps")
-        boundaries = [round(1 + at * (events - 1) / max(1, points // 2 - 1)) for at in range(points // 2)]
-        moments: list[tuple[str, float]] = [("operation", at) for at in boundaries]
-        moments += [("second", draw.uniform(0, seconds)) for _ in range(points - len(boundaries))]
+        wanted_at = events if boundaries is None else min(boundaries, events)
+        points = [("operation", round(1 + at * (events - 1) / max(1, wanted_at - 1))) for at in range(wanted_at)]
+        points += [("second", draw.uniform(0, seconds)) for _ in range(moments)]
         receive, send = multiprocessing.Pipe(duplex=False)
-        numbered = list(enumerate(moments))
+        numbered = list(enumerate(points))
         for job in range(jobs):
             if os.fork() == 0:
                 for number, moment in numbered[job::jobs]:
@@ -194,12 +202,12 @@ def torture(points: int, seed: int, jobs: int, say: Callable[[str], None] = prin
                     send.send((moment, _one(home, number, moment, twice, wanted, random.Random(f"{seed} {number}"))))
                 os._exit(0)
         bad = killed = worst = 0
-        for _ in moments:
+        for _ in points:
             (kind, at), (kills, lost, wrong) = receive.recv()
             killed, worst, bad = killed + kills, max(worst, lost), bad + bool(wrong)
             if wrong:
                 say(f"killed at {kind} {at:.6g}: {wrong}")
-        right = f"{points - bad} of {points} runs end in the same results"
+        right = f"{len(points) - bad} of {len(points)} runs end in the same results"
         say(f"{right} after {killed} kills; at most {worst} steps were trained twice a kill")
         return bad
 
@@ -254,12 +262,13 @@ def _read(output: Path, steps: int) -> Outcome:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--points", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--boundaries", type=int, help="kill before so many operations on files, evenly spaced; without it before each")
+    parser.add_argument("--moments", type=int, default=100, help="and after so many random times")
+    parser.add_argument("--seed", type=int, default=0, help="of the random times")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    bad = torture(options.points, options.seed, options.jobs, lambda line: print(line, flush=True))
+    bad = torture(options.boundaries, options.moments, options.seed, options.jobs, lambda line: print(line, flush=True))
     return 1 if bad else 0
 
 

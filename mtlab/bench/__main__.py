@@ -85,7 +85,8 @@ class Bench:
             began = time.perf_counter()
             records: list[TrialRecord] = []
             for group in suite.groups(trials, {(): self.prepared}, prefixes):
-                records += run_trials(self.prepared, group, self.runtime, journal, prefixes, lambda _: None)
+                runs = run_trials(self.prepared, group, self.runtime, journal, prefixes, lambda _: None)
+                records += [run.record for run in runs]
             elapsed = time.perf_counter() - began
         failed = [record.status for record in records if not record.ok]
         if failed:

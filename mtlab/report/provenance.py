@@ -163,7 +163,7 @@ def _interrupted(groups: list[Group]) -> list[str]:
         return []
     which = markdown.listing([f"{text(trial.label)} ({trial.attempts} times begun)" for trial in again])
     return [
-        f"Interrupted, and gone on with from the last checkpoint: {which}. Their results are those of trials that were not interrupted; "
+        f"Interrupted, and gone on with when the command ran again: {which}. Their results are those of trials that were not interrupted; "
         "their times are of the work that was kept."
     ]
 

@@ -7,7 +7,6 @@ import torch
 
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
-from mtlab.record.records import TrialRecord
 from mtlab.train.heads import Heads
 from mtlab.train.keeper import Keeper
 from mtlab.train.memory import Memory
@@ -20,19 +19,6 @@ from mtlab.train.unfinished import Died, Unfinished
 
 
 def run_trials(
-    prepared: Prepared,
-    trials: Sequence[Trial],
-    runtime: Runtime,
-    journal: Journal,
-    prefixes: Prefixes | None,
-    advance: Advance,
-    say: Callable[[str], None] = print,
-) -> list[TrialRecord]:
-    """Run trials of one scenario that differ in their seed alone, and write their records; see :func:`run_all`."""
-    return [run.record for run in run_all(prepared, trials, runtime, journal, prefixes, advance, say)]
-
-
-def run_all(
     prepared: Prepared,
     trials: Sequence[Trial],
     runtime: Runtime,

@@ -13,7 +13,7 @@ from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train import retained
 from mtlab.train.checkpoint import Checkpoint, load, save
-from mtlab.train.group import run_all
+from mtlab.train.group import run_trials
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
@@ -71,7 +71,7 @@ class Starts:
         return None
 
     def _train(self, source: Prepared, trial: Trial, key: str, file: Path) -> Network | None:
-        (run,) = run_all(source, [trial], self.runtime, self.journal, self.prefixes, self.advance, self.say)
+        (run,) = run_trials(source, [trial], self.runtime, self.journal, self.prefixes, self.advance, self.say)
         self.ended(run.record)
         if not run.record.ok:
             self.failed[key] = f"no checkpoint to start from: {run.record.status}"

@@ -23,93 +23,119 @@ from mtlab.train.runtime import Runtime, resolve
 from mtlab.train.start import Starts
 
 
-def run(
-    experiment: Experiment,
-    command: str,
-    progress: PlainProgress,
-    started: Callable[[SuiteRecord], SuiteRecord],
-    ended: Callable[[SuiteRecord, TrialRecord], None],
-) -> tuple[SuiteRecord, list[TrialRecord]]:
-    """Run all trials of an experiment.
-
-    Trials that an earlier run in the same place finished, on this machine and with everything that affects them the same, are read
-    back, and one that it had begun goes on from its last checkpoint: running the command of an interrupted suite again goes on with it.
+class Suite:
+    """An experiment with its data and its encoder at hand.
 
     Args:
         experiment: what to run.
         command: the command that repeats this run, for the record.
         progress: shows how far the suite is.
-        started: called once with the suite's record before the first trial; what it returns is the record from then on.
-        ended: called after each trial, outside every timed lap.
 
     Raises:
-        UserError: something is wrong with the experiment, its data or its encoder, and nothing was trained; or a record cannot be
-            written.
-        Busy: another process runs in the same place.
-        Stopped: the process was asked to stop; trials that run are written down.
+        UserError: something is wrong with the experiment, its data or its encoder.
     """
-    began, clock = time.time(), time.perf_counter()
-    runtime = resolve(experiment)
-    prepared = prepare(experiment, runtime)
-    gc.collect()
-    gc.freeze()  # what stands now stays: collections after each trial need not go through it
-    with Journal(experiment.output).held(command):
-        return _run(experiment, command, progress, started, ended, runtime, prepared, began, clock)
 
+    def __init__(self, experiment: Experiment, command: str, progress: PlainProgress) -> None:
+        self.began, self.clock = time.time(), time.perf_counter()
+        self.experiment, self.command, self.progress = experiment, command, progress
+        self.journal = Journal(experiment.output)
+        self.runtime = resolve(experiment)
+        self.prepared = prepare(experiment, self.runtime)
+        gc.collect()
+        gc.freeze()  # what stands now stays: collections after each trial need not go through it
 
-def _run(
-    experiment: Experiment,
-    command: str,
-    progress: PlainProgress,
-    started: Callable[[SuiteRecord], SuiteRecord],
-    ended: Callable[[SuiteRecord, TrialRecord], None],
-    runtime: Runtime,
-    prepared: dict[tuple, Prepared],
-    began: float,
-    clock: float,
-) -> tuple[SuiteRecord, list[TrialRecord]]:
-    trials = experiment.trials()
-    journal = Journal(experiment.output)
-    suite = _describe(experiment, command, began, runtime, prepared, trials)
-    finished = journal.finished(suite.trials, suite.environment)
-    again = unfinished.begun(journal.directory, finished)
-    finished = {key: record for key, record in finished.items() if key not in again}
-    records = {trial: finished[key] for trial, key in zip(trials, suite.trials, strict=True) if key in finished}
-    before = journal.last_suite()
-    suite = suite.model_copy(update={"read_back": tuple(finished), "id": _id(before, suite, finished)})
-    journal.write_suite(suite)
-    suite = started(suite)
-    journal.write_suite(suite)
-    _introduce(suite, before, progress)
-    for record in records.values():
-        ended(suite, record)
-    left = [trial for trial in trials if trial not in records]
-    todo = {trial: forecast.work(prepared[trial.point].of(trial.scenario), trial) for trial in left}
-    first = {key: forecast.work(one, trial) for key, one, trial in _starts(prepared, left, runtime)}
-    pace = forecast.seconds_per_flop(prepared, runtime, left, list(todo.values()))
-    progress.begin(len(trials), sum(todo.values()) + sum(first.values()), pace)
-    prefixes = prefixes_for(experiment, prepared, runtime, journal, progress)
-    starts = Starts(runtime, journal, prefixes, progress.advance, progress.say, lambda record: ended(suite, record))
-    for group in groups(left, prepared, prefixes):
-        one = prepared[group[0].point].of(group[0].scenario)
-        progress.trial(len(records) + 1, group[0].label)
+    def run(
+        self, started: Callable[[SuiteRecord], SuiteRecord], ended: Callable[[SuiteRecord, TrialRecord], None]
+    ) -> tuple[SuiteRecord, list[TrialRecord]]:
+        """Run all trials; the caller holds the journal.
+
+        Trials that an earlier run in the same place finished, on this machine and with everything that affects them the same, are read
+        back, and one that it had begun goes on from its last checkpoint: running the command of an interrupted suite again goes on with it.
+
+        Args:
+            started: called once with the suite's record before the first trial; what it returns is the record from then on.
+            ended: called after each trial, outside every timed lap.
+
+        Raises:
+            UserError: a record cannot be written.
+            Stopped: the process was asked to stop; trials that run are written down.
+        """
+        prepared, runtime, journal, progress = self.prepared, self.runtime, self.journal, self.progress
+        trials = self.experiment.trials()
+        suite = self._describe(trials)
+        finished = journal.finished(suite.trials, suite.environment)
+        again = unfinished.begun(journal.directory, finished)
+        finished = {key: record for key, record in finished.items() if key not in again}
+        records = {trial: finished[key] for trial, key in zip(trials, suite.trials, strict=True) if key in finished}
+        before = journal.last_suite()
+        suite = suite.model_copy(update={"read_back": tuple(finished), "id": _id(before, suite, finished)})
+        journal.write_suite(suite)
+        suite = started(suite)
+        journal.write_suite(suite)
+        _introduce(suite, before, progress)
+        for record in records.values():
+            ended(suite, record)
+        left = [trial for trial in trials if trial not in records]
+        todo = {trial: forecast.work(prepared[trial.point].of(trial.scenario), trial) for trial in left}
+        first = {key: forecast.work(one, trial) for key, one, trial in self._starts(left)}
+        pace = forecast.seconds_per_flop(prepared, runtime, left, list(todo.values()))
+        progress.begin(len(trials), sum(todo.values()) + sum(first.values()), pace)
+        prefixes = prefixes_for(self.experiment, prepared, runtime, journal, progress)
+        starts = Starts(runtime, journal, prefixes, progress.advance, progress.say, lambda record: ended(suite, record))
+        for group in groups(left, prepared, prefixes):
+            progress.trial(len(records) + 1, group[0].label)
+            for trial, record in zip(group, self._run_group(group, prefixes, starts), strict=True):
+                records[trial] = record
+                done = sum(todo[other] for other in records if other in todo)
+                done += sum(work for key, work in first.items() if key in starts.made)
+                progress.advance(done - progress.done)  # a trial that failed did not do all of its work
+                progress.trial(len(records), record.label)
+                progress.ended(record)
+                ended(suite, record)
+        shutil.rmtree(journal.directory / "unfinished", ignore_errors=True)  # of what is no part of this suite
+        suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - self.clock})
+        journal.write_suite(suite)
+        return suite, [records[trial] for trial in trials]
+
+    def _run_group(self, group: list[Trial], prefixes: Prefixes | None, starts: Starts) -> list[TrialRecord]:
+        one = self.prepared[group[0].point].of(group[0].scenario)
         with stopping.deferred():
             reason = starts.make_ready(one, group[0].seed)
-            if reason is None:
-                ran = run_trials(one, group, runtime, journal, prefixes, progress.advance, progress.say)
-            else:
-                ran = [_without_start(one, trial, runtime, journal, reason) for trial in group]
-        for trial, record in zip(group, ran, strict=True):
-            records[trial] = record
-            done = sum(todo[other] for other in records if other in todo) + sum(work for key, work in first.items() if key in starts.made)
-            progress.advance(done - progress.done)  # a trial that failed did not do all of its work
-            progress.trial(len(records), record.label)
-            progress.ended(record)
-            ended(suite, record)
-    shutil.rmtree(journal.directory / "unfinished", ignore_errors=True)  # of what is no part of this suite
-    suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - clock})
-    journal.write_suite(suite)
-    return suite, [records[trial] for trial in trials]
+            if reason is not None:
+                return [self._without_start(one, trial, reason) for trial in group]
+            runs = run_trials(one, group, self.runtime, self.journal, prefixes, self.progress.advance, self.progress.say)
+        return [run.record for run in runs]
+
+    def _describe(self, trials: list[Trial]) -> SuiteRecord:
+        return SuiteRecord(
+            experiment=self.experiment.model_dump(mode="json"),
+            question=self.experiment.question,
+            command=self.command,
+            started_at=self.began,
+            environment={**self.runtime.describe()},
+            encoder={point_label(point): one.describe_encoder() for point, one in self.prepared.items()},
+            data={point_label(point): one.describe_data() for point, one in self.prepared.items()},
+            trials=tuple(self.prepared[trial.point].key(trial, self.runtime) for trial in trials),
+            starts=tuple(key for key, _, _ in self._starts(trials)),
+        )
+
+    def _without_start(self, prepared: Prepared, trial: Trial, reason: str) -> TrialRecord:
+        """The record of a trial that has no checkpoint to start from."""
+        fields = {"key": prepared.key(trial, self.runtime), "scenario": trial.scenario, "seed": trial.seed, "point": dict(trial.point)}
+        record = TrialRecord.model_validate({**fields, "status": reason, "started_at": time.time(), "ended_at": time.time()})
+        self.journal.write_trial(record)
+        return record
+
+    def _starts(self, trials: Sequence[Trial]) -> list[tuple[str, Prepared, Trial]]:
+        """The trials that train the checkpoints which others start from: key, what they run on, and the trial; each once."""
+        found: dict[str, tuple[str, Prepared, Trial]] = {}
+        for trial in trials:
+            source = self.prepared[trial.point].source
+            if source is not None:
+                start = Trial(START, trial.seed)
+                key = source.key(start, self.runtime)
+                found.setdefault(key, (key, source, start))
+        return list(found.values())
 
 
 def prefixes_for(
@@ -138,42 +164,6 @@ def groups(trials: list[Trial], prepared: dict[tuple, Prepared], prefixes: Prefi
         alike = prefixes is not None and one.source is None and not any(stage.guidance for stage in stages)  # and so on the same states
         joint = alike and stages and all(only_heads(resolve_stage(stage, one.counter.network)) for stage in stages)
         found.setdefault((trial.scenario, trial.point) if joint else (trial,), []).append(trial)
-    return list(found.values())
-
-
-def _describe(
-    experiment: Experiment, command: str, began: float, runtime: Runtime, prepared: dict[tuple, Prepared], trials: list[Trial]
-) -> SuiteRecord:
-    return SuiteRecord(
-        experiment=experiment.model_dump(mode="json"),
-        question=experiment.question,
-        command=command,
-        started_at=began,
-        environment={**runtime.describe()},
-        encoder={point_label(point): one.describe_encoder() for point, one in prepared.items()},
-        data={point_label(point): one.describe_data() for point, one in prepared.items()},
-        trials=tuple(prepared[trial.point].key(trial, runtime) for trial in trials),
-        starts=tuple(key for key, _, _ in _starts(prepared, trials, runtime)),
-    )
-
-
-def _without_start(prepared: Prepared, trial: Trial, runtime: Runtime, journal: Journal, reason: str) -> TrialRecord:
-    """The record of a trial that has no checkpoint to start from."""
-    fields = {"key": prepared.key(trial, runtime), "scenario": trial.scenario, "seed": trial.seed, "point": dict(trial.point)}
-    record = TrialRecord.model_validate({**fields, "status": reason, "started_at": time.time(), "ended_at": time.time()})
-    journal.write_trial(record)
-    return record
-
-
-def _starts(prepared: dict[tuple, Prepared], trials: Sequence[Trial], runtime: Runtime) -> list[tuple[str, Prepared, Trial]]:
-    """The trials that train the checkpoints which others start from: key, what they run on, and the trial; each once."""
-    found: dict[str, tuple[str, Prepared, Trial]] = {}
-    for trial in trials:
-        source = prepared[trial.point].source
-        if source is not None:
-            start = Trial(START, trial.seed)
-            key = source.key(start, runtime)
-            found.setdefault(key, (key, source, start))
     return list(found.values())
 
 

@@ -93,7 +93,8 @@ def run(file: Path, scenario: str, **overrides: list[str]) -> TrialRecord:
     experiment = load(file, {key.replace("__", "."): values for key, values in overrides.items()})
     runtime, journal = resolve(experiment), Journal(experiment.output)
     prefixes = Prefixes(runtime, 10**9, journal.directory / "cache", print)
-    (record,) = run_trials(prepare(experiment, runtime)[()], [Trial(scenario, 0)], runtime, journal, prefixes, lambda _: None)
+    (made,) = run_trials(prepare(experiment, runtime)[()], [Trial(scenario, 0)], runtime, journal, prefixes, lambda _: None)
+    record = made.record
     assert record.status == "ok"
     return record
 

@@ -64,7 +64,8 @@ class Setting:
 
     def run(self, scenario: str, *seeds: int) -> list[TrialRecord]:
         trials = [Trial(scenario, seed) for seed in seeds or (0,)]
-        records = run_trials(self.prepared, trials, self.runtime, self.journal, self.prefixes, lambda _: None)
+        runs = run_trials(self.prepared, trials, self.runtime, self.journal, self.prefixes, lambda _: None)
+        records = [run.record for run in runs]
         assert [record.status for record in records] == ["ok"] * len(trials)
         return records
 
@@ -260,7 +261,8 @@ def test_states_that_are_not_the_networks_fail_the_trial(file: Path, scenario: s
     assert made.prefixes is not None
     for states in made.prefixes.held.values():
         states.flat[:-1] += 1.0
-    (record,) = run_trials(made.prepared, [Trial(scenario, 0)], made.runtime, made.journal, made.prefixes, lambda _: None)
+    (run,) = run_trials(made.prepared, [Trial(scenario, 0)], made.runtime, made.journal, made.prefixes, lambda _: None)
+    record = run.record
     assert record.status == "certificate broken: the cached states are not what the frozen blocks compute"
 
 
@@ -271,7 +273,8 @@ def test_no_room_for_files_is_told_in_a_line(file: Path, monkeypatch: pytest.Mon
     made = Setting(file)
     made.prefixes = made.cache(limit=0)
     monkeypatch.setattr("os.posix_fallocate", full)
-    (record,) = run_trials(made.prepared, [Trial("heads", 0)], made.runtime, made.journal, made.prefixes, lambda _: None)
+    (run,) = run_trials(made.prepared, [Trial("heads", 0)], made.runtime, made.journal, made.prefixes, lambda _: None)
+    record = run.record
     assert "MB of cached states (No space left on device); free some" in record.status
 
 

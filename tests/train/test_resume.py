@@ -77,7 +77,8 @@ class Bench:
         for seed in seeds:
             starts.make_ready(prepared, seed)
         with stopping.deferred():
-            return run_trials(prepared, [Trial(scenario, seed) for seed in seeds], self.runtime, journal, prefixes, lambda _: None)
+            runs = run_trials(prepared, [Trial(scenario, seed) for seed in seeds], self.runtime, journal, prefixes, lambda _: None)
+            return [run.record for run in runs]
 
 
 @pytest.fixture(scope="module")

@@ -295,7 +295,8 @@ def held(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Held:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(step.Learner, "step", watching)
-        (made.record,) = run_trials(made.prepared, [Trial("around", 0)], runtime, journal, None, lambda _: None)
+        (run,) = run_trials(made.prepared, [Trial("around", 0)], runtime, journal, None, lambda _: None)
+        made.record = run.record
     return made
 
 

@@ -33,7 +33,7 @@ def setting(file: Path, **overrides: list[str]) -> Setting:
 def run(made: Setting, scenario: str, seed: int = 0) -> TrialRecord:
     prepared, runtime, journal = made
     prefixes = Prefixes(runtime, 10**9, journal.directory / "cache", print) if prepared.experiment.cache.mode != "off" else None
-    return run_trials(prepared, [Trial(scenario, seed)], runtime, journal, prefixes, lambda _: None)[0]
+    return run_trials(prepared, [Trial(scenario, seed)], runtime, journal, prefixes, lambda _: None)[0].record
 
 
 @pytest.fixture
