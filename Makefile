@@ -26,7 +26,7 @@ help:
 	@echo 'make ui                        browse the runs in MLflow'
 	@echo 'make test                      the quick tests'
 	@echo 'make test-all                  every test, slow ones too'
-	@echo 'make torture                   kill a small suite 200 times and compare what it ends in'
+	@echo 'make torture                   kill a small suite some 500 times and compare what it ends in'
 	@echo 'make mutants                   plant known bugs and see that the tests catch each'
 	@echo 'make lint                      ruff and mypy'
 	@echo 'make bench                     time the scenarios here, beside transformers.Trainer'
