@@ -3,6 +3,7 @@
 import argparse
 import os
 import shlex
+import socket
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -182,7 +183,7 @@ def _claims(options: argparse.Namespace) -> int:
 
 
 def _ui(options: argparse.Namespace) -> int:
-    from mtlab.record.address import tracking_uri, without_credentials
+    from mtlab.record.address import absolute, tracking_uri, without_credentials
 
     uri = tracking_uri()
     if uri.startswith(("http://", "https://")):
@@ -191,10 +192,15 @@ def _ui(options: argparse.Namespace) -> int:
     program = Path(sys.executable).with_name("mlflow")
     if not program.exists():
         raise UserError(f"there is no {program}", "run `make install`")
-    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # as an argument everybody on this machine could read its password
-    arguments = ["mlflow", "ui", "--host", "127.0.0.1", "--port", str(options.port)]
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", options.port)) == 0:
+            raise UserError(f"port {options.port} is in use", "choose another, such as --port 5001", where="--port")
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = absolute(uri)  # as an argument everybody on this machine could read its password
+    os.environ.setdefault("MLFLOW_ARTIFACTS_DESTINATION", str(Path("mlartifacts").absolute()))
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # of no use here
     print(f"http://127.0.0.1:{options.port}", flush=True)
-    os.execv(program, arguments)
+    os.chdir(sys.prefix)  # the server would import Python files of the folder that it is started in
+    os.execv(program, ["mlflow", "ui", "--host", "127.0.0.1", "--port", str(options.port), "--workers", "1"])
 
 
 def _command(options: argparse.Namespace, command: str = "compare") -> str:

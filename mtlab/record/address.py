@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 DEFAULT_URI = "sqlite:///mlflow.db"
@@ -12,6 +13,14 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 def tracking_uri() -> str:
     """Where runs are logged: ``MLFLOW_TRACKING_URI``, or a database in the working directory."""
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def absolute(uri: str) -> str:
+    """The same place for a process in another working directory."""
+    if uri.startswith("sqlite:///"):
+        file, *query = uri.removeprefix("sqlite:///").split("?", 1)
+        return "?".join([f"sqlite:///{Path(file).absolute()}", *query])
+    return uri if "://" in uri else str(Path(uri).absolute())
 
 
 def without_credentials(uri: str) -> str:

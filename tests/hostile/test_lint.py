@@ -1,14 +1,12 @@
 """What mtlab's source may not hold, read from its syntax."""
 
 import ast
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import mtlab
-from mtlab.cli import main
 
 ROOT = Path(mtlab.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -91,19 +89,3 @@ def test_the_lint_sees_what_it_looks_for() -> None:
     lines = {int(found.partition(":")[0]) for found in offences(SEEN)}
     assert lines == set(range(2, 20)) - {6, 7}
     assert not list(offences("model.eval()\nre.compile('x')\nrun('x', shell=False)\nload('x', weights_only=True)\n"))
-
-
-def test_the_interface_listens_on_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[list[str]] = []
-
-    def execute(program: Path, arguments: list[str]) -> None:
-        assert program.is_absolute() and program.name == "mlflow"
-        ran.append(arguments)
-
-    monkeypatch.setattr(os, "execv", execute)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("MLFLOW_HOST", "0.0.0.0")
-    assert main(["ui", "--port", "5001"]) in (0, None)
-    (arguments,) = ran
-    assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
-    assert "0.0.0.0" not in arguments
