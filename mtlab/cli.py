@@ -5,6 +5,7 @@ import os
 import shlex
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +16,14 @@ Any key of the file can be set on the command line, several values make a list:
   --data.source path/to/data   --seeds 0 1 2   --encoder roberta-base   --device cuda
   --scenarios.NAME.0.epochs 3    (numbers index lists)
   --scenarios NAME NAME          (run only these)
+"""
+
+
+EXPORT = """
+Of the model itself:
+  --scenario NAME      whose; without it the one that the report says to take home
+  --point "KEY = VALUE"  of a sweep, as the report writes it
+  --to DIR             the folder to write; models/<experiment>-<scenario> without it
 """
 
 
@@ -80,12 +89,14 @@ def _parser() -> argparse.ArgumentParser:
         ("report", _report, "rebuild the report from the records; nothing is trained"),
         ("sync", _sync, "bring MLflow what it missed of an experiment that ran; nothing is trained"),
     ):
-        command = commands.add_parser(
-            name, help=text, description=text, epilog=OVERRIDES, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        command.add_argument("file", metavar="FILE", help="an experiment file, such as experiments/snips.yaml")
-        command.add_argument("overrides", nargs=argparse.REMAINDER, metavar="--KEY VALUE", help="settings over those of the file")
-        command.set_defaults(run=run)
+        _on_experiment(commands, name, run, text)
+    export = _on_experiment(commands, "export", _export, "write a scenario's model as a folder for transformers, with a card")
+    export.epilog = EXPORT + OVERRIDES
+    predict = commands.add_parser("predict", help="read sentences with an exported model, write JSON lines")
+    predict.add_argument("model", metavar="DIR", type=Path, help="a folder that `mtlab export` wrote")
+    predict.add_argument("file", metavar="FILE", type=Path, nargs="?", help="a sentence a line, or JSON lines; standard input without it")
+    predict.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:0")
+    predict.set_defaults(run=_predict)
     claims = commands.add_parser("claims", help="gather what reports say of the claims about freezing")
     claims.add_argument("directory", metavar="DIR", type=Path, help="the folder that holds the reports' folders, such as reports")
     claims.set_defaults(run=_claims)
@@ -93,6 +104,17 @@ def _parser() -> argparse.ArgumentParser:
     ui.add_argument("--port", type=int, default=5000)
     ui.set_defaults(run=_ui)
     return parser
+
+
+def _on_experiment(
+    commands: "argparse._SubParsersAction[_Parser]", name: str, run: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
+    """A command that takes an experiment file and settings."""
+    command = commands.add_parser(name, help=text, description=text, epilog=OVERRIDES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("file", metavar="FILE", help="an experiment file, such as experiments/snips.yaml")
+    command.add_argument("overrides", nargs=argparse.REMAINDER, metavar="--KEY VALUE", help="settings over those of the file")
+    command.set_defaults(run=run)
+    return command
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -172,6 +194,26 @@ def _sync(options: argparse.Namespace) -> int:
     with journal.held(_command(options, "sync")):
         brought, all_runs = tracking.sync(experiment.name, journal, lambda _: document.write(experiment.output).parent)
     print(f"MLflow has {all_runs} of {all_runs} runs of trials, {brought} of them brought now")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from mtlab.plan.experiment import load
+
+    overrides = parse_overrides(options.overrides)
+    own = {key: " ".join(overrides.pop(key, ())) or None for key in ("scenario", "point", "to")}
+    experiment = load(options.file, overrides, with_data=False)
+    from mtlab.export import directory
+
+    written = directory.write(experiment, Path(own["to"]) if own["to"] else None, own["scenario"], own["point"])
+    print(f"model: {written}; `mtlab predict {shlex.quote(str(written))} FILE` reads sentences with it")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from mtlab.export import predict
+
+    predict.run(options.model, options.file, options.device)
     return 0
 
 

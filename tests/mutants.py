@@ -177,8 +177,8 @@ SELECTION_BUGS = (
     Mutant(
         "the test split is scored before the selection is written down",
         "train/trial.py",
-        "        self._select(stages[-1])\n        self._test()\n",
-        '        self._evaluate("test")\n        self._select(stages[-1])\n        self._test()\n',
+        "        settled = self._select(stages[-1])\n        self._test()\n",
+        '        self._evaluate("test")\n        settled = self._select(stages[-1])\n        self._test()\n',
         (f"{TRIAL}::test_selection_is_on_disk_before_the_test_split_is_read",),
     ),
     Mutant(

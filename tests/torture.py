@@ -3,8 +3,9 @@
 A suite with gradual stages, joint heads, guidance, and tasks that are held is killed (SIGKILL) at moments of two kinds: before each
 operation on a file of its output folder (open to write, rename, remove, make a folder), counted through Python's audit hooks, and
 after random times. Then the same command runs again, killed again in every fourth case. What it ends in is compared with a run that
-nothing disturbed: ``trials.csv`` byte for byte but for times and memory, the digest of the tested weights, the predictions byte for
-byte, and the runs in MLflow. Steps that were trained twice are counted: an interval between two checkpoints at most.
+nothing disturbed: ``trials.csv`` byte for byte but for times and memory, the digest of the tested weights, the predictions and
+the weights that are kept byte for byte, and the runs in MLflow. Steps that were trained twice are counted: an interval between two
+checkpoints at most.
 
 Processes are forked from one that has imported everything, which saves seconds a run.
 """
@@ -12,6 +13,7 @@ Processes are forked from one that has imported everything, which saves seconds 
 import argparse
 import contextlib
 import ctypes
+import hashlib
 import multiprocessing
 import os
 import random
@@ -82,6 +84,7 @@ class Outcome:
     table: str
     weights: dict[str, str]
     predictions: dict[str, bytes]
+    kept: dict[str, str]
     runs: int
     steps: int
 
@@ -166,7 +169,8 @@ def outcome(output: Path, steps: int) -> Outcome:
     if left:
         raise AssertionError(f"left behind: {left}")
     predictions = {trial.key: Journal(output).predictions_path(trial).read_bytes() for trial in trials}
-    return Outcome(kept.to_csv(), {trial.key: trial.final_digest for trial in trials}, predictions, len(runs), steps)
+    weights = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (output / "weights").iterdir()}
+    return Outcome(kept.to_csv(), {trial.key: trial.final_digest for trial in trials}, predictions, weights, len(runs), steps)
 
 
 def torture(boundaries: int | None, moments: int, seed: int, jobs: int, say: Callable[[str], None] = print) -> int:
@@ -231,7 +235,7 @@ def _one(
         found = _read(output, counts.steps.value)
     except Exception as error:
         return kills, lost, f"{type(error).__name__}: {error}"
-    parts = [part for part in ("table", "weights", "predictions", "runs") if getattr(found, part) != getattr(wanted, part)]
+    parts = [part for part in ("table", "weights", "predictions", "kept", "runs") if getattr(found, part) != getattr(wanted, part)]
     too_many = lost > EVERY
     shutil.rmtree(output.parent)
     return kills, lost, ", ".join(parts) + (f" {lost} steps lost" if too_many else "")

@@ -45,3 +45,13 @@ def inject(network: Network, settings: Lora, seed: int = 0) -> None:
             if ".lora_A." in name and not meta:
                 bound = 1 / math.sqrt(weight.shape[1])
                 weight.copy_(torch.empty(weight.shape).uniform_(-bound, bound, generator=draw))
+
+
+def merge(network: Network) -> None:
+    """Add the adapters into the weights of the layers that they belong to, and put these layers back: equal but for rounding."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, module in list(network.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge()
+            network.set_submodule(name, module.get_base_layer())

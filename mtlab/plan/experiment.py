@@ -36,6 +36,7 @@ NOT_SWEPT = (
     "attention",
     "cache",
     "checkpoints",
+    "keep_weights",
 )
 """Keys that belong to the experiment as a whole, so that points cannot differ in them: a suite has one device and one precision."""
 
@@ -272,6 +273,9 @@ class Experiment(Strict):
     """The cache of frozen prefixes; ``--cache off`` does without."""
     checkpoints: Checkpoints = Checkpoints()
     """How often a running trial is written down, so that it can go on after an interruption."""
+    keep_weights: Literal["auto", "best", "none"] = "auto"
+    """Whose weights stay on disk for `mtlab export`: those of each scenario's best seed on validation, at each point; ``auto``: unless
+    there is a sweep."""
     output: Path
     """Where records and the report go; ``reports/<name>`` where none is given."""
     control: str | None = None
@@ -389,6 +393,11 @@ class Experiment(Strict):
         """The points of the sweep, at every setting; ``((),)`` where there is neither."""
         return points(self.sweep, self.settings)
 
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the weights of the best seeds stay on disk."""
+        return self.keep_weights == "best" or (self.keep_weights == "auto" and not (self.sweep or self.settings))
+
     def trials(self) -> list[Trial]:
         """All trials in the order they run.
 
@@ -442,11 +451,11 @@ class Experiment(Strict):
             return None
         select = "best" if self.select == "each" else self.select  # a checkpoint is one model
         changes = {"data": self.start.data, "scenarios": {START: self.start.stages}, "start": None, "control": None, "select": select}
-        return self.model_copy(update={**changes, "sweep": {}, "settings": {}})
+        return self.model_copy(update={**changes, "sweep": {}, "settings": {}, "keep_weights": "none"})
 
     def at(self, point: Point) -> "Experiment":
         """The experiment with the values of ``point`` and of its setting, and nothing swept."""
-        value = {**self.model_dump(mode="json"), "sweep": {}, "settings": {}}
+        value = {**self.model_dump(mode="json"), "sweep": {}, "settings": {}, "keep_weights": "best" if self.keeps_weights else "none"}
         for key, setting, place in _changes(point, self.settings):
             value = yaml_file.put(value, yaml_file.address(value, key, ".".join(map(str, place))), setting)
         made = _validated(value, lambda path: ".".join(map(str, path)))

@@ -22,7 +22,7 @@ V = TypeVar("V", bound=Value)
 
 
 class Journal:
-    """The directory of one experiment: ``suite.json``, ``records/<label>-<key>.json``, ``predictions/``."""
+    """The directory of one experiment: ``suite.json``, ``records/<label>-<key>.json``, ``predictions/``, ``weights/``."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -78,6 +78,10 @@ class Journal:
     def predictions_path(self, trial: TrialRecord) -> Path:
         """Where the test predictions of a trial lie."""
         return self.directory / "predictions" / f"{_name(trial)}.jsonl"
+
+    def weights_path(self, trial: TrialRecord) -> Path:
+        """Where the weights of a trial lie, if they are kept."""
+        return self.directory / "weights" / f"{_name(trial)}.safetensors"
 
     def read(self) -> tuple[SuiteRecord, list[TrialRecord]]:
         """The last suite of the directory and those of its trials that left a record, in the suite's order.

@@ -5,6 +5,7 @@ are seconds, memory is MB (10^6 bytes), FLOPs are counts, quality metrics lie in
 NaN).
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -305,3 +306,13 @@ class SuiteRecord(Value):
     """Those of them that an earlier run had finished, which was interrupted; their time is not in ``elapsed_s``."""
     tracking: dict[str, str] = Field(default_factory=dict)
     """Where MLflow has it: tracking URI without credentials, experiment, parent run."""
+
+
+def best_on_validation(trials: Iterable[TrialRecord]) -> TrialRecord:
+    """The trial whose weights scored highest on validation; of equals the one with the smallest seed."""
+
+    def rank(trial: TrialRecord) -> tuple[float, int]:
+        score = trial.selection.score if trial.selection else None
+        return (-score if score is not None else 1.0, trial.seed)
+
+    return min(trials, key=rank)

@@ -6,7 +6,7 @@ from pathlib import Path
 from mtlab.plan.errors import UserError
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.report import across, curves, figures, guided, joint, markdown, provenance, sections, staged, staged_figures, verdicts
+from mtlab.report import across, curves, figures, guided, joint, markdown, provenance, sections, staged, staged_figures, verdicts, winner
 from mtlab.report.answer import answer
 from mtlab.report.canvas import Plot
 from mtlab.report.evidence import Evidence
@@ -160,6 +160,8 @@ def _trust(view: View) -> list[str]:
         provenance.encoder(suite),
         "## Environment",
         provenance.environment(suite),
+        "## The model to take home",
+        winner.section(suite, view.base),
         "## How to reproduce",
         provenance.reproduce(suite),
     ]

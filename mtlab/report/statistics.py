@@ -184,11 +184,16 @@ def best(samples: Samples, seeds: Collection[int]) -> str | None:
     """
     if len(samples) < 2 or any(set(sample) != set(seeds) for sample in samples.values()):
         return None
-    means = {name: estimate(sample).mean or 0.0 for name, sample in samples.items()}
-    leader = max(means, key=lambda name: means[name])
+    first = leader(samples)
     pairs = len(samples) * (len(samples) - 1) // 2
-    rest = [_difference(samples, name, leader, "", pairs) for name in samples if name != leader]
-    return leader if all(comparison.verdict == "worse" for comparison in rest) else None
+    rest = [_difference(samples, name, first, "", pairs) for name in samples if name != first]
+    return first if all(comparison.verdict == "worse" for comparison in rest) else None
+
+
+def leader(samples: Samples) -> str:
+    """The scenario with the highest mean."""
+    means = {name: estimate(sample).mean or 0.0 for name, sample in samples.items()}
+    return max(means, key=lambda name: means[name])
 
 
 def pareto(points: Mapping[str, tuple[float, float]]) -> list[str]:

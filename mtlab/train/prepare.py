@@ -48,6 +48,7 @@ UNRELATED = {
     "attention",
     "cache",
     "checkpoints",
+    "keep_weights",
 }
 """Settings that do not affect a trial's result, or that its key holds in another form."""
 

@@ -13,7 +13,7 @@ from mtlab.plan.scenario import Trial, point_label
 from mtlab.record.changes import changes
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.train import forecast, stopping, unfinished
+from mtlab.train import forecast, kept, stopping, unfinished
 from mtlab.train.group import run_trials
 from mtlab.train.heads import only_heads
 from mtlab.train.prefix import Prefixes
@@ -92,6 +92,7 @@ class Suite:
                 progress.trial(len(records), record.label)
                 progress.ended(record)
                 ended(suite, record)
+            kept.prune(journal, records.values())
         shutil.rmtree(journal.directory / "unfinished", ignore_errors=True)  # of what is no part of this suite
         suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - self.clock})
         journal.write_suite(suite)

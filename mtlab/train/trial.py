@@ -22,6 +22,7 @@ from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.measure import Clock
 from mtlab.record.metrics import Prediction, contributions, score
 from mtlab.record.records import OK, Decision, EpochRecord, Metrics, StageRecord, TrialRecord, Units
+from mtlab.record.records import Selection as SelectionRecord
 from mtlab.train import adamw, course, guidance, mitigation, retained, selection, step
 from mtlab.train.checkpoint import Checkpoint, load, save
 from mtlab.train.course import Step
@@ -29,6 +30,7 @@ from mtlab.train.ground import Ground
 from mtlab.train.guidance import Guide
 from mtlab.train.heads import only_heads
 from mtlab.train.keeper import Keeper
+from mtlab.train.kept import keep
 from mtlab.train.memory import Memory
 from mtlab.train.mitigation import Teacher
 from mtlab.train.plain import WARM_STEPS, Plain
@@ -192,8 +194,10 @@ class Run:
             if stage is not stages[-1]:
                 self._choose(stage)
                 self._keep_for_later()
-        self._select(stages[-1])
+        settled = self._select(stages[-1])
         self._test()
+        if self.prepared.experiment.keeps_weights and not settled.by_task:  # where each task has its own, there is no one network
+            keep(self.network, self.prepared, self.shared.journal.weights_path(self.record))
         if self.skipped_flops:
             self.saved_s = self.shared.plain.pass_s(network, self.skipped_flops)
         if self.checkpoint is not None:
@@ -428,7 +432,7 @@ class Run:
         self.network.load_state_dict(best.weights, strict=False)
         return self._certify_selected(best.piece)
 
-    def _select(self, stage: Stage) -> None:
+    def _select(self, stage: Stage) -> SelectionRecord:
         """Settle which weights are tested, and write it down before the test split is read."""
         self._choose(stage)
         settled = selection.settled(stage, self.best, self.standing or self.epochs[-1])
@@ -443,6 +447,7 @@ class Run:
             status="selected",
         )
         self.shared.journal.write_trial(self.record)
+        return settled
 
     def _certify_selected(self, piece: int) -> dict[str, str]:
         """What was frozen when the selected weights were trained must stand in them as it stood then; returns the digests of all units.

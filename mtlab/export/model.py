@@ -1,0 +1,110 @@
+"""A trial's model as it was tested, put together from the pretrained encoder and the weights that were kept."""
+
+from dataclasses import dataclass
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import PreTrainedTokenizerBase
+
+from mtlab.model import backbone, freezing, lora
+from mtlab.model.network import Network
+from mtlab.plan.errors import UserError
+from mtlab.plan.experiment import Experiment
+from mtlab.plan.scenario import content_key, point_label
+from mtlab.record.journal import Journal
+from mtlab.record.records import SuiteRecord, TrialRecord, best_on_validation
+from mtlab.report.evidence import Evidence
+from mtlab.report.groups import Group, groups
+from mtlab.report.winner import winner
+from mtlab.train.prepare import length_limit
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Whose model is asked for.
+
+    Attributes:
+        suite: that it is of.
+        group: its trial's scenarios and seeds: all at one point, or each at its best settings.
+        trial: the one whose weights were kept.
+        why: a clause that says why this scenario; empty where it was named.
+    """
+
+    suite: SuiteRecord
+    group: Group
+    trial: TrialRecord
+    why: str
+
+
+def choose(journal: Journal, scenario: str | None, point: str | None) -> Choice:
+    """The trial whose model is asked for: of the scenario to take home where none is named; its best seed on validation.
+
+    Args:
+        journal: where records are.
+        scenario: its name.
+        point: as reports write it, such as ``data.train_size = 300``; where none is given the one that the report rests on.
+
+    Raises:
+        UserError: there is none, or its weights were not kept.
+    """
+    suite, trials = journal.read()
+    found = groups(suite, trials)
+    group = Evidence(suite, found).base
+    if point is not None:
+        labels = {one.label: one for one in found}
+        if point not in labels:
+            raise UserError(f"no point {point!r}", f"the points are {', '.join(filter(None, labels)) or 'one alone'}", where="--point")
+        group = labels[point]
+    if scenario is None:
+        picked = winner(group)
+        if picked is None:
+            raise UserError(
+                "no scenario is called best, for a trial has no result", "name one with --scenario", where=str(journal.directory)
+            )
+        trial, why = picked.trial, picked.why
+    else:
+        if scenario not in group.scenarios:
+            raise UserError(f"no scenario {scenario!r}", f"the scenarios are {', '.join(group.scenarios)}", where="--scenario")
+        if not group.of(scenario):
+            raise UserError(f"no trial of {scenario} ended well", "its report says why", where=str(journal.directory))
+        trial, why = best_on_validation(group.of(scenario)), ""
+    _check_kept(journal, trial)
+    return Choice(suite, group, trial, why)
+
+
+def build(choice: Choice, journal: Journal, experiment: Experiment) -> tuple[Network, PreTrainedTokenizerBase]:
+    """The network with the weights that were tested, adapters merged into them, and its tokenizer, which cuts where training did.
+
+    Raises:
+        UserError: the encoder is not the one that was trained, or the weights are not the ones that were tested.
+    """
+    trial, file = choice.trial, journal.weights_path(choice.trial)
+    at = experiment.at(tuple(trial.point.items()))
+    location = backbone.find(at.encoder)
+    tokenizer = backbone.tokenizer(location)
+    pristine = backbone.load(location, str(choice.suite.encoder[point_label(trial.point.items())]["attention"]))
+    data = choice.suite.data[point_label(trial.point.items())]
+    network = Network(pristine, {"classifier": len(data["labels"]), "ner": len(data["tags"])}, at.head)
+    adapted = any(unit == lora.UNIT for stage in trial.stages for unit in stage.parameters)
+    if adapted:
+        lora.inject(network, at.lora, trial.seed)
+    try:
+        unknown = network.load_state_dict(load_file(file, device="cpu"), strict=False).unexpected_keys
+    except (OSError, SafetensorError, RuntimeError):
+        unknown = ["all"]
+    if unknown or content_key(freezing.digests(network)) != trial.final_digest:
+        remedy = "put the encoder and the settings back that it was trained with, or train it again"
+        raise UserError(f"with encoder {location.name} these are not the weights that were tested", remedy, where=str(file))
+    if adapted:
+        lora.merge(network)
+    tokenizer.model_max_length = length_limit(at, pristine, tokenizer)
+    return network.eval(), tokenizer
+
+
+def _check_kept(journal: Journal, trial: TrialRecord) -> None:
+    if trial.selection is not None and trial.selection.by_task:
+        raise UserError(f"{trial.scenario} has weights of its own for each task, and so no one model", "export another --scenario")
+    if not journal.weights_path(trial).exists():
+        where = journal.predictions_path(trial)
+        remedy = f"run the experiment with `--keep_weights best`, after removing {where} if it is there"
+        raise UserError(f"the weights of {trial.label} were not kept", remedy, where=str(journal.weights_path(trial)))

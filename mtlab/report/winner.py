@@ -1,0 +1,85 @@
+"""The scenario to take home: the cheapest of those that are not shown to be worse than the best."""
+
+from dataclasses import dataclass
+
+from mtlab.plan.scenario import point_label
+from mtlab.record.records import SuiteRecord, TrialRecord, best_on_validation
+from mtlab.report import markdown, statistics
+from mtlab.report.groups import Group, Task
+from mtlab.report.markdown import listing, name
+
+
+@dataclass(frozen=True)
+class Winner:
+    """What was picked, and why.
+
+    Attributes:
+        scenario: the one.
+        trial: of its seeds the best on validation, whose weights are kept.
+        why: a clause in markdown that says what it is.
+    """
+
+    scenario: str
+    trial: TrialRecord
+    why: str
+
+
+def winner(group: Group) -> Winner | None:
+    """The cheapest, in the time of a plain loop, of the scenarios that are tied with the best at every task.
+
+    Where no scenario is tied with the best at every task, and with one seed, which tells nothing apart, it is the one whose scores have
+    the highest mean. None where a trial has no result, for then nothing is called best.
+    """
+    if not group.complete or not group.tasks:
+        return None
+    scores = {scenario: _mean_score(group, scenario) for scenario in group.scenarios}
+    highest = max(scores, key=lambda scenario: scores[scenario])
+    tied = [scenario for scenario in group.scenarios if all(scenario in _tied(group, task) for task in group.tasks)]
+    both = "both tasks" if len(group.tasks) == 2 else group.tasks[0].title
+    if len(group.seeds) < 2:
+        return _picked(group, highest, f"with one seed nothing is told apart, and it scored highest (the mean over {both})")
+    if not tied:
+        return _picked(group, highest, f"none is tied with the best at {both}, and its mean over them is the highest")
+    costs = group.values("wall_plain_s")
+    cheapest = min(tied, key=lambda scenario: sum(costs[scenario].values()) / len(costs[scenario]))
+    if len(tied) == 1:
+        return _picked(group, cheapest, f"the only one that is not shown to be worse than the best at {both}")
+    others = listing([name(one) for one in tied if one != cheapest])
+    return _picked(group, cheapest, f"the cheapest of those that are not shown to be worse than the best at {both} (the others: {others})")
+
+
+def section(suite: SuiteRecord, group: Group) -> str:
+    """What to take home, why, and how."""
+    found = winner(group)
+    if found is None:
+        return "None: a trial has no result (see *Failures*), and so no scenario is called best."
+    command = suite.command.replace("mtlab compare", "mtlab export", 1)
+    point = point_label(found.trial.point.items())
+    at = f" at {markdown.text(point)}" if point else ""
+    if found.trial.selection is not None and found.trial.selection.by_task:
+        return f"{name(found.scenario)}{at}: {found.why}. Each task has weights of its own there, so there is no one model to write."
+    score = markdown.fixed(found.trial.selection.score if found.trial.selection else None)
+    return (
+        f"{name(found.scenario)}{at}: {found.why}. Of its seeds, {found.trial.seed} scored highest on validation ({score}). Where it was "
+        f"trained, and its weights were kept, this writes it as a model for transformers, with a card:\n\n{markdown.fenced(command, 'sh')}"
+    )
+
+
+def _tied(group: Group, task: Task) -> set[str]:
+    """The scenario that scored highest at a task and those that are not shown to be worse, with Bonferroni over all pairs."""
+    samples = group.samples(task)
+    leader = statistics.leader(samples)
+    pairs = len(samples) * (len(samples) - 1) // 2
+    rest = [one for one in samples if one != leader]
+    worse = {one for one in rest if statistics.verdict(statistics.difference(samples[one], samples[leader], pairs)) == "worse"}
+    return set(samples) - worse
+
+
+def _mean_score(group: Group, scenario: str) -> float:
+    """The mean of a scenario's test scores over tasks and seeds; one that is not defined counts as 0."""
+    columns = [group.values(task.metric)[scenario] for task in group.tasks]
+    return sum(sum(column.values()) / len(group.seeds) for column in columns) / len(columns)
+
+
+def _picked(group: Group, scenario: str, why: str) -> Winner:
+    return Winner(scenario, best_on_validation(group.of(scenario)), why)

@@ -1,0 +1,35 @@
+"""Weights that outlive their trial: those of the best seed of each scenario on validation, at each point of the sweep."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mtlab.model import freezing
+from mtlab.model.network import Network
+from mtlab.plan.scenario import point_label
+from mtlab.record.journal import Journal
+from mtlab.record.records import TrialRecord, best_on_validation
+from mtlab.train.checkpoint import write_tensors
+from mtlab.train.prepare import Prepared
+
+
+def keep(network: Network, prepared: Prepared, file: Path) -> None:
+    """Write what of a network is not as it was pretrained: the units that changed, and the heads.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    now = freezing.digests(network)
+    changed = {unit for unit, digest in now.items() if digest != prepared.pristine_digests.get(unit)}
+    names = {name for unit, parts in freezing.units(network).items() if unit in changed for name in (*parts.parameters, *parts.buffers)}
+    write_tensors({name: tensor for name, tensor in network.state_dict().items() if name in names}, file)
+
+
+def prune(journal: Journal, trials: Iterable[TrialRecord]) -> None:
+    """Remove all weights but those of the best of these trials in each scenario and point."""
+    places: dict[tuple[str, str], list[TrialRecord]] = {}
+    for trial in trials:
+        if trial.ok and journal.weights_path(trial).exists():
+            places.setdefault((trial.scenario, point_label(trial.point.items())), []).append(trial)
+    wanted = {journal.weights_path(best_on_validation(some)) for some in places.values()}
+    for file in set((journal.directory / "weights").glob("*.safetensors")) - wanted:
+        file.unlink(missing_ok=True)

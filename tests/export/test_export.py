@@ -1,0 +1,287 @@
+"""A scenario's model, taken home: what is kept, what is written, and that it says what it said when it was tested."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from mtlab.cli import main
+from mtlab.export.reader import Reader, entities
+from mtlab.model import backbone, freezing, lora
+from mtlab.model.network import Network
+from mtlab.plan.experiment import Encoder, Head, Lora
+from mtlab.record.journal import Journal
+from mtlab.record.records import TrialRecord, best_on_validation
+from tests import tiny
+from tests.conftest import EXPERIMENT
+
+LONE = """
+  adapters: [{epochs: 2, train: {lora: 1.0e-2, heads: 1.0e-2}}]
+  each_task: [{epochs: 2, train: {encoder: 1.0e-3, heads: 1.0e-2}, select: each}]
+"""
+
+PLAIN = """\
+import json, sys
+
+HIDDEN = ("mtlab", "mlflow", "datasets", "pandas", "seqeval", "sklearn", "scipy", "peft", "pydantic", "accelerate")
+
+class Hiding:
+    def __init__(self, finder):
+        self.finder = finder
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in HIDDEN else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = [Hiding(finder) for finder in sys.meta_path]
+said = []
+print = lambda label, tags: said.append((label, tags))
+code = compile(open("load.py").read(), "load.py", "exec")
+for line in open(sys.argv[1]):
+    words = json.loads(line)["tokens"]
+    exec(code)
+json.dump(said, open("said.json", "w"))
+"""
+"""Runs the card's code on every sentence, where nothing but torch, transformers and safetensors can be imported."""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path, empty_database: Path) -> Iterator[Path]:
+    """A suite that ran, in the working directory."""
+    home = tmp_path_factory.mktemp("home")
+    shutil.copy(empty_database, home / "mlflow.db")
+    (home / "tiny.yaml").write_text(EXPERIMENT.format(encoder=encoder, data=data) + LONE + "output: out\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        assert main(["compare", "tiny.yaml"]) == 0
+        yield home
+
+
+def trials(home: Path, scenario: str) -> list[TrialRecord]:
+    return [trial for trial in Journal(home / "out").read()[1] if trial.scenario == scenario]
+
+
+def predictions(home: Path, trial: TrialRecord) -> list[tuple[str, list[str]]]:
+    lines = Journal(home / "out").predictions_path(trial).read_text().splitlines()
+    return [(line["predicted_label"], line["predicted_tags"]) for line in map(json.loads, lines)]
+
+
+def test_the_weights_of_each_scenarios_best_seed_on_validation_are_kept(home: Path) -> None:
+    journal = Journal(home / "out")
+    scenarios = ("nothing", "heads", "gradual", "full", "adapters")
+    wanted = {journal.weights_path(best_on_validation(trials(home, name))) for name in scenarios}
+    assert set((home / "out" / "weights").iterdir()) == wanted
+    sizes = {name: set(load_file(journal.weights_path(best_on_validation(trials(home, name))))) for name in scenarios}
+    assert {name.partition(".")[0] for name in sizes["heads"]} == {"heads"}  # the encoder is as it was pretrained
+    assert {name.partition(".")[0] for name in sizes["full"]} == {"heads", "encoder"}
+
+
+def test_a_sweep_keeps_no_weights_unless_asked(home: Path, tmp_path: Path) -> None:
+    command = ["compare", "tiny.yaml", "--scenarios", "heads", "full", "--sweep.data.train_size", "40", "96", "--seeds", "0"]
+    assert main([*command, "--output", str(tmp_path / "none")]) == 0
+    assert not (tmp_path / "none" / "weights").exists()
+    assert main([*command, "--output", str(tmp_path / "best"), "--keep_weights", "best"]) == 0
+    assert len(list((tmp_path / "best" / "weights").iterdir())) == 4
+    exported = ["export", "tiny.yaml", "--output", str(tmp_path / "best"), "--to", str(tmp_path / "model"), "--scenario", "full"]
+    assert main([*exported, "--point", "data.train_size = 40"]) == 0
+    assert "at data.train_size = 40" in (tmp_path / "model" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("scenario", ["nothing", "heads", "gradual", "full", "adapters"])
+def test_the_cards_code_says_what_the_record_says(scenario: str, home: Path, data: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    assert main(["export", "tiny.yaml", "--scenario", scenario, "--to", str(model)]) == 0
+    card = (model / "README.md").read_text()
+    code = re.search(r"```python\n(.*?)```", card, re.S)
+    assert code is not None and len(code[1].splitlines()) <= 14
+    (model / "load.py").write_text(code[1])
+    (model / "run.py").write_text(PLAIN)
+    ran = subprocess.run([sys.executable, "-I", "run.py", str(data / "test.jsonl")], cwd=model, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "newly initialized" not in ran.stderr
+    said = []
+    for label, subwords in json.loads((model / "said.json").read_text()):
+        tags = {word: tag for word, tag in reversed(subwords) if word is not None}
+        said.append((label, [tags[word] for word in sorted(tags)]))
+    assert said == predictions(home, best_on_validation(trials(home, scenario)))
+
+
+@pytest.mark.parametrize("family", sorted(tiny.CONFIGS))
+def test_every_family_comes_back(family: str, tmp_path: Path, data: Path, tracking: str) -> None:
+    tiny.write_encoder(tmp_path / "encoder", family)
+    (tmp_path / "tiny.yaml").write_text(EXPERIMENT.format(encoder=tmp_path / "encoder", data=data) + "output: out\n")
+    assert main(["compare", "tiny.yaml", "--scenarios", "full", "--seeds", "0"]) == 0
+    assert main(["export", "tiny.yaml", "--scenarios", "full", "--seeds", "0", "--to", "model"]) == 0
+    rows = [json.loads(line) for line in (data / "test.jsonl").read_text().splitlines()]
+    read = Reader(Path("model"))([row["tokens"] for row in rows])
+    journal = Journal(Path("out"))
+    lines = [json.loads(line) for line in journal.predictions_path(journal.read()[1][0]).read_text().splitlines()]
+    assert [one["intent"]["label"] for one in read] == [line["predicted_label"] for line in lines]
+    spans = [[(entity["type"], entity["text"]) for entity in one["entities"]] for one in read]
+    expected = [
+        [(kind, " ".join(row["tokens"][begin:end])) for kind, begin, end in entities(line["predicted_tags"])]
+        for row, line in zip(rows, lines, strict=True)
+    ]
+    assert spans == expected
+
+
+def test_without_a_name_it_is_the_scenario_of_the_report(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = (home / "out" / "report.md").read_text()
+    picked = re.search(r"## The model to take home\n\n`(\w+)`", report)
+    assert picked is not None and "mtlab export tiny.yaml" in report
+    if picked[1] == "each_task":
+        pytest.skip("each task has its own weights there")
+    assert main(["export", "tiny.yaml"]) == 0
+    folder = home / "models" / f"tiny-{picked[1]}"
+    assert f"model: {folder.relative_to(home)}" in capsys.readouterr().out
+    assert "Among the scenarios compared it is" in (folder / "README.md").read_text()
+    before = sorted((path.name, path.read_bytes()) for path in folder.iterdir())
+    assert main(["export", "tiny.yaml"]) == 2  # and nothing is written over
+    assert "is there already" in capsys.readouterr().err
+    shutil.rmtree(folder)
+    assert main(["export", "tiny.yaml"]) == 0
+    assert sorted((path.name, path.read_bytes()) for path in folder.iterdir()) == before
+
+
+def test_the_cards_numbers_are_the_records(home: Path, tmp_path: Path) -> None:
+    assert main(["export", "tiny.yaml", "--scenario", "full", "--to", str(tmp_path / "model")]) == 0
+    card = (tmp_path / "model" / "README.md").read_text()
+    trial = best_on_validation(trials(home, "full"))
+    assert trial.test is not None and trial.test.classifier is not None and trial.test.ner is not None
+    assert f"| accuracy | {trial.test.classifier.accuracy:.3f} |" in card
+    assert f"| entity F1 | {trial.test.ner.default.f1:.3f} |" in card
+    assert f"seed {trial.seed}" in card
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--scenario", "nowhere"], "no scenario 'nowhere'"),
+        (["--scenario", "each_task"], "weights of its own for each task"),
+        (["--point", "data.train_size = 3"], "no point 'data.train_size = 3'"),
+        (["--scenario", "heads", "--encoder", "ELSEWHERE"], "these are not the weights that were tested"),
+        (["--output", "empty"], "nothing was run here yet"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(
+    words: list[str], line: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tiny.write_encoder(tmp_path / "elsewhere", initializer_range=0.1)
+    words = [str(elsewhere) if word == "ELSEWHERE" else word for word in words]
+    assert main(["export", "tiny.yaml", "--to", str(tmp_path / "model"), *words]) == 2
+    told = capsys.readouterr().err
+    assert line in told and told.count("\n") == 1
+    assert not (tmp_path / "model").exists()
+
+
+def test_weights_that_are_not_those_that_were_tested_are_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(home / "out", tmp_path / "out")
+    (file,) = (tmp_path / "out" / "weights").glob("full-*")
+    tensors = load_file(file)
+    tensors["heads.ner.linear.bias"][0] += 1e-3
+    save_file(tensors, file)
+    command = ["export", "tiny.yaml", "--scenario", "full", "--output", str(tmp_path / "out"), "--to", str(tmp_path / "model")]
+    assert main(command) == 2
+    assert "these are not the weights that were tested" in capsys.readouterr().err
+    file.unlink()
+    assert main(command) == 2
+    assert "were not kept; run the experiment with `--keep_weights best`" in capsys.readouterr().err
+
+
+def test_merged_adapters_compute_what_they_did(encoder: Path) -> None:
+    made = backbone.load(backbone.find(Encoder(name=str(encoder))))
+    network = Network(made, {"classifier": 3, "ner": 5}, Head())
+    lora.inject(network, Lora(), 1)
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.1)
+    network.eval()
+    ids = torch.arange(4, 24).view(2, 10)
+    before = network(ids, torch.ones_like(ids), ("classifier", "ner"))
+    lora.merge(network)
+    assert lora.UNIT not in freezing.units(network)
+    after = network(ids, torch.ones_like(ids), ("classifier", "ner"))
+    for task in before:
+        torch.testing.assert_close(before[task], after[task], rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def model(home: Path) -> Path:
+    assert main(["export", "tiny.yaml", "--scenario", "full", "--to", "tried"]) == 0
+    return home / "tried"
+
+
+def predict(model: Path, given: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    (tmp_path / "given.txt").write_bytes(given)
+    capsys.readouterr()
+    assert main(["predict", str(model), str(tmp_path / "given.txt")]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_predict_reads_text_and_tokens(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = b'the rain near  oslo, ada ivo\n\n{"tokens": ["the", "rain", "near", "oslo"]}\n{"text": "the rain near oslo"}\n'
+    first, *others = predict(model, given, tmp_path, capsys)
+    assert others[0] == others[1]
+    assert first["intent"]["label"] in tiny.TOPICS and 0 < first["intent"]["score"] <= 1
+    assert first["text"] == "the rain near  oslo, ada ivo"
+    assert {"LOC": "oslo"}.items() <= {one["type"]: one["text"] for one in first["entities"]}.items()
+    for entity in first["entities"]:
+        assert first["text"][entity["start"] : entity["end"]] == entity["text"]
+    assert first["cut"] is False
+    (long,) = predict(model, b"rain " * 70, tmp_path, capsys)
+    assert long["cut"] is True
+
+
+def test_predict_gives_the_same_alone_and_among_many(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["the rain", "a goal near turin ada ivo again some more the", "soup"] * 20
+    found = predict(model, "\n".join(lines).encode(), tmp_path, capsys)
+    assert [one["text"] for one in found] == lines
+    for line, one in zip(lines[:3], found, strict=False):
+        (alone,) = predict(model, line.encode(), tmp_path, capsys)
+        assert alone["intent"]["label"] == one["intent"]["label"]
+        assert alone["intent"]["score"] == pytest.approx(one["intent"]["score"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (b"good\n\xff\xfe\n", "given.txt:2: not UTF-8"),
+        (b'{"tokens": []}\n', "given.txt:1: neither `tokens`"),
+        (b'{"text": 3}\n', "given.txt:1: neither `tokens`"),
+    ],
+)
+def test_predict_says_what_it_cannot_read(given: bytes, line: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "given.txt").write_bytes(given)
+    assert main(["predict", str(model), str(tmp_path / "given.txt")]) == 2
+    assert line in capsys.readouterr().err
+
+
+def test_predict_refuses_what_is_no_model(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(folder: Path, *words: str) -> str:
+        assert main(["predict", str(folder), *words]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        return said
+
+    assert "no heads.json there" in told(tmp_path)
+    assert "cannot be read" in told(model, str(tmp_path / "nothing.txt"))
+    assert "choose another --device" in told(model, "--device", "toaster")
+    shutil.copytree(model, tmp_path / "broken")
+    config = json.loads((model / "config.json").read_text())
+    (tmp_path / "broken" / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "evil.Model"}}))
+    assert "runs code of its own" in told(tmp_path / "broken")
+    (tmp_path / "broken" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "broken" / "heads.safetensors").write_bytes(b"\x00" * 64)
+    assert "cannot be loaded" in told(tmp_path / "broken")
+    (tmp_path / "broken" / "heads.json").write_text("{}")
+    assert "has format null, not 1" in told(tmp_path / "broken")
