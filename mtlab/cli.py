@@ -7,9 +7,13 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mtlab.plan.errors import Busy, UserError
+
+if TYPE_CHECKING:
+    from mtlab.plan.experiment import Experiment
+    from mtlab.record.tracking import Outcome
 
 OVERRIDES = """
 Any key of the file can be set on the command line, several values make a list:
@@ -122,7 +126,6 @@ def _compare(options: argparse.Namespace) -> int:
 
     experiment = load(options.file, parse_overrides(options.overrides))
     from mtlab.record.tracking import Tracking
-    from mtlab.report import document
     from mtlab.supervise import end_with_parent
     from mtlab.train import stopping
     from mtlab.train.progress import progress
@@ -140,8 +143,9 @@ def _compare(options: argparse.Namespace) -> int:
                 failed = [trial for trial in trials if not trial.ok]
                 record = tracking.settle(record)
                 suite.journal.write_suite(record)
-                display.say(f"report: {document.write(experiment.output)}")
-                tracking.attach(record, experiment.output)
+                outcome = _finish(experiment)
+                display.say(f"report: {outcome.directory / 'report.md'}")
+                tracking.attach(record, outcome)
             status = "FAILED" if failed else "FINISHED"
     except (stopping.Stopped, KeyboardInterrupt) as stop:
         display.close()
@@ -154,11 +158,29 @@ def _compare(options: argparse.Namespace) -> int:
         tracking.close(status)
         display.close()
     place = f"MLflow: {record.tracking['uri']}, experiment {record.tracking['experiment']}"
-    if "missing" in record.tracking:
-        display.say(f"{place}: {record.tracking['missing']} runs are missing there; `{_command(options, 'sync')}` brings them")
+    if "missing" in record.tracking or tracking.missing:
+        missing = f"{record.tracking['missing']} runs are" if "missing" in record.tracking else "parts of the suite's run are"
+        display.say(f"{place}: {missing} missing there; `{_command(options, 'sync')}` brings them")
     else:
         display.say(f"{place} (`mtlab ui` shows it)")
     return 1 if failed else 0
+
+
+def _finish(experiment: "Experiment") -> "Outcome":
+    """Write the report; returns it with the model that is taken home."""
+    from mtlab.export import directory
+    from mtlab.export.model import choose
+    from mtlab.record.journal import Journal
+    from mtlab.record.tracking import Outcome
+    from mtlab.report import document
+    from mtlab.report.story import story
+
+    folder = document.write(experiment.output).parent
+    try:
+        trial = choose(Journal(experiment.output), None, None).trial
+    except UserError:  # none is called best, or its weights were not kept: the report says so
+        return Outcome(folder, story(folder), None)
+    return Outcome(folder, story(folder), (trial, lambda to: directory.write(experiment, to, None, None)))
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -187,12 +209,11 @@ def _sync(options: argparse.Namespace) -> int:
     experiment = load(options.file, parse_overrides(options.overrides), with_data=False)
     from mtlab.record import tracking
     from mtlab.record.journal import Journal
-    from mtlab.report import document
 
     journal = Journal(experiment.output)
     journal.read()
     with journal.held(_command(options, "sync")):
-        brought, all_runs = tracking.sync(experiment.name, journal, lambda _: document.write(experiment.output).parent)
+        brought, all_runs = tracking.sync(experiment.name, journal, lambda: _finish(experiment))
     print(f"MLflow has {all_runs} of {all_runs} runs of trials, {brought} of them brought now")
     return 0
 

@@ -51,6 +51,10 @@ def metrics_of(trial: TrialRecord) -> Iterator[tuple[str, float, int, int]]:
         "selected_epoch": trial.selection.epoch if trial.selection else None,
     }
     yield from ((name, float(value), end, 0) for name, value in single.items() if value is not None)
+    for name, values in trial.machine.items():
+        if name != "at":
+            pairs = zip(trial.machine["at"], values, strict=True)
+            yield from ((f"system/{name}", value, ms(at), step) for step, (at, value) in enumerate(pairs))
 
 
 def _quality(metrics: Metrics) -> Iterator[tuple[str, float]]:

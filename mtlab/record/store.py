@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,15 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # it wo
 from filelock import FileLock
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run
+from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, LoggedModelStatus, Metric, Param, Run
 from mlflow.tracking import MlflowClient
 
 from mtlab.plan.errors import Busy, UserError
 from mtlab.plan.scenario import content_key, point_label
 from mtlab.record.address import DEFAULT_URI, reason, without_credentials
+from mtlab.record.packing import pack
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.record.runs import cut, flat, inert, metrics_of, ms, params_of, tags_of
+from mtlab.record.runs import cut, flat, inert, metrics_of, ms, params_of, safe, tags_of
 
 BATCH = 1000
 """Metrics in one request: MLflow's limit."""
@@ -134,6 +135,52 @@ class Store:
             self.client.log_dict(parent, suite.experiment, "experiment.json")
             if suite.elapsed_s is not None:
                 self.client.log_metric(parent, "time/suite_s", suite.elapsed_s)
+
+    def tell(self, parent: str, story: str) -> None:
+        """Make a story the description of the suite's run, with links to the runs of its trials below it."""
+        with _patience():
+            children = self._runs(f"tags.`mlflow.parentRunId` = '{parent}'")
+            links: dict[str, dict[str, str]] = {}
+            for run in sorted(children, key=lambda run: run.info.start_time):
+                name = run.data.tags.get("scenario", "")
+                which = inert(run.info.run_name.removeprefix(f"{name}-"))
+                links.setdefault(name, {})[run.info.run_id] = f"[{which}](#/experiments/{self.experiment_id}/runs/{run.info.run_id})"
+            lines = [f"- {inert(name)}: {', '.join(runs.values())}" for name, runs in links.items()]
+            self.client.set_tag(parent, "mlflow.note.content", cut({"": "\n".join([story, "", "**Runs**", "", *lines])})[""])
+
+    def model(self, parent: str, trial: TrialRecord, write: Callable[[Path], object]) -> bool:
+        """Log an exported model as that of a trial's run; False where it was there. What loads it needs no pickle.
+
+        Args:
+            parent: the suite's run.
+            trial: whose model it is.
+            write: exports the model to a folder.
+        """
+        with _patience():
+            known = self.client.search_logged_models([self.experiment_id], f"tags.key = '{trial.key}' and tags.suite_run = '{parent}'")
+            if any(one.status == LoggedModelStatus.READY for one in known):
+                return False
+            for one in known:
+                self.client.delete_logged_model(one.model_id)
+            (run,) = self._runs(f"tags.`mlflow.parentRunId` = '{parent}' and tags.key = '{trial.key}'")
+            facts = {"scenario": trial.scenario, "seed": str(trial.seed)} | {safe(key): str(value) for key, value in trial.point.items()}
+            scores = {name: f"{value:.4f}" for name, value, _, _ in metrics_of(trial) if name.startswith("test/")}
+            made = self.client.create_logged_model(
+                self.experiment_id,
+                name=f"{self.experiment}-{trial.scenario}",
+                source_run_id=run.info.run_id,
+                tags=cut({"key": trial.key, "suite_run": parent}),
+                params={**facts, **dict(sorted(scores.items())[:80])},
+                model_type="mtlab",
+            )
+            with tempfile.TemporaryDirectory() as scratch:
+                exported, packed = Path(scratch) / "exported", Path(scratch) / "packed"
+                write(exported)
+                pack(exported, packed, made.model_id)
+                self.client.log_model_artifacts(made.model_id, str(packed))
+            self.client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
+            self.client.log_outputs(run.info.run_id, [LoggedModelOutput(made.model_id, 0)])
+        return True
 
     def close(self, parent: str, status: str, ended_at: float | None = None) -> None:
         """Close the suite's run as ``FINISHED``, ``FAILED`` or ``KILLED``, at a Unix time in seconds, now where none is given."""

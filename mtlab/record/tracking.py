@@ -6,6 +6,7 @@ A thread of its own puts records into the store. What it could not put there is 
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from mtlab.plan.errors import Busy, UserError
@@ -25,6 +26,28 @@ ENDING_S = 20.0
 
 AGAIN_S = 10.0
 """Seconds after which a store that failed is tried again."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a suite came to.
+
+    Attributes:
+        directory: with the report, its plots and the table.
+        story: the description of the suite's run, markdown.
+        model: the trial whose model is taken home, and what exports it to a folder; None where there is none.
+    """
+
+    directory: Path
+    story: str
+    model: tuple[TrialRecord, Callable[[Path], object]] | None
+
+    def attach(self, store: Store, suite: SuiteRecord, parent: str) -> None:
+        """Give all of it to the suite's run; what is there already is there once."""
+        store.attach(suite, parent, self.directory)
+        store.tell(parent, self.story)
+        if self.model is not None:
+            store.model(parent, *self.model)
 
 
 class Tracking:
@@ -67,12 +90,20 @@ class Tracking:
 
     def settle(self, suite: SuiteRecord) -> SuiteRecord:
         """Wait, not for long, for what is still to be written; returns the suite with what is then missing."""
+        self._until = time.monotonic() + ENDING_S
         self._wait(ENDING_S)
         return self.where(suite)
 
-    def attach(self, suite: SuiteRecord, directory: Path) -> None:
-        """Attach the report, its plots, the table and the resolved experiment to the parent run."""
-        self._add(lambda: self.store.attach(suite, self.parent, directory))
+    def attach(self, suite: SuiteRecord, outcome: "Outcome") -> None:
+        """Attach what the suite came to, and wait for it, not for long."""
+        self._add(lambda: outcome.attach(self.store, suite, self.parent))
+        self._wait(max(0.0, self._until - time.monotonic()))
+
+    @property
+    def missing(self) -> int:
+        """How many things are still to be written."""
+        with self._changed:
+            return len(self._jobs)
 
     def close(self, status: str) -> None:
         """Close the parent run, if one was opened, as ``FINISHED``, ``FAILED`` or ``KILLED``, and stop."""
@@ -88,8 +119,7 @@ class Tracking:
         place = {"uri": without_credentials(self.uri), "experiment": self.experiment, "run": self.parent}
         if not self.parent:
             del place["run"]
-        with self._changed:
-            missing = len(self._jobs)
+        missing = self.missing
         return suite.model_copy(update={"tracking": {**place, "missing": str(missing)} if missing else place})
 
     def _open(self, suite: SuiteRecord) -> None:
@@ -144,13 +174,13 @@ class Tracking:
             self._changed.notify_all()
 
 
-def sync(experiment: str, journal: Journal, attach: Callable[[SuiteRecord], Path]) -> tuple[int, int]:
+def sync(experiment: str, journal: Journal, finish: Callable[[], Outcome]) -> tuple[int, int]:
     """Bring MLflow everything that the records have and it has not, with the times at which it was measured.
 
     Args:
         experiment: the experiment's name in MLflow.
         journal: where the records are.
-        attach: is given the suite as it is logged then; rebuilds the report, and returns its folder.
+        finish: is called when the records say where the suite is logged; rebuilds the report, and returns what there is to attach.
 
     Returns:
         Runs that were brought, and runs that are there now.
@@ -170,7 +200,7 @@ def sync(experiment: str, journal: Journal, attach: Callable[[SuiteRecord], Path
         logged = {"uri": without_credentials(uri), "experiment": experiment, "run": parent}
         suite = suite.model_copy(update={"tracking": logged})
         journal.write_suite(suite)
-        store.attach(suite, parent, attach(suite))
+        finish().attach(store, suite, parent)
         status = "FINISHED" if all(trial.ok for trial in trials) else "FAILED"
         last = max((trial.ended_at or trial.started_at for trial in trials), default=suite.started_at)
         store.close(parent, status if suite.elapsed_s is not None else "KILLED", last)

@@ -9,6 +9,7 @@ from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.train.heads import Heads
 from mtlab.train.keeper import Keeper
+from mtlab.train.machine import Machine
 from mtlab.train.memory import Memory
 from mtlab.train.plain import Plain
 from mtlab.train.prefix import Prefixes
@@ -48,7 +49,8 @@ def run_trials(
     memory = Memory(runtime)
     keys = [prepared.key(trial, runtime) for trial in trials]
     keeper = Keeper(Unfinished(journal.directory, keys, say), prepared.experiment.checkpoints, say)
-    shared = Shared(prepared, runtime, journal, prefixes, advance, memory, Plain(prepared, runtime, memory), keeper)
+    machine = Machine(runtime.device)
+    shared = Shared(prepared, runtime, journal, prefixes, advance, memory, Plain(prepared, runtime, memory), keeper, machine)
     runs = [Run(shared, trial) for trial in trials]
     try:
         keeper.begin()
@@ -60,7 +62,7 @@ def run_trials(
     if keeper.saved is not None:
         say(f"{', '.join(trial.label for trial in trials)}: going on from the last checkpoint")
     devices = [runtime.device] if runtime.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):  # dropout draws from torch's global stream; the caller's is left as it was
+    with machine, torch.random.fork_rng(devices):  # dropout draws from torch's global stream; the caller's is left as it was
         asking = {run: request for run in runs if (request := run.go()) is not None}
         together: dict[int, tuple[list[Run], Heads]] = {}
         while asking:

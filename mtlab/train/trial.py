@@ -31,6 +31,7 @@ from mtlab.train.guidance import Guide
 from mtlab.train.heads import only_heads
 from mtlab.train.keeper import Keeper
 from mtlab.train.kept import keep
+from mtlab.train.machine import Machine
 from mtlab.train.memory import Memory
 from mtlab.train.mitigation import Teacher
 from mtlab.train.plain import WARM_STEPS, Plain
@@ -75,6 +76,7 @@ class Shared:
         memory: watches the peak, which is theirs together.
         plain: times of plain work.
         keeper: writes checkpoints.
+        machine: takes readings of how busy it is.
     """
 
     prepared: Prepared
@@ -85,6 +87,7 @@ class Shared:
     memory: Memory
     plain: Plain
     keeper: Keeper
+    machine: Machine
 
 
 @dataclass
@@ -224,6 +227,7 @@ class Run:
             "ledger": tuple(self.ledger),
             "order_digest": tally.order,
             "laps": laps,
+            "machine": self.shared.machine.readings(),
             "peak_memory_mb": self.shared.memory.peak_mb(),
             "train_flops": tally.flops,
             "train_flops_padding": tally.flops - tally.flops_exact,

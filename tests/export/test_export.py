@@ -1,6 +1,7 @@
 """A scenario's model, taken home: what is kept, what is written, and that it says what it said when it was tested."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file, save_file
 
 from mtlab.cli import main
@@ -25,7 +27,6 @@ from tests.conftest import EXPERIMENT
 
 LONE = """
   adapters: [{epochs: 2, train: {lora: 1.0e-2, heads: 1.0e-2}}]
-  each_task: [{epochs: 2, train: {encoder: 1.0e-3, heads: 1.0e-2}, select: each}]
 """
 
 PLAIN = """\
@@ -138,8 +139,6 @@ def test_without_a_name_it_is_the_scenario_of_the_report(home: Path, capsys: pyt
     report = (home / "out" / "report.md").read_text()
     picked = re.search(r"## The model to take home\n\n`(\w+)`", report)
     assert picked is not None and "mtlab export tiny.yaml" in report
-    if picked[1] == "each_task":
-        pytest.skip("each task has its own weights there")
     assert main(["export", "tiny.yaml"]) == 0
     folder = home / "models" / f"tiny-{picked[1]}"
     assert f"model: {folder.relative_to(home)}" in capsys.readouterr().out
@@ -166,7 +165,6 @@ def test_the_cards_numbers_are_the_records(home: Path, tmp_path: Path) -> None:
     ("words", "line"),
     [
         (["--scenario", "nowhere"], "no scenario 'nowhere'"),
-        (["--scenario", "each_task"], "weights of its own for each task"),
         (["--point", "data.train_size = 3"], "no point 'data.train_size = 3'"),
         (["--scenario", "heads", "--encoder", "ELSEWHERE"], "these are not the weights that were tested"),
         (["--output", "empty"], "nothing was run here yet"),
@@ -181,6 +179,54 @@ def test_what_cannot_be_exported_is_said(
     told = capsys.readouterr().err
     assert line in told and told.count("\n") == 1
     assert not (tmp_path / "model").exists()
+
+
+def test_weights_of_each_task_are_no_one_model(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["tiny.yaml", "--scenarios", "full", "--seeds", "0", "--select", "each", "--output", str(tmp_path / "out")]
+    assert main(["compare", *command]) == 0
+    assert "there is no one model to write" in (tmp_path / "out" / "report.md").read_text()
+    assert not (tmp_path / "out" / "weights").exists()
+    assert main(["export", *command]) == 2
+    assert "weights of its own for each task" in capsys.readouterr().err
+
+
+def test_mlflow_has_the_model_and_loads_it_without_pickle(home: Path, data: Path, tmp_path: Path) -> None:
+    client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+    suite, _ = Journal(home / "out").read()
+    experiment = client.get_experiment_by_name(suite.experiment["name"]).experiment_id
+    (logged,) = client.search_logged_models([experiment])
+    assert main(["sync", "tiny.yaml"]) == 0  # and it is there once
+    assert [one.model_id for one in client.search_logged_models([experiment])] == [logged.model_id]
+    run = client.get_run(logged.source_run_id)
+    trial = next(trial for trial in trials(home, logged.params["scenario"]) if trial.key == run.data.tags["key"])
+    assert [one.model_id for one in run.outputs.model_outputs] == [logged.model_id]
+    sentences = [" ".join(json.loads(line)["tokens"]) for line in (data / "test.jsonl").read_text().splitlines()]
+    (tmp_path / "given.json").write_text(json.dumps(sentences))
+    code = (
+        "import json, sys, mlflow\n"
+        f"model = mlflow.pyfunc.load_model('models:/{logged.model_id}')\n"
+        f"print(json.dumps(model.predict(json.load(open({str(tmp_path / 'given.json')!r})))))"
+    )
+    environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    said = json.loads(ran.stdout.splitlines()[-1])
+    assert [one["intent"]["label"] for one in said] == [label for label, _ in predictions(home, trial)]
+    stored = list(Path(logged.artifact_location.removeprefix("file://")).rglob("*"))
+    assert stored and not [path for path in stored if path.suffix in (".pkl", ".pickle", ".bin", ".pt")]
+
+
+def test_the_suites_page_tells_the_answer_and_leads_to_every_run(home: Path) -> None:
+    client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+    suite, trials = Journal(home / "out").read()
+    experiment = client.get_experiment_by_name(suite.experiment["name"]).experiment_id
+    told = client.get_run(suite.tracking["run"]).data.tags["mlflow.note.content"]
+    assert "**Answer.**" in told and "| scenario |" in told and "**To take home:**" in told
+    children = [
+        run.info.run_id for run in client.search_runs([experiment]) if run.data.tags.get("mlflow.parentRunId") == suite.tracking["run"]
+    ]
+    assert len(children) == len(trials)
+    assert all(f"(#/experiments/{experiment}/runs/{run})" in told for run in children)
 
 
 def test_weights_that_are_not_those_that_were_tested_are_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

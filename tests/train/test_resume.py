@@ -118,7 +118,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def essence(record: TrialRecord) -> dict[str, Any]:
     """What of a record must be the same however often the trial was interrupted."""
     fields = record.model_dump(mode="json")
-    for name in ("started_at", "ended_at", "attempts", "laps", "wall_s", "wall_plain_s", "peak_memory_mb", "tokens_per_s"):
+    for name in ("started_at", "ended_at", "attempts", "laps", "wall_s", "wall_plain_s", "peak_memory_mb", "tokens_per_s", "machine"):
         del fields[name]
     for epoch in fields["epochs"]:
         del epoch["elapsed_s"], epoch["ended_at"]
