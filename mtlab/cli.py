@@ -117,7 +117,7 @@ def _compare(options: argparse.Namespace) -> int:
                 failed = [trial for trial in trials if not trial.ok]
                 record = tracking.settle(record)
                 suite.journal.write_suite(record)
-                display.say(f"report: {document.write(experiment.output)}")
+                display.say(f"report: {document.write(experiment.output)} and report.html")
                 tracking.attach(record, experiment.output)
             status = "FAILED" if failed else "FINISHED"
     except (stopping.Stopped, KeyboardInterrupt) as stop:
@@ -154,7 +154,7 @@ def _report(options: argparse.Namespace) -> int:
     from mtlab.report import document
 
     experiment = load(options.file, parse_overrides(options.overrides), with_data=False)
-    print(f"report: {document.write(experiment.output)}")
+    print(f"report: {document.write(experiment.output)} and report.html")
     return 0
 
 

@@ -250,7 +250,7 @@ def test_an_odd_type_is_named_alike_in_every_split_whatever_stands_beside_it(tra
 
 def test_report_and_experiment_are_attached_to_the_parent(tracking: str, tmp_path: Path) -> None:
     (tmp_path / "report" / "plots").mkdir(parents=True)
-    for name in ("report.md", "trials.csv", "suite.json", "plots/frontier.svg"):
+    for name in ("report.md", "report.html", "trials.csv", "suite.json", "plots/frontier.svg"):
         (tmp_path / "report" / name).write_text(name)
     tracker = Tracking("freezing")
     suite = tracker.start(suite_of([]))
@@ -258,7 +258,7 @@ def test_report_and_experiment_are_attached_to_the_parent(tracking: str, tmp_pat
     tracker.close("FINISHED")
     run, store = suite.tracking["run"], tracker.store
     names = {item.path for path in (None, "plots") for item in store.client.list_artifacts(run, path)}
-    assert names == {"report.md", "trials.csv", "suite.json", "plots", "plots/frontier.svg", "experiment.json"}
+    assert names == {"report.md", "report.html", "trials.csv", "suite.json", "plots", "plots/frontier.svg", "experiment.json"}
     assert store.client.get_run(run).data.metrics["time/suite_s"] == suite.elapsed_s
 
 
