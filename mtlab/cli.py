@@ -144,7 +144,7 @@ def _compare(options: argparse.Namespace) -> int:
                 record = tracking.settle(record)
                 suite.journal.write_suite(record)
                 outcome = _finish(experiment)
-                display.say(f"report: {outcome.directory / 'report.md'}")
+                display.say(f"report: {outcome.directory / 'report.md'} and report.html")
                 tracking.attach(record, outcome)
             status = "FAILED" if failed else "FINISHED"
     except (stopping.Stopped, KeyboardInterrupt) as stop:
@@ -199,7 +199,7 @@ def _report(options: argparse.Namespace) -> int:
     from mtlab.report import document
 
     experiment = load(options.file, parse_overrides(options.overrides), with_data=False)
-    print(f"report: {document.write(experiment.output)}")
+    print(f"report: {document.write(experiment.output)} and report.html")
     return 0
 
 

@@ -65,3 +65,12 @@ def tracking(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without figures, whose drawing takes seconds."""
+    from mtlab.report import curves, figures, staged_figures
+
+    for module in (figures, curves, staged_figures):
+        monkeypatch.setattr(module, "FIGURES", {})

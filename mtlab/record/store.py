@@ -126,7 +126,7 @@ class Store:
     def attach(self, suite: SuiteRecord, parent: str, directory: Path) -> None:
         """Attach the report, its plots, the table and the resolved experiment to the suite's run."""
         with _patience():
-            for name in ("report.md", "trials.csv", "suite.json", "plots"):
+            for name in ("report.md", "report.html", "trials.csv", "suite.json", "plots"):
                 path = directory / name
                 if path.is_dir():
                     self.client.log_artifacts(parent, str(path), artifact_path=name)

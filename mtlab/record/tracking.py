@@ -64,6 +64,7 @@ class Tracking:
         self.parent = ""
         self._jobs: list[Callable[[], object]] = []
         self._refused: UserError | None = None
+        self._until = time.monotonic() + ENDING_S
         self._failed = self._opened = self._ended = False
         self._changed = threading.Condition()
 

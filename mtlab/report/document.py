@@ -1,4 +1,4 @@
-"""The report: ``report.md``, ``trials.csv`` and ``plots/``, rebuilt from the records of a directory and from nothing else."""
+"""The report: ``report.md``, ``report.html``, ``trials.csv`` and ``plots/``, rebuilt from a directory's records and from nothing else."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,7 @@ from mtlab.report.canvas import Plot
 from mtlab.report.evidence import Evidence
 from mtlab.report.faults import told
 from mtlab.report.groups import Group, groups
+from mtlab.report.page import page
 from mtlab.report.table import to_csv, trials_table
 
 Plots = dict[str, Plot]
@@ -23,7 +24,7 @@ def write(directory: Path) -> Path:
     The same records give the same bytes, whenever and wherever they are read.
 
     Returns:
-        The path of ``report.md``.
+        The path of ``report.md``; ``report.html``, the same for a browser, lies beside it.
 
     Raises:
         UserError: the directory has no suite, a record cannot be read, or no report can be made of them or written.
@@ -44,8 +45,9 @@ def _write(directory: Path, suite: SuiteRecord, trials: list[TrialRecord]) -> Pa
     view = View(suite, found)
     over = curves.write_all(found, view.base, directory / "plots")
     drawn = [_draw(group, directory / "plots", _suffix(at, view.shown)) for at, group in enumerate(view.shown, start=1)]
-    path = directory / "report.md"
-    write_atomically(path, document(view, drawn, over))
+    path, report = directory / "report.md", document(view, drawn, over)
+    write_atomically(path, report)
+    write_atomically(path.with_suffix(".html"), page(report, directory))
     return path
 
 

@@ -194,9 +194,10 @@ def test_mlflow_has_the_model_and_loads_it_without_pickle(home: Path, data: Path
     client = MlflowClient(f"sqlite:///{home}/mlflow.db")
     suite, _ = Journal(home / "out").read()
     experiment = client.get_experiment_by_name(suite.experiment["name"]).experiment_id
-    (logged,) = client.search_logged_models([experiment])
+    ours = f"tags.suite_run = '{suite.tracking['run']}'"
+    (logged,) = client.search_logged_models([experiment], ours)
     assert main(["sync", "tiny.yaml"]) == 0  # and it is there once
-    assert [one.model_id for one in client.search_logged_models([experiment])] == [logged.model_id]
+    assert [one.model_id for one in client.search_logged_models([experiment], ours)] == [logged.model_id]
     run = client.get_run(logged.source_run_id)
     trial = next(trial for trial in trials(home, logged.params["scenario"]) if trial.key == run.data.tags["key"])
     assert [one.model_id for one in run.outputs.model_outputs] == [logged.model_id]

@@ -9,7 +9,6 @@ import datasets
 import pytest
 
 from mtlab.cli import main
-from mtlab.report import curves, figures, staged_figures
 from tests.hostile.attacks import YES
 
 Run = Callable[..., tuple[int, str]]
@@ -51,10 +50,3 @@ def attacked_encoder(encoder: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def attacked_data(data: Path, tmp_path: Path) -> Path:
     return shutil.copytree(data, tmp_path / "set")
-
-
-@pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports without figures, whose drawing takes seconds."""
-    for module in (figures, curves, staged_figures):
-        monkeypatch.setattr(module, "FIGURES", {})

@@ -147,4 +147,4 @@ def test_nothing_in_the_working_directory_is_imported(tmp_path: Path, marker: Pa
     environment = {**os.environ, "PYTHONPATH": str(Path(mtlab.__file__).parents[1])}
     command = [sys.executable, str(tmp_path / "bin" / "program"), *TRAPS]
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "report: out/report.md\n", "")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "report: out/report.md and report.html\n", "")

@@ -117,7 +117,7 @@ def test_paths_in_records_lead_nowhere(report: tuple[Path, Path], run: Run, no_f
     assert run("report", file, "--output", folder)[0] == 0
     after = attacks.contents(folder.parent)
     written = {name for name in after if after[name] != before.get(name)}
-    assert written == {"out/report.md", "out/trials.csv"}
+    assert written == {"out/report.md", "out/report.html", "out/trials.csv"}
 
 
 def test_arrays_and_pickles_beside_the_records_are_not_read(report: tuple[Path, Path], marker: Path, run: Run, no_figures: None) -> None:
@@ -134,10 +134,10 @@ def test_links_in_an_output_folder_are_replaced_and_not_followed(report: tuple[P
     file, folder = report
     precious = folder.parent / "precious"
     precious.mkdir()
-    for name in ("report.md", "trials.csv", "claims.md", "figure.png"):
+    for name in ("report.md", "report.html", "trials.csv", "claims.md", "figure.png"):
         (precious / name).write_text("mine")
     (folder / "plots").mkdir()
-    for name in ("report.md", "trials.csv"):
+    for name in ("report.md", "report.html", "trials.csv"):
         (folder / name).symlink_to(precious / name)
     (folder / "plots" / "parameters.png").symlink_to(precious / "figure.png")
     (folder.parent / "claims.md").symlink_to(precious / "claims.md")
@@ -145,7 +145,11 @@ def test_links_in_an_output_folder_are_replaced_and_not_followed(report: tuple[P
     assert run("report", file, "--output", folder)[0] == 0
     assert run("claims", folder.parent)[0] == 0
     assert attacks.contents(precious) == before
-    assert not (folder / "report.md").is_symlink() and not (folder.parent / "claims.md").is_symlink()
+    assert (
+        not (folder / "report.md").is_symlink()
+        and not (folder / "report.html").is_symlink()
+        and not (folder.parent / "claims.md").is_symlink()
+    )
 
 
 def test_figures_are_not_deleted_where_a_link_leads(report: tuple[Path, Path], run: Run) -> None:
@@ -167,7 +171,8 @@ def test_an_output_folder_that_is_a_link_is_written_where_it_leads_and_nowhere_e
     before = attacks.contents(folder.parent)
     assert run("report", file, "--output", folder)[0] == 0
     after = attacks.contents(folder.parent)
-    assert {name for name in after if after[name] != before.get(name)} == {"elsewhere/report.md", "elsewhere/trials.csv"}
+    written = {name for name in after if after[name] != before.get(name)}
+    assert written == {"elsewhere/report.md", "elsewhere/report.html", "elsewhere/trials.csv"}
 
 
 STATES = torch.arange(12.0).view(3, 4)

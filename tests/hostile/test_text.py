@@ -24,6 +24,7 @@ from mtlab.report import curves, document, figures, staged_figures, table
 from tests import tiny
 from tests.hostile.conftest import Run
 from tests.report import factory
+from tests.report.html_page import check_inert, of_markdown
 
 TEXTS = [
     "<script>alert(1)</script>",
@@ -148,6 +149,8 @@ def test_a_report_of_hostile_records_is_inert(tmp_path: Path, few_figures: None)
     shown = check_report(document.write(folder).read_text(encoding="utf-8"))
     for text in (*TEXTS[:6], *TEXTS[8:14], *TEXTS[18:]):
         assert shown.count(" ".join(text.split())) >= 3, text
+    page = check_inert((folder / "report.html").read_text(encoding="utf-8"))
+    assert page.one("main").words == of_markdown(folder / "report.md").one("main").words
     rows = check_csv((folder / "trials.csv").read_text(encoding="utf-8"))
     assert {row[rows[0].index("data.source")] for row in rows[1:]} == {"'" + TEXTS[8]}
     assert "'@SUM(1)" in {row[rows[0].index("status")] for row in rows[1:]}
@@ -238,7 +241,7 @@ def test_a_suite_on_hostile_data_writes_where_it_should_and_nothing_else(suite: 
         "said",
     }
     assert {path.name for path in (home / "out").iterdir()} == {
-        ".lock", "suite.json", "records", "predictions", "report.md", "trials.csv", "plots",
+        ".lock", "suite.json", "records", "predictions", "report.md", "report.html", "trials.csv", "plots",
     }  # fmt: skip
 
 
@@ -253,6 +256,8 @@ def test_a_report_on_hostile_data_is_inert(suite: tuple[Path, str]) -> None:
     shown = check_report((home / "out" / "report.md").read_text(encoding="utf-8"))
     for text in (*TEXTS[:6], *TEXTS[8:14], *TEXTS[18:]):
         assert " ".join(text.split()) in shown, text
+    page = check_inert((home / "out" / "report.html").read_text(encoding="utf-8"))
+    assert page.one("main").words == of_markdown(home / "out" / "report.md").one("main").words
     rows = check_csv((home / "out" / "trials.csv").read_text(encoding="utf-8"))
     assert {row[3] for row in rows[1:]} == {"'" + TEXTS[8].replace("/", "_")}
     assert "scrip" in check_svg(home / "out" / "plots" / "parameters.svg")
@@ -271,7 +276,7 @@ def test_mlflow_holds_hostile_text_as_values_and_tame_names(suite: tuple[Path, s
     assert len(types) == len({*TEXTS, "LOC", "PER"}), "no two became one"
     (parent,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
     assert parent.data.params["experiment.data.source"] == TEXTS[8].replace("/", "_")
-    assert {file.path for file in client.list_artifacts(parent.info.run_id)} >= {"report.md", "trials.csv"}
+    assert {file.path for file in client.list_artifacts(parent.info.run_id)} >= {"report.md", "report.html", "trials.csv"}
 
 
 def test_secrets_of_the_environment_are_nowhere(suite: tuple[Path, str]) -> None:

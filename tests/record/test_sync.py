@@ -17,7 +17,7 @@ from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.record.runs import metrics_of
 from mtlab.record.store import Store
-from mtlab.record.tracking import Tracking, sync
+from mtlab.record.tracking import Outcome, Tracking, sync
 from tests.record.test_tracking import suite_of, with_losses
 from tests.report import factory
 
@@ -165,10 +165,10 @@ def test_a_server_that_is_down_from_the_start_is_told_and_gets_all_of_it_by_sync
     assert suite.tracking["missing"] == "4"
     assert "cannot be reached" in capsys.readouterr().out
     with pytest.raises(Busy, match="see that it runs"):
-        sync("freezing", journal, lambda _: journal.directory)
+        sync("freezing", journal, lambda: Outcome(journal.directory, "", None))
     server.start()
-    assert sync("freezing", journal, lambda _: journal.directory) == (3, 3)
-    assert sync("freezing", journal, lambda _: journal.directory) == (0, 3)
+    assert sync("freezing", journal, lambda: Outcome(journal.directory, "", None)) == (3, 3)
+    assert sync("freezing", journal, lambda: Outcome(journal.directory, "", None)) == (0, 3)
     suite, trials = journal.read()
     assert "missing" not in suite.tracking
     check_complete(tracking, suite, trials)
@@ -200,8 +200,8 @@ def test_a_run_that_is_half_there_is_made_anew(after: int, tracking: str, tmp_pa
         for name in ("create_run", "log_batch", "log_inputs", "set_tag", "set_terminated"):
             patch.setattr(MlflowClient, name, counted(name))
         with pytest.raises(Busy, match="nothing is there twice"):
-            sync("freezing", journal, lambda _: journal.directory)
-    sync("freezing", journal, lambda _: journal.directory)
+            sync("freezing", journal, lambda: Outcome(journal.directory, "", None))
+    sync("freezing", journal, lambda: Outcome(journal.directory, "", None))
     check_complete(tracking, suite, trials)
     store = Store(tracking, "freezing")
     store.open()

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from mtlab.plan.scenario import point_label
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.record.tracking import Tracking
+from mtlab.record.tracking import Outcome, Tracking
 from tests.report import factory
 
 SIZES = {"train": 1920, "validation": 300, "test": 600}
@@ -250,16 +250,17 @@ def test_an_odd_type_is_named_alike_in_every_split_whatever_stands_beside_it(tra
 
 def test_report_and_experiment_are_attached_to_the_parent(tracking: str, tmp_path: Path) -> None:
     (tmp_path / "report" / "plots").mkdir(parents=True)
-    for name in ("report.md", "trials.csv", "suite.json", "plots/frontier.svg"):
+    for name in ("report.md", "report.html", "trials.csv", "suite.json", "plots/frontier.svg"):
         (tmp_path / "report" / name).write_text(name)
     tracker = Tracking("freezing")
     suite = tracker.start(suite_of([]))
-    tracker.attach(suite, tmp_path / "report")
+    tracker.attach(suite, Outcome(tmp_path / "report", "it *ended*", None))
     tracker.close("FINISHED")
     run, store = suite.tracking["run"], tracker.store
     names = {item.path for path in (None, "plots") for item in store.client.list_artifacts(run, path)}
-    assert names == {"report.md", "trials.csv", "suite.json", "plots", "plots/frontier.svg", "experiment.json"}
+    assert names == {"report.md", "report.html", "trials.csv", "suite.json", "plots", "plots/frontier.svg", "experiment.json"}
     assert store.client.get_run(run).data.metrics["time/suite_s"] == suite.elapsed_s
+    assert store.client.get_run(run).data.tags["mlflow.note.content"].startswith("it *ended*")
 
 
 def test_two_suites_of_an_experiment_stand_side_by_side(tracking: str) -> None:
