@@ -23,6 +23,12 @@ def absolute(uri: str) -> str:
     return uri if "://" in uri else str(Path(uri).absolute())
 
 
+def database_file(uri: str) -> Path | None:
+    """The file of a database on this machine; None where the URI means something else."""
+    path = uri.partition(":///")[2].partition("?")[0] if uri.startswith(("sqlite:", "sqlite+")) else ""
+    return Path(path).absolute() if path else None
+
+
 def without_credentials(uri: str) -> str:
     """The URI without user, password and query."""
     try:

@@ -10,13 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from mtlab.plan.errors import Busy, UserError
 from mtlab.record.records import FORMAT, SuiteRecord, TrialRecord, Value
 
 HALF = ".half"
 """What names of files end with that are being written; one that a killed process left is removed by the next."""
+
+LOCK, HOLDER = ".lock", "running.json"
+"""The file that a process locks to have a directory for itself, and the one in which it says who it is."""
 
 V = TypeVar("V", bound=Value)
 
@@ -40,13 +43,10 @@ class Journal:
             Busy: another process has it.
             UserError: the directory cannot be written.
         """
-        holder = self.directory / "running.json"
-        lock = FileLock(self.directory / ".lock")
+        holder = self.directory / HOLDER
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise Busy(f"is in use{_held_by(holder)}", "wait for it, or choose another --output", where=str(self.directory)) from None
+            lock = self._lock()
         except OSError as error:
             raise cannot_write(self.directory, error) from None
         try:
@@ -58,6 +58,29 @@ class Journal:
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
+
+    def check_free(self) -> None:
+        """See that no other process has the directory; nothing is written.
+
+        Raises:
+            Busy: another process has it.
+        """
+        if (self.directory / LOCK).exists():
+            self._lock().release()
+
+    def _lock(self) -> BaseFileLock:
+        """The lock, taken.
+
+        Raises:
+            Busy: another process has it.
+        """
+        lock = FileLock(self.directory / LOCK)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            by = _held_by(self.directory / HOLDER)
+            raise Busy(f"is in use{by}", "wait for it, or choose another --output", where=str(self.directory)) from None
+        return lock
 
     def write_suite(self, suite: SuiteRecord) -> None:
         """Write what the trials share."""

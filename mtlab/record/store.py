@@ -13,15 +13,19 @@ from typing import Any
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # it would print the address of every run, password and all
 
+import sqlalchemy
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from filelock import FileLock
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, LoggedModelStatus, Metric, Param, Run
+from mlflow.store import db_migrations
 from mlflow.tracking import MlflowClient
 
 from mtlab.plan.errors import Busy, UserError
 from mtlab.plan.scenario import content_key, point_label
-from mtlab.record.address import DEFAULT_URI, reason, without_credentials
+from mtlab.record.address import DEFAULT_URI, database_file, reason, without_credentials
 from mtlab.record.packing import pack
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.record.runs import cut, flat, inert, metrics_of, ms, params_of, safe, tags_of
@@ -32,8 +36,14 @@ BATCH = 1000
 OPENING_S, WORKING_S = 5, 30
 """Seconds after which a server that does not answer is left, while the store is opened and after, unless the user has set another time."""
 
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+"""Schemes of addresses, with or without the name of a driver, that MLflow opens as databases."""
+
 WHOLE = "whole"
 """The tag, written last, of a run that holds all of its record: a digest of that."""
+
+OTHER_RELEASE = "out-of-date database schema"
+"""What MLflow says of tables that are those of another release of its own."""
 
 for name in ("alembic", "mlflow.store.db.utils"):
     logging.getLogger(name).setLevel(logging.WARNING)  # a new database is not news
@@ -58,18 +68,15 @@ class Store:
             Busy: it cannot be reached now.
             UserError: it never can, as it is addressed.
         """
-        shown = without_credentials(self.uri)
         try:
             with _patience(OPENING_S), _alone(self.uri):
                 self.client = MlflowClient(self.uri)
                 found = self.client.get_experiment_by_name(self.experiment)
                 self.experiment_id = found.experiment_id if found else self.client.create_experiment(self.experiment)
         except Exception as error:  # stores fail in their own ways: MlflowException, OSError, ImportError of a driver, SQLAlchemyError
-            problem = f"MLflow at {shown} cannot be used ({reason(error, self.uri)})"
-            if _may_pass(self.uri, error):
-                raise Busy(problem, "see that it runs") from None
-            raise UserError(problem, f"set MLFLOW_TRACKING_URI to {DEFAULT_URI}, or unset it, to log to a database here") from None
+            raise _refusal(self.uri, error) from None
         if found and found.lifecycle_stage != "active":
+            shown = without_credentials(self.uri)
             remedy = f"`mlflow experiments restore -x {found.experiment_id}`, or choose another --name"
             raise UserError(f"experiment {self.experiment} was deleted in MLflow at {shown}", remedy)
 
@@ -205,6 +212,55 @@ class Store:
         self.client.log_inputs(run_id, datasets=inputs)
 
 
+def look(uri: str) -> None:
+    """See whether a store could be opened, and change nothing there.
+
+    A database is read without MLflow, which would make its tables where they are missing.
+
+    Raises:
+        Busy: it cannot be reached now.
+        UserError: it never can, as it is addressed.
+    """
+    try:
+        if uri.partition(":")[0].partition("+")[0] in DATABASES:
+            _look_into(uri)
+        else:
+            with _patience(OPENING_S):
+                MlflowClient(uri).search_experiments(max_results=1)
+    except Exception as error:  # as in opening it
+        raise _refusal(uri, error) from None
+
+
+def _look_into(uri: str) -> None:
+    """Read which release of MLflow the tables of a database are of: the one that is installed, or there are none yet.
+
+    Raises:
+        Exception: whatever the database raises, or one that says what is wrong.
+    """
+    file = database_file(uri)
+    address = sqlalchemy.URL.create("sqlite", database=file.as_uri(), query={"mode": "ro", "uri": "true"}) if file else uri
+    engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_heads()
+    wanted = ScriptDirectory(str(Path(db_migrations.__file__).parent)).get_heads()
+    if found and set(found) != set(wanted):
+        raise OSError(f"{OTHER_RELEASE} (version {', '.join(found)}, not {', '.join(wanted)})")
+
+
+def _refusal(uri: str, error: Exception) -> UserError:
+    """What a user is told where a store cannot be opened."""
+    problem = f"MLflow at {without_credentials(uri)} cannot be used ({reason(error, uri)})"
+    if _may_pass(uri, error):
+        return Busy(problem, "see that it runs")
+    remedy = f"set MLFLOW_TRACKING_URI to {DEFAULT_URI}, or unset it, to log to a database here"
+    file = database_file(uri)
+    if OTHER_RELEASE in str(error):
+        remedy = "copy it, then bring it up to date with `mlflow db upgrade`; or set MLFLOW_TRACKING_URI to another one"
+    elif file is not None and file.exists():
+        remedy = "move it away, or set MLFLOW_TRACKING_URI to another one"
+    return UserError(problem, remedy)
+
+
 def _may_pass(uri: str, error: Exception) -> bool:
     """Whether a store that failed may work later as it is addressed: a server that does not answer, a database that is locked."""
     text = str(error)
@@ -215,10 +271,10 @@ def _may_pass(uri: str, error: Exception) -> bool:
 
 def _alone(uri: str) -> AbstractContextManager[object]:
     """Makes processes that open the same database file wait for each other: two that make its tables at once break it."""
-    if not uri.startswith("sqlite:"):
+    file = database_file(uri)
+    if file is None:
         return nullcontext()
-    file = str(Path(uri.partition(":///")[2].partition("?")[0]).absolute())
-    name = hashlib.sha256(file.encode()).hexdigest()[:16]
+    name = hashlib.sha256(str(file).encode()).hexdigest()[:16]
     return FileLock(Path(tempfile.gettempdir()) / f"mtlab-{os.getuid() if hasattr(os, 'getuid') else 0}-{name}.lock", timeout=30)
 
 

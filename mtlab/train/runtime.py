@@ -79,7 +79,7 @@ def resolve(experiment: Experiment) -> Runtime:
             raise UserError(f"{experiment.device} was asked for, {found}", "use `--device auto` or `--device cpu`", where="device")
     if device.type == "cuda":
         torch.cuda.init()  # resetting its memory statistics does not do it
-    precision = ("bf16" if _computes_bf16(device) else "fp32") if experiment.precision == "auto" else experiment.precision
+    precision = ("bf16" if bf16(device)[0] else "fp32") if experiment.precision == "auto" else experiment.precision
     attention = None if experiment.attention == "auto" else experiment.attention
     if attention is None and precision == "bf16" and device.type == "cpu":
         attention = "eager"
@@ -100,18 +100,24 @@ def _keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def _computes_bf16(device: torch.device) -> bool:
+def bf16(device: torch.device) -> tuple[bool, str]:
+    """Whether a device computes in bf16, and how one knows."""
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return bool(_cpu().get("amx_bf16") or _cpu().get("avx512_bf16"))
+        major, minor = torch.cuda.get_device_capability(device)
+        return major >= 8, f"the GPU has compute capability {major}.{minor}, and 8.0 is the first with bf16"
+    units = [name for name in ("amx_bf16", "avx512_bf16") if _cpu().get(name)]
+    return bool(units), f"the CPU has {units[0]}" if units else "the CPU has neither amx_bf16 nor avx512_bf16"
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _threads() -> int:
     """CPU threads to use: ``OMP_NUM_THREADS`` where it is set, else all cores that this process may use."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdigit() and int(wanted):
-        return int(wanted)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(wanted) if wanted.isdecimal() and int(wanted) else cores()
 
 
 def _cpu() -> dict[str, Any]:
