@@ -1,15 +1,16 @@
 """The command line. Only what a command needs is imported, so that ``--help`` answers at once."""
 
 import argparse
+import io
 import os
 import shlex
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from mtlab.plan.errors import Busy, UserError
+from mtlab.plan.errors import Busy, UserError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from mtlab.plan.experiment import Experiment
@@ -34,23 +35,39 @@ Of the model itself:
 class _Parser(argparse.ArgumentParser):
     """Tells a mistake in one line."""
 
+    commands: Mapping[str, "_Parser"] = {}
+    """What there is to run."""
+    on_file = False
+    """Whether this is a command that takes an experiment file, and settings after it."""
+
     def error(self, message: str) -> NoReturn:
         message = message.replace(", --KEY VALUE", "")  # a rest of arguments may be empty, which argparse does not know
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+class _Version(argparse.Action):
+    """Tells the version, which is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"mtlab {version('mtlab')}")
+        parser.exit()
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit status: 0, 1 where a trial failed, 2 for a mistake in what was given, 75 where it may work later, and 130 or 143 when
-        interrupted or asked to end.
+        The exit status: 0, 1 where a trial failed or ``doctor`` found a fault, 2 for a mistake in what was given, 75 where it may work
+        later, and 130 or 143 when interrupted or asked to end.
     """
-    options = _parser().parse_args(arguments)
-    if {"-h", "--help"} & set(getattr(options, "overrides", ())):
-        _parser().parse_args([options.command, "--help"])
+    words = sys.argv[1:] if arguments is None else arguments
+    words = [*words[1:2], "--help"] if words[:1] == ["help"] else words
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # letters that a terminal does not have are spelt out
     try:
-        return options.run(options)
+        return _run(words)
     except UserError as error:
         print(f"mtlab: {error}", file=sys.stderr)
         return 75 if isinstance(error, Busy) else 2
@@ -60,6 +77,22 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _run(words: list[str]) -> int:
+    parser = _parser()
+    if not words:
+        parser.print_help(sys.stderr)
+        return 2
+    command = parser.commands.get(words[0])
+    if command is None and not words[0].startswith("-"):
+        raise UserError(f"there is no command {shown(words[0])}", did_you_mean(words[0], parser.commands))
+    if command is not None and command.on_file and words[1:2] != ["--help"] and "".join(words[1:2]).startswith("--"):
+        raise UserError(f"{words[1]} stands before the file", f"write `mtlab {words[0]} FILE`, then settings")
+    options = parser.parse_args(words)
+    if {"-h", "--help"} & set(getattr(options, "overrides", ())):
+        parser.parse_args([options.command, "--help"])
+    return int(options.run(options))
 
 
 def parse_overrides(words: list[str]) -> dict[str, list[str]]:
@@ -84,41 +117,69 @@ def parse_overrides(words: list[str]) -> dict[str, list[str]]:
     return overrides
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(settings: Iterable[tuple[str, Sequence[str]]] = ()) -> _Parser:
+    """The command line; ``settings`` are keys with their words, for completion, which must know them one by one."""
     parser = _Parser(prog="mtlab", description="Compare freezing scenarios in a multi-task transformer.", allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    keys = list(settings)
     for name, run, text in (
         ("compare", _compare, "run every scenario of an experiment, log to MLflow, write the report"),
         ("plan", _plan, "say what would be trained, frozen and computed; nothing is trained"),
+        ("doctor", _doctor, "say whether a run would go on this machine; nothing is trained"),
         ("report", _report, "rebuild the report from the records; nothing is trained"),
         ("sync", _sync, "bring MLflow what it missed of an experiment that ran; nothing is trained"),
     ):
-        _on_experiment(commands, name, run, text)
-    export = _on_experiment(commands, "export", _export, "write a scenario's model as a folder for transformers, with a card")
+        _on_experiment(commands, name, run, text, keys)
+    own = [(key, ()) for key in ("scenario", "point", "to")] if keys else []
+    export = _on_experiment(commands, "export", _export, "write a scenario's model as a folder for transformers, with a card", own + keys)
     export.epilog = EXPORT + OVERRIDES
     predict = commands.add_parser("predict", help="read sentences with an exported model, write JSON lines")
-    predict.add_argument("model", metavar="DIR", type=Path, help="a folder that `mtlab export` wrote")
-    predict.add_argument("file", metavar="FILE", type=Path, nargs="?", help="a sentence a line, or JSON lines; standard input without it")
+    _path(predict, "directory", "model", metavar="DIR", type=Path, help="a folder that `mtlab export` wrote")
+    _path(predict, "file", "file", metavar="FILE", type=Path, nargs="?", help="a sentence a line, or JSON lines; standard input without it")
     predict.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:0")
     predict.set_defaults(run=_predict)
     claims = commands.add_parser("claims", help="gather what reports say of the claims about freezing")
-    claims.add_argument("directory", metavar="DIR", type=Path, help="the folder that holds the reports' folders, such as reports")
+    _path(claims, "directory", "directory", metavar="DIR", type=Path, help="the folder that holds the reports' folders, such as reports")
     claims.set_defaults(run=_claims)
     ui = commands.add_parser("ui", help="open MLflow's web interface on this machine")
     ui.add_argument("--port", type=int, default=5000)
     ui.set_defaults(run=_ui)
+    completion = commands.add_parser("completion", help="print what makes a shell complete commands, files and keys")
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    completion.set_defaults(run=_completion)
+    parser.commands = commands.choices
     return parser
 
 
 def _on_experiment(
-    commands: "argparse._SubParsersAction[_Parser]", name: str, run: Callable[[argparse.Namespace], int], text: str
-) -> argparse.ArgumentParser:
+    commands: "argparse._SubParsersAction[_Parser]",
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+    settings: Iterable[tuple[str, Sequence[str]]],
+) -> _Parser:
     """A command that takes an experiment file and settings."""
     command = commands.add_parser(name, help=text, description=text, epilog=OVERRIDES, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("file", metavar="FILE", help="an experiment file, such as experiments/snips.yaml")
-    command.add_argument("overrides", nargs=argparse.REMAINDER, metavar="--KEY VALUE", help="settings over those of the file")
+    command.on_file = True
+    if name == "doctor":
+        about = "an experiment file; without one, what mtlab does by itself is looked at"
+        _path(command, "file", "file", metavar="FILE", nargs="?", help=about)
+    else:
+        _path(command, "file", "file", metavar="FILE", help="an experiment file, such as experiments/snips.yaml")
+    _path(command, "file", "overrides", nargs=argparse.REMAINDER, metavar="--KEY VALUE", help="settings over those of the file")
+    for key, words in settings:
+        if words:
+            command.add_argument(f"--{key}", choices=words)
+        else:
+            _path(command, "file", f"--{key}")
     command.set_defaults(run=run)
     return command
+
+
+def _path(command: _Parser, kind: str, name: str, **options: Any) -> None:
+    """An argument that a shell completes to a ``file`` or a ``directory``."""
+    command.add_argument(name, **options).complete = kind  # type: ignore[attr-defined]
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -191,6 +252,19 @@ def _plan(options: argparse.Namespace) -> int:
 
     for line in dry_run.lines(experiment):
         print(line)
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from mtlab.doctor import examine
+
+    return examine.tell(options.file, parse_overrides(options.overrides))
+
+
+def _completion(options: argparse.Namespace) -> int:
+    from mtlab import completion
+
+    print(completion.script(_parser(completion.settings()), options.shell))
     return 0
 
 

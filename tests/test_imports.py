@@ -18,8 +18,10 @@ ALLOWED = {
     "record": {"plan", "record"},
     "train": {"plan", "data", "model", "record", "train", "supervise"},
     "report": {"plan", "record", "report"},
+    "doctor": {"plan", "data", "model", "record", "train", "doctor"},
+    "completion": {"plan"},
     "supervise": {"cli"},
-    "cli": {"plan", "data", "model", "record", "train", "report", "cli", "supervise"},
+    "cli": {"plan", "data", "model", "record", "train", "report", "doctor", "completion", "cli", "supervise"},
     "bench": {"plan", "data", "model", "record", "train", "report", "cli", "bench"},
 }
 """Part of mtlab to the parts that it may import."""

@@ -54,7 +54,7 @@ def _read(source: Source, option: str) -> tuple[dict[str, Table], list[str]]:
         if source.subset:
             raise UserError("a single file has no subsets", "leave it out", where=f"{option}.subset")
         return _opened(_beside(path, splits)), []
-    _must_be_id(given)
+    must_be_id(given)
     tables, commit = hub.from_hub(given, source.subset, source.revision)
     return _choose(tables, source, option), [f"{given}: commit {commit}."]
 
@@ -77,7 +77,7 @@ def _path(given: str) -> Path:
         return Path(given)
 
 
-def _must_be_id(given: str) -> None:
+def must_be_id(given: str) -> None:
     """Refuse what cannot be a hub id."""
     if given.startswith((".", "/", "~")) or given.endswith(readers.EXTENSIONS) or not hub.HUB_ID.fullmatch(given):
         raise UserError("no such file or directory", "check the path", where=given)

@@ -1,0 +1,64 @@
+"""The whole examination: every look in turn, told as it is done."""
+
+from collections.abc import Callable, Iterator
+
+from mtlab.doctor import machine, places
+from mtlab.doctor.finding import Finding, fault, note, ok
+from mtlab.doctor.wanted import DEFAULT, Wanted
+from mtlab.plan.errors import UserError
+from mtlab.plan.experiment import load
+
+LOOKS: dict[str, Callable[[Wanted], Iterator[Finding]]] = {
+    "Python": machine.python,
+    "packages": machine.packages,
+    "encoder": places.encoder,
+    "data": places.data,
+    "output": places.output,
+    "terminal": machine.terminal,
+    "memory": machine.memory,
+    "device": machine.computing,
+    "tracking": places.tracking,
+    "hub": places.hub,
+}
+"""In this order: what is quick first."""
+
+
+def tell(file: str | None, overrides: dict[str, list[str]]) -> int:
+    """Print a line for each thing that a run needs; nothing is trained, and nothing is left on disk.
+
+    Args:
+        file: an experiment; None for what mtlab does by itself.
+        overrides: settings over those of the file.
+
+    Returns:
+        0 where a run would go, 1 where not.
+    """
+    faults = notes = 0
+    for finding in findings(file, overrides):
+        faults += finding.level == "fault"
+        notes += finding.level == "note"
+        print(finding, flush=True)
+    if faults:
+        print(f"a run would not go: {faults} {'fault' if faults == 1 else 'faults'}")
+    else:
+        print("a run would go" + (f", with {notes} {'note' if notes == 1 else 'notes'}" if notes else ""))
+    return 1 if faults else 0
+
+
+def findings(file: str | None, overrides: dict[str, list[str]]) -> Iterator[Finding]:
+    """What each look finds; one that breaks is a finding too."""
+    wanted = Wanted(DEFAULT)
+    try:
+        if file is not None:
+            wanted = Wanted(load(file, overrides))
+            yield ok("experiment", f"{file}: {len(wanted.experiment.trials())} trials; `mtlab plan` says what they would do")
+    except UserError as error:
+        yield fault("experiment", error)
+        yield note("experiment", "what follows is of the default settings", "mend the file, then ask again")
+    for topic, look in LOOKS.items():
+        try:
+            yield from look(wanted)
+        except UserError as error:
+            yield fault(topic, error)
+        except Exception as error:  # its text may hold what is secret
+            yield note(topic, f"could not be looked at ({type(error).__name__})", "a run may go all the same")

@@ -1,0 +1,77 @@
+"""What a look at one thing found."""
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from mtlab.plan.errors import printable, without_secrets
+
+T = TypeVar("T")
+
+PATIENCE_S = 3.0
+"""Seconds that anything on a network has to answer."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing, and how it stands.
+
+    Attributes:
+        level: ``ok``; ``note``, with which a run goes, but worse than it could; or ``fault``, with which none goes.
+        topic: the thing.
+        text: the fact, or what is wrong and what to do.
+    """
+
+    level: Literal["ok", "note", "fault"]
+    topic: str
+    text: str
+
+    def __str__(self) -> str:
+        text = printable(without_secrets(" ".join(self.text.split())))
+        return f"{self.level:<5}  {self.topic:<10}  {text}"
+
+
+def ok(topic: str, fact: str) -> Finding:
+    """A thing that is as it should be."""
+    return Finding("ok", topic, fact)
+
+
+def note(topic: str, fact: str, remedy: str) -> Finding:
+    """A thing with which a run goes, but worse than it could."""
+    return Finding("note", topic, f"{fact}; {remedy}")
+
+
+def fault(topic: str, problem: object, remedy: str = "") -> Finding:
+    """A thing with which no run goes; a :class:`mtlab.plan.errors.UserError` has its remedy already."""
+    return Finding("fault", topic, f"{problem}; {remedy}" if remedy else str(problem))
+
+
+def within(seconds: float, ask: Callable[[], T]) -> T:
+    """What ``ask`` returns or raises; it goes on alone in a thread when the time is over, for looking up a host has no limit of its own.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
+    answers: queue.Queue[tuple[T | None, Exception | None]] = queue.Queue()
+
+    def work() -> None:
+        try:
+            answers.put((ask(), None))
+        except Exception as error:  # whatever it raises is for who asked
+            answers.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        answer, error = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer within {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return answer  # type: ignore[return-value]
+
+
+def gb(size: float) -> str:
+    """Bytes as people say them."""
+    return f"{size / 1e9:,.1f} GB"

@@ -1,0 +1,102 @@
+"""What an experiment needs of a machine."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from mtlab.data.locate import BUILTIN, must_be_id
+from mtlab.model import embedded
+from mtlab.plan.errors import UserError
+from mtlab.plan.experiment import Data, Encoder, Experiment, Source
+
+T = TypeVar("T")
+
+DEFAULT = Experiment.model_validate(
+    {"name": "default", "data": {"source": BUILTIN}, "output": "reports", "scenarios": {"any": [{"epochs": 0}]}}
+)
+"""What is looked at where no file is given."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An experiment, and what all of its points together name."""
+
+    experiment: Experiment
+
+    @cached_property
+    def encoders(self) -> list[Encoder]:
+        """Every encoder, once."""
+        return _once(point.encoder for point in self._points)
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """Every source of data, once."""
+        return _once(source for point in self._points for data in _data(point) for source in _sources(data))
+
+    @cached_property
+    def of_hub(self) -> list[tuple[str, str, str | None]]:
+        """What only the hub has: whether it is a ``model`` or a ``dataset``, its id, and its revision."""
+        models = [("model", one.name, one.revision) for one in self.encoders if is_of_hub(one)]
+        return models + [("dataset", str(one.source), one.revision) for one in self.sources if _is_of_hub(one)]
+
+    @cached_property
+    def weights(self) -> int | None:
+        """Bytes of the largest encoder's weights; None where one of them is not here."""
+        sizes = [_size(encoder) for encoder in self.encoders]
+        return max(size or 0 for size in sizes) if all(sizes) else None
+
+    @cached_property
+    def _points(self) -> list[Experiment]:
+        return [self.experiment.at(point) for point in self.experiment.points]
+
+
+def here(name: str) -> Path | None:
+    """The path that a name means on this machine; None where nothing is there."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError):  # longer than names may be, or nobody's home
+        return None
+
+
+def is_of_hub(encoder: Encoder) -> bool:
+    """Whether an encoder is one of the hub's."""
+    path = here(encoder.name)
+    is_local = encoder.name == embedded.NAME or encoder.name.startswith(("/", ".", "~"))
+    return not is_local and (path is None or not path.is_dir())
+
+
+def _is_of_hub(source: Source) -> bool:
+    name = str(source.source)
+    try:
+        must_be_id(name)
+    except UserError:
+        return False
+    return name != BUILTIN and here(name) is None
+
+
+def _once(things: Iterable[T]) -> list[T]:
+    found: list[T] = []
+    for thing in things:
+        if thing not in found:
+            found.append(thing)
+    return found
+
+
+def _data(experiment: Experiment) -> list[Data]:
+    return [experiment.data] if experiment.start is None else [experiment.data, experiment.start.data]
+
+
+def _sources(data: Data) -> list[Source]:
+    chosen = [data] if data.source is not None else [data.classifier, data.ner]
+    return [Source.model_validate(one.model_dump(include=set(Source.model_fields))) for one in chosen if one is not None]
+
+
+def _size(encoder: Encoder) -> int | None:
+    try:
+        folder = embedded.folder() if encoder.name == embedded.NAME else here(encoder.name)
+    except UserError:
+        return None
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder is not None else None
