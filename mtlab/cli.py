@@ -92,7 +92,8 @@ def _run(words: list[str]) -> int:
     options = parser.parse_args(words)
     if {"-h", "--help"} & set(getattr(options, "overrides", ())):
         parser.parse_args([options.command, "--help"])
-    return int(options.run(options))
+    status: int = options.run(options)
+    return status
 
 
 def parse_overrides(words: list[str]) -> dict[str, list[str]]:

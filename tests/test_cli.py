@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,32 @@ def test_help_and_wrong_words_need_no_traceback() -> None:
         return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "100"})
 
     assert "compare" in run("--help").stdout
+    assert run("help").stdout == run("--help").stdout
     assert "--data.source" in run("compare", "--help").stdout
-    assert "--data.source" in run("compare", "some.yaml", "--help").stdout
-    wrong = run("compaer")
-    assert wrong.returncode == 2
-    assert wrong.stderr.count("\n") == 1
+    assert run("help", "compare").stdout == run("compare", "some.yaml", "--help").stdout == run("compare", "--help").stdout
+    nothing = run()
+    assert (nothing.returncode, nothing.stdout, nothing.stderr) == (2, "", run("--help").stdout)
+    assert run("--version").stdout == f"mtlab {version('mtlab')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("compaer", "there is no command 'compaer'; did you mean 'compare'?"),
+        ("help compaer", "there is no command 'compaer'; did you mean 'compare'?"),
+        ("compare --seeds 0 exp.yaml", "--seeds stands before the file; write `mtlab compare FILE`, then settings"),
+        ("doctor --device=cpu", "--device=cpu stands before the file; write `mtlab doctor FILE`, then settings"),
+        ("doctor exp.yaml cpu", "'cpu' belongs to no key; write settings as --key value"),
+    ],
+)
+def test_words_in_a_wrong_place_are_told_in_one_line(arguments: str, message: str, capsys: pytest.CaptureFixture) -> None:
+    assert main(arguments.split()) == 2
+    assert one_line(capsys) == f"mtlab: {message}\n"
+
+
+@pytest.mark.parametrize("arguments", ["compare", "--nonsense", "ui --port x", "completion fish", "claims"])
+def test_what_argparse_finds_is_one_line_too(arguments: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments.split())
+    assert ended.value.code == 2
+    assert one_line(capsys).startswith("mtlab")

@@ -69,7 +69,9 @@ def tracking(wanted: Wanted) -> Iterator[Finding]:
     uri = tracking_uri()
     shown, file = without_credentials(uri), database_file(uri)
     if file is not None:
-        found = _writable("tracking", file.parent, f"{shown} will be made at the first run", "set MLFLOW_TRACKING_URI to another place")
+        found = _writable(
+            "tracking", _standing(file.parent), f"{shown} will be made at the first run", "set MLFLOW_TRACKING_URI to another place"
+        )
         if found.level == "fault" or not file.exists():
             yield found
             return

@@ -59,10 +59,10 @@ def test_an_address_in_a_wrong_place_is_refused_without_what_is_secret_in_it(
             assert key == "data.splits.train"
             raise UserError(run("plan", experiment_file, f"--{key}", address)[1])
         assert SECRET not in str(error.value), key
-    for command in ("plan", "compare"):
+    for command in ("plan", "compare", "doctor"):
         for key in ("data.source", "encoder", "sweep.data.source"):
             status, line = run(command, experiment_file, f"--{key}", address)
-            assert status == 2 and SECRET not in line
+            assert status == (1 if command == "doctor" else 2) and SECRET not in line
     nowhere(tmp_path)
 
 
@@ -97,7 +97,17 @@ def test_a_store_that_cannot_be_used_is_told_without_its_password(
     assert SECRET not in line
     if not address.startswith("http"):  # a server may come back, and is waited for elsewhere; the others never will
         assert status == 2 and line.startswith("MLflow at ")
+    status, told = run("doctor", experiment_file)
+    assert SECRET not in told
+    assert status == (0 if address.startswith(("http", "sqlite")) else 1)
     nowhere(tmp_path)
+
+
+def test_a_token_is_told_only_to_be_set(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://user:{SECRET}@127.0.0.1:9/{SECRET}?token={SECRET}")
+    for name in ("HF_TOKEN", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "OMP_NUM_THREADS", "HF_HUB_OFFLINE"):
+        monkeypatch.setenv(name, SECRET)
+    assert SECRET not in run("doctor")[1].replace(f"127.0.0.1:9/{SECRET} ", "")  # the path of an address is no secret
 
 
 def test_the_interface_names_a_server_without_its_password(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
