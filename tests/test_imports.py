@@ -20,8 +20,9 @@ ALLOWED = {
     "report": {"plan", "record", "report"},
     "doctor": {"plan", "data", "model", "record", "train", "doctor"},
     "completion": {"plan"},
+    "export": {"plan", "data", "model", "record", "train", "report", "export"},
     "supervise": {"cli"},
-    "cli": {"plan", "data", "model", "record", "train", "report", "doctor", "completion", "cli", "supervise"},
+    "cli": {"plan", "data", "model", "record", "train", "report", "export", "doctor", "completion", "cli", "supervise"},
     "bench": {"plan", "data", "model", "record", "train", "report", "cli", "bench"},
 }
 """Part of mtlab to the parts that it may import."""
