@@ -44,7 +44,7 @@ claims: $(INSTALLED)
 	@$(BIN)/mtlab claims reports
 
 ui: $(INSTALLED)
-	@$(BIN)/mtlab ui $(ARGS)
+	@$(BIN)/mtlab ui '$(EXPERIMENT)' $(ARGS)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile $(ARGS)

@@ -144,6 +144,7 @@ def _parser(settings: Iterable[tuple[str, Sequence[str]]] = ()) -> _Parser:
     _path(claims, "directory", "directory", metavar="DIR", type=Path, help="the folder that holds the reports' folders, such as reports")
     claims.set_defaults(run=_claims)
     ui = commands.add_parser("ui", help="open MLflow's web interface on this machine")
+    ui.add_argument("file", metavar="FILE", nargs="?", help="an experiment whose suite's page is wanted")
     ui.add_argument("--port", type=int, default=5000)
     ui.set_defaults(run=_ui)
     completion = commands.add_parser("completion", help="print what makes a shell complete commands, files and keys")
@@ -336,9 +337,20 @@ def _ui(options: argparse.Namespace) -> int:
     os.environ["MLFLOW_BACKEND_STORE_URI"] = absolute(uri)  # as an argument everybody on this machine could read its password
     os.environ.setdefault("MLFLOW_ARTIFACTS_DESTINATION", str(Path("mlartifacts").absolute()))
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # of no use here
-    print(f"http://127.0.0.1:{options.port}", flush=True)
+    print(f"http://127.0.0.1:{options.port}/{_suites_page(options.file)}", flush=True)
     os.chdir(sys.prefix)  # the server would import Python files of the folder that it is started in
     os.execv(program, ["mlflow", "ui", "--host", "127.0.0.1", "--port", str(options.port), "--workers", "1"])
+
+
+def _suites_page(file: str | None) -> str:
+    """Where MLflow's interface shows the last suite of an experiment; its front page where there is none."""
+    from mtlab.plan.experiment import load
+    from mtlab.record.journal import Journal
+
+    journal = Journal(load(file, with_data=False).output) if file is not None else None
+    suite = journal.last_suite() if journal is not None and journal.ran_here else None
+    run = suite.tracking.get("run") if suite is not None else None
+    return f"#/runs/{run}" if run else "#/experiments?workflowType=machine_learning"
 
 
 def _command(options: argparse.Namespace, command: str = "compare") -> str:

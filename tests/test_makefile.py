@@ -169,7 +169,7 @@ def test_compare_and_report_hand_on_what_they_were_given(machine: Machine) -> No
         "mtlab <report> <a.yaml>",
         "mtlab <report> <from the environment.yaml>",
         "mtlab <compare> <experiments/compare.yaml>",
-        "mtlab <ui> <--port> <5001>",
+        "mtlab <ui> <experiments/compare.yaml> <--port> <5001>",
     ]
 
 

@@ -102,6 +102,11 @@ class Journal:
         """Where the test predictions of a trial lie."""
         return self.directory / "predictions" / f"{_name(trial)}.jsonl"
 
+    @property
+    def ran_here(self) -> bool:
+        """Whether trials ran in this place: a report that was copied, or came with a clone, has no predictions."""
+        return any((self.directory / "predictions").glob("*"))
+
     def weights_path(self, trial: TrialRecord) -> Path:
         """Where the weights of a trial lie, if they are kept."""
         return self.directory / "weights" / f"{_name(trial)}.safetensors"

@@ -1,6 +1,7 @@
 """MLflow's store, and putting records into it so that nothing is there twice: what is there already stays, what is half there goes."""
 
 import hashlib
+import json
 import logging
 import math
 import os
@@ -39,6 +40,18 @@ OPENING_S, WORKING_S = 5, 30
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Schemes of addresses, with or without the name of a driver, that MLflow opens as databases."""
 
+SHARED_VIEW = "mlflow.sharedViewState."
+"""How tags of experiments begin in which the interface keeps views that are shared; what follows is the view's key."""
+
+COLUMNS = [
+    *(f"params.`{name}`" for name in ("scenario", "seed")),
+    *(f"metrics.`{name}`" for name in ("test/classifier/accuracy", "test/ner/f1", "time/plain_s", "memory/peak_mb", "params/trainable")),
+]
+"""The columns of the view that a suite's links lead to."""
+
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""The experiment's tag without which the interface takes runs for those of a language model's application."""
+
 WHOLE = "whole"
 """The tag, written last, of a run that holds all of its record: a digest of that."""
 
@@ -72,7 +85,9 @@ class Store:
             with _patience(OPENING_S), _alone(self.uri):
                 self.client = MlflowClient(self.uri)
                 found = self.client.get_experiment_by_name(self.experiment)
-                self.experiment_id = found.experiment_id if found else self.client.create_experiment(self.experiment)
+                self.experiment_id = found.experiment_id if found else self.client.create_experiment(self.experiment, tags=KIND)
+                if found and not found.tags.keys() & KIND.keys():
+                    self.client.set_experiment_tag(self.experiment_id, *next(iter(KIND.items())))
         except Exception as error:  # stores fail in their own ways: MlflowException, OSError, ImportError of a driver, SQLAlchemyError
             raise _refusal(self.uri, error) from None
         if found and found.lifecycle_stage != "active":
@@ -144,8 +159,11 @@ class Store:
                 self.client.log_metric(parent, "time/suite_s", suite.elapsed_s)
 
     def tell(self, parent: str, story: str) -> None:
-        """Make a story the description of the suite's run, with links to the runs of its trials below it."""
+        """Make a story the description of the suite's run, with links to the runs of its trials, one by one and all together."""
         with _patience():
+            by_scenario = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "scenario"}]}
+            view = {"selectedColumns": COLUMNS, "groupBy": by_scenario, "searchFilter": f"tags.`mlflow.parentRunId` = '{parent}'"}
+            self.client.set_experiment_tag(self.experiment_id, f"{SHARED_VIEW}{parent}", json.dumps(view))
             children = self._runs(f"tags.`mlflow.parentRunId` = '{parent}'")
             links: dict[str, dict[str, str]] = {}
             for run in sorted(children, key=lambda run: run.info.start_time):
@@ -153,7 +171,11 @@ class Store:
                 which = inert(run.info.run_name.removeprefix(f"{name}-"))
                 links.setdefault(name, {})[run.info.run_id] = f"[{which}](#/experiments/{self.experiment_id}/runs/{run.info.run_id})"
             lines = [f"- {inert(name)}: {', '.join(runs.values())}" for name, runs in links.items()]
-            self.client.set_tag(parent, "mlflow.note.content", cut({"": "\n".join([story, "", "**Runs**", "", *lines])})[""])
+            shown = f"#/experiments/{self.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={parent}"
+            together = f"**Runs** by scenario: [as a table]({shown}), [as charts]({shown}&compareRunsMode=CHART)."
+            no_links = story.replace("] (", "] \\(")  # which the interface would take for a link
+            note = "\n".join([f"{together}\n", no_links, "\n**Runs**, one by one:\n", *lines])
+            self.client.set_tag(parent, "mlflow.note.content", cut({"": note})[""])
 
     def model(self, parent: str, trial: TrialRecord, write: Callable[[Path], object]) -> bool:
         """Log an exported model as that of a trial's run; False where it was there. What loads it needs no pickle.

@@ -178,8 +178,7 @@ def _id(before: SuiteRecord | None, suite: SuiteRecord, finished: Mapping[str, T
 
 def _introduce(suite: SuiteRecord, before: SuiteRecord | None, progress: PlainProgress) -> None:
     facts = suite.environment
-    ran_here = any(Path(suite.experiment["output"], "predictions").glob("*"))  # a report that was copied, or came with a clone, has none
-    if ran_here and before is not None and before.trials != suite.trials:
+    if Journal(Path(suite.experiment["output"])).ran_here and before is not None and before.trials != suite.trials:
         for line in changes(before, suite):
             progress.say(f"changed since the last run here: {line}")
     if suite.read_back:
