@@ -8,16 +8,17 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from mtlab.plan.errors import Busy, UserError, did_you_mean, shown
+from mtlab.plan.words import counted
 
 if TYPE_CHECKING:
     from mtlab.plan.experiment import Experiment
     from mtlab.record.tracking import Outcome
 
 OVERRIDES = """
-Any key of the file can be set on the command line, several values make a list:
+Any key of the file can be set after it; several values make a list:
   --data.source path/to/data   --seeds 0 1 2   --encoder roberta-base   --device cuda
   --scenarios.NAME.0.epochs 3    (numbers index lists)
   --scenarios NAME NAME          (run only these)
@@ -26,9 +27,19 @@ Any key of the file can be set on the command line, several values make a list:
 
 EXPORT = """
 Of the model itself:
-  --scenario NAME      whose; without it the one that the report says to take home
+  --scenario NAME        whose; without it, the one that the report says to take home
   --point "KEY = VALUE"  of a sweep, as the report writes it
-  --to DIR             the folder to write; models/<experiment>-<scenario> without it
+  --to DIR               the folder to write; without it, models/<experiment>-<scenario>
+"""
+
+MORE = """
+`mtlab help COMMAND` says more of a command. Exit status: 0 done; 1 a trial failed, or the doctor found a fault; 2 a mistake in what
+was given; 75 in use or out of reach, and may work later; 130, 143 stopped.
+"""
+
+COMPLETION = """
+Switch it on for this shell, or in ~/.bashrc or ~/.zshrc for all:
+  eval "$(mtlab completion bash)"
 """
 
 
@@ -53,6 +64,10 @@ class _Version(argparse.Action):
 
         print(f"mtlab {version('mtlab')}")
         parser.exit()
+
+
+Run = Callable[[argparse.Namespace], int]
+Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -120,7 +135,7 @@ def parse_overrides(words: list[str]) -> dict[str, list[str]]:
 
 def _parser(settings: Iterable[tuple[str, Sequence[str]]] = ()) -> _Parser:
     """The command line; ``settings`` are keys with their words, for completion, which must know them one by one."""
-    parser = _Parser(prog="mtlab", description="Compare freezing scenarios in a multi-task transformer.", allow_abbrev=False)
+    parser = _Parser(prog="mtlab", description="Compare freezing scenarios in a multi-task transformer.", epilog=MORE, allow_abbrev=False)
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     keys = list(settings)
@@ -135,46 +150,44 @@ def _parser(settings: Iterable[tuple[str, Sequence[str]]] = ()) -> _Parser:
     own = [(key, ()) for key in ("scenario", "point", "to")] if keys else []
     export = _on_experiment(commands, "export", _export, "write a scenario's model as a folder for transformers, with a card", own + keys)
     export.epilog = EXPORT + OVERRIDES
-    predict = commands.add_parser("predict", help="read sentences with an exported model, write JSON lines")
+    predict = _command_of(commands, "predict", _predict, "read sentences with an exported model, write JSON lines")
     _path(predict, "directory", "model", metavar="DIR", type=Path, help="a folder that `mtlab export` wrote")
-    _path(predict, "file", "file", metavar="FILE", type=Path, nargs="?", help="a sentence a line, or JSON lines; standard input without it")
+    _path(
+        predict, "file", "file", metavar="FILE", type=Path, nargs="?", help="a sentence a line, or JSON lines; without it, standard input"
+    )
     predict.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:0")
-    predict.set_defaults(run=_predict)
-    claims = commands.add_parser("claims", help="gather what reports say of the claims about freezing")
+    claims = _command_of(commands, "claims", _claims, "gather what reports say of the claims about freezing")
     _path(claims, "directory", "directory", metavar="DIR", type=Path, help="the folder that holds the reports' folders, such as reports")
-    claims.set_defaults(run=_claims)
-    ui = commands.add_parser("ui", help="open MLflow's web interface on this machine")
-    ui.add_argument("file", metavar="FILE", nargs="?", help="an experiment whose suite's page is wanted")
-    ui.add_argument("--port", type=int, default=5000)
-    ui.set_defaults(run=_ui)
-    completion = commands.add_parser("completion", help="print what makes a shell complete commands, files and keys")
-    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
-    completion.set_defaults(run=_completion)
+    ui = _command_of(commands, "ui", _ui, "open MLflow's web interface on this machine")
+    _path(ui, "file", "file", metavar="FILE", nargs="?", help="an experiment, whose suite's page is wanted")
+    ui.add_argument("--port", type=int, default=5000, help="where it listens; 5000 without it")
+    completion = _command_of(commands, "completion", _completion, "print what makes a shell complete commands, files and keys", COMPLETION)
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="whose script to print")
     parser.commands = commands.choices
     return parser
 
 
-def _on_experiment(
-    commands: "argparse._SubParsersAction[_Parser]",
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    text: str,
-    settings: Iterable[tuple[str, Sequence[str]]],
-) -> _Parser:
+def _on_experiment(commands: Commands, name: str, run: Run, text: str, settings: Iterable[tuple[str, Sequence[str]]]) -> _Parser:
     """A command that takes an experiment file and settings."""
-    command = commands.add_parser(name, help=text, description=text, epilog=OVERRIDES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command = _command_of(commands, name, run, text, OVERRIDES)
     command.on_file = True
+    optional: dict[str, str] = {}
+    about = "an experiment file, such as experiments/snips.yaml"
     if name == "doctor":
-        about = "an experiment file; without one, what mtlab does by itself is looked at"
-        _path(command, "file", "file", metavar="FILE", nargs="?", help=about)
-    else:
-        _path(command, "file", "file", metavar="FILE", help="an experiment file, such as experiments/snips.yaml")
+        optional, about = {"nargs": "?"}, "an experiment file; without it, what mtlab does by itself is looked at"
+    command.usage = f"mtlab {name} {'[FILE' if optional else 'FILE'} [--KEY VALUE ...]{']' if optional else ''}"
+    _path(command, "file", "file", metavar="FILE", help=about, **optional)
     _path(command, "file", "overrides", nargs=argparse.REMAINDER, metavar="--KEY VALUE", help="settings over those of the file")
     for key, words in settings:
         if words:
             command.add_argument(f"--{key}", choices=words)
         else:
             _path(command, "file", f"--{key}")
+    return command
+
+
+def _command_of(commands: Commands, name: str, run: Run, text: str, epilog: str = "") -> _Parser:
+    command = commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.set_defaults(run=run)
     return command
 
@@ -222,7 +235,8 @@ def _compare(options: argparse.Namespace) -> int:
         display.close()
     place = f"MLflow: {record.tracking['uri']}, experiment {record.tracking['experiment']}"
     if "missing" in record.tracking or tracking.missing:
-        missing = f"{record.tracking['missing']} runs are" if "missing" in record.tracking else "parts of the suite's run are"
+        count = int(record.tracking.get("missing", 0))
+        missing = f"{counted(count, 'run')} {'is' if count == 1 else 'are'}" if count else "parts of the suite's run are"
         display.say(f"{place}: {missing} missing there; `{_command(options, 'sync')}` brings them")
     else:
         display.say(f"{place} (`mtlab ui` shows it)")
@@ -290,7 +304,9 @@ def _sync(options: argparse.Namespace) -> int:
     journal.read()
     with journal.held(_command(options, "sync")):
         brought, all_runs = tracking.sync(experiment.name, journal, lambda: _finish(experiment))
-    print(f"MLflow has {all_runs} of {all_runs} runs of trials, {brought} of them brought now")
+    print(
+        f"MLflow has {counted(all_runs, 'run')} of trials, which is all; {brought} of them {'was' if brought == 1 else 'were'} brought now"
+    )
     return 0
 
 

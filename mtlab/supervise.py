@@ -56,7 +56,7 @@ def watch(command: list[str], note: Path) -> int:
         if status >= 0:
             return status
         if asked or not _noted(note, -status):
-            print(f"mtlab: ended by {_name(-status)}", file=sys.stderr)
+            print(f"mtlab: the process was ended by {_name(-status)}", file=sys.stderr)
             return 128 - status
         print(f"mtlab: the process was ended by {_name(-status)}; it is started again and goes on", file=sys.stderr, flush=True)
 

@@ -519,7 +519,7 @@ CASES = [
     ),
     Bad(
         "encoder with code of its own",
-        "exp.yaml:1 encoder: encoder ./encoder runs code of its own from the hub; mtlab never does",
+        "exp.yaml:1 encoder: encoder ./encoder comes with code of its own; mtlab runs none, so take another",
         encoder=other("config.json", auto_map={"AutoModel": "own.Model"}),
     ),
     Bad(

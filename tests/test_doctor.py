@@ -15,7 +15,7 @@ import torch
 from huggingface_hub import constants
 
 from mtlab.cli import main
-from mtlab.doctor import limits, machine
+from mtlab.doctor import limits, machine, places
 from mtlab.doctor.finding import within
 from mtlab.record.journal import Journal
 from tests import stand_in
@@ -69,7 +69,7 @@ def test_where_all_is_well_a_run_would_go(doctor: Doctor, tmp_path: Path) -> Non
     assert not [line for lines in told.values() for line in lines if line.startswith("fault")]
     assert told["Python"] == [f"ok {sys.version.split()[0]} in {sys.prefix}"]
     assert f"torch {torch.__version__}" in told["packages"][0] and told["packages"][0].endswith("are as mtlab asks")
-    assert told["experiment"] == [f"ok {tmp_path / 'tiny.yaml'}: 8 trials; `mtlab plan` says what they would do"]
+    assert told["experiment"] == [f"ok {tmp_path / 'tiny.yaml'}: 8 trials; `mtlab plan` says what is trained"]
     assert told["encoder"][0].endswith(": bert, with a tokenizer and weights")
     assert told["data"][0].endswith("is there; `mtlab plan` reads it whole")
     assert told["precision"][0].startswith("ok fp32, as the experiment asks; ")
@@ -171,6 +171,13 @@ def test_a_gpu_is_told_with_its_driver_and_memory(doctor: Doctor) -> None:
     status, told = doctor("--device", "cuda")
     assert status == 0
     assert torch.cuda.get_device_name() in told["device"][0] and ", driver " in told["device"][0] and " GB free" in told["device"][0]
+
+
+def test_a_disk_without_room_is_a_fault(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "ROOM", 1 << 60)
+    status, told = doctor()
+    assert status == 1
+    assert told["output"][0].startswith("fault ") and told["output"][0].endswith("; make room, or choose another --output")
 
 
 def test_a_folder_that_another_suite_has_is_a_fault(doctor: Doctor, tmp_path: Path) -> None:

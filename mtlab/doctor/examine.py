@@ -7,6 +7,7 @@ from mtlab.doctor.finding import Finding, fault, note, ok
 from mtlab.doctor.wanted import DEFAULT, Wanted
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import load
+from mtlab.plan.words import counted
 
 LOOKS: dict[str, Callable[[Wanted], Iterator[Finding]]] = {
     "Python": machine.python,
@@ -39,9 +40,9 @@ def tell(file: str | None, overrides: dict[str, list[str]]) -> int:
         notes += finding.level == "note"
         print(finding, flush=True)
     if faults:
-        print(f"a run would not go: {faults} {'fault' if faults == 1 else 'faults'}")
+        print(f"a run would not go: {counted(faults, 'fault')}")
     else:
-        print("a run would go" + (f", with {notes} {'note' if notes == 1 else 'notes'}" if notes else ""))
+        print("a run would go" + (f", with {counted(notes, 'note')}" if notes else ""))
     return 1 if faults else 0
 
 
@@ -51,7 +52,7 @@ def findings(file: str | None, overrides: dict[str, list[str]]) -> Iterator[Find
     try:
         if file is not None:
             wanted = Wanted(load(file, overrides))
-            yield ok("experiment", f"{file}: {len(wanted.experiment.trials())} trials; `mtlab plan` says what they would do")
+            yield ok("experiment", f"{file}: {counted(len(wanted.experiment.trials()), 'trial')}; `mtlab plan` says what is trained")
     except UserError as error:
         yield fault("experiment", error)
         yield note("experiment", "what follows is of the default settings", "mend the file, then ask again")

@@ -17,7 +17,8 @@ from mtlab.record.address import database_file, tracking_uri, without_credential
 from mtlab.record.journal import Journal
 
 ROOM, COPIES = 200_000_000, 12
-"""Bytes that records, predictions and plots may take, and copies of the weights: two checkpoints, and one that is being written."""
+"""Bytes that records, predictions and plots may take, and copies of the weights: two checkpoints, and one that is being written. What is
+kept of each scenario comes on top."""
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 """Variables that keep libraries from asking the hub."""
@@ -101,7 +102,8 @@ def output(wanted: Wanted) -> Iterator[Finding]:
         return
     found = _writable("output", _standing(folder), f"{wanted.experiment.output} can be written", "choose another --output")
     if found.level == "ok":
-        free, need = shutil.disk_usage(_standing(folder)).free, ROOM + COPIES * (wanted.weights or 0)
+        kept = len(wanted.experiment.scenarios) * len(wanted.experiment.points) if wanted.experiment.keeps_weights else 0
+        free, need = shutil.disk_usage(_standing(folder)).free, ROOM + (COPIES + kept) * (wanted.weights or 0)
         text = f"{found.text}, {gb(free)} free"
         short = f"{text}, and a run may take {gb(need)}"
         found = ok("output", text) if free >= need else fault("output", short, "make room, or choose another --output")

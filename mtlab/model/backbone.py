@@ -103,7 +103,7 @@ def find(encoder: Encoder) -> Location:
         problem = f"config.json of {encoder.name} cannot be used ({_first_line(error)})"
         raise UserError(problem, "put that of a transformers encoder there", where="encoder") from error
     if getattr(config, "auto_map", None):
-        raise UserError(f"encoder {encoder.name} runs code of its own from the hub", "mtlab never does", where="encoder")
+        raise UserError(f"encoder {encoder.name} comes with code of its own", "mtlab runs none, so take another", where="encoder")
     if getattr(config, "is_encoder_decoder", False):
         raise UserError(f"{config.model_type} is an encoder-decoder", "mtlab takes encoders, such as BERT or RoBERTa", where="encoder")
     return Location(encoder.name, path, revision or getattr(config, "_commit_hash", None), cached, config)
@@ -165,7 +165,7 @@ def load(location: Location, attention: str | None = None) -> Backbone:
         problem = (
             f"the weights of {location.name} lack {len(missing)} tensors of the encoder (first: {(missing or ['a mismatched one'])[0]})"
         )
-        raise UserError(problem, "they would start at random", where="encoder")
+        raise UserError(problem, "take whole weights: these parts would start at random", where="encoder")
     return inspect(model)
 
 
@@ -249,7 +249,7 @@ def _refuse_more_than_weights(encoder: Encoder, path: str, where: dict[str, Any]
     """
     config, _ = PretrainedConfig.get_config_dict(path, **where)
     if config.get("auto_map") or get_tokenizer_config(path, **where).get("auto_map"):
-        raise UserError(f"encoder {encoder.name} runs code of its own from the hub", "mtlab never does", where="encoder")
+        raise UserError(f"encoder {encoder.name} comes with code of its own", "mtlab runs none, so take another", where="encoder")
     if find_adapter_config_file(path, **where) is not None:
         raise UserError(f"encoder {encoder.name} comes with adapters", "merge them into its weights", where="encoder")
     kernel = config.get("_attn_implementation")

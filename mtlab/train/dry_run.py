@@ -15,6 +15,7 @@ from mtlab.model.freezing import Partition, resolve, units
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import START, Experiment
 from mtlab.plan.scenario import Stage, point_label
+from mtlab.plan.words import counted
 from mtlab.train import course
 from mtlab.train.course import Step
 from mtlab.train.prepare import Prepared, check_scenarios, encode, length_limit
@@ -29,9 +30,8 @@ def lines(experiment: Experiment) -> Iterator[str]:
         UserError: something is wrong with the experiment, its data or its encoder.
     """
     names, seeds, points = experiment.scenarios, experiment.seeds, experiment.points
-    swept = f" × {len(points)} points" if len(points) > 1 else ""
-    total = len(experiment.trials())
-    yield f"{experiment.name}: {len(names)} scenarios × {len(seeds)} seeds{swept} = {total} trials; nothing is trained here"
+    factors = [counted(len(names), "scenario"), counted(len(seeds), "seed"), *([f"{len(points)} points"] if len(points) > 1 else [])]
+    yield f"{experiment.name}: {' × '.join(factors)} = {counted(len(experiment.trials()), 'trial')}; nothing is trained here"
     for point in points:
         if point:
             yield f"\n{point_label(point)}"
@@ -132,7 +132,8 @@ def _point_lines(experiment: Experiment) -> Iterator[str]:
 def _stage_lines(prepared: Prepared, stages: list[Planned]) -> Iterator[str]:
     for one in stages:
         stage, losses = one.stage, " + ".join(one.stage.losses)
-        yield f"  {stage.name}: {stage.epochs} epochs, {len(one.steps):,} steps of {prepared.experiment.batch_size}, losses {losses}"
+        epochs, steps = counted(stage.epochs, "epoch"), counted(len(one.steps), "step")
+        yield f"  {stage.name}: {epochs}, {steps} of {prepared.experiment.batch_size}, losses {losses}"
         held = [f"{key} {getattr(stage, key):g}" for key in ("rehearsal", "l2_sp", "distillation") if getattr(stage, key)]
         if held:
             yield f"    with {', '.join(held)}"

@@ -6,6 +6,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mtlab.plan.words import counted
 from mtlab.record.records import TrialRecord
 
 
@@ -25,7 +26,7 @@ class PlainProgress:
         """The suite has this many trials and this much work in all, at ``pace`` seconds a piece where that is known."""
         self.trials, self.work, self.pace, self.began = trials, work, pace, time.perf_counter()
         if pace is not None:
-            self.say(f"{trials} trials, about {duration(work * pace)} on this machine")
+            self.say(f"{counted(trials, 'trial')}, about {duration(work * pace)} on this machine")
 
     def trial(self, number: int, label: str) -> None:
         """Trial ``number`` begins."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from mtlab.model.freezing import resolve as resolve_stage
 from mtlab.plan.experiment import START, Experiment
 from mtlab.plan.scenario import Trial, point_label
+from mtlab.plan.words import counted
 from mtlab.record.changes import changes
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
@@ -185,7 +186,7 @@ def _introduce(suite: SuiteRecord, before: SuiteRecord | None, progress: PlainPr
         output = suite.experiment["output"]
         back = f"{len(suite.read_back)} of {len(suite.trials)} trials had ended before and are read back"
         progress.say(f"{back}; remove {output}/predictions to run them again")
-    progress.say(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, {facts['threads']} threads")
+    progress.say(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, {counted(int(facts['threads'] or 0), 'thread')}")
     for point, data in suite.data.items():
         encoder = suite.encoder[point]
         sizes = ", ".join(f"{split} {size:,}" for split, size in data["sizes"].items())

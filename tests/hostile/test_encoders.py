@@ -98,11 +98,11 @@ REFUSED: list[tuple[Attack, str]] = [
     (shard_elsewhere, "names '../elsewhere.safetensors'; it needs .safetensors files that lie beside it"),
     (pickle_named_in_the_configuration, "are 'adapter_model.bin'; it needs model.safetensors"),
     (pickled_adapters, "comes with adapters; merge them into its weights"),
-    (own_model, "runs code of its own from the hub; mtlab never does"),
-    (own_kind_of_model, "runs code of its own from the hub; mtlab never does"),
-    (code_of_another_repository, "runs code of its own from the hub; mtlab never does"),
+    (own_model, "comes with code of its own; mtlab runs none, so take another"),
+    (own_kind_of_model, "comes with code of its own; mtlab runs none, so take another"),
+    (code_of_another_repository, "comes with code of its own; mtlab runs none, so take another"),
     (kernel_of_the_hub, "asks for the attention kernel 'owner/kernel'; mtlab takes eager and sdpa"),
-    (own_tokenizer, "runs code of its own from the hub; mtlab never does"),
+    (own_tokenizer, "comes with code of its own; mtlab runs none, so take another"),
 ]
 
 

@@ -166,6 +166,6 @@ def test_encoders_with_code_of_their_own_are_refused(tmp_path: Path) -> None:
     directory = tiny.write_encoder(tmp_path / "own", auto_map={"AutoModel": "evil.Model"})
     marker = tmp_path / "marker"
     (directory / "evil.py").write_text(f"open({str(marker)!r}, 'w').close()")
-    with pytest.raises(UserError, match="runs code of its own"):
+    with pytest.raises(UserError, match="comes with code of its own"):
         backbone.find(Encoder(name=str(directory)))
     assert not marker.exists()

@@ -212,9 +212,9 @@ def test_a_lost_mlflow_loses_nothing_else(
     monkeypatch.chdir(experiment_file.parent)
     database.write_bytes(good)  # what was logged before is lost with the database: all of it comes again
     assert main(["sync", *command]) == 0
-    assert "MLflow has 4 of 4 runs of trials, 4 of them brought now" in capsys.readouterr().out
+    assert "MLflow has 4 runs of trials, which is all; 4 of them were brought now" in capsys.readouterr().out
     assert main(["sync", *command]) == 0
-    assert "0 of them brought now" in capsys.readouterr().out
+    assert "0 of them were brought now" in capsys.readouterr().out
     assert "Not synced" not in (experiment_file.parent / "report" / "report.md").read_text()
     client = MlflowClient(tracking)
     runs = client.search_runs([client.get_experiment_by_name(suite.experiment["name"]).experiment_id])
