@@ -70,9 +70,8 @@ def _facts(one: Looked) -> Iterator[Fact]:
         yield "not read", f"column{'s' * (len(unread) > 1)} {_names(unread)}"
     if one.part is None:
         return
-    left_out = sum(len(table.rows) for table in one.tables.values()) - sum(map(len, one.whole.values()))
-    if one.mistakes and left_out and not one.source.labels:
-        yield "left out", f"{left_out:,} sentences with mistakes; what follows is of the others"
+    if one.mistakes:
+        yield "", "what follows is of the sentences without mistakes"
     if "classifier" in one.tasks:
         yield from _labels(one)
     if "ner" in one.tasks:
@@ -180,7 +179,7 @@ def _repeated(one: Looked) -> Iterator[Fact]:
             if differing:
                 first = differing[0][0]
                 other = next(sentence for sentence in differing[0] if (sentence.label, sentence.tags) != (first.label, first.tags))
-                told += f"; {len(differing):,} are labelled in two ways (the first: {first.place} and {other.place})"
+                told += f"; labelled in two ways: {len(differing):,} (the first: {first.place} and {other.place})"
             yield "repeated", told
     if {"validation", "test"} <= one.whole.keys():
         seen = {normal(sentence.surface) for sentence in one.whole["validation"]}
@@ -212,7 +211,7 @@ def _grouped(mistakes: Iterable[UserError]) -> Iterator[str]:
     for alike in kinds.values():
         yield from map(str, alike[:ALIKE])
         if len(alike) > ALIKE:
-            yield f"… and {len(alike) - ALIKE:,} more like {'these' if ALIKE > 1 else 'this'}, the last at {alike[-1].where}"
+            yield f"… and {len(alike) - ALIKE:,} more like these, the last at {alike[-1].where}"
 
 
 def _counts(counts: Iterable[tuple[str | None, int]]) -> str:
