@@ -136,7 +136,10 @@ def _look(given: tuple[str, ...], overrides: Mapping[str, list[str]]) -> Survey:
         yaml_file.override(located, key, values)
     experiment = _experiment(located, starter.scenarios(0))
     made = Survey(given, experiment, located.value, {}, [])
-    for path, (source, wanted, option) in zip(given, sources.asked(experiment.data), strict=True):
+    asked = sources.asked(experiment.data)
+    if [source.source for source, _, _ in asked] != list(given):
+        raise UserError("the sources are named before the settings", "take `source` out of these", where="--data")
+    for path, (source, wanted, option) in zip(given, asked, strict=True):
         made.looked.append(_open(path, source, wanted, option))
     return made
 
