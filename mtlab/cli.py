@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import shlex
 import socket
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from mtlab.plan.errors import Busy, UserError, did_you_mean, shown
+from mtlab.plan.errors import Busy, UserError, did_you_mean, printable, shown
 from mtlab.plan.words import counted
 
 if TYPE_CHECKING:
@@ -22,6 +23,14 @@ Any key of the file can be set after it; several values make a list:
   --data.source path/to/data   --seeds 0 1 2   --encoder roberta-base   --device cuda
   --scenarios.NAME.0.epochs 3    (numbers index lists)
   --scenarios NAME NAME          (run only these)
+"""
+
+SOURCES = """
+One source with labels and tags, or two: one for classification and one for NER; which is which is seen from the columns.
+What is guessed can be set, and the file then says so:
+  --data.columns.label intent   --data.columns.ner_tags tags   --data.columns.text body
+  --data.splits.train all.csv   --data.test_fraction 0.2       --encoder roberta-base   --max_length 128
+  --data.classifier.columns.label intent   --data.ner.subset english    (of two sources)
 """
 
 
@@ -42,17 +51,20 @@ Switch it on for this shell, or in ~/.bashrc or ~/.zshrc for all:
   eval "$(mtlab completion bash)"
 """
 
+OF_DATA = ("data", "data_seed", "encoder", "max_length")
+"""Keys of an experiment that change what is found in data."""
+
 
 class _Parser(argparse.ArgumentParser):
     """Tells a mistake in one line."""
 
     commands: Mapping[str, "_Parser"] = {}
     """What there is to run."""
-    on_file = False
-    """Whether this is a command that takes an experiment file, and settings after it."""
+    first = ""
+    """What the command takes before settings: an experiment FILE, or a SOURCE of data."""
 
     def error(self, message: str) -> NoReturn:
-        message = message.replace(", --KEY VALUE", "")  # a rest of arguments may be empty, which argparse does not know
+        message = re.sub(r", (\[SOURCE\] )?--KEY VALUE", "", message)  # a rest of arguments may be empty, which argparse does not know
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
@@ -102,8 +114,8 @@ def _run(words: list[str]) -> int:
     command = parser.commands.get(words[0])
     if command is None and not words[0].startswith("-"):
         raise UserError(f"there is no command {shown(words[0])}", did_you_mean(words[0], parser.commands))
-    if command is not None and command.on_file and words[1:2] != ["--help"] and "".join(words[1:2]).startswith("--"):
-        raise UserError(f"{words[1]} stands before the file", f"write `mtlab {words[0]} FILE`, then settings")
+    if command is not None and command.first and words[1:2] != ["--help"] and "".join(words[1:2]).startswith("--"):
+        raise UserError(f"{words[1]} stands before the {command.first.lower()}", f"write `mtlab {words[0]} {command.first}`, then settings")
     options = parser.parse_args(words)
     if {"-h", "--help"} & set(getattr(options, "overrides", ())):
         parser.parse_args([options.command, "--help"])
@@ -156,6 +168,8 @@ def _parser(settings: Iterable[tuple[str, Sequence[str]]] = ()) -> _Parser:
         predict, "file", "file", metavar="FILE", type=Path, nargs="?", help="a sentence a line, or JSON lines; without it, standard input"
     )
     predict.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:0")
+    _on_sources(commands, "check", _check, "say what a run would find in one's own data, and print an experiment file for it", keys)
+    _on_sources(commands, "init", _init, "do the same, and write that file (--output FILE says where)", keys)
     claims = _command_of(commands, "claims", _claims, "gather what reports say of the claims about freezing")
     _path(claims, "directory", "directory", metavar="DIR", type=Path, help="the folder that holds the reports' folders, such as reports")
     ui = _command_of(commands, "ui", _ui, "open MLflow's web interface on this machine")
@@ -170,7 +184,7 @@ def _parser(settings: Iterable[tuple[str, Sequence[str]]] = ()) -> _Parser:
 def _on_experiment(commands: Commands, name: str, run: Run, text: str, settings: Iterable[tuple[str, Sequence[str]]]) -> _Parser:
     """A command that takes an experiment file and settings."""
     command = _command_of(commands, name, run, text, OVERRIDES)
-    command.on_file = True
+    command.first = "FILE"
     optional: dict[str, str] = {}
     about = "an experiment file, such as experiments/snips.yaml"
     if name == "doctor":
@@ -178,12 +192,17 @@ def _on_experiment(commands: Commands, name: str, run: Run, text: str, settings:
     command.usage = f"mtlab {name} {'[FILE' if optional else 'FILE'} [--KEY VALUE ...]{']' if optional else ''}"
     _path(command, "file", "file", metavar="FILE", help=about, **optional)
     _path(command, "file", "overrides", nargs=argparse.REMAINDER, metavar="--KEY VALUE", help="settings over those of the file")
+    _complete(command, settings)
+    return command
+
+
+def _complete(command: _Parser, settings: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """Name settings one by one, for completion."""
     for key, words in settings:
         if words:
             command.add_argument(f"--{key}", choices=words)
         else:
             _path(command, "file", f"--{key}")
-    return command
 
 
 def _command_of(commands: Commands, name: str, run: Run, text: str, epilog: str = "") -> _Parser:
@@ -195,6 +214,18 @@ def _command_of(commands: Commands, name: str, run: Run, text: str, epilog: str 
 def _path(command: _Parser, kind: str, name: str, **options: Any) -> None:
     """An argument that a shell completes to a ``file`` or a ``directory``."""
     command.add_argument(name, **options).complete = kind  # type: ignore[attr-defined]
+
+
+def _on_sources(commands: Commands, name: str, run: Run, text: str, settings: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """A command that takes one source or two, and settings."""
+    command = _command_of(commands, name, run, text, SOURCES)
+    command.first = "SOURCE"
+    about = "a folder with train, validation and test files, a file, a hub id, or builtin"
+    _path(command, "file", "first", metavar="SOURCE", help=about)
+    _path(command, "file", "overrides", nargs=argparse.REMAINDER, metavar="[SOURCE] --KEY VALUE", help="a second source, and settings")
+    _complete(
+        command, [(key, words) for key, words in settings if key.split(".")[0] in (*OF_DATA, *(["output"] if name == "init" else []))]
+    )
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -282,6 +313,44 @@ def _completion(options: argparse.Namespace) -> int:
 
     print(completion.script(_parser(completion.settings()), options.shell))
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    given, overrides = _sources(options)
+    from mtlab.check import found
+
+    survey = found(given, overrides)
+    command = printable(shlex.join(["mtlab", "init", *_words(options)]))
+    print(f"No mistakes. `{command}` writes this file to start from:\n\n{survey.file}", end="")
+    return 0
+
+
+def _init(options: argparse.Namespace) -> int:
+    given, overrides = _sources(options)
+    from mtlab.check import found, starter
+
+    path = starter.file_for(given, overrides.pop("output", [None])[-1])
+    starter.write(path, found(given, overrides).file)
+    file = printable(shlex.quote(str(path)))
+    print(f"No mistakes. Written: {printable(str(path))}\n\nNext\n  mtlab plan {file}\n  mtlab compare {file}")
+    return 0
+
+
+def _sources(options: argparse.Namespace) -> tuple[list[str], dict[str, list[str]]]:
+    """The sources of a command, and the settings after them."""
+    words = _words(options)
+    count = next((index for index, word in enumerate(words) if word.startswith("--")), len(words))
+    if count > 2:
+        raise UserError(f"{count} sources", "give one with labels and tags, or two: one for classification and one for NER")
+    overrides = parse_overrides(words[count:])
+    for key in overrides:
+        if key.split(".")[0] not in OF_DATA and (options.command, key) != ("init", "output"):
+            raise UserError("does not change what is found", "set it in the file, or when it runs", where=f"--{key}")
+    return words[:count], overrides
+
+
+def _words(options: argparse.Namespace) -> list[str]:
+    return [options.first, *options.overrides]
 
 
 def _report(options: argparse.Namespace) -> int:

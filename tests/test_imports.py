@@ -17,12 +17,13 @@ ALLOWED = {
     "model": {"plan", "model"},
     "record": {"plan", "record"},
     "train": {"plan", "data", "model", "record", "train", "supervise"},
+    "check": {"plan", "data", "model", "train", "check"},
     "report": {"plan", "record", "report"},
     "doctor": {"plan", "data", "model", "record", "train", "doctor"},
     "completion": {"plan"},
     "export": {"plan", "data", "model", "record", "train", "report", "export"},
     "supervise": {"cli"},
-    "cli": {"plan", "data", "model", "record", "train", "report", "export", "doctor", "completion", "cli", "supervise"},
+    "cli": {"plan", "data", "model", "record", "train", "report", "export", "check", "doctor", "completion", "cli", "supervise"},
     "bench": {"plan", "data", "model", "record", "train", "report", "cli", "bench"},
 }
 """Part of mtlab to the parts that it may import."""

@@ -12,6 +12,7 @@ from mtlab.cli import main
 from mtlab.plan import yaml_file
 from mtlab.record.journal import Journal
 from mtlab.report import verdicts
+from tests.conftest import SHARED_DATA
 from tests.data import corpus_measures as measures
 
 ROOT = Path(__file__).parents[1]
@@ -98,6 +99,24 @@ def test_the_default_has_neither_floor_nor_ceiling_and_no_list_of_words_solves_i
     assert mean("backbone_frozen", "ner") <= mean("full_finetune", "ner") - 0.05
     assert mean("fully_frozen", "ner") <= 0.08
     assert measures.unigram_accuracy("news") <= mean("full_finetune", "classifier") - 0.05
+
+
+def test_what_the_readme_shows_of_ones_own_data_is_what_the_command_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """But for whole lines, for which ``…`` stands."""
+    command, block = re.findall(r"```\n\.venv/bin/mtlab (check .*)\n```\n\n```\n(.*?)\n```\n", README, re.DOTALL)[0]
+    arguments = command.split()
+    for name in arguments[1:]:
+        there = SHARED_DATA / Path(name).name
+        if not there.is_dir():
+            pytest.skip(f"no data set {there.name} beside the checkout")
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).symlink_to(there)
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 0
+    shape = re.escape(block + "\n").replace("…\\\n", "(?:.*\n)+")
+    assert re.fullmatch(shape, capsys.readouterr().out)
 
 
 def contents(folder: Path) -> dict[Path, bytes | None]:

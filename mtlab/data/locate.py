@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mtlab.data import hub, readers
 from mtlab.data.readers import Table
-from mtlab.plan.errors import UserError, did_you_mean
+from mtlab.plan.errors import Found, UserError, did_you_mean
 from mtlab.plan.experiment import Source
 
 SPLITS = ("train", "validation", "test")
@@ -16,18 +16,19 @@ DOMAINS = ("news", "chat")
 """Subsets of the built-in corpus; the first is what ``builtin`` alone means."""
 
 
-def read(source: Source, option: str) -> tuple[dict[str, Table], list[str]]:
+def read(source: Source, option: str, found: Found = None) -> tuple[dict[str, Table], list[str]]:
     """The tables of a source by our names of splits, train at least, and notes.
 
     Args:
         source: a path that exists, or else a hub id.
         option: what sets the source on the command line, for messages.
+        found: where mistakes in files are gathered, if they are.
 
     Raises:
         UserError: there is no such thing, two files claim one split, a split that is named is not there, or there is no train.
     """
     try:
-        return _read(source, option)
+        return _read(source, option, found)
     except UserError as error:
         if error.where:
             raise
@@ -36,24 +37,24 @@ def read(source: Source, option: str) -> tuple[dict[str, Table], list[str]]:
         raise UserError(f"cannot be read ({error.strerror or type(error).__name__})", where=f"{option}.source") from None
 
 
-def _read(source: Source, option: str) -> tuple[dict[str, Table], list[str]]:
+def _read(source: Source, option: str, found: Found) -> tuple[dict[str, Table], list[str]]:
     given = str(source.source)
     path = _path(given)
     splits = {str(ours): name for ours, name in source.splits.items()}
     if given == BUILTIN and not path.exists():
-        return _opened(_files(_built_in(source, option), splits)), []
+        return _opened(_files(_built_in(source, option), splits), found), []
     local = path.exists()
     if local and source.revision is not None:
         raise UserError("local data has no revisions", "leave it out", where=f"{option}.revision")
     if path.is_dir():
         files = {} if source.subset else _files(path, splits)
         if files:
-            return _opened(files), []
+            return _opened(files, found), []
         return _choose(hub.from_directory(path, source.subset), source, option), []
     if local:
         if source.subset:
             raise UserError("a single file has no subsets", "leave it out", where=f"{option}.subset")
-        return _opened(_beside(path, splits)), []
+        return _opened(_beside(path, splits), found), []
     must_be_id(given)
     tables, commit = hub.from_hub(given, source.subset, source.revision)
     return _choose(tables, source, option), [f"{given}: commit {commit}."]
@@ -83,11 +84,11 @@ def must_be_id(given: str) -> None:
         raise UserError("no such file or directory", "check the path", where=given)
 
 
-def _opened(files: dict[str, Path]) -> dict[str, Table]:
+def _opened(files: dict[str, Path], found: Found) -> dict[str, Table]:
     if "train" not in files:
         directory = next(iter(files.values())).parent
         raise UserError("no train split", f"add a file train with one of {' '.join(readers.EXTENSIONS)}", where=str(directory))
-    return {split: readers.read(files[split]) for split in SPLITS if split in files}
+    return {split: readers.read(files[split], found) for split in SPLITS if split in files}
 
 
 def _files(directory: Path, named: dict[str, str]) -> dict[str, Path]:

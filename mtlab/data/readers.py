@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlab.data import marked
-from mtlab.plan.errors import UserError
+from mtlab.plan.errors import Found, UserError, noted
 
 SPACE = re.compile(r"[ \t\n\r]*")
 """What JSON counts as white space."""
@@ -49,7 +49,7 @@ class Table:
     """Whether a list of tokens or tags may be written as text, as in the cells of a CSV file."""
 
 
-def read(path: Path) -> Table:
+def read(path: Path, found: Found = None) -> Table:
     """Read one file; its extension says how.
 
     - ``.jsonl``: one object a line. ``.json``: a list of objects, or ``{"data": [...]}``.
@@ -62,16 +62,20 @@ def read(path: Path) -> Table:
 
     Text is UTF-8, with or without a byte-order mark; lines end in LF or CRLF.
 
+    Where mistakes are gathered, lines that cannot be read are left out, and of a file that cannot be read there is an empty table.
+
     Raises:
         UserError: one line with file, line and what is wrong: an unknown extension, not UTF-8, not what the extension says.
     """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise UserError(f"unknown kind of file {path.suffix!r}", f"use one of {' '.join(EXTENSIONS)}", where=str(path))
-    try:
-        return reader(path)
-    except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror or type(error).__name__})", where=str(path)) from None
+    with noted(found):
+        reader = READERS.get(path.suffix.lower())
+        if reader is None:
+            raise UserError(f"unknown kind of file {path.suffix!r}", f"use one of {' '.join(EXTENSIONS)}", where=str(path))
+        try:
+            return reader(path, found)
+        except OSError as error:
+            raise UserError(f"cannot be read ({error.strerror or type(error).__name__})", where=str(path)) from None
+    return Table(str(path), (), [])
 
 
 def _text(path: Path) -> str:
@@ -101,7 +105,7 @@ def _object(value: Any, place: str) -> dict[str, Any]:
     return value
 
 
-def _line_by_line(path: Path, parse: Callable[[str, str], dict[str, Any]]) -> Table:
+def _line_by_line(path: Path, parse: Callable[[str, str], dict[str, Any]], found: Found) -> Table:
     """A file with a sentence on every line; ``parse`` makes the columns of a line and its ``file:line``."""
     rows, blank = [], 0
     lines = list(_lines(path))
@@ -111,7 +115,8 @@ def _line_by_line(path: Path, parse: Callable[[str, str], dict[str, Any]]) -> Ta
         if not line.strip(" \t\r"):
             blank += 1
             continue
-        rows.append(Row(parse(line, f"{path}:{number}"), str(path), number))
+        with noted(found):
+            rows.append(Row(parse(line, f"{path}:{number}"), str(path), number))
     return _table(path, rows, [f"{path}: blank lines skipped: {blank:,}."] if blank else [])
 
 
@@ -133,7 +138,7 @@ def _reason(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
-def _json(path: Path) -> Table:
+def _json(path: Path, found: Found) -> Table:
     text = _text(path)
     try:
         value = json.loads(text)
@@ -143,7 +148,10 @@ def _json(path: Path) -> Table:
         raise UserError(f"not JSON ({_reason(error)})", where=str(path)) from None
     if not isinstance(value.get("data") if isinstance(value, dict) else value, list):
         raise UserError("not a list of objects", 'write [{...}, ...] or {"data": [{...}, ...]}', where=str(path))
-    rows = [Row(_object(item, f"{path}:{line}"), str(path), line) for line, item in _items(text)]
+    rows = []
+    for line, item in _items(text):
+        with noted(found):
+            rows.append(Row(_object(item, f"{path}:{line}"), str(path), line))
     return _table(path, rows, [])
 
 
@@ -172,7 +180,7 @@ def _past_space(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _csv(path: Path) -> Table:
+def _csv(path: Path, found: Found) -> Table:
     cells = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     rows: list[Row] = []
     header: list[str] = []
@@ -185,14 +193,17 @@ def _csv(path: Path) -> Table:
             break
         except csv.Error as error:
             remedy = "close quotes, and double those inside quoted cells"
-            raise UserError(f"not CSV ({error})", remedy, where=f"{path}:{line}") from None
+            with noted(found):
+                raise UserError(f"not CSV ({error})", remedy, where=f"{path}:{line}") from None
+            break  # where the next record begins is anybody's guess
         if not record:
             blank += 1
         elif not header:
             header = _header(record, f"{path}:{line}")
         elif len(record) != len(header):
             problem = f"{len(record)} cells, the header has {len(header)}"
-            raise UserError(problem, "put cells that hold commas in double quotes", where=f"{path}:{line}")
+            with noted(found):
+                raise UserError(problem, "put cells that hold commas in double quotes", where=f"{path}:{line}")
         else:
             rows.append(Row(dict(zip(header, record, strict=True)), str(path), line))
     notes = (f"{path}: blank lines skipped: {blank:,}.",) if blank else ()
@@ -206,17 +217,18 @@ def _header(record: list[str], place: str) -> list[str]:
     return record
 
 
-def _conll(path: Path) -> Table:
+def _conll(path: Path, found: Found) -> Table:
     rows: list[Row] = []
     tokens: list[str] = []
     tags: list[str] = []
     documents = 0
+    whole = True
 
     def end(line: int) -> None:
-        nonlocal tokens, tags
-        if tokens:
+        nonlocal tokens, tags, whole
+        if tokens and whole:
             rows.append(Row({"tokens": tokens, "ner_tags": tags}, str(path), line - len(tokens), line_per_token=True))
-        tokens, tags = [], []
+        tokens, tags, whole = [], [], True
 
     number = 0
     for number, line in _lines(path):
@@ -227,8 +239,9 @@ def _conll(path: Path) -> Table:
             continue
         columns = content.split("\t") if "\t" in content else re.split(" +", content.lstrip(" "))
         if len(columns) < 2:
-            where = f"{path}:{number} ner_tags"
-            raise UserError(f"one column ({columns[0]!r})", "a line holds a token and its tag", where=where)
+            where, whole = f"{path}:{number} ner_tags", False
+            with noted(found):
+                raise UserError(f"one column ({columns[0]!r})", "a line holds a token and its tag", where=where)
         tokens.append(columns[0])
         tags.append(columns[-1])
     end(number + 1)
@@ -236,7 +249,7 @@ def _conll(path: Path) -> Table:
     return Table(str(path), ("tokens", "ner_tags"), rows, notes)
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path, found: Found) -> Table:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -264,12 +277,12 @@ def class_names(features: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     return {column: tuple(names) for column, names in found.items() if names}
 
 
-READERS: dict[str, Callable[[Path], Table]] = {
-    ".jsonl": lambda path: _line_by_line(path, _json_line),
+READERS: dict[str, Callable[[Path, Found], Table]] = {
+    ".jsonl": lambda path, found: _line_by_line(path, _json_line, found),
     ".json": _json,
     ".csv": _csv,
     ".parquet": _parquet,
     ".conll": _conll,
-    ".txt": lambda path: _line_by_line(path, _marked_line),
+    ".txt": lambda path, found: _line_by_line(path, _marked_line, found),
 }
 EXTENSIONS = tuple(READERS)

@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 
 from mtlab.data import tags as schemes
 from mtlab.data.readers import Row, Table
-from mtlab.plan.errors import UserError, did_you_mean, shown
+from mtlab.plan.errors import Found, UserError, did_you_mean, noted, shown
 
+Words = tuple[tuple[str, ...] | None, str | None, tuple[str, ...] | None]
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -64,24 +65,39 @@ class Reading:
         raise UserError(problem, f"{hint} pass --{self.option}.columns.{name} COLUMN".lstrip(), where=table.name)
 
 
-def parse(table: Table, reading: Reading) -> list[Sentence]:
+def parse(table: Table, reading: Reading, found: Found = None) -> list[Sentence]:
     """The sentences of one split, one a row, tags as the source writes them.
+
+    Where mistakes are gathered, rows that cannot be used are left out.
 
     Raises:
         UserError: ``file:line field: problem; remedy`` of the first value that cannot be used.
     """
-    has_text = _has_text(table, reading)
-    words = reading.column(table, "text" if has_text else "tokens")
-    tagged = reading.column(table, "ner_tags") if "ner" in reading.tasks else None
-    labelled = reading.column(table, "label") if "classifier" in reading.tasks else None
-    sentences = []
-    for row in table.rows:
-        tokens = None if has_text else _tokens(row, words, table)
-        text = _checked(row, words, row.values.get(words), "text") if has_text else None
-        tags = _tags(row, tagged, table, len(tokens)) if tagged and tokens is not None else None
-        label = _label(row, labelled, table) if labelled else None
-        sentences.append(Sentence(row.place(), reading.source, tokens, text, tags, label))
+    wanted = ["text" if _has_text(table, reading) else "tokens"]
+    wanted += [name for task, name in (("ner", "ner_tags"), ("classifier", "label")) if task in reading.tasks]
+    columns: dict[str, str] = {}
+    for name in wanted:
+        with noted(found):
+            columns[name] = reading.column(table, name)
+    sentences: list[Sentence] = []
+    for row in table.rows if len(columns) == len(wanted) else ():
+        words: Words | None = None
+        label: str | None = None
+        with noted(found):
+            words = _words(row, columns, table)
+        with noted(found):
+            label = _label(row, columns["label"], table) if "label" in columns else None
+        if words is not None and (label is not None or "label" not in columns):
+            sentences.append(Sentence(row.place(), reading.source, *words, label))
     return sentences
+
+
+def _words(row: Row, columns: dict[str, str], table: Table) -> Words:
+    """Tokens, or the text where there are none, and tags."""
+    if "tokens" not in columns:
+        return None, _checked(row, columns["text"], row.values.get(columns["text"]), "text"), None
+    tokens = _tokens(row, columns["tokens"], table)
+    return tokens, None, _tags(row, columns["ner_tags"], table, len(tokens)) if "ner_tags" in columns else None
 
 
 def _has_text(table: Table, reading: Reading) -> bool:
@@ -92,28 +108,51 @@ def _has_text(table: Table, reading: Reading) -> bool:
     return "text" in named or (not named and ("text" in table.columns or "tokens" not in table.columns))
 
 
-def to_iob2(splits: dict[str, list[Sentence]], tables: dict[str, Table], reading: Reading) -> tuple[dict[str, list[Sentence]], str | None]:
+def to_iob2(
+    splits: dict[str, list[Sentence]], tables: dict[str, Table], reading: Reading, found: Found = None
+) -> tuple[dict[str, list[Sentence]], str | None]:
     """The sentences with IOB2 tags, and a note where the source has another scheme; all splits are taken together.
+
+    Where mistakes are gathered, sentences with wrong tags are left out.
 
     Raises:
         UserError: a tag that no scheme has, or that the source's scheme does not allow where it stands.
     """
     sentences = list(chain.from_iterable(splits.values()))
-    rows = [row for split in splits for row in tables[split].rows]
     sequences = [sentence.tags or () for sentence in sentences]
+    if found is not None and (mistakes := schemes.mistakes(sequences)):
+        rows = _by_place(tables)
+        found += [_misplaced(error, sentences, rows, reading) for error in mistakes]
+        wrong = {id(sentences[error.sequence]) for error in mistakes}
+        right = {split: [sentence for sentence in kept if id(sentence) not in wrong] for split, kept in splits.items()}
+        try:
+            return to_iob2(right, tables, reading)
+        except UserError:  # two schemes at once, of which a mistake tells
+            return right, None
     try:
         scheme = schemes.detect(sequences)
         converted = schemes.to_iob2(sequences, scheme)
     except schemes.TagError as error:
-        row, tokens = rows[error.sequence], sentences[error.sequence].tokens or ()
-        problem = f"{error.problem} (token {error.position + 1}, {shown(tokens[error.position])})"
-        _fail(row, reading.columns.get("ner_tags", "ner_tags"), problem, error.remedy, error.position)
+        raise _misplaced(error, sentences, _by_place(tables), reading) from None
     if scheme == "IOB2":
         return splits, None
     changed = sum(old != new for olds, news in zip(sequences, converted, strict=True) for old, new in zip(olds, news, strict=True))
     renewed = iter([replace(sentence, tags=tags) for sentence, tags in zip(sentences, converted, strict=True)])
     note = f"tags are {scheme}: converted to IOB2, which rewrote {changed:,} of {sum(map(len, sequences)):,} tags."
     return {split: [next(renewed) for _ in kept] for split, kept in splits.items()}, note
+
+
+def _by_place(tables: dict[str, Table]) -> dict[str, Row]:
+    return {row.place(): row for table in tables.values() for row in table.rows}
+
+
+def _misplaced(error: schemes.TagError, sentences: Sequence[Sentence], rows: dict[str, Row], reading: Reading) -> UserError:
+    """What is wrong with a tag of one of the ``sentences``, and where that stands."""
+    sentence = sentences[error.sequence]
+    row = rows[sentence.place]
+    problem = f"{error.problem} (token {error.position + 1}, {shown((sentence.tokens or ())[error.position])})"
+    column = reading.columns.get("ner_tags", "ner_tags")
+    return UserError(problem, error.remedy, where=f"{row.place(error.position)} {column}")
 
 
 def _tokens(row: Row, column: str, table: Table) -> tuple[str, ...]:

@@ -4,14 +4,16 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from mtlab.data import locate, sentences, splits, spoil
 from mtlab.data.locate import SPLITS
+from mtlab.data.readers import Table
 from mtlab.data.sentences import Reading, Sentence
 from mtlab.data.tags import entity_type
-from mtlab.plan.errors import UserError, did_you_mean, printable
+from mtlab.plan.errors import Found, UserError, did_you_mean, noted, printable
 from mtlab.plan.experiment import Data, Source
 from mtlab.plan.selectors import TASKS
 
@@ -37,7 +39,10 @@ class Corpus:
 
 @dataclass
 class Part:
-    """One source on its way into the corpus."""
+    """One source on its way into the corpus.
+
+    Where mistakes are gathered, what a mistake leaves no sense in is left undone.
+    """
 
     name: str
     reading: Reading
@@ -45,6 +50,8 @@ class Part:
     notes: list[str]
     labels: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    """Where sentences of train had to be left out: every word there, for the labels and types that train has all the same."""
 
 
 def load(data: Data, data_seed: int, option: str = "data") -> Corpus:
@@ -60,11 +67,22 @@ def load(data: Data, data_seed: int, option: str = "data") -> Corpus:
     Raises:
         UserError: ``file:line field: problem; remedy`` of the first mistake.
     """
+    parts = []
+    for index, (source, tasks, place) in enumerate(asked(data, option)):
+        part = gather(source, index, tasks, place, *locate.read(source, place))
+        parts.append(settle(part, data, data_seed))
+    return join(parts)
+
+
+def asked(data: Data, option: str = "data") -> list[tuple[Source, tuple[str, ...], str]]:
+    """The sources of an experiment, the tasks that each is for, and what the experiment calls it."""
     if data.source is not None:
-        parts = [_part(data, data, 0, TASKS, option, data_seed)]
-    else:
-        chosen = [(task, source) for task in TASKS if (source := getattr(data, task)) is not None]
-        parts = [_part(data, source, index, (task,), f"{option}.{task}", data_seed) for index, (task, source) in enumerate(chosen)]
+        return [(data, TASKS, option)]
+    return [(source, (task,), f"{option}.{task}") for task in TASKS if (source := getattr(data, task)) is not None]
+
+
+def join(parts: Sequence[Part]) -> Corpus:
+    """The corpus of sources that are settled."""
     merged = {split: tuple(sentence for part in parts for sentence in part.splits[split]) for split in SPLITS}
     labels = tuple(sorted(set().union(*(part.labels for part in parts))))
     tags = ("O", *sorted(set().union(*(part.tags for part in parts)) - {"O"}))
@@ -79,54 +97,107 @@ def together(corpora: Sequence[Corpus]) -> list[Corpus]:
     return [replace(one, labels=labels, tags=tags, fingerprint=_fingerprint(one.splits, labels, tags)) for one in corpora]
 
 
-def _part(data: Data, source: Source, index: int, tasks: tuple[str, ...], option: str, data_seed: int) -> Part:
-    tables, notes = locate.read(source, option)
+def gather(
+    source: Source, index: int, tasks: tuple[str, ...], option: str, tables: dict[str, Table], notes: list[str], found: Found = None
+) -> Part:
+    """The sentences of one source as its tables have them, with tags in IOB2.
+
+    Args:
+        source: what the experiment says of it.
+        index: its number.
+        tasks: those of ``TASKS`` that it is for.
+        option: what the experiment calls it.
+        tables: what was read.
+        notes: what was said of that.
+        found: where mistakes are gathered, if they are.
+
+    Raises:
+        UserError: the first mistake.
+    """
     for split, table in tables.items():
-        if not table.rows:
-            raise UserError("no sentences", f"the {split} split needs some", where=table.name)
+        if not table.rows and not any(error.where.startswith(table.name) for error in found or ()):
+            with noted(found):
+                raise UserError("no sentences", f"the {split} split needs some", where=table.name)
     reading = Reading(index, tasks, {str(ours): theirs for ours, theirs in source.columns.items()}, option)
-    parsed = {split: sentences.parse(table, reading) for split, table in tables.items()}
-    notes += [note for table in tables.values() for note in table.notes]
-    part = Part(source.title, reading, _with_labels(parsed, source, reading), notes)
+    parsed = {split: sentences.parse(table, reading, found) if table.rows else [] for split, table in tables.items()}
+    notes = [*notes, *(note for table in tables.values() for note in table.notes)]
+    part = Part(source.title, reading, _with_labels(parsed, source, reading, found), notes)
     if "ner" in tasks:
-        parsed, note = sentences.to_iob2(parsed, tables, reading)
+        parsed, note = sentences.to_iob2(parsed, tables, reading, found)
         part.notes += [f"{part.name}: {note}"] if note else []
-        part.splits = _with_labels(parsed, source, reading)
-    for split, rows in part.splits.items():
-        if not rows:
-            raise UserError(f"no sentence of the {split} split has one of these labels", "name others", where=f"{option}.labels")
+        part.splits = _with_labels(parsed, source, reading, found)
+    if found and len(parsed["train"]) < len(tables["train"].rows):
+        part.written = {text for row in tables["train"].rows for value in row.values.values() for text in _texts(value)}
     if source.labels:
+        for split, rows in part.splits.items():
+            if not rows and parsed[split]:
+                with noted(found):
+                    raise UserError(f"no sentence of the {split} split has one of these labels", "name others", where=f"{option}.labels")
         kept, all_of = (sum(map(len, some.values())) for some in (part.splits, parsed))
         part.notes.append(f"{part.name}: {kept:,} of {all_of:,} sentences have the labels {', '.join(source.labels)}.")
-    _learn(part)
-    _cut(part, data, data_seed)
-    _compare(part, data)
-    _take(part, data.train_size, data_seed, option if len(tasks) > 1 else option.rpartition(".")[0])
-    _spoil(part, data, data_seed)
     return part
 
 
-def _with_labels(parsed: dict[str, list[Sentence]], source: Source, reading: Reading) -> dict[str, list[Sentence]]:
+def settle(part: Part, data: Data, data_seed: int, found: Found = None) -> Part:
+    """Learn labels and tags, cut what is missing off train, hold the splits against each other, and take what is asked for.
+
+    Args:
+        part: a source as it was given.
+        data: what the experiment asks for.
+        data_seed: draws cuts and subsets.
+        found: where mistakes of this source are gathered, if they are.
+
+    Raises:
+        UserError: the first mistake.
+    """
+    if found and not part.splits["train"]:
+        return part
+    _learn(part, found)
+    with noted(found):
+        _cut(part, data, data_seed)
+    _compare(part, data, found)
+    if not found:
+        option = part.reading.option
+        _take(part, data.train_size, data_seed, option if len(part.reading.tasks) > 1 else option.rpartition(".")[0])
+        _spoil(part, data, data_seed)
+    return part
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in a cell: itself, and the words or items that it may stand for."""
+    if isinstance(value, str):
+        yield from (value, *value.split())
+    elif isinstance(value, list):
+        yield from (item for item in value if isinstance(item, str))
+
+
+def _with_labels(parsed: dict[str, list[Sentence]], source: Source, reading: Reading, found: Found) -> dict[str, list[Sentence]]:
     """The sentences that have one of the labels asked for."""
     if not source.labels:
         return parsed
     known = sorted({sentence.label for sentence in parsed["train"] if sentence.label is not None})
     for label in source.labels:
         if label not in known:
-            raise UserError(f"no training sentence has the label {label!r}", did_you_mean(label, known), where=f"{reading.option}.labels")
+            with noted(found):
+                where = f"{reading.option}.labels"
+                raise UserError(f"no training sentence has the label {label!r}", did_you_mean(label, known), where=where)
     return {split: [sentence for sentence in rows if sentence.label in source.labels] for split, rows in parsed.items()}
 
 
-def _learn(part: Part) -> None:
+def _learn(part: Part, found: Found) -> None:
     """Take labels and tags from the whole training split."""
     train = part.splits["train"]
     part.labels = {sentence.label for sentence in train if sentence.label is not None}
     part.tags = {tag for sentence in train for tag in sentence.tags or ()}
+    if part.written:
+        return
     if "classifier" in part.reading.tasks and len(part.labels) < 2:
         problem = f"every training sentence has the label {next(iter(part.labels))!r}"
-        raise UserError(problem, "classification needs two labels or more", where=f"{part.name} {_column(part, 'label')}")
+        with noted(found):
+            raise UserError(problem, "classification needs two labels or more", where=f"{part.name} {_column(part, 'label')}")
     if "ner" in part.reading.tasks and part.tags == {"O"}:
-        raise UserError("no training sentence has an entity", "tag some", where=f"{part.name} {_column(part, 'ner_tags')}")
+        with noted(found):
+            raise UserError("no training sentence has an entity", "tag some", where=f"{part.name} {_column(part, 'ner_tags')}")
 
 
 def _column(part: Part, name: str) -> str:
@@ -157,13 +228,14 @@ def _cut(part: Part, data: Data, data_seed: int) -> None:
         part.notes.append(f"{part.name}: {told}.")
 
 
-def _compare(part: Part, data: Data) -> None:
+def _compare(part: Part, data: Data, found: Found) -> None:
     """Hold validation and test against train."""
-    known = {"label": part.labels, "ner_tags": {kind for tag in part.tags if (kind := entity_type(tag)) is not None}}
+    types = {kind for tag in part.tags | part.written if (kind := entity_type(tag)) is not None}
+    known = {"label": part.labels | part.written, "ner_tags": types}
     for split in ("validation", "test"):
-        kept = part.splits[split]
-        told = splits.unseen(kept, known, data.unseen_labels, part.reading.columns)
-        told += splits.duplicates(split, part.splits["train"], kept, data.max_duplicates)
+        kept = part.splits.get(split, [])
+        told = splits.unseen(kept, known, data.unseen_labels, part.reading.columns, found)
+        told += splits.duplicates(split, part.splits["train"], kept, data.max_duplicates, found)
         part.notes += [f"{part.name} {split}: {note}." for note in told]
 
 

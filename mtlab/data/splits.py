@@ -8,7 +8,7 @@ import numpy as np
 
 from mtlab.data.sentences import Sentence
 from mtlab.data.tags import entity_type
-from mtlab.plan.errors import UserError, did_you_mean, shown
+from mtlab.plan.errors import Found, UserError, did_you_mean, noted, shown
 
 GOLDEN = (5**0.5 - 1) / 2
 Split = Sequence[Sentence]
@@ -59,7 +59,7 @@ def subset(sentences: Split, size: int, rng: np.random.Generator) -> list[Senten
     return [sentences[index] for index in sorted(order[:size])]
 
 
-def duplicates(split: str, train: Split, other: Split, limit: float) -> list[str]:
+def duplicates(split: str, train: Split, other: Split, limit: float, found: Found = None) -> list[str]:
     """Tell how many of ``other``, the validation or test ``split``, also stand in train: exactly, or but for case and white space.
 
     Raises:
@@ -76,7 +76,8 @@ def duplicates(split: str, train: Split, other: Split, limit: float) -> list[str
     if share > limit:
         first = places[normal(twice[0].surface)]
         remedy = f"remove them (the first also stands at {first}), or allow them with --data.max_duplicates {min(1.0, share + 0.01):.2f}"
-        raise UserError(f"{split}: {told}; the limit is {limit:.1%}", remedy, where=twice[0].place)
+        with noted(found):
+            raise UserError(f"{split}: {told}; the limit is {limit:.1%}", remedy, where=twice[0].place)
     return [told]
 
 
@@ -85,7 +86,13 @@ def normal(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def unseen(sentences: Split, known: dict[str, set[str]], mode: Literal["error", "count_as_error"], columns: dict[str, str]) -> list[str]:
+def unseen(
+    sentences: Split,
+    known: dict[str, set[str]],
+    mode: Literal["error", "count_as_error"],
+    columns: dict[str, str],
+    found: Found = None,
+) -> list[str]:
     """Tell of sentences with a label, or an entity type, that train does not have.
 
     Args:
@@ -93,23 +100,28 @@ def unseen(sentences: Split, known: dict[str, set[str]], mode: Literal["error", 
         known: the labels (``label``) and entity types (``ner_tags``) of train.
         mode: the experiment's ``unseen_labels``.
         columns: what the source calls these columns.
+        found: where mistakes are gathered, if they are: one for each label or type.
 
     Raises:
         UserError: there is one, and ``mode`` does not say to count it as an error.
     """
     told = []
     for field, what in (("label", "label"), ("ner_tags", "entity type")):
-        found = [(sentence, value) for sentence in sentences for value in _values(sentence, field) if value not in known[field]]
-        if not found:
+        strange = [(sentence, value) for sentence in sentences for value in _values(sentence, field) if value not in known[field]]
+        if not strange:
             continue
         if mode == "error":
-            sentence, value = found[0]
-            near = did_you_mean(value, sorted(known[field]))
-            hint = near if near.startswith("did you mean") else "correct it"
-            remedy = f"{hint}, or pass --data.unseen_labels count_as_error"
-            raise UserError(f"train has no {what} {value!r}", remedy, where=f"{sentence.place} {columns.get(field, field)}")
-        count = len({id(sentence) for sentence, _ in found})
-        distinct = sorted({value for _, value in found})
+            for value in dict.fromkeys(value for _, value in strange):
+                having = [sentence for sentence, other in strange if other == value]
+                near = did_you_mean(value, sorted(known[field]))
+                hint = near if near.startswith("did you mean") else "correct it"
+                remedy = f"{hint}, or pass --data.unseen_labels count_as_error"
+                also = f" ({len(having):,} times)" if len(having) > 1 else ""
+                with noted(found):
+                    raise UserError(f"train has no {what} {value!r}{also}", remedy, where=f"{having[0].place} {columns.get(field, field)}")
+            continue
+        count = len({id(sentence) for sentence, _ in strange})
+        distinct = sorted({value for _, value in strange})
         values = ", ".join([*map(shown, distinct[:5]), *(["..."] if len(distinct) > 5 else [])])
         told.append(f"{count:,} of {len(sentences):,} sentences count as errors: train does not have their {what} ({values})")
     return told

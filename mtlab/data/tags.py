@@ -41,12 +41,10 @@ def detect(sequences: Sequence[Tags]) -> Scheme:
     Raises:
         TagError: a tag is neither ``O`` nor a prefix and a type, or BIOES and BILOU are mixed.
     """
-    known = {tag for tags in sequences for tag in tags}
-    wrong = {tag for tag in known if not TAG.fullmatch(tag)}
+    wrong = unknown(sequences)
     if wrong:
-        sequence, position = _first(sequences, wrong)
-        remedy = "write O, or B- or I- and a type, as in B-person"
-        raise TagError(sequence, position, f"{sequences[sequence][position]!r} is not a tag", remedy)
+        raise wrong[0]
+    known = {tag for tags in sequences for tag in tags}
     prefixes = {tag[0] for tag in known}
     bioes, bilou = prefixes & {"E", "S"}, prefixes & {"L", "U"}
     if bioes and bilou:
@@ -57,6 +55,26 @@ def detect(sequences: Sequence[Tags]) -> Scheme:
         return "BIOES" if bioes else "BILOU"
     counts = {scheme: sum(1 for _ in _misplaced(sequences, scheme)) for scheme in ("IOB2", "IOB1")}
     return "IOB1" if counts["IOB1"] < counts["IOB2"] else "IOB2"
+
+
+def unknown(sequences: Sequence[Tags]) -> list[TagError]:
+    """Every tag that is neither ``O`` nor a prefix and a type."""
+    wrong = {tag for tag in {tag for tags in sequences for tag in tags} if not TAG.fullmatch(tag)}
+    places = [(s, p) for s, tags in enumerate(sequences) for p, tag in enumerate(tags) if tag in wrong] if wrong else []
+    remedy = "write O, or B- or I- and a type, as in B-person"
+    return [TagError(s, p, f"{sequences[s][p]!r} is not a tag", remedy) for s, p in places]
+
+
+def mistakes(sequences: Sequence[Tags]) -> list[TagError]:
+    """Everything that :func:`detect` and :func:`to_iob2` would refuse; the scheme is that of the sequences without unknown tags."""
+    wrong = unknown(sequences)
+    aside = {error.sequence for error in wrong}
+    rest = [() if number in aside else tags for number, tags in enumerate(sequences)]
+    try:
+        scheme = detect(rest)
+    except TagError as error:
+        return [*wrong, error]
+    return wrong + [_error(rest, scheme, *place, 1) for place in _misplaced(rest, scheme)]
 
 
 def to_iob2(sequences: Sequence[Tags], scheme: Scheme) -> list[tuple[str, ...]]:

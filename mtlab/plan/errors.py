@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -45,6 +46,21 @@ def _bare(address: re.Match[str]) -> str:
 
 class Busy(UserError):
     """Something that may well work a little later: exit status 75 (``EX_TEMPFAIL`` of sysexits.h)."""
+
+
+Found = list[UserError] | None
+"""Where mistakes are gathered, for who wants to hear of all of them; None where the first one ends what is done."""
+
+
+@contextmanager
+def noted(found: Found) -> Iterator[None]:
+    """Within, a mistake ends the block: where mistakes are gathered it is one more of them, elsewhere it is raised."""
+    try:
+        yield
+    except UserError as error:
+        if found is None:
+            raise
+        found.append(error)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -486,6 +486,15 @@ def load(path: str | Path, overrides: dict[str, list[str]] | None = None, with_d
     located.value["data"] = (located.value.get("data") or {}) if with_data else {"source": "unread"}
     if not with_data and isinstance(located.value.get("start"), dict):
         located.value["start"] = {**located.value["start"], "data": {"source": "unread"}}
+    return checked(located)
+
+
+def checked(located: Located) -> Experiment:
+    """The experiment that a whole file, name and output included, says.
+
+    Raises:
+        UserError: one line with the file, line and field of a mistake.
+    """
     experiment = _validated(located.value, located.where)
     for point in experiment.points:  # a bad point is found before anything is trained
         _check_point(located, experiment, point)

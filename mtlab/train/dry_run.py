@@ -39,10 +39,15 @@ def lines(experiment: Experiment) -> Iterator[str]:
             yield from _point_lines(experiment.at(point))
 
 
-def sketch(experiment: Experiment) -> tuple[Prepared, list[str]]:
-    """A point of the experiment as far as it can be prepared without weights, and notes on what was assumed."""
+def sketch(experiment: Experiment, corpus: Corpus | None = None) -> tuple[Prepared, list[str]]:
+    """A point of the experiment as far as it can be prepared without weights, and notes on what was assumed.
+
+    Args:
+        experiment: nothing is swept in it.
+        corpus: its data, where they are read already.
+    """
     location = backbone.find(experiment.encoder)
-    corpus = sources.load(experiment.data, experiment.data_seed)
+    corpus = corpus or sources.load(experiment.data, experiment.data_seed)
     first = experiment.source_phase()
     if first is None:
         return _sketch(experiment, corpus, location)

@@ -14,13 +14,14 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from mtlab.data import batches, encoding, sources
 from mtlab.data.batches import Batch
 from mtlab.data.encoding import Encoded, Example
+from mtlab.data.sentences import Sentence
 from mtlab.data.sources import Corpus
 from mtlab.model import backbone, lora
 from mtlab.model.backbone import Backbone, Location
 from mtlab.model.flops import Counter
 from mtlab.model.freezing import digests, resolve
 from mtlab.model.network import Network
-from mtlab.plan.errors import UserError, shown
+from mtlab.plan.errors import Found, UserError, noted, shown
 from mtlab.plan.experiment import START, Experiment
 from mtlab.plan.scenario import Point, Trial, content_key
 from mtlab.record.records import FORMAT
@@ -306,13 +307,23 @@ def encode(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int) -> di
         UserError: the tokenizer leaves nothing of a sentence, as of one that is a zero-width space.
     """
     made = {split: encoding.encode(rows, tokenizer, corpus.labels, corpus.tags, limit) for split, rows in corpus.splits.items()}
-    nothing = tokenizer.num_special_tokens_to_add()
     for split, encoded in made.items():
-        for sentence, example in zip(corpus.splits[split], encoded.examples, strict=True):
-            if len(example) <= nothing:
-                problem = f"the encoder's tokenizer leaves nothing of {shown(sentence.surface)}"
-                raise UserError(problem, "remove the sentence", where=sentence.place)
+        check_encoded(corpus.splits[split], encoded, tokenizer)
     return made
+
+
+def check_encoded(sentences: Sequence[Sentence], encoded: Encoded, tokenizer: PreTrainedTokenizerBase, found: Found = None) -> None:
+    """Refuse sentences of which nothing is left.
+
+    Raises:
+        UserError: the tokenizer leaves nothing of a sentence.
+    """
+    nothing = tokenizer.num_special_tokens_to_add()
+    for sentence, example in zip(sentences, encoded.examples, strict=True):
+        if len(example) <= nothing:
+            problem = f"the encoder's tokenizer leaves nothing of {shown(sentence.surface)}"
+            with noted(found):
+                raise UserError(problem, "remove the sentence", where=sentence.place)
 
 
 def _check_vocabulary(encoded: Mapping[str, Encoded], pad_id: int, location: Location) -> None:

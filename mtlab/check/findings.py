@@ -1,0 +1,223 @@
+"""What was found of one's own data, in lines to read."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mtlab.check import columns
+from mtlab.check.columns import Choice
+from mtlab.check.survey import Looked, Survey, splits_in
+from mtlab.data.locate import ALIASES, SPLITS
+from mtlab.data.readers import EXTENSIONS
+from mtlab.data.sentences import Sentence
+from mtlab.data.splits import normal
+from mtlab.plan.errors import UserError, printable, shown
+
+Fact = tuple[str, str]
+"""What it is about, and what was found."""
+
+FOR = {("classifier",): "classification", ("ner",): "NER", ("classifier", "ner"): "classification and NER"}
+OURS = {"label": "label", "text": "text", "tokens": "tokens", "ner_tags": "tags"}
+IN_LINES = {"tokens": "one a line, its first column", "ner_tags": "the last column of a line"}
+ALIKE = 10
+"""Mistakes of one kind that are told one by one; of more than these, the number is."""
+
+
+def lines(survey: Survey) -> Iterator[str]:
+    """Everything that was found, line by line, safe to print."""
+    for line in _lines(survey):
+        yield printable(line)
+
+
+def _lines(survey: Survey) -> Iterator[str]:
+    for one in survey.looked:
+        yield f"{one.given}: read for {FOR[one.tasks]}" if one.tasks else f"{one.given}: not read"
+        before = ""
+        for what, told in _facts(one):
+            yield f"  {what if what != before else '':<11} {told}"
+            before = what
+        yield ""
+    if survey.either:
+        yield "Both have labels and tags: the first is taken for classification, the second for NER; a guess, and their order changes it."
+        yield ""
+    if survey.limit is not None and any(one.whole for one in survey.looked):
+        yield f"Of a sentence {printable(survey.experiment.encoder.name)} reads {survey.limit:,} sub-words{_of_its_own(survey)}"
+        yield from (f"  {one.given}: {_length(one, survey.limit)}" for one in survey.looked if one.whole)
+        yield ""
+    if survey.mistakes:
+        yield "Mistakes"
+        yield from (f"  {told}" for told in _grouped(survey.mistakes))
+
+
+def _facts(one: Looked) -> Iterator[Fact]:
+    if one.tables:
+        missing = [f"no {split}" for split in SPLITS if split not in one.tables]
+        told = f"{_sizes({split: table.rows for split, table in one.tables.items()})} sentences"
+        yield "splits", f"{told}; {' and '.join(missing)}: cut off train" if missing else told
+    for split, file in one.files.items():
+        why = "by its name" if splits_in(file) else "since it is the only file"
+        yield "", f"{split} is {shown(file)}, a guess {why}; --{one.option}.splits.{split} FILE takes another"
+    beside = _beside(one)
+    if beside:
+        yield "", f"beside it lie {_names(beside)}: pass the folder to read them too"
+    a_token_a_line = one.train is not None and one.train.rows[0].line_per_token
+    yield from ((OURS[choice.name], IN_LINES[choice.name] if a_token_a_line else _column(one, choice)) for choice in one.choices)
+    unread = columns.not_read(one.train, one.choices) if one.train is not None and one.tasks else []
+    if unread:
+        yield "not read", f"column{'s' * (len(unread) > 1)} {_names(unread)}"
+    if one.part is None:
+        return
+    if one.mistakes:
+        yield "", "what follows is of the sentences without mistakes"
+    if "classifier" in one.tasks:
+        yield from _labels(one)
+    if "ner" in one.tasks:
+        yield from _entities(one)
+    yield from _repeated(one)
+    for note in one.early if one.mistakes else one.part.notes:  # with some left out, a run would say otherwise
+        if not note.endswith(" test sentences."):
+            yield "in a run", note.removeprefix(f"{one.part.name}: ").removeprefix(f"{one.part.name} ")
+    if not one.mistakes and (used := _sizes(one.part.splits)) != _sizes(one.whole):
+        yield "in a run", f"{used} sentences"
+
+
+def _sizes(splits: Mapping[str, Sequence]) -> str:
+    return ", ".join(f"{split} {len(splits[split]):,}" for split in SPLITS if split in splits)
+
+
+def _beside(one: Looked) -> list[str]:
+    """Other splits in the folder of a single file that is read."""
+    path = Path(one.given).expanduser()
+    if len(one.tables) != 1 or not path.is_file():
+        return []
+    there = [other for other in sorted(path.parent.iterdir()) if other != path and other.suffix.lower() in EXTENSIONS]
+    return [other.name for other in there if ALIASES.get(other.stem.casefold(), other.stem.casefold()) in SPLITS]
+
+
+def _column(one: Looked, choice: Choice) -> str:
+    told = f"column {shown(choice.column)}"
+    if choice.guess:
+        told += f", a guess {choice.guess}"
+    if choice.others:
+        told += f"; it might be {_names(choice.others)} too"
+    if choice.guess or choice.others:
+        told += f"; --{one.option}.columns.{choice.name} COLUMN takes another"
+    return told
+
+
+def _labels(one: Looked) -> Iterator[Fact]:
+    train = one.whole["train"]
+    counts = Counter(sentence.label for sentence in train if sentence.label is not None).most_common()
+    if not counts:
+        return
+    if len(counts) > 8:
+        yield "labels", f"{len(counts):,}; in train most often {_counts(counts[:3])}"
+        yield "", f"least often {_counts(counts[:-4:-1])}"
+    else:
+        yield "labels", f"{len(counts):,}; in train {_counts(counts)}"
+    most, least = counts[0][1], counts[-1][1]
+    if len(counts) > 1:
+        always = f"answering it every time is right for {most / len(train):.1%}"
+        yield "imbalance", f"the most frequent label has {most / least:.1f} times the sentences of the rarest; {always} of train"
+    yield from _odd([str(label) for label, _ in counts], "label", _times(one, lambda sentence: [sentence.label or ""]))
+
+
+def _entities(one: Looked) -> Iterator[Fact]:
+    train = one.whole["train"]
+    counts = Counter(kind for sentence in train for kind in _types(sentence)).most_common()
+    if not counts or one.part is None:
+        return
+    if not any("converted to IOB2" in note for note in one.part.notes):
+        yield "scheme", "IOB2, taken as it is"
+    bare = sum(not _types(sentence) for sentence in train)
+    total = sum(count for _, count in counts)
+    yield "entities", f"{total:,} in train; {bare:,} of {len(train):,} sentences ({bare / len(train):.0%}) have none"
+    yield "types", f"{len(counts):,}; in train {_counts(counts[:12])}{', …' * (len(counts) > 12)}"
+    yield from _odd([kind for kind, _ in counts], "type", _times(one, _types))
+
+
+def _types(sentence: Sentence) -> list[str]:
+    """The type of each of a sentence's entities."""
+    return [tag[2:] for tag in sentence.tags or () if tag.startswith("B-")]
+
+
+def _times(one: Looked, values: Callable[[Sentence], Iterable[str]]) -> dict[str, Counter[str]]:
+    """Split to how often each value stands in it."""
+    return {split: Counter(value for sentence in rows for value in values(sentence)) for split, rows in one.whole.items()}
+
+
+def _odd(known: Sequence[str], what: str, times: dict[str, Counter[str]]) -> Iterator[Fact]:
+    """Labels or types that one would look at again."""
+    once = [value for value in known if times["train"][value] == 1]
+    if once:
+        yield "", f"once in train: {_names(once)}; nobody learns {'them' if len(once) > 1 else 'it'} from that"
+    alike = defaultdict(list)
+    for value in known:
+        alike[normal(value)].append(value)
+    for spellings in alike.values():
+        if len(spellings) > 1:
+            yield "", f"{_names(spellings)} differ in case or white space alone, and are different {what}s"
+    for split, counted in times.items():
+        absent = [value for value in known if not counted[value]]
+        if absent and counted:
+            yield "", f"not in {split}: {_names(absent)}; nothing is measured of {'them' if len(absent) > 1 else 'it'} there"
+
+
+def _repeated(one: Looked) -> Iterator[Fact]:
+    """Sentences that stand in a split twice, and in validation and test; a run itself holds these against train."""
+    for split, rows in one.whole.items():
+        alike = defaultdict(list)
+        for sentence in rows:
+            alike[normal(sentence.surface)].append(sentence)
+        several = [same for same in alike.values() if len(same) > 1]
+        if several:
+            told = f"{sum(map(len, several)) - len(several):,} of {len(rows):,} sentences of {split} repeat an earlier one"
+            differing = [same for same in several if len({(sentence.label, sentence.tags) for sentence in same}) > 1]
+            if differing:
+                first = differing[0][0]
+                other = next(sentence for sentence in differing[0] if (sentence.label, sentence.tags) != (first.label, first.tags))
+                told += f"; labelled in two ways: {len(differing):,} (the first: {first.place} and {other.place})"
+            yield "repeated", told
+    if {"validation", "test"} <= one.whole.keys():
+        seen = {normal(sentence.surface) for sentence in one.whole["validation"]}
+        both = sum(normal(sentence.surface) in seen for sentence in one.whole["test"])
+        if both:
+            yield "", f"{both:,} of {len(one.whole['test']):,} sentences of test also stand in validation"
+
+
+def _of_its_own(survey: Survey) -> str:
+    return " (max_length)" if survey.experiment.max_length is not None else ", as many as it has positions for"
+
+
+def _length(one: Looked, limit: int) -> str:
+    if one.lengths is None or not len(one.lengths):
+        return "nothing to measure"
+    cut = int((one.lengths > limit).sum())
+    told = f"the longest sentence has {one.lengths.max():,}, 95% have {int(np.percentile(one.lengths, 95)):,} or fewer; "
+    if not cut:
+        return f"{told}none is cut"
+    lost = f", and {one.lost_words:,} words with a tag are lost, which count as O" if one.lost_words else ""
+    return f"{told}{cut:,} of {len(one.lengths):,} are cut{lost}"
+
+
+def _grouped(mistakes: Iterable[UserError]) -> Iterator[str]:
+    """Mistakes, kind by kind; where there are many of a kind, the first."""
+    kinds = defaultdict(list)
+    for mistake in mistakes:
+        kinds[re.sub(r"'[^']*'|\"[^\"]*\"|[\d,.]+", "…", f"{mistake.problem}; {mistake.remedy}")].append(mistake)
+    for alike in kinds.values():
+        yield from map(str, alike[:ALIKE])
+        if len(alike) > ALIKE:
+            yield f"… and {len(alike) - ALIKE:,} more like these, the last at {alike[-1].where}"
+
+
+def _counts(counts: Iterable[tuple[str | None, int]]) -> str:
+    return ", ".join(f"{shown(value)} {count:,}" for value, count in counts)
+
+
+def _names(names: Sequence[str]) -> str:
+    """Names as messages have them; of many, the first."""
+    return ", ".join(map(shown, names[:8])) + (f" and {len(names) - 8:,} more" if len(names) > 8 else "")

@@ -1,0 +1,287 @@
+"""One's own data, read as a run reads them: what nobody said is guessed, and every mistake is gathered. Nothing is trained."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ruamel.yaml import YAML
+
+from mtlab.check import columns, starter
+from mtlab.check.columns import Choice
+from mtlab.data import locate, readers, sources
+from mtlab.data.locate import ALIASES, SPLITS
+from mtlab.data.readers import Table
+from mtlab.data.sentences import Sentence
+from mtlab.data.sources import Part
+from mtlab.plan import experiment as experiments
+from mtlab.plan import yaml_file
+from mtlab.plan.errors import UserError, noted
+from mtlab.plan.experiment import Experiment, Source
+from mtlab.plan.selectors import TASKS
+from mtlab.plan.yaml_file import Located
+
+TEST_FRACTION = 0.1
+"""Share of train that is taken for test where there is none: in a run that has to be said, and the file says it."""
+
+NEEDS = {"classifier": "a label a sentence", "ner": "a list of tags, one a word"}
+COLUMN = {"classifier": "label", "ner": "ner_tags"}
+
+
+@dataclass
+class Looked:
+    """One source, and what was found in it."""
+
+    given: str
+    """As the user wrote it."""
+    option: str
+    """What an experiment calls it: ``data``, ``data.classifier`` or ``data.ner``."""
+    wanted: tuple[str, ...]
+    """The tasks that it is to serve."""
+    source: Source
+    """With what was guessed."""
+    files: dict[str, str]
+    """Splits to files, as guessed from their names."""
+    tables: dict[str, Table]
+    notes: list[str]
+    can: tuple[str, ...]
+    """The tasks that it has columns for."""
+    mistakes: list[UserError]
+    choices: list[Choice] = field(default_factory=list)
+    whole: dict[str, list[Sentence]] = field(default_factory=dict)
+    """Its splits as they were given, tags in IOB2."""
+    early: list[str] = field(default_factory=list)
+    """What was said of them as they were read, before anything was cut."""
+    part: Part | None = None
+    lengths: np.ndarray | None = None
+    """Of each sentence, in sub-words; None where they could not be told."""
+    lost_words: int = 0
+    """Words with a tag that lie beyond the limit."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that it is read for."""
+        return tuple(task for task in self.wanted if task in self.can)
+
+    @property
+    def train(self) -> Table | None:
+        """The table that columns are guessed from."""
+        return next((table for table in self.tables.values() if table.rows), None)
+
+
+@dataclass
+class Survey:
+    """What was found of all sources."""
+
+    given: tuple[str, ...]
+    experiment: Experiment
+    """What the file would say."""
+    settings: dict[str, Any]
+    """The part of that file that is not the same for everybody."""
+    comments: dict[tuple[str, ...], str]
+    """What the file says beside settings, by path."""
+    looked: list[Looked]
+    either: bool = False
+    """Whether the two sources could change places."""
+    limit: int | None = None
+    """Longest input in sub-words; None where the encoder could not be had."""
+    more: list[UserError] = field(default_factory=list)
+    """Mistakes that are of no source."""
+
+    @property
+    def mistakes(self) -> list[UserError]:
+        """All of them."""
+        return [mistake for one in self.looked for mistake in one.mistakes] + self.more
+
+    @property
+    def file(self) -> str:
+        """The experiment file to start from."""
+        sizes = [len(one.part.splits["train"]) for one in self.looked if one.part is not None]
+        names, counts = " and ".join(starter.short(one) for one in self.given), " and ".join(f"{size:,}" for size in sizes)
+        question = f"Which parts should be frozen on {names}, with {counts} training sentences?"
+        return starter.text(self.settings, self.comments, question, sizes)
+
+
+def survey(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
+    """Look at one source with labels and tags, or at two, whichever has which.
+
+    Args:
+        given: paths, hub ids or ``builtin``.
+        overrides: settings over what would be guessed, dotted key to values.
+
+    Raises:
+        UserError: an override that makes no sense.
+    """
+    orders = [tuple(given), tuple(reversed(given))][: len(given)]
+    tried = []
+    for order in orders:
+        tried.append(_look(order, overrides))
+        if all(set(one.wanted) <= set(one.can) for one in tried[-1].looked):
+            break
+    best = max(tried, key=lambda one: sum(len(looked.tasks) for looked in one.looked))
+    best.either = len(given) == 2 and all(set(TASKS) <= set(one.can) for one in best.looked)
+    _read(best)
+    _measure(best)
+    if not best.mistakes:
+        _try(best)
+    return best
+
+
+def _look(given: tuple[str, ...], overrides: Mapping[str, list[str]]) -> Survey:
+    """Open the sources, in this order, and see what each could be for."""
+    located = Located(starter.settings(given), {(): ""})
+    for key, values in overrides.items():
+        yaml_file.override(located, key, values)
+    experiment = _experiment(located, starter.scenarios(0))
+    made = Survey(given, experiment, located.value, {}, [])
+    asked = sources.asked(experiment.data)
+    if [source.source for source, _, _ in asked] != list(given):
+        raise UserError("the sources are named before the settings", "take `source` out of these", where="--data")
+    for path, (source, wanted, option) in zip(given, asked, strict=True):
+        made.looked.append(_open(path, source, wanted, option))
+    return made
+
+
+def _experiment(located: Located, scenarios: str) -> Experiment:
+    rest = {"name": "check", "output": "reports/check", **YAML(typ="safe").load(scenarios)}
+    return experiments.checked(Located({**rest, **located.value}, located.places))
+
+
+def _open(given: str, source: Source, wanted: tuple[str, ...], option: str) -> Looked:
+    files = _files(source)
+    source = source.model_copy(update={"splits": {**files, **source.splits}})
+    mistakes: list[UserError] = []
+    tables: dict[str, Table] = {}
+    notes: list[str] = []
+    with noted(mistakes):
+        tables, notes = locate.read(source, option, mistakes)
+    for number, mistake in enumerate(mistakes):
+        if mistake.where == f"{option}.source":
+            mistakes[number] = UserError(mistake.problem, mistake.remedy, where=given)
+    looked = Looked(given, option, wanted, source, files, tables, notes, (), mistakes)
+    if looked.train is not None:
+        looked.can = tuple(task for task in TASKS if _can(looked.train, source, task))
+    return looked
+
+
+def _files(source: Source) -> dict[str, str]:
+    """Splits to the files of a folder whose names have the split as one of several words; a file that is alone is train."""
+    folder = Path(str(source.source))
+    try:
+        there = sorted(path for path in folder.expanduser().iterdir() if path.suffix.lower() in readers.EXTENSIONS and path.is_file())
+    except (OSError, RuntimeError, ValueError):
+        return {}
+    if source.subset is not None:
+        return {}
+    splits = {path.name: splits_in(path.name) for path in there}
+    guessed = {}
+    for split in SPLITS:
+        exact = any(ALIASES.get(path.stem.casefold(), path.stem.casefold()) == split for path in there)
+        named = [name for name, found in splits.items() if found == {split}]
+        if not exact and split not in source.splits and len(named) == 1:
+            guessed[split] = named[0]
+    if len(there) == 1 and not source.splits and not splits[there[0].name]:
+        guessed["train"] = there[0].name
+    return guessed
+
+
+def splits_in(file: str) -> set[str]:
+    """The splits that the words in a file's name mean."""
+    words = re.findall("[a-z]+", Path(file).stem.casefold())
+    return {ALIASES.get(word, word) for word in words} & set(SPLITS)
+
+
+def _can(table: Table, source: Source, task: str) -> bool:
+    said = {str(ours): theirs for ours, theirs in source.columns.items()}
+    found = {choice.name for choice in columns.choose(table, said, (task,))}
+    return COLUMN[task] in found and bool(found & ({"tokens"} if task == "ner" else {"tokens", "text"}))
+
+
+def _read(survey: Survey) -> None:
+    """Read every source for its tasks, as a run would."""
+    data = survey.experiment.data
+    if data.test_fraction is None and any(one.tables and "test" not in one.tables for one in survey.looked):
+        data = data.model_copy(update={"test_fraction": TEST_FRACTION})
+    for number, one in enumerate(survey.looked):
+        if one.train is None:
+            continue
+        one.mistakes += [_lacking(one, task) for task in one.wanted if task not in one.can]
+        if not one.tasks:
+            continue
+        said = {str(ours): theirs for ours, theirs in one.source.columns.items()}
+        one.choices = columns.choose(one.train, said, one.tasks)
+        guessed = {choice.name: choice.column for choice in one.choices if choice.guess and choice.name != choice.column}
+        _fill_in(survey, one, "columns", guessed)
+        _fill_in(survey, one, "splits", one.files)
+        one.source = one.source.model_copy(update={"columns": {**guessed, **said}})
+        with noted(one.mistakes):
+            part = sources.gather(one.source, number, one.tasks, one.option, one.tables, one.notes, one.mistakes)
+            one.whole, one.early = dict(part.splits), list(part.notes)
+            one.part = sources.settle(part, data, survey.experiment.data_seed, one.mistakes)
+    if data.test_fraction != survey.experiment.data.test_fraction:
+        survey.settings["data"]["test_fraction"] = data.test_fraction
+        survey.comments["data", "test_fraction"] = "there is no test split"
+
+
+def _fill_in(survey: Survey, one: Looked, key: str, guessed: Mapping[str, str]) -> None:
+    """Write into the file's settings what was guessed of a source."""
+    if not guessed:
+        return
+    path = one.option.split(".")
+    node = survey.settings
+    for part in path:
+        node = node[part]
+    node[key] = {**guessed, **node.get(key, {})}
+    survey.comments[*path, key] = "a guess"
+
+
+def _lacking(one: Looked, task: str) -> UserError:
+    """That there is no column for a task."""
+    table = one.train
+    there = table.columns if table is not None else ()
+    problem = (
+        f"no column for {'NER' if task == 'ner' else 'classification'}, with {NEEDS[task]}; the columns are {', '.join(there) or 'none'}"
+    )
+    spans = columns.spans(table) if table is not None and task == "ner" else []
+    remedy = f"name it with --{one.option}.columns.{COLUMN[task]} COLUMN"
+    if spans:
+        remedy = f"{spans[0]!r} holds objects: write {NEEDS[task]}"
+    if len(one.wanted) > 1:
+        remedy += ", or give a second source that does (`builtin` will do to try)"
+    return UserError(problem, remedy, where=table.name if table is not None else one.given)
+
+
+def _measure(survey: Survey) -> None:
+    """Tell the lengths of sentences in sub-words of the encoder."""
+    from mtlab.data import encoding
+    from mtlab.model import backbone
+    from mtlab.train import prepare
+
+    with noted(survey.more), survey.experiment.pointing():
+        location = backbone.find(survey.experiment.encoder)
+        tokenizer = backbone.tokenizer(location)
+        survey.limit = prepare.length_limit(survey.experiment, backbone.skeleton(location.config), tokenizer)
+        for one in survey.looked:
+            rows = [sentence for kept in one.whole.values() for sentence in kept]
+            encoded = encoding.encode(rows, tokenizer, (), (), ENDLESS)
+            prepare.check_encoded(rows, encoded, tokenizer, one.mistakes)
+            one.lengths = np.array([len(example) for example in encoded.examples])
+            longer = [row for row, length in zip(rows, one.lengths, strict=True) if length > survey.limit]
+            one.lost_words = encoding.encode(longer, tokenizer, (), (), survey.limit).lost_words
+
+
+ENDLESS = 2**31
+"""Sub-words that no sentence has."""
+
+
+def _try(survey: Survey) -> None:
+    """Prepare a run of the file as far as that goes without weights."""
+    from mtlab.train import dry_run
+
+    with noted(survey.more):
+        file = YAML(typ="safe").load(survey.file)
+        experiment = experiments.checked(Located({"name": "check", "output": "reports/check", **file}, {(): ""}))
+        dry_run.sketch(experiment, sources.join([one.part for one in survey.looked if one.part is not None]))
+        survey.experiment = experiment
