@@ -109,6 +109,11 @@ def _rates(train: Any) -> str:
 
 
 def _limits(choice: Choice, facts: dict[str, Any]) -> str:
+    rounding = (
+        "- It was measured in bf16, where rounding depends on what shares a batch: read one by one, a few close calls may fall otherwise.\n"
+        if facts["precision"] == "bf16"
+        else ""
+    )
     chosen = (
         "The scenario was chosen by scores on this test split, so that its own score there is a little too good. " if choice.why else ""
     )
@@ -117,5 +122,6 @@ def _limits(choice: Choice, facts: dict[str, Any]) -> str:
         f"- It knows {len(facts['labels'])} labels ({text(', '.join(facts['labels']))}), and gives every sentence one of them. Scores are "
         "the softmax's, and were not calibrated.\n"
         f"- Inputs are cut at {facts['max_length']:,} sub-word tokens; words beyond have no entity.\n"
+        f"{rounding}"
         "- What the encoder was pretrained on, with its errors and its biases, is in it."
     )

@@ -66,6 +66,8 @@ def write(experiment: Experiment, to: Path | None, scenario: str | None, point: 
         save_file(heads, half / "heads.safetensors")
         (half / HEADS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         (half / "README.md").write_text(card.write(choice, facts), encoding="utf-8")
+        for file in half.iterdir():
+            file.chmod(0o644)
         half.rename(to)
     except OSError as error:
         raise cannot_write(to, error) from None

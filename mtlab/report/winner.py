@@ -8,6 +8,10 @@ from mtlab.report import markdown, statistics
 from mtlab.report.groups import Group, Task
 from mtlab.report.markdown import listing, name
 
+NEAR = 0.02
+"""How far below the best a mean may be of a scenario that counts as good as it: with few seeds intervals are so wide that they exclude
+nothing, and a tie alone would let an untrained model win."""
+
 
 @dataclass(frozen=True)
 class Winner:
@@ -25,10 +29,11 @@ class Winner:
 
 
 def winner(group: Group) -> Winner | None:
-    """The cheapest, in the time of a plain loop, of the scenarios that are tied with the best at every task.
+    """The cheapest, in the time of a plain loop, of the scenarios that are as good as the best at every task.
 
-    Where no scenario is tied with the best at every task, and with one seed, which tells nothing apart, it is the one whose scores have
-    the highest mean. None where a trial has no result, for then nothing is called best.
+    As good is what is not shown to be worse, and whose mean is at most :data:`NEAR` below. Where no scenario is that at every task, and
+    with one seed, which tells nothing apart, it is the one whose scores have the highest mean. None where a trial has no result, for then
+    nothing is called best.
     """
     if not group.complete or not group.tasks:
         return None
@@ -39,13 +44,13 @@ def winner(group: Group) -> Winner | None:
     if len(group.seeds) < 2:
         return _picked(group, highest, f"with one seed nothing is told apart, and it scored highest (the mean over {both})")
     if not tied:
-        return _picked(group, highest, f"none is tied with the best at {both}, and its mean over them is the highest")
+        return _picked(group, highest, f"none is as good as the best at {both}, and its mean over them is the highest")
     costs = group.values("wall_plain_s")
     cheapest = min(tied, key=lambda scenario: sum(costs[scenario].values()) / len(costs[scenario]))
     if len(tied) == 1:
-        return _picked(group, cheapest, f"the only one that is not shown to be worse than the best at {both}")
+        return _picked(group, cheapest, f"the only one that is as good as the best at {both}")
     others = listing([name(one) for one in tied if one != cheapest])
-    return _picked(group, cheapest, f"the cheapest of those that are not shown to be worse than the best at {both} (the others: {others})")
+    return _picked(group, cheapest, f"the cheapest of those that are as good as the best at {both} (the others: {others})")
 
 
 def section(suite: SuiteRecord, group: Group) -> str:
@@ -60,19 +65,20 @@ def section(suite: SuiteRecord, group: Group) -> str:
         return f"{name(found.scenario)}{at}: {found.why}. Each task has weights of its own there, so there is no one model to write."
     score = markdown.fixed(found.trial.selection.score if found.trial.selection else None)
     return (
-        f"{name(found.scenario)}{at}: {found.why}. Of its seeds, {found.trial.seed} scored highest on validation ({score}). Where it was "
+        f"{name(found.scenario)}{at}: {found.why}. As good is what is not shown to be worse, and has a mean at most {NEAR:g} below. Of its "
+        f"seeds, {found.trial.seed} scored highest on validation ({score}). Where it was "
         f"trained, and its weights were kept, this writes it as a model for transformers, with a card:\n\n{markdown.fenced(command, 'sh')}"
     )
 
 
 def _tied(group: Group, task: Task) -> set[str]:
-    """The scenario that scored highest at a task and those that are not shown to be worse, with Bonferroni over all pairs."""
+    """The scenario that scored highest at a task and those that are as good, with Bonferroni over all pairs."""
     samples = group.samples(task)
     leader = statistics.leader(samples)
     pairs = len(samples) * (len(samples) - 1) // 2
-    rest = [one for one in samples if one != leader]
-    worse = {one for one in rest if statistics.verdict(statistics.difference(samples[one], samples[leader], pairs)) == "worse"}
-    return set(samples) - worse
+    found = {one: statistics.difference(samples[one], samples[leader], pairs) for one in samples if one != leader}
+    good = {one for one, off in found.items() if statistics.verdict(off) != "worse" and off.mean is not None and off.mean >= -NEAR}
+    return {leader, *good}
 
 
 def _mean_score(group: Group, scenario: str) -> float:

@@ -62,6 +62,7 @@ def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+        temporary.chmod(0o644)
         sync(temporary)
         temporary.replace(file)
     except (OSError, SafetensorError) as error:
