@@ -400,9 +400,9 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _claims(options: argparse.Namespace) -> int:
-    from mtlab.report import verdicts
+    from mtlab.report import gallery, verdicts
 
-    print(f"claims: {verdicts.write_page(options.directory)}")
+    print(f"claims: {verdicts.write_page(options.directory)}; what each report says in short: {gallery.write_page(options.directory)}")
     return 0
 
 

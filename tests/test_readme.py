@@ -11,7 +11,7 @@ import pytest
 from mtlab.cli import main
 from mtlab.plan import yaml_file
 from mtlab.record.journal import Journal
-from mtlab.report import verdicts
+from mtlab.report import gallery, verdicts
 from tests.conftest import SHARED_DATA
 from tests.data import corpus_measures as measures
 
@@ -59,6 +59,27 @@ def test_the_committed_page_of_claims_is_what_the_reports_say(tmp_path: Path) ->
     for name in REPORTS:
         (tmp_path / name).symlink_to(ROOT / "reports" / name)
     assert verdicts.write_page(tmp_path).read_bytes() == (ROOT / "reports" / "claims.md").read_bytes()
+
+
+def test_the_committed_gallery_is_what_the_reports_say(tmp_path: Path) -> None:
+    for name in REPORTS:
+        (tmp_path / name).symlink_to(ROOT / "reports" / name)
+    written = gallery.write_page(tmp_path).read_text()
+    assert written == (ROOT / "reports" / "README.md").read_text()
+    for target in re.findall(r"\]\(([^)]+)\)", written):
+        assert (ROOT / "reports" / target).exists()
+
+
+CHOICES = re.search(r"## Which scenario should I choose\?\n(.*?)\n## ", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("choice", re.findall(r"^- (.*?)(?=\n- |\n\n|\Z)", CHOICES[1] if CHOICES else "", re.DOTALL | re.MULTILINE))
+def test_every_figure_of_the_advice_stands_in_a_report_that_it_links(choice: str) -> None:
+    linked = re.findall(r"\]\((reports/[^)]+)\)", choice)
+    told = "".join((ROOT / file).read_text() for file in linked)
+    figures = re.findall(r"(?<![\w.])(\d\.\d+|\d{1,3}(?:,\d{3})+|\d+%)", choice)
+    assert linked and figures
+    assert [figure for figure in figures if figure not in told] == []
 
 
 def test_what_the_readme_says_of_speed_is_the_benchmarks() -> None:

@@ -16,7 +16,7 @@ def answer(group: Group) -> str:
     if not group.good:
         return "No trial ended well, so there is no answer; the reasons stand under *Failures*."
     return " ".join(
-        sentence for sentence in [_one_seed(group), _in_short(group), *_against(group), _best(group), _rests_on(group)] if sentence
+        sentence for sentence in [_one_seed(group), in_short(group), *_against(group), _best(group), _rests_on(group)] if sentence
     )
 
 
@@ -26,7 +26,7 @@ def _one_seed(group: Group) -> str:
     return "**With one seed nothing can be concluded:** a difference may be luck. What follows describes these runs and no more."
 
 
-def _in_short(group: Group) -> str:
+def in_short(group: Group) -> str:
     """Whether anything is cheaper than the control (in the time of a plain loop) and not worse, where intervals can tell."""
     if group.control is None or not group.complete or len(group.seeds) < 2 or len(group.scenarios) < 2:
         return ""

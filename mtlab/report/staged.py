@@ -28,6 +28,11 @@ def section(group: Group) -> str:
     return "\n\n".join(part for part in (*parts, said, _moved(group), markdown.details("All scores", _matrix(group))) if part)
 
 
+def lost(group: Group) -> str:
+    """What the kept tasks lost, in a paragraph for each; empty where nothing started from a checkpoint."""
+    return "\n\n".join(_answer(group, task) for task in forgetting.kept_tasks(group)) if forgetting.staged(group) else ""
+
+
 def _answer(group: Group, task: Task) -> str:
     """What the kept task lost, in a paragraph."""
     names = forgetting.keepers(group, task)

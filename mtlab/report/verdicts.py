@@ -68,9 +68,13 @@ def _page(read: Mapping[str, tuple[SuiteRecord, list]]) -> str:
     return "\n\n".join(part for part in (*parts, _untested(untested)) if part) + "\n"
 
 
+def link(folder: str, file: str) -> str:
+    """The address of a file in a folder, whose name may be anything that a file system takes."""
+    return f"{quote(os.fsencode(folder))}/{file}"
+
+
 def _link(folder: str) -> str:
-    """A link to the report in a folder, whose name may be anything that a file system takes."""
-    return f"[{text(folder)}]({quote(os.fsencode(folder))}/report.md)"
+    return f"[{text(folder)}]({link(folder, 'report.md')})"
 
 
 def _setting(suite: SuiteRecord) -> str:

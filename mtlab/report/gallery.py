@@ -1,0 +1,67 @@
+"""The page that stands in front of several reports: each experiment's question, its answer in short, and a figure."""
+
+from pathlib import Path
+
+from mtlab.plan.errors import UserError
+from mtlab.record.journal import Journal, write_atomically
+from mtlab.record.records import SuiteRecord
+from mtlab.report import across, joint, staged
+from mtlab.report.answer import in_short
+from mtlab.report.evidence import Evidence
+from mtlab.report.faults import told
+from mtlab.report.groups import Group, groups
+from mtlab.report.markdown import name, text
+from mtlab.report.verdicts import link
+from mtlab.report.winner import winner
+
+FIGURES = ("quality_vs_data", "quality_vs_blocks", "quality_vs_epochs", "kept_and_learnt", "quality_vs_time", "quality_vs_time-1")
+"""The figures that can stand for a report, the most telling first."""
+
+
+def write_page(directory: Path) -> Path:
+    """Write ``README.md`` into ``directory``: a part for each report in the folders there.
+
+    Raises:
+        UserError: no report lies there, a record cannot be read, or the records make no sense.
+    """
+    folders = sorted(path.parent for path in directory.glob("*/suite.json"))
+    if not folders:
+        raise UserError("there is no report in its folders", "give the folder that holds them, such as reports", where=str(directory))
+    with told(directory):
+        parts = [_part(folder, *Journal(folder).read()) for folder in folders]
+        page = "\n\n".join(["# Experiments, their questions and their answers", LEAD, *parts]) + "\n"
+        write_atomically(directory / "README.md", page)
+    return directory / "README.md"
+
+
+LEAD = (
+    "In short; each report has the intervals, costs and conditions. What they say together of the claims about freezing: "
+    "[claims.md](claims.md)."
+)
+
+
+def _part(folder: Path, suite: SuiteRecord, trials: list) -> str:
+    found = groups(suite, trials)
+    base = Evidence(suite, found).base
+    figure = next((kind for kind in FIGURES if (folder / "plots" / f"{kind}.png").exists()), None)
+    picture = f"![The main figure of {text(folder.name)}]({link(folder.name, f'plots/{figure}.png')})" if figure else ""
+    taken = winner(base)
+    kept = f"To take home: {name(taken.scenario)}, {taken.why}." if taken else ""
+    seconds = "" if suite.elapsed_s is None or suite.read_back else f", {suite.elapsed_s / 60:.0f} minutes"
+    amount = f"{len(base.scenarios)} scenarios, {len(base.seeds)} seeds{seconds}"
+    lines = [
+        f"## [{text(folder.name)}]({link(folder.name, 'report.md')})",
+        f"**{text(suite.question)}** ({amount})",
+        _answer(suite, found, base),
+        kept,
+        picture,
+    ]
+    return "\n\n".join(line for line in lines if line)
+
+
+def _answer(suite: SuiteRecord, found: list[Group], base: Group) -> str:
+    """What the report says first: of all points where it looks over them, of its base elsewhere."""
+    if across.settings_only(found):
+        return in_short(base)
+    over = joint.fewest(base) or joint.answer(found)
+    return over or "\n\n".join(part for part in (in_short(base), staged.lost(base)) if part)
