@@ -455,7 +455,9 @@ class Experiment(Strict):
 
     def at(self, point: Point) -> "Experiment":
         """The experiment with the values of ``point`` and of its setting, and nothing swept."""
-        value = {**self.model_dump(mode="json"), "sweep": {}, "settings": {}, "keep_weights": "best" if self.keeps_weights else "none"}
+        value = {**self.model_dump(mode="json"), "sweep": {}, "settings": {}}
+        if not self.keeps_weights:
+            value["keep_weights"] = "none"
         for key, setting, place in _changes(point, self.settings):
             value = yaml_file.put(value, yaml_file.address(value, key, ".".join(map(str, place))), setting)
         made = _validated(value, lambda path: ".".join(map(str, path)))

@@ -45,13 +45,27 @@ class PlainProgress:
         """Nothing more is shown."""
 
     def left(self) -> str:
-        """Time left: the FLOPs that are left at the pace so far, or, before a tenth is done, at the pace that was told at first."""
-        pace = self.pace
-        if self.done and (pace is None or self.done > self.work / 10):
-            pace = (time.perf_counter() - self.began) / self.done
-        if pace is None:
-            return "time left: not known yet"
-        return f"about {duration(max(0, self.work - self.done) * pace)} left"
+        """Time left, in words."""
+        seconds = self.seconds_left(time.perf_counter() - self.began)
+        return "time left: not known yet" if seconds is None else f"about {duration(seconds)} left"
+
+    def seconds_left(self, spent: float) -> float | None:
+        """The work that is left, at a pace that leans on what was measured at first, and from half of the work on on what was seen alone.
+
+        What comes early is often cheap heads, whose work takes longer than its FLOPs say; so what is seen early says little. But when it
+        is far from what was measured, as on a machine that was busy just then, what was measured is dropped after a tenth.
+
+        Args:
+            spent: seconds so far.
+        """
+        left, share = max(0, self.work - self.done), self.done / self.work if self.work else 0.0
+        if not self.done:
+            return None if self.pace is None else left * self.pace
+        seen = spent / self.done
+        if self.pace is None or (share > 0.1 and not 2 / 3 < seen / self.pace < 3 / 2):
+            return left * seen
+        weight = min(1.0, 2 * share)
+        return left * (weight * seen + (1 - weight) * self.pace)
 
 
 class LiveProgress(PlainProgress):

@@ -326,7 +326,7 @@ def test_predict_refuses_what_is_no_model(model: Path, tmp_path: Path, capsys: p
     shutil.copytree(model, tmp_path / "broken")
     config = json.loads((model / "config.json").read_text())
     (tmp_path / "broken" / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "evil.Model"}}))
-    assert "runs code of its own" in told(tmp_path / "broken")
+    assert "comes with code of its own" in told(tmp_path / "broken")
     (tmp_path / "broken" / "config.json").write_text(json.dumps(config))
     (tmp_path / "broken" / "heads.safetensors").write_bytes(b"\x00" * 64)
     assert "cannot be loaded" in told(tmp_path / "broken")

@@ -191,7 +191,9 @@ def test_at_a_point_the_swept_keys_have_its_values_and_nothing_is_swept(tmp_path
     point = (("data.train_size", 100), ("scenarios.heads.0.train.heads", 1e-2))
     at = experiment.at(point)
     assert (at.data.train_size, at.data.source, at.scenarios["heads"][0].train, at.sweep) == (100, "here", {"heads": 1e-2}, {})
-    assert at.model_copy(update={"data": experiment.data, "scenarios": experiment.scenarios, "sweep": experiment.sweep}) == experiment
+    assert not at.keeps_weights and not experiment.keeps_weights  # at any point of a sweep, unless asked for
+    same = ("data", "scenarios", "sweep", "keep_weights")
+    assert at.model_copy(update={name: getattr(experiment, name) for name in same}) == experiment
     assert (experiment.data.train_size, experiment.scenarios["heads"][0].train) == ("full", {"heads": 1e-3})  # untouched
 
 

@@ -260,7 +260,7 @@ def test_report_and_experiment_are_attached_to_the_parent(tracking: str, tmp_pat
     names = {item.path for path in (None, "plots") for item in store.client.list_artifacts(run, path)}
     assert names == {"report.md", "report.html", "trials.csv", "suite.json", "plots", "plots/frontier.svg", "experiment.json"}
     assert store.client.get_run(run).data.metrics["time/suite_s"] == suite.elapsed_s
-    assert store.client.get_run(run).data.tags["mlflow.note.content"].startswith("it *ended*")
+    assert store.client.get_run(run).data.tags["mlflow.note.content"].count("\nit *ended*\n") == 1
 
 
 def test_two_suites_of_an_experiment_stand_side_by_side(tracking: str) -> None:
