@@ -1,6 +1,7 @@
 """`mtlab predict`: sentences in, JSON lines out."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -15,6 +16,9 @@ from mtlab.export.reader import HEADS, Reader, Sentence
 from mtlab.model import backbone
 from mtlab.plan.errors import UserError, shown
 from mtlab.plan.experiment import Encoder
+
+UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""Marks that a terminal obeys and does not show; JSON spells them out as well."""
 
 BATCH = 32
 """Sentences that are read together."""
@@ -38,7 +42,7 @@ def run(directory: Path, file: Path | None, device: str) -> None:
         sentences = _sentences(lines, name)
         while batch := list(islice(sentences, BATCH)):
             for found in reader(batch):
-                print(json.dumps(found, ensure_ascii=False), flush=True)
+                print(UNSEEN.sub(lambda mark: f"\\u{ord(mark[0]):04x}", json.dumps(found, ensure_ascii=False)), flush=True)
 
 
 def load(directory: Path, device: str) -> Reader:

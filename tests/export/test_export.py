@@ -289,6 +289,16 @@ def test_predict_reads_text_and_tokens(model: Path, tmp_path: Path, capsys: pyte
     assert long["cut"] is True
 
 
+def test_predict_prints_nothing_that_a_terminal_obeys(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = "rain \x1b[31m \x9b2J \u202e near \u200b oslo"
+    (tmp_path / "given.txt").write_text(odd + "\n")
+    capsys.readouterr()
+    assert main(["predict", str(model), str(tmp_path / "given.txt")]) == 0
+    shown = capsys.readouterr().out
+    assert not {"\x1b", "\x9b", "\u202e", "\u200b"} & set(shown)
+    assert json.loads(shown)["text"] == odd
+
+
 def test_predict_gives_the_same_alone_and_among_many(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = ["the rain", "a goal near turin ada ivo again some more the", "soup"] * 20
     found = predict(model, "\n".join(lines).encode(), tmp_path, capsys)
