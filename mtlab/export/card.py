@@ -17,6 +17,7 @@ from transformers import AutoModel, AutoTokenizer
 facts, heads = json.load(open("{folder}/heads.json")), load_file("{folder}/heads.safetensors")
 tokenizer = AutoTokenizer.from_pretrained("{folder}")
 encoder = AutoModel.from_pretrained("{folder}", **facts["encoder"]).eval()
+# `words` are those of one sentence, such as ["play", "some", "jazz"]
 inputs = tokenizer([words], is_split_into_words=True, truncation=True, return_tensors="pt")
 with torch.no_grad(){autocast}:
     states = encoder(inputs.input_ids, inputs.attention_mask).last_hidden_state

@@ -103,7 +103,7 @@ def test_the_cards_code_says_what_the_record_says(scenario: str, home: Path, dat
     assert main(["export", "tiny.yaml", "--scenario", scenario, "--to", str(model)]) == 0
     card = (model / "README.md").read_text()
     code = re.search(r"```python\n(.*?)```", card, re.S)
-    assert code is not None and len(code[1].splitlines()) <= 14
+    assert code is not None and len(code[1].splitlines()) <= 15
     (model / "load.py").write_text(code[1])
     (model / "run.py").write_text(PLAIN)
     ran = subprocess.run([sys.executable, "-I", "run.py", str(data / "test.jsonl")], cwd=model, capture_output=True, text=True, check=False)
@@ -260,6 +260,23 @@ def test_merged_adapters_compute_what_they_did(encoder: Path) -> None:
     after = network(ids, torch.ones_like(ids), ("classifier", "ner"))
     for task in before:
         torch.testing.assert_close(before[task], after[task], rtol=1e-4, atol=1e-5)
+
+
+def test_hostile_labels_are_inert_on_the_card(tmp_path: Path, encoder: Path, tracking: str, capsys: pytest.CaptureFixture[str]) -> None:
+    evil = {"weather": "<script>alert(1)</script>", "sport": "a|b ```\n# c", "food": "[x](https://evil.example) \x1b[31m"}
+    (tmp_path / "evil").mkdir()
+    for seed, (split, count) in enumerate({"train": 48, "validation": 16, "test": 16}.items()):
+        rows = [{**row, "label": evil[row["label"]]} for row in tiny.sentences(count, seed)]
+        (tmp_path / "evil" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "tiny.yaml").write_text(EXPERIMENT.format(encoder=encoder, data=tmp_path / "evil") + "output: out\n")
+    chosen = ["--scenarios", "full", "--seeds", "0"]
+    assert main(["compare", "tiny.yaml", *chosen]) == 0
+    assert main(["export", "tiny.yaml", *chosen, "--to", "model"]) == 0
+    card = Path("model/README.md").read_text()
+    assert "<script>" not in card and "](https:" not in card and "\x1b" not in card and "\n# c" not in card
+    assert set(json.loads(Path("model/heads.json").read_text())["labels"]) == set(evil.values())
+    (found,) = predict(Path("model"), b"the rain", tmp_path, capsys)
+    assert found["intent"]["label"] in evil.values()
 
 
 @pytest.fixture(scope="module")
