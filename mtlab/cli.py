@@ -170,7 +170,7 @@ def _parser(settings: Iterable[tuple[str, Sequence[str]]] = ()) -> _Parser:
     predict.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:0")
     _on_sources(commands, "check", _check, "say what a run would find in one's own data, and print an experiment file for it", keys)
     _on_sources(commands, "init", _init, "do the same, and write that file (--output FILE says where)", keys)
-    claims = _command_of(commands, "claims", _claims, "gather what reports say of the claims about freezing")
+    claims = _command_of(commands, "claims", _claims, "gather what reports say, in claims.md and README.md of their folder")
     _path(claims, "directory", "directory", metavar="DIR", type=Path, help="the folder that holds the reports' folders, such as reports")
     ui = _command_of(commands, "ui", _ui, "open MLflow's web interface on this machine")
     _path(ui, "file", "file", metavar="FILE", nargs="?", help="an experiment, whose suite's page is wanted")
@@ -252,8 +252,8 @@ def _compare(options: argparse.Namespace) -> int:
                 suite.journal.write_suite(record)
                 outcome = _finish(experiment)
                 display.say(f"report: {outcome.directory / 'report.md'} and report.html")
-                tracking.attach(record, outcome)
-            status = "FAILED" if failed else "FINISHED"
+                status = "FAILED" if failed else "FINISHED"
+                tracking.finish(record, outcome, status)
     except (stopping.Stopped, KeyboardInterrupt) as stop:
         display.close()
         print(

@@ -10,6 +10,7 @@ import pytest
 
 from mtlab.cli import main
 from mtlab.plan import yaml_file
+from mtlab.plan.errors import UserError
 from mtlab.record.journal import Journal
 from mtlab.report import gallery, verdicts
 from tests.conftest import SHARED_DATA
@@ -65,6 +66,9 @@ def test_the_committed_gallery_is_what_the_reports_say(tmp_path: Path) -> None:
     for name in REPORTS:
         (tmp_path / name).symlink_to(ROOT / "reports" / name)
     written = gallery.write_page(tmp_path).read_text()
+    (tmp_path / "README.md").write_text("somebody's own page")
+    with pytest.raises(UserError, match="is left as it is"):
+        gallery.write_page(tmp_path)
     assert written == (ROOT / "reports" / "README.md").read_text()
     for target in re.findall(r"\]\(([^)]+)\)", written):
         assert (ROOT / "reports" / target).exists()

@@ -9,6 +9,8 @@ from mtlab.report import markdown
 from mtlab.report.markdown import fixed, name, text
 from mtlab.report.sections import results
 
+HEAD = {"classifier": "classification", "ner": "entity"}
+
 LOAD = """\
 import json, torch
 from safetensors.torch import load_file
@@ -95,11 +97,22 @@ def _trained(choice: Choice) -> str:
         for number, stage in enumerate(trial.stages, start=1)
     ]
     table = markdown.table(["stage", "name", "epochs", "learning rates of what trained", "parameters trained"], rows, words=2)
+    start = ""
+    if trial.start:
+        first = data.get("start", {})
+        stages = "; ".join(
+            f"{stage.get('epochs')} epochs, {_rates(stage.get('train', {}))}" for stage in suite.experiment["start"]["stages"]
+        )
+        sizes = ", ".join(f"{split} {size:,}" for split, size in first.get("sizes", {}).items())
+        start = (
+            f"Before that it was trained on {text(', '.join(map(str, first.get('sources', []))))} ({sizes} sentences; fingerprint "
+            f"`{first.get('fingerprint')}`): {text(stages)}.\n\n"
+        )
     revision = f" at revision {text(encoder['revision'])}" if encoder.get("revision") else ""
     sizes = ", ".join(f"{split} {size:,}" for split, size in data["sizes"].items())
     return (
-        f"{table}\n\nEncoder: {name(encoder['name'])}{revision}, of which SHA-256 over its weights is `{encoder['sha256']}`; its own "
-        f"licence holds for these weights too. Data: {text(', '.join(map(str, data['sources'])))} ({sizes} sentences; fingerprint "
+        f"{table}\n\n{start}Encoder: {name(encoder['name'])}{revision}, of which SHA-256 over its weights is `{encoder['sha256']}`; its "
+        f"own licence holds for these weights too. Data: {text(', '.join(map(str, data['sources'])))} ({sizes} sentences; fingerprint "
         f"`{data['fingerprint']}`). Precision {text(suite.environment['precision'])}; {text(suite.environment['device_name'])}; made by "
         f"mtlab {text(suite.environment['mtlab'])}."
     )
@@ -115,11 +128,17 @@ def _limits(choice: Choice, facts: dict[str, Any]) -> str:
         if facts["precision"] == "bf16"
         else ""
     )
+    trained = {unit for stage in choice.trial.stages for unit, count in stage.parameters.items() if count.trainable and stage.steps}
+    idle = [] if choice.trial.start else [task for task in ("classifier", "ner") if f"head.{task}" not in trained]
+    random = "".join(
+        f"- Its {HEAD[task]} head was not trained: it is as it was drawn at random, and what it says means nothing.\n" for task in idle
+    )
     chosen = (
         "The scenario was chosen by scores on this test split, so that its own score there is a little too good. " if choice.why else ""
     )
     return (
         f"- {chosen}The numbers are of this test split alone: of other text nothing was measured.\n"
+        f"{random}"
         f"- It knows {len(facts['labels'])} labels ({text(', '.join(facts['labels']))}), and gives every sentence one of them. Scores are "
         "the softmax's, and were not calibrated.\n"
         f"- Inputs are cut at {facts['max_length']:,} sub-word tokens; words beyond have no entity.\n"

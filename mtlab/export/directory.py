@@ -2,10 +2,12 @@
 
 import inspect
 import json
+import re
 import shutil
 from pathlib import Path
 
 import transformers
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from mtlab.export import card
@@ -15,6 +17,7 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import point_label
 from mtlab.record.journal import HALF, Journal, cannot_write
+from mtlab.record.records import TrialRecord
 
 FORMAT = 1
 """Of ``heads.json``."""
@@ -37,10 +40,10 @@ def write(experiment: Experiment, to: Path | None, scenario: str | None, point: 
     """
     journal = Journal(experiment.output)
     choice = choose(journal, scenario, point)
-    to = to or Path("models") / f"{experiment.name}-{choice.trial.scenario}"
+    to = to or Path("models") / f"{experiment.name}-{_short(choice.trial)}"
     if to.exists() or to.is_symlink():
         raise UserError("is there already", "remove it, or choose another folder with --to", where=str(to))
-    network, tokenizer = build(choice, journal, experiment)
+    network, tokenizer = build(choice, journal)
     label = point_label(choice.trial.point.items())
     data, encoder = choice.suite.data[label], network.backbone.model
     facts = {
@@ -69,11 +72,17 @@ def write(experiment: Experiment, to: Path | None, scenario: str | None, point: 
         for file in half.iterdir():
             file.chmod(0o644)
         half.rename(to)
-    except OSError as error:
-        raise cannot_write(to, error) from None
+    except (OSError, SafetensorError) as error:
+        reason = cannot_write(to, error)
+        raise UserError(reason.problem, "choose another folder with --to, or make room", where=str(to)) from None
     finally:
         shutil.rmtree(half, ignore_errors=True)
     return to
+
+
+def _short(trial: TrialRecord) -> str:
+    """What tells a scenario's model from those of other scenarios and points."""
+    return re.sub(r"[^\w.-]+", "_", f"{trial.scenario}{trial.label.removeprefix(f'{trial.scenario}-seed{trial.seed}')}")[:100]
 
 
 def _without_pooler(encoder: transformers.PreTrainedModel) -> dict[str, bool]:

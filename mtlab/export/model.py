@@ -72,18 +72,20 @@ def choose(journal: Journal, scenario: str | None, point: str | None) -> Choice:
     return Choice(suite, group, trial, why)
 
 
-def build(choice: Choice, journal: Journal, experiment: Experiment) -> tuple[Network, PreTrainedTokenizerBase]:
+def build(choice: Choice, journal: Journal) -> tuple[Network, PreTrainedTokenizerBase]:
     """The network with the weights that were tested, adapters merged into them, and its tokenizer, which cuts where training did.
 
     Raises:
         UserError: the encoder is not the one that was trained, or the weights are not the ones that were tested.
     """
     trial, file = choice.trial, journal.weights_path(choice.trial)
-    at = experiment.at(tuple(trial.point.items()))
-    location = backbone.find(at.encoder)
+    label = point_label(trial.point.items())
+    at = Experiment.model_validate(choice.suite.experiment).at(tuple(trial.point.items()))  # as it was run, whatever the file says now
+    revision = choice.suite.encoder[label].get("revision")
+    location = backbone.find(at.encoder.model_copy(update={"revision": revision}))
     tokenizer = backbone.tokenizer(location)
-    pristine = backbone.load(location, str(choice.suite.encoder[point_label(trial.point.items())]["attention"]))
-    data = choice.suite.data[point_label(trial.point.items())]
+    pristine = backbone.load(location, str(choice.suite.encoder[label]["attention"]))
+    data = choice.suite.data[label]
     network = Network(pristine, {"classifier": len(data["labels"]), "ner": len(data["tags"])}, at.head)
     adapted = any(unit == lora.UNIT for stage in trial.stages for unit in stage.parameters)
     if adapted:
@@ -93,7 +95,7 @@ def build(choice: Choice, journal: Journal, experiment: Experiment) -> tuple[Net
     except (OSError, SafetensorError, RuntimeError):
         unknown = ["all"]
     if unknown or content_key(freezing.digests(network)) != trial.final_digest:
-        remedy = "put the encoder and the settings back that it was trained with, or train it again"
+        remedy = "put the encoder back that it was trained with, or train it again"
         raise UserError(f"with encoder {location.name} these are not the weights that were tested", remedy, where=str(file))
     if adapted:
         lora.merge(network)

@@ -11,17 +11,15 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from mtlab.data.sentences import LONE_SURROGATE
 from mtlab.export.directory import FORMAT
-from mtlab.export.reader import HEADS, Reader, Sentence
+from mtlab.export.reader import BATCH, HEADS, Reader, Sentence
 from mtlab.model import backbone
 from mtlab.plan.errors import UserError, shown
 from mtlab.plan.experiment import Encoder
 
 UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 """Marks that a terminal obeys and does not show; JSON spells them out as well."""
-
-BATCH = 32
-"""Sentences that are read together."""
 
 
 def run(directory: Path, file: Path | None, device: str) -> None:
@@ -53,8 +51,9 @@ def load(directory: Path, device: str) -> Reader:
     """
     if not (directory / HEADS).is_file():
         raise UserError(f"no {HEADS} there", "give a folder that `mtlab export` wrote", where=str(directory))
-    backbone.find(Encoder(name=str(directory.absolute())))  # refuses what brings more than weights
+    location = backbone.find(Encoder(name=str(directory.absolute())))  # refuses what brings more than weights
     try:
+        backbone.refuse_other_files(location)
         torch.device(device)
         facts = json.loads((directory / HEADS).read_text(encoding="utf-8"))
         if facts.get("format") != FORMAT:
@@ -81,6 +80,8 @@ def _of_object(text: str, where: str) -> Sentence:
         found: dict[str, Any] = json.loads(text)
     except (ValueError, RecursionError):
         return text  # a sentence may begin with a brace
+    if LONE_SURROGATE.search(str(found.get("tokens")) + str(found.get("text"))):
+        raise UserError("holds half of a surrogate pair", "write the character whole", where=where)
     tokens = found.get("tokens")
     if isinstance(tokens, list) and tokens and all(isinstance(token, str) and token.strip() for token in tokens):
         return tokens

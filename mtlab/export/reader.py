@@ -16,6 +16,9 @@ from mtlab.data.words import WORD
 HEADS = "heads.json"
 """The file that says what the heads are: names of labels and tags, how the encoder is read, what it was measured with."""
 
+BATCH = 32
+"""Sentences that are read together."""
+
 Sentence = str | Sequence[str]
 """Raw text, or its words."""
 
@@ -31,14 +34,17 @@ class Reader:
 
     def __init__(self, directory: Path, device: str = "cpu", precision: str | None = None) -> None:
         self.facts: dict[str, Any] = json.loads((directory / HEADS).read_text(encoding="utf-8"))
-        self.tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-        encoder = AutoModel.from_pretrained(
-            directory, local_files_only=True, use_safetensors=True, dtype=torch.float32, **self.facts["encoder"]
-        )
+        plain: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        self.tokenizer = AutoTokenizer.from_pretrained(directory, **plain)
+        encoder = AutoModel.from_pretrained(directory, use_safetensors=True, dtype=torch.float32, **plain, **_asked(self.facts["encoder"]))
         self.device = torch.device(device)
         self.encoder = encoder.eval().to(self.device)
         self.heads = {name: tensor.to(self.device) for name, tensor in load_file(directory / "heads.safetensors").items()}
         self.precision = precision or self.facts["precision"]
+        self.longest = int(self.tokenizer.model_max_length)
+        for task, names in (("classifier", "labels"), ("ner", "tags")):
+            if f"{task}.weight" in self.heads and len(self.heads[f"{task}.weight"]) != len(self.facts[names]):
+                raise ValueError(f"{len(self.facts[names])} {names} for a head of {len(self.heads[f'{task}.weight'])}")
 
     @torch.no_grad()
     def __call__(self, sentences: Sequence[Sentence]) -> list[dict[str, Any]]:
@@ -69,8 +75,11 @@ class Reader:
             first = _first_subwords(batch.word_ids(row), len(words))
             if "ner" in logits:
                 one["entities"] = list(self._entities(logits["ner"][row], first, text, spans))
-            one["cut"] = any(position < 0 for position in first)
+            one["cut"] = len(batch.word_ids(row)) >= self.longest and self._too_long(words)
         return found
+
+    def _too_long(self, words: Sequence[str]) -> bool:
+        return len(self.tokenizer(words, is_split_into_words=True, truncation=False, verbose=False)["input_ids"]) > self.longest
 
     def _heads(self, states: Tensor, mask: Tensor) -> dict[str, Tensor]:
         pooled = states[:, 0]
@@ -91,6 +100,18 @@ class Reader:
             start, stop = spans[begin][0], spans[end - 1][1]
             score = sum(float(scores[first[word]]) for word in range(begin, end)) / (end - begin)
             yield {"type": kind, "start": start, "end": stop, "text": text[start:stop], "score": round(score, 6)}
+
+
+def _asked(settings: Any) -> dict[str, Any]:
+    """What the folder may ask of transformers, checked: nothing else is handed on, for among its settings are some that run code.
+
+    Raises:
+        ValueError: it asks for something else.
+    """
+    kernel, pooler = settings.get("attn_implementation"), settings.get("add_pooling_layer", False)
+    if kernel not in ("eager", "sdpa") or pooler is not False or settings.keys() - {"attn_implementation", "add_pooling_layer"}:
+        raise ValueError(f"{HEADS} asks for {sorted(settings)}, of which not all can be granted")
+    return dict(settings)
 
 
 def entities(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:

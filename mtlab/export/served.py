@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mtlab.export.reader import Reader
+from mtlab.export.reader import BATCH, Reader
 
 
 class Served:
@@ -16,7 +16,8 @@ class Served:
         """Read sentences: a list of texts, or a table whose first column, or the one called ``text``, has them."""
         if hasattr(model_input, "columns"):
             model_input = model_input["text" if "text" in model_input.columns else model_input.columns[0]]
-        return self.reader([str(text) for text in model_input])
+        texts = [str(text) for text in model_input]
+        return [found for at in range(0, len(texts), BATCH) for found in self.reader(texts[at : at + BATCH])]
 
 
 def _load_pyfunc(path: str) -> Served:

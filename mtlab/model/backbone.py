@@ -143,7 +143,7 @@ def load(location: Location, attention: str | None = None) -> Backbone:
         UserError: no such weights, or they do not fit the configuration.
     """
     try:
-        _refuse_other_files(location)
+        refuse_other_files(location)
         model, info = AutoModel.from_pretrained(
             **location.arguments,
             dtype=torch.float32,
@@ -262,7 +262,7 @@ def _refuse_more_than_weights(encoder: Encoder, path: str, where: dict[str, Any]
         raise UserError(f"the weights of encoder {encoder.name} are {shown(weights)}", "it needs model.safetensors", where="encoder")
 
 
-def _refuse_other_files(location: Location) -> None:
+def refuse_other_files(location: Location) -> None:
     """Check what the index of weights in several files names: transformers would take any path, and any kind of file.
 
     Raises:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -50,8 +51,8 @@ class Journal:
         except OSError as error:
             raise cannot_write(self.directory, error) from None
         try:
-            for left in self.directory.rglob(f"*{HALF}"):
-                left.unlink(missing_ok=True)
+            for left in list(self.directory.rglob(f"*{HALF}")):
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
             facts = {"pid": os.getpid(), "host": platform.node(), "started": time.strftime("%Y-%m-%d %H:%M:%S"), "command": command}
             write_atomically(holder, json.dumps(facts) + "\n")
             yield

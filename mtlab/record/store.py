@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -48,6 +49,9 @@ COLUMNS = [
     *(f"metrics.`{name}`" for name in ("test/classifier/accuracy", "test/ner/f1", "time/plain_s", "memory/peak_mb", "params/trainable")),
 ]
 """The columns of the view that a suite's links lead to."""
+
+ROOM = 7900
+"""Characters of a description that every store takes, with some to spare."""
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """The experiment's tag without which the interface takes runs for those of a language model's application."""
@@ -174,7 +178,12 @@ class Store:
             shown = f"#/experiments/{self.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={parent}"
             together = f"**Runs** by scenario: [as a table]({shown}), [as charts]({shown}&compareRunsMode=CHART)."
             no_links = story.replace("] (", "] \\(")  # which the interface would take for a link
-            note = "\n".join([f"{together}\n", no_links, "\n**Runs**, one by one:\n", *lines])
+            note = "\n".join([f"{together}\n", no_links, "\n**Runs**, one by one:\n"])
+            for number, line in enumerate(lines):
+                if len(note) + len(line) > ROOM:
+                    note += f"\n- and {len(lines) - number} more scenarios, in the table"
+                    break
+                note += f"\n{line}"
             self.client.set_tag(parent, "mlflow.note.content", cut({"": note})[""])
 
     def model(self, parent: str, trial: TrialRecord, write: Callable[[Path], object]) -> bool:
@@ -196,7 +205,7 @@ class Store:
             scores = {name: f"{value:.4f}" for name, value, _, _ in metrics_of(trial) if name.startswith("test/")}
             made = self.client.create_logged_model(
                 self.experiment_id,
-                name=f"{self.experiment}-{trial.scenario}",
+                name=_model_name(f"{self.experiment}-{trial.scenario}"),
                 source_run_id=run.info.run_id,
                 tags=cut({"key": trial.key, "suite_run": parent}),
                 params={**facts, **dict(sorted(scores.items())[:80])},
@@ -281,6 +290,12 @@ def _refusal(uri: str, error: Exception) -> UserError:
     elif file is not None and file.exists():
         remedy = "move it away, or set MLFLOW_TRACKING_URI to another one"
     return UserError(problem, remedy)
+
+
+def _model_name(wanted: str) -> str:
+    """A name that MLflow takes for a model; one that had to be changed gets the start of its hash, so that no two become one."""
+    spelt = re.sub(r"[^\w-]", "_", wanted)
+    return spelt if spelt == wanted else f"{spelt}-{hashlib.sha256(wanted.encode()).hexdigest()[:6]}"
 
 
 def _may_pass(uri: str, error: Exception) -> bool:

@@ -24,6 +24,9 @@ TRIAL_S = 1.0
 ENDING_S = 20.0
 """Seconds that a suite waits at its end for what is still to be written."""
 
+MODEL_S = 300.0
+"""Seconds that a suite waits at most for its model to be copied to a store on this machine."""
+
 AGAIN_S = 10.0
 """Seconds after which a store that failed is tried again."""
 
@@ -43,11 +46,18 @@ class Outcome:
     model: tuple[TrialRecord, Callable[[Path], object]] | None
 
     def attach(self, store: Store, suite: SuiteRecord, parent: str) -> None:
-        """Give all of it to the suite's run; what is there already is there once."""
+        """Give the report and the story to the suite's run; what is there already is there once."""
         store.attach(suite, parent, self.directory)
         store.tell(parent, self.story)
-        if self.model is not None:
+
+    def give_model(self, store: Store, parent: str, say: Callable[[str], None]) -> None:
+        """Log the model, where there is one and it is not there; a store that does not take it has all the rest."""
+        if self.model is None:
+            return
+        try:
             store.model(parent, *self.model)
+        except Exception as error:  # whatever the store, the encoder's files or the disk raise
+            say(f"MLflow does not have the model to take home ({reason(error, store.uri)}); `mtlab sync` tries again")
 
 
 class Tracking:
@@ -64,7 +74,6 @@ class Tracking:
         self.parent = ""
         self._jobs: list[Callable[[], object]] = []
         self._refused: UserError | None = None
-        self._until = time.monotonic() + ENDING_S
         self._failed = self._opened = self._ended = False
         self._changed = threading.Condition()
 
@@ -91,14 +100,18 @@ class Tracking:
 
     def settle(self, suite: SuiteRecord) -> SuiteRecord:
         """Wait, not for long, for what is still to be written; returns the suite with what is then missing."""
-        self._until = time.monotonic() + ENDING_S
         self._wait(ENDING_S)
         return self.where(suite)
 
-    def attach(self, suite: SuiteRecord, outcome: "Outcome") -> None:
-        """Attach what the suite came to, and wait for it, not for long."""
+    def finish(self, suite: SuiteRecord, outcome: "Outcome", status: str) -> None:
+        """Attach what the suite came to, close its run as ``FINISHED`` or ``FAILED``, log the model; and wait for it, not for long."""
         self._add(lambda: outcome.attach(self.store, suite, self.parent))
-        self._wait(max(0.0, self._until - time.monotonic()))
+        self._add(lambda: self.store.close(self.parent, status))
+        self._opened, closed = False, self._opened
+        self._wait(ENDING_S if closed else 0.0)
+        if closed and not self._failed:
+            self._add(lambda: outcome.give_model(self.store, self.parent, self.say))
+            self._wait(ENDING_S if self.uri.startswith(("http://", "https://")) else MODEL_S)
 
     @property
     def missing(self) -> int:
@@ -201,10 +214,12 @@ def sync(experiment: str, journal: Journal, finish: Callable[[], Outcome]) -> tu
         logged = {"uri": without_credentials(uri), "experiment": experiment, "run": parent}
         suite = suite.model_copy(update={"tracking": logged})
         journal.write_suite(suite)
-        finish().attach(store, suite, parent)
+        outcome = finish()
+        outcome.attach(store, suite, parent)
         status = "FINISHED" if all(trial.ok for trial in trials) else "FAILED"
         last = max((trial.ended_at or trial.started_at for trial in trials), default=suite.started_at)
         store.close(parent, status if suite.elapsed_s is not None else "KILLED", last)
+        outcome.give_model(store, parent, print)
     except UserError:
         raise
     except Exception as error:  # whatever a store or a network raises

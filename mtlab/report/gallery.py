@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mtlab.plan.errors import UserError
+from mtlab.plan.scenario import point_label
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import SuiteRecord
 from mtlab.report import across, joint, staged
@@ -12,7 +13,7 @@ from mtlab.report.faults import told
 from mtlab.report.groups import Group, groups
 from mtlab.report.markdown import name, text
 from mtlab.report.verdicts import link
-from mtlab.report.winner import winner
+from mtlab.report.winner import NEAR, winner
 
 FIGURES = ("quality_vs_data", "quality_vs_blocks", "quality_vs_epochs", "kept_and_learnt", "quality_vs_time", "quality_vs_time-1")
 """The figures that can stand for a report, the most telling first."""
@@ -27,16 +28,22 @@ def write_page(directory: Path) -> Path:
     folders = sorted(path.parent for path in directory.glob("*/suite.json"))
     if not folders:
         raise UserError("there is no report in its folders", "give the folder that holds them, such as reports", where=str(directory))
+    page_file = directory / "README.md"
+    if page_file.exists() and not page_file.read_text(encoding="utf-8", errors="replace").startswith(TITLE):
+        raise UserError("is not this command's, and is left as it is", "move it away", where=str(page_file))
     with told(directory):
         parts = [_part(folder, *Journal(folder).read()) for folder in folders]
-        page = "\n\n".join(["# Experiments, their questions and their answers", LEAD, *parts]) + "\n"
-        write_atomically(directory / "README.md", page)
-    return directory / "README.md"
+        page = "\n\n".join([TITLE, LEAD, *parts]) + "\n"
+        write_atomically(page_file, page)
+    return page_file
 
+
+TITLE = "# Experiments, their questions and their answers"
 
 LEAD = (
     "In short; each report has the intervals, costs and conditions. What they say together of the claims about freezing: "
-    "[claims.md](claims.md)."
+    f"[claims.md](claims.md). *To take home* is the cheapest scenario that is as good as the best at every task: not shown to be "
+    f"worse, and with a mean at most {NEAR:g} below."
 )
 
 
@@ -46,7 +53,8 @@ def _part(folder: Path, suite: SuiteRecord, trials: list) -> str:
     figure = next((kind for kind in FIGURES if (folder / "plots" / f"{kind}.png").exists()), None)
     picture = f"![The main figure of {text(folder.name)}]({link(folder.name, f'plots/{figure}.png')})" if figure else ""
     taken = winner(base)
-    kept = f"To take home: {name(taken.scenario)}, {taken.why}." if taken else ""
+    point = point_label(taken.trial.point.items()) if taken else ""
+    kept = f"To take home: {name(taken.scenario)}{f' at {text(point)}' if point else ''}: {taken.why}." if taken else ""
     seconds = "" if suite.elapsed_s is None or suite.read_back else f", {suite.elapsed_s / 60:.0f} minutes"
     amount = f"{len(base.scenarios)} scenarios, {len(base.seeds)} seeds{seconds}"
     lines = [

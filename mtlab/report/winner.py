@@ -63,10 +63,13 @@ def section(suite: SuiteRecord, group: Group) -> str:
     at = f" at {markdown.text(point)}" if point else ""
     if found.trial.selection is not None and found.trial.selection.by_task:
         return f"{name(found.scenario)}{at}: {found.why}. Each task has weights of its own there, so there is no one model to write."
+    kept = (
+        " The scores are those on the new data; what was kept of the old ones is another matter." if suite.experiment.get("start") else ""
+    )
     score = markdown.fixed(found.trial.selection.score if found.trial.selection else None)
     return (
-        f"{name(found.scenario)}{at}: {found.why}. As good is what is not shown to be worse, and has a mean at most {NEAR:g} below. Of its "
-        f"seeds, {found.trial.seed} scored highest on validation ({score}). Where it was "
+        f"{name(found.scenario)}{at}: {found.why}. As good is what is not shown to be worse, and has a mean at most {NEAR:g} below.{kept} "
+        f"Of its seeds, {found.trial.seed} scored highest on validation ({score}). Where it was "
         f"trained, and its weights were kept, this writes it as a model for transformers, with a card:\n\n{markdown.fenced(command, 'sh')}"
     )
 

@@ -25,11 +25,13 @@ def keep(network: Network, prepared: Prepared, file: Path) -> None:
 
 
 def prune(journal: Journal, trials: Iterable[TrialRecord]) -> None:
-    """Remove all weights but those of the best of these trials in each scenario and point."""
+    """Of these trials, remove all weights but those of the best in each scenario and point; those of other trials stay."""
     places: dict[tuple[str, str], list[TrialRecord]] = {}
     for trial in trials:
         if trial.ok and journal.weights_path(trial).exists():
             places.setdefault((trial.scenario, point_label(trial.point.items())), []).append(trial)
-    wanted = {journal.weights_path(best_on_validation(some)) for some in places.values()}
-    for file in set((journal.directory / "weights").glob("*.safetensors")) - wanted:
-        file.unlink(missing_ok=True)
+    for some in places.values():
+        best = best_on_validation(some)
+        for trial in some:
+            if trial is not best:
+                journal.weights_path(trial).unlink(missing_ok=True)

@@ -38,7 +38,6 @@ class Machine:
         self._ended = threading.Event()
 
     def __enter__(self) -> "Machine":
-        psutil.cpu_percent()  # measures from the call before
         self._thread = threading.Thread(target=self._watch, name="machine", daemon=True)
         self._thread.start()
         return self
@@ -53,6 +52,7 @@ class Machine:
         return dict(zip((AT, *self._read), zip(*rows, strict=True), strict=True)) if rows else {}
 
     def _watch(self) -> None:
+        psutil.cpu_percent()  # measures from the call before, in the same thread
         while not self._ended.wait(self._every):
             try:
                 values = [round(read(), 1) for read in self._read.values()]

@@ -200,7 +200,10 @@ class Run:
         settled = self._select(stages[-1])
         self._test()
         if self.prepared.experiment.keeps_weights and not settled.by_task:  # where each task has its own, there is no one network
-            keep(self.network, self.prepared, self.shared.journal.weights_path(self.record))
+            try:
+                keep(self.network, self.prepared, self.shared.journal.weights_path(self.record))
+            except UserError as error:  # what was measured stands
+                self.shared.keeper.say(f"the weights of {self.trial.label} are not kept: {error}")
         if self.skipped_flops:
             self.saved_s = self.shared.plain.pass_s(network, self.skipped_flops)
         if self.checkpoint is not None:

@@ -166,15 +166,12 @@ def test_the_cards_numbers_are_the_records(home: Path, tmp_path: Path) -> None:
     [
         (["--scenario", "nowhere"], "no scenario 'nowhere'"),
         (["--point", "data.train_size = 3"], "no point 'data.train_size = 3'"),
-        (["--scenario", "heads", "--encoder", "ELSEWHERE"], "these are not the weights that were tested"),
         (["--output", "empty"], "nothing was run here yet"),
     ],
 )
 def test_what_cannot_be_exported_is_said(
     words: list[str], line: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    elsewhere = tiny.write_encoder(tmp_path / "elsewhere", initializer_range=0.1)
-    words = [str(elsewhere) if word == "ELSEWHERE" else word for word in words]
     assert main(["export", "tiny.yaml", "--to", str(tmp_path / "model"), *words]) == 2
     told = capsys.readouterr().err
     assert line in told and told.count("\n") == 1
@@ -228,6 +225,35 @@ def test_the_suites_page_tells_the_answer_and_leads_to_every_run(home: Path) -> 
     ]
     assert len(children) == len(trials)
     assert all(f"(#/experiments/{experiment}/runs/{run})" in told for run in children)
+
+
+def test_a_model_is_exported_as_it_was_run_or_not_at_all(
+    tmp_path: Path, data: Path, tracking: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.write_encoder(tmp_path / "encoder")
+    (tmp_path / "tiny.yaml").write_text(EXPERIMENT.format(encoder=tmp_path / "encoder", data=data) + "name: tiny.v2\noutput: out\n")
+    assert main(["compare", "tiny.yaml", "--scenarios", "heads", "--seeds", "0", "--head.pooling", "cls", "--max_length", "20"]) == 0
+    assert "cannot be reached" not in capsys.readouterr().out  # MLflow takes no dot in the name of a model
+    assert main(["export", "tiny.yaml", "--to", "model"]) == 0  # whatever the file says now
+    facts = json.loads(Path("model/heads.json").read_text())
+    assert (facts["pooling"], facts["max_length"]) == ("cls", 20)
+    assert "classification head was not trained" not in Path("model/README.md").read_text()
+    tiny.write_encoder(tmp_path / "encoder", initializer_range=0.1)
+    assert main(["export", "tiny.yaml", "--to", "again"]) == 2
+    assert "these are not the weights that were tested" in capsys.readouterr().err
+
+
+def test_a_run_of_some_scenarios_leaves_the_weights_of_others(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "out", tmp_path / "out")
+    before = set((tmp_path / "out" / "weights").iterdir())
+    assert main(["compare", "tiny.yaml", "--scenarios", "heads", "--seeds", "7", "--output", str(tmp_path / "out")]) == 0
+    assert before < set((tmp_path / "out" / "weights").iterdir())
+
+
+def test_a_card_says_of_a_head_that_it_was_not_trained(home: Path, tmp_path: Path) -> None:
+    assert main(["export", "tiny.yaml", "--scenario", "nothing", "--to", str(tmp_path / "model")]) == 0
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "Its classification head was not trained" in card and "Its entity head was not trained" in card
 
 
 def test_weights_that_are_not_those_that_were_tested_are_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -326,9 +352,26 @@ def test_predict_gives_the_same_alone_and_among_many(model: Path, tmp_path: Path
         assert alone["intent"]["score"] == pytest.approx(one["intent"]["score"], abs=1e-4)
 
 
+@pytest.mark.parametrize("settings", [{"trust_remote_code": True, "subfolder": "sub"}, {"attn_implementation": "owner/kernel"}, {}])
+def test_a_model_that_asks_to_run_code_is_refused(
+    settings: dict[str, Any], model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil = shutil.copytree(model, tmp_path / "evil")
+    facts = json.loads((evil / "heads.json").read_text())
+    (evil / "heads.json").write_text(json.dumps({**facts, "encoder": settings}))
+    shutil.copytree(model, evil / "sub")
+    config = json.loads((model / "config.json").read_text())
+    (evil / "sub" / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "evil.Model"}}))
+    (evil / "sub" / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Model: pass\n")
+    assert main(["predict", str(evil)]) == 2
+    assert "not all can be granted" in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("given", "line"),
     [
+        (b'{"text": "half \\ud800"}\n', "given.txt:1: holds half of a surrogate pair"),
         (b"good\n\xff\xfe\n", "given.txt:2: not UTF-8"),
         (b'{"tokens": []}\n', "given.txt:1: neither `tokens`"),
         (b'{"text": 3}\n', "given.txt:1: neither `tokens`"),

@@ -254,8 +254,9 @@ def test_report_and_experiment_are_attached_to_the_parent(tracking: str, tmp_pat
         (tmp_path / "report" / name).write_text(name)
     tracker = Tracking("freezing")
     suite = tracker.start(suite_of([]))
-    tracker.attach(suite, Outcome(tmp_path / "report", "it *ended*", None))
-    tracker.close("FINISHED")
+    tracker.finish(suite, Outcome(tmp_path / "report", "it *ended*", None), "FINISHED")
+    tracker.close("KILLED")  # which it is not any more
+    assert tracker.store.client.get_run(suite.tracking["run"]).info.status == "FINISHED"
     run, store = suite.tracking["run"], tracker.store
     names = {item.path for path in (None, "plots") for item in store.client.list_artifacts(run, path)}
     assert names == {"report.md", "report.html", "trials.csv", "suite.json", "plots", "plots/frontier.svg", "experiment.json"}
