@@ -488,17 +488,21 @@ def load(path: str | Path, overrides: dict[str, list[str]] | None = None, with_d
     located.value["data"] = (located.value.get("data") or {}) if with_data else {"source": "unread"}
     if not with_data and isinstance(located.value.get("start"), dict):
         located.value["start"] = {**located.value["start"], "data": {"source": "unread"}}
-    return checked(located)
+    return checked(located, with_points=with_data)
 
 
-def checked(located: Located) -> Experiment:
+def checked(located: Located, with_points: bool = True) -> Experiment:
     """The experiment that a whole file, name and output included, says.
+
+    Args:
+        located: the file.
+        with_points: whether every point of a sweep is checked, which without data they cannot be.
 
     Raises:
         UserError: one line with the file, line and field of a mistake.
     """
     experiment = _validated(located.value, located.where)
-    for point in experiment.points:  # a bad point is found before anything is trained
+    for point in experiment.points if with_points else ():  # a bad point is found before anything is trained
         _check_point(located, experiment, point)
     experiment._located = located
     return experiment
