@@ -305,3 +305,10 @@ def test_null_takes_an_inherited_scenario_out(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("data: {source: x}\nscenarios:\n  one: [{epochs: 0}]\n  two: [{epochs: 0}]\n")
     (tmp_path / "child.yaml").write_text("extends: base.yaml\nscenarios:\n  one: null\n  three: [{epochs: 0}]\n")
     assert list(load(tmp_path / "child.yaml").scenarios) == ["two", "three"]
+
+
+def test_a_sweep_over_one_of_two_sources_does_not_stop_what_needs_no_data(tmp_path: Path) -> None:
+    file = FILE.replace("data: {source: here}", "data: {classifier: {source: here}, ner: {source: there}}")
+    assert file != FILE
+    (tmp_path / "two.yaml").write_text(file + "sweep: {data.classifier.subset: [a, b]}\n")
+    assert len(load(tmp_path / "two.yaml", with_data=False).points) == len(load(tmp_path / "two.yaml").points) == 2
