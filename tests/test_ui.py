@@ -43,7 +43,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path, e
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")  # MLflow remembers stores by their address in a process
         assert main(["compare", "six.yaml"]) == 0
     return folder
 

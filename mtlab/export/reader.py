@@ -34,9 +34,10 @@ class Reader:
 
     def __init__(self, directory: Path, device: str = "cpu", precision: str | None = None) -> None:
         self.facts: dict[str, Any] = json.loads((directory / HEADS).read_text(encoding="utf-8"))
-        plain: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        self.tokenizer = AutoTokenizer.from_pretrained(directory, **plain)
-        encoder = AutoModel.from_pretrained(directory, use_safetensors=True, dtype=torch.float32, **plain, **_asked(self.facts["encoder"]))
+        self.tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        encoder = AutoModel.from_pretrained(
+            directory, local_files_only=True, use_safetensors=True, dtype=torch.float32, **_asked(self.facts["encoder"])
+        )
         self.device = torch.device(device)
         self.encoder = encoder.eval().to(self.device)
         self.heads = {name: tensor.to(self.device) for name, tensor in load_file(directory / "heads.safetensors").items()}
