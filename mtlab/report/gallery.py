@@ -12,7 +12,7 @@ from mtlab.report.evidence import Evidence
 from mtlab.report.faults import told
 from mtlab.report.groups import Group, groups
 from mtlab.report.markdown import name, text
-from mtlab.report.verdicts import link
+from mtlab.report.verdicts import folders, link
 from mtlab.report.winner import NEAR, winner
 
 FIGURES = ("quality_vs_data", "quality_vs_blocks", "quality_vs_epochs", "kept_and_learnt", "quality_vs_time", "quality_vs_time-1")
@@ -25,14 +25,11 @@ def write_page(directory: Path) -> Path:
     Raises:
         UserError: no report lies there, a record cannot be read, or the records make no sense.
     """
-    folders = sorted(path.parent for path in directory.glob("*/suite.json"))
-    if not folders:
-        raise UserError("there is no report in its folders", "give the folder that holds them, such as reports", where=str(directory))
-    page_file = directory / "README.md"
+    found, page_file = folders(directory), directory / "README.md"
     if page_file.exists() and not page_file.read_text(encoding="utf-8", errors="replace").startswith(TITLE):
         raise UserError("is not this command's, and is left as it is", "move it away", where=str(page_file))
     with told(directory):
-        parts = [_part(folder, *Journal(folder).read()) for folder in folders]
+        parts = [_part(folder, *Journal(folder).read()) for folder in found]
         page = "\n\n".join([TITLE, LEAD, *parts]) + "\n"
         write_atomically(page_file, page)
     return page_file

@@ -45,13 +45,23 @@ def write_page(directory: Path) -> Path:
     Raises:
         UserError: no report lies there, a record cannot be read, or the records make no sense.
     """
-    folders = sorted(path.parent for path in directory.glob("*/suite.json"))
-    if not folders:
-        raise UserError("there is no report in its folders", "give the folder that holds them, such as reports", where=str(directory))
     path = directory / "claims.md"
+    found = folders(directory)
     with told(directory):
-        write_atomically(path, _page({folder.name: Journal(folder).read() for folder in folders}))
+        write_atomically(path, _page({folder.name: Journal(folder).read() for folder in found}))
     return path
+
+
+def folders(directory: Path) -> list[Path]:
+    """The folders with records in a directory, by name.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = sorted(path.parent for path in directory.glob("*/suite.json"))
+    if not found:
+        raise UserError("there is no report in its folders", "give the folder that holds them, such as reports", where=str(directory))
+    return found
 
 
 def _page(read: Mapping[str, tuple[SuiteRecord, list]]) -> str:
