@@ -201,7 +201,8 @@ class Run:
         self._test()
         if self.prepared.experiment.keeps_weights and not settled.by_task:  # where each task has its own, there is no one network
             try:
-                keep(self.network, self.prepared, self.shared.journal.weights_path(self.record))
+                with self.shared.memory.uncounted():  # a loop would not keep them
+                    keep(self.network, self.prepared, self.shared.journal.weights_path(self.record))
             except UserError as error:  # what was measured stands
                 self.shared.keeper.say(f"the weights of {self.trial.label} are not kept: {error}")
         if self.skipped_flops:
