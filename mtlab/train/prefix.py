@@ -2,11 +2,14 @@
 
 States are stored as they were computed, in their own precision and without padding, by example. One pass over a split harvests
 every depth that the experiment will ask for. A key over everything that determines the states (weights below the depth,
-encoded sentences, precision, attention kernel, device) decides who may share them; nobody declares it.
+encoded sentences, precision, attention kernel, device) decides who may share them; nobody declares it. Processes that work on one
+experiment share them through files: one computes, others wait for it and read.
 """
 
 import time
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from mtlab.plan.scenario import Stage, content_key
 from mtlab.train import spill, stopping
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
+from mtlab.train.spill import Pass
 
 
 @dataclass(frozen=True)
@@ -88,14 +92,6 @@ class Begun:
         return states if self.tail is None else self.tail(states, batch.input_ids, batch.attention_mask)
 
 
-@dataclass(frozen=True)
-class Pass:
-    """A forward pass over a split that computed states for whoever needs them."""
-
-    number: int
-    seconds: float
-
-
 @dataclass
 class Prefixes:
     """All states that are at hand in a suite.
@@ -105,12 +101,14 @@ class Prefixes:
         limit: bytes of states to keep in memory; what is beyond lies in files that are mapped into it.
         directory: for those files.
         say: tells the user what happened to a file.
+        exchange: whether other processes need the same states: all of them then lie in files.
     """
 
     runtime: Runtime
     limit: int
     directory: Path
     say: spill.Say
+    exchange: bool = False
     wanted: dict[str, set[int]] = field(default_factory=dict)
     """Key of weights up to a depth, as trials begin with them, to that depth: what a pass over them should harvest."""
     held: dict[tuple[str, str], States] = field(default_factory=dict)
@@ -165,7 +163,7 @@ class Prefixes:
     def forget_unwanted(self) -> None:
         """Drop states of weights that only one trial had."""
         for key, split in [place for place in self.held if place[0] not in self.wanted]:
-            if self.held.pop((key, split)).file is not None:
+            if self.held.pop((key, split)).file is not None or self.exchange:
                 spill.remove(self.directory, f"{key}-{split}")
 
     def _also(self, prepared: Prepared, digests: Mapping[str, str]) -> set[int]:
@@ -174,23 +172,27 @@ class Prefixes:
 
     def _harvest(self, prepared: Prepared, network: Network, digests: Mapping[str, str], depths: set[int], split: str) -> None:
         """Bring states of a split at ``depths`` to hand: from files where they lie there, and else in one pass."""
-        began = time.perf_counter()
         starts = np.concatenate([[0], np.cumsum([len(example) for example in prepared.encoded[split].examples])])
         missing = {depth: key for depth in depths if ((key := self.key(prepared, digests, depth)), split) not in self.held}
-        for key in missing.values():
-            mapped = spill.find(self.directory, f"{key}-{split}", self.say)
-            if mapped is not None and mapped.flat.shape == (int(starts[-1]) + 1, prepared.pristine.hidden_size):
-                self.held[key, split] = States(mapped.flat, mapped, starts)
-        computed = {depth: key for depth, key in missing.items() if (key, split) not in self.held}
-        if computed:
-            self._compute(prepared, network, starts, computed, split)
-        self.runtime.synchronize()
-        done = Pass(len(self.passes), time.perf_counter() - began)
-        self.passes.update(dict.fromkeys(((key, split) for key in missing.values()), done))
+        names = [f"{key}-{split}" for key in missing.values()]
+        with spill.alone(self.directory, names) if self.exchange else nullcontext():
+            for key in missing.values():
+                self._find(key, split, starts, prepared.pristine.hidden_size)
+            computed = {depth: key for depth, key in missing.items() if (key, split) not in self.held}
+            if computed:
+                self._compute(prepared, network, starts, computed, split)
+
+    def _find(self, key: str, split: str, starts: np.ndarray, hidden: int) -> None:
+        """Take up states that lie in a file."""
+        mapped = spill.find(self.directory, f"{key}-{split}", self.say)
+        if mapped is not None and mapped.made_by is not None and mapped.flat.shape == (int(starts[-1]) + 1, hidden):
+            self.held[key, split] = self._at_hand(mapped, starts)
+            self.passes[key, split] = mapped.made_by
 
     @torch.no_grad()
     def _compute(self, prepared: Prepared, network: Network, starts: np.ndarray, keys: Mapping[int, str], split: str) -> None:
         """One forward pass over a split, everything in eval mode, keeping the states at the depths of ``keys``."""
+        began = time.perf_counter()
         modes = {module: module.training for module in network.modules()}
         network.eval()
         encoded, blocks = prepared.encoded[split], len(network.backbone.blocks)
@@ -211,21 +213,37 @@ class Prefixes:
                     stores[depth].put(rows, seen[depth][kept])
         for module, training in modes.items():
             module.training = training
+        self.runtime.synchronize()
+        done = Pass(uuid.uuid4().hex, time.perf_counter() - began)
         for depth, states in stores.items():
-            if states.file is not None:
-                spill.seal(self.directory, f"{keys[depth]}-{split}", states.file)
-            self.held[keys[depth], split] = states
+            key, file = keys[depth], states.file
+            sealed = None if file is None else spill.seal(self.directory, f"{key}-{split}", file, done)
+            self.held[key, split] = states if sealed is None else self._at_hand(sealed, starts)
+        self.passes.update(dict.fromkeys(((key, split) for key in keys.values()), done))
 
     def _room(self, name: str, shape: tuple[int, int], dtype: torch.dtype, held: Iterable[States]) -> tuple[Tensor, spill.Mapped | None]:
         """Zeros for the states of a split, and the file that they lie in: on the GPU where they fit, in memory, or in a file."""
         size = shape[0] * shape[1] * dtype.itemsize
-        if size + sum(states.flat.nbytes for states in held if states.file is None) > self.limit:
+        if self.exchange or not self._fits(size, held):
             mapped = spill.make(self.directory, name, shape, dtype)
             return mapped.flat, mapped
+        return torch.zeros(shape, dtype=dtype, device=self._nearest(size)), None
+
+    def _at_hand(self, mapped: spill.Mapped, starts: np.ndarray) -> States:
+        """States of a file as trials read them: where memory has room for them they need not be given back to the file after each read."""
+        if not self._fits(mapped.flat.nbytes, self.held.values()):
+            return States(mapped.flat, mapped, starts)
+        return States(mapped.flat.to(self._nearest(mapped.flat.nbytes)), None, starts)
+
+    def _fits(self, size: int, held: Iterable[States]) -> bool:
+        """Whether memory takes so many bytes more."""
+        return size + sum(states.flat.nbytes for states in held if states.file is None) <= self.limit
+
+    def _nearest(self, size: int) -> torch.device:
+        """The device where so many bytes of states lie best: the GPU, unless that would be a quarter of what it has free."""
         device = self.runtime.device
-        if device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 4:
-            device = torch.device("cpu")
-        return torch.zeros(shape, dtype=dtype, device=device), None
+        crowded = device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 4
+        return torch.device("cpu") if crowded else device
 
 
 def depths_of(stages: Sequence[Stage], network: Network) -> set[int]:

@@ -1,19 +1,22 @@
-"""States that are too many for memory: files that are mapped into it, with a digest that is checked before they are used again."""
+"""States in files that are mapped into memory, too many for it or for several processes: checked by digest before they are used again."""
 
 import hashlib
 import json
 import mmap
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from mtlab.plan.errors import UserError
-from mtlab.record.journal import write_atomically
+from mtlab.record.journal import HALF, write_atomically
 
 Say = Callable[[str], None]
 
@@ -22,10 +25,31 @@ PIECE = 1 << 24
 
 
 @dataclass(frozen=True)
+class Pass:
+    """A forward pass over a split that computed states for whoever needs them.
+
+    Attributes:
+        id: of the pass, wherever it was made.
+        seconds: that it took.
+    """
+
+    id: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Mapped:
-    """A file that is mapped into memory, as a tensor."""
+    """A file that is mapped into memory, as a tensor.
+
+    Attributes:
+        flat: what lies in it.
+        path: the file.
+        made_by: the pass that computed it; None before it is sealed.
+    """
 
     flat: Tensor
+    path: Path
+    made_by: Pass | None
     _map: mmap.mmap
 
     def release(self) -> None:
@@ -43,24 +67,28 @@ class Mapped:
 
 
 def make(directory: Path, name: str, shape: tuple[int, int], dtype: torch.dtype) -> Mapped:
-    """Zeros in a file that holds nothing yet for whoever looks for ``name``: :func:`seal` makes it valid."""
+    """Zeros in a file under another name: :func:`seal` gives it ``name``, so that whoever looks for that finds what is whole."""
     directory.mkdir(parents=True, exist_ok=True)
-    remove(directory, name)  # another process may read the old file: this one is a new one
+    path = directory / f".{name}.{uuid.uuid4().hex}{HALF}"
     size = shape[0] * shape[1] * dtype.itemsize
-    with (directory / f"{name}.bin").open("wb") as file:
-        try:
+    try:
+        with path.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, size)  # a full disk shows here, not as a crash while the file is filled
-        except OSError as error:
-            reason = f"no room for {size / 1e6:,.0f} MB of cached states ({error.strerror})"
-            raise UserError(reason, "free some, raise --cache.memory_limit_mb, or pass --cache off", where=str(directory)) from None
-    return _map(directory / f"{name}.bin", shape, dtype)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        reason = f"no room for {size / 1e6:,.0f} MB of cached states ({error.strerror})"
+        raise UserError(reason, "free some, raise --cache.memory_limit_mb, or pass --cache off", where=str(directory)) from None
+    return _map(path, shape, dtype)
 
 
-def seal(directory: Path, name: str, mapped: Mapped) -> None:
-    """Write down what a file from :func:`make` holds, when it is filled."""
+def seal(directory: Path, name: str, mapped: Mapped, made_by: Pass) -> Mapped:
+    """Give a file from :func:`make` its name, and write down what it holds, when it is filled."""
     flat = mapped.flat
     facts = {"shape": list(flat.shape), "dtype": str(flat.dtype).removeprefix("torch."), "sha256": mapped.digest()}
-    write_atomically(directory / f"{name}.json", json.dumps(facts))
+    remove(directory, name)  # another process may read the old file: it keeps that
+    mapped.path.replace(directory / f"{name}.bin")
+    write_atomically(directory / f"{name}.json", json.dumps({**facts, "pass": made_by.id, "seconds": made_by.seconds}))
+    return replace(mapped, path=directory / f"{name}.bin", made_by=made_by)
 
 
 def find(directory: Path, name: str, say: Say) -> Mapped | None:
@@ -71,9 +99,10 @@ def find(directory: Path, name: str, say: Say) -> Mapped | None:
     try:
         facts = json.loads(label.read_text())
         shape, dtype = tuple(map(int, facts["shape"])), getattr(torch, facts["dtype"])
+        made_by = Pass(str(facts["pass"]), float(facts["seconds"]))
         if data.stat().st_size != int(np.prod(shape)) * dtype.itemsize:
             raise ValueError("its size is another")
-        mapped = _map(data, shape, dtype)
+        mapped = _map(data, shape, dtype, made_by)
         if mapped.digest() != facts["sha256"]:
             raise ValueError("its bytes are others")
     except (OSError, RuntimeError, ArithmeticError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -82,13 +111,23 @@ def find(directory: Path, name: str, say: Say) -> Mapped | None:
     return mapped
 
 
+@contextmanager
+def alone(directory: Path, names: Iterable[str]) -> Iterator[None]:
+    """Within, no other process that asks for one of these names is within; the system frees them when a process ends, in whatever way."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as locks:
+        for name in sorted(names):  # in one order, so that no two processes wait for each other
+            locks.enter_context(FileLock(directory / f"{name}.lock"))
+        yield
+
+
 def remove(directory: Path, name: str) -> None:
     """Delete what lies under ``name``; who still reads it keeps it until then."""
     for suffix in ("json", "bin"):
         (directory / f"{name}.{suffix}").unlink(missing_ok=True)
 
 
-def _map(path: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Mapped:
+def _map(path: Path, shape: tuple[int, ...], dtype: torch.dtype, made_by: Pass | None = None) -> Mapped:
     with path.open("r+b") as file:
         mapped = mmap.mmap(file.fileno(), 0)
-    return Mapped(torch.frombuffer(mapped, dtype=dtype).view(shape), mapped)
+    return Mapped(torch.frombuffer(mapped, dtype=dtype).view(shape), path, made_by, mapped)

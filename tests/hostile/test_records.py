@@ -194,7 +194,7 @@ LABELS: dict[str, Any] = {
 def test_cached_states_with_another_label_are_set_aside(said: Any, tmp_path: Path) -> None:
     mapped = spill.make(tmp_path, "states", (3, 4), torch.float32)
     mapped.flat.copy_(STATES)
-    spill.seal(tmp_path, "states", mapped)
+    spill.seal(tmp_path, "states", mapped, spill.Pass("p", 1.0))
     told: list[str] = []
     assert torch.equal(spill.find(tmp_path, "states", told.append).flat, STATES) and not told
     sealed = json.loads((tmp_path / "states.json").read_text())

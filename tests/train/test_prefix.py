@@ -1,6 +1,8 @@
 """The cache of frozen prefixes changes what is computed, never what comes out."""
 
+import hashlib
 import json
+import multiprocessing
 import sys
 import time
 from dataclasses import replace
@@ -156,7 +158,7 @@ def test_states_are_computed_once_for_all_scenarios_and_seeds(file: Path) -> Non
         made.run(scenario, 0)
     made.run("heads", 1, 2)
     assert {split for _, split in made.prefixes.held} == {"train", "validation", "test"}
-    assert len({one.number for one in made.prefixes.passes.values()}) == 3, "one pass a split, whatever depths"
+    assert len({one.id for one in made.prefixes.passes.values()}) == 3, "one pass a split, whatever depths"
     assert len(made.prefixes.held) == 6, "two depths a split"
 
 
@@ -229,13 +231,50 @@ def test_states_in_files_take_no_memory(tmp_path: Path) -> None:
     states = States(mapped.flat, mapped, np.array([0, rows - 1]))
     for start in range(0, rows, 10_000):
         states.put(np.arange(start, start + 10_000), torch.full((10_000, 256), float(start)))
-    spill.seal(tmp_path, "states", mapped)
+    spill.seal(tmp_path, "states", mapped, spill.Pass("p", 1.0))
     again = spill.find(tmp_path, "states", print)
     assert again is not None and torch.equal(again.flat[::10_000, 0], torch.arange(0.0, rows, 10_000))
     again.release()
     for _ in range(3):
         assert states.pick(np.arange(0, rows, 7), torch.device("cpu"))[-1, 0] == 40_000
     assert resident_mb() - before < 10
+
+
+def test_states_are_computed_once_for_processes_that_exchange_them(file: Path) -> None:
+    made = Setting(file)
+    (alone,) = made.run("gradual")
+    caches = [Prefixes(made.runtime, limit, made.journal.directory / "shared", print, exchange=True) for limit in (10**9, 0)]
+    records = []
+    for made.prefixes in caches:
+        made.prefixes.expect(made.prepared, made.prepared.pristine_digests)
+        records += made.run("gradual")
+    assert caches[0].passes == caches[1].passes and caches[0].passes, "the second found what the first computed"
+    assert records[0].laps["cache"] == records[1].laps["cache"], "and counts its seconds in full"
+    assert {record.final_digest for record in records} == {alone.final_digest}
+    assert all(states.file is not None for states in caches[1].held.values()), "past the limit they stay in files"
+
+
+def _harvested(file: Path, number: int, found: Any) -> None:
+    made = Setting(file.with_name(f"{number}.yaml"))
+    prefixes = Prefixes(made.runtime, 0, file.parent / "raced", print, exchange=True)
+    network = made.prepared.fresh_network(0, made.runtime.device)
+    prefixes.expect(made.prepared, made.prepared.pristine_digests)
+    states = prefixes.get(made.prepared, network, made.prepared.pristine_digests, 3, "train")
+    found.put(({one.id for one in prefixes.passes.values()}, hashlib.sha256(states.flat.numpy().tobytes()).hexdigest()))
+
+
+def test_processes_that_ask_at_once_do_not_race(file: Path) -> None:
+    for number in range(3):
+        file.with_name(f"{number}.yaml").write_text(file.read_text())
+    context = multiprocessing.get_context("spawn")
+    found = context.Queue()
+    others = [context.Process(target=_harvested, args=(file, number, found)) for number in range(3)]
+    for other in others:
+        other.start()
+    answers = [found.get(timeout=120) for _ in others]
+    for other in others:
+        other.join()
+    assert answers[0] == answers[1] == answers[2] and len(answers[0][0]) == 1
 
 
 @pytest.mark.parametrize(
