@@ -267,7 +267,7 @@ def _measure(survey: Survey) -> None:
             rows = [sentence for kept in one.whole.values() for sentence in kept]
             encoded = encoding.encode(rows, tokenizer, (), (), ENDLESS)
             prepare.check_encoded(rows, encoded, tokenizer, one.mistakes)
-            one.lengths = np.array([len(example) for example in encoded.examples])
+            one.lengths = encoded.examples.lengths
             longer = [row for row, length in zip(rows, one.lengths, strict=True) if length > survey.limit]
             one.lost_words = encoding.encode(longer, tokenizer, (), (), survey.limit).lost_words
 

@@ -54,8 +54,8 @@ def detect(sequences: Sequence[Tags]) -> Scheme:
         raise TagError(sequence, position, problem, "use one scheme in all splits")
     if bioes or bilou:
         return "BIOES" if bioes else "BILOU"
-    counts = {scheme: sum(1 for _ in _misplaced(sequences, scheme)) for scheme in ("IOB2", "IOB1")}
-    return "IOB1" if counts["IOB1"] < counts["IOB2"] else "IOB2"
+    iob2 = sum(1 for _ in _misplaced(sequences, "IOB2"))
+    return "IOB1" if iob2 and sum(1 for _ in _misplaced(sequences, "IOB1")) < iob2 else "IOB2"
 
 
 def unknown(sequences: Sequence[Tags]) -> list[TagError]:

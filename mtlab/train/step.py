@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from mtlab.data.batches import Batch
 from mtlab.data.encoding import IGNORE, Encoded
-from mtlab.data.sources import Sentence
+from mtlab.data.stored import Sentence
 from mtlab.model.freezing import Partition, units
 from mtlab.model.network import Network
 from mtlab.plan.experiment import Optimizer as OptimizerSettings
@@ -182,14 +182,14 @@ def evaluate(
             gold = _targets(batch, task)
             sums[task] += torch.stack([_sum_loss(logits[task], gold).double(), (gold != IGNORE).sum().double()])
         best.append({task: values.argmax(dim=-1) for task, values in logits.items()})
-    predictions: dict[int, Prediction] = {}
+    rows: dict[int, dict[str, Any]] = {}
     for batch, chosen in zip(ready, best, strict=True):  # read from the device when all of it is queued
         read = {task: values.cpu().numpy() for task, values in chosen.items()}
-        for row, index in enumerate(batch.ids):
-            of_row = {task: values[row] for task, values in read.items()}
-            predictions[index] = _prediction(sentences[index], encoded.examples[index].words, of_row, names)
+        rows |= {index: {task: values[row] for task, values in read.items()} for row, index in enumerate(batch.ids)}
+    pairs = enumerate(zip(sentences, encoded.examples, strict=True))  # in their order, for that is how sentences on a disk are read
+    predictions = [_prediction(sentence, example.words, rows[index], names) for index, (sentence, example) in pairs]
     losses = {task: float(total / count) if count else None for task, (total, count) in ((t, s.tolist()) for t, s in sums.items())}
-    return [predictions[index] for index in range(len(predictions))], losses
+    return predictions, losses
 
 
 def _prediction(sentence: Sentence, words: np.ndarray, best: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> Prediction:

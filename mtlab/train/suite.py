@@ -18,7 +18,7 @@ from mtlab.train import forecast, kept, stopping, unfinished
 from mtlab.train.group import run_trials
 from mtlab.train.heads import only_heads
 from mtlab.train.prefix import Prefixes
-from mtlab.train.prepare import Prepared, prepare
+from mtlab.train.prepare import CACHE, Prepared, prepare
 from mtlab.train.progress import PlainProgress
 from mtlab.train.runtime import Runtime, resolve
 from mtlab.train.start import Starts
@@ -151,7 +151,7 @@ def prefixes_for(
     if experiment.cache.mode == "off":
         return None
     limit = int(experiment.cache.memory_limit_mb * 1e6)
-    prefixes = Prefixes(runtime, limit, journal.directory / "cache", progress.say)
+    prefixes = Prefixes(runtime, limit, journal.directory / CACHE, progress.say)
     for one in prepared.values():
         if one.source is None:
             prefixes.expect(one, one.pristine_digests)
