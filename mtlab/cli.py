@@ -23,7 +23,11 @@ Any key of the file can be set after it; several values make a list:
   --data.source path/to/data   --seeds 0 1 2   --encoder roberta-base   --device cuda
   --scenarios.NAME.0.epochs 3    (numbers index lists)
   --scenarios NAME NAME          (run only these)
+  --engine ray   --address auto  (run the trials on a Ray cluster)
 """
+
+SHORT = {"address": "engine.address"}
+"""Options that mean a setting of another name."""
 
 SOURCES = """
 One source with labels and tags, or two: one for classification and one for NER; which is which is seen from the columns.
@@ -134,6 +138,7 @@ def parse_overrides(words: list[str]) -> dict[str, list[str]]:
     for word in words:
         if word.startswith("--"):
             key, equals, value = word[2:].partition("=")
+            key = SHORT.get(key, key)
             overrides[key] = [value] if equals else []
         elif not key:
             raise UserError(f"{word!r} belongs to no key", "write settings as --key value")
@@ -234,7 +239,7 @@ def _compare(options: argparse.Namespace) -> int:
     experiment = load(options.file, parse_overrides(options.overrides))
     from mtlab.record.tracking import Tracking
     from mtlab.supervise import end_with_parent
-    from mtlab.train import stopping
+    from mtlab.train import engines, stopping
     from mtlab.train.progress import progress
     from mtlab.train.suite import Suite
 
@@ -242,9 +247,9 @@ def _compare(options: argparse.Namespace) -> int:
     tracking = Tracking(experiment.name, display.say)
     status = "KILLED"
     try:
-        with stopping.handled():
-            end_with_parent()
-            suite = Suite(experiment, _command(options), display)
+        end_with_parent()
+        with stopping.handled(), engines.opened(experiment) as engine:
+            suite = Suite(experiment, _command(options), display, engine)
             with suite.journal.held(suite.command):
                 record, trials = suite.run(tracking.start, tracking.log)
                 failed = [trial for trial in trials if not trial.ok]

@@ -28,12 +28,14 @@ class Runtime:
         precision: ``bf16`` (autocast over fp32 weights) or ``fp32``.
         attention: the kernel to ask transformers for; ``None`` leaves it the choice.
         threads: CPU threads of torch.
+        device_name: what the device calls itself.
     """
 
     device: torch.device
     precision: str
     attention: str | None
     threads: int
+    device_name: str
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context that forward passes run in."""
@@ -46,10 +48,9 @@ class Runtime:
 
     def describe(self) -> dict[str, str | int]:
         """Facts for the record."""
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else _cpu_name()
         return {
             "device": str(self.device),
-            "device_name": name,
+            "device_name": self.device_name,
             "precision": self.precision,
             "threads": self.threads,
             "python": platform.python_version(),
@@ -86,7 +87,8 @@ def resolve(experiment: Experiment) -> Runtime:
     threads = _threads()
     torch.set_num_threads(threads)
     _keep_freed_memory()
-    return Runtime(device, precision, attention, threads)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    return Runtime(device, precision, attention, threads, name)
 
 
 def _keep_freed_memory() -> None:

@@ -34,6 +34,7 @@ from mtlab.train.kept import keep
 from mtlab.train.machine import Machine
 from mtlab.train.memory import Memory
 from mtlab.train.mitigation import Teacher
+from mtlab.train.occupancy import Occupancy
 from mtlab.train.plain import WARM_STEPS, Plain
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared
@@ -77,6 +78,7 @@ class Shared:
         plain: times of plain work.
         keeper: writes checkpoints.
         machine: takes readings of how busy it is.
+        occupancy: knows whether others used the device meanwhile.
     """
 
     prepared: Prepared
@@ -88,6 +90,7 @@ class Shared:
     plain: Plain
     keeper: Keeper
     machine: Machine
+    occupancy: Occupancy
 
 
 @dataclass
@@ -232,6 +235,7 @@ class Run:
             "order_digest": tally.order,
             "laps": laps,
             "machine": self.shared.machine.readings(),
+            "untimed": self.record.untimed or self.shared.occupancy.why(),
             "peak_memory_mb": self.shared.memory.peak_mb(),
             "train_flops": tally.flops,
             "train_flops_padding": tally.flops - tally.flops_exact,
