@@ -555,14 +555,14 @@ STATISTICS_BUGS = (
         "report/table.py",
         "apart = column in TIMES and trial.untimed",
         "apart = False",
-        ("tests/report/test_untimed.py",),
+        ("tests/report/test_untimed.py::test_the_table_says_why_and_has_no_times",),
     ),
     Mutant(
         "who used the device first does not learn that another came",
         "train/occupancy.py",
         "                    _mark(other).touch()\n",
         "",
-        ("tests/train/test_occupancy.py",),
+        ("tests/train/test_occupancy.py::test_who_comes_and_who_was_there_both_learn_of_it",),
     ),
     Mutant(
         "processes compute the same states at once",

@@ -45,6 +45,7 @@ ELSEWHERE = {
     "make bench": "an hour; its figures are committed, and the README is held against them",
     "make ui": "test_ui.py starts it, and looks at it in a browser",
     "make compare EXPERIMENT=experiments/frontier.yaml": "13 minutes; its report is committed, and is rebuilt by test_readme.py",
+    ".venv/bin/mtlab compare experiments/compare.yaml --engine ray --address auto": "train/test_cluster.py runs small suites on a cluster",
     ".venv/bin/mtlab compare mine.yaml": "an hour; check/test_check.py runs what init writes on small data",
 }
 """Commands that are not run here, and why."""

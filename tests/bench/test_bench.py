@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mtlab.bench import __main__ as bench
-from mtlab.bench import floor, page, peer
+from mtlab.bench import engines, floor, page, peer
 from mtlab.model import freezing
 
 
@@ -75,3 +75,19 @@ def test_the_floor_grows_with_what_is_trained(file: Path) -> None:
     assert machine.bandwidth > 0 and set(machine.gemm) == {"fp32", "bf16"}
     times = {name: floor.seconds(made.prepared, name, machine, made.runtime) for name in made.experiment.scenarios}
     assert times["nothing"] == 0 < times["heads"] < times["full"]
+
+
+def test_the_page_of_engines_is_made_of_ratios_within_one_run() -> None:
+    def runs(workers: int, *seconds: float) -> dict:
+        facts = {"trials": 8, "shared": 4 * (workers > 1), "device": "cpu, fp32"}
+        return {"workers": workers, "laps": [{"seconds": one + 9, "suite_s": one + 2, "trials_s": one, **facts} for one in seconds]}
+
+    found = {
+        "command": ["mtlab", "compare", "x.yaml"],
+        "cores": 2,
+        "runs": {engines.ALONE: runs(0, 40.0, 41.0, 90.0), "Ray, 1 worker": runs(1, 57.0), "Ray, 2 workers": runs(2, 30.0)},
+    }
+    page = engines.lines(found)
+    assert "| this process | 50.0 | 43.0 | 41.0 | – | – | 0 of 8 |" in page
+    assert "| Ray, 1 worker | 66.0 | 59.0 | 57.0 | 2.00 | 1.00 | 0 of 8 |" in page
+    assert "| Ray, 2 workers | 39.0 | 32.0 | 30.0 | – | 1.90 | 4 of 8 |" in page
