@@ -182,8 +182,8 @@ class Paper:
             f"Trials: {self.trials} of them leave {GPUS - self.trials} of {GPUS:,} GPUs idle, and the comparison ends with the longest, "
             f"after **{_hours(longest / self.speed)}** at the very least. More sizes, rates or encoders would fill the cluster.",
             f"States: {self.states / 1e12:.2f} TB for one depth fit into the memory of {-(-self.states // gpu.memory):,.0f} GPUs, or on "
-            f"disk. Read from there by one trial at {gpu.disk / 1e9:,.0f} GB/s they take {self.states / gpu.disk:,.0f} s an epoch, and as often "
-            "as long for as many trials that read at once.",
+            f"disk. Read from there by one trial at {gpu.disk / 1e9:,.0f} GB/s they take {self.states / gpu.disk:,.0f} s an epoch, and "
+            "that many times longer for as many trials that read at once.",
         ]
 
 
