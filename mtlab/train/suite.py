@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mtlab.model.freezing import resolve as resolve_stage
+from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import START, Experiment
-from mtlab.plan.scenario import Trial, point_label
+from mtlab.plan.scenario import Trial, content_key, point_label
 from mtlab.plan.words import counted
 from mtlab.record.changes import changes
 from mtlab.record.journal import Journal
@@ -19,6 +20,7 @@ from mtlab.train.group import run_trials
 from mtlab.train.heads import only_heads
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared, prepare
+from mtlab.train.processes import CommonJournal, Processes
 from mtlab.train.progress import PlainProgress
 from mtlab.train.runtime import Runtime, resolve
 from mtlab.train.start import Starts
@@ -39,9 +41,12 @@ class Suite:
     def __init__(self, experiment: Experiment, command: str, progress: PlainProgress) -> None:
         self.began, self.clock = time.time(), time.perf_counter()
         self.experiment, self.command, self.progress = experiment, command, progress
-        self.journal = Journal(experiment.output)
         self.runtime = resolve(experiment)
-        self.prepared = prepare(experiment, self.runtime)
+        processes = self.runtime.processes
+        self.journal = CommonJournal(experiment.output, processes) if processes.several else Journal(experiment.output)
+        with processes.agreeing():
+            check_batches(experiment, processes)
+            self.prepared = prepare(experiment, self.runtime)
         gc.collect()
         gc.freeze()  # what stands now stays: collections after each trial need not go through it
 
@@ -53,6 +58,8 @@ class Suite:
         Trials that an earlier run in the same place finished, on this machine and with everything that affects them the same, are read
         back, and one that it had begun goes on from its last checkpoint: running the command of an interrupted suite again goes on with it.
 
+        Several processes run it together: each runs all of it, on its part of every batch, and the first writes.
+
         Args:
             started: called once with the suite's record before the first trial; what it returns is the record from then on.
             ended: called after each trial, outside every timed lap.
@@ -60,18 +67,19 @@ class Suite:
         Raises:
             UserError: a record cannot be written.
             Stopped: the process was asked to stop; trials that run are written down.
+            Lost: of several processes this one failed, or another did.
         """
         prepared, runtime, journal, progress = self.prepared, self.runtime, self.journal, self.progress
+        processes = runtime.processes
         trials = self.experiment.trials()
         suite = self._describe(trials)
-        finished = journal.finished(suite.trials, suite.environment)
-        again = unfinished.begun(journal.directory, finished)
-        finished = {key: record for key, record in finished.items() if key not in again}
+        processes.agree({"trials": content_key(*suite.trials)}, "give all of them the same data and files")
+        finished = processes.once(lambda: self._finished(suite))
         records = {trial: finished[key] for trial, key in zip(trials, suite.trials, strict=True) if key in finished}
-        before = journal.last_suite()
+        before = processes.once(journal.last_suite)
         suite = suite.model_copy(update={"read_back": tuple(finished), "id": _id(before, suite, finished)})
         journal.write_suite(suite)
-        suite = started(suite)
+        suite = processes.once(lambda: started(suite))
         journal.write_suite(suite)
         _introduce(suite, before, progress)
         for record in records.values():
@@ -93,12 +101,20 @@ class Suite:
                 progress.trial(len(records), record.label)
                 progress.ended(record)
                 ended(suite, record)
-            kept.prune(journal, records.values())
-        kept.prune(journal, records.values())  # once more, for where the last trial's end was the last thing that was done
-        shutil.rmtree(journal.directory / "unfinished", ignore_errors=True)  # of what is no part of this suite
+            if processes.leads:
+                kept.prune(journal, records.values())
+        if processes.leads:
+            kept.prune(journal, records.values())  # once more, for where the last trial's end was the last thing that was done
+            shutil.rmtree(journal.directory / "unfinished", ignore_errors=True)  # of what is no part of this suite
         suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - self.clock})
         journal.write_suite(suite)
         return suite, [records[trial] for trial in trials]
+
+    def _finished(self, suite: SuiteRecord) -> dict[str, TrialRecord]:
+        """Trials that an earlier run finished; not those that run together with others which it did not."""
+        finished = self.journal.finished(suite.trials, suite.environment)
+        again = unfinished.begun(self.journal.directory, finished)
+        return {key: record for key, record in finished.items() if key not in again}
 
     def _run_group(self, group: list[Trial], prefixes: Prefixes | None, starts: Starts) -> list[TrialRecord]:
         one = self.prepared[group[0].point].of(group[0].scenario)
@@ -141,6 +157,19 @@ class Suite:
         return list(found.values())
 
 
+def check_batches(experiment: Experiment, processes: Processes) -> None:
+    """See that every batch has a sentence for each process.
+
+    Raises:
+        UserError: it has not.
+    """
+    with experiment.pointing():
+        for point in experiment.points:
+            size = experiment.at(point).batch_size
+            if size < processes.number:
+                raise UserError(f"{size} sentences are fewer than {processes.number} processes", "start fewer", where="batch_size")
+
+
 def prefixes_for(
     experiment: Experiment, prepared: dict[tuple, Prepared], runtime: Runtime, journal: Journal, progress: PlainProgress
 ) -> Prefixes | None:
@@ -151,7 +180,7 @@ def prefixes_for(
     if experiment.cache.mode == "off":
         return None
     limit = int(experiment.cache.memory_limit_mb * 1e6)
-    prefixes = Prefixes(runtime, limit, journal.directory / "cache", progress.say)
+    prefixes = Prefixes(runtime, limit, journal.directory / "cache", progress.say, exchange=runtime.processes.several)
     for one in prepared.values():
         if one.source is None:
             prefixes.expect(one, one.pristine_digests)
@@ -187,7 +216,9 @@ def _introduce(suite: SuiteRecord, before: SuiteRecord | None, progress: PlainPr
         output = suite.experiment["output"]
         back = f"{len(suite.read_back)} of {len(suite.trials)} trials had ended before and are read back"
         progress.say(f"{back}; remove {output}/predictions to run them again")
-    progress.say(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, {counted(int(facts['threads'] or 0), 'thread')}")
+    several = f"{facts['processes']} processes, each with " if "processes" in facts else ""
+    threads = counted(int(facts["threads"] or 0), "thread")
+    progress.say(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, {several}{threads}")
     for point, data in suite.data.items():
         encoder = suite.encoder[point]
         sizes = ", ".join(f"{split} {size:,}" for split, size in data["sizes"].items())
