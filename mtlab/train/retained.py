@@ -82,8 +82,7 @@ def look(network: Network, prepared: Prepared, runtime: Runtime, stage: int, dom
     names = {"classifier": corpus.labels, "ner": corpus.tags}
     with replay.watch(network.backbone, range(len(network.backbone.blocks))) as seen:
         noting = _Noting(network, every, seen)
-        ready = prepared.ready("test", runtime.device)
-        alone = replace(runtime, processes=ALONE)  # what is noted is all of the split's, in every process
+        ready, alone = prepared.ready("test", runtime.device), replace(runtime, processes=ALONE)  # all is noted in every process
         predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["test"], names, alone)
     scored = DomainScore(stage=stage, domain=domain, metrics=score(predictions, losses), contributions=contributions(predictions))
     return Look(

@@ -180,7 +180,8 @@ class Run:
         with self.clock.lap("setup"):
             network = self.prepared.fresh_network(self.trial.seed, self.runtime.device)
             if self.checkpoint is not None:
-                self.checkpoint.load_into(network)
+                with self.runtime.processes.agreeing():
+                    self.checkpoint.load_into(network)
         self.network = network
         self.ground = Ground(network, self.prepared, self.runtime, self.shared.prefixes, self.clock)
         initial = self.ground.look()
@@ -502,7 +503,8 @@ class Run:
         after = retained.look(self.network, source, self.runtime, len(self.stages), "source")
         matrix = [checkpoint.source.score, checkpoint.target]
         for number, path in self.snapshots:
-            load(self.network, path)
+            with self.runtime.processes.agreeing():
+                load(self.network, path)
             for one, domain in ((source, "source"), (self.prepared, "target")):
                 matrix.append(retained.look(self.network, one, self.runtime, number, domain).score)
         drift = retained.drift(checkpoint.source, after)
