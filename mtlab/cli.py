@@ -24,7 +24,11 @@ Any key of the file can be set after it; several values make a list:
   --data.source path/to/data   --seeds 0 1 2   --encoder roberta-base   --device cuda
   --scenarios.NAME.0.epochs 3    (numbers index lists)
   --scenarios NAME NAME          (run only these)
+  --engine ray   --address auto  (run the trials on a Ray cluster)
 """
+
+SHORT = {"address": "engine.address"}
+"""Options that mean a setting of another name."""
 
 SOURCES = """
 One source with labels and tags, or two: one for classification and one for NER; which is which is seen from the columns.
@@ -148,6 +152,7 @@ def parse_overrides(words: list[str]) -> dict[str, list[str]]:
     for word in words:
         if word.startswith("--"):
             key, equals, value = word[2:].partition("=")
+            key = SHORT.get(key, key)
             overrides[key] = [value] if equals else []
         elif not key:
             raise UserError(f"{word!r} belongs to no key", "write settings as --key value")
@@ -251,7 +256,7 @@ def _compare(options: argparse.Namespace) -> int:
     from mtlab.record.journal import Journal
     from mtlab.record.tracking import Tracking
     from mtlab.supervise import end_with_parent
-    from mtlab.train import stopping
+    from mtlab.train import engines, stopping
     from mtlab.train.progress import progress
     from mtlab.train.suite import Suite
 
@@ -259,9 +264,9 @@ def _compare(options: argparse.Namespace) -> int:
     tracking = Tracking(experiment.name, display.say)
     status = "KILLED"
     try:
-        with stopping.handled():
-            end_with_parent()
-            suite = Suite(experiment, _command(options), display)
+        end_with_parent()
+        with stopping.handled(), engines.opened(experiment) as engine:
+            suite = Suite(experiment, _command(options), display, engine)
             with suite.journal.held(suite.command):
                 record, trials = suite.run(tracking.start, tracking.log)
                 failed = [trial for trial in trials if not trial.ok]
@@ -294,12 +299,12 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _follow(experiment: "Experiment", command: str) -> int:
     """What the others of several processes do: run the same suite, whose outcome the first one writes, logs and tells."""
-    from mtlab.train import stopping
+    from mtlab.train import engines, stopping
     from mtlab.train.progress import Silent
     from mtlab.train.suite import Suite
 
-    with stopping.handled(obeys=False):
-        suite = Suite(experiment, command, Silent())
+    with stopping.handled(obeys=False), engines.opened(experiment) as engine:
+        suite = Suite(experiment, command, Silent(), engine)
         with suite.journal.held(command):
             suite.run(lambda record: record, lambda record, trial: None)
         suite.runtime.processes.close()

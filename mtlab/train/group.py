@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 
@@ -12,6 +13,7 @@ from mtlab.train.heads import Heads
 from mtlab.train.keeper import Keeper
 from mtlab.train.machine import Machine
 from mtlab.train.memory import Memory
+from mtlab.train.occupancy import Occupancy
 from mtlab.train.plain import Plain
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared
@@ -29,6 +31,7 @@ def run_trials(
     prefixes: Prefixes | None,
     advance: Advance,
     say: Callable[[str], None] = print,
+    apart: str = "",
 ) -> list[Run]:
     """Run trials of one scenario that differ in their seed alone, write their records, and return them with their networks.
 
@@ -43,6 +46,7 @@ def run_trials(
         prefixes: states of frozen prefixes; None computes everything each time.
         advance: is told what was done.
         say: tells the user what happened to a checkpoint.
+        apart: why times here do not compare with those of other trials, if they do not.
 
     Raises:
         Stopped: the process was asked to stop; a checkpoint is written.
@@ -52,8 +56,8 @@ def run_trials(
     memory = Memory(runtime)
     keys = [prepared.key(trial, runtime) for trial in trials]
     keeper = Keeper(Unfinished(journal.directory, keys, say), prepared.experiment.checkpoints, say, runtime.processes)
-    machine = Machine(runtime.device)
-    shared = Shared(prepared, runtime, journal, prefixes, advance, memory, Plain(prepared, runtime, memory), keeper, machine)
+    machine, occupancy = Machine(runtime.device), Occupancy(runtime.device, apart)
+    shared = Shared(prepared, runtime, journal, prefixes, advance, memory, Plain(prepared, runtime, memory), keeper, machine, occupancy)
     runs = [Run(shared, trial) for trial in trials]
     try:
         keeper.begin()
@@ -65,8 +69,10 @@ def run_trials(
     if keeper.saved is not None:
         say(f"{', '.join(trial.label for trial in trials)}: going on from the last checkpoint")
     devices = [runtime.device] if runtime.device.type == "cuda" else []
+    own = runtime.device.type == "cuda" or runtime.processes.leads  # several processes that share a CPU are no strangers there
     try:
-        with machine, torch.random.fork_rng(devices):  # dropout draws from torch's global stream; the caller's is left as it was
+        # dropout draws from torch's global stream; the caller's is left as it was
+        with machine, occupancy if own else nullcontext(), torch.random.fork_rng(devices):
             asking = {run: request for run in runs if (request := run.go()) is not None}
             together: dict[int, tuple[list[Run], Heads]] = {}
             while asking:

@@ -59,6 +59,8 @@ class PlainProgress:
             spent: seconds so far.
         """
         left, share = max(0, self.work - self.done), self.done / self.work if self.work else 0.0
+        if self.pace is None and share < 0.1:
+            return None  # what ended so far may be anything
         if not self.done:
             return None if self.pace is None else left * self.pace
         seen = spent / self.done

@@ -30,6 +30,7 @@ class Runtime:
         precision: ``bf16`` (autocast over fp32 weights) or ``fp32``.
         attention: the kernel to ask transformers for; ``None`` leaves it the choice.
         threads: CPU threads of torch.
+        device_name: what the device calls itself.
         processes: those that run the suite together, each on a device of its own.
     """
 
@@ -37,6 +38,7 @@ class Runtime:
     precision: str
     attention: str | None
     threads: int
+    device_name: str
     processes: Processes = ALONE
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -51,10 +53,9 @@ class Runtime:
     def describe(self) -> dict[str, str | int]:
         """Facts for the record; those of several processes are the same in each."""
         several = {"processes": self.processes.number} if self.processes.several else {}
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else _cpu_name()
         return {
             "device": self.device.type if several else str(self.device),
-            "device_name": name,
+            "device_name": self.device_name,
             "precision": self.precision,
             "threads": self.threads,
             "python": platform.python_version(),
@@ -95,7 +96,8 @@ def resolve(experiment: Experiment) -> Runtime:
         attention = "eager"
     torch.set_num_threads(threads)
     _keep_freed_memory()
-    runtime = Runtime(device, precision, attention, threads, processes)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    runtime = Runtime(device, precision, attention, threads, name, processes)
     processes.agree(runtime.describe(), "start them on devices of one kind, in one environment")
     return runtime
 

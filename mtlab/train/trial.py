@@ -35,6 +35,7 @@ from mtlab.train.kept import keep
 from mtlab.train.machine import Machine
 from mtlab.train.memory import Memory
 from mtlab.train.mitigation import Teacher
+from mtlab.train.occupancy import Occupancy
 from mtlab.train.plain import WARM_STEPS, Plain
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared
@@ -78,6 +79,7 @@ class Shared:
         plain: times of plain work.
         keeper: writes checkpoints.
         machine: takes readings of how busy it is.
+        occupancy: knows whether others used the device meanwhile.
     """
 
     prepared: Prepared
@@ -89,6 +91,7 @@ class Shared:
     plain: Plain
     keeper: Keeper
     machine: Machine
+    occupancy: Occupancy
 
 
 @dataclass
@@ -229,7 +232,9 @@ class Run:
         wall_plain_s = laps["setup"] + self.taught_s + steps_s + laps["eval"] + self.saved_s
         times = {"ended_at": time.time(), "wall_s": sum(laps.values()), "wall_plain_s": wall_plain_s}
         peaks = [peak for peak in self.runtime.processes.gather(self.shared.memory.peak_mb()) if peak is not None]
-        self.record = self.as_it_stands(status=status, peak_memory_mb=max(peaks, default=None), **times)
+        shared = next(filter(None, self.runtime.processes.gather(self.shared.occupancy.why())), "")
+        facts = {"peak_memory_mb": max(peaks, default=None), "untimed": self.record.untimed or shared}
+        self.record = self.as_it_stands(status=status, **times, **facts)
         self.shared.journal.write_trial(self.record)
         for _, path in self.snapshots:
             path.unlink(missing_ok=True)
@@ -245,6 +250,7 @@ class Run:
             "order_digest": tally.order,
             "laps": laps,
             "machine": self.shared.machine.readings(),
+            "untimed": self.record.untimed or self.shared.occupancy.why(),
             "peak_memory_mb": self.shared.memory.peak_mb(),
             "train_flops": tally.flops,
             "train_flops_padding": tally.flops - tally.flops_exact,

@@ -16,6 +16,7 @@ from mtlab.plan.experiment import load
 from mtlab.record.records import TrialRecord
 from mtlab.train import parallel, step
 from mtlab.train.course import Step
+from mtlab.train.engines import Local
 from mtlab.train.parallel import Alone
 from mtlab.train.processes import Processes
 from mtlab.train.progress import Silent
@@ -27,7 +28,8 @@ from mtlab.train.vocabulary import Vocabulary
 
 def run(file: str, output: Path, overrides: Mapping[str, list[str]] | None = None) -> list[TrialRecord]:
     """The suite of a file, by as many processes as there are."""
-    suite = Suite(load(file, {**(overrides or {}), "output": [str(output)]}), "a test", Silent())
+    experiment = load(file, {**(overrides or {}), "output": [str(output)]})
+    suite = Suite(experiment, "a test", Silent(), Local(experiment))
     with suite.journal.held("a test"):
         return suite.run(lambda record: record, lambda record, trial: None)[1]
 
