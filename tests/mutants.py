@@ -250,14 +250,14 @@ RANDOMNESS_BUGS = (
     Mutant(
         "seeds share their dropout masks",
         "train/trial.py",
-        'stream_seed("dropout", self.trial.seed, self.tally.steps)',
+        'stream_seed("dropout", self.trial.seed, self.tally.steps, *own)',
         'stream_seed("dropout", self.tally.steps)',
         (f"{TRIAL}::test_every_step_of_every_seed_draws_dropout_of_its_own",),
     ),
     Mutant(
         "an epoch draws the dropout masks of the one before it again",
         "train/trial.py",
-        'stream_seed("dropout", self.trial.seed, self.tally.steps)',
+        'stream_seed("dropout", self.trial.seed, self.tally.steps, *own)',
         'stream_seed("dropout", self.trial.seed, at.step)',
         (f"{TRIAL}::test_every_step_of_every_seed_draws_dropout_of_its_own",),
     ),
@@ -627,10 +627,11 @@ MITIGATION_BUGS = (
     Mutant(
         "forgetting is measured on validation",
         "train/retained.py",
-        '        ready = prepared.ready("test", runtime.device)\n'
-        '        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["test"], names, runtime)\n',
-        '        ready, encoded = prepared.ready("validation", runtime.device), prepared.encoded["validation"]\n'
-        '        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["validation"], names, runtime)\n',
+        '        ready, alone = prepared.ready("test", runtime.device), replace(runtime, processes=ALONE)'
+        "  # all is noted in every process\n"
+        '        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["test"], names, alone)\n',
+        '        ready, alone = prepared.ready("validation", runtime.device), runtime\n        encoded = prepared.encoded["validation"]\n'
+        '        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["validation"], names, alone)\n',
         (f"{STAGED}::test_a_look_scores_as_the_evaluation_does",),
     ),
 )

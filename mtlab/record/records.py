@@ -262,6 +262,7 @@ class TrialRecord(Value):
     machine: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     """How busy the machine was: ``at`` to Unix times, names of MLflow's system metrics to readings at these times."""
     peak_memory_mb: float | None = None
+    """Of the process; of several, of the one with the most."""
     train_flops: int | None = None
     """Matrix-multiplication FLOPs of training in a plain loop, padding included: what the cache saves is not taken off."""
     train_flops_padding: int | None = None

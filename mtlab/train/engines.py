@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
+from mtlab import launch
+from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Trial
 from mtlab.record.records import TrialRecord
@@ -61,7 +63,7 @@ class Local:
 
     def run(self, work: Work, groups: Sequence[Group], begun: Begun) -> Iterator[tuple[Group, list[TrialRecord]]]:
         """In the order given."""
-        worker = Worker(work)
+        worker = Worker(work, exchange=work.runtime.processes.several)
         self.made = worker.starts.made
         for group in groups:
             begun(group)
@@ -72,10 +74,14 @@ def opened(experiment: Experiment) -> AbstractContextManager[Engine]:
     """The engine that an experiment asks for; left, it is closed.
 
     Raises:
-        UserError: it is not installed, or cannot be reached.
+        UserError: it is not installed, or cannot be reached, or several processes are to run each trial.
     """
     if experiment.engine.name == "local":
         return nullcontext(Local(experiment))
+    if launch.number() > 1:
+        problem = f"{launch.number()} processes were started to run each trial together, and {experiment.engine.name} runs them apart"
+        with experiment.pointing():
+            raise UserError(problem, "start `mtlab` itself, or pass --engine local", where="engine")
     from mtlab.train import cluster
 
     return cluster.joined(experiment)

@@ -30,7 +30,8 @@ def work(prepared: Prepared, trial: Trial) -> int:
 def seconds_per_flop(points: Mapping[tuple, Prepared], runtime: Runtime, trials: Sequence[Trial], todo: Sequence[int]) -> float | None:
     """Seconds that a FLOP takes here, from steps of the trial with the most of them.
 
-    None where nothing is trained, or where the steps fail: why they do is for the trial to tell, which will meet it too.
+    None where nothing is trained, or where the steps fail: why they do is for the trial to tell, which will meet it too. Of several
+    processes one might fail where the others wait for it: they are told nothing.
     The network that is trained for it is thrown away, and the caller's random numbers are left as they were.
 
     Args:
@@ -39,7 +40,7 @@ def seconds_per_flop(points: Mapping[tuple, Prepared], runtime: Runtime, trials:
         trials: of the suite.
         todo: their FLOPs.
     """
-    if not trials:
+    if not trials or runtime.processes.several:
         return None
     trial = trials[todo.index(max(todo))]
     prepared = points[trial.point].of(trial.scenario)

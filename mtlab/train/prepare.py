@@ -138,8 +138,8 @@ class Prepared:
     def key(self, trial: Trial, runtime: Runtime) -> str:
         """SHA-256 over everything that affects the trial's result.
 
-        Settings, stages, data as encoded, the encoder's weights and configuration, device, precision, kernel, threads, and
-        the versions of what computes.
+        Settings, stages, data as encoded, the encoder's weights and configuration, device, precision, kernel, threads, the
+        number of processes where there are several, and the versions of what computes.
         """
         recipe = self.experiment.model_dump(mode="json", exclude=UNRELATED)
         stages = [stage.model_dump(mode="json") for stage in self.experiment.scenario(trial.scenario).stages]
@@ -150,6 +150,8 @@ class Prepared:
         start: list[Any] = [] if self.source is None else [self.start_key(trial.seed, runtime)]
         if lora.wanted(self.experiment.scenario(trial.scenario).stages):
             start += [self.experiment.lora.model_dump(), facts["peft"]]
+        if "processes" in facts:  # gradients are then added up in another order
+            start.append({"processes": facts["processes"]})
         return content_key(
             FORMAT, trial.scenario, trial.seed, trial.point, recipe, stages, runtime.device.type, computing, encoder, data, *start
         )

@@ -70,6 +70,13 @@ class PlainProgress:
         return left * (weight * seen + (1 - weight) * self.pace)
 
 
+class Silent(PlainProgress):
+    """Nothing is shown: of several processes one speaks."""
+
+    def say(self, line: str) -> None:
+        """Say nothing."""
+
+
 class LiveProgress(PlainProgress):
     """One line that moves, with the time left; lines that stay scroll above it."""
 

@@ -7,8 +7,9 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import START, Experiment
-from mtlab.plan.scenario import Trial, point_label
+from mtlab.plan.scenario import Trial, content_key, point_label
 from mtlab.plan.words import counted
 from mtlab.record.changes import changes
 from mtlab.record.journal import Journal
@@ -16,6 +17,7 @@ from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.train import forecast, kept, unfinished
 from mtlab.train.engines import Engine, starts
 from mtlab.train.prepare import prepare
+from mtlab.train.processes import CommonJournal, Processes
 from mtlab.train.progress import PlainProgress
 from mtlab.train.worker import Group, Work, groups
 
@@ -36,9 +38,12 @@ class Suite:
     def __init__(self, experiment: Experiment, command: str, progress: PlainProgress, engine: Engine) -> None:
         self.began, self.clock = time.time(), time.perf_counter()
         self.experiment, self.command, self.progress, self.engine = experiment, command, progress, engine
-        self.journal = Journal(experiment.output)
         self.runtime = engine.runtime()
-        self.prepared = prepare(experiment, self.runtime)
+        processes = self.runtime.processes
+        self.journal = CommonJournal(experiment.output, processes) if processes.several else Journal(experiment.output)
+        with processes.agreeing():
+            check_batches(experiment, processes)
+            self.prepared = prepare(experiment, self.runtime)
         gc.collect()
         gc.freeze()  # what stands now stays: collections after each trial need not go through it
 
@@ -50,6 +55,8 @@ class Suite:
         Trials that an earlier run in the same place finished, on this machine and with everything that affects them the same, are read
         back, and one that it had begun goes on from its last checkpoint: running the command of an interrupted suite again goes on with it.
 
+        Several processes run it together: each runs all of it, on its part of every batch, and the first writes.
+
         Args:
             started: called once with the suite's record before the first trial; what it returns is the record from then on.
             ended: called after each trial, outside every timed lap.
@@ -57,28 +64,35 @@ class Suite:
         Raises:
             UserError: a record cannot be written, or trials cannot run where the engine runs them.
             Stopped: the process was asked to stop; trials that run are written down.
+            Lost: of several processes this one failed, or another did.
         """
-        journal, progress = self.journal, self.progress
+        journal, progress, processes = self.journal, self.progress, self.runtime.processes
         trials = self.experiment.trials()
         suite = self._describe(trials)
-        finished = journal.finished(suite.trials, suite.environment)
-        again = unfinished.begun(journal.directory, finished)
-        finished = {key: record for key, record in finished.items() if key not in again}
+        processes.agree({"trials": content_key(*suite.trials)}, "give all of them the same data and files")
+        finished = processes.once(lambda: self._finished(suite))
         records = {trial: finished[key] for trial, key in zip(trials, suite.trials, strict=True) if key in finished}
-        before = journal.last_suite()
+        before = processes.once(journal.last_suite)
         suite = suite.model_copy(update={"read_back": tuple(finished), "id": _id(before, suite, finished)})
         journal.write_suite(suite)
-        suite = started(suite)
+        suite = processes.once(lambda: started(suite))
         journal.write_suite(suite)
         _introduce(suite, before, progress, self.engine.where)
         for record in records.values():
             ended(suite, record)
         self._run([trial for trial in trials if trial not in records], records, lambda record: ended(suite, record))
-        kept.prune(journal, records.values())  # once more, for where the last trial's end was the last thing that was done
-        shutil.rmtree(journal.directory / "unfinished", ignore_errors=True)  # of what is no part of this suite
+        if processes.leads:
+            kept.prune(journal, records.values())  # once more, for where the last trial's end was the last thing that was done
+            shutil.rmtree(journal.directory / "unfinished", ignore_errors=True)  # of what is no part of this suite
         suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - self.clock})
         journal.write_suite(suite)
         return suite, [records[trial] for trial in trials]
+
+    def _finished(self, suite: SuiteRecord) -> dict[str, TrialRecord]:
+        """Trials that an earlier run finished; not those that run together with others which it did not."""
+        finished = self.journal.finished(suite.trials, suite.environment)
+        again = unfinished.begun(self.journal.directory, finished)
+        return {key: record for key, record in finished.items() if key not in again}
 
     def _run(self, left: list[Trial], records: dict[Trial, TrialRecord], ended: Callable[[TrialRecord], None]) -> None:
         """Have the engine run the trials that are left, and add their records as they end."""
@@ -99,7 +113,8 @@ class Suite:
                 progress.trial(len(records), record.label)
                 progress.ended(record)
                 ended(record)
-            kept.prune(self.journal, records.values())
+            if self.runtime.processes.leads:
+                kept.prune(self.journal, records.values())
 
     def _work(self, started: Callable[[TrialRecord], None]) -> Work:
         progress = self.progress
@@ -124,6 +139,19 @@ class Suite:
         )
 
 
+def check_batches(experiment: Experiment, processes: Processes) -> None:
+    """See that every batch has a sentence for each process.
+
+    Raises:
+        UserError: it has not.
+    """
+    with experiment.pointing():
+        for point in experiment.points:
+            size = experiment.at(point).batch_size
+            if size < processes.number:
+                raise UserError(f"{size} sentences are fewer than {processes.number} processes", "start fewer", where="batch_size")
+
+
 def _id(before: SuiteRecord | None, suite: SuiteRecord, finished: Mapping[str, TrialRecord]) -> str:
     """The suite's own, or that of the one before, if this goes on with it: the same trials, and it did not end or left some of them."""
     same = before is not None and before.trials == suite.trials and before.environment == suite.environment
@@ -143,7 +171,9 @@ def _introduce(suite: SuiteRecord, before: SuiteRecord | None, progress: PlainPr
         progress.say(f"{back}; remove {output}/predictions to run them again")
     if where:
         progress.say(where)
-    progress.say(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, {counted(int(facts['threads'] or 0), 'thread')}")
+    several = f"{facts['processes']} processes, each with " if "processes" in facts else ""
+    threads = counted(int(facts["threads"] or 0), "thread")
+    progress.say(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, {several}{threads}")
     for point, data in suite.data.items():
         encoder = suite.encoder[point]
         sizes = ", ".join(f"{split} {size:,}" for split, size in data["sizes"].items())
