@@ -567,7 +567,7 @@ STATISTICS_BUGS = (
     Mutant(
         "processes compute the same states at once",
         "train/prefix.py",
-        "with spill.alone(self.directory, names) if self.exchange else nullcontext():",
+        "with spill.alone(self.directory, names) if self.exchange and not processes.several else nullcontext():",
         "with nullcontext():",
         ("tests/train/test_prefix.py::test_processes_that_ask_at_once_do_not_race",),
     ),
