@@ -195,6 +195,31 @@ def refused(order: Order) -> str:
     return str(UserError(problem[0], problem[1], where=problem[2]))
 
 
+def test_processes_of_a_cluster_know_no_mlflow() -> None:
+    script = "import sys, mtlab.train.tasks; print('mlflow' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment(), check=True).stdout
+    assert told.split() == ["False"]
+
+
+@pytest.mark.slow
+def test_twenty_starts_on_stores_that_are_not_there_yet(home: Path, nodes: Nodes) -> None:
+    """Two suites at a time begin on the same new store, whose tables one of them makes."""
+    (home / "mlflow.db").unlink()
+    for turn in range(10):
+        store = {"MLFLOW_TRACKING_URI": f"sqlite:///{home / f'{turn}.db'}"}
+        words = ["--engine", "ray", "--address", nodes.cluster.address, "--scenarios", "nothing", "heads", "--seeds", "0"]
+        commands = [[*words, "--name", f"suite{number}", "--output", f"out{turn}{number}"] for number in range(2)]
+        programs = [
+            subprocess.Popen([sys.executable, "-m", "mtlab.cli", "compare", "tiny.yaml", *command], env={**environment(), **store})
+            for command in commands
+        ]
+        assert [program.wait(600) for program in programs] == [0, 0]
+        client = MlflowClient(store["MLFLOW_TRACKING_URI"])
+        places = [one.experiment_id for one in client.search_experiments() if one.name.startswith("suite")]
+        runs = client.search_runs(places)
+        assert len(places) == 2 and len(runs) == 6 and {run.info.status for run in runs} == {"FINISHED"}
+
+
 def test_a_node_that_is_not_like_the_parent_refuses(home: Path) -> None:
     experiment = load("tiny.yaml", {"output": ["out"]})
     order = Order(experiment=experiment.model_dump(mode="json"), folder=str(home), threads=1)
