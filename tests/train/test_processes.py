@@ -168,8 +168,10 @@ def test_states_are_computed_together(home: Path) -> None:
 def test_records_say_how_many_processes_there_were(home: Path) -> None:
     assert Journal(home / "two").read()[0].environment["processes"] == 2
     assert "processes" not in Journal(home / "one").read()[0].environment
+    assert not any(record.untimed for record in trials(home / "two").values()), "they are no strangers on their device"
 
 
+@pytest.mark.slow
 def test_so_do_trials_that_start_from_a_checkpoint_and_are_kept_from_forgetting(file: Path, tmp_path: Path) -> None:
     data = {"source": file.parent / "data", "data": write_target(tmp_path / "target"), "encoder": file.parent / "encoder"}
     (tmp_path / "staged.yaml").write_text(STAGED.format(**data))
@@ -186,7 +188,7 @@ def test_so_do_trials_that_start_from_a_checkpoint_and_are_kept_from_forgetting(
 ONE_TRIAL = ("--scenarios", "gradual", "--seeds", "0", "--checkpoints.every_steps", "3")
 
 
-@pytest.mark.parametrize("variant", ["raises", "killed"])
+@pytest.mark.parametrize("variant", [pytest.param("raises", marks=pytest.mark.slow), "killed"])
 def test_one_that_fails_ends_the_others_and_all_go_on_from_the_last_checkpoint(
     variant: str, home: Path, file: Path, tmp_path: Path
 ) -> None:
