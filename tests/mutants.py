@@ -340,29 +340,29 @@ DATA_BUGS = (
     Mutant(
         "what is cut off for validation stays in train",
         "data/splits.py",
-        "rest = [sentence for index, sentence in enumerate(sentences) if index not in chosen]",
-        "rest = list(sentences)",
+        "for kept in (~chosen, chosen))",
+        "for kept in (~chosen | chosen, chosen))",
         ("tests/data/test_splits.py::test_cut_is_stratified_seeded_and_said",),
     ),
     Mutant(
         "a smaller training set does not lie within a larger one",
         "data/splits.py",
-        "return [sentences[index] for index in sorted(order[:size])]",
-        "return [sentences[index] for index in sorted(np.random.default_rng(size).permutation(order)[:size])]",
+        "return collect(compress(sentences, first(sentences, size, rng)), directory)",
+        "return collect(compress(sentences, first(sentences, size, np.random.default_rng(size))), directory)",
         ("tests/data/test_splits.py::test_subsets_are_nested_and_the_same_for_a_seed",),
     ),
     Mutant(
         "the sentences that keep their labels are not stratified",
         "data/spoil.py",
-        "kept = set(stratified_order([stratum(sentence) for sentence in train], rng)[:count].tolist())",
-        "kept = set(rng.permutation(len(train))[:count].tolist())",
+        "kept = first(train, count, rng)",
+        "kept = rng.permutation(len(train)) < count",
         ("tests/data/test_spoil.py::test_the_labels_that_are_kept_are_in_proportion",),
     ),
     Mutant(
         "fewer sentences that keep their labels do not lie within more of them",
         "data/spoil.py",
-        "kept = set(stratified_order([stratum(sentence) for sentence in train], rng)[:count].tolist())",
-        "kept = set(stratified_order([stratum(sentence) for sentence in train], np.random.default_rng(count))[:count].tolist())",
+        "kept = first(train, count, rng)",
+        "kept = first(train, count, np.random.default_rng(count))",
         ("tests/data/test_spoil.py::test_a_share_of_sentences_keeps_its_labels_and_a_smaller_one_lies_within_it",),
     ),
     Mutant(
@@ -375,8 +375,8 @@ DATA_BUGS = (
     Mutant(
         "labels are made wrong in the test split",
         "data/sources.py",
-        'part.splits["train"], told = change(part.splits["train"], task, asked[task], known, rng)',
-        'part.splits["test"], told = change(part.splits["test"], task, asked[task], known, rng)',
+        'part.splits["train"], told = change(part.splits["train"], task, asked[task], known, rng, part.reading.directory)',
+        'part.splits["test"], told = change(part.splits["test"], task, asked[task], known, rng, part.reading.directory)',
         ("tests/data/test_spoil.py::test_a_share_of_labels_is_wrong_and_every_one_of_them_is_another",),
     ),
 )

@@ -6,7 +6,7 @@ The system removes a file without a name when the process ends, in whatever way:
 import mmap
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -38,26 +38,32 @@ def room(directory: Path | None) -> Iterator[None]:
         yield
     except OSError as error:
         where = str(directory or tempfile.gettempdir())
-        raise UserError(f"no room for the data there ({error.strerror or type(error).__name__})", "make some", where=where) from None
+        problem = f"data that are too many for memory cannot be put there ({error.strerror or type(error).__name__})"
+        raise UserError(problem, "make room, or choose another --output", where=where) from None
 
 
-def nameless(directory: Path | None) -> IO[bytes]:
-    """A new file, open to be written, on the disk of a folder, which is made where it is not there.
+@contextmanager
+def nameless(directory: Path | None) -> Iterator[IO[bytes]]:
+    """A new file on the disk of a folder, which is made where it is not there; it is open to be written within.
 
     Raises:
-        UserError: it cannot be made.
+        UserError: it cannot be made, or not be written to the end.
     """
     with room(directory):
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryFile(dir=directory)
+        file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - what is written at the end may find no room either
+    try:
+        yield file
+    finally:
+        with room(directory):
+            file.close()
 
 
 def mapped(file: IO[bytes]) -> mmap.mmap:
-    """What was written to a file, which is not empty, to be read where it lies; the file is closed."""
-    with file:
-        file.flush()
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    """What was written to a file, which is not empty, to be read where it lies; the file may be closed then."""
+    file.flush()
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 class Numbers:
@@ -65,10 +71,11 @@ class Numbers:
 
     Args:
         directory: for the file.
+        files: closes it in the end.
     """
 
-    def __init__(self, directory: Path | None) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path | None, files: ExitStack) -> None:
+        self.directory, self.files = directory, files
         self._parts: list[np.ndarray] = []
         self._size = 0
         self._file: IO[bytes] | None = None
@@ -84,7 +91,7 @@ class Numbers:
         self._size += part.nbytes
         if self._size <= NUMBERS:
             return
-        self._file = self._file or nameless(self.directory)
+        self._file = self._file or self.files.enter_context(nameless(self.directory))
         with room(self.directory):
             for one in self._parts:
                 self._file.write(one.data)

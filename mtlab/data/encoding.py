@@ -1,6 +1,7 @@
 """Encoding: sentences as sub-word ids with word alignment, made once and used by every epoch, seed and scenario."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -74,19 +75,19 @@ class Examples(Sequence[Example]):
         Raises:
             UserError: there is no room for those.
         """
-        columns = {name: Numbers(directory) for name in ("source", "label", "length", "input_ids", "count", "words", "tags")}
         rest = iter(examples)
-        while some := list(islice(rest, disk.CHUNK)):
-            for name in ("source", "label"):
-                columns[name].add([getattr(example, name) for example in some])
-            for name, count in (("input_ids", "length"), ("words", "count"), ("tags", "")):
-                arrays = [getattr(example, name) for example in some]
-                columns[name].add(np.concatenate(arrays))
-                if count:
-                    columns[count].add([len(array) for array in arrays])
-        made = {name: column.array() for name, column in columns.items()}
-        starts, word_starts = (np.concatenate([[0], np.cumsum(made[count])]) for count in ("length", "count"))
-        return cls(made["source"], made["label"], starts, made["input_ids"], word_starts, made["words"], made["tags"])
+        with ExitStack() as files:
+            ids, words, tags, lengths, counts, sources, labels = (Numbers(directory, files) for _ in range(7))
+            while some := list(islice(rest, disk.CHUNK)):
+                ids.add(np.concatenate([one.input_ids for one in some]))
+                words.add(np.concatenate([one.words for one in some]))
+                tags.add(np.concatenate([one.tags for one in some]))
+                lengths.add([len(one.input_ids) for one in some])
+                counts.add([len(one.words) for one in some])
+                sources.add([one.source for one in some])
+                labels.add([one.label for one in some])
+            starts, word_starts = (np.concatenate([[0], np.cumsum(sizes.array())]) for sizes in (lengths, counts))
+            return cls(sources.array(), labels.array(), starts, ids.array(), word_starts, words.array(), tags.array())
 
     @cached_property
     def lengths(self) -> np.ndarray:

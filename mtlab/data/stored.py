@@ -1,6 +1,7 @@
 """Sentences, in memory while they are few and in an Arrow file on disk when they are many: what goes through them need not know."""
 
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice
@@ -99,7 +100,7 @@ class Joined(View):
 def joined(parts: Sequence[Sequence[Sentence]]) -> Sequence[Sentence]:
     """Several sequences as one: a tuple, unless some of them lie on disk."""
     if any(isinstance(part, View) for part in parts):
-        return Joined(parts)
+        return Joined(parts) if len(parts) > 1 else parts[0]
     return tuple(chain.from_iterable(parts))
 
 
@@ -127,15 +128,16 @@ def _stored(first: list[Sentence], rest: Iterator[Sentence], directory: Path | N
     words = List(Value("string"))
     kinds = {"place": Value("binary"), "source": Value("int64"), "tokens": words, "text": Value("string"), "tags": words}
     features = Features({**kinds, "label": Value("string")})  # a place is the name of a file, which need not be text
-    file = disk.nameless(directory)
-    writer = ArrowWriter(features=features, stream=file, writer_batch_size=disk.CHUNK)
-    while some := first[: disk.CHUNK] or list(islice(rest, disk.CHUNK)):
-        del first[: disk.CHUNK]
+    with disk.nameless(directory) as file:
+        named = uuid.uuid4().hex  # without it, the data set would be pickled whole to make one up
+        writer = ArrowWriter(features=features, stream=file, writer_batch_size=disk.CHUNK, fingerprint=named)
+        while some := first[: disk.CHUNK] or list(islice(rest, disk.CHUNK)):
+            del first[: disk.CHUNK]
+            with disk.room(directory):
+                writer.write_batch({name: _column(some, name) for name in COLUMNS})
         with disk.room(directory):
-            writer.write_batch({name: _column(some, name) for name in COLUMNS})
-    with disk.room(directory):
-        writer.finalize(close_stream=False)
-        return Stored(Dataset.from_buffer(pa.py_buffer(disk.mapped(file))))
+            writer.finalize(close_stream=False)
+            return Stored(Dataset.from_buffer(pa.py_buffer(disk.mapped(file))))
 
 
 def _column(sentences: Sequence[Sentence], name: str) -> list[Any]:
