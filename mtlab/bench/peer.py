@@ -3,7 +3,7 @@
 import copy
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +71,7 @@ class Joint(nn.Module):
 class Rows(Dataset):
     """The encoded examples as rows."""
 
-    def __init__(self, examples: tuple[Example, ...]) -> None:
+    def __init__(self, examples: Sequence[Example]) -> None:
         self.examples = examples
 
     def __len__(self) -> int:

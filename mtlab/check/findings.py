@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ from mtlab.check.columns import Choice
 from mtlab.check.survey import Looked, Survey, splits_in
 from mtlab.data.locate import ALIASES, SPLITS
 from mtlab.data.readers import EXTENSIONS
-from mtlab.data.sentences import Sentence
 from mtlab.data.splits import normal
+from mtlab.data.stored import Sentence
 from mtlab.plan.errors import UserError, printable, shown
 
 Fact = tuple[str, str]
@@ -63,7 +63,7 @@ def _facts(one: Looked) -> Iterator[Fact]:
     beside = _beside(one)
     if beside:
         yield "", f"beside it lie {_names(beside)}: pass the folder to read them too"
-    a_token_a_line = one.train is not None and one.train.rows[0].line_per_token
+    a_token_a_line = one.train is not None and next(iter(one.train.rows)).line_per_token
     yield from ((OURS[choice.name], IN_LINES[choice.name] if a_token_a_line else _column(one, choice)) for choice in one.choices)
     unread = columns.not_read(one.train, one.choices) if one.train is not None and one.tasks else []
     if unread:
@@ -84,7 +84,7 @@ def _facts(one: Looked) -> Iterator[Fact]:
         yield "in a run", f"{used} sentences"
 
 
-def _sizes(splits: Mapping[str, Sequence]) -> str:
+def _sizes(splits: Mapping[str, Collection]) -> str:
     return ", ".join(f"{split} {len(splits[split]):,}" for split in SPLITS if split in splits)
 
 

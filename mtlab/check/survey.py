@@ -14,8 +14,8 @@ from mtlab.check.columns import Choice
 from mtlab.data import locate, readers, sources
 from mtlab.data.locate import ALIASES, SPLITS
 from mtlab.data.readers import Table
-from mtlab.data.sentences import Sentence
 from mtlab.data.sources import Part
+from mtlab.data.stored import Sentence
 from mtlab.plan import experiment as experiments
 from mtlab.plan import yaml_file
 from mtlab.plan.errors import UserError, noted
@@ -50,7 +50,7 @@ class Looked:
     """The tasks that it has columns for."""
     mistakes: list[UserError]
     choices: list[Choice] = field(default_factory=list)
-    whole: dict[str, list[Sentence]] = field(default_factory=dict)
+    whole: dict[str, Sequence[Sentence]] = field(default_factory=dict)
     """Its splits as they were given, tags in IOB2."""
     early: list[str] = field(default_factory=list)
     """What was said of them as they were read, before anything was cut."""
@@ -267,7 +267,7 @@ def _measure(survey: Survey) -> None:
             rows = [sentence for kept in one.whole.values() for sentence in kept]
             encoded = encoding.encode(rows, tokenizer, (), (), ENDLESS)
             prepare.check_encoded(rows, encoded, tokenizer, one.mistakes)
-            one.lengths = np.array([len(example) for example in encoded.examples])
+            one.lengths = encoded.examples.lengths
             longer = [row for row, length in zip(rows, one.lengths, strict=True) if length > survey.limit]
             one.lost_words = encoding.encode(longer, tokenizer, (), (), survey.limit).lost_words
 

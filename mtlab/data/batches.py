@@ -15,6 +15,9 @@ WINDOW = 50
 EVALUATION_TOKENS = 2048
 """Padded tokens in a batch through which no gradient flows: its size changes nothing but speed."""
 
+STRETCH = 1 << 16
+"""Sentences within which such batches are sorted by length: what is read and written in the meantime then lies together on a disk."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -89,29 +92,38 @@ def epoch(encoded: Encoded, sources: Sequence[int], batch_size: int, data_seed: 
     """
     placed = []
     for source in sources:
-        members = np.array([index for index, example in enumerate(encoded.examples) if example.source == source])
-        batches = _shuffled(encoded.examples, members, batch_size, np.random.default_rng([data_seed, number, source]))
+        members = np.flatnonzero(encoded.examples.sources == source)
+        batches = _shuffled(encoded.examples.lengths, members, batch_size, np.random.default_rng([data_seed, number, source]))
         placed += [((turn + 0.5) / len(batches), source, batch) for turn, batch in enumerate(batches)]
     return [batch for _, _, batch in sorted(placed, key=lambda place: place[:2])]
 
 
 def by_length(encoded: Encoded, token_budget: int) -> list[tuple[int, ...]]:
-    """Batches for evaluation: sentences sorted by length, as many as fit ``token_budget`` padded tokens (at least one)."""
-    batches: list[list[int]] = [[]]
-    for index in sorted(range(len(encoded.examples)), key=lambda index: len(encoded.examples[index])):
-        if batches[-1] and (len(batches[-1]) + 1) * len(encoded.examples[index]) > token_budget:
-            batches.append([])
-        batches[-1].append(index)
-    return [tuple(batch) for batch in batches if batch]
+    """Batches for evaluation: sentences sorted by length, as many as fit ``token_budget`` padded tokens (at least one).
+
+    They are sorted in stretches of ``STRETCH`` sentences.
+    """
+    batches: list[tuple[int, ...]] = []
+    for start in range(0, len(encoded.examples), STRETCH):
+        lengths = encoded.examples.lengths[start : start + STRETCH]
+        batch: list[int] = []
+        order = np.argsort(lengths, kind="stable")
+        for index, length in zip((start + order).tolist(), lengths[order].tolist(), strict=True):
+            if batch and (len(batch) + 1) * length > token_budget:
+                batches.append(tuple(batch))
+                batch = []
+            batch.append(index)
+        batches.append(tuple(batch))
+    return batches
 
 
-def _shuffled(examples: Sequence[Example], members: np.ndarray, size: int, draw: np.random.Generator) -> list[tuple[int, ...]]:
+def _shuffled(every: np.ndarray, members: np.ndarray, size: int, draw: np.random.Generator) -> list[tuple[int, ...]]:
     order = draw.permutation(members)
     order = np.resize(order, -(-len(order) // size) * size)
-    lengths = np.array([len(examples[index]) for index in order])
+    lengths = every[order]
     batches = []
     for start in range(0, len(order), WINDOW * size):
         window = slice(start, start + WINDOW * size)
         ordered = order[window][np.argsort(lengths[window], kind="stable")]
-        batches += [tuple(map(int, ordered[row : row + size])) for row in range(0, len(ordered), size)]
+        batches += [tuple(row) for row in ordered.reshape(-1, size).tolist()]
     return [batches[index] for index in draw.permutation(len(batches))]

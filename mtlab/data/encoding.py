@@ -1,12 +1,18 @@
 """Encoding: sentences as sub-word ids with word alignment, made once and used by every epoch, seed and scenario."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import overload
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from mtlab.data.sources import Sentence
+from mtlab.data import disk
+from mtlab.data.disk import Numbers
+from mtlab.data.stored import Sentence
 
 IGNORE = -100
 """The target of positions that no loss counts: what torch's cross-entropy ignores."""
@@ -35,42 +41,141 @@ class Example:
         return len(self.input_ids)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Examples(Sequence[Example]):
+    """Encoded sentences as columns of numbers, in memory or in files; an :class:`Example` is a view that is made when it is asked for.
+
+    Attributes:
+        sources: of each sentence.
+        labels: of each sentence.
+        starts: (sentences + 1,): where each sentence begins in ``input_ids``.
+        input_ids: sentence after sentence.
+        word_starts: (sentences + 1,): where each sentence begins in ``words`` and ``tags``.
+        words: sentence after sentence.
+        tags: sentence after sentence.
+    """
+
+    sources: np.ndarray
+    labels: np.ndarray
+    starts: np.ndarray
+    input_ids: np.ndarray
+    word_starts: np.ndarray
+    words: np.ndarray
+    tags: np.ndarray
+
+    @classmethod
+    def of(cls, examples: Iterable[Example], directory: Path | None = None) -> "Examples":
+        """The columns of some examples, each of which is asked for once.
+
+        Args:
+            examples: none of them is kept.
+            directory: for the files of columns that are too long for memory; None is the system's folder for temporary files.
+
+        Raises:
+            UserError: there is no room for those.
+        """
+        columns = {name: Numbers(directory) for name in ("source", "label", "length", "input_ids", "count", "words", "tags")}
+        rest = iter(examples)
+        while some := list(islice(rest, disk.CHUNK)):
+            for name in ("source", "label"):
+                columns[name].add([getattr(example, name) for example in some])
+            for name, count in (("input_ids", "length"), ("words", "count"), ("tags", "")):
+                arrays = [getattr(example, name) for example in some]
+                columns[name].add(np.concatenate(arrays))
+                if count:
+                    columns[count].add([len(array) for array in arrays])
+        made = {name: column.array() for name, column in columns.items()}
+        starts, word_starts = (np.concatenate([[0], np.cumsum(made[count])]) for count in ("length", "count"))
+        return cls(made["source"], made["label"], starts, made["input_ids"], word_starts, made["words"], made["tags"])
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Sub-words of each sentence."""
+        return np.diff(self.starts)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | list[Example]:
+        if isinstance(index, slice):
+            return [self._at(place) for place in range(len(self))[index]]
+        return self._at(range(len(self))[index])
+
+    def __iter__(self) -> Iterator[Example]:
+        return map(self._at, range(len(self)))
+
+    def _at(self, index: int) -> Example:
+        begin, end = self.starts[index], self.starts[index + 1]
+        first, last = self.word_starts[index], self.word_starts[index + 1]
+        return Example(
+            int(self.sources[index]), self.input_ids[begin:end], self.words[first:last], self.tags[first:last], int(self.labels[index])
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Encoded:
     """The encoded sentences of a split; an example's id is its index here."""
 
-    examples: tuple[Example, ...]
-    lost_words: int
-    """Words with a tag that have no sub-word left: scored as ``O``."""
+    examples: Examples
+
+    @cached_property
+    def lost_words(self) -> int:
+        """Words with a tag that have no sub-word left: scored as ``O``."""
+        return int((self.examples.words < 0).sum())
 
 
 def encode(
-    sentences: Sequence[Sentence], tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], tags: Sequence[str], max_length: int
+    sentences: Iterable[Sentence],
+    tokenizer: PreTrainedTokenizerBase,
+    labels: Sequence[str],
+    tags: Sequence[str],
+    max_length: int,
+    directory: Path | None = None,
 ) -> Encoded:
     """Encode a split.
 
     Args:
-        sentences: of the split.
+        sentences: of the split; each is asked for once.
         tokenizer: a fast one.
         labels: label names in the order of their ids.
         tags: tag names in the order of their ids.
         max_length: inputs are cut to this many sub-words, special tokens included.
+        directory: for what is too much for memory; None is the system's folder for temporary files.
+
+    Raises:
+        UserError: there is no room for that.
     """
     label_ids = {label: index for index, label in enumerate(labels)}
     tag_ids = {tag: index for index, tag in enumerate(tags)}
+
+    def examples() -> Iterator[Example]:
+        rest = iter(sentences)
+        while some := list(islice(rest, disk.CHUNK)):
+            for sentence, (ids, word_ids) in zip(some, _tokenized(some, tokenizer, max_length), strict=True):
+                yield _example(sentence, ids, word_ids, label_ids, tag_ids)
+
+    return Encoded(Examples.of(examples(), directory))
+
+
+def _tokenized(
+    sentences: Sequence[Sentence], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> list[tuple[list[int], list[int | None]]]:
+    """Sub-word ids of each sentence, and the word that each of them belongs to."""
     encodings: list[tuple[list[int], list[int | None]]] = [([], [])] * len(sentences)
     for split_into_words in (False, True):
         chosen = [index for index, sentence in enumerate(sentences) if (sentence.tokens is not None) is split_into_words]
         if not chosen:
             continue
         texts = [list(sentences[index].tokens or ()) if split_into_words else sentences[index].text for index in chosen]
-        batch = tokenizer(texts, is_split_into_words=split_into_words, truncation=True, max_length=max_length)
+        unread = {"return_token_type_ids": False, "return_attention_mask": False}
+        batch = tokenizer(texts, is_split_into_words=split_into_words, truncation=True, max_length=max_length, **unread)
         for row, index in enumerate(chosen):
             encodings[index] = (batch["input_ids"][row], batch.word_ids(row) if split_into_words else [])
-    examples = tuple(
-        _example(sentence, ids, word_ids, label_ids, tag_ids) for sentence, (ids, word_ids) in zip(sentences, encodings, strict=True)
-    )
-    return Encoded(examples, sum(int((example.words < 0).sum()) for example in examples))
+    return encodings
 
 
 def _example(sentence: Sentence, ids: list[int], word_ids: list[int | None], label_ids: dict[str, int], tag_ids: dict[str, int]) -> Example:

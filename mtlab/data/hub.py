@@ -3,14 +3,17 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.events import AliasEvent
 
-from mtlab.data.readers import Row, Table, class_names
-from mtlab.plan.errors import UserError, shown
+from mtlab.data import disk
+from mtlab.data.readers import Row, Table, Told, class_names, gathered
+from mtlab.plan.errors import Found, UserError, shown
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 AS_TEXT = {"keep_default_na": False}
@@ -168,11 +171,17 @@ def _tables(splits: dict[str, Any], name: str) -> dict[str, Table]:
     tables = {}
     for split, data in splits.items():
         where = f"{name} {split}"
-        try:
-            values = data.with_format("arrow")[:].to_pylist()  # numbers of classes, not yet names; text as it is
-        except (ArithmeticError, ValueError) as error:  # dates that Python does not have
-            raise UserError(f"values that cannot be read ({type(error).__name__})", "write them as text", where=where) from None
-        rows = [Row(row, where, number, " row ") for number, row in enumerate(values, start=1)]
+        rows, _ = gathered(partial(_rows, data, where), data.num_rows > disk.SENTENCES, None)
         classes = class_names(data.features)
         tables[str(split)] = Table(where, tuple(data.column_names), rows, classes=classes, flat=True)  # several sets join words by blanks
     return tables
+
+
+def _rows(data: Any, where: str, found: Found, told: Told) -> Iterator[Row]:
+    """The rows of a split as ``datasets`` has them: numbers of classes, not yet names; text as it is."""
+    try:
+        every = chain.from_iterable(table.to_pylist() for table in data.with_format("arrow").iter(disk.CHUNK))
+        for number, row in enumerate(every, start=1):
+            yield Row(row, where, number, " row ")
+    except (ArithmeticError, ValueError) as error:  # dates that Python does not have
+        raise UserError(f"values that cannot be read ({type(error).__name__})", "write them as text", where=where) from None

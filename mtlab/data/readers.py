@@ -1,15 +1,15 @@
 """Reading one local file of labelled sentences into rows that know their place: .jsonl .json .csv .parquet .conll .txt."""
 
 import csv
-import io
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mtlab.data import marked
+from mtlab.data import disk, marked
 from mtlab.plan.errors import Found, UserError, noted
 
 SPACE = re.compile(r"[ \t\n\r]*")
@@ -41,12 +41,64 @@ class Table:
     name: str
     """The file, or the data set and split, as messages call it."""
     columns: tuple[str, ...]
-    rows: list[Row]
+    rows: Collection[Row]
+    """A list, or what reads them anew each time it is gone through."""
     notes: tuple[str, ...] = ()
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """For columns that hold class numbers: the names of the classes."""
     flat: bool = False
     """Whether a list of tokens or tags may be written as text, as in the cells of a CSV file."""
+
+
+@dataclass
+class Told:
+    """What a reader tells of a file, beside its rows, as it goes through it."""
+
+    columns: dict[str, None] = field(default_factory=dict)
+    skipped: int = 0
+    """Lines that are no part of a sentence."""
+
+
+Reads = Callable[[Found, Told], Iterator[Row]]
+"""Goes through a source, row by row."""
+
+
+class Again(Collection[Row]):
+    """Rows that are too many for memory: they are read anew each time.
+
+    Args:
+        read: goes through them.
+        count: how many there are.
+    """
+
+    def __init__(self, read: Callable[[], Iterator[Row]], count: int) -> None:
+        self._read, self._count = read, count
+
+    def __iter__(self) -> Iterator[Row]:
+        return self._read()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, row: object) -> bool:
+        return any(row == one for one in self)
+
+
+def gathered(read: Reads, large: bool, found: Found) -> tuple[Collection[Row], Told]:
+    """The rows of a source, and what is told of it, by going through it once.
+
+    Args:
+        read: goes through it.
+        large: whether its rows are too many for memory.
+        found: where mistakes are gathered, if they are: this once, however often the rows are read.
+    """
+    told, kept, count = Told(), list[Row](), 0
+    for row in read(found, told):
+        count += 1
+        told.columns.update(dict.fromkeys(row.values))
+        if not large:
+            kept.append(row)
+    return Again(lambda: read(None if found is None else [], Told()), count) if large else kept, told
 
 
 def read(path: Path, found: Found = None) -> Table:
@@ -78,24 +130,34 @@ def read(path: Path, found: Found = None) -> Table:
     return Table(str(path), (), [])
 
 
-def _text(path: Path) -> str:
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"not UTF-8 at byte {error.start}", "save the file as UTF-8", where=f"{path}:{line}") from None
-
-
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines and their numbers. Only LF ends a line: ``splitlines`` would also cut at U+2028 and others inside a text."""
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        yield number, line.removesuffix("\r")
+    """Lines and their numbers. Only LF ends a line: text files would also be cut at CR, and ``splitlines`` at U+2028 and others."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            text = line.decode("utf-8")
+            yield number, (text.removeprefix("\ufeff") if number == 1 else text).removesuffix("\n").removesuffix("\r")
 
 
-def _table(path: Path, rows: list[Row], notes: list[str], **more: Any) -> Table:
-    columns = dict.fromkeys(column for row in rows for column in row.values)
-    return Table(str(path), tuple(columns), rows, tuple(notes), **more)
+def _table(path: Path, read: Reads, found: Found, skipped: str = "", **more: Any) -> Table:
+    """The table of a file; ``skipped`` is what lines are called that are skipped."""
+    if path.suffix.lower() in TEXT:
+        _check_text(path)
+    rows, told = gathered(read, path.stat().st_size > disk.FILE, found)
+    notes = (f"{path}: {skipped} lines skipped: {told.skipped:,}.",) if told.skipped else ()
+    return Table(str(path), tuple(told.columns), rows, notes, **more)
+
+
+def _check_text(path: Path) -> None:
+    """See that a file is UTF-8 before anything is said of what stands in it."""
+    before = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                where = f"{path}:{number}"
+                raise UserError(f"not UTF-8 at byte {before + error.start}", "save the file as UTF-8", where=where) from None
+            before += len(line)
 
 
 def _object(value: Any, place: str) -> dict[str, Any]:
@@ -107,17 +169,19 @@ def _object(value: Any, place: str) -> dict[str, Any]:
 
 def _line_by_line(path: Path, parse: Callable[[str, str], dict[str, Any]], found: Found) -> Table:
     """A file with a sentence on every line; ``parse`` makes the columns of a line and its ``file:line``."""
-    rows, blank = [], 0
-    lines = list(_lines(path))
-    if lines[-1][1] == "":  # what stands after the last line feed is no line
-        lines.pop()
-    for number, line in lines:
-        if not line.strip(" \t\r"):
-            blank += 1
-            continue
-        with noted(found):
-            rows.append(Row(parse(line, f"{path}:{number}"), str(path), number))
-    return _table(path, rows, [f"{path}: blank lines skipped: {blank:,}."] if blank else [])
+
+    def read(found: Found, told: Told) -> Iterator[Row]:
+        for number, line in _lines(path):
+            if not line.strip(" \t\r"):
+                told.skipped += 1
+                continue
+            values = None
+            with noted(found):
+                values = parse(line, f"{path}:{number}")
+            if values is not None:
+                yield Row(values, str(path), number)
+
+    return _table(path, read, found, "blank")
 
 
 def _json_line(line: str, place: str) -> dict[str, Any]:
@@ -139,7 +203,8 @@ def _reason(error: Exception) -> str:
 
 
 def _json(path: Path, found: Found) -> Table:
-    text = _text(path)
+    _check_text(path)
+    text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -152,7 +217,7 @@ def _json(path: Path, found: Found) -> Table:
     for line, item in _items(text):
         with noted(found):
             rows.append(Row(_object(item, f"{path}:{line}"), str(path), line))
-    return _table(path, rows, [])
+    return Table(str(path), tuple(dict.fromkeys(column for row in rows for column in row.values)), rows)
 
 
 def _items(text: str) -> Iterator[tuple[int, Any]]:
@@ -181,33 +246,34 @@ def _past_space(text: str, at: int) -> int:
 
 
 def _csv(path: Path, found: Found) -> Table:
-    cells = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    rows: list[Row] = []
-    header: list[str] = []
-    blank = 0
-    while True:
-        line = cells.line_num + 1  # a record begins after the last line of the one before, and may span several
-        try:
-            record = next(cells)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            remedy = "close quotes, and double those inside quoted cells"
-            with noted(found):
-                raise UserError(f"not CSV ({error})", remedy, where=f"{path}:{line}") from None
-            break  # where the next record begins is anybody's guess
-        if not record:
-            blank += 1
-        elif not header:
-            header = _header(record, f"{path}:{line}")
-        elif len(record) != len(header):
-            problem = f"{len(record)} cells, the header has {len(header)}"
-            with noted(found):
-                raise UserError(problem, "put cells that hold commas in double quotes", where=f"{path}:{line}")
-        else:
-            rows.append(Row(dict(zip(header, record, strict=True)), str(path), line))
-    notes = (f"{path}: blank lines skipped: {blank:,}.",) if blank else ()
-    return Table(str(path), tuple(header), rows, notes, flat=True)
+    def read(found: Found, told: Told) -> Iterator[Row]:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            cells = csv.reader(file, strict=True)
+            header: list[str] = []
+            while True:
+                line = cells.line_num + 1  # a record begins after the last line of the one before, and may span several
+                try:
+                    record = next(cells)
+                except StopIteration:
+                    break
+                except csv.Error as error:
+                    remedy = "close quotes, and double those inside quoted cells"
+                    with noted(found):
+                        raise UserError(f"not CSV ({error})", remedy, where=f"{path}:{line}") from None
+                    break  # where the next record begins is anybody's guess
+                if not record:
+                    told.skipped += 1
+                elif not header:
+                    header = _header(record, f"{path}:{line}")
+                    told.columns.update(dict.fromkeys(header))
+                elif len(record) != len(header):
+                    problem = f"{len(record)} cells, the header has {len(header)}"
+                    with noted(found):
+                        raise UserError(problem, "put cells that hold commas in double quotes", where=f"{path}:{line}")
+                else:
+                    yield Row(dict(zip(header, record, strict=True)), str(path), line)
+
+    return _table(path, read, found, "blank", flat=True)
 
 
 def _header(record: list[str], place: str) -> list[str]:
@@ -218,57 +284,62 @@ def _header(record: list[str], place: str) -> list[str]:
 
 
 def _conll(path: Path, found: Found) -> Table:
-    rows: list[Row] = []
-    tokens: list[str] = []
-    tags: list[str] = []
-    documents = 0
-    whole = True
-
-    def end(line: int) -> None:
-        nonlocal tokens, tags, whole
+    def read(found: Found, told: Told) -> Iterator[Row]:
+        told.columns.update(tokens=None, ner_tags=None)
+        tokens: list[str] = []
+        tags: list[str] = []
+        number, whole = 0, True
+        for number, line in _lines(path):
+            content = line.rstrip(" \t\r")
+            if not content or content.startswith("-DOCSTART-"):
+                told.skipped += bool(content)
+                if tokens and whole:
+                    yield _in_lines(path, number, tokens, tags)
+                tokens, tags, whole = [], [], True
+                continue
+            columns = content.split("\t") if "\t" in content else re.split(" +", content.lstrip(" "))
+            if len(columns) < 2:
+                where, whole = f"{path}:{number} ner_tags", False
+                with noted(found):
+                    raise UserError(f"one column ({columns[0]!r})", "a line holds a token and its tag", where=where)
+            tokens.append(columns[0])
+            tags.append(columns[-1])
         if tokens and whole:
-            rows.append(Row({"tokens": tokens, "ner_tags": tags}, str(path), line - len(tokens), line_per_token=True))
-        tokens, tags, whole = [], [], True
+            yield _in_lines(path, number + 1, tokens, tags)
 
-    number = 0
-    for number, line in _lines(path):
-        content = line.rstrip(" \t\r")
-        if not content or content.startswith("-DOCSTART-"):
-            documents += bool(content)
-            end(number)
-            continue
-        columns = content.split("\t") if "\t" in content else re.split(" +", content.lstrip(" "))
-        if len(columns) < 2:
-            where, whole = f"{path}:{number} ner_tags", False
-            with noted(found):
-                raise UserError(f"one column ({columns[0]!r})", "a line holds a token and its tag", where=where)
-        tokens.append(columns[0])
-        tags.append(columns[-1])
-    end(number + 1)
-    notes = (f"{path}: -DOCSTART- lines skipped: {documents:,}.",) if documents else ()
-    return Table(str(path), ("tokens", "ner_tags"), rows, notes)
+    return _table(path, read, found, "-DOCSTART-")
+
+
+def _in_lines(path: Path, end: int, tokens: list[str], tags: list[str]) -> Row:
+    """A sentence with a token a line, and ``end`` the line after it."""
+    return Row({"tokens": tokens, "ner_tags": tags}, str(path), end - len(tokens), line_per_token=True)
 
 
 def _parquet(path: Path, found: Found) -> Table:
     import pyarrow as pa
     from pyarrow import parquet
 
-    try:
-        table = parquet.read_table(path)
-        values = table.to_pylist()
-    except (pa.ArrowException, ArithmeticError, ValueError) as error:
-        raise UserError(f"not a Parquet file ({type(error).__name__})", "write it as Parquet again", where=str(path)) from None
-    rows = [Row(row, str(path), number, " row ") for number, row in enumerate(values, start=1)]
-    classes = {}
-    if b"huggingface" in (table.schema.metadata or {}):
+    def read(found: Found, told: Told) -> Iterator[Row]:
+        try:
+            with parquet.ParquetFile(path, buffer_size=1 << 20) as file:
+                told.columns.update(dict.fromkeys(file.schema_arrow.names))
+                every = chain.from_iterable(batch.to_pylist() for batch in file.iter_batches(disk.CHUNK))
+                for number, row in enumerate(every, start=1):
+                    yield Row(row, str(path), number, " row ")
+        except (pa.ArrowException, ArithmeticError, ValueError) as error:
+            raise UserError(f"not a Parquet file ({type(error).__name__})", "write it as Parquet again", where=str(path)) from None
+
+    table = _table(path, read, found)
+    schema, classes = parquet.read_schema(path), {}
+    if b"huggingface" in (schema.metadata or {}):
         from datasets import Features
 
         try:
-            classes = class_names(Features.from_arrow_schema(table.schema))
+            classes = class_names(Features.from_arrow_schema(schema))
         except Exception as error:  # what others wrote there makes datasets fail in many ways
             problem = f"what it says of its own columns cannot be read ({type(error).__name__})"
             raise UserError(problem, "write the file again, without the metadata `huggingface`", where=str(path)) from error
-    return Table(str(path), tuple(table.column_names), rows, classes=classes)
+    return replace(table, classes=classes)
 
 
 def class_names(features: dict[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -286,3 +357,4 @@ READERS: dict[str, Callable[[Path, Found], Table]] = {
     ".txt": lambda path, found: _line_by_line(path, _marked_line, found),
 }
 EXTENSIONS = tuple(READERS)
+TEXT = (".jsonl", ".json", ".csv", ".conll", ".txt")

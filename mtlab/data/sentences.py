@@ -2,40 +2,20 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import islice
+from pathlib import Path
 from typing import Any, NoReturn
 
 from mtlab.data import tags as schemes
 from mtlab.data.readers import Row, Table
+from mtlab.data.stored import Joined, Sentence, collect
+from mtlab.data.tags import Tags
 from mtlab.plan.errors import Found, UserError, did_you_mean, noted, shown
 
 Words = tuple[tuple[str, ...] | None, str | None, tuple[str, ...] | None]
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """One sentence with what its source says about it."""
-
-    place: str
-    """``file:line``, for messages."""
-    source: int
-    """Index of the source it comes from."""
-    tokens: tuple[str, ...] | None
-    """Its words, or None where the source gives raw text only."""
-    text: str | None
-    """Its raw text, where there are no tokens."""
-    tags: tuple[str, ...] | None
-    """IOB2, one a token; None where the source has no tags."""
-    label: str | None
-    """None where the source has no labels."""
-
-    @property
-    def surface(self) -> str:
-        """The text, or the tokens joined by blanks."""
-        return " ".join(self.tokens) if self.tokens is not None else self.text or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +27,8 @@ class Reading:
     columns: dict[str, str]
     option: str
     """``data``, ``data.classifier`` or ``data.ner``."""
+    directory: Path | None = None
+    """Where sentences are put that are too many for memory; None is the system's folder for temporary files."""
 
     def column(self, table: Table, name: str) -> str:
         """The table's column for our ``name``.
@@ -65,7 +47,7 @@ class Reading:
         raise UserError(problem, f"{hint} pass --{self.option}.columns.{name} COLUMN".lstrip(), where=table.name)
 
 
-def parse(table: Table, reading: Reading, found: Found = None) -> list[Sentence]:
+def parse(table: Table, reading: Reading, found: Found = None) -> Sequence[Sentence]:
     """The sentences of one split, one a row, tags as the source writes them.
 
     Where mistakes are gathered, rows that cannot be used are left out.
@@ -79,8 +61,11 @@ def parse(table: Table, reading: Reading, found: Found = None) -> list[Sentence]
     for name in wanted:
         with noted(found):
             columns[name] = reading.column(table, name)
-    sentences: list[Sentence] = []
-    for row in table.rows if len(columns) == len(wanted) else ():
+    return collect(_parsed(table, columns, reading, found) if len(columns) == len(wanted) else (), reading.directory)
+
+
+def _parsed(table: Table, columns: dict[str, str], reading: Reading, found: Found) -> Iterator[Sentence]:
+    for row in table.rows:
         words: Words | None = None
         label: str | None = None
         with noted(found):
@@ -88,8 +73,7 @@ def parse(table: Table, reading: Reading, found: Found = None) -> list[Sentence]
         with noted(found):
             label = _label(row, columns["label"], table) if "label" in columns else None
         if words is not None and (label is not None or "label" not in columns):
-            sentences.append(Sentence(row.place(), reading.source, *words, label))
-    return sentences
+            yield Sentence(row.place(), reading.source, *words, label)
 
 
 def _words(row: Row, columns: dict[str, str], table: Table) -> Words:
@@ -109,8 +93,8 @@ def _has_text(table: Table, reading: Reading) -> bool:
 
 
 def to_iob2(
-    splits: dict[str, list[Sentence]], tables: dict[str, Table], reading: Reading, found: Found = None
-) -> tuple[dict[str, list[Sentence]], str | None]:
+    splits: Mapping[str, Sequence[Sentence]], tables: Mapping[str, Table], reading: Reading, found: Found = None
+) -> tuple[dict[str, Sequence[Sentence]], str | None]:
     """The sentences with IOB2 tags, and a note where the source has another scheme; all splits are taken together.
 
     Where mistakes are gathered, sentences with wrong tags are left out.
@@ -118,13 +102,16 @@ def to_iob2(
     Raises:
         UserError: a tag that no scheme has, or that the source's scheme does not allow where it stands.
     """
-    sentences = list(chain.from_iterable(splits.values()))
-    sequences = [sentence.tags or () for sentence in sentences]
+    sentences = Joined(list(splits.values()))
+    sequences = _TagsOf(sentences)
     if found is not None and (mistakes := schemes.mistakes(sequences)):
-        rows = _by_place(tables)
-        found += [_misplaced(error, sentences, rows, reading) for error in mistakes]
-        wrong = {id(sentences[error.sequence]) for error in mistakes}
-        right = {split: [sentence for sentence in kept if id(sentence) not in wrong] for split, kept in splits.items()}
+        found += _misplaced(mistakes, sentences, tables, reading)
+        wrong = {error.sequence for error in mistakes}
+        numbered = enumerate(sentences)
+        right = {}
+        for split, kept in splits.items():
+            some = (sentence for number, sentence in islice(numbered, len(kept)) if number not in wrong)
+            right[split] = collect(some, reading.directory)
         try:
             return to_iob2(right, tables, reading)
         except UserError:  # two schemes at once, of which a mistake tells
@@ -133,26 +120,46 @@ def to_iob2(
         scheme = schemes.detect(sequences)
         converted = schemes.to_iob2(sequences, scheme)
     except schemes.TagError as error:
-        raise _misplaced(error, sentences, _by_place(tables), reading) from None
+        raise _misplaced([error], sentences, tables, reading)[0] from None
     if scheme == "IOB2":
-        return splits, None
-    changed = sum(old != new for olds, news in zip(sequences, converted, strict=True) for old, new in zip(olds, news, strict=True))
-    renewed = iter([replace(sentence, tags=tags) for sentence, tags in zip(sentences, converted, strict=True)])
-    note = f"tags are {scheme}: converted to IOB2, which rewrote {changed:,} of {sum(map(len, sequences)):,} tags."
-    return {split: [next(renewed) for _ in kept] for split, kept in splits.items()}, note
+        return dict(splits), None
+    changed = total = 0
+    for old, new in zip(sequences, converted, strict=True):
+        changed, total = changed + sum(map(str.__ne__, old, new)), total + len(old)
+    note = f"tags are {scheme}: converted to IOB2, which rewrote {changed:,} of {total:,} tags."
+    renewed = (replace(one, tags=tags) for one, tags in zip(sentences, schemes.to_iob2(sequences, scheme), strict=True))
+    return {split: collect(islice(renewed, len(kept)), reading.directory) for split, kept in splits.items()}, note
 
 
-def _by_place(tables: dict[str, Table]) -> dict[str, Row]:
-    return {row.place(): row for table in tables.values() for row in table.rows}
+class _TagsOf(Sequence[Tags]):
+    """The tags of sentences, each an empty sequence where it has none."""
+
+    def __init__(self, sentences: Sequence[Sentence]) -> None:
+        self._sentences = sentences
+
+    def __len__(self) -> int:
+        return len(self._sentences)
+
+    def __iter__(self) -> Iterator[Tags]:
+        return (sentence.tags or () for sentence in self._sentences)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._sentences[index].tags or ()
 
 
-def _misplaced(error: schemes.TagError, sentences: Sequence[Sentence], rows: dict[str, Row], reading: Reading) -> UserError:
-    """What is wrong with a tag of one of the ``sentences``, and where that stands."""
-    sentence = sentences[error.sequence]
-    row = rows[sentence.place]
-    problem = f"{error.problem} (token {error.position + 1}, {shown((sentence.tokens or ())[error.position])})"
-    column = reading.columns.get("ner_tags", "ner_tags")
-    return UserError(problem, error.remedy, where=f"{row.place(error.position)} {column}")
+def _misplaced(
+    errors: Sequence[schemes.TagError], sentences: Sequence[Sentence], tables: Mapping[str, Table], reading: Reading
+) -> list[UserError]:
+    """What is wrong with tags of some of the ``sentences``, and where that stands."""
+    wrong = {error.sequence: sentences[error.sequence] for error in errors}
+    places = {sentence.place for sentence in wrong.values()}
+    rows = {place: row for table in tables.values() for row in table.rows if (place := row.place()) in places}
+    column, told = reading.columns.get("ner_tags", "ner_tags"), []
+    for error in errors:
+        sentence = wrong[error.sequence]
+        problem = f"{error.problem} (token {error.position + 1}, {shown((sentence.tokens or ())[error.position])})"
+        told.append(UserError(problem, error.remedy, where=f"{rows[sentence.place].place(error.position)} {column}"))
+    return told
 
 
 def _tokens(row: Row, column: str, table: Table) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 from mtlab.data import locate, sentences, splits, spoil
 from mtlab.data.locate import SPLITS
 from mtlab.data.readers import Table
-from mtlab.data.sentences import Reading, Sentence
+from mtlab.data.sentences import Reading
+from mtlab.data.stored import Sentence, collect, joined
 from mtlab.data.tags import entity_type
 from mtlab.plan.errors import Found, UserError, did_you_mean, noted, printable
 from mtlab.plan.experiment import Data, Source
@@ -22,7 +24,7 @@ from mtlab.plan.selectors import TASKS
 class Corpus:
     """The sentences of an experiment, and everything that was done to get them."""
 
-    splits: dict[str, tuple[Sentence, ...]]
+    splits: dict[str, Sequence[Sentence]]
     """``train`` (the subset where there is one), ``validation`` and ``test``; of two sources the classifier's come first."""
     labels: tuple[str, ...]
     """Sorted; of the whole training split as it was given, before any cut or subset. Other splits may have labels that are not here
@@ -46,7 +48,7 @@ class Part:
 
     name: str
     reading: Reading
-    splits: dict[str, list[Sentence]]
+    splits: dict[str, Sequence[Sentence]]
     notes: list[str]
     labels: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
@@ -54,7 +56,7 @@ class Part:
     """Where sentences of train had to be left out: every word there, for the labels and types that train has all the same."""
 
 
-def load(data: Data, data_seed: int, option: str = "data") -> Corpus:
+def load(data: Data, data_seed: int, option: str = "data", directory: Path | None = None) -> Corpus:
     """Read, check, cut and subset the data of an experiment.
 
     Sentences in are sentences out: none is dropped but by ``labels`` and ``train_size``, and what is cut off train becomes another split.
@@ -63,13 +65,14 @@ def load(data: Data, data_seed: int, option: str = "data") -> Corpus:
         data: the experiment's ``data``.
         data_seed: draws cuts and subsets; the same seed draws the same, whatever else changes.
         option: what the experiment calls them.
+        directory: where sentences are put that are too many for memory; None is the system's folder for temporary files.
 
     Raises:
         UserError: ``file:line field: problem; remedy`` of the first mistake.
     """
     parts = []
     for index, (source, tasks, place) in enumerate(asked(data, option)):
-        part = gather(source, index, tasks, place, *locate.read(source, place))
+        part = gather(source, index, tasks, place, *locate.read(source, place), directory=directory)
         parts.append(settle(part, data, data_seed))
     return join(parts)
 
@@ -83,7 +86,7 @@ def asked(data: Data, option: str = "data") -> list[tuple[Source, tuple[str, ...
 
 def join(parts: Sequence[Part]) -> Corpus:
     """The corpus of sources that are settled."""
-    merged = {split: tuple(sentence for part in parts for sentence in part.splits[split]) for split in SPLITS}
+    merged = {split: joined([part.splits[split] for part in parts]) for split in SPLITS}
     labels = tuple(sorted(set().union(*(part.labels for part in parts))))
     tags = ("O", *sorted(set().union(*(part.tags for part in parts)) - {"O"}))
     notes = tuple(printable(note) for part in parts for note in part.notes)
@@ -98,7 +101,14 @@ def together(corpora: Sequence[Corpus]) -> list[Corpus]:
 
 
 def gather(
-    source: Source, index: int, tasks: tuple[str, ...], option: str, tables: dict[str, Table], notes: list[str], found: Found = None
+    source: Source,
+    index: int,
+    tasks: tuple[str, ...],
+    option: str,
+    tables: dict[str, Table],
+    notes: list[str],
+    found: Found = None,
+    directory: Path | None = None,
 ) -> Part:
     """The sentences of one source as its tables have them, with tags in IOB2.
 
@@ -110,6 +120,7 @@ def gather(
         tables: what was read.
         notes: what was said of that.
         found: where mistakes are gathered, if they are.
+        directory: where sentences are put that are too many for memory.
 
     Raises:
         UserError: the first mistake.
@@ -118,8 +129,10 @@ def gather(
         if not table.rows and not any(error.where.startswith(table.name) for error in found or ()):
             with noted(found):
                 raise UserError("no sentences", f"the {split} split needs some", where=table.name)
-    reading = Reading(index, tasks, {str(ours): theirs for ours, theirs in source.columns.items()}, option)
-    parsed = {split: sentences.parse(table, reading, found) if table.rows else [] for split, table in tables.items()}
+    reading = Reading(index, tasks, {str(ours): theirs for ours, theirs in source.columns.items()}, option, directory)
+    parsed: dict[str, Sequence[Sentence]] = {
+        split: sentences.parse(table, reading, found) if table.rows else [] for split, table in tables.items()
+    }
     notes = [*notes, *(note for table in tables.values() for note in table.notes)]
     part = Part(source.title, reading, _with_labels(parsed, source, reading, found), notes)
     if "ner" in tasks:
@@ -171,7 +184,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield from (item for item in value if isinstance(item, str))
 
 
-def _with_labels(parsed: dict[str, list[Sentence]], source: Source, reading: Reading, found: Found) -> dict[str, list[Sentence]]:
+def _with_labels(parsed: dict[str, Sequence[Sentence]], source: Source, reading: Reading, found: Found) -> dict[str, Sequence[Sentence]]:
     """The sentences that have one of the labels asked for."""
     if not source.labels:
         return parsed
@@ -181,14 +194,17 @@ def _with_labels(parsed: dict[str, list[Sentence]], source: Source, reading: Rea
             with noted(found):
                 where = f"{reading.option}.labels"
                 raise UserError(f"no training sentence has the label {label!r}", did_you_mean(label, known), where=where)
-    return {split: [sentence for sentence in rows if sentence.label in source.labels] for split, rows in parsed.items()}
+    kept = {split: (sentence for sentence in rows if sentence.label in source.labels) for split, rows in parsed.items()}
+    return {split: collect(rows, reading.directory) for split, rows in kept.items()}
 
 
 def _learn(part: Part, found: Found) -> None:
     """Take labels and tags from the whole training split."""
     train = part.splits["train"]
-    part.labels = {sentence.label for sentence in train if sentence.label is not None}
-    part.tags = {tag for sentence in train for tag in sentence.tags or ()}
+    for sentence in train:
+        if sentence.label is not None:
+            part.labels.add(sentence.label)
+        part.tags.update(sentence.tags or ())
     if part.written:
         return
     if "classifier" in part.reading.tasks and len(part.labels) < 2:
@@ -222,7 +238,9 @@ def _cut(part: Part, data: Data, data_seed: int) -> None:
         if share >= 1 or len(part.splits["train"]) < 2:
             problem = f"{whole:,} training sentences are too few to cut off {split}"
             raise UserError(problem, "add some, or lower the fractions", where=part.name)
-        part.splits["train"], part.splits[split] = splits.cut(part.splits["train"], share, _generator(part, data_seed, purpose))
+        part.splits["train"], part.splits[split] = splits.cut(
+            part.splits["train"], share, _generator(part, data_seed, purpose), part.reading.directory
+        )
         count = len(part.splits[split])
         told = f"no {split} split: {count:,} of {whole:,} training sentences cut off, stratified, data_seed {data_seed}"
         part.notes.append(f"{part.name}: {told}.")
@@ -247,7 +265,7 @@ def _take(part: Part, size: int | str, data_seed: int, option: str) -> None:
             remedy = f"pass {len(train)} at most, or full"
             problem = f"{size:,} is above the {len(train):,} training sentences of {part.name}"
             raise UserError(problem, remedy, where=f"{option}.train_size")
-        part.splits["train"] = splits.subset(train, size, _generator(part, data_seed, 2))
+        part.splits["train"] = splits.subset(train, size, _generator(part, data_seed, 2), part.reading.directory)
         part.notes.append(f"{part.name}: {size:,} of {len(train):,} training sentences taken, stratified, data_seed {data_seed}.")
     counts = ", ".join(f"{len(part.splits[split]):,} {split}" for split in SPLITS)
     part.notes.append(f"{part.name}: {counts} sentences.")
@@ -260,18 +278,18 @@ def _spoil(part: Part, data: Data, data_seed: int) -> None:
         for draw, (asked, change) in enumerate(((data.label_noise, spoil.mislabel), (data.labelled, spoil.hide))):
             if task in asked:
                 rng = _generator(part, data_seed, 10 * purpose + draw)
-                part.splits["train"], told = change(part.splits["train"], task, asked[task], known, rng)
+                part.splits["train"], told = change(part.splits["train"], task, asked[task], known, rng, part.reading.directory)
                 part.notes.append(f"{part.name}: {told}, data_seed {data_seed}.")
 
 
-def _fingerprint(merged: dict[str, tuple[Sentence, ...]], labels: tuple[str, ...], tags: tuple[str, ...]) -> str:
+def _fingerprint(merged: dict[str, Sequence[Sentence]], labels: tuple[str, ...], tags: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
     for line in _content(merged, labels, tags):
         digest.update(json.dumps(line).encode() + b"\n")
     return digest.hexdigest()
 
 
-def _content(merged: dict[str, tuple[Sentence, ...]], labels: tuple[str, ...], tags: tuple[str, ...]) -> Iterator[object]:
+def _content(merged: dict[str, Sequence[Sentence]], labels: tuple[str, ...], tags: tuple[str, ...]) -> Iterator[object]:
     yield labels, tags
     for split, kept in merged.items():
         yield split

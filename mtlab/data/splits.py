@@ -1,12 +1,14 @@
 """Cuts, subsets and comparisons of splits: stratified, drawn by ``data_seed``, with a note for everything done."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import compress
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from mtlab.data.sentences import Sentence
+from mtlab.data.stored import Sentence, collect
 from mtlab.data.tags import entity_type
 from mtlab.plan.errors import Found, UserError, did_you_mean, noted, shown
 
@@ -14,13 +16,17 @@ GOLDEN = (5**0.5 - 1) / 2
 Split = Sequence[Sentence]
 
 
-def stratified_order(strata: Sequence[str], rng: np.random.Generator) -> np.ndarray:
+def stratified_order(strata: Iterable[str], rng: np.random.Generator) -> np.ndarray:
     """Indices in an order of which every prefix holds every stratum in proportion, to about one item.
 
     Taking prefixes makes subsets nested. Item j of a stratum of n stands at (j + u) / n of the way. The offsets u differ
     by golden-ratio steps from one size to the next, so that many small strata come in evenly too, not all at once.
     """
-    _, strata_of, sizes = np.unique(np.asarray(strata), return_inverse=True, return_counts=True)
+    known: dict[str, int] = {}
+    numbers = np.fromiter((known.setdefault(name, len(known)) for name in strata), dtype=np.int64)
+    _, places = np.unique(np.asarray(list(known)), return_inverse=True)
+    strata_of = places[numbers]
+    sizes = np.bincount(strata_of)
     order = rng.permutation(len(strata_of))
     order = order[np.argsort(strata_of[order], kind="stable")]
     offsets = np.empty(len(sizes))
@@ -37,26 +43,35 @@ def stratum(sentence: Sentence) -> str:
     return "entity" if any(tag != "O" for tag in sentence.tags or ()) else "none"
 
 
-def cut(sentences: Split, fraction: float, rng: np.random.Generator) -> tuple[list[Sentence], list[Sentence]]:
+def cut(
+    sentences: Split, fraction: float, rng: np.random.Generator, directory: Path | None = None
+) -> tuple[Sequence[Sentence], Sequence[Sentence]]:
     """Cut off a stratified ``fraction``; returns (rest, cut), both in the order of the whole.
 
     There are two sentences or more, and each part gets one at least.
     A label with one sentence stays in the rest: it could not be learnt otherwise.
     """
-    strata = [stratum(sentence) for sentence in sentences]
-    sizes = Counter(strata)
-    shared = [index for index, name in enumerate(strata) if sizes[name] > 1] or list(range(len(strata)))
+    sizes = Counter(map(stratum, sentences))
+    shared = np.array([sizes[stratum(sentence)] > 1 for sentence in sentences])
+    shared = shared if shared.any() else ~shared
     count = min(max(1, round(fraction * len(sentences))), len(sentences) - 1)
-    order = stratified_order([strata[index] for index in shared], rng)
-    chosen = {shared[index] for index in order[:count]}
-    rest = [sentence for index, sentence in enumerate(sentences) if index not in chosen]
-    return rest, [sentence for index, sentence in enumerate(sentences) if index in chosen]
+    order = stratified_order(compress(map(stratum, sentences), shared), rng)
+    chosen = np.zeros(len(sentences), dtype=bool)
+    chosen[np.flatnonzero(shared)[order[:count]]] = True
+    rest, off = (collect(compress(sentences, kept), directory) for kept in (~chosen, chosen))
+    return rest, off
 
 
-def subset(sentences: Split, size: int, rng: np.random.Generator) -> list[Sentence]:
+def subset(sentences: Split, size: int, rng: np.random.Generator, directory: Path | None = None) -> Sequence[Sentence]:
     """A stratified subset in the order of the whole; for the same state of ``rng`` a smaller one lies within a larger one."""
-    order = stratified_order([stratum(sentence) for sentence in sentences], rng)
-    return [sentences[index] for index in sorted(order[:size])]
+    return collect(compress(sentences, first(sentences, size, rng)), directory)
+
+
+def first(sentences: Split, size: int, rng: np.random.Generator) -> np.ndarray:
+    """For each sentence, whether it is among the ``size`` first in a stratified order."""
+    chosen = np.zeros(len(sentences), dtype=bool)
+    chosen[stratified_order(map(stratum, sentences), rng)[:size]] = True
+    return chosen
 
 
 def duplicates(split: str, train: Split, other: Split, limit: float, found: Found = None) -> list[str]:
@@ -65,8 +80,14 @@ def duplicates(split: str, train: Split, other: Split, limit: float, found: Foun
     Raises:
         UserError: their share is above ``limit``.
     """
-    exact = {sentence.surface for sentence in train}
-    places = {normal(sentence.surface): sentence.place for sentence in reversed(train)}
+    asked = {normal(sentence.surface) for sentence in other}
+    exact: set[str] = set()
+    places: dict[str, str] = {}
+    for sentence in train:
+        surface = sentence.surface
+        if (alike := normal(surface)) in asked:  # what is kept is no more than there is to look for
+            exact.add(surface)
+            places.setdefault(alike, sentence.place)
     twice = [sentence for sentence in other if normal(sentence.surface) in places]
     if not twice:
         return []
@@ -74,8 +95,8 @@ def duplicates(split: str, train: Split, other: Split, limit: float, found: Foun
     share = len(twice) / len(other)
     told = f"{len(twice):,} of {len(other):,} sentences ({share:.1%}) also stand in train, {same:,} of them exactly"
     if share > limit:
-        first = places[normal(twice[0].surface)]
-        remedy = f"remove them (the first also stands at {first}), or allow them with --data.max_duplicates {min(1.0, share + 0.01):.2f}"
+        at = places[normal(twice[0].surface)]
+        remedy = f"remove them (the first also stands at {at}), or allow them with --data.max_duplicates {min(1.0, share + 0.01):.2f}"
         with noted(found):
             raise UserError(f"{split}: {told}; the limit is {limit:.1%}", remedy, where=twice[0].place)
     return [told]

@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from mtlab.data.sentences import Sentence
-from mtlab.data.splits import stratified_order, stratum
+from mtlab.data.splits import first
+from mtlab.data.stored import Sentence, collect
 from mtlab.data.tags import entity_type
 from mtlab.plan.errors import UserError
 
 WHAT = {"classifier": "label", "ner": "tags"}
 
 
-def hide(train: Sequence[Sentence], task: str, share: float, known: Sequence[str], rng: np.random.Generator) -> tuple[list[Sentence], str]:
+def hide(
+    train: Sequence[Sentence], task: str, share: float, known: Sequence[str], rng: np.random.Generator, directory: Path | None = None
+) -> tuple[Sequence[Sentence], str]:
     """Take a task's labels away from all but a ``share`` of the sentences, which stay for the other task.
 
     For the same state of ``rng`` the sentences that keep theirs with a smaller share are among those that do with a larger one.
@@ -22,15 +25,18 @@ def hide(train: Sequence[Sentence], task: str, share: float, known: Sequence[str
         The sentences in their order, and what was done.
     """
     count = max(1, round(share * len(train)))
-    kept = set(stratified_order([stratum(sentence) for sentence in train], rng)[:count].tolist())
-    bare = [replace(sentence, label=None) if task == "classifier" else replace(sentence, tags=None) for sentence in train]
-    changed = [sentence if index in kept else bare[index] for index, sentence in enumerate(train)]
-    return changed, f"{count:,} of {len(train):,} training sentences keep their {WHAT[task]}, stratified"
+    kept = first(train, count, rng)
+    changed = (sentence if keeps else _bare(sentence, task) for sentence, keeps in zip(train, kept.tolist(), strict=True))
+    return collect(changed, directory), f"{count:,} of {len(train):,} training sentences keep their {WHAT[task]}, stratified"
+
+
+def _bare(sentence: Sentence, task: str) -> Sentence:
+    return replace(sentence, label=None) if task == "classifier" else replace(sentence, tags=None)
 
 
 def mislabel(
-    train: Sequence[Sentence], task: str, share: float, known: Sequence[str], rng: np.random.Generator
-) -> tuple[list[Sentence], str]:
+    train: Sequence[Sentence], task: str, share: float, known: Sequence[str], rng: np.random.Generator, directory: Path | None = None
+) -> tuple[Sequence[Sentence], str]:
     """Give a ``share`` of the labels, or of the entities, another label or type of those ``known``, each as likely.
 
     Returns:
@@ -45,17 +51,20 @@ def mislabel(
     places = _places(train, task)
     count = round(share * len(places))
     longer = sorted({entity_type(tag) or "" for sentence in train for tag in sentence.tags or () if tag.startswith("I-")})
-    changed, left = list(train), count
+    changed, left = dict[int, Sentence](), count
     for at in rng.permutation(len(places)).tolist():
+        if not left:
+            break
         index, begin = places[at]
-        sentence, draw = changed[index], rng.random()
+        sentence, draw = changed.get(index) or train[index], rng.random()
         others = _others(sentence, task, begin, known, longer)
-        if left and others:
+        if others:
             other, left = others[int(draw * len(others))], left - 1
             tags = _with_type(sentence.tags or (), begin, other) if task == "ner" else sentence.tags
             changed[index] = replace(sentence, label=other if task == "classifier" else sentence.label, tags=tags)
     words = "labels are wrong" if task == "classifier" else "entities have a wrong type"
-    return changed, f"{count - left:,} of {len(places):,} training {words}, drawn evenly"
+    whole = collect((changed.get(index, sentence) for index, sentence in enumerate(train)), directory)
+    return whole, f"{count - left:,} of {len(places):,} training {words}, drawn evenly"
 
 
 def _places(train: Sequence[Sentence], task: str) -> list[tuple[int, int]]:

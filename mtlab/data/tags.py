@@ -5,6 +5,7 @@ seqeval's ``scheme`` module tells IOB2 from BIOES, but neither knows IOB1 when i
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Literal
 
 Scheme = Literal["IOB2", "IOB1", "BIOES", "BILOU"]
@@ -41,10 +42,10 @@ def detect(sequences: Sequence[Tags]) -> Scheme:
     Raises:
         TagError: a tag is neither ``O`` nor a prefix and a type, or BIOES and BILOU are mixed.
     """
-    wrong = unknown(sequences)
+    known = {tag for tags in sequences for tag in tags}
+    wrong = _unknown(sequences, known)
     if wrong:
         raise wrong[0]
-    known = {tag for tags in sequences for tag in tags}
     prefixes = {tag[0] for tag in known}
     bioes, bilou = prefixes & {"E", "S"}, prefixes & {"L", "U"}
     if bioes and bilou:
@@ -53,13 +54,17 @@ def detect(sequences: Sequence[Tags]) -> Scheme:
         raise TagError(sequence, position, problem, "use one scheme in all splits")
     if bioes or bilou:
         return "BIOES" if bioes else "BILOU"
-    counts = {scheme: sum(1 for _ in _misplaced(sequences, scheme)) for scheme in ("IOB2", "IOB1")}
-    return "IOB1" if counts["IOB1"] < counts["IOB2"] else "IOB2"
+    iob2 = sum(1 for _ in _misplaced(sequences, "IOB2"))
+    return "IOB1" if iob2 and sum(1 for _ in _misplaced(sequences, "IOB1")) < iob2 else "IOB2"
 
 
 def unknown(sequences: Sequence[Tags]) -> list[TagError]:
     """Every tag that is neither ``O`` nor a prefix and a type."""
-    wrong = {tag for tag in {tag for tags in sequences for tag in tags} if not TAG.fullmatch(tag)}
+    return _unknown(sequences, {tag for tags in sequences for tag in tags})
+
+
+def _unknown(sequences: Sequence[Tags], known: set[str]) -> list[TagError]:
+    wrong = {tag for tag in known if not TAG.fullmatch(tag)}
     places = [(s, p) for s, tags in enumerate(sequences) for p, tag in enumerate(tags) if tag in wrong] if wrong else []
     remedy = "write O, or B- or I- and a type, as in B-person"
     return [TagError(s, p, f"{sequences[s][p]!r} is not a tag", remedy) for s, p in places]
@@ -77,16 +82,17 @@ def mistakes(sequences: Sequence[Tags]) -> list[TagError]:
     return wrong + [_error(rest, scheme, *place, 1) for place in _misplaced(rest, scheme)]
 
 
-def to_iob2(sequences: Sequence[Tags], scheme: Scheme) -> list[tuple[str, ...]]:
-    """Every sequence in IOB2; those of IOB2 are returned as they are.
+def to_iob2(sequences: Sequence[Tags], scheme: Scheme) -> Iterator[tuple[str, ...]]:
+    """Every sequence in IOB2, when all of them were looked at; those of IOB2 are handed on as they are.
 
     Raises:
         TagError: the first tag that ``scheme`` does not allow where it stands, with the number of such tags.
     """
-    misplaced = list(_misplaced(sequences, scheme))
-    if misplaced:
-        raise _error(sequences, scheme, *misplaced[0], len(misplaced))
-    return [tuple(_convert(tags, scheme)) for tags in sequences]
+    misplaced = _misplaced(sequences, scheme)
+    first = next(misplaced, None)
+    if first is not None:
+        raise _error(sequences, scheme, *first, 1 + sum(1 for _ in misplaced))
+    return (tuple(_convert(tags, scheme)) for tags in sequences)
 
 
 def _convert(tags: Tags, scheme: Scheme) -> Iterator[str]:
@@ -99,13 +105,20 @@ def _convert(tags: Tags, scheme: Scheme) -> Iterator[str]:
 
 def _misplaced(sequences: Sequence[Tags], scheme: Scheme) -> Iterator[tuple[int, int]]:
     """Places of tags that continue nothing, or, where ends are marked, that nothing ends."""
+    return ((number, position) for number, tags in enumerate(sequences) for position in _out_of_place(tuple(tags), scheme))
+
+
+@lru_cache(maxsize=1 << 14)
+def _out_of_place(tags: tuple[str, ...], scheme: Scheme) -> tuple[int, ...]:
+    """Positions of such tags in one sequence. Remembered, for most sentences are tagged as some other is."""
     marks_ends = scheme in ("BIOES", "BILOU")
-    for number, tags in enumerate(sequences):
-        for position, (before, tag, after) in enumerate(zip(("O", *tags), tags, (*tags[1:], "O"), strict=False)):
-            unbegun = tag[0] in CONTINUES[scheme] and not _goes_on(before, tag)
-            unended = marks_ends and tag[0] in "BI" and not (after[0] in "IEL" and after[1:] == tag[1:])
-            if unbegun or unended:
-                yield number, position
+    found = []
+    for position, (before, tag, after) in enumerate(zip(("O", *tags), tags, (*tags[1:], "O"), strict=False)):
+        unbegun = tag[0] in CONTINUES[scheme] and not _goes_on(before, tag)
+        unended = marks_ends and tag[0] in "BI" and not (after[0] in "IEL" and after[1:] == tag[1:])
+        if unbegun or unended:
+            found.append(position)
+    return tuple(found)
 
 
 def _goes_on(before: str, tag: str) -> bool:

@@ -32,7 +32,7 @@ class Cost:
         """FLOPs of a batch of ``sentences`` that are all padded to ``tokens``."""
         return round(float(np.dot(self.coefficients, _terms(sentences, tokens))))
 
-    def exact(self, lengths: Sequence[int]) -> int:
+    def exact(self, lengths: Sequence[int] | np.ndarray) -> int:
         """FLOPs of a batch of sentences of these lengths if no padding were computed."""
         n = np.asarray(lengths, dtype=np.float64)
         terms = (1.0, float(n.size), n.sum(), (n**2).sum())

@@ -118,8 +118,10 @@ class Cluster:
     def run(self, work: Work, groups: Sequence[Group], begun: Begun) -> Iterator[tuple[Group, list[TrialRecord]]]:
         """As they end, in whatever order. Trials that start from a checkpoint wait for the task that trains it."""
         holder = (work.journal.directory / HOLDER).read_text(encoding="utf-8")
-        order = self.order.model_copy(update={"holder": holder}).model_dump_json()
-        numbers = {trial: number for number, trial in enumerate(work.experiment.trials())}
+        every = work.experiment.trials()
+        keys = tuple(work.prepared[trial.point].key(trial, work.runtime) for trial in every)
+        order = self.order.model_copy(update={"holder": holder, "keys": keys}).model_dump_json()
+        numbers = {trial: number for number, trial in enumerate(every)}
         first = starts(work, [trial for group in groups for trial in group])
         waiting: dict[str, list[Group]] = {key: [] for key in first}
         train, make_start = self._task(tasks.run_trials, work.runtime), self._task(tasks.make_start, work.runtime)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from mtlab.data import batches
 from mtlab.model.flops import Cost
 from mtlab.model.freezing import Partition
@@ -41,7 +43,7 @@ def epoch(prepared: Prepared, stage: Stage, number: int) -> list[Step]:
     experiment, encoded = prepared.experiment, prepared.encoded["train"]
     order = batches.epoch(encoded, sources, experiment.batch_size, experiment.data_seed, number)
     kept = stage.silent if stage.distillation else ()
-    steps = [Step(ids, tasks[encoded.examples[ids[0]].source], kept) for ids in order]
+    steps = [Step(ids, tasks[encoded.examples.sources[ids[0]]], kept) for ids in order]
     return _with_rehearsal(prepared, stage, steps, number) if stage.rehearsal else steps
 
 
@@ -89,8 +91,8 @@ def flops(prepared: Prepared, partition: Partition, steps: Sequence[Step], cache
 
 def lengths_of(prepared: Prepared, one: Step) -> list[int]:
     """Tokens of each sentence of a step."""
-    examples = prepared.examples("train", of_source=one.rehearsal)
-    return [len(examples[index]) for index in one.ids]
+    lengths: list[int] = prepared.examples("train", of_source=one.rehearsal).lengths[list(one.ids)].tolist()
+    return lengths
 
 
 def _computed(one: Step) -> tuple[str, ...]:
@@ -100,10 +102,10 @@ def _computed(one: Step) -> tuple[str, ...]:
 
 def evaluation_flops(prepared: Prepared, split: str, depth: int = 0) -> int:
     """FLOPs of one forward pass over a split from block ``depth`` on, padding not counted."""
-    return forward_flops(prepared, [len(example) for example in prepared.encoded[split].examples], depth)
+    return forward_flops(prepared, prepared.encoded[split].examples.lengths, depth)
 
 
-def forward_flops(prepared: Prepared, lengths: Sequence[int], depth: int = 0) -> int:
+def forward_flops(prepared: Prepared, lengths: Sequence[int] | np.ndarray, depth: int = 0) -> int:
     """FLOPs of a forward pass from block ``depth`` on over sentences of these lengths, padding not counted."""
     return _above(prepared, depth).exact(lengths)
 

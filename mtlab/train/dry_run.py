@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtlab.data import sources
-from mtlab.data.encoding import Encoded, Example
+from mtlab.data.encoding import Encoded, Example, Examples
 from mtlab.data.sources import Corpus
+from mtlab.data.stored import Sentence
 from mtlab.model import backbone
 from mtlab.model.backbone import Location
 from mtlab.model.flops import Counter
@@ -95,7 +96,7 @@ def floor(prepared: Prepared, planned: list[Planned]) -> int:
     for one in planned:
         deepest = max(deepest, one.partition.prefix_depth if one.steps else 0)
         above += course.flops(prepared, one.partition, one.steps, cached=True)[1]
-    lengths = [len(example) for example in prepared.encoded["train"].examples]
+    lengths = prepared.encoded["train"].examples.lengths
     seeds = len(prepared.experiment.seeds)
     below = prepared.counter.prefix(deepest).exact(lengths) if deepest else 0
     return above * seeds + below * (1 if prepared.source is None else seeds)
@@ -193,9 +194,11 @@ def _cost_line(name: str, plain_flops: int, floor_flops: int) -> str:
 
 
 def _word_lengths(corpus: Corpus, split: str, limit: int) -> Encoded:
-    examples = []
-    for sentence in corpus.splits[split]:
+    none = np.zeros(0, dtype=np.int64)
+
+    def example(sentence: Sentence) -> Example:
         words = sentence.tokens or tuple((sentence.text or "").split())
         ids = np.zeros(min(len(words) + 2, limit), dtype=np.int64)  # two for the tokens that begin and end a sentence
-        examples.append(Example(sentence.source, ids, np.zeros(0, np.int64), np.zeros(0, np.int64), 0))
-    return Encoded(tuple(examples), 0)
+        return Example(sentence.source, ids, none, none, 0)
+
+    return Encoded(Examples.of(map(example, corpus.splits[split])))

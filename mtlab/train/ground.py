@@ -74,7 +74,8 @@ class Ground:
 
     def readings(self) -> Readings:
         """What heads read of the training split, for this trial and all that train with it."""
-        return Readings(self.prepared, self.network, self.states("train"), self.runtime)
+        assert self.prefixes is not None
+        return Readings(self.prepared, self.network, self.states("train"), self.runtime, self.prefixes.directory)
 
     @torch.no_grad()
     def certify(self) -> None:

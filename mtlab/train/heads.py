@@ -6,6 +6,7 @@ stacked, and a step is one batched product for all of them; loss, dropout, clipp
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from mtlab.data.encoding import IGNORE
 from mtlab.model.freezing import Partition
 from mtlab.model.network import Network, stream_seed
 from mtlab.plan.scenario import Stage
-from mtlab.train import adamw, step
+from mtlab.train import adamw, spill, step
 from mtlab.train.course import Step
 from mtlab.train.dropout import Draws
 from mtlab.train.prefix import States
@@ -39,38 +40,60 @@ class Readings:
         network: for its pooling.
         states: the encoder's output for the split.
         runtime: device and precision.
+        directory: for what is read of sentences, where states lie in files.
     """
 
-    def __init__(self, prepared: Prepared, network: Network, states: States, runtime: Runtime) -> None:
+    def __init__(self, prepared: Prepared, network: Network, states: States, runtime: Runtime, directory: Path) -> None:
         self.states, self.device = states, runtime.device
-        examples = prepared.encoded["train"].examples
-        self.labels = np.array([example.label for example in examples])
-        counted = [(example.words >= 0) & (example.tags != IGNORE) for example in examples]
-        self.rows = [
-            states.starts[index] + example.words[kept] for index, (example, kept) in enumerate(zip(examples, counted, strict=True))
-        ]
-        self.tags = [example.tags[kept] for example, kept in zip(examples, counted, strict=True)]
-        self.pooled = self._pool(prepared, network, states, runtime)
+        self.examples = prepared.encoded["train"].examples
+        self.pooled, self.file = self._pool(prepared, network, states, runtime, directory)
 
     @torch.no_grad()
-    def _pool(self, prepared: Prepared, network: Network, states: States, runtime: Runtime) -> Tensor:
+    def _pool(
+        self, prepared: Prepared, network: Network, states: States, runtime: Runtime, directory: Path
+    ) -> tuple[Tensor, spill.Mapped | None]:
+        """(sentences, hidden), and the file that they lie in, where the states lie in one."""
         encoded = prepared.encoded["train"]
-        pooled: dict[int, Tensor] = {}
+        pooled: Tensor | None = None
+        file: spill.Mapped | None = None
         for ids in batches.by_length(encoded, EVALUATION_TOKENS):
             batch = batches.collate(encoded.examples, ids, prepared.pad_id).to(runtime.device)
             with runtime.autocast():
-                pooled.update(zip(ids, network.pool(states.padded(ids, runtime.device), batch.attention_mask), strict=True))
-        return torch.stack([pooled[index] for index in range(len(pooled))])
+                some = network.pool(states.padded(ids, runtime.device), batch.attention_mask)
+            if pooled is None:
+                shape = (len(encoded.examples), some.shape[-1])
+                file = None if states.file is None else spill.scratch(directory, shape, some.dtype)
+                pooled = some.new_empty(shape) if file is None else file.flat
+            pooled[list(ids)] = some.to(pooled.device)
+            if file is not None:
+                file.release()
+        assert pooled is not None, "there are training sentences"
+        return pooled, file
 
     def of(self, task: str, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Inputs (items, hidden) and targets (items,) of a task for a batch; what has no label has ``IGNORE``."""
         if task == "classifier":
-            return self.pooled[list(ids)], torch.from_numpy(self.labels[list(ids)]).to(self.device)
-        missing = -sum(len(self.tags[index]) for index in ids) % ROWS
-        none, ignored = np.full(missing, len(self.states.flat) - 1), np.full(missing, IGNORE)
-        rows = np.concatenate([*(self.rows[index] for index in ids), none])
-        tags = torch.from_numpy(np.concatenate([*(self.tags[index] for index in ids), ignored]))
-        return self.states.pick(rows, self.device), tags.to(self.device)
+            return self._sentences(ids), torch.from_numpy(self.examples.labels[list(ids)]).to(self.device)
+        rows, tags = self._words(np.asarray(ids))
+        missing = -len(tags) % ROWS
+        rows = np.concatenate([rows, np.full(missing, len(self.states.flat) - 1)])
+        tags = np.concatenate([tags, np.full(missing, IGNORE)])
+        return self.states.pick(rows, self.device), torch.from_numpy(tags).to(self.device)
+
+    def _sentences(self, ids: Sequence[int]) -> Tensor:
+        picked = self.pooled[list(ids)].to(self.device)
+        if self.file is not None:
+            self.file.release()
+        return picked
+
+    def _words(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For each word of a batch that has a target: the row of its state, and the target."""
+        begins, ends = self.examples.word_starts[ids], self.examples.word_starts[ids + 1]
+        counts = ends - begins
+        places = np.arange(counts.sum()) + np.repeat(begins - (np.cumsum(counts) - counts), counts)
+        words, tags = self.examples.words[places], self.examples.tags[places]
+        counted = (words >= 0) & (tags != IGNORE)
+        return (np.repeat(self.states.starts[ids], counts) + words)[counted], tags[counted]
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,7 @@ class Prefixes:
 
     def _harvest(self, prepared: Prepared, network: Network, digests: Mapping[str, str], depths: set[int], split: str) -> None:
         """Bring states of a split at ``depths`` to hand: from files where they lie there, and else in one pass."""
-        starts = np.concatenate([[0], np.cumsum([len(example) for example in prepared.encoded[split].examples])])
+        starts = prepared.encoded[split].examples.starts
         missing = {depth: key for depth in depths if ((key := self.key(prepared, digests, depth)), split) not in self.held}
         names = [f"{key}-{split}" for key in missing.values()]
         processes = self.runtime.processes

@@ -6,16 +6,19 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from mtlab.data import batches, encoding, sources
 from mtlab.data.batches import Batch
-from mtlab.data.encoding import Encoded, Example
-from mtlab.data.sentences import Sentence
+from mtlab.data.encoding import Encoded, Examples
 from mtlab.data.sources import Corpus
+from mtlab.data.stored import Sentence
 from mtlab.model import backbone, lora
 from mtlab.model.backbone import Backbone, Location
 from mtlab.model.flops import Counter
@@ -53,6 +56,9 @@ UNRELATED = {
     "engine",
 }
 """Settings that do not affect a trial's result, or that its key holds in another form."""
+
+CACHE = "cache"
+"""The folder below an experiment's output for what is too much for memory."""
 
 
 @dataclass(frozen=True)
@@ -165,9 +171,13 @@ class Prepared:
         """SHA-256 over all encoded sentences: another tokenizer gives another one."""
         digest = hashlib.sha256()
         for split in sorted(self.encoded):
-            for example in self.encoded[split].examples:
-                digest.update(example.input_ids.data)
-                digest.update(example.words.data)
+            examples = self.encoded[split].examples
+            ids, words = examples.input_ids.data, examples.words.data
+            for (begin, end), (first, last) in zip(
+                pairwise(examples.starts.tolist()), pairwise(examples.word_starts.tolist()), strict=True
+            ):
+                digest.update(ids[begin:end])
+                digest.update(words[first:last])
         return digest.hexdigest()
 
     def describe_data(self) -> dict[str, Any]:
@@ -181,7 +191,7 @@ class Prepared:
         start = {} if self.source is None else {"start": self.source.describe_data()}
         return {
             "sizes": {split: len(sentences) for split, sentences in corpus.splits.items()},
-            "tokens": {split: sum(map(len, encoded.examples)) for split, encoded in self.encoded.items()},
+            "tokens": {split: int(encoded.examples.starts[-1]) for split, encoded in self.encoded.items()},
             "labels": list(corpus.labels),
             "tags": list(corpus.tags),
             "sources": [source.title for source in self._sources()],
@@ -203,7 +213,7 @@ class Prepared:
             "attention": self.pristine.model.config._attn_implementation,
         }
 
-    def examples(self, split: str, of_source: bool = False) -> Sequence[Example]:
+    def examples(self, split: str, of_source: bool = False) -> Examples:
         """The encoded sentences of a split, of the source data where asked for."""
         prepared = self.source if of_source and self.source is not None else self
         return prepared.encoded[split].examples
@@ -265,8 +275,8 @@ class _Shared:
 
     def corpus(self, experiment: Experiment, option: str) -> tuple[Corpus, float]:
         """The data of an experiment, where ``option`` says so in the file, and the seconds that reading them took."""
-        data, seed = experiment.data, experiment.data_seed
-        return self.get(lambda: sources.load(data, seed, option), "corpus", data.model_dump(), seed)
+        data, seed, directory = experiment.data, experiment.data_seed, experiment.output / CACHE
+        return self.get(lambda: sources.load(data, seed, option, directory), "corpus", data.model_dump(), seed)
 
 
 def _prepare(experiment: Experiment, runtime: Runtime, shared: _Shared) -> Prepared:
@@ -296,7 +306,8 @@ def _ready(
     tokenizer, tokenizer_s = shared.get(lambda: backbone.tokenizer(location), "tokenizer", encoder)
     pristine, weights_s = shared.get(lambda: backbone.load(location, runtime.attention), "weights", encoder)
     limit = length_limit(experiment, pristine, tokenizer)
-    encoded, encoding_s = shared.get(lambda: encode(corpus, tokenizer, limit), "encoded", encoder, corpus.fingerprint, limit)
+    directory = experiment.output / CACHE
+    encoded, encoding_s = shared.get(lambda: encode(corpus, tokenizer, limit, directory), "encoded", encoder, corpus.fingerprint, limit)
     classes = {"classifier": len(corpus.labels), "ner": len(corpus.tags)}
     head = experiment.head
     counter, _ = shared.get(lambda: Counter(location.config, classes, head), "counter", encoder, classes, head.model_dump())
@@ -312,13 +323,13 @@ def _ready(
     return made
 
 
-def encode(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int) -> dict[str, Encoded]:
-    """Encode every split of a corpus.
+def encode(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int, directory: Path | None = None) -> dict[str, Encoded]:
+    """Encode every split of a corpus; what is too much for memory lies on the disk of ``directory``.
 
     Raises:
         UserError: the tokenizer leaves nothing of a sentence, as of one that is a zero-width space.
     """
-    made = {split: encoding.encode(rows, tokenizer, corpus.labels, corpus.tags, limit) for split, rows in corpus.splits.items()}
+    made = {split: encoding.encode(rows, tokenizer, corpus.labels, corpus.tags, limit, directory) for split, rows in corpus.splits.items()}
     for split, encoded in made.items():
         check_encoded(corpus.splits[split], encoded, tokenizer)
     return made
@@ -331,11 +342,11 @@ def check_encoded(sentences: Sequence[Sentence], encoded: Encoded, tokenizer: Pr
         UserError: the tokenizer leaves nothing of a sentence.
     """
     nothing = tokenizer.num_special_tokens_to_add()
-    for sentence, example in zip(sentences, encoded.examples, strict=True):
-        if len(example) <= nothing:
-            problem = f"the encoder's tokenizer leaves nothing of {shown(sentence.surface)}"
-            with noted(found):
-                raise UserError(problem, "remove the sentence", where=sentence.place)
+    for index in np.flatnonzero(encoded.examples.lengths <= nothing).tolist():
+        sentence = sentences[index]
+        problem = f"the encoder's tokenizer leaves nothing of {shown(sentence.surface)}"
+        with noted(found):
+            raise UserError(problem, "remove the sentence", where=sentence.place)
 
 
 def _check_vocabulary(encoded: Mapping[str, Encoded], pad_id: int, location: Location) -> None:
@@ -345,7 +356,7 @@ def _check_vocabulary(encoded: Mapping[str, Encoded], pad_id: int, location: Loc
         UserError: sentences have a token that the encoder has no embedding for.
     """
     size = getattr(location.config, "vocab_size", None)
-    largest = max([pad_id, *(int(example.input_ids.max()) for split in encoded.values() for example in split.examples)])
+    largest = max([pad_id, *(int(split.examples.input_ids.max(initial=0)) for split in encoded.values())])
     if size is not None and largest >= size:
         problem = f"the tokenizer of {location.name} gives token {largest:,}, and the encoder has {size:,}"
         raise UserError(problem, "put the tokenizer there that it was trained with", where="encoder")

@@ -95,6 +95,13 @@ def open_at(place: Place) -> Mapped:
     return _map(*place)
 
 
+def scratch(directory: Path, shape: tuple[int, int], dtype: torch.dtype) -> Mapped:
+    """Zeros in a file without a name, which the system removes when nobody reads it any more."""
+    mapped = make(directory, "scratch", shape, dtype)
+    mapped.path.unlink()
+    return mapped
+
+
 def seal(directory: Path, name: str, mapped: Mapped, made_by: Pass) -> Mapped:
     """Give a file from :func:`make` its name, and write down what it holds, when it is filled."""
     flat = mapped.flat

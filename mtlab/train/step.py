@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from mtlab.data.batches import Batch
 from mtlab.data.encoding import IGNORE, Encoded
-from mtlab.data.sources import Sentence
+from mtlab.data.stored import Sentence
 from mtlab.model.freezing import Partition, units
 from mtlab.model.network import Network
 from mtlab.plan.experiment import Optimizer as OptimizerSettings
@@ -192,15 +192,15 @@ def evaluate(
         computed.append((torch.stack(sums), {task: values.argmax(dim=-1) for task, values in logits.items()}))
     # read from the device when all of it is queued
     mine = [(sums.tolist(), {task: values.cpu().numpy() for task, values in best.items()}) for sums, best in computed]
-    predictions: dict[int, Prediction] = {}
+    rows: dict[int, dict[str, Any]] = {}
     losses = np.zeros((len(tasks), 2))
     for batch, (sums, best) in zip(ready, runtime.processes.rejoin(mine), strict=True):  # added up in the order that one process has
         losses += sums
-        for row, index in enumerate(batch.ids):
-            of_row = {task: values[row] for task, values in best.items()}
-            predictions[index] = _prediction(sentences[index], encoded.examples[index].words, of_row, names)
+        rows |= {index: {task: values[row] for task, values in best.items()} for row, index in enumerate(batch.ids)}
+    pairs = enumerate(zip(sentences, encoded.examples, strict=True))  # in their order, for that is how sentences on a disk are read
+    predictions = [_prediction(sentence, example.words, rows[index], names) for index, (sentence, example) in pairs]
     means = {task: float(total / count) if count else None for task, (total, count) in zip(tasks, losses.tolist(), strict=True)}
-    return [predictions[index] for index in range(len(predictions))], means
+    return predictions, means
 
 
 def _prediction(sentence: Sentence, words: np.ndarray, best: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> Prediction:

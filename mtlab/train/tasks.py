@@ -31,6 +31,8 @@ class Order(Value):
     """Of a trial."""
     environment: dict[str, str | int] = Field(default_factory=dict)
     """What the suite's trials run on: device, precision, versions; empty before that is known."""
+    keys: tuple[str, ...] = ()
+    """Of all trials, in their order."""
     holder: str = ""
     """What stands in the output folder about the process that holds it: who reads the same sees the same folder."""
 
@@ -172,7 +174,12 @@ def _worker(order: Order, numbers: list[int]) -> tuple[Worker, list[Trial]]:
     if _workers.get(trials[0].point, (None, None))[0] != order:
         _workers.clear()
         _workers[trials[0].point] = (order, _prepared(order, trials[0]))
-    return _workers[trials[0].point][1], trials
+    worker = _workers[trials[0].point][1]
+    for number, trial in zip(numbers, trials, strict=True):
+        if worker.work.prepared[trial.point].key(trial, worker.work.runtime) != order.keys[number]:
+            problem = f"{trial.label} is not the trial that was planned: data, encoder or code are others there"
+            raise UserError(problem, "see that all nodes have the same files")
+    return worker, trials
 
 
 def _prepared(order: Order, trial: Trial) -> Worker:

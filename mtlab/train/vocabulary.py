@@ -5,7 +5,7 @@ for every row. The rows that occur are trained as a small table of their own, wi
 multiplied with the decay of all steps when the large table is wanted again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mtlab.data.encoding import Example
+from mtlab.data.encoding import Examples
 from mtlab.model.network import Network
 
 
@@ -26,12 +26,15 @@ class Vocabulary:
         pad_id: what batches are padded with.
     """
 
-    def __init__(self, network: Network, examples: Sequence[Example], pad_id: int) -> None:
+    def __init__(self, network: Network, examples: Examples, pad_id: int) -> None:
         table = network.encoder.get_input_embeddings()
         assert isinstance(table, nn.Embedding)
         self.table = table
         device = table.weight.device
-        occurring = np.unique(np.concatenate([[pad_id], *(example.input_ids for example in examples)]))
+        occurs = np.zeros(table.num_embeddings, dtype=bool)
+        occurs[pad_id] = True
+        occurs[examples.input_ids] = True
+        occurring = np.flatnonzero(occurs)
         self.rows = torch.from_numpy(occurring).to(device)
         self.others = torch.ones(table.num_embeddings, dtype=torch.bool, device=device).index_fill_(0, self.rows, False)
         self.place = torch.full((table.num_embeddings,), -1, device=device).index_copy_(
@@ -68,7 +71,7 @@ class Vocabulary:
             self.decay = 1.0
 
 
-def occurring(network: Network, examples: Sequence[Example], pad_id: int, trained: frozenset[str]) -> Vocabulary | None:
+def occurring(network: Network, examples: Examples, pad_id: int, trained: frozenset[str]) -> Vocabulary | None:
     """The small table, where the embeddings train and torch's plain table is what they are; None elsewhere."""
     table = network.encoder.get_input_embeddings()
     plain = type(table) is nn.Embedding and table.max_norm is None and not table.scale_grad_by_freq

@@ -13,7 +13,7 @@ from mtlab.train import stopping
 from mtlab.train.group import run_trials
 from mtlab.train.heads import only_heads
 from mtlab.train.prefix import Prefixes
-from mtlab.train.prepare import Prepared
+from mtlab.train.prepare import CACHE, Prepared
 from mtlab.train.runtime import Runtime
 from mtlab.train.start import Starts
 from mtlab.train.trial import Advance
@@ -100,7 +100,7 @@ def prefixes_for(work: Work, exchange: bool = False) -> Prefixes | None:
     settings = work.experiment.cache
     if settings.mode == "off":
         return None
-    prefixes = Prefixes(work.runtime, int(settings.memory_limit_mb * 1e6), work.journal.directory / "cache", work.say, exchange)
+    prefixes = Prefixes(work.runtime, int(settings.memory_limit_mb * 1e6), work.journal.directory / CACHE, work.say, exchange)
     for one in work.prepared.values():
         if one.source is None:
             prefixes.expect(one, one.pristine_digests)

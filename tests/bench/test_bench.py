@@ -95,7 +95,7 @@ def test_the_page_of_engines_is_made_of_ratios_within_one_run() -> None:
 
 def test_the_page_on_paper_is_arithmetic_on_constants_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    found = scale.Measured(share=0.5, tokens=12.0, reading_s=150e-6, encoded=120.0, step=60.0, worker_s=1.5)
+    found = scale.Measured(share=0.5, tokens=12.0, reading_s=150e-6, step=60.0, worker_s=1.5)
     paper = scale.Paper(found, scale.Gpu())
     assert paper.states == 1e9 * 768 * 2, "two bytes for each of 768 values of a token"
     by_name = {row.scenario: row for row in paper.rows}

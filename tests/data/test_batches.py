@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mtlab.data.batches import WINDOW, by_length, collate, epoch
-from mtlab.data.encoding import IGNORE, Encoded, Example
+from mtlab.data.encoding import IGNORE, Encoded, Example, Examples
 
 Batches = list[tuple[int, ...]]
 
@@ -26,7 +26,7 @@ def split(*sizes: int, lengths: tuple[int, int] = (4, 40)) -> Encoded:
     """``sizes[s]`` sentences of source s, of random lengths; the sources' sentences stand mixed."""
     draw = np.random.default_rng(len(sizes))
     sources = draw.permutation([source for source, size in enumerate(sizes) for _ in range(size)])
-    return Encoded(tuple(example(int(draw.integers(*lengths)), int(source)) for source in sources), 0)
+    return Encoded(Examples.of(example(int(draw.integers(*lengths)), int(source)) for source in sources))
 
 
 def members(encoded: Encoded, source: int) -> set[int]:
@@ -120,7 +120,7 @@ def test_a_source_without_sentences_gives_no_batch() -> None:
 def test_windows_keep_padding_far_below_that_of_plain_shuffling() -> None:
     draw = np.random.default_rng(0)
     lengths = np.clip(draw.lognormal(2.35, 0.4, 13_084).round(), 2, 35).astype(int) + 2  # about as long as SNIPS' sentences
-    encoded = Encoded(tuple(example(int(length)) for length in lengths), 0)
+    encoded = Encoded(Examples.of(example(int(length)) for length in lengths))
     order = draw.permutation(len(lengths))[: 32 * 400].reshape(-1, 32)
     plain = padding(encoded, [tuple(map(int, row)) for row in order])
     ours = padding(encoded, epoch(encoded, [0], 32, 0, 0))
@@ -170,4 +170,4 @@ def test_evaluation_pads_little() -> None:
 
 
 def test_evaluation_of_nothing_has_no_batch() -> None:
-    assert by_length(Encoded((), 0), 100) == []
+    assert by_length(Encoded(Examples.of(())), 100) == []

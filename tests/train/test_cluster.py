@@ -21,6 +21,8 @@ from mtlab.plan.experiment import load
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train import tasks
+from mtlab.train.prepare import prepare
+from mtlab.train.runtime import resolve
 from mtlab.train.tasks import Answer, Order
 from tests.conftest import EXPERIMENT, measured
 from tests.train.test_staged import EXPERIMENT as STAGED
@@ -232,6 +234,9 @@ def test_a_node_that_is_not_like_the_parent_refuses(home: Path) -> None:
     assert "/nowhere, where the command runs, is not there" in refused(order.model_copy(update={"folder": "/nowhere"}))
     older = {**found.environment, "torch": "2.9.0"}
     assert "another environment than the suite's: torch" in refused(order.model_copy(update={"environment": older}))
+    assert "nothing-seed0 is not the trial that was planned: data, encoder or code are others there" in refused(
+        order.model_copy(update={"keys": ("0" * 64,) * 8})
+    )
     (home / "data").unlink()
     assert refused(order).startswith("node ") and "data" in refused(order)
 
@@ -241,7 +246,10 @@ def test_times_on_another_kind_of_device_stand_apart(home: Path) -> None:
     order = Order(experiment=experiment.model_dump(mode="json"), folder=str(home), threads=1)
     found = Answer.model_validate_json(tasks.look(order.model_dump_json())).found
     assert found is not None
-    order = order.model_copy(update={"environment": {**found.environment, "device_name": "another"}})
+    runtime = resolve(experiment)
+    (prepared,) = prepare(experiment, runtime).values()
+    keys = tuple(prepared.key(trial, runtime) for trial in experiment.trials())
+    order = order.model_copy(update={"environment": {**found.environment, "device_name": "another"}, "keys": keys})
     answer = Answer.model_validate_json(tasks.run_trials(order.model_dump_json(), [0]))
     (record,) = answer.records
     assert isinstance(record, TrialRecord) and record.ok

@@ -1,0 +1,98 @@
+"""What is too much for memory: files that are mapped into it, and that have no name.
+
+The system removes a file without a name when the process ends, in whatever way: nothing is left behind, so nothing has to be looked for.
+"""
+
+import mmap
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from mtlab.plan.errors import UserError
+
+FILE = 16 << 20
+"""Bytes of a file of sentences above which it is read anew each time: as Python objects its rows take about ten times as much."""
+
+SENTENCES = 1 << 16
+"""Sentences that are kept in memory; of more, all lie on disk. As Python objects they take about 1 kB each."""
+
+NUMBERS = 16 << 20
+"""Bytes of one column of numbers (the sub-words of a split, say) that are kept in memory."""
+
+CHUNK = 4096
+"""Sentences that are taken up at a time."""
+
+
+@contextmanager
+def room(directory: Path | None) -> Iterator[None]:
+    """Within, files are written on the disk of a folder; None is the system's for temporary files.
+
+    Raises:
+        UserError: they cannot be, as on a full disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = str(directory or tempfile.gettempdir())
+        raise UserError(f"no room for the data there ({error.strerror or type(error).__name__})", "make some", where=where) from None
+
+
+def nameless(directory: Path | None) -> IO[bytes]:
+    """A new file, open to be written, on the disk of a folder, which is made where it is not there.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    with room(directory):
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=directory)
+
+
+def mapped(file: IO[bytes]) -> mmap.mmap:
+    """What was written to a file, which is not empty, to be read where it lies; the file is closed."""
+    with file:
+        file.flush()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+class Numbers:
+    """A column of whole numbers that grows: in memory while it is short, in a file from then on.
+
+    Args:
+        directory: for the file.
+    """
+
+    def __init__(self, directory: Path | None) -> None:
+        self.directory = directory
+        self._parts: list[np.ndarray] = []
+        self._size = 0
+        self._file: IO[bytes] | None = None
+
+    def add(self, values: Sequence[int] | np.ndarray) -> None:
+        """Append some.
+
+        Raises:
+            UserError: there is no room for them.
+        """
+        part = np.ascontiguousarray(values, dtype=np.int64)
+        self._parts.append(part)
+        self._size += part.nbytes
+        if self._size <= NUMBERS:
+            return
+        self._file = self._file or nameless(self.directory)
+        with room(self.directory):
+            for one in self._parts:
+                self._file.write(one.data)
+        self._parts.clear()
+
+    def array(self) -> np.ndarray:
+        """All of them, to be read; nothing is added any more."""
+        if self._file is None:
+            return np.concatenate(self._parts) if self._parts else np.zeros(0, dtype=np.int64)
+        with room(self.directory):
+            return np.frombuffer(mapped(self._file), dtype=np.int64)

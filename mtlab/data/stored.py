@@ -1,0 +1,151 @@
+"""Sentences, in memory while they are few and in an Arrow file on disk when they are many: what goes through them need not know."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from mtlab.data import disk
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence with what its source says about it."""
+
+    place: str
+    """``file:line``, for messages."""
+    source: int
+    """Index of the source it comes from."""
+    tokens: tuple[str, ...] | None
+    """Its words, or None where the source gives raw text only."""
+    text: str | None
+    """Its raw text, where there are no tokens."""
+    tags: tuple[str, ...] | None
+    """IOB2, one a token; None where the source has no tags."""
+    label: str | None
+    """None where the source has no labels."""
+
+    @property
+    def surface(self) -> str:
+        """The text, or the tokens joined by blanks."""
+        return " ".join(self.tokens) if self.tokens is not None else self.text or ""
+
+
+COLUMNS = ("place", "source", "tokens", "text", "tags", "label")
+
+
+class View(Sequence[Sentence]):
+    """Sentences that are made when they are asked for: going through them is cheap, and picking out some is not."""
+
+    @overload
+    def __getitem__(self, index: int) -> Sentence: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Sentence]: ...
+    def __getitem__(self, index: int | slice) -> Sentence | list[Sentence]:
+        whole = range(len(self))
+        return [self.one(place) for place in whole[index]] if isinstance(index, slice) else self.one(whole[index])
+
+    def one(self, index: int) -> Sentence:
+        """The sentence at a place that there is, counted from 0."""
+        raise NotImplementedError
+
+
+class Stored(View):
+    """Sentences in an Arrow file.
+
+    Args:
+        data: with the columns of :data:`COLUMNS`.
+    """
+
+    def __init__(self, data: "Dataset") -> None:
+        self._data = data.with_format("arrow")
+
+    def __len__(self) -> int:
+        return int(self._data.num_rows)
+
+    def __iter__(self) -> Iterator[Sentence]:
+        for table in self._data.iter(disk.CHUNK):
+            yield from _sentences(table)
+
+    def one(self, index: int) -> Sentence:
+        """The sentence at a place that there is, counted from 0."""
+        return next(_sentences(self._data[index]))
+
+
+class Joined(View):
+    """Several sequences of sentences, one after another."""
+
+    def __init__(self, parts: Sequence[Sequence[Sentence]]) -> None:
+        self._parts = parts
+        self._starts = list(accumulate(map(len, parts), initial=0))
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __iter__(self) -> Iterator[Sentence]:
+        return chain.from_iterable(self._parts)
+
+    def one(self, index: int) -> Sentence:
+        """The sentence at a place that there is, counted from 0."""
+        at = next(at for at, end in enumerate(self._starts[1:]) if index < end)
+        return self._parts[at][index - self._starts[at]]
+
+
+def joined(parts: Sequence[Sequence[Sentence]]) -> Sequence[Sentence]:
+    """Several sequences as one: a tuple, unless some of them lie on disk."""
+    if any(isinstance(part, View) for part in parts):
+        return Joined(parts)
+    return tuple(chain.from_iterable(parts))
+
+
+def collect(sentences: Iterable[Sentence], directory: Path | None) -> Sequence[Sentence]:
+    """The sentences as a list; of more than :data:`disk.SENTENCES`, all lie in a file.
+
+    Args:
+        sentences: each is asked for once, and none is kept.
+        directory: for the file.
+
+    Raises:
+        UserError: there is no room for the file.
+    """
+    rest = iter(sentences)
+    few = list(islice(rest, disk.SENTENCES + 1))
+    return few if len(few) <= disk.SENTENCES else _stored(few, rest, directory)
+
+
+def _stored(first: list[Sentence], rest: Iterator[Sentence], directory: Path | None) -> Stored:
+    """Write sentences to a file; ``first`` is emptied on the way."""
+    import pyarrow as pa
+    from datasets import Dataset, Features, List, Value
+    from datasets.arrow_writer import ArrowWriter
+
+    words = List(Value("string"))
+    kinds = {"place": Value("binary"), "source": Value("int64"), "tokens": words, "text": Value("string"), "tags": words}
+    features = Features({**kinds, "label": Value("string")})  # a place is the name of a file, which need not be text
+    file = disk.nameless(directory)
+    writer = ArrowWriter(features=features, stream=file, writer_batch_size=disk.CHUNK)
+    while some := first[: disk.CHUNK] or list(islice(rest, disk.CHUNK)):
+        del first[: disk.CHUNK]
+        with disk.room(directory):
+            writer.write_batch({name: _column(some, name) for name in COLUMNS})
+    with disk.room(directory):
+        writer.finalize(close_stream=False)
+        return Stored(Dataset.from_buffer(pa.py_buffer(disk.mapped(file))))
+
+
+def _column(sentences: Sequence[Sentence], name: str) -> list[Any]:
+    values = [getattr(sentence, name) for sentence in sentences]
+    return [os.fsencode(value) for value in values] if name == "place" else values
+
+
+def _sentences(table: Any) -> Iterator[Sentence]:
+    """The rows of an Arrow table."""
+    columns = (table.column(name).to_pylist() for name in COLUMNS)
+    for place, source, tokens, text, tags, label in zip(*columns, strict=True):
+        words = None if tokens is None else tuple(tokens)
+        yield Sentence(os.fsdecode(place), source, words, text, None if tags is None else tuple(tags), label)
