@@ -1,15 +1,20 @@
 """How long a suite will take, told before it begins: a few throw-away steps are timed, the rest is arithmetic."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 from mtlab.model import freezing
-from mtlab.plan.scenario import Stage, Trial
+from mtlab.plan.scenario import Stage, Trial, content_key
 from mtlab.train import course, plain
+from mtlab.train.prefix import depths_of
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
 from mtlab.train.vocabulary import occurring
+
+if TYPE_CHECKING:
+    from mtlab.train.worker import Group, Work
 
 
 def work(prepared: Prepared, trial: Trial) -> int:
@@ -25,6 +30,20 @@ def work(prepared: Prepared, trial: Trial) -> int:
             total += course.evaluation_flops(prepared, "validation", depth)
         done += stage.epochs
     return total + course.evaluation_flops(prepared, "test", depth)
+
+
+def passes(whole: "Work", groups: Sequence["Group"]) -> dict[Trial, int]:
+    """FLOPs of the passes over all sentences that are made once for everybody, each as work of the first trial that needs it."""
+    found: dict[Trial, int] = {}
+    made: set[str] = set()
+    for trial in (group[0] for group in groups):
+        one = whole.of(trial)
+        states = content_key(one.encoder_digest, one.encoding_digest)
+        cached = whole.experiment.cache.mode != "off" and one.source is None and not one.adapted and states not in made
+        if cached and depths_of(one.experiment.scenario(trial.scenario).stages, one.counter.network):
+            made.add(states)
+            found[trial] = sum(course.evaluation_flops(one, split) for split in one.encoded)
+    return found
 
 
 def seconds_per_flop(points: Mapping[tuple, Prepared], runtime: Runtime, trials: Sequence[Trial], todo: Sequence[int]) -> float | None:

@@ -97,14 +97,16 @@ class Suite:
     def _run(self, left: list[Trial], records: dict[Trial, TrialRecord], ended: Callable[[TrialRecord], None]) -> None:
         """Have the engine run the trials that are left, and add their records as they end."""
         progress, engine, work = self.progress, self.engine, self._work(ended)
+        together = groups(left, work)
         todo = {trial: forecast.work(work.of(trial), trial) for trial in left}
+        todo |= {trial: todo[trial] + flops for trial, flops in forecast.passes(work, together).items()}
         first = {key: self._work_of_start(trial) for key, trial in starts(work, left).items()}
         progress.begin(len(todo) + len(records), sum(todo.values()) + sum(first.values()), engine.pace(work, left, list(todo.values())))
 
         def begun(group: Group) -> None:
             progress.trial(len(records) + 1, group[0].label)
 
-        for group, found in engine.run(work, groups(left, work), begun):
+        for group, found in engine.run(work, together, begun):
             for trial, record in zip(group, found, strict=True):
                 records[trial] = record
                 done = sum(todo[other] for other in records if other in todo)
