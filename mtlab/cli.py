@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
+from mtlab import launch
 from mtlab.plan.errors import Busy, UserError, did_you_mean, printable, shown
 from mtlab.plan.words import counted
 
@@ -23,7 +24,11 @@ Any key of the file can be set after it; several values make a list:
   --data.source path/to/data   --seeds 0 1 2   --encoder roberta-base   --device cuda
   --scenarios.NAME.0.epochs 3    (numbers index lists)
   --scenarios NAME NAME          (run only these)
+  --engine ray   --address auto  (run the trials on a Ray cluster)
 """
+
+SHORT = {"address": "engine.address"}
+"""Options that mean a setting of another name."""
 
 SOURCES = """
 One source with labels and tags, or two: one for classification and one for NER; which is which is seen from the columns.
@@ -93,11 +98,24 @@ def main(arguments: list[str] | None = None) -> int:
     words = [*words[1:2], "--help"] if words[:1] == ["help"] else words
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # letters that a terminal does not have are spelt out
+    status = _answer(words)
+    if status and launch.number() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)  # what several processes have under way together is not waited for
+    return status
+
+
+def _answer(words: list[str]) -> int:
     try:
         return _run(words)
     except UserError as error:
-        print(f"mtlab: {error}", file=sys.stderr)
+        if launch.leads():  # several processes are told the same
+            print(f"mtlab: {error}", file=sys.stderr)
         return 75 if isinstance(error, Busy) else 2
+    except launch.Lost as error:
+        print(f"mtlab: process {launch.rank()} ends: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("mtlab: interrupted", file=sys.stderr)
         return 130
@@ -134,6 +152,7 @@ def parse_overrides(words: list[str]) -> dict[str, list[str]]:
     for word in words:
         if word.startswith("--"):
             key, equals, value = word[2:].partition("=")
+            key = SHORT.get(key, key)
             overrides[key] = [value] if equals else []
         elif not key:
             raise UserError(f"{word!r} belongs to no key", "write settings as --key value")
@@ -232,9 +251,12 @@ def _compare(options: argparse.Namespace) -> int:
     from mtlab.plan.experiment import load
 
     experiment = load(options.file, parse_overrides(options.overrides))
+    if not launch.leads():
+        return _follow(experiment, _command(options))
+    from mtlab.record.journal import Journal
     from mtlab.record.tracking import Tracking
     from mtlab.supervise import end_with_parent
-    from mtlab.train import stopping
+    from mtlab.train import engines, stopping
     from mtlab.train.progress import progress
     from mtlab.train.suite import Suite
 
@@ -242,18 +264,19 @@ def _compare(options: argparse.Namespace) -> int:
     tracking = Tracking(experiment.name, display.say)
     status = "KILLED"
     try:
-        with stopping.handled():
-            end_with_parent()
-            suite = Suite(experiment, _command(options), display)
+        end_with_parent()
+        with stopping.handled(), engines.opened(experiment) as engine:
+            suite = Suite(experiment, _command(options), display, engine)
             with suite.journal.held(suite.command):
                 record, trials = suite.run(tracking.start, tracking.log)
                 failed = [trial for trial in trials if not trial.ok]
                 record = tracking.settle(record)
-                suite.journal.write_suite(record)
+                Journal(experiment.output).write_suite(record)  # by this process, for itself
                 outcome = _finish(experiment)
                 display.say(f"report: {outcome.directory / 'report.md'} and report.html")
                 status = "FAILED" if failed else "FINISHED"
                 tracking.finish(record, outcome, status)
+            suite.runtime.processes.close()
     except (stopping.Stopped, KeyboardInterrupt) as stop:
         display.close()
         print(
@@ -272,6 +295,20 @@ def _compare(options: argparse.Namespace) -> int:
     else:
         display.say(f"{place} (`mtlab ui` shows it)")
     return 1 if failed else 0
+
+
+def _follow(experiment: "Experiment", command: str) -> int:
+    """What the others of several processes do: run the same suite, whose outcome the first one writes, logs and tells."""
+    from mtlab.train import engines, stopping
+    from mtlab.train.progress import Silent
+    from mtlab.train.suite import Suite
+
+    with stopping.handled(obeys=False), engines.opened(experiment) as engine:
+        suite = Suite(experiment, command, Silent(), engine)
+        with suite.journal.held(command):
+            suite.run(lambda record: record, lambda record, trial: None)
+        suite.runtime.processes.close()
+    return 0
 
 
 def _finish(experiment: "Experiment") -> "Outcome":
@@ -439,7 +476,8 @@ def _suites_page(file: str | None) -> str:
 
 
 def _command(options: argparse.Namespace, command: str = "compare") -> str:
-    return shlex.join(["mtlab", command, options.file, *options.overrides])
+    launcher = launch.command() if command == "compare" else []
+    return shlex.join([*launcher, "mtlab", command, options.file, *options.overrides])
 
 
 if __name__ == "__main__":

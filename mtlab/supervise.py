@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from mtlab import launch
+
 NOTE = "MTLAB_NOTE"
 """The environment variable with the file in which the process notes the folder of the trials that it has begun, empty when they ended."""
 
@@ -26,9 +28,12 @@ SET_DEATH_SIGNAL = 1
 
 
 def program() -> int:
-    """Run the command of the command line; the exit status is that of :func:`mtlab.cli.main`."""
+    """Run the command of the command line; the exit status is that of :func:`mtlab.cli.main`.
+
+    A launcher of several processes watches them itself.
+    """
     arguments = sys.argv[1:]
-    if arguments[:1] != ["compare"] or os.name != "posix" or {"-h", "--help"} & set(arguments):
+    if arguments[:1] != ["compare"] or os.name != "posix" or {"-h", "--help"} & set(arguments) or launch.number() > 1:
         from mtlab.cli import main
 
         return main()

@@ -2,11 +2,16 @@
 
 import os
 import shutil
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side; threads of one would take the cores of the other
+
+os.environ["MTLAB_REGISTRY"] = tempfile.mkdtemp(prefix="mtlab-tests-")  # and so they would see each other on the one device
 
 from tests import tiny
 
@@ -74,3 +79,16 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (figures, curves, staged_figures):
         monkeypatch.setattr(module, "FIGURES", {})
+
+
+def measured(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a record as JSON is the same whoever ran the trial, and when: all but times, memory and attempts."""
+    kept = {key: value for key, value in record.items() if key not in OF_THE_RUN}
+    inner = {key: [measured(one) for one in kept[key]] for key in ("stages", "epochs") if isinstance(kept.get(key), list)}
+    return {**kept, **inner}
+
+
+OF_THE_RUN = {
+    *("started_at", "ended_at", "elapsed_s", "step_s", "attempts", "laps", "wall_s", "wall_plain_s", "tokens_per_s"),
+    *("machine", "peak_memory_mb", "untimed"),
+}

@@ -250,14 +250,14 @@ RANDOMNESS_BUGS = (
     Mutant(
         "seeds share their dropout masks",
         "train/trial.py",
-        'stream_seed("dropout", self.trial.seed, self.tally.steps)',
+        'stream_seed("dropout", self.trial.seed, self.tally.steps, *own)',
         'stream_seed("dropout", self.tally.steps)',
         (f"{TRIAL}::test_every_step_of_every_seed_draws_dropout_of_its_own",),
     ),
     Mutant(
         "an epoch draws the dropout masks of the one before it again",
         "train/trial.py",
-        'stream_seed("dropout", self.trial.seed, self.tally.steps)',
+        'stream_seed("dropout", self.trial.seed, self.tally.steps, *own)',
         'stream_seed("dropout", self.trial.seed, at.step)',
         (f"{TRIAL}::test_every_step_of_every_seed_draws_dropout_of_its_own",),
     ),
@@ -546,9 +546,37 @@ STATISTICS_BUGS = (
     Mutant(
         "a trial that failed counts in means",
         "report/table.py",
-        "return look_up(trial, RESULTS[column]) if trial.ok else None",
-        "return look_up(trial, RESULTS[column])",
+        "if trial.ok and not apart else None",
+        "if not apart else None",
         ("tests/report/test_table.py::test_a_failed_trial_is_a_row_with_its_reason_and_no_numbers",),
+    ),
+    Mutant(
+        "times of trials that shared their device are compared",
+        "report/table.py",
+        "apart = column in TIMES and trial.untimed",
+        "apart = False",
+        ("tests/report/test_untimed.py::test_the_table_says_why_and_has_no_times",),
+    ),
+    Mutant(
+        "who used the device first does not learn that another came",
+        "train/occupancy.py",
+        "                    _mark(other).touch()\n",
+        "",
+        ("tests/train/test_occupancy.py::test_who_comes_and_who_was_there_both_learn_of_it",),
+    ),
+    Mutant(
+        "processes compute the same states at once",
+        "train/prefix.py",
+        "with spill.alone(self.directory, names) if self.exchange and not processes.several else nullcontext():",
+        "with nullcontext():",
+        ("tests/train/test_prefix.py::test_processes_that_ask_at_once_do_not_race",),
+    ),
+    Mutant(
+        "a process of a cluster runs what it was not asked for",
+        "train/tasks.py",
+        'if differing := differences({**runtime.describe(), "device_name": order.environment["device_name"]}, order.environment):',
+        "if differing := '':",
+        ("tests/train/test_cluster.py::test_a_node_that_is_not_like_the_parent_refuses",),
     ),
     Mutant(
         "forgetting has the wrong sign",
@@ -599,10 +627,11 @@ MITIGATION_BUGS = (
     Mutant(
         "forgetting is measured on validation",
         "train/retained.py",
-        '        ready = prepared.ready("test", runtime.device)\n'
-        '        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["test"], names, runtime)\n',
-        '        ready, encoded = prepared.ready("validation", runtime.device), prepared.encoded["validation"]\n'
-        '        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["validation"], names, runtime)\n',
+        '        ready, alone = prepared.ready("test", runtime.device), replace(runtime, processes=ALONE)'
+        "  # all is noted in every process\n"
+        '        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["test"], names, alone)\n',
+        '        ready, alone = prepared.ready("validation", runtime.device), runtime\n        encoded = prepared.encoded["validation"]\n'
+        '        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["validation"], names, alone)\n',
         (f"{STAGED}::test_a_look_scores_as_the_evaluation_does",),
     ),
 )

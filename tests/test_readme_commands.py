@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = "\n".join(block for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE) if not language)
 COMMANDS = [
-    *re.findall(r"^(?:make|\.venv/bin/mtlab) .*$", BLOCKS, re.MULTILINE),
-    *re.findall(r"`((?:make |\.venv/bin/mtlab )[^`]+)`", README),
+    *re.findall(r"^(?:make|\.venv/bin/(?:mtlab|accelerate|torchrun)) .*$", BLOCKS, re.MULTILINE),
+    *re.findall(r"`((?:make |\.venv/bin/(?:mtlab|accelerate|torchrun) )[^`]+)`", README),
 ]
 
 QUICK = (
@@ -45,6 +45,9 @@ ELSEWHERE = {
     "make bench": "an hour; its figures are committed, and the README is held against them",
     "make ui": "test_ui.py starts it, and looks at it in a browser",
     "make compare EXPERIMENT=experiments/frontier.yaml": "13 minutes; its report is committed, and is rebuilt by test_readme.py",
+    ".venv/bin/mtlab compare experiments/compare.yaml --engine ray --address auto": "train/test_cluster.py runs small suites on a cluster",
+    ".venv/bin/accelerate launch --num_processes 2 -m mtlab compare experiments/gpu.yaml": "train/test_processes.py, on a CPU",
+    ".venv/bin/torchrun --nproc-per-node 2 --max-restarts 2 -m mtlab compare experiments/gpu.yaml": "the same",
     ".venv/bin/mtlab compare mine.yaml": "an hour; check/test_check.py runs what init writes on small data",
 }
 """Commands that are not run here, and why."""

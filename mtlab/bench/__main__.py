@@ -27,12 +27,12 @@ from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import TrialRecord
 from mtlab.train import prepare as preparing
-from mtlab.train import suite
+from mtlab.train import worker
 from mtlab.train.group import run_trials
 from mtlab.train.heads import only_heads
 from mtlab.train.prepare import Prepared
-from mtlab.train.progress import PlainProgress
 from mtlab.train.runtime import Runtime, resolve
+from mtlab.train.worker import Work
 
 SHORT_S, TIMES = 120.0, 3
 
@@ -61,6 +61,10 @@ class Row:
     metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
 
+def _ignore(_: object) -> None:
+    """What nobody needs to be told."""
+
+
 class Bench:
     """One experiment, prepared once for all contenders."""
 
@@ -80,12 +84,12 @@ class Bench:
         """These trials with an empty cache or without one, everything included but reading data and weights."""
         with tempfile.TemporaryDirectory() as directory:
             journal = Journal(Path(directory))
-            made = suite.prefixes_for(self.experiment, {(): self.prepared}, self.runtime, journal, PlainProgress())
-            prefixes = made if cached else None
+            work = Work(self.experiment, {(): self.prepared}, self.runtime, journal, _ignore, print, _ignore)
+            prefixes = worker.prefixes_for(work) if cached else None
             began = time.perf_counter()
             records: list[TrialRecord] = []
-            for group in suite.groups(trials, {(): self.prepared}, prefixes):
-                runs = run_trials(self.prepared, group, self.runtime, journal, prefixes, lambda _: None)
+            for group in worker.groups(trials, work):
+                runs = run_trials(self.prepared, group, self.runtime, journal, prefixes, _ignore)
                 records += [run.record for run in runs]
             elapsed = time.perf_counter() - began
         failed = [record.status for record in records if not record.ok]

@@ -39,6 +39,13 @@ class Batch:
     tags: Tensor
     lengths: tuple[int, ...]
 
+    def part(self, first: int, every: int) -> "Batch":
+        """Every so many-th sentence, from ``first`` on, padded to the longest of them."""
+        rows = slice(first, None, every)
+        ids, lengths = self.ids[rows], self.lengths[rows]
+        words = (rows, slice(max(lengths)))
+        return Batch(ids, self.input_ids[words], self.attention_mask[words], self.labels[rows], self.tags[words], lengths)
+
     def to(self, device: torch.device) -> "Batch":
         """The batch with its tensors on ``device``; a GPU fetches them from pinned memory while the host goes on."""
         tensors = {name: getattr(self, name) for name in ("input_ids", "attention_mask", "labels", "tags")}

@@ -37,6 +37,7 @@ NOT_SWEPT = (
     "cache",
     "checkpoints",
     "keep_weights",
+    "engine",
 )
 """Keys that belong to the experiment as a whole, so that points cannot differ in them: a suite has one device and one precision."""
 
@@ -238,6 +239,26 @@ class Checkpoints(Strict):
     """Steps between two checkpoints, where that is less time."""
 
 
+class Engine(Strict):
+    """What runs the trials."""
+
+    name: Literal["local", "ray"] = "local"
+    """``local``: this process, one after another. ``ray``: a Ray cluster, as many at once as it has room for."""
+    address: Text | None = None
+    """Of the cluster (``auto``: the one that this machine is a part of); where none is given, this machine is one of its own."""
+    num_cpus: Count = Field(default=1, ge=1)
+    """Cores that a trial on a cluster is given; it has as many threads."""
+    num_gpus: Number | None = Field(default=None, ge=0)
+    """GPUs that a trial on a cluster is given; a fraction lets several share one. Where none is given: one, if the cluster has any."""
+    retries: Count = Field(default=3, ge=0)
+    """How often a trial goes on elsewhere, from its last checkpoint, when what ran it was lost; then it has failed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
 class Experiment(Strict):
     """Everything that an experiment file can say."""
 
@@ -276,6 +297,8 @@ class Experiment(Strict):
     keep_weights: Literal["auto", "best", "none"] = "auto"
     """Whose weights stay on disk for `mtlab export`: those of each scenario's best seed on validation, at each point; ``auto``: unless
     there is a sweep."""
+    engine: Engine = Engine()
+    """What runs the trials: this process, or a cluster."""
     output: Path
     """Where records and the report go; ``reports/<name>`` where none is given."""
     control: str | None = None
@@ -478,7 +501,7 @@ def load(path: str | Path, overrides: dict[str, list[str]] | None = None, with_d
     """
     path = Path(path)
     located = yaml_file.read(path)
-    for key, values in (overrides or {}).items():
+    for key, values in sorted((overrides or {}).items(), key=lambda setting: setting[0].count(".")):  # a whole before its parts
         if key == "scenarios":
             _choose(located, values)
         else:

@@ -257,9 +257,12 @@ class TrialRecord(Value):
     """Seconds that the scenario costs alone on this engine: its own laps plus, in full, the shared work it used."""
     wall_plain_s: float | None = None
     """Seconds of a plain loop: each stage's measured plain step times its steps, plus set-up and evaluation with the prefix computed."""
+    untimed: str = ""
+    """Why its times compare with no others', as where it shared its device; empty where they do."""
     machine: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     """How busy the machine was: ``at`` to Unix times, names of MLflow's system metrics to readings at these times."""
     peak_memory_mb: float | None = None
+    """Of the process; of several, of the one with the most."""
     train_flops: int | None = None
     """Matrix-multiplication FLOPs of training in a plain loop, padding included: what the cache saves is not taken off."""
     train_flops_padding: int | None = None

@@ -19,6 +19,7 @@ def tags_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, str]:
             "seed": str(trial.seed),
             "suite": str(suite.experiment.get("name", "")),
             "status": trial.status,
+            **({"untimed": trial.untimed} if trial.untimed else {}),
             "key": trial.key,
             **{safe(key): str(value) for key, value in trial.point.items()},
         }
@@ -40,11 +41,14 @@ def metrics_of(trial: TrialRecord) -> Iterator[tuple[str, float, int, int]]:
             yield f"test/{name}", value, end, trial.epochs[-1].step
     for index, stage in enumerate(trial.stages):
         yield from ((name, float(value), end, index) for name, value in _parameters(stage))
-    single = {
+    times = {
         **{f"time/{lap}_s": seconds for lap, seconds in trial.laps.items()},
         "time/total_s": trial.wall_s,
         "time/plain_s": trial.wall_plain_s,
         "time/tokens_per_s": trial.tokens_per_s,
+    }
+    single = {
+        **({} if trial.untimed else times),  # a chart would compare them
         "memory/peak_mb": trial.peak_memory_mb,
         "flops/train": trial.train_flops,
         "flops/train_padding": trial.train_flops_padding,

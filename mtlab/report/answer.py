@@ -1,5 +1,6 @@
 """The answer in words, from comparisons with the control: ties are called ties and are not ranked."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from mtlab.report import markdown, statistics
@@ -16,7 +17,9 @@ def answer(group: Group) -> str:
     if not group.good:
         return "No trial ended well, so there is no answer; the reasons stand under *Failures*."
     return " ".join(
-        sentence for sentence in [_one_seed(group), in_short(group), *_against(group), _best(group), _rests_on(group)] if sentence
+        sentence
+        for sentence in [_one_seed(group), in_short(group), *_against(group), untimed(group), _best(group), _rests_on(group)]
+        if sentence
     )
 
 
@@ -27,21 +30,30 @@ def _one_seed(group: Group) -> str:
 
 
 def in_short(group: Group) -> str:
-    """Whether anything is cheaper than the control (in the time of a plain loop) and not worse, where intervals can tell."""
+    """Whether anything is cheaper than the control (:attr:`Group.cost`) and not worse, where intervals can tell."""
     if group.control is None or not group.complete or len(group.seeds) < 2 or len(group.scenarios) < 2:
         return ""
     control = group.control
-    cheaper = _those(statistics.compare_cost(group.values("wall_plain_s"), control, "wall_plain_s"), "better")
+    cheaper = _those(statistics.compare_cost(group.values(group.cost), control, group.cost), "better")
+    than = f"cheaper than the control {name(control)}" + ("" if group.cost == "wall_plain_s" else " (in training FLOPs)")
     worse = {one.scenario for task in group.tasks for one in _those(statistics.compare(group.samples(task), control, task.metric), "worse")}
     held = [name(one.scenario) for one in cheaper if one.scenario not in worse]
     if held:
-        return (
-            f"**In short:** shown to be cheaper than the control {name(control)}, and not shown to be worse at any task: {listing(held)}."
-        )
+        return f"**In short:** shown to be {than}, and not shown to be worse at any task: {listing(held)}."
     lost = listing([name(one.scenario) for one in cheaper])
     if not cheaper:
-        return f"**In short:** no scenario is shown to be cheaper than the control {name(control)}."
-    return f"**In short:** what is shown to be cheaper than the control {name(control)} ({lost}) is worse than it at one task or more."
+        return f"**In short:** no scenario is shown to be {than}."
+    return f"**In short:** what is shown to be {than} ({lost}) is worse than it at one task or more."
+
+
+def untimed(group: Group) -> str:
+    """Whose times are in no comparison, and why; empty where all are."""
+    apart = group.untimed
+    if not apart:
+        return ""
+    why = listing([f"{reason} ({count})" for reason, count in Counter(trial.untimed for trial in apart).items()])
+    count = f"{len(apart)} of {len(group.good)}"
+    return f"**Times** of {count} trials are in no comparison; their scores and FLOPs are. Why: {markdown.text(why)}."
 
 
 def _rests_on(group: Group) -> str:

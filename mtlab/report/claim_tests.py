@@ -63,7 +63,8 @@ def faster(evidence: Evidence) -> Iterator[Finding]:
     group = evidence.base
     pair = two(group, HEADS, FULL)
     for words, per_update in (("plain seconds", _seconds_per_update), ("training FLOPs", _flops_per_update)) if pair else ():
-        values = {name: {trial.seed: per_update(trial) for trial in group.of(name)} for name in pair or ()}
+        timed = {name: [one for one in group.of(name) if per_update is _flops_per_update or not one.untimed] for name in pair or ()}
+        values = {name: {trial.seed: per_update(trial) for trial in trials} for name, trials in timed.items()}
         yield from ratio(values, pair or ("", ""), f"{words} of an update, {' over '.join(pair or ())}", group, contrasts=2)
 
 
@@ -84,7 +85,8 @@ def converges(evidence: Evidence) -> Iterator[Finding]:
     trials = {heads: group.of(heads), full: other.of(full)}
     updates = {name: {trial.seed: _updates_to(trial) for trial in some} for name, some in trials.items()}
     seconds = {
-        name: {trial.seed: updates[name][trial.seed] * (trial.stages[-1].step_s or 0.0) for trial in trials[name]} for name in trials
+        name: {one.seed: updates[name][one.seed] * (one.stages[-1].step_s or 0.0) for one in trials[name] if not one.untimed}
+        for name in trials
     }
     for values, words in ((updates, "updates"), (seconds, "plain seconds of training")):
         measured = f"{words} to 95% of its own best validation score, {heads} over {full}"

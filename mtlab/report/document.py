@@ -7,7 +7,7 @@ from mtlab.plan.errors import UserError
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.report import across, curves, figures, guided, joint, markdown, provenance, sections, staged, staged_figures, verdicts, winner
-from mtlab.report.answer import answer
+from mtlab.report.answer import answer, untimed
 from mtlab.report.canvas import Plot
 from mtlab.report.evidence import Evidence
 from mtlab.report.faults import told
@@ -105,7 +105,7 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
         "## Entities",
         _part("", _each(pairs, lambda group, plots: sections.entities(group)), over, "entity_types"),
         "## Cost",
-        _each(pairs, lambda group, plots: _joined(sections.cost(group), _figure(plots, "time_by_lap"))),
+        _each(pairs, lambda group, plots: _joined(untimed(group), sections.cost(group), _figure(plots, "time_by_lap"))),
         sections.cost_words(suite),
         "## Learning curves",
         _each(pairs, lambda group, plots: _joined(_figure(plots, "learning_curves"), guided.section(group))),
@@ -184,7 +184,7 @@ def _each(pairs: list[tuple[Group, Plots]], make: Callable[[Group, Plots], str])
 
 def _figure(plots: Plots, kind: str) -> str:
     if kind not in plots:
-        return "No figure: no trial ended well."
+        return "No figure: no trial ended well, or none has what it shows."
     plot = plots[kind]
     alt = markdown.text(plot.alt)
     return f"![{alt}](plots/{plot.name}.png)\n\n*{plot.caption}*"

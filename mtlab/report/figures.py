@@ -97,7 +97,8 @@ def _learning_curves(group: Group) -> Figure | None:
     axes = (("training steps", "step"), ("seconds of training (train lap)", "elapsed_s"))
     for row, task in enumerate(tasks):
         for column, (title, field) in enumerate(axes):
-            found = {name: _curve(group.of(name), field, task.validation) for name in group.scenarios}
+            timed = {name: [one for one in group.of(name) if field == "step" or not one.untimed] for name in group.scenarios}
+            found = {name: _curve(timed[name], field, task.validation) for name in group.scenarios}
             drawn = {name: curve for name, curve in found.items() if curve.mean}
             ax = plots.learning_curves(drawn, plots.looks(group.scenarios), grid[row][column])
             _mark_decisions(ax, group, task, field)
@@ -258,7 +259,7 @@ def _time_by_lap(group: Group) -> Figure | None:
 
 def _laps(group: Group, name: str) -> dict[str, float]:
     """Mean seconds of each lap; ``shared`` is what the wall time has beyond the trial's own laps."""
-    trials = [trial for trial in group.of(name) if trial.wall_s is not None]
+    trials = [trial for trial in group.of(name) if trial.wall_s is not None and not trial.untimed]
     parts = {lap: sum(trial.laps.get(lap, 0.0) for trial in trials) / len(trials) for lap in plots.LAPS}
     wall = sum(trial.wall_s or 0.0 for trial in trials) / len(trials)
     shared = wall - sum(parts.values())

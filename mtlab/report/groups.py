@@ -95,6 +95,17 @@ class Group:
         return not self.failed and not self.missing
 
     @property
+    def untimed(self) -> list[TrialRecord]:
+        """The trials that ended well and whose times compare with no others'."""
+        return [trial for trial in self.good if trial.untimed]
+
+    @property
+    def cost(self) -> str:
+        """The column that costs are compared in: the time of a plain loop, or training FLOPs where a scenario has no time that compares."""
+        times = self.values("wall_plain_s")
+        return "wall_plain_s" if all(times[name] for name in self.scenarios if self.of(name)) else "train_flops"
+
+    @property
     def tasks(self) -> list[Task]:
         """The tasks that at least one trial has a test score for."""
         return [task for task in TASKS if any(self.values(task.metric).values())]

@@ -49,6 +49,10 @@ COUNTS = (
 """The columns that hold whole numbers."""
 
 
+TIMES = ("wall_s", "wall_plain_s", "train_s", "eval_s", "cache_s", "setup_s", "tokens_per_s")
+"""The columns that have no value for trials whose times compare with no others' (``TrialRecord.untimed``)."""
+
+
 def look_up(value: Any, path: str) -> Any:
     """What stands at a dotted ``path`` of a record (attributes, keys, indices); ``None`` where the path breaks off."""
     for part in path.split("."):
@@ -64,15 +68,17 @@ def look_up(value: Any, path: str) -> Any:
 
 
 def result(trial: TrialRecord, column: str) -> Any:
-    """A trial's value for one of :data:`RESULTS`; ``None`` where it is undefined or the trial did not end well."""
-    return look_up(trial, RESULTS[column]) if trial.ok else None
+    """A trial's value for one of :data:`RESULTS`; ``None`` where it is undefined, compares with no other, or the trial did not end well."""
+    apart = column in TIMES and trial.untimed
+    return look_up(trial, RESULTS[column]) if trial.ok and not apart else None
 
 
 def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFrame:
     """One row a trial: what it was, its status, and the columns of :data:`RESULTS`.
 
     A trial that did not end well keeps its row, with its reason under ``status`` and no numbers: half a training run is
-    no result, and whoever averages the column must not meet it. The record has what was measured of it.
+    no result, and whoever averages the column must not meet it; nor times that say nothing about the trial alone, for which ``untimed``
+    has the reason. The record has what was measured of it.
     """
     swept = [key for point in points(suite.experiment.get("sweep", {}), suite.experiment.get("settings", {})) for key, _ in point]
     swept += [key for trial in trials for key in trial.point if key not in swept]
@@ -80,6 +86,7 @@ def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFr
         "scenario": [trial.scenario for trial in trials],
         "seed": [trial.seed for trial in trials],
         "status": [trial.status for trial in trials],
+        "untimed": pd.Series([trial.untimed for trial in trials], dtype=object),
     }
     for key in dict.fromkeys(swept):
         columns[key] = pd.Series([trial.point.get(key) for trial in trials], dtype=object)

@@ -29,7 +29,7 @@ class Winner:
 
 
 def winner(group: Group) -> Winner | None:
-    """The cheapest, in the time of a plain loop, of the scenarios that are as good as the best at every task.
+    """The cheapest (:attr:`Group.cost`) of the scenarios that are as good as the best at every task.
 
     As good is what is not shown to be worse, and whose mean is at most :data:`NEAR` below. Where no scenario is that at every task, and
     with one seed, which tells nothing apart, it is the one whose scores have the highest mean. None where a trial has no result, for then
@@ -45,12 +45,13 @@ def winner(group: Group) -> Winner | None:
         return _picked(group, highest, f"with one seed nothing is told apart, and it scored highest (the mean over {both})")
     if not tied:
         return _picked(group, highest, f"none is as good as the best at {both}, and its mean over them is the highest")
-    costs = group.values("wall_plain_s")
+    costs = group.values(group.cost)
     cheapest = min(tied, key=lambda scenario: sum(costs[scenario].values()) / len(costs[scenario]))
     if len(tied) == 1:
         return _picked(group, cheapest, f"the only one that is as good as the best at {both}")
     others = listing([name(one) for one in tied if one != cheapest])
-    return _picked(group, cheapest, f"the cheapest of those that are as good as the best at {both} (the others: {others})")
+    cheap = "the cheapest" if group.cost == "wall_plain_s" else "the cheapest (in training FLOPs)"
+    return _picked(group, cheapest, f"{cheap} of those that are as good as the best at {both} (the others: {others})")
 
 
 def section(suite: SuiteRecord, group: Group) -> str:

@@ -40,8 +40,16 @@ class Ground:
         self.passes: frozenset[Pass] = frozenset()
 
     def look(self) -> dict[str, str]:
-        """SHA-256 of the network's units as they are now, which are noted."""
+        """SHA-256 of the network's units as they are now, which are noted.
+
+        Raises:
+            CertificateError: another process holds other weights.
+        """
         self.digests, self.trained = freezing.digests(self.network), False
+        others = self.runtime.processes.gather(self.digests)
+        differing = [unit for unit in self.digests if len({one.get(unit) for one in others}) > 1]
+        if differing:
+            raise CertificateError(f"the processes hold different weights: {', '.join(differing)}")
         return self.digests
 
     def begin_at(self, depth: int) -> None:

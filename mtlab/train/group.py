@@ -2,19 +2,23 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 
+from mtlab.launch import Lost
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.train.heads import Heads
 from mtlab.train.keeper import Keeper
 from mtlab.train.machine import Machine
 from mtlab.train.memory import Memory
+from mtlab.train.occupancy import Occupancy
 from mtlab.train.plain import Plain
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
+from mtlab.train.stopping import Stopped
 from mtlab.train.trial import Advance, HeadsEpoch, Run, Shared
 from mtlab.train.unfinished import Died, Unfinished
 
@@ -27,6 +31,7 @@ def run_trials(
     prefixes: Prefixes | None,
     advance: Advance,
     say: Callable[[str], None] = print,
+    apart: str = "",
 ) -> list[Run]:
     """Run trials of one scenario that differ in their seed alone, write their records, and return them with their networks.
 
@@ -41,16 +46,18 @@ def run_trials(
         prefixes: states of frozen prefixes; None computes everything each time.
         advance: is told what was done.
         say: tells the user what happened to a checkpoint.
+        apart: why times here do not compare with those of other trials, if they do not.
 
     Raises:
         Stopped: the process was asked to stop; a checkpoint is written.
+        Lost: of several processes this one failed, or another did.
         UserError: a record cannot be written.
     """
     memory = Memory(runtime)
     keys = [prepared.key(trial, runtime) for trial in trials]
-    keeper = Keeper(Unfinished(journal.directory, keys, say), prepared.experiment.checkpoints, say)
-    machine = Machine(runtime.device)
-    shared = Shared(prepared, runtime, journal, prefixes, advance, memory, Plain(prepared, runtime, memory), keeper, machine)
+    keeper = Keeper(Unfinished(journal.directory, keys, say), prepared.experiment.checkpoints, say, runtime.processes)
+    machine, occupancy = Machine(runtime.device), Occupancy(runtime.device, apart)
+    shared = Shared(prepared, runtime, journal, prefixes, advance, memory, Plain(prepared, runtime, memory), keeper, machine, occupancy)
     runs = [Run(shared, trial) for trial in trials]
     try:
         keeper.begin()
@@ -62,11 +69,20 @@ def run_trials(
     if keeper.saved is not None:
         say(f"{', '.join(trial.label for trial in trials)}: going on from the last checkpoint")
     devices = [runtime.device] if runtime.device.type == "cuda" else []
-    with machine, torch.random.fork_rng(devices):  # dropout draws from torch's global stream; the caller's is left as it was
-        asking = {run: request for run in runs if (request := run.go()) is not None}
-        together: dict[int, tuple[list[Run], Heads]] = {}
-        while asking:
-            asking = _train_heads(asking, together)
+    own = runtime.device.type == "cuda" or runtime.processes.leads  # several processes that share a CPU are no strangers there
+    try:
+        # dropout draws from torch's global stream; the caller's is left as it was
+        with machine, occupancy if own else nullcontext(), torch.random.fork_rng(devices):
+            asking = {run: request for run in runs if (request := run.go()) is not None}
+            together: dict[int, tuple[list[Run], Heads]] = {}
+            while asking:
+                asking = _train_heads(asking, together)
+    except Lost as error:
+        keeper.left(str(error))
+        raise
+    except Stopped:
+        keeper.left()
+        raise
     keeper.end()
     if prefixes is not None:
         prefixes.forget_unwanted()

@@ -19,9 +19,10 @@ from mtlab.record.records import TrialRecord
 from mtlab.train import stopping
 from mtlab.train.guidance import Guide, Watched
 from mtlab.train.heads import Heads
+from mtlab.train.processes import ALONE, Processes
 from mtlab.train.selection import Best
 from mtlab.train.tally import Tally
-from mtlab.train.unfinished import Saved, Unfinished
+from mtlab.train.unfinished import Saved, Unfinished, read
 
 if TYPE_CHECKING:
     from mtlab.train.trial import Run
@@ -33,10 +34,13 @@ Tensors = dict[str, Tensor]
 class Keeper:
     """Writes the checkpoints of trials that run together, and gives them back the last one.
 
+    Of several processes the first writes: it holds what all of them hold.
+
     Attributes:
         folder: where checkpoints lie.
         often: how often they are written.
         say: tells the user what went wrong.
+        processes: that run the trials.
         saved: the checkpoint that the trials go on from; None where they begin.
         before: how often the trials had begun before.
     """
@@ -44,6 +48,7 @@ class Keeper:
     folder: Unfinished
     often: Checkpoints
     say: Callable[[str], None]
+    processes: Processes = ALONE
     saved: Saved | None = None
     before: int = 0
     _last: float = field(default_factory=time.monotonic)
@@ -52,15 +57,24 @@ class Keeper:
 
     def begin(self) -> None:
         """Find what the trials can go on from."""
-        self.before = self.folder.begin()
-        self.saved = self.folder.read() if self.before else None
+        self.before = self.processes.once(self.folder.begin)
+        saved = self.folder.read() if self.before and self.processes.leads else None
+        manifest = self.processes.once(lambda: None if saved is None else saved.manifest)
+        self.saved = read(manifest) if saved is None and manifest is not None else saved
+        self.processes.barrier()  # the next checkpoints may take its place
+
+    def left(self, reason: str = "") -> bool:
+        """Note that this process leaves the others in the middle of the trials, and why; returns whether it is the first that does."""
+        return self.processes.several and self.folder.left(self.before + 1, reason)
 
     def stepped(self) -> bool:
-        """Count a step; returns whether a checkpoint is to be written after it."""
+        """Count a step; returns whether a checkpoint is to be written after it, by this process."""
         self._steps += 1
         return self._due()
 
     def _due(self) -> bool:
+        if not self.processes.leads:
+            return False
         late = time.monotonic() - self._last >= self.often.every_s
         return late or stopping.asked() or bool(self.often.every_steps and self._steps >= self.often.every_steps)
 
@@ -117,7 +131,8 @@ class Keeper:
     def end(self) -> None:
         """The trials have ended, and their records are written."""
         self.saved = None
-        self.folder.end()
+        if self.processes.leads:
+            self.folder.end()
 
 
 def _state_of(run: "Run") -> tuple[dict[str, Any], Tensors]:

@@ -62,14 +62,23 @@ class Teacher:
         """The tasks that are taught beside the losses of ``tasks``; none where those rehearse them."""
         return tuple(task for task in self.logits if task not in tasks)
 
-    def loss(self, logits: Mapping[str, Tensor], batch: Batch, tasks: Sequence[str]) -> Tensor:
-        """The term for a batch of training sentences."""
+    def loss(self, logits: Mapping[str, Tensor], batch: Batch, tasks: Sequence[str], every: Batch, processes: int) -> Tensor:
+        """The term for training sentences.
+
+        Args:
+            logits: of a process's part of a batch.
+            batch: that part.
+            tasks: that are taught.
+            every: the whole batch.
+            processes: over so many the mean of this is the term for the whole batch.
+        """
         terms = []
         for task in tasks:
             wanted = torch.cat([self.logits[task][index].view(-1, logits[task].shape[-1]) for index in batch.ids])
             given = logits[task] if task == "classifier" else logits[task][batch.attention_mask.bool()]
             old, new = (functional.log_softmax(side.float() / TEMPERATURE, dim=-1) for side in (wanted, given))
-            terms.append(functional.kl_div(new, old, reduction="batchmean", log_target=True))
+            items = len(every.ids) if task == "classifier" else sum(every.lengths)
+            terms.append(functional.kl_div(new, old, reduction="sum", log_target=True) * processes / items)
         return self.strength * TEMPERATURE**2 * torch.stack(terms).sum()
 
 

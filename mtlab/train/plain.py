@@ -81,7 +81,7 @@ class Plain:
                 network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
         seconds = clock.read() - began
         lengths = [len(self.prepared.encoded["validation"].examples[index]) for batch in ready[warm:] for index in batch.ids]
-        return seconds / course.forward_flops(self.prepared, lengths)
+        return seconds / course.forward_flops(self.prepared, lengths) / self.runtime.processes.number  # each passes its share
 
 
 def seconds_per_flop(
@@ -106,7 +106,8 @@ def seconds_per_flop(
     """
     freezing.set_modes(network, partition)
     experiment = prepared.experiment
-    learner = step.learner(network, partition, stage, len(steps), experiment.optimizer, experiment.task_weights.model_dump(), words)
+    weights, processes = experiment.task_weights.model_dump(), runtime.processes
+    learner = step.learner(network, partition, stage, len(steps), experiment.optimizer, weights, words, processes=processes)
     assert learner is not None, "a stage with epochs trains something"
     chosen = _spread(steps, WARM_STEPS + TIMED_STEPS)
     warm = min(WARM_STEPS, len(chosen) - 1)

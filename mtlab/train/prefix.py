@@ -101,7 +101,8 @@ class Prefixes:
         limit: bytes of states to keep in memory; what is beyond lies in files that are mapped into it.
         directory: for those files.
         say: tells the user what happened to a file.
-        exchange: whether other processes need the same states: all of them then lie in files.
+        exchange: whether other processes need the same states: all of them then lie in files. Processes that run the suite together
+            make each of them together: every one computes its share of the batches, and writes it into the file that the first made.
     """
 
     runtime: Runtime
@@ -175,9 +176,13 @@ class Prefixes:
         starts = prepared.encoded[split].examples.starts
         missing = {depth: key for depth in depths if ((key := self.key(prepared, digests, depth)), split) not in self.held}
         names = [f"{key}-{split}" for key in missing.values()]
-        with spill.alone(self.directory, names) if self.exchange else nullcontext():
+        processes = self.runtime.processes
+        with spill.alone(self.directory, names) if self.exchange and not processes.several else nullcontext():
             for key in missing.values():
                 self._find(key, split, starts, prepared.pristine.hidden_size)
+            for found in processes.gather([(key, split) in self.held for key in missing.values()]):
+                for key in (key for key, there in zip(missing.values(), found, strict=True) if not there):
+                    self.held.pop((key, split), None)  # what one process cannot read all compute
             computed = {depth: key for depth, key in missing.items() if (key, split) not in self.held}
             if computed:
                 self._compute(prepared, network, starts, computed, split)
@@ -195,31 +200,55 @@ class Prefixes:
         began = time.perf_counter()
         modes = {module: module.training for module in network.modules()}
         network.eval()
-        encoded, blocks = prepared.encoded[split], len(network.backbone.blocks)
+        encoded, blocks, processes = prepared.encoded[split], len(network.backbone.blocks), self.runtime.processes
         stores: dict[int, States] = {}
         with replay.watch(network.backbone, list(keys)) as seen:
-            for ids in batches.by_length(encoded, EVALUATION_TOKENS):
+            for ids in processes.share(batches.by_length(encoded, EVALUATION_TOKENS)):
                 stopping.leave_if_asked()  # a pass may be long, and nothing of it is kept
                 batch = batches.collate(encoded.examples, ids, prepared.pad_id).to(self.runtime.device)
                 with self.runtime.autocast():
                     seen[blocks] = network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
                 kept = batch.attention_mask.bool()
                 rows = np.concatenate([np.arange(starts[index], starts[index + 1]) for index in ids])
-                for depth, key in keys.items():
-                    if depth not in stores:
-                        shape = (int(starts[-1]) + 1, seen[depth].shape[-1])
-                        held = [*self.held.values(), *stores.values()]
-                        stores[depth] = States(*self._room(f"{key}-{split}", shape, seen[depth].dtype, held), starts)
+                stores = stores or self._stores(keys, split, starts, {depth: (seen[depth].shape[-1], seen[depth].dtype) for depth in keys})
+                for depth in keys:
                     stores[depth].put(rows, seen[depth][kept])
+        stores = stores or self._stores(keys, split, starts, {})  # of a process that had no batch
         for module, training in modes.items():
             module.training = training
         self.runtime.synchronize()
-        done = Pass(uuid.uuid4().hex, time.perf_counter() - began)
+        processes.barrier()
+        done = processes.once(lambda: Pass(uuid.uuid4().hex, time.perf_counter() - began))
+        files = {depth: states.file for depth, states in stores.items() if states.file is not None}
+        processes.once(lambda: [spill.seal(self.directory, f"{keys[depth]}-{split}", file, done).place for depth, file in files.items()])
         for depth, states in stores.items():
-            key, file = keys[depth], states.file
-            sealed = None if file is None else spill.seal(self.directory, f"{key}-{split}", file, done)
-            self.held[key, split] = states if sealed is None else self._at_hand(sealed, starts)
+            self.held[keys[depth], split] = self._at_hand(files[depth], starts) if depth in files else states
         self.passes.update(dict.fromkeys(((key, split) for key in keys.values()), done))
+
+    def _stores(
+        self, keys: Mapping[int, str], split: str, starts: np.ndarray, kinds: Mapping[int, tuple[int, torch.dtype]]
+    ) -> dict[int, States]:
+        """Room for the states of a split at all depths; of several processes the first makes it.
+
+        Args:
+            keys: depth to key.
+            split: for names of files.
+            starts: where each sentence begins.
+            kinds: depth to width and precision of its states, as the first process has seen them.
+        """
+        stores: dict[int, States] = {}
+
+        def make() -> list[tuple[int, spill.Place | None]]:
+            for depth, (width, dtype) in kinds.items():
+                held = [*self.held.values(), *stores.values()]
+                stores[depth] = States(*self._room(f"{keys[depth]}-{split}", (int(starts[-1]) + 1, width), dtype, held), starts)
+            return [(depth, None if states.file is None else states.file.place) for depth, states in stores.items()]
+
+        for depth, place in self.runtime.processes.once(make):
+            if place is not None and depth not in stores:
+                file = spill.open_at(place)
+                stores[depth] = States(file.flat, file, starts)
+        return stores
 
     def _room(self, name: str, shape: tuple[int, int], dtype: torch.dtype, held: Iterable[States]) -> tuple[Tensor, spill.Mapped | None]:
         """Zeros for the states of a split, and the file that they lie in: on the GPU where they fit, in memory, or in a file."""

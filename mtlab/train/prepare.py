@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -53,6 +53,7 @@ UNRELATED = {
     "cache",
     "checkpoints",
     "keep_weights",
+    "engine",
 }
 """Settings that do not affect a trial's result, or that its key holds in another form."""
 
@@ -143,8 +144,8 @@ class Prepared:
     def key(self, trial: Trial, runtime: Runtime) -> str:
         """SHA-256 over everything that affects the trial's result.
 
-        Settings, stages, data as encoded, the encoder's weights and configuration, device, precision, kernel, threads, and
-        the versions of what computes.
+        Settings, stages, data as encoded, the encoder's weights and configuration, device, precision, kernel, threads, the
+        number of processes where there are several, and the versions of what computes.
         """
         recipe = self.experiment.model_dump(mode="json", exclude=UNRELATED)
         stages = [stage.model_dump(mode="json") for stage in self.experiment.scenario(trial.scenario).stages]
@@ -152,12 +153,18 @@ class Prepared:
         computing = [facts[name] for name in ("precision", "threads", "torch", "transformers", "mtlab")]
         encoder = (self.encoder_digest, self.location.config.to_json_string(), self.pristine.model.config._attn_implementation)
         data = (self.corpus.fingerprint, self.encoding_digest, self.experiment.cache.mode)
-        start: list[Any] = [] if self.source is None else [self.source.key(Trial(START, trial.seed), runtime)]
+        start: list[Any] = [] if self.source is None else [self.start_key(trial.seed, runtime)]
         if lora.wanted(self.experiment.scenario(trial.scenario).stages):
             start += [self.experiment.lora.model_dump(), facts["peft"]]
+        if "processes" in facts:  # gradients are then added up in another order
+            start.append({"processes": facts["processes"]})
         return content_key(
             FORMAT, trial.scenario, trial.seed, trial.point, recipe, stages, runtime.device.type, computing, encoder, data, *start
         )
+
+    def start_key(self, seed: int, runtime: Runtime) -> str | None:
+        """The key of the trial that trains the checkpoint which trials of this seed start from; None where there is none."""
+        return None if self.source is None else self.source.key(Trial(START, seed), runtime)
 
     @cached_property
     def encoding_digest(self) -> str:
@@ -216,15 +223,20 @@ class Prepared:
         return [data] if data.source is not None else [data.classifier, data.ner]
 
 
-def prepare(experiment: Experiment, runtime: Runtime) -> dict[Point, Prepared]:
+def prepare(experiment: Experiment, runtime: Runtime, points: Iterable[Point] = ()) -> dict[Point, Prepared]:
     """Load and encode what the experiment needs, and check every scenario against it, before anything is trained.
+
+    Args:
+        experiment: what is run.
+        runtime: what it runs on.
+        points: of the sweep; all of them where none are given.
 
     Raises:
         UserError: something is wrong with the data, the encoder or a scenario.
     """
     shared = _Shared()
     with experiment.pointing():
-        return {point: _prepare(experiment.at(point), runtime, shared) for point in experiment.points}
+        return {point: _prepare(experiment.at(point), runtime, shared) for point in tuple(points) or experiment.points}
 
 
 def check_scenarios(prepared: Prepared, where: str = "scenarios.{name}") -> None:

@@ -59,6 +59,8 @@ class PlainProgress:
             spent: seconds so far.
         """
         left, share = max(0, self.work - self.done), self.done / self.work if self.work else 0.0
+        if self.pace is None and share < 0.1:
+            return None  # what ended so far may be anything
         if not self.done:
             return None if self.pace is None else left * self.pace
         seen = spent / self.done
@@ -66,6 +68,13 @@ class PlainProgress:
             return left * seen
         weight = min(1.0, 2 * share)
         return left * (weight * seen + (1 - weight) * self.pace)
+
+
+class Silent(PlainProgress):
+    """Nothing is shown: of several processes one speaks."""
+
+    def say(self, line: str) -> None:
+        """Say nothing."""
 
 
 class LiveProgress(PlainProgress):

@@ -1,7 +1,7 @@
 """What a network still knows of the data it was trained on first: scores, logits and hidden states on their test split."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from mtlab.record.metrics import contributions, score
 from mtlab.record.records import DomainScore, Drift, LogitDrift
 from mtlab.train import step
 from mtlab.train.prepare import Prepared
+from mtlab.train.processes import ALONE
 from mtlab.train.runtime import Runtime
 
 ROWS = 2048
@@ -81,8 +82,8 @@ def look(network: Network, prepared: Prepared, runtime: Runtime, stage: int, dom
     names = {"classifier": corpus.labels, "ner": corpus.tags}
     with replay.watch(network.backbone, range(len(network.backbone.blocks))) as seen:
         noting = _Noting(network, every, seen)
-        ready = prepared.ready("test", runtime.device)
-        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["test"], names, runtime)
+        ready, alone = prepared.ready("test", runtime.device), replace(runtime, processes=ALONE)  # all is noted in every process
+        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["test"], names, alone)
     scored = DomainScore(stage=stage, domain=domain, metrics=score(predictions, losses), contributions=contributions(predictions))
     return Look(
         scored,

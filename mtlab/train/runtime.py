@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 
+from mtlab import launch
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
+from mtlab.train.processes import ALONE, Processes, join
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of glibc's malloc.h."""
@@ -28,12 +30,16 @@ class Runtime:
         precision: ``bf16`` (autocast over fp32 weights) or ``fp32``.
         attention: the kernel to ask transformers for; ``None`` leaves it the choice.
         threads: CPU threads of torch.
+        device_name: what the device calls itself.
+        processes: those that run the suite together, each on a device of its own.
     """
 
     device: torch.device
     precision: str
     attention: str | None
     threads: int
+    device_name: str
+    processes: Processes = ALONE
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context that forward passes run in."""
@@ -45,14 +51,15 @@ class Runtime:
             torch.cuda.synchronize(self.device)
 
     def describe(self) -> dict[str, str | int]:
-        """Facts for the record."""
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else _cpu_name()
+        """Facts for the record; those of several processes are the same in each."""
+        several = {"processes": self.processes.number} if self.processes.several else {}
         return {
-            "device": str(self.device),
-            "device_name": name,
+            "device": self.device.type if several else str(self.device),
+            "device_name": self.device_name,
             "precision": self.precision,
             "threads": self.threads,
             "python": platform.python_version(),
+            **several,
             **_versions(),
         }
 
@@ -70,23 +77,29 @@ def resolve(experiment: Experiment) -> Runtime:
     that bf16 saves, from some 20 tokens on.
 
     Raises:
-        UserError: a GPU was asked for and there is none.
+        UserError: a GPU was asked for and there is none, or the processes of a launcher differ.
     """
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if experiment.device == "auto" else experiment.device)
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         found = f"{torch.cuda.device_count()} found" if torch.cuda.is_available() else "none found"
         with experiment.pointing():
             raise UserError(f"{experiment.device} was asked for, {found}", "use `--device auto` or `--device cpu`", where="device")
+    processes, threads = ALONE, _threads()
+    if launch.number() > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # Accelerate would choose another number
+        processes, device = join(device)
     if device.type == "cuda":
         torch.cuda.init()  # resetting its memory statistics does not do it
     precision = ("bf16" if bf16(device)[0] else "fp32") if experiment.precision == "auto" else experiment.precision
     attention = None if experiment.attention == "auto" else experiment.attention
     if attention is None and precision == "bf16" and device.type == "cpu":
         attention = "eager"
-    threads = _threads()
     torch.set_num_threads(threads)
     _keep_freed_memory()
-    return Runtime(device, precision, attention, threads)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    runtime = Runtime(device, precision, attention, threads, name, processes)
+    processes.agree(runtime.describe(), "start them on devices of one kind, in one environment")
+    return runtime
 
 
 def _keep_freed_memory() -> None:
@@ -115,9 +128,9 @@ def cores() -> int:
 
 
 def _threads() -> int:
-    """CPU threads to use: ``OMP_NUM_THREADS`` where it is set, else all cores that this process may use."""
+    """CPU threads to use: ``OMP_NUM_THREADS`` where it is set, else a fair part of the cores that this process may use."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdecimal() and int(wanted) else cores()
+    return int(wanted) if wanted.isdecimal() and int(wanted) else max(1, cores() // launch.here())
 
 
 def _cpu() -> dict[str, Any]:

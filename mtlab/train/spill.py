@@ -37,6 +37,10 @@ class Pass:
     seconds: float
 
 
+Place = tuple[Path, tuple[int, ...], torch.dtype]
+"""A file, and shape and precision of what lies in it."""
+
+
 @dataclass(frozen=True)
 class Mapped:
     """A file that is mapped into memory, as a tensor.
@@ -51,6 +55,11 @@ class Mapped:
     path: Path
     made_by: Pass | None
     _map: mmap.mmap
+
+    @property
+    def place(self) -> Place:
+        """What another process maps the same file by."""
+        return self.path, tuple(self.flat.shape), self.flat.dtype
 
     def release(self) -> None:
         """Give back the memory that reading and writing took; what was written stays, in the file."""
@@ -79,6 +88,11 @@ def make(directory: Path, name: str, shape: tuple[int, int], dtype: torch.dtype)
         reason = f"no room for {size / 1e6:,.0f} MB of cached states ({error.strerror})"
         raise UserError(reason, "free some, raise --cache.memory_limit_mb, or pass --cache off", where=str(directory)) from None
     return _map(path, shape, dtype)
+
+
+def open_at(place: Place) -> Mapped:
+    """A file from :func:`make`, in another process: both write into it."""
+    return _map(*place)
 
 
 def scratch(directory: Path, shape: tuple[int, int], dtype: torch.dtype) -> Mapped:

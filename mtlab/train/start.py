@@ -76,14 +76,14 @@ class Starts:
         if not run.record.ok:
             self.failed[key] = f"no checkpoint to start from: {run.record.status}"
             return None
-        save(run.network, file)
+        self.runtime.processes.once(lambda: save(run.network, file))
         self.say(f"checkpoint of seed {trial.seed} trained on {source.experiment.data.title}: {file}")
         return run.network
 
     def _read_back(self, source: Prepared, trial: Trial, key: str, file: Path) -> Network | None:
         """The network of an earlier run, where its weights are there and are what its record says."""
         record = self.journal.find(key)
-        if record is None or not record.ok or not file.exists():
+        if record is None or not record.ok or not self.runtime.processes.once(file.exists):
             return None
         network = source.fresh_network(trial.seed, self.runtime.device)
         try:

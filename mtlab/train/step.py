@@ -1,7 +1,7 @@
 """The training step and the evaluation pass: what every scenario, stage and trial shares."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +21,8 @@ from mtlab.record.metrics import Prediction
 from mtlab.train import adamw
 from mtlab.train.dropout import quick
 from mtlab.train.mitigation import Anchor, Teacher
+from mtlab.train.parallel import Alone, over
+from mtlab.train.processes import ALONE, Processes
 from mtlab.train.runtime import Runtime
 from mtlab.train.vocabulary import Vocabulary
 
@@ -71,20 +73,26 @@ class Learner:
     vocabulary: Vocabulary | None = None
     anchor: Anchor | None = None
     teacher: Teacher | None = None
+    gradients: Alone = field(default_factory=Alone)
 
     def step(self, forward: Forward, batch: Batch, tasks: Sequence[str], runtime: Runtime) -> StepOutput:
         """One update on one batch. Nothing written here makes the host wait for the device.
 
         (On CUDA transformers itself reads the mask once a step, to see whether the batch is padded.)
+
+        Of several processes each computes its part of the sentences. Its losses are sums over those, divided by what the whole batch has
+        to each process, so that the mean over processes is the mean over the batch, however targets fall.
         """
+        processes = runtime.processes
+        part = batch.part(processes.rank, processes.number) if processes.several else batch
         kept = self.teacher.of(tasks) if self.teacher is not None else ()
         with runtime.autocast(), quick(runtime.device):
-            logits = forward(batch, (*tasks, *kept))
-        by_task = {task: _mean_loss(logits[task], _targets(batch, task)) for task in tasks}
+            logits = self.gradients.logits(forward, part, (*tasks, *kept))
+        by_task = {task: _mean_loss(logits[task], _targets(part, task), _targets(batch, task), processes.number) for task in tasks}
         loss = torch.stack([self.weights[task] * value for task, value in by_task.items()]).sum()
         if self.teacher is not None and kept:
-            loss = loss + self.teacher.loss(logits, batch, kept)
-        loss.backward()
+            loss = loss + self.teacher.loss(logits, part, kept, batch, processes.number)
+        total, means = self.gradients.backward(loss, by_task)
         if self.anchor is not None:
             self.anchor.pull()
         self._clip(runtime)
@@ -93,7 +101,7 @@ class Learner:
             self.vocabulary.decay *= self._decay_of(self.vocabulary.weight)
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return StepOutput(loss.detach(), {task: told(value.detach(), _targets(batch, task)) for task, value in by_task.items()})
+        return StepOutput(total, {task: told(value, _targets(batch, task)) for task, value in means.items()})
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Moments, rates, and the small table of embeddings, as they stand between two steps: what is no tensor, and what is."""
@@ -133,6 +141,7 @@ def learner(
     vocabulary: Vocabulary | None = None,
     anchor: Anchor | None = None,
     teacher: Teacher | None = None,
+    processes: Processes = ALONE,
 ) -> Learner | None:
     """The optimizer of a stage: AdamW over the trained units alone, one parameter group a selector; none where all is frozen."""
     known = units(network)
@@ -147,7 +156,8 @@ def learner(
     optimizer, scheduler = adamw.adamw(groups, stage, steps, settings)
     parameters = tuple(parameter for group in groups for parameter in group["params"])
     own = {task: weight * stage.weight(task) for task, weight in weights.items()}
-    return Learner(optimizer, scheduler, parameters, settings.clip_norm, own, vocabulary, anchor, teacher)
+    gradients = over(processes, network, vocabulary)
+    return Learner(optimizer, scheduler, parameters, settings.clip_norm, own, vocabulary, anchor, teacher, gradients)
 
 
 @torch.no_grad()
@@ -159,7 +169,7 @@ def evaluate(
     names: Mapping[str, Sequence[str]],
     runtime: Runtime,
 ) -> tuple[list[Prediction], dict[str, float | None]]:
-    """Predict a split.
+    """Predict a split, each of several processes some of its batches.
 
     Args:
         forward: the forward pass of a network in eval mode.
@@ -167,29 +177,30 @@ def evaluate(
         encoded: the split's examples.
         sentences: the same sentences, with gold names.
         names: task to class names.
-        runtime: device and precision.
+        runtime: device, precision and processes.
 
     Returns:
         A prediction a sentence, in the split's order, and each task's mean loss.
     """
     tasks = tuple(names)
-    sums = {task: torch.zeros(2, dtype=torch.float64, device=runtime.device) for task in tasks}
-    best: list[dict[str, Tensor]] = []
-    for batch in ready:
+    computed: list[tuple[Tensor, dict[str, Tensor]]] = []
+    for batch in runtime.processes.share(ready):
         with runtime.autocast():
             logits = forward(batch, tasks)
-        for task in tasks:
-            gold = _targets(batch, task)
-            sums[task] += torch.stack([_sum_loss(logits[task], gold).double(), (gold != IGNORE).sum().double()])
-        best.append({task: values.argmax(dim=-1) for task, values in logits.items()})
+        gold = {task: _targets(batch, task) for task in tasks}
+        sums = [torch.stack([_sum_loss(logits[task], gold[task]).double(), (gold[task] != IGNORE).sum().double()]) for task in tasks]
+        computed.append((torch.stack(sums), {task: values.argmax(dim=-1) for task, values in logits.items()}))
+    # read from the device when all of it is queued
+    mine = [(sums.tolist(), {task: values.cpu().numpy() for task, values in best.items()}) for sums, best in computed]
     rows: dict[int, dict[str, Any]] = {}
-    for batch, chosen in zip(ready, best, strict=True):  # read from the device when all of it is queued
-        read = {task: values.cpu().numpy() for task, values in chosen.items()}
-        rows |= {index: {task: values[row] for task, values in read.items()} for row, index in enumerate(batch.ids)}
+    losses = np.zeros((len(tasks), 2))
+    for batch, (sums, best) in zip(ready, runtime.processes.rejoin(mine), strict=True):  # added up in the order that one process has
+        losses += sums
+        rows |= {index: {task: values[row] for task, values in best.items()} for row, index in enumerate(batch.ids)}
     pairs = enumerate(zip(sentences, encoded.examples, strict=True))  # in their order, for that is how sentences on a disk are read
     predictions = [_prediction(sentence, example.words, rows[index], names) for index, (sentence, example) in pairs]
-    losses = {task: float(total / count) if count else None for task, (total, count) in ((t, s.tolist()) for t, s in sums.items())}
-    return predictions, losses
+    means = {task: float(total / count) if count else None for task, (total, count) in zip(tasks, losses.tolist(), strict=True)}
+    return predictions, means
 
 
 def _prediction(sentence: Sentence, words: np.ndarray, best: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> Prediction:
@@ -213,6 +224,13 @@ def told(loss: Tensor, targets: Tensor) -> Tensor:
     return torch.where((targets != IGNORE).any(), loss, torch.nan)
 
 
-def _mean_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean over the items that have a target; 0 where none has, which torch's own mean would make NaN."""
-    return _sum_loss(logits, targets) / (targets != IGNORE).sum().clamp(min=1)
+def _mean_loss(logits: Tensor, targets: Tensor, every: Tensor, processes: int) -> Tensor:
+    """Mean over the items that have a target; 0 where none has, which torch's own mean would make NaN.
+
+    Args:
+        logits: of a process's part of the batch.
+        targets: of that part.
+        every: of the whole batch.
+        processes: over so many the mean of this is the mean over the batch.
+    """
+    return _sum_loss(logits, targets) * processes / (every != IGNORE).sum().clamp(min=1)

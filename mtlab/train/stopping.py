@@ -32,6 +32,7 @@ class _Asked:
 
     number: int | None = None
     waiting = False
+    obeys = True
 
 
 _asked = _Asked()
@@ -39,7 +40,7 @@ _asked = _Asked()
 
 def asked() -> bool:
     """Whether the process was asked to stop and has not yet done so."""
-    return _asked.number is not None
+    return _asked.obeys and _asked.number is not None
 
 
 def leave_if_asked() -> None:
@@ -48,27 +49,30 @@ def leave_if_asked() -> None:
     Raises:
         Stopped: it was.
     """
-    if _asked.number is not None:
+    if asked() and _asked.number is not None:
         raise Stopped(_asked.number)
 
 
 @contextmanager
-def handled() -> Iterator[None]:
+def handled(obeys: bool = True) -> Iterator[None]:
     """Within, SIGINT and SIGTERM raise :class:`Stopped`, once; a second one ends the process at once.
 
     Only a process's main thread can have it so; elsewhere nothing changes.
+
+    Args:
+        obeys: whether this process stops by itself. Of several that run together the first does, and the others miss it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _asked.number = None
+    _asked.number, _asked.obeys = None, obeys
     before = {number: signal.signal(number, _handle) for number in SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _asked.number = None
+        _asked.number, _asked.obeys = None, True
 
 
 @contextmanager
@@ -87,6 +91,8 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if _asked.number is not None:
         os._exit(128 + number)
     _asked.number = number
+    if not _asked.obeys:
+        return
     if not _asked.waiting:
         raise Stopped(number)
     os.write(2, b"\nmtlab: stopping after this step; once more leaves at once\n")

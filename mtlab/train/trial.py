@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mtlab.data import batches
 from mtlab.data.batches import Batch
+from mtlab.launch import Lost
 from mtlab.model import freezing
 from mtlab.model.freezing import CertificateError, Partition
 from mtlab.model.network import stream_seed
@@ -34,6 +35,7 @@ from mtlab.train.kept import keep
 from mtlab.train.machine import Machine
 from mtlab.train.memory import Memory
 from mtlab.train.mitigation import Teacher
+from mtlab.train.occupancy import Occupancy
 from mtlab.train.plain import WARM_STEPS, Plain
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared
@@ -77,6 +79,7 @@ class Shared:
         plain: times of plain work.
         keeper: writes checkpoints.
         machine: takes readings of how busy it is.
+        occupancy: knows whether others used the device meanwhile.
     """
 
     prepared: Prepared
@@ -88,6 +91,7 @@ class Shared:
     plain: Plain
     keeper: Keeper
     machine: Machine
+    occupancy: Occupancy
 
 
 @dataclass
@@ -151,27 +155,36 @@ class Run:
         return None
 
     def fail(self, error: Exception) -> None:
-        """End the trial with the reason why it did not end well."""
+        """End the trial with the reason why it did not end well.
+
+        Raises:
+            Lost: of several processes only this one may have failed, so that it cannot go on with the others.
+        """
         if isinstance(error, Diverged):
             self.finish(f"diverged: {error}")
         elif isinstance(error, UserError):
             self.finish(str(error))
         elif isinstance(error, CertificateError):
             self.finish(f"certificate broken: {error}")
-        elif isinstance(error, torch.OutOfMemoryError):
-            self.finish("out of memory")
-        else:
+        else:  # those above are the same in all processes: losses and digests are, and what one is told all are
+            known = isinstance(error, torch.OutOfMemoryError)
             file = self.shared.journal.directory / "failures" / f"{self.trial.label}-{self.record.key[:12]}.txt"
-            write_atomically(file, "".join(traceback.format_exception(error)))
             reason = printable(f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}")
-            self.finish(f"crashed: {reason} (failures/{file.name})")
+            status = "out of memory" if known else f"crashed: {reason} (failures/{file.name})"
+            first = not self.runtime.processes.several or self.shared.keeper.left(status)
+            if first and not known:
+                write_atomically(file, "".join(traceback.format_exception(error)))
+            if self.runtime.processes.several:
+                raise Lost(f"{self.trial.label}: {status if first else reason}") from error
+            self.finish(status)
 
     def train_and_test(self) -> Flow:
         """The whole trial, or what is left of it."""
         with self.clock.lap("setup"):
             network = self.prepared.fresh_network(self.trial.seed, self.runtime.device)
             if self.checkpoint is not None:
-                self.checkpoint.load_into(network)
+                with self.runtime.processes.agreeing():
+                    self.checkpoint.load_into(network)
         self.network = network
         self.ground = Ground(network, self.prepared, self.runtime, self.shared.prefixes, self.clock)
         initial = self.ground.look()
@@ -202,7 +215,8 @@ class Run:
         if self.prepared.experiment.keeps_weights and not settled.by_task:  # where each task has its own, there is no one network
             try:
                 with self.shared.memory.uncounted():  # a loop would not keep them
-                    keep(self.network, self.prepared, self.shared.journal.weights_path(self.record))
+                    path = self.shared.journal.weights_path(self.record)
+                    self.runtime.processes.once(lambda: keep(self.network, self.prepared, path))
             except UserError as error:  # what was measured stands
                 self.shared.keeper.say(f"the weights of {self.trial.label} are not kept: {error}")
         if self.skipped_flops:
@@ -216,7 +230,11 @@ class Run:
         laps = self.clock.laps
         steps_s = sum((stage.step_s or 0.0) * stage.steps for stage in self.stages)
         wall_plain_s = laps["setup"] + self.taught_s + steps_s + laps["eval"] + self.saved_s
-        self.record = self.as_it_stands(status=status, ended_at=time.time(), wall_s=sum(laps.values()), wall_plain_s=wall_plain_s)
+        times = {"ended_at": time.time(), "wall_s": sum(laps.values()), "wall_plain_s": wall_plain_s}
+        peaks = [peak for peak in self.runtime.processes.gather(self.shared.memory.peak_mb()) if peak is not None]
+        shared = next(filter(None, self.runtime.processes.gather(self.shared.occupancy.why())), "")
+        facts = {"peak_memory_mb": max(peaks, default=None), "untimed": self.record.untimed or shared}
+        self.record = self.as_it_stands(status=status, **times, **facts)
         self.shared.journal.write_trial(self.record)
         for _, path in self.snapshots:
             path.unlink(missing_ok=True)
@@ -232,6 +250,7 @@ class Run:
             "order_digest": tally.order,
             "laps": laps,
             "machine": self.shared.machine.readings(),
+            "untimed": self.record.untimed or self.shared.occupancy.why(),
             "peak_memory_mb": self.shared.memory.peak_mb(),
             "train_flops": tally.flops,
             "train_flops_padding": tally.flops - tally.flops_exact,
@@ -329,7 +348,8 @@ class Run:
         if stage.distillation:
             teacher = replace(self.taught, strength=stage.distillation, logits={task: self.taught.logits[task] for task in stage.silent})
         weights = experiment.task_weights.model_dump()
-        return step.learner(self.network, partition, stage, steps, experiment.optimizer, weights, words, anchor, teacher)
+        processes = self.runtime.processes
+        return step.learner(self.network, partition, stage, steps, experiment.optimizer, weights, words, anchor, teacher, processes)
 
     def _teach(self, tasks: Iterable[str]) -> None:
         """Keep what the network says of the training sentences now, of tasks of which nothing is kept yet."""
@@ -352,6 +372,7 @@ class Run:
         at, learner, keeper = self.at, self.learner, self.shared.keeper
         assert learner is not None, "a stage with epochs trains something"
         forward, warm = self.ground.forward("train"), min(warm, len(steps) - 1)
+        own = (self.runtime.processes.rank,) if self.runtime.processes.several else ()  # each process has masks of its own
         self.ground.trained = True
         with ExitStack() as words:
             if learner.vocabulary is not None:
@@ -361,7 +382,7 @@ class Run:
                 first, before = at.step, self.clock.laps["train"]
                 with self.clock.lap("train"):
                     for one in steps[first:]:
-                        torch.manual_seed(stream_seed("dropout", self.trial.seed, self.tally.steps))
+                        torch.manual_seed(stream_seed("dropout", self.trial.seed, self.tally.steps, *own))
                         self.tally.running.append(learner.step(forward, self._batch(one), one.tasks, self.runtime))
                         at.step += 1
                         if keeper.stepped() or at.step == warm:
@@ -432,7 +453,7 @@ class Run:
         """Keep what a stage of a staged trial handed on, to be looked at when all is selected: on disk, where it is in nobody's memory."""
         if self.checkpoint is not None:
             path = self.checkpoint.file.with_name(f"{self.record.key[:16]}-{len(self.stages)}.safetensors")
-            save(self.network, path)
+            self.runtime.processes.once(lambda: save(self.network, path))
             self.snapshots.append((len(self.stages), path))
 
     def _load(self, best: Best) -> dict[str, str]:
@@ -488,7 +509,8 @@ class Run:
         after = retained.look(self.network, source, self.runtime, len(self.stages), "source")
         matrix = [checkpoint.source.score, checkpoint.target]
         for number, path in self.snapshots:
-            load(self.network, path)
+            with self.runtime.processes.agreeing():
+                load(self.network, path)
             for one, domain in ((source, "source"), (self.prepared, "target")):
                 matrix.append(retained.look(self.network, one, self.runtime, number, domain).score)
         drift = retained.drift(checkpoint.source, after)

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mtlab import launch
 from mtlab.plan.scenario import content_key
 from mtlab.record.journal import write_atomically
 from mtlab.supervise import DEATHS, NOTE, why
@@ -27,7 +28,7 @@ KEPT = 2
 
 
 class Died(Exception):
-    """The process died while these trials ran, again."""
+    """The process died while these trials ran, again, or one of several did."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,12 @@ class Saved:
     Attributes:
         facts: what is no tensor.
         tensors: by name, on the CPU.
+        manifest: of the checkpoint.
     """
 
     facts: dict[str, Any]
     tensors: dict[str, Tensor]
+    manifest: Path
 
 
 class Unfinished:
@@ -60,17 +63,40 @@ class Unfinished:
         """Note that the trials have begun; returns how often they had before.
 
         Raises:
-            Died: the process died twice while they ran.
+            Died: the process died twice while they ran, or one of several did.
         """
         file = self.folder / "trials.json"
-        before = _read_json(file).get("begun", 0)
-        write_atomically(file, json.dumps({"trials": self.keys, "begun": before + 1}))
+        told = _read_json(file)
+        before = int(told.get("begun", 0))
+        if before and launch.restarts() and told.get("launch") == launch.name() and not self._reason(before):
+            self._left(before).write_text("one was lost")  # the launcher starts again only after that: killed, it said nothing itself
+        write_atomically(file, json.dumps({"trials": self.keys, "begun": before + 1, "launch": launch.name()}))
         _note(str(self.folder))
         deaths = self.folder / DEATHS
         numbers = json.loads(deaths.read_text()) if deaths.exists() else []
         if len(numbers) > 1:
             raise Died(why(numbers))
-        return int(before)
+        reasons = [reason for attempt in range(1, before + 1) if (reason := self._reason(attempt))]
+        if len(numbers) + len(reasons) > 1:
+            raise Died(f"the processes ended {len(numbers) + len(reasons)} times while the trial ran, at last: {reasons[-1]}")
+        return before
+
+    def left(self, attempt: int, reason: str) -> bool:
+        """Note why one of several processes leaves the trials, which ends the others.
+
+        Args:
+            attempt: how often the trials had begun, this time included.
+            reason: empty where that is no failure.
+
+        Returns:
+            Whether it is the first of them that leaves; what the others then meet is a consequence.
+        """
+        try:
+            with self._left(attempt).open("x", encoding="utf-8") as file:
+                file.write(reason)
+        except OSError:
+            return False
+        return True
 
     def save(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Write a checkpoint; older ones but the last go.
@@ -92,7 +118,7 @@ class Unfinished:
         """The newest checkpoint that is what was written; None where there is none. What is wrong with another is said."""
         for manifest in reversed(self._manifests()):
             try:
-                return _read(manifest)
+                return read(manifest)
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
                 self.say(f"{manifest} is not what was written ({error}); an earlier state is taken")
         return None
@@ -101,6 +127,13 @@ class Unfinished:
         """The trials have ended, and their records are written: nothing is left to go on from."""
         _note("")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _left(self, attempt: int) -> Path:
+        return self.folder / f"left-{attempt}.txt"
+
+    def _reason(self, attempt: int) -> str:
+        file = self._left(attempt)
+        return file.read_text(encoding="utf-8") if file.exists() else ""
 
     def _manifests(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("[0-9]*.json") if path.stem.isdigit())
@@ -133,14 +166,19 @@ def _note(folder: str) -> None:
         Path(os.environ[NOTE]).write_text(folder)
 
 
-def _read(manifest: Path) -> Saved:
+def read(manifest: Path) -> Saved:
+    """The checkpoint of a manifest.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError, SafetensorError: it is not what was written.
+    """
     written = json.loads(manifest.read_text(encoding="utf-8"))
     if _sha256(written["facts"].encode()) != written["sha256"]["facts"]:
         raise ValueError("its state is another")
     file = manifest.with_suffix(".safetensors")
     if _sha256_of(file) != written["sha256"]["tensors"]:
         raise ValueError(f"{file.name} is another")
-    return Saved(json.loads(written["facts"]), load_file(file, device="cpu"))
+    return Saved(json.loads(written["facts"]), load_file(file, device="cpu"), manifest)
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mtlab.bench import __main__ as bench
-from mtlab.bench import floor, page, peer
+from mtlab.bench import engines, floor, page, peer, scale
 from mtlab.model import freezing
 
 
@@ -75,3 +75,36 @@ def test_the_floor_grows_with_what_is_trained(file: Path) -> None:
     assert machine.bandwidth > 0 and set(machine.gemm) == {"fp32", "bf16"}
     times = {name: floor.seconds(made.prepared, name, machine, made.runtime) for name in made.experiment.scenarios}
     assert times["nothing"] == 0 < times["heads"] < times["full"]
+
+
+def test_the_page_of_engines_is_made_of_ratios_within_one_run() -> None:
+    def runs(workers: int, *seconds: float) -> dict:
+        facts = {"trials": 8, "shared": 4 * (workers > 1), "device": "cpu, fp32"}
+        return {"workers": workers, "laps": [{"seconds": one + 9, "suite_s": one + 2, "trials_s": one, **facts} for one in seconds]}
+
+    found = {
+        "command": ["mtlab", "compare", "x.yaml"],
+        "cores": 2,
+        "runs": {engines.ALONE: runs(0, 40.0, 41.0, 90.0), "Ray, 1 worker": runs(1, 57.0), "Ray, 2 workers": runs(2, 30.0)},
+    }
+    page = engines.lines(found)
+    assert "| this process | 50.0 | 43.0 | 41.0 | – | – | 0 of 8 |" in page
+    assert "| Ray, 1 worker | 66.0 | 59.0 | 57.0 | 2.00 | 1.00 | 0 of 8 |" in page
+    assert "| Ray, 2 workers | 39.0 | 32.0 | 30.0 | – | 1.90 | 4 of 8 |" in page
+
+
+def test_the_page_on_paper_is_arithmetic_on_constants_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    found = scale.Measured(share=0.5, tokens=12.0, reading_s=150e-6, step=60.0, worker_s=1.5)
+    paper = scale.Paper(found, scale.Gpu())
+    assert paper.states == 1e9 * 768 * 2, "two bytes for each of 768 values of a token"
+    by_name = {row.scenario: row for row in paper.rows}
+    full, heads, gradual = (by_name[name] for name in ("full_finetune", "backbone_frozen", "gradual_unfreeze"))
+    blocks = 12 * (4 * 768**2 + 2 * 768 * 3072)
+    per_token = 2 * blocks + 12 * 2 * 2 * 12 * 768  # products with weights, and attention over twelve tokens
+    assert full.plain == pytest.approx(5 * 3 * 1e9 * per_token, rel=0.01)
+    assert full.ours == full.plain and heads.ours < heads.plain / 100 and gradual.ours < gradual.plain < full.plain
+    assert full.gradients == pytest.approx(4 * 108.9e6, rel=0.01) and heads.gradients == pytest.approx(4 * 14_611, rel=0.01)
+    text = "\n".join(scale.lines(found, scale.Gpu()))
+    assert "**3.5 h** before its first step" in text, "83 million sentences of 150 microseconds"
+    assert "**Nothing of this was run.**" in text

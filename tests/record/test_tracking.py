@@ -281,3 +281,13 @@ def test_a_suite_that_is_stopped_says_so(tracking: str) -> None:
     suite = tracker.start(suite_of([]))
     tracker.close("KILLED")
     assert tracker.store.client.get_run(suite.tracking["run"]).info.status == "KILLED"
+
+
+def test_times_that_compare_with_nothing_are_in_no_chart(tracking: str) -> None:
+    alone, shared = factory.trial("full_finetune", 0), factory.trial("full_finetune", 1)
+    shared = shared.model_copy(update={"untimed": "another trial used the device meanwhile"})
+    _, children = logged([alone, shared])
+    assert "time/plain_s" in children[alone.key].data.metrics and "untimed" not in children[alone.key].data.tags
+    assert not [name for name in children[shared.key].data.metrics if name.startswith("time/")]
+    assert children[shared.key].data.tags["untimed"] == "another trial used the device meanwhile"
+    assert children[shared.key].data.metrics["test/ner/f1"] == pytest.approx(shared.test.ner.default.f1)

@@ -11,6 +11,7 @@ COLUMNS = [
     "scenario",
     "seed",
     "status",
+    "untimed",
     "params_total",
     "params_trainable",
     "params_frozen",
@@ -44,11 +45,11 @@ def rows(suite, trials):
     return list(csv.DictReader(io.StringIO(to_csv(trials_table(suite, trials)))))
 
 
-def test_columns_stand_in_order_with_swept_keys_after_status(suite, trials):
+def test_columns_stand_in_order_with_swept_keys_after_what_became_of_a_trial(suite, trials):
     assert list(trials_table(suite, trials).columns) == COLUMNS
     swept = factory.all_trials(1, {"data.train_size": 100, "head.pooling": "cls"})
     table = trials_table(factory.suite(swept, sweep={"data.train_size": [100], "head.pooling": ["cls"]}), swept)
-    assert list(table.columns) == [*COLUMNS[:3], "data.train_size", "head.pooling", *COLUMNS[3:]]
+    assert list(table.columns) == [*COLUMNS[:4], "data.train_size", "head.pooling", *COLUMNS[4:]]
     assert set(table["data.train_size"]) == {100} and set(table["head.pooling"]) == {"cls"}
 
 

@@ -254,11 +254,12 @@ def test_states_are_computed_once_for_processes_that_exchange_them(file: Path) -
     assert all(states.file is not None for states in caches[1].held.values()), "past the limit they stay in files"
 
 
-def _harvested(file: Path, number: int, found: Any) -> None:
+def _harvested(file: Path, number: int, found: Any, ready: Any) -> None:
     made = Setting(file.with_name(f"{number}.yaml"))
     prefixes = Prefixes(made.runtime, 0, file.parent / "raced", print, exchange=True)
     network = made.prepared.fresh_network(0, made.runtime.device)
     prefixes.expect(made.prepared, made.prepared.pristine_digests)
+    ready.wait(120)  # whoever was started last asks with the others
     states = prefixes.get(made.prepared, network, made.prepared.pristine_digests, 3, "train")
     found.put(({one.id for one in prefixes.passes.values()}, hashlib.sha256(states.flat.numpy().tobytes()).hexdigest()))
 
@@ -267,8 +268,8 @@ def test_processes_that_ask_at_once_do_not_race(file: Path) -> None:
     for number in range(3):
         file.with_name(f"{number}.yaml").write_text(file.read_text())
     context = multiprocessing.get_context("spawn")
-    found = context.Queue()
-    others = [context.Process(target=_harvested, args=(file, number, found)) for number in range(3)]
+    found, ready = context.Queue(), context.Barrier(3)
+    others = [context.Process(target=_harvested, args=(file, number, found, ready)) for number in range(3)]
     for other in others:
         other.start()
     answers = [found.get(timeout=120) for _ in others]

@@ -238,14 +238,14 @@ def test_a_teacher_wants_nothing_at_the_start_and_the_papers_divergence_later(tm
     batch = batches.collate(prepared.encoded["train"].examples, [3, 0, 9], prepared.pad_id)
     with torch.no_grad():
         logits = network(batch.input_ids, batch.attention_mask, ("classifier", "ner"))
-    assert float(taught.loss(logits, batch, ("classifier", "ner"))) == pytest.approx(0.0, abs=1e-6)
+    assert float(taught.loss(logits, batch, ("classifier", "ner"), batch, 1)) == pytest.approx(0.0, abs=1e-6)
     other = {task: values + torch.randn(values.shape, generator=torch.Generator().manual_seed(1)) for task, values in logits.items()}
     wanted = 0.0
     for task in ("classifier", "ner"):
         old, new = (side[task] if task == "classifier" else side[task][batch.attention_mask.bool()] for side in (logits, other))
         p, q = functional.softmax(old / 2, dim=-1), functional.softmax(new / 2, dim=-1)
         wanted += 4 * (p * (p / q).log()).sum(dim=-1).mean()
-    assert float(taught.loss(other, batch, ("classifier", "ner"))) == pytest.approx(float(wanted), rel=1e-4)
+    assert float(taught.loss(other, batch, ("classifier", "ner"), batch, 1)) == pytest.approx(float(wanted), rel=1e-4)
     assert taught.of(("ner",)) == ("classifier",)
     assert taught.of(("classifier", "ner")) == (), "what is rehearsed is not taught as well"
 

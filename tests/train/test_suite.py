@@ -224,7 +224,7 @@ def test_a_lost_mlflow_loses_nothing_else(
 @pytest.fixture
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Suites are interrupted when they come to gradual unfreezing; undone by the patch that it gives."""
-    from mtlab.train import suite as module
+    from mtlab.train import worker as module
 
     honest = module.run_trials
 
@@ -285,7 +285,7 @@ def test_records_of_an_earlier_run_are_not_taken_for_this_ones(
     interrupted.undo()
     assert main(command) == 0
     shutil.rmtree(journal.directory / "predictions")  # as in a report that was copied: its trials ran elsewhere
-    from mtlab.train import suite as module
+    from mtlab.train import worker as module
 
     def stopped(*_: Any) -> list[TrialRecord]:
         raise KeyboardInterrupt

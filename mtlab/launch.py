@@ -1,0 +1,53 @@
+"""What a launcher, ``torchrun`` or ``accelerate launch``, tells each of the processes that it starts for one suite: their environment.
+
+Nothing here knows torch, so that the command line can ask before it loads anything.
+"""
+
+import os
+
+
+class Lost(BaseException):
+    """A process cannot go on with the others: it failed where they did not, or they are gone. Not an ``Exception``: no trial's failure.
+
+    It ends, so that the launcher ends the others too; started again they go on from the last checkpoint.
+    """
+
+
+def number() -> int:
+    """Processes that run the suite together; 1 where no launcher started this one."""
+    return _told("WORLD_SIZE", 1) if {"RANK", "LOCAL_RANK", "WORLD_SIZE"} <= set(os.environ) else 1
+
+
+def rank() -> int:
+    """The number of this process among them, from 0 on."""
+    return _told("RANK", 0) if number() > 1 else 0
+
+
+def leads() -> bool:
+    """Whether this is the process that writes and speaks, as a process alone does."""
+    return rank() == 0
+
+
+def here() -> int:
+    """Those of them that are on this machine."""
+    return _told("LOCAL_WORLD_SIZE", number())
+
+
+def name() -> str:
+    """What the launcher calls this run of it; the same when it starts its processes again."""
+    return os.environ.get("TORCHELASTIC_RUN_ID", "")
+
+
+def restarts() -> int:
+    """How often the launcher started its processes again, one of them having failed."""
+    return _told("TORCHELASTIC_RESTART_COUNT", 0) if number() > 1 else 0
+
+
+def command() -> list[str]:
+    """The words that start as many processes again; none for one."""
+    return ["torchrun", "--nproc-per-node", str(number()), "-m"] if number() > 1 else []
+
+
+def _told(variable: str, default: int) -> int:
+    value = os.environ.get(variable, "")
+    return int(value) if value.isdecimal() else default

@@ -1,0 +1,120 @@
+"""A worker: groups of an experiment's trials, run in this process, each group one after another."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mtlab.model.freezing import resolve as resolve_stage
+from mtlab.plan.experiment import Experiment
+from mtlab.plan.scenario import Point, Trial
+from mtlab.record.journal import Journal
+from mtlab.record.records import TrialRecord
+from mtlab.train import stopping
+from mtlab.train.group import run_trials
+from mtlab.train.heads import only_heads
+from mtlab.train.prefix import Prefixes
+from mtlab.train.prepare import CACHE, Prepared
+from mtlab.train.runtime import Runtime
+from mtlab.train.start import Starts
+from mtlab.train.trial import Advance
+
+Group = Sequence[Trial]
+"""Trials that run together: one, or the seeds of a scenario."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an engine is given: an experiment, ready to run, and who is told what happens.
+
+    Attributes:
+        experiment: whose trials run.
+        prepared: point of the sweep to what its trials run on.
+        runtime: device, precision and threads.
+        journal: where records go; whoever made this holds it.
+        advance: is told the FLOPs of what was just done.
+        say: tells the user.
+        started: is given the record of a trial that trained a checkpoint which others start from.
+    """
+
+    experiment: Experiment
+    prepared: Mapping[Point, Prepared]
+    runtime: Runtime
+    journal: Journal
+    advance: Advance
+    say: Callable[[str], None]
+    started: Callable[[TrialRecord], None]
+
+    def of(self, trial: Trial) -> Prepared:
+        """What a trial runs on."""
+        return self.prepared[trial.point].of(trial.scenario)
+
+    def failed(self, trial: Trial, reason: str) -> TrialRecord:
+        """The record, written, of a trial that could not run."""
+        key, now = self.prepared[trial.point].key(trial, self.runtime), time.time()
+        fields = {"key": key, "scenario": trial.scenario, "seed": trial.seed, "point": dict(trial.point), "status": reason}
+        record = TrialRecord.model_validate({**fields, "started_at": now, "ended_at": now})
+        self.journal.write_trial(record)
+        return record
+
+
+class Worker:
+    """Runs groups, with everything that they share at hand.
+
+    Args:
+        work: the experiment.
+        exchange: whether other processes work on it too, so that states of frozen prefixes are shared with them.
+        apart: why times here do not compare with those of the suite, if they do not.
+    """
+
+    def __init__(self, work: Work, exchange: bool = False, apart: str = "") -> None:
+        self.work, self.apart = work, apart
+        self.prefixes = prefixes_for(work, exchange)
+        self.starts = Starts(work.runtime, work.journal, self.prefixes, work.advance, work.say, work.started)
+
+    def run(self, group: Group) -> list[TrialRecord]:
+        """Run trials that run together; their records, which are written.
+
+        Raises:
+            Stopped: the process was asked to stop; a checkpoint is written.
+            UserError: a record cannot be written.
+        """
+        work, one = self.work, self.work.of(group[0])
+        with stopping.deferred():
+            reason = self.starts.make_ready(one, group[0].seed)
+            if reason is not None:
+                return [work.failed(trial, reason) for trial in group]
+            runs = run_trials(one, group, work.runtime, work.journal, self.prefixes, work.advance, work.say, self.apart)
+        return [run.record for run in runs]
+
+    def start(self, trial: Trial) -> str | None:
+        """Make ready the checkpoint that a trial starts from; why that cannot be, where it cannot."""
+        with stopping.deferred():
+            return self.starts.make_ready(self.work.of(trial), trial.seed)
+
+
+def prefixes_for(work: Work, exchange: bool = False) -> Prefixes | None:
+    """An empty cache that knows what will be asked of it; None where the experiment does without.
+
+    What trials ask of it that start from a checkpoint is known when that is trained (:class:`mtlab.train.start.Starts`).
+    """
+    settings = work.experiment.cache
+    if settings.mode == "off":
+        return None
+    prefixes = Prefixes(work.runtime, int(settings.memory_limit_mb * 1e6), work.journal.directory / CACHE, work.say, exchange)
+    for one in work.prepared.values():
+        if one.source is None:
+            prefixes.expect(one, one.pristine_digests)
+    return prefixes
+
+
+def groups(trials: Iterable[Trial], work: Work) -> list[list[Trial]]:
+    """Trials in the order they run: the seeds of a scenario that trains heads alone go together, the first one's turn counting."""
+    cached = work.experiment.cache.mode != "off"
+    found: dict[tuple, list[Trial]] = {}
+    for trial in trials:
+        one = work.of(trial)
+        stages = [stage for stage in one.experiment.scenario(trial.scenario).stages if stage.epochs]
+        alike = cached and one.source is None and not any(stage.guidance for stage in stages)  # and so on the same states
+        joint = alike and stages and all(only_heads(resolve_stage(stage, one.counter.network)) for stage in stages)
+        found.setdefault((trial.scenario, trial.point) if joint else (trial,), []).append(trial)
+    return list(found.values())

@@ -1,0 +1,93 @@
+"""Suites run by several processes, which a launcher starts: ``python -m tests.train.several FILE OUTPUT:VARIANT [--KEY VALUE ...]``."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+
+from mtlab.cli import parse_overrides
+from mtlab.data.batches import Batch
+from mtlab.model.network import Network
+from mtlab.plan.experiment import load
+from mtlab.record.records import TrialRecord
+from mtlab.train import parallel, step
+from mtlab.train.course import Step
+from mtlab.train.engines import Local
+from mtlab.train.parallel import Alone
+from mtlab.train.processes import Processes
+from mtlab.train.progress import Silent
+from mtlab.train.step import Learner
+from mtlab.train.suite import Suite
+from mtlab.train.trial import Run
+from mtlab.train.vocabulary import Vocabulary
+
+
+def run(file: str, output: Path, overrides: Mapping[str, list[str]] | None = None) -> list[TrialRecord]:
+    """The suite of a file, by as many processes as there are."""
+    experiment = load(file, {**(overrides or {}), "output": [str(output)]})
+    suite = Suite(experiment, "a test", Silent(), Local(experiment))
+    with suite.journal.held("a test"):
+        return suite.run(lambda record: record, lambda record, trial: None)[1]
+
+
+class Once:
+    """The mistake that is easily made: a network is wrapped before its first stage, and not again when others thaw blocks."""
+
+    def __init__(self) -> None:
+        self.wrapped: dict[int, Alone] = {}
+
+    def __call__(self, processes: Processes, network: Network, words: Vocabulary | None = None) -> Alone:
+        return self.wrapped.setdefault(id(network), parallel.over(processes, network, words))
+
+
+def unscaled(learner: Learner, forward: step.Forward, batch: object, tasks: object, runtime: object) -> object:
+    """Another: each process divides by the targets that it has, and means of means are taken."""
+    with patch.object(step, "_mean_loss", lambda logits, targets, every, processes: honest_mean(logits, targets, targets, 1)):
+        return honest_step(learner, forward, batch, tasks, runtime)  # type: ignore[arg-type]
+
+
+honest_mean, honest_step, honest_batch = step._mean_loss, Learner.step, Run._batch
+
+
+def failing(times: int, how: Callable[[], None]) -> Callable[[Run, Step], Batch]:
+    """The second process fails in a step of the last stage, so many times."""
+
+    def batch(run: Run, one: Step) -> Batch:
+        if run.runtime.processes.rank == 1 and run.at.stage == 2 and run.at.step == 7 and run.shared.keeper.before < times:
+            how()
+        return honest_batch(run, one)
+
+    return batch
+
+
+def raising() -> None:
+    raise RuntimeError("the device is gone")
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+VARIANTS = {
+    "raises": lambda: patch.object(Run, "_batch", failing(1, raising)),
+    "killed": lambda: patch.object(Run, "_batch", failing(1, killed)),
+    "raises_always": lambda: patch.object(Run, "_batch", failing(99, raising)),
+    "as_it_is": lambda: patch.dict({}),
+    "wrapped_once": lambda: patch.object(step, "over", Once()),
+    "mean_of_means": lambda: patch.object(Learner, "step", unscaled),
+}
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    words = sys.argv[1:]
+    first = next((index for index, word in enumerate(words) if word.startswith("--")), len(words))
+    file, *outputs = words[:first]
+    for wanted in outputs:
+        output, _, variant = wanted.partition(":")
+        with VARIANTS[variant or "as_it_is"]():
+            more = {"cache": ["off"]} if output.endswith("plain") or variant in ("wrapped_once", "mean_of_means") else {}
+            run(file, Path(output), {**parse_overrides(words[first:]), **more})
