@@ -91,3 +91,4 @@ if __name__ == "__main__":
         with VARIANTS[variant or "as_it_is"]():
             more = {"cache": ["off"]} if output.endswith("plain") or variant in ("wrapped_once", "mean_of_means") else {}
             run(file, Path(output), {**parse_overrides(words[first:]), **more})
+    torch.distributed.destroy_process_group()
