@@ -45,7 +45,7 @@ def restarts() -> int:
 
 def command() -> list[str]:
     """The words that start as many processes again; none for one."""
-    return ["torchrun", "--nproc-per-node", str(number()), "-m"] if number() > 1 else []
+    return ["torchrun", "--standalone", "--nproc-per-node", str(number()), "-m"] if number() > 1 else []
 
 
 def _told(variable: str, default: int) -> int:

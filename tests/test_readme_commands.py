@@ -47,7 +47,7 @@ ELSEWHERE = {
     "make compare EXPERIMENT=experiments/frontier.yaml": "13 minutes; its report is committed, and is rebuilt by test_readme.py",
     ".venv/bin/mtlab compare experiments/compare.yaml --engine ray --address auto": "train/test_cluster.py runs small suites on a cluster",
     ".venv/bin/accelerate launch --num_processes 2 -m mtlab compare experiments/gpu.yaml": "train/test_processes.py, on a CPU",
-    ".venv/bin/torchrun --nproc-per-node 2 --max-restarts 2 -m mtlab compare experiments/gpu.yaml": "the same",
+    ".venv/bin/torchrun --standalone --nproc-per-node 2 --max-restarts 2 -m mtlab compare experiments/gpu.yaml": "the same",
     ".venv/bin/mtlab compare mine.yaml": "an hour; check/test_check.py runs what init writes on small data",
 }
 """Commands that are not run here, and why."""

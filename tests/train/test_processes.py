@@ -226,7 +226,7 @@ def test_the_command_by_launchers(file: Path, tmp_path: Path, tracking: str) -> 
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert "stopping after this step" in err
-    assert f"mtlab: interrupted; `torchrun --nproc-per-node 2 -m mtlab compare {tmp_path / 'tiny.yaml'}" in err
+    assert f"mtlab: interrupted; `torchrun --standalone --nproc-per-node 2 -m mtlab compare {tmp_path / 'tiny.yaml'}" in err
     suite = Journal(output).read()[0]
     client = MlflowClient(tracking)
     assert client.get_run(suite.tracking["run"]).info.status == "KILLED"
@@ -240,7 +240,7 @@ def test_the_command_by_launchers(file: Path, tmp_path: Path, tracking: str) -> 
     assert "2 processes, each with 1 thread" in again.stdout
     suite, (record,) = Journal(output).read()
     assert record.ok and record.attempts == 2, "being asked to stop is no failure"
-    assert suite.command.startswith("torchrun --nproc-per-node 2 -m mtlab compare")
+    assert suite.command.startswith("torchrun --standalone --nproc-per-node 2 -m mtlab compare")
     assert (output / "report.md").exists() and not (output / "running.json").exists()
     children = client.search_runs([client.get_run(suite.tracking["run"]).info.experiment_id])
     assert len([run for run in children if run.info.status == "FINISHED"]) == 2, "the suite's and the trial's"
