@@ -65,7 +65,7 @@ scenarios:
   full: [{{epochs: 2, train: {{encoder: 1.0e-3, heads: 1.0e-2}}}}]
 """
 
-TIMES = ("_s", "_mb", "per_s")
+TIMES = ("_s", "_mb", "per_s", "untimed")
 """How names of columns end that may differ."""
 
 EARLY = (

@@ -59,9 +59,9 @@ class Measured:
 def measured(folder: Path) -> Measured:
     """Constants, from ``bench.json``, ``reach.json`` and ``engines.json``, and from the records of ``compare``."""
     bench, reach, engines = (json.loads((folder / f"{which}.json").read_text()) for which in ("bench", "reach", "engines"))
-    scenario, data = bench["scenarios"]["full_finetune"], bench["data"]
-    _, trials = Journal(folder.parent / "compare").read()
-    full = next(trial for trial in trials if trial.scenario == "full_finetune")
+    scenario, data = bench["scenarios"][bench["experiment"]["control"]], bench["data"]
+    suite, trials = Journal(folder.parent / "compare").read()
+    full = next(trial for trial in trials if trial.scenario == suite.experiment["control"])
     losses = json.dumps(full.step_losses)
     large = max(reach, key=lambda run: run["sentences"])
     alone, one = ([lap["suite_s"] for lap in run["laps"]] for run in engines["runs"].values() if run["workers"] < 2)

@@ -259,7 +259,7 @@ def test_a_report_on_hostile_data_is_inert(suite: tuple[Path, str]) -> None:
     page = check_inert((home / "out" / "report.html").read_text(encoding="utf-8"))
     assert page.one("main").words == of_markdown(home / "out" / "report.md").one("main").words
     rows = check_csv((home / "out" / "trials.csv").read_text(encoding="utf-8"))
-    assert {row[3] for row in rows[1:]} == {"'" + TEXTS[8].replace("/", "_")}
+    assert {row[4] for row in rows[1:]} == {"'" + TEXTS[8].replace("/", "_")}
     assert "scrip" in check_svg(home / "out" / "plots" / "parameters.svg")
 
 
@@ -303,7 +303,7 @@ def test_cells_are_inert_and_ordinary_ones_as_they_are() -> None:
         factory.trial("full_finetune", 0, point={"a": value}) for value in ["=1", " =1", "\t=1", "＝1", "-x", -1, 1e-9, None, True, "x"]
     ]
     made = table.to_csv(table.trials_table(factory.suite(trials), trials))
-    column = [row[3] for row in check_csv(made)[1:]]
+    column = [row[4] for row in check_csv(made)[1:]]
     assert column == ["'=1", "' =1", "' =1", "'＝1", "'-x", "-1", "1e-09", "", "True", "x"]
 
 

@@ -78,7 +78,7 @@ def left(output: Path) -> dict[str, Any]:
 
 
 def logged() -> int:
-    client = MlflowClient()
+    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
     (experiment,) = client.search_experiments(filter_string="name = 'tiny'")
     runs = client.search_runs([experiment.experiment_id])
     return len([run for run in runs if "mlflow.parentRunId" in run.data.tags])

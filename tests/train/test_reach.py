@@ -17,9 +17,8 @@ from mtlab.train.group import run_trials
 from mtlab.train.heads import Readings
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared, prepare
-from mtlab.train.progress import PlainProgress
 from mtlab.train.runtime import resolve
-from mtlab.train.suite import prefixes_for
+from mtlab.train.worker import Work, prefixes_for
 from tests import reach, tiny
 from tests.data.test_stored import as_conll, as_csv, as_jsonl
 from tests.train.test_resume import essence
@@ -51,7 +50,7 @@ def run(
     experiment = load(file, {"output": [str(folder / output)], **{key.replace("__", "."): values for key, values in settings.items()}})
     runtime, journal = resolve(experiment), Journal(experiment.output)
     prepared = prepare(experiment, runtime)
-    prefixes = prefixes_for(experiment, prepared, runtime, journal, PlainProgress())
+    prefixes = prefixes_for(Work(experiment, prepared, runtime, journal, lambda _: None, print, lambda _: None))
     one, records = prepared[()], []
     for group in groups:
         records += [made.record for made in run_trials(one, group, runtime, journal, prefixes, lambda _: None)]
