@@ -9,9 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -118,7 +120,13 @@ def test_a_node_that_is_killed_in_the_middle_loses_nothing(home: Path, nodes: No
         unfinished = home / "out" / "unfinished"
         while len(list(unfinished.glob("*/000*.json"))) < 3:  # a checkpoint or two of each of two trials
             time.sleep(0.01)
-        nodes.cluster.remove_node(nodes.workers.pop(), allow_graceful=False)
+        node = nodes.workers.pop()
+        (raylet,) = node.all_processes["raylet"]
+        processes = psutil.Process(raylet.process.pid).children(recursive=True)
+        nodes.cluster.remove_node(node, allow_graceful=False)
+        for process in processes:  # as a machine that loses power would: what ran there ends with it
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     killer = threading.Thread(target=kill)
     killer.start()
