@@ -19,7 +19,7 @@ from mtlab.record.journal import Journal, write_atomically
 from mtlab.report.markdown import rounded, table, text
 from mtlab.train import runtime
 
-TURNS = 3
+TURNS = 2
 """How often everybody runs."""
 
 ALONE = "this process"

@@ -46,31 +46,27 @@ class Measured:
         tokens: of a sentence.
         reading_s: seconds of one process to read, check and encode a sentence.
         step: bytes of a record for each training step.
-        worker_s: seconds of a worker until its first trial, beyond those of a process alone, and of each trial.
     """
 
     share: float
     tokens: float
     reading_s: float
     step: float
-    worker_s: float
 
 
 def measured(folder: Path) -> Measured:
-    """Constants, from ``bench.json``, ``reach.json`` and ``engines.json``, and from the records of ``compare``."""
-    bench, reach, engines = (json.loads((folder / f"{which}.json").read_text()) for which in ("bench", "reach", "engines"))
+    """Constants, from ``bench.json`` and ``reach.json``, and from the records of ``compare``."""
+    bench, reach = (json.loads((folder / f"{which}.json").read_text()) for which in ("bench", "reach"))
     scenario, data = bench["scenarios"][bench["experiment"]["control"]], bench["data"]
     suite, trials = Journal(folder.parent / "compare").read()
     full = next(trial for trial in trials if trial.scenario == suite.experiment["control"])
     losses = json.dumps(full.step_losses)
     large = max(reach, key=lambda run: run["sentences"])
-    alone, one = ([lap["suite_s"] for lap in run["laps"]] for run in engines["runs"].values() if run["workers"] < 2)
     return Measured(
         share=scenario["floor_s"] / statistics.median(scenario["rows"][0]["seconds"]["mtlab"]),
         tokens=data["tokens"]["train"] / data["sizes"]["train"],
         reading_s=large["laps"]["setup"] / large["sentences"],
         step=len(losses) / len(full.step_losses["total"]),
-        worker_s=(statistics.median(one) - statistics.median(alone)) / next(iter(engines["runs"].values()))["laps"][0]["trials"],
     )
 
 
@@ -121,7 +117,7 @@ class Paper:
         self.trials = SEEDS * len(self.rows)
         self.sentence_s = counter.forward().exact([round(found.tokens)]) / self.speed  # a forward pass
         self.encoded = 8 * (found.tokens + 2 * (found.tokens - 2) + 4)  # and source, label, and where each begins
-        self.states = TOKENS * self.config.hidden_size * 2.0
+        self.states = TOKENS * self.config.hidden_size * 4.0  # what comes out of the last normalisation under autocast is fp32
 
     def constants(self) -> list[list[str]]:
         """What all else follows from, and where that is from."""
@@ -131,7 +127,6 @@ class Paper:
             ["tokens of a sentence", f"{found.tokens:.1f}", "SNIPS, `bench.json`"],
             ["reading, checking and encoding a sentence", f"{found.reading_s * 1e6:,.0f} µs", "`reach.json`"],
             ["an encoded sentence on disk", f"{self.encoded:,.0f} bytes", "eight a number: sub-words, and a place and a tag for each word"],
-            ["what a cluster adds to a trial", f"{found.worker_s:.1f} s", "`engines.json`"],
             ["a training step in a record", f"{found.step:,.0f} bytes", "records of `reports/compare`"],
             ["matrix products of a GPU, bf16", f"{gpu.flops / 1e12:,.0f} TFLOP/s", "data sheet of the H200, not measured"],
             ["a GPU's network", f"{gpu.network / 1e9:,.0f} GB/s", "data sheet: 400 Gb/s, not measured"],
@@ -156,7 +151,7 @@ class Paper:
         hours = (SEEDS * sum(row.ours for row in self.rows) / self.speed + one_pass) / 3600
         return (
             f"EFLOP are 10¹⁸ FLOPs. Beside that one pass over the frozen blocks, {_hours(one_pass)} on one GPU, serves all "
-            f"scenarios, epochs and seeds. It leaves {self.states / 1e12:.2f} TB of states in bf16 for each depth that is asked for, "
+            f"scenarios, epochs and seeds. It leaves {self.states / 1e12:.2f} TB of states in fp32 for each depth that is asked for, "
             f"{self.states / GPUS / 1e9:.2f} GB for each of {GPUS:,} GPUs; the encoded sentences are "
             f"{self.sentences * self.encoded / 1e9:,.0f} GB. All {self.trials} trials take {hours:,.0f} GPU-hours."
         )

@@ -95,9 +95,9 @@ def test_the_page_of_engines_is_made_of_ratios_within_one_run() -> None:
 
 def test_the_page_on_paper_is_arithmetic_on_constants_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    found = scale.Measured(share=0.5, tokens=12.0, reading_s=150e-6, step=60.0, worker_s=1.5)
+    found = scale.Measured(share=0.5, tokens=12.0, reading_s=150e-6, step=60.0)
     paper = scale.Paper(found, scale.Gpu())
-    assert paper.states == 1e9 * 768 * 2, "two bytes for each of 768 values of a token"
+    assert paper.states == 1e9 * 768 * 4, "four bytes for each of 768 values of a token"
     by_name = {row.scenario: row for row in paper.rows}
     full, heads, gradual = (by_name[name] for name in ("full_finetune", "backbone_frozen", "gradual_unfreeze"))
     blocks = 12 * (4 * 768**2 + 2 * 768 * 3072)
