@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice
@@ -51,9 +52,9 @@ class View(Sequence[Sentence]):
         whole = range(len(self))
         return [self.one(place) for place in whole[index]] if isinstance(index, slice) else self.one(whole[index])
 
+    @abstractmethod
     def one(self, index: int) -> Sentence:
         """The sentence at a place that there is, counted from 0."""
-        raise NotImplementedError
 
 
 class Stored(View):

@@ -73,10 +73,7 @@ def run_trials(
     try:
         # dropout draws from torch's global stream; the caller's is left as it was
         with machine, occupancy if own else nullcontext(), torch.random.fork_rng(devices):
-            asking = {run: request for run in runs if (request := run.go()) is not None}
-            together: dict[int, tuple[list[Run], Heads]] = {}
-            while asking:
-                asking = _train_heads(asking, together)
+            _go(runs)
     except Lost as error:
         keeper.left(str(error))
         raise
@@ -87,6 +84,14 @@ def run_trials(
     if prefixes is not None:
         prefixes.forget_unwanted()
     return runs
+
+
+def _go(runs: Sequence[Run]) -> None:
+    """Run trials to their ends: each by itself, but for the epochs of heads that all ask for."""
+    asking = {run: request for run in runs if (request := run.go()) is not None}
+    together: dict[int, tuple[list[Run], Heads]] = {}
+    while asking:
+        asking = _train_heads(asking, together)
 
 
 def _train_heads(asking: dict[Run, HeadsEpoch], together: dict[int, tuple[list[Run], Heads]]) -> dict[Run, HeadsEpoch]:

@@ -147,6 +147,8 @@ def check_batches(experiment: Experiment, processes: Processes) -> None:
     Raises:
         UserError: it has not.
     """
+    if not processes.several:
+        return
     with experiment.pointing():
         for point in experiment.points:
             size = experiment.at(point).batch_size
