@@ -21,6 +21,7 @@ from mtlab.train.guidance import Guide, Watched
 from mtlab.train.heads import Heads
 from mtlab.train.processes import ALONE, Processes
 from mtlab.train.selection import Best
+from mtlab.train.shards import on_host
 from mtlab.train.tally import Tally
 from mtlab.train.unfinished import Saved, Unfinished, read
 
@@ -34,7 +35,7 @@ Tensors = dict[str, Tensor]
 class Keeper:
     """Writes the checkpoints of trials that run together, and gives them back the last one.
 
-    Of several processes the first writes: it holds what all of them hold.
+    Of several processes the first writes: it holds what all of them hold, or gathers the parts that they hold.
 
     Attributes:
         folder: where checkpoints lie.
@@ -73,8 +74,11 @@ class Keeper:
         return self._due()
 
     def _due(self) -> bool:
-        if not self.processes.leads:
-            return False
+        if self.processes.sharded:  # all of them are needed for it
+            return self.processes.once(self._time)
+        return self.processes.leads and self._time()
+
+    def _time(self) -> bool:
         late = time.monotonic() - self._last >= self.often.every_s
         return late or stopping.asked() or bool(self.often.every_steps and self._steps >= self.often.every_steps)
 
@@ -106,7 +110,8 @@ class Keeper:
         if heads is not None:
             facts["heads"], own = heads.state()
             tensors |= {f"heads/{name}": tensor for name, tensor in own.items()}
-        self.folder.save(facts, tensors)
+        if self.processes.leads:
+            self.folder.save(facts, tensors)
 
     def restore(self, run: "Run") -> bool:
         """Give a run that has its network the state that was kept of it; False where none was."""
@@ -136,7 +141,7 @@ class Keeper:
 
 
 def _state_of(run: "Run") -> tuple[dict[str, Any], Tensors]:
-    tensors: Tensors = {f"network/{name}": tensor for name, tensor in run.network.state_dict().items()}
+    tensors: Tensors = {f"network/{name}": on_host(tensor) for name, tensor in run.trained.state_dict().items()}
     tensors |= {f"best/{name}/{weight}": tensor for name, best in run.best.items() for weight, tensor in best.weights.items()}
     tensors |= {f"taught/{task}": torch.cat([one.flatten() for one in logits]) for task, logits in run.taught.logits.items()}
     learner: dict[str, Any] = {}

@@ -58,7 +58,8 @@ class Plain:
         """
         if number not in self._steps:
             with self.memory.uncounted():
-                pace = seconds_per_flop(self.prepared, self.runtime, copy.deepcopy(network), partition, stage, steps)
+                trained = network if self.runtime.processes.sharded else copy.deepcopy(network)  # in parts, a copy trains as it is
+                pace = seconds_per_flop(self.prepared, self.runtime, trained, partition, stage, steps)
             self._steps[number] = pace * course.flops(self.prepared, partition, steps)[0] / len(steps)
         return self._steps[number]
 
@@ -109,14 +110,14 @@ def seconds_per_flop(
     weights, processes = experiment.task_weights.model_dump(), runtime.processes
     learner = step.learner(network, partition, stage, len(steps), experiment.optimizer, weights, words, processes=processes)
     assert learner is not None, "a stage with epochs trains something"
-    chosen = _spread(steps, WARM_STEPS + TIMED_STEPS)
+    forward, chosen = learner.gradients.onto(step.Whole(network)), _spread(steps, WARM_STEPS + TIMED_STEPS)
     warm = min(WARM_STEPS, len(chosen) - 1)
     clock, began = Clock(runtime.synchronize), 0.0
     with words.in_place() if words is not None else nullcontext():
         for number, one in enumerate(chosen):
             began = clock.read() if number == warm else began
             batch = batches.collate(prepared.examples("train", one.rehearsal), one.ids, prepared.pad_id).to(runtime.device)
-            learner.step(step.Whole(network), batch, one.tasks, runtime)
+            learner.step(forward, batch, one.tasks, runtime)
         seconds = clock.read() - began
     return seconds / course.flops(prepared, partition, chosen[warm:])[0]
 

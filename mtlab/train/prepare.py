@@ -52,6 +52,7 @@ UNRELATED = {
     "attention",
     "cache",
     "checkpoints",
+    "shard",
     "keep_weights",
     "engine",
 }
@@ -156,8 +157,9 @@ class Prepared:
         start: list[Any] = [] if self.source is None else [self.start_key(trial.seed, runtime)]
         if lora.wanted(self.experiment.scenario(trial.scenario).stages):
             start += [self.experiment.lora.model_dump(), facts["peft"]]
-        if "processes" in facts:  # gradients are then added up in another order
-            start.append({"processes": facts["processes"]})
+        several = {name: facts[name] for name in ("processes", "sharding") if name in facts}
+        if several:  # gradients are then added up in another order
+            start.append(several)
         return content_key(
             FORMAT, trial.scenario, trial.seed, trial.point, recipe, stages, runtime.device.type, computing, encoder, data, *start
         )

@@ -32,11 +32,13 @@ class Processes:
         number: of processes.
         rank: this one's, from 0 on.
         group: what Python objects are sent through: by the host, so that no device waits.
+        sharded: whether each holds a part of what trains, and not all of it.
     """
 
     number: int = 1
     rank: int = 0
     group: Any = None
+    sharded: bool = False
 
     @property
     def several(self) -> bool:

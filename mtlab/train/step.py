@@ -1,8 +1,9 @@
 """The training step and the evaluation pass: what every scenario, stage and trial shares."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from mtlab.train.mitigation import Anchor, Teacher
 from mtlab.train.parallel import Alone, over
 from mtlab.train.processes import ALONE, Processes
 from mtlab.train.runtime import Runtime
+from mtlab.train.shards import gathered
 from mtlab.train.vocabulary import Vocabulary
 
 
@@ -34,6 +36,10 @@ class Forward(Protocol):
 
     def __call__(self, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
         """Logits by task."""
+        ...
+
+    def onto(self, network: Network) -> Self:
+        """The same, through a copy of the network."""
         ...
 
 
@@ -60,6 +66,10 @@ class Whole:
         """Logits by task."""
         return self.network(batch.input_ids, batch.attention_mask, tasks)
 
+    def onto(self, network: Network) -> "Whole":
+        """The same, through a copy of the network."""
+        return Whole(network)
+
 
 @dataclass(frozen=True)
 class Learner:
@@ -70,10 +80,19 @@ class Learner:
     parameters: tuple[nn.Parameter, ...]
     clip_norm: float
     weights: Mapping[str, float]
+    gradients: Alone
     vocabulary: Vocabulary | None = None
     anchor: Anchor | None = None
     teacher: Teacher | None = None
-    gradients: Alone = field(default_factory=Alone)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Within, steps are made; after, the network has the weights that they came to."""
+        with ExitStack() as standing_in:
+            if self.vocabulary is not None:
+                standing_in.enter_context(self.vocabulary.in_place())
+            standing_in.enter_context(self.gradients.in_place())
+            yield
 
     def step(self, forward: Forward, batch: Batch, tasks: Sequence[str], runtime: Runtime) -> StepOutput:
         """One update on one batch. Nothing written here makes the host wait for the device.
@@ -121,7 +140,7 @@ class Learner:
     def _clip(self, runtime: Runtime) -> None:
         """``torch.nn.utils.clip_grad_norm_``. On a CPU the norm can be read without waiting, and a product with 1 left out."""
         grads = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        norm = nn.utils.get_total_norm(grads)
+        norm = gathered(nn.utils.get_total_norm(grads))
         if runtime.device.type != "cpu" or not float(norm) + 1e-6 <= self.clip_norm:
             nn.utils.clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
 
@@ -139,25 +158,24 @@ def learner(
     settings: OptimizerSettings,
     weights: Mapping[str, float],
     vocabulary: Vocabulary | None = None,
-    anchor: Anchor | None = None,
     teacher: Teacher | None = None,
     processes: Processes = ALONE,
 ) -> Learner | None:
     """The optimizer of a stage: AdamW over the trained units alone, one parameter group a selector; none where all is frozen."""
-    known = units(network)
+    if not partition.trainable:
+        return None
+    gradients = over(processes, network, vocabulary)
+    known = units(gradients.network)
     groups: list[dict[str, Any]] = [
         {"params": [p for unit in group.units for p in known[unit].parameters.values()], "lr": group.rate} for group in partition.trainable
     ]
-    if not groups:
-        return None
     if vocabulary is not None:
         for group in groups:
             group["params"] = [vocabulary.weight if vocabulary.stands_for(one) else one for one in group["params"]]
     optimizer, scheduler = adamw.adamw(groups, stage, steps, settings)
     parameters = tuple(parameter for group in groups for parameter in group["params"])
     own = {task: weight * stage.weight(task) for task, weight in weights.items()}
-    gradients = over(processes, network, vocabulary)
-    return Learner(optimizer, scheduler, parameters, settings.clip_norm, own, vocabulary, anchor, teacher, gradients)
+    return Learner(optimizer, scheduler, parameters, settings.clip_norm, own, gradients, vocabulary, teacher=teacher)
 
 
 @torch.no_grad()

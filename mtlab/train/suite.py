@@ -176,6 +176,7 @@ def _introduce(suite: SuiteRecord, before: SuiteRecord | None, progress: PlainPr
     if where:
         progress.say(where)
     several = f"{facts['processes']} processes, each with " if "processes" in facts else ""
+    several += "a part of what trains and " if "sharding" in facts else ""
     threads = counted(int(facts["threads"] or 0), "thread")
     progress.say(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, {several}{threads}")
     for point, data in suite.data.items():

@@ -16,7 +16,7 @@ from mtlab.data.batches import Batch
 from mtlab.launch import Lost
 from mtlab.model import freezing
 from mtlab.model.freezing import CertificateError, Partition
-from mtlab.model.network import stream_seed
+from mtlab.model.network import Network, stream_seed
 from mtlab.plan.errors import UserError, printable
 from mtlab.plan.scenario import Stage, Trial, content_key
 from mtlab.record.journal import Journal, write_atomically
@@ -259,6 +259,11 @@ class Run:
         }
         return self.record.model_copy(update={**known, **fields})
 
+    @property
+    def trained(self) -> Network:
+        """Whose weights the steps of this piece change: a copy's, where each of several processes holds a part of them."""
+        return self.network if self.learner is None else self.learner.gradients.network
+
     def _note(self, **fields: object) -> None:
         self.record = self.record.model_copy(update=fields)
 
@@ -305,7 +310,7 @@ class Run:
             else:
                 self._train(steps, at.step + WARM_STEPS if cold else 0)
                 cold = False
-            freezing.check_modes(self.network, partition)
+            freezing.check_modes(self.trained, partition)
             losses = self.tally.end_epoch(self.prepared, partition, steps)
             self.shared.advance(course.flops(self.prepared, partition, steps, cached=bool(self.ground.depth))[0])
             at.epoch, at.step = at.epoch + 1, 0
@@ -340,16 +345,18 @@ class Run:
 
     def _learner(self, partition: Partition, stage: Stage, steps: int) -> Learner | None:
         prepared, experiment = self.prepared, self.prepared.experiment
-        words, anchor, teacher = None, None, None
-        if not stage.l2_sp and not stage.rehearsal:  # rows of words that do not occur are pulled too, and the source has other words
+        words, teacher, processes = None, None, self.runtime.processes
+        if not (
+            stage.l2_sp or stage.rehearsal or processes.sharded
+        ):  # rows of words that do not occur are pulled too; the source has others
             words = occurring(self.network, prepared.encoded["train"].examples, prepared.pad_id, partition.trained_units)
-        if stage.l2_sp:
-            anchor = mitigation.anchor(self.network, self.began, stage.l2_sp)
         if stage.distillation:
             teacher = replace(self.taught, strength=stage.distillation, logits={task: self.taught.logits[task] for task in stage.silent})
         weights = experiment.task_weights.model_dump()
-        processes = self.runtime.processes
-        return step.learner(self.network, partition, stage, steps, experiment.optimizer, weights, words, anchor, teacher, processes)
+        made = step.learner(self.network, partition, stage, steps, experiment.optimizer, weights, words, teacher, processes)
+        if made is None or not stage.l2_sp:
+            return made
+        return replace(made, anchor=mitigation.anchor(made.gradients.network, self.began, stage.l2_sp))
 
     def _teach(self, tasks: Iterable[str]) -> None:
         """Keep what the network says of the training sentences now, of tasks of which nothing is kept yet."""
@@ -371,12 +378,11 @@ class Run:
         """
         at, learner, keeper = self.at, self.learner, self.shared.keeper
         assert learner is not None, "a stage with epochs trains something"
-        forward, warm = self.ground.forward("train"), min(warm, len(steps) - 1)
+        forward, warm = learner.gradients.onto(self.ground.forward("train")), min(warm, len(steps) - 1)
         own = (self.runtime.processes.rank,) if self.runtime.processes.several else ()  # each process has masks of its own
         self.ground.trained = True
-        with ExitStack() as words:
-            if learner.vocabulary is not None:
-                words.enter_context(learner.vocabulary.in_place())
+        with ExitStack() as standing_in:
+            standing_in.enter_context(learner.in_place())
             while at.step < len(steps):
                 keeper.keep_if_due([self])
                 first, before = at.step, self.clock.laps["train"]
@@ -391,7 +397,7 @@ class Run:
                     at.timed = (at.timed[0] + self.clock.laps["train"] - before, at.timed[1] + at.step - first)
             keeper.keep_if_due([self])
             with self.clock.lap("train"):
-                words.close()
+                standing_in.close()
 
     def give_teacher(self, flat: Mapping[str, Tensor]) -> None:
         """Take up what a teacher said of the training sentences: each task's logits, one after another, flat."""

@@ -1,10 +1,15 @@
-"""Suites run by several processes, which a launcher starts: ``python -m tests.train.several FILE OUTPUT:VARIANT [--KEY VALUE ...]``."""
+"""Suites run by several processes, which a launcher starts.
+
+``python -m tests.train.several FILE OUTPUT[:VARIANT,VARIANT] ... [--KEY VALUE ...]``
+"""
 
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -72,13 +77,31 @@ def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-VARIANTS = {
-    "raises": lambda: patch.object(Run, "_batch", failing(1, raising)),
-    "killed": lambda: patch.object(Run, "_batch", failing(1, killed)),
-    "raises_always": lambda: patch.object(Run, "_batch", failing(99, raising)),
-    "as_it_is": lambda: patch.dict({}),
-    "wrapped_once": lambda: patch.object(step, "over", Once()),
-    "mean_of_means": lambda: patch.object(Learner, "step", unscaled),
+def in_parts(gradients: parallel.Sharded) -> AbstractContextManager[None]:
+    """A look at what a process holds while steps are made, and what its optimizer held when they were."""
+
+    @contextmanager
+    def looking() -> Iterator[None]:
+        with honest_in_place(gradients):
+            yield
+            assert sum(weight.numel() for weight in gradients.whole.parameters()) == 0
+            held = [(weight.numel(), weight.to_local().numel()) for weight in gradients.network.parameters()]  # type: ignore[operator]
+            assert 0.4 < sum(local for _, local in held) / sum(size for size, _ in held) < 0.6, "each has its half"
+
+    return looking()
+
+
+honest_in_place = parallel.Sharded.in_place
+
+VARIANTS: dict[str, tuple[Callable[[], AbstractContextManager[Any]], dict[str, list[str]]]] = {
+    "plain": (nullcontext, {"cache": ["off"]}),
+    "shard": (nullcontext, {"shard": ["true"]}),
+    "looked_at": (lambda: patch.object(parallel.Sharded, "in_place", in_parts), {}),
+    "raises": (lambda: patch.object(Run, "_batch", failing(1, raising)), {}),
+    "killed": (lambda: patch.object(Run, "_batch", failing(1, killed)), {}),
+    "raises_always": (lambda: patch.object(Run, "_batch", failing(99, raising)), {}),
+    "wrapped_once": (lambda: patch.object(step, "over", Once()), {}),
+    "mean_of_means": (lambda: patch.object(Learner, "step", unscaled), {}),
 }
 
 if __name__ == "__main__":
@@ -87,8 +110,11 @@ if __name__ == "__main__":
     first = next((index for index, word in enumerate(words) if word.startswith("--")), len(words))
     file, *outputs = words[:first]
     for wanted in outputs:
-        output, _, variant = wanted.partition(":")
-        with VARIANTS[variant or "as_it_is"]():
-            more = {"cache": ["off"]} if output.endswith("plain") or variant in ("wrapped_once", "mean_of_means") else {}
-            run(file, Path(output), {**parse_overrides(words[first:]), **more})
+        output, _, names = wanted.partition(":")
+        overrides = parse_overrides(words[first:])
+        with ExitStack() as variants:
+            for make, more in (VARIANTS[name] for name in names.split(",") if name):
+                variants.enter_context(make())
+                overrides |= more
+            run(file, Path(output), overrides)
     torch.distributed.destroy_process_group()
