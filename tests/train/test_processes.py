@@ -180,28 +180,47 @@ def test_so_do_trials_that_start_from_a_checkpoint_and_are_kept_from_forgetting(
     data = {"source": file.parent / "data", "data": write_target(tmp_path / "target"), "encoder": file.parent / "encoder"}
     (tmp_path / "staged.yaml").write_text(STAGED.format(**data))
     run(str(tmp_path / "staged.yaml"), tmp_path / "one")
-    status, out, err = ended(launched("tests.train.several", str(tmp_path / "staged.yaml"), str(tmp_path / "two")))
+    outputs = (str(tmp_path / "two"), f"{tmp_path / 'parts'}:shard,looked_at")
+    status, out, err = ended(launched("tests.train.several", str(tmp_path / "staged.yaml"), *outputs))
     assert status == 0, out + err
-    alone, together = (trials(tmp_path / name) for name in ("one", "two"))
-    for place, one in alone.items():
+    alone = trials(tmp_path / "one")
+    for together in (trials(tmp_path / "two"), trials(tmp_path / "parts")):
+        for place, one in alone.items():
+            same(one, together[place], exactly=False)
+            assert [score.metrics.classifier for score in one.matrix] != [None] * len(one.matrix)
+            assert len(one.matrix) == len(together[place].matrix)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", sorted(tiny.CONFIGS))
+def test_what_is_divided_measures_the_same_in_every_family(family: str, tmp_path: Path) -> None:
+    config = tiny.CONFIGS[family]()
+    without = {name: 0.0 for name, value in vars(config).items() if "dropout" in name and isinstance(value, float)}
+    encoder, data = tiny.write_encoder(tmp_path / "encoder", family, **without), tiny.write_data(tmp_path / "data", **SIZES)
+    (tmp_path / "tiny.yaml").write_text(EXPERIMENT.format(encoder=encoder, data=data).replace("[0, 1]", "[0]"))
+    run(str(tmp_path / "tiny.yaml"), tmp_path / "one")
+    status, out, err = ended(launched("tests.train.several", str(tmp_path / "tiny.yaml"), f"{tmp_path / 'parts'}:shard,looked_at"))
+    assert status == 0, out + err
+    together = trials(tmp_path / "parts")
+    for place, one in trials(tmp_path / "one").items():
         same(one, together[place], exactly=False)
-        assert [score.metrics.classifier for score in one.matrix] != [None] * len(one.matrix)
-        assert len(one.matrix) == len(together[place].matrix)
 
 
 ONE_TRIAL = ("--scenarios", "gradual", "--seeds", "0", "--checkpoints.every_steps", "3")
 
 
-@pytest.mark.parametrize("variant", [pytest.param("raises", marks=pytest.mark.slow), "killed"])
+@pytest.mark.parametrize(
+    ("variant", "like"), [pytest.param("raises", "two", marks=pytest.mark.slow), ("killed", "two"), ("killed,shard", "parts")]
+)
 def test_one_that_fails_ends_the_others_and_all_go_on_from_the_last_checkpoint(
-    variant: str, home: Path, file: Path, tmp_path: Path
+    variant: str, like: str, home: Path, file: Path, tmp_path: Path
 ) -> None:
     words = ("tests.train.several", str(file), f"{tmp_path / 'again'}:{variant}", *ONE_TRIAL)
     status, out, err = ended(launched(*words, restarts=1))
     assert status == 0, out + err
     (record,) = trials(tmp_path / "again").values()
     assert record.attempts == 2
-    assert essence(record) == essence(trials(home / "two")["gradual", 0])
+    assert essence(record) == essence(trials(home / like)["gradual", 0])
     assert not list((tmp_path / "again" / "unfinished").glob("*"))
 
 
