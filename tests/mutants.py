@@ -107,19 +107,19 @@ FREEZING_BUGS = (
     Mutant(
         "a frozen part is in the optimizer",
         "train/step.py",
-        "    if not groups:\n        return None\n",
-        "    if not groups:\n        return None\n"
-        '    groups[0]["params"] += [p for unit in partition.frozen for p in known[unit].parameters.values()]\n',
+        "    if vocabulary is not None:\n        for group in groups:\n",
+        '    groups[0]["params"] += [p for unit in partition.frozen for p in known[unit].parameters.values()]\n'
+        "    if vocabulary is not None:\n        for group in groups:\n",
         (f"{TRIAL}::test_the_optimizer_holds_trained_parameters_alone",),
     ),
     Mutant(
         "a frozen part is decayed, on gradients that were left standing",
         "train/step.py",
-        "    if not groups:\n        return None\n",
-        "    if not groups:\n        return None\n"
+        "    if vocabulary is not None:\n        for group in groups:\n",
         "    for weight in [p for unit in partition.frozen for p in known[unit].parameters.values()]:\n"
         '        groups[0]["params"].append(weight)\n'
-        "        weight.grad = torch.zeros_like(weight)\n",
+        "        weight.grad = torch.zeros_like(weight)\n"
+        "    if vocabulary is not None:\n        for group in groups:\n",
         (CERTIFIED,),
     ),
     Mutant(
@@ -612,9 +612,10 @@ MITIGATION_BUGS = (
     Mutant(
         "weights are pulled to where the stage began, not the trial",
         "train/trial.py",
-        "            anchor = mitigation.anchor(self.network, self.began, stage.l2_sp)\n",
-        "            now = {name: p.detach().clone() for name, p in self.network.named_parameters() if name in self.began}\n"
-        "            anchor = mitigation.anchor(self.network, now, stage.l2_sp)\n",
+        "mitigation.anchor(made.gradients.network, self.began, stage.l2_sp)",
+        "mitigation.anchor(\n"
+        "            self.network, {n: p.detach().clone() for n, p in self.network.named_parameters() if n in self.began}, stage.l2_sp\n"
+        "        )",
         (f"{STAGED}::test_weights_are_pulled_to_where_the_trial_began",),
     ),
     Mutant(

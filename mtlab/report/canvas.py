@@ -1,6 +1,7 @@
 """What figures are drawn on and saved with: one style, one legend, the same bytes for the same values."""
 
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from mtlab.report.groups import Group
 
 Drawing = tuple[Callable[[], Figure | None], str, str]
 """Draws a figure, or finds that there are no values for it; its words for who cannot see it, and its caption."""
+
+
+ID = re.compile(r'(?<=["#])[a-z][0-9a-f]{10}(?=[")])')
+"""What matplotlib calls a clip path, a marker or a hatch of an SVG."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,16 @@ def save(figure: Figure, path: Path) -> None:
     for ending, metadata in (("svg", {"Date": None, "Creator": "mtlab"}), ("png", {"Software": "mtlab"})):
         buffer = io.BytesIO()  # a figure that cannot be drawn leaves no half a file
         figure.savefig(buffer, format=ending, metadata=metadata)
-        path.with_name(f"{path.name}.{ending}").write_bytes(buffer.getvalue())
+        content = buffer.getvalue() if ending == "png" else _numbered(buffer.getvalue().decode()).encode()
+        path.with_name(f"{path.name}.{ending}").write_bytes(content)
+
+
+def _numbered(svg: str) -> str:
+    """An SVG with its ids in the order in which they stand: matplotlib makes them of all digits of a position, the last of which
+    depends on the processor.
+    """
+    found: dict[str, str] = {}
+    return ID.sub(lambda match: found.setdefault(match[0], f"{match[0][0]}{len(found)}"), svg)
 
 
 def figure(height: float) -> Figure:
