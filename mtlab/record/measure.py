@@ -43,10 +43,14 @@ class PeakMemory:
 
     On Linux the kernel's high-water mark is reset, and memory that earlier trials freed is handed back first, so that
     each trial shows its own peak. Elsewhere the mark cannot be reset, and ``None`` is told instead of a wrong number.
+
+    Args:
+        collect: whether cyclic garbage may have been left, which Python looks for in all objects that there are.
     """
 
-    def __init__(self) -> None:
-        gc.collect()
+    def __init__(self, collect: bool = True) -> None:
+        if collect:
+            gc.collect()
         self._reset = sys.platform == "linux" and _reset_high_water()
 
     def read_mb(self) -> float | None:

@@ -92,7 +92,7 @@ class Keeper:
             return
         try:
             if runs:
-                with runs[0].shared.memory.uncounted():
+                with runs[0].shared.memory.uncounted(collect=False):
                     self._keep(runs, heads)
         except UserError as error:
             if not self._told:

@@ -34,19 +34,23 @@ class Memory:
             self._peak = max(self._peak or 0.0, peak_mb)
 
     @contextmanager
-    def uncounted(self) -> Iterator[None]:
-        """What is used within is used only to measure, and does not count."""
+    def uncounted(self, collect: bool = True) -> Iterator[None]:
+        """What is used within is used only to measure, or to keep, and does not count.
+
+        Args:
+            collect: whether it may leave cyclic garbage.
+        """
         self.peak_mb()
         try:
             yield
         finally:
-            self._watch()
+            self._watch(collect)
 
     @property
     def _on_gpu(self) -> bool:
         return self._runtime.device.type == "cuda"
 
-    def _watch(self) -> None:
-        self._process = PeakMemory()
+    def _watch(self, collect: bool = True) -> None:
+        self._process = PeakMemory(collect)
         if self._on_gpu:
             torch.cuda.reset_peak_memory_stats(self._runtime.device)
