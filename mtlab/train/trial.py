@@ -346,9 +346,8 @@ class Run:
     def _learner(self, partition: Partition, stage: Stage, steps: int) -> Learner | None:
         prepared, experiment = self.prepared, self.prepared.experiment
         words, teacher, processes = None, None, self.runtime.processes
-        if not (
-            stage.l2_sp or stage.rehearsal or processes.sharded
-        ):  # rows of words that do not occur are pulled too; the source has others
+        all_rows = stage.l2_sp or stage.rehearsal  # those of words that do not occur are pulled too, and the source has other words
+        if not all_rows and not processes.sharded:
             words = occurring(self.network, prepared.encoded["train"].examples, prepared.pad_id, partition.trained_units)
         if stage.distillation:
             teacher = replace(self.taught, strength=stage.distillation, logits={task: self.taught.logits[task] for task in stage.silent})
