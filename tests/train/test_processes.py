@@ -71,12 +71,20 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def launched(*words: str, restarts: int = 0, **environment: str) -> "subprocess.Popen[str]":
+PATH = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+
+
+def launched(*words: str, restarts: int = 0, folder: Path = ROOT, **environment: str) -> "subprocess.Popen[str]":
     """Two processes, by torchrun."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", str(restarts)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     return subprocess.Popen(
-        [*command, "-m", *words], cwd=ROOT, env={**clean, "OMP_NUM_THREADS": "1", **environment}, text=True, stdout=-1, stderr=-1
+        [*command, "-m", *words],
+        cwd=folder,
+        env={**clean, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATH, **environment},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -244,7 +252,7 @@ def test_the_command_by_launchers(file: Path, tmp_path: Path, tracking: str) -> 
     longer = ("--scenarios.gradual.2.epochs", "20", "--output", str(output))
     command = ("mtlab", "compare", str(tmp_path / "tiny.yaml"), *ONE_TRIAL, *longer)
     place = {"MLFLOW_TRACKING_URI": tracking}
-    process = launched(*command, **place)
+    process = launched(*command, folder=tmp_path, **place)
     wait_until(lambda: list((output / "unfinished").glob("*/00*.json")), process)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
@@ -255,9 +263,9 @@ def test_the_command_by_launchers(file: Path, tmp_path: Path, tracking: str) -> 
     assert client.get_run(suite.tracking["run"]).info.status == "KILLED"
 
     accelerate = [str(Path(sys.executable).with_name("accelerate")), "launch", "--multi_gpu", "--num_processes", "2", "-m"]
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, **place, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    again = subprocess.run([*accelerate, *command], env=environment, capture_output=True, text=True, check=False, timeout=240)
+    environment = {**os.environ, **place, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATH}
+    line = [*accelerate, *command]
+    again = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert again.returncode == 0, again.stdout + again.stderr
     assert again.stdout.count("going on from the last checkpoint") == 1, "one process speaks"
     assert "2 processes, each with 1 thread" in again.stdout
@@ -268,6 +276,6 @@ def test_the_command_by_launchers(file: Path, tmp_path: Path, tracking: str) -> 
     children = client.search_runs([client.get_run(suite.tracking["run"]).info.experiment_id])
     assert len([run for run in children if run.info.status == "FINISHED"]) == 2, "the suite's and the trial's"
 
-    status, _, err = ended(launched(*command, "--batch_size", "1", **place))
+    status, _, err = ended(launched(*command, "--batch_size", "1", folder=tmp_path, **place))
     assert status != 0
     assert err.count("mtlab: ") == 1 and "--batch_size: 1 sentences are fewer than 2 processes; start fewer" in err
