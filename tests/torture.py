@@ -120,9 +120,9 @@ def run(home: Path, output: Path, counts: Counts, kill_at: int | None = None) ->
 
     honest = Keeper.stepped
 
-    def counted(keeper: Keeper) -> bool:
+    def counted(keeper: Keeper, in_parts: bool = False) -> bool:
         counts.steps.value += 1
-        return honest(keeper)
+        return honest(keeper, in_parts)
 
     Keeper.stepped = counted  # type: ignore[method-assign]
     sys.addaudithook(watch)

@@ -50,6 +50,7 @@ STYLE: dict[str, Any] = {
     "hatch.color": INK,
     "savefig.dpi": 150,
     "text.parse_math": False,  # a `$` in a name is a dollar
+    "svg.hashsalt": "mtlab",  # else the ids in an SVG differ from run to run
 }
 
 

@@ -68,13 +68,17 @@ class Keeper:
         """Note that this process leaves the others in the middle of the trials, and why; returns whether it is the first that does."""
         return self.processes.several and self.folder.left(self.before + 1, reason)
 
-    def stepped(self) -> bool:
-        """Count a step; returns whether a checkpoint is to be written after it, by this process."""
-        self._steps += 1
-        return self._due()
+    def stepped(self, in_parts: bool = False) -> bool:
+        """Count a step; returns whether a checkpoint is to be written after it, by this process.
 
-    def _due(self) -> bool:
-        if self.processes.sharded:  # all of them are needed for it
+        Args:
+            in_parts: whether each of several processes holds a part of what trains: then all of them agree, and all are needed.
+        """
+        self._steps += 1
+        return self._due(in_parts)
+
+    def _due(self, in_parts: bool) -> bool:
+        if in_parts:
             return self.processes.once(self._time)
         return self.processes.leads and self._time()
 
@@ -88,7 +92,7 @@ class Keeper:
         Raises:
             Stopped: that is what it was written for.
         """
-        if not self._due():
+        if not self._due(any(run.in_parts for run in runs)):
             return
         try:
             if runs:

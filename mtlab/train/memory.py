@@ -1,5 +1,6 @@
 """The peak of memory that counts for trials, on a CPU or a GPU."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ class Memory:
         self._runtime = runtime
         self._peak: float | None = None
         if runtime.device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()  # every trial finds the allocator as the first one did
         self._watch()
 

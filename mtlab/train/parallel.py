@@ -42,6 +42,11 @@ class Alone:
         self.network = network
         """Whose parameters an optimizer is to train."""
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether each process holds a part of them, so that all are needed to write them down."""
+        return False
+
     def onto(self, forward: "Forward") -> "Forward":
         """The same forward pass, through what trains."""
         return forward
@@ -104,10 +109,15 @@ class Sharded(Alone):
     def __init__(self, network: Network) -> None:
         super().__init__(_on_host(network))
         self.whole = network
-        mesh = _mesh(next(network.parameters()).device.type)
-        for name in network.backbone.blocks:
-            fully_shard(self.network.encoder.get_submodule(name), mesh=mesh)  # moves them to the device, block by block
+        encoder, mesh = self.network.encoder, _mesh(next(network.parameters()).device.type)
+        for module in (encoder.get_input_embeddings(), *(encoder.get_submodule(name) for name in network.backbone.blocks)):
+            fully_shard(module, mesh=mesh)  # moves it to the device, so that one after another is there as a whole
         self.module = fully_shard(_Called(self.network), mesh=mesh)
+
+    @property
+    def in_parts(self) -> bool:
+        """They are."""
+        return True
 
     def onto(self, forward: "Forward") -> "Forward":
         """The same forward pass, through the copy."""

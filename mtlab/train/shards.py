@@ -1,6 +1,7 @@
 """Tensors of which each of several processes holds a part."""
 
-from torch import Tensor
+import torch
+from torch import Tensor, distributed
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 
@@ -10,8 +11,11 @@ def gathered(tensor: Tensor) -> Tensor:
 
 
 def on_host(tensor: Tensor) -> Tensor:
-    """As :func:`gathered`; what was held in parts lies on the CPU then, for its device may have no room for many of them."""
-    return gathered(tensor).cpu() if isinstance(tensor, DTensor) else tensor
+    """As :func:`gathered`, to be written down: what was held in parts lies on the CPU then, of the first process; others have nothing."""
+    if not isinstance(tensor, DTensor):
+        return tensor
+    found = gathered(tensor)
+    return found.cpu() if distributed.get_rank() == 0 else torch.empty(0)
 
 
 def like(tensor: Tensor, other: Tensor) -> Tensor:

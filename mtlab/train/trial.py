@@ -1,5 +1,6 @@
 """One trial: the stages of a scenario, selection on validation, and the test split scored once."""
 
+import gc
 import math
 import time
 import traceback
@@ -197,7 +198,10 @@ class Run:
             self.ground.look()
         stages = self.scenario.stages
         anchored = any(stage.l2_sp for stage in stages)
-        self.began = {name: p.detach().clone() for name, p in network.named_parameters() if anchored and name.startswith("encoder.")}
+        aside = torch.device("cpu") if self.runtime.processes.sharded else self.runtime.device
+        self.began = {
+            name: p.detach().to(aside, copy=True) for name, p in network.named_parameters() if anchored and name.startswith("encoder.")
+        }
         going_on = self.shared.keeper.restore(self)
         if not going_on:
             self._teach(task for task in stages[0].silent if any(stage.distillation for stage in stages))
@@ -263,6 +267,11 @@ class Run:
     def trained(self) -> Network:
         """Whose weights the steps of this piece change: a copy's, where each of several processes holds a part of them."""
         return self.network if self.learner is None else self.learner.gradients.network
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether each of several processes holds a part of what trains."""
+        return self.learner is not None and self.learner.gradients.in_parts
 
     def _note(self, **fields: object) -> None:
         self.record = self.record.model_copy(update=fields)
@@ -332,6 +341,9 @@ class Run:
             CertificateError: something else changed, or what trained did not.
         """
         index, made, total = len(self.stages), sum(map(len, plan[: stage.epochs])), sum(map(len, plan))
+        if self.in_parts:  # a copy, whose hooks refer to it: it would lie there beside what is timed below, and beside the next piece's
+            self.learner = None
+            gc.collect()
         before, after = self.before, self.ground.look()
         seconds, timed = self.at.timed
         step_s = seconds / timed if timed else None
@@ -390,7 +402,7 @@ class Run:
                         torch.manual_seed(stream_seed("dropout", self.trial.seed, self.tally.steps, *own))
                         self.tally.running.append(learner.step(forward, self._batch(one), one.tasks, self.runtime))
                         at.step += 1
-                        if keeper.stepped() or at.step == warm:
+                        if keeper.stepped(self.in_parts) or at.step == warm:
                             break
                 if first >= warm:
                     at.timed = (at.timed[0] + self.clock.laps["train"] - before, at.timed[1] + at.step - first)

@@ -241,7 +241,9 @@ def test_a_node_that_is_not_like_the_parent_refuses(home: Path) -> None:
     )
     assert "/nowhere, where the command runs, is not there" in refused(order.model_copy(update={"folder": "/nowhere"}))
     older = {**found.environment, "torch": "2.9.0"}
-    assert "another environment than the suite's: torch" in refused(order.model_copy(update={"environment": older}))
+    assert "another environment than the suite's: torch" in refused(
+        order.model_copy(update={"environment": older, "keys": ("0" * 64,) * 8})
+    )
     assert "nothing-seed0 is not the trial that was planned: data, encoder or code are others there" in refused(
         order.model_copy(update={"keys": ("0" * 64,) * 8})
     )
