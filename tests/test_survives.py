@@ -4,10 +4,7 @@ import json
 import os
 import resource
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
+from tests.programs import finish, run, start, wait_until
 from tests.train.test_resume import essence
 
 MTLAB = [sys.executable, "-m", "mtlab.cli"]
@@ -37,25 +35,6 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-def start(command: list[str], **options: object) -> "subprocess.Popen[str]":
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
-
-
-def ended(command: list[str], **options: object) -> tuple[int, str, str]:
-    """Exit status, output and errors of a command."""
-    process = start(command, **options)
-    out, err = process.communicate(timeout=240)
-    return process.returncode, out, err
-
-
-def wait_until(seen: Callable[[], object], process: "subprocess.Popen[str]") -> None:
-    until = time.monotonic() + 120
-    while not seen():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
 def results(output: Path) -> list[dict[str, object]]:
     return [essence(trial) for trial in Journal(output).read()[1]]
 
@@ -74,17 +53,16 @@ def test_a_suite_that_is_asked_to_stop_is_written_down_and_goes_on(number: signa
     process = start([*MTLAB, "compare", str(long_file)])
     wait_until(lambda: list((output / "unfinished").glob("*/0*.json")), process)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 128 + number, err
+    status, _, err = finish(process, 60)
+    assert status == 128 + number, err
     assert "stopping after this step" in err
     assert f"mtlab: interrupted; `mtlab compare {long_file}` goes on from here" in err
     assert "Traceback" not in err
     suite = Journal(output).read()[0]
     client = MlflowClient(tracking)
     assert client.get_run(suite.tracking["run"]).info.status == "KILLED"
-    process = start([*MTLAB, "compare", str(long_file)])
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
+    status, out, err = run([*MTLAB, "compare", str(long_file)])
+    assert status == 0, err
     assert "going on from the last checkpoint" in out
     again, trials = Journal(output).read()
     assert again.id == suite.id
@@ -97,7 +75,7 @@ def test_a_suite_that_is_asked_to_stop_is_written_down_and_goes_on(number: signa
 def test_a_second_suite_in_the_same_place_is_told_who_is_there(experiment_file: Path, tracking: str) -> None:
     output = experiment_file.parent / "report"
     with Journal(output).held("mtlab compare first.yaml"):
-        status, _, err = ended([*MTLAB, "compare", str(experiment_file)])
+        status, _, err = run([*MTLAB, "compare", str(experiment_file)])
         holder = json.loads((output / "running.json").read_text())
     told = f"by process {os.getpid()} on {holder['host']} since {holder['started']} (`mtlab compare first.yaml`)"
     assert (status, err) == (75, f"mtlab: {output}: is in use {told}; wait for it, or choose another --output\n")
@@ -109,11 +87,11 @@ def test_a_process_that_dies_is_started_again_and_ends_in_the_same_results(long_
     process = start([*WATCHED, "compare", str(long_file)])
     wait_until(lambda: list((output / "unfinished").glob("*/0*.json")), process)
     os.kill(json.loads((output / "running.json").read_text())["pid"], signal.SIGKILL)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
+    status, _, err = finish(process)
+    assert status == 0, err
     assert err == "mtlab: the process was ended by SIGKILL (likely out of memory); it is started again and goes on\n"
     killed = results(output)
-    assert ended([*MTLAB, "compare", str(long_file), "--output", str(tmp_path / "whole")])[0] == 0
+    assert run([*MTLAB, "compare", str(long_file), "--output", str(tmp_path / "whole")])[0] == 0
     assert killed == results(tmp_path / "whole")
 
 
@@ -125,16 +103,15 @@ def test_a_trial_that_kills_the_process_is_tried_again_and_then_a_row_with_its_r
     code = "import sys; from pathlib import Path; from mtlab.supervise import watch; sys.exit(watch(sys.argv[2:], Path(sys.argv[1])))"
     command = [sys.executable, str(tmp_path / "dying.py"), how, "compare", str(experiment_file), "--scenarios", "gradual", "full"]
     options = ["--control", "full"]
-    process = start([sys.executable, "-c", code, str(tmp_path / "note"), *command, *options])
-    _, err = process.communicate(timeout=240)
+    status, _, err = run([sys.executable, "-c", code, str(tmp_path / "note"), *command, *options])
     trials = {(trial.scenario, trial.seed): trial for trial in Journal(experiment_file.parent / "report").read()[1]}
     assert len(trials) == 4, err
     bad = [key for key, trial in trials.items() if not trial.ok]
     if how == "once":
-        assert (process.returncode, bad) == (0, []), err
+        assert (status, bad) == (0, []), err
         assert trials["gradual", 1].attempts == 2
     else:
-        assert (process.returncode, bad) == (1, [("gradual", 1)]), err
+        assert (status, bad) == (1, [("gradual", 1)]), err
         reason = "the process was ended by SIGKILL (likely out of memory) 2 times while the trial ran"
         assert trials["gradual", 1].status == reason
         assert err.count("started again") == 2
@@ -143,7 +120,7 @@ def test_a_trial_that_kills_the_process_is_tried_again_and_then_a_row_with_its_r
 def test_a_full_disk_is_named_and_what_was_there_stays(experiment_file: Path, tracking: str) -> None:
     output = experiment_file.parent / "report"
     command = [*MTLAB, "compare", str(experiment_file), "--seeds", "0", "--scenarios"]
-    assert ended([*command, "nothing", "heads", "--control", "heads"])[0] == 0
+    assert run([*command, "nothing", "heads", "--control", "heads"])[0] == 0
     before: list[TrialRecord] = Journal(output).read()[1]
     small = 4096
 
@@ -152,14 +129,13 @@ def test_a_full_disk_is_named_and_what_was_there_stays(experiment_file: Path, tr
         resource.setrlimit(resource.RLIMIT_FSIZE, (small, small))
 
     words = [*command, "nothing", "heads", "full", "--control", "heads"]
-    process = start(words, preexec_fn=limit, env={**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 2, err
+    status, _, err = run(words, preexec_fn=limit, env={**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+    assert status == 2, err
     (line,) = [line for line in err.splitlines() if line.startswith("mtlab: ")]
     assert "cannot be written (File too large); choose another --output, or make room" in line
     assert str(output) in line
     assert not list(output.rglob("*.half"))
-    assert ended(words)[0] == 0
+    assert run(words)[0] == 0
     suite, after = Journal(output).read()
     assert {trial.key for trial in before} <= set(suite.read_back)
     assert len(after) == 3

@@ -1,10 +1,11 @@
 """A short torture: the long one is ``make torture``."""
 
 import re
-import subprocess
 import sys
 
 import pytest
+
+from tests.programs import run
 
 WHOLE: list[str] = []
 
@@ -13,8 +14,8 @@ WHOLE: list[str] = []
     "options", [pytest.param(["--boundaries", "3", "--moments", "3"], id="short"), pytest.param(WHOLE, id="whole", marks=pytest.mark.slow)]
 )
 def test_a_suite_that_is_killed_ends_in_the_same_results(options: list[str]) -> None:
-    ran = subprocess.run([sys.executable, "-m", "tests.torture", "--jobs", "2", *options], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    right = re.search(r"(\d+) of (\d+) runs end in the same results", ran.stdout)
+    status, out, err = run([sys.executable, "-m", "tests.torture", "--jobs", "2", *options], seconds=900 if options else 4 * 3600)
+    assert status == 0, out + err
+    right = re.search(r"(\d+) of (\d+) runs end in the same results", out)
     assert right is not None and right[1] == right[2]
     assert int(right[2]) == 6 if options else int(right[2]) > 200

@@ -11,23 +11,26 @@ Processes are forked from one that has imported everything, which saves seconds 
 """
 
 import argparse
-import contextlib
 import ctypes
+import faulthandler
 import hashlib
 import importlib
 import multiprocessing
+import multiprocessing.connection
 import os
 import random
 import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -39,6 +42,8 @@ from mtlab.cli import main as mtlab
 from mtlab.record.journal import Journal
 from mtlab.train.keeper import Keeper
 from tests import tiny
+
+T = TypeVar("T")
 
 EVERY = 3
 """Steps between two checkpoints."""
@@ -81,12 +86,19 @@ EARLY = (
 FILE_EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "shutil.move")
 
 
+LIMIT_S = 300
+"""Seconds that a suite, or reading what it left, has: some 10 s are what it takes. One that hangs says where, and is wrong."""
+
+
 @dataclass
 class Counts:
-    """What a process tells while it lives, in memory that it shares."""
+    """What a process tells while it lives, in memory that it shares.
 
-    steps: Any = field(default_factory=lambda: multiprocessing.Value(ctypes.c_long, 0))
-    events: Any = field(default_factory=lambda: multiprocessing.Value(ctypes.c_long, 0))
+    Without a lock between processes: one that is killed while it holds it would keep the next one waiting for ever.
+    """
+
+    steps: Any = field(default_factory=lambda: multiprocessing.RawValue(ctypes.c_long, 0))
+    events: Any = field(default_factory=lambda: multiprocessing.RawValue(ctypes.c_long, 0))
 
 
 @dataclass(frozen=True)
@@ -107,16 +119,17 @@ def run(home: Path, output: Path, counts: Counts, kill_at: int | None = None) ->
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.chdir(output.parent)
-    inside = str(output)
+    inside, counting = str(output), threading.RLock()
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in FILE_EVENTS or not arguments or not str(arguments[0]).startswith(inside):
             return
         if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
             return
-        counts.events.value += 1
-        if counts.events.value == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        with counting:
+            counts.events.value += 1
+            if counts.events.value == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     honest = Keeper.stepped
 
@@ -133,11 +146,14 @@ def forked(work: Callable[[], int], kill_after: float | None = None) -> int:
     """Do ``work`` in a process of its own, killed after so many seconds; the exit status, negative for a signal."""
     child = os.fork()
     if child == 0:
+        faulthandler.dump_traceback_later(LIMIT_S, exit=True, file=2)
         status = 70
-        with contextlib.suppress(BaseException):
+        try:
             status = work()
+        except BaseException:
+            traceback.print_exc()
         os._exit(status)
-    until = time.monotonic() + (kill_after if kill_after is not None else 600)
+    until = time.monotonic() + (kill_after if kill_after is not None else LIMIT_S + 30)
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -209,23 +225,50 @@ def torture(boundaries: int | None, moments: int, seed: int, jobs: int, say: Cal
         wanted_at = events if boundaries is None else min(boundaries, events)
         points = [("operation", round(1 + at * (events - 1) / max(1, wanted_at - 1))) for at in range(wanted_at)]
         points += [("second", draw.uniform(0, seconds)) for _ in range(moments)]
-        receive, send = multiprocessing.Pipe(duplex=False)
-        numbered = list(enumerate(points))
-        for job in range(jobs):
-            if os.fork() == 0:
-                for number, moment in numbered[job::jobs]:
-                    twice = seconds if number % 4 == 3 else None
-                    send.send((moment, _one(home, number, moment, twice, wanted, random.Random(f"{seed} {number}"))))
-                os._exit(0)
+
+        def one(number: int) -> tuple[int, int, str]:
+            twice = seconds if number % 4 == 3 else None
+            return _one(home, number, points[number], twice, wanted, random.Random(f"{seed} {number}"))
+
         bad = killed = worst = 0
-        for _ in points:
-            (kind, at), (kills, lost, wrong) = receive.recv()
-            killed, worst, bad = killed + kills, max(worst, lost), bad + bool(wrong)
+        for number, (kills, lost, wrong) in _shared_out(len(points), jobs, one):
+            (kind, at), killed, worst, bad = points[number], killed + kills, max(worst, lost), bad + bool(wrong)
             if wrong:
                 say(f"killed at {kind} {at:.6g}: {wrong}")
         right = f"{len(points) - bad} of {len(points)} runs end in the same results"
         say(f"{right} after {killed} kills; at most {worst} steps were trained twice a kill")
         return bad
+
+
+def _shared_out(number: int, jobs: int, work: Callable[[int], T]) -> Iterator[tuple[int, T]]:
+    """``work`` of 0 to ``number``, each with what it returned, as they are done by so many processes.
+
+    Raises:
+        EOFError: a process ended before its work did; why stands above.
+    """
+    left = dict[Any, int]()
+    children = []
+    for job in range(jobs):
+        mine = range(number)[job::jobs]
+        receive, send = multiprocessing.Pipe(duplex=False)
+        child = os.fork()
+        if child == 0:
+            try:
+                for one in mine:
+                    send.send((one, work(one)))
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+            os._exit(70)
+        send.close()  # so that one which ends early is noticed
+        left[receive] = len(mine)
+        children.append(child)
+    while waiting := [receive for receive, several in left.items() if several]:
+        for ready in multiprocessing.connection.wait(waiting):
+            left[ready] -= 1
+            yield ready.recv()
+    for child in children:
+        os.waitpid(child, 0)
 
 
 def _one(
@@ -255,21 +298,15 @@ def _one(
 
 def _read(output: Path, steps: int) -> Outcome:
     """:func:`outcome` from a process of its own, so that this one stays as it was."""
-    receive, send = multiprocessing.Pipe(duplex=False)
 
-    def tell() -> int:
+    def look(_: int) -> Outcome | str:
+        faulthandler.dump_traceback_later(LIMIT_S, exit=True, file=2)
         try:
-            send.send(outcome(output, steps))
+            return outcome(output, steps)
         except Exception as error:
-            send.send(str(error))
-        return 0
+            return f"{type(error).__name__}: {error}"
 
-    child = os.fork()
-    if child == 0:
-        tell()
-        os._exit(0)
-    found = receive.recv()
-    os.waitpid(child, 0)
+    ((_, found),) = _shared_out(1, 1, look)
     if isinstance(found, str):
         raise AssertionError(found)
     return found

@@ -27,6 +27,7 @@ from mtlab.train.prepare import prepare
 from mtlab.train.runtime import resolve
 from mtlab.train.tasks import Answer, Order
 from tests.conftest import EXPERIMENT, measured
+from tests.programs import finish, start, wait_until
 from tests.train.test_staged import EXPERIMENT as STAGED
 from tests.train.test_staged import write_target
 
@@ -43,10 +44,13 @@ class Nodes:
         quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 2}
         head = {"num_cpus": 0, "object_store_memory": 100 << 20, "_system_config": quick}
         self.cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
-        self.workers = [self.add(), self.add()]
+        self.workers: list[Any] = []
+        self.fill()
 
-    def add(self) -> Any:
-        return self.cluster.add_node(num_cpus=2, num_gpus=2, object_store_memory=100 << 20)
+    def fill(self) -> None:
+        """Put a node in the place of each that is missing."""
+        while len(self.workers) < 2:
+            self.workers.append(self.cluster.add_node(num_cpus=2, num_gpus=2, object_store_memory=100 << 20))
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +120,13 @@ def test_a_node_that_is_killed_in_the_middle_loses_nothing(home: Path, nodes: No
     assert main(["compare", "tiny.yaml", "--output", "local", *words]) == 0
     before = len(left(home / "local")["records"])
 
+    over = threading.Event()
+
     def kill() -> None:
         unfinished = home / "out" / "unfinished"
         while len(list(unfinished.glob("*/000*.json"))) < 3:  # a checkpoint or two of each of two trials
-            time.sleep(0.01)
+            if over.wait(0.01):
+                return
         node = nodes.workers.pop()
         (raylet,) = node.all_processes["raylet"]
         processes = psutil.Process(raylet.process.pid).children(recursive=True)
@@ -130,9 +137,12 @@ def test_a_node_that_is_killed_in_the_middle_loses_nothing(home: Path, nodes: No
 
     killer = threading.Thread(target=kill)
     killer.start()
-    assert compare(nodes, "--output", "out", "--engine.num_gpus", "2", *words) == 0  # one trial a node
-    killer.join()
-    nodes.workers.append(nodes.add())
+    try:
+        assert compare(nodes, "--output", "out", "--engine.num_gpus", "2", *words) == 0  # one trial a node
+    finally:
+        over.set()
+        killer.join()
+        nodes.fill()
     assert left(home / "out") == left(home / "local") and before == 4
     attempts = [record.attempts for record in Journal(home / "out").read()[1]]
     assert max(attempts) > 1, "a trial was begun again, and went on"
@@ -151,11 +161,12 @@ def test_what_is_lost_for_good_is_a_row(home: Path, nodes: Nodes, monkeypatch: p
 
     killer = threading.Thread(target=kill)
     killer.start()
-    status = compare(
-        nodes, "--output", "out", "--scenarios", "full", "--seeds", "0", "--engine.retries", "1", "--scenarios.full.0.epochs", "400"
-    )
-    stop.set()
-    killer.join()
+    words = ("--output", "out", "--scenarios", "full", "--seeds", "0", "--engine.retries", "1", "--scenarios.full.0.epochs", "400")
+    try:
+        status = compare(nodes, *words)
+    finally:
+        stop.set()
+        killer.join()
     assert status == 1
     (record,) = Journal(home / "out").read()[1]
     assert record.status.startswith("what ran it was lost 2 times (WorkerCrashedError")
@@ -181,13 +192,12 @@ def test_asked_to_stop_it_writes_checkpoints_and_goes_on_from_them(home: Path, n
     words = ["--scenarios", "full", "--seeds", "0", "--scenarios.full.0.epochs", "60"]
     assert main(["compare", "tiny.yaml", "--output", "local", *words]) == 0
     command = ["compare", "tiny.yaml", "--engine", "ray", "--address", nodes.cluster.address, "--output", "out", *words]
-    program = subprocess.Popen([sys.executable, "-m", "mtlab.cli", *command], stderr=subprocess.PIPE, text=True, env=environment())
-    while not list((home / "out" / "unfinished").glob("*/trials.json")):
-        time.sleep(0.05)
+    program = start([sys.executable, "-m", "mtlab.cli", *command], env=environment())
+    wait_until(lambda: list((home / "out" / "unfinished").glob("*/trials.json")), program)
     time.sleep(0.3)
     program.send_signal(signal.SIGINT)
-    assert "mtlab: interrupted" in program.communicate(timeout=120)[1]
-    assert program.returncode == 130
+    status, _, err = finish(program)
+    assert status == 130 and "mtlab: interrupted" in err
     assert list((home / "out" / "unfinished").glob("*/000*.json")), "a checkpoint, though none was due"
     assert compare(nodes, "--output", "out", *words) == 0
     (record,) = Journal(home / "out").read()[1]
@@ -219,11 +229,10 @@ def test_twenty_starts_on_stores_that_are_not_there_yet(home: Path, nodes: Nodes
         store = {"MLFLOW_TRACKING_URI": f"sqlite:///{home / f'{turn}.db'}"}
         words = ["--engine", "ray", "--address", nodes.cluster.address, "--scenarios", "nothing", "heads", "--seeds", "0"]
         commands = [[*words, "--name", f"suite{number}", "--output", f"out{turn}{number}"] for number in range(2)]
-        programs = [
-            subprocess.Popen([sys.executable, "-m", "mtlab.cli", "compare", "tiny.yaml", *command], env={**environment(), **store})
-            for command in commands
-        ]
-        assert [program.wait(600) for program in programs] == [0, 0]
+        program = [sys.executable, "-m", "mtlab.cli", "compare", "tiny.yaml"]
+        programs = [start([*program, *words], env={**environment(), **store}) for words in commands]
+        for status, out, err in (finish(program) for program in programs):
+            assert status == 0, out + err
         client = MlflowClient(store["MLFLOW_TRACKING_URI"])
         places = [one.experiment_id for one in client.search_experiments() if one.name.startswith("suite")]
         runs = client.search_runs(places)

@@ -15,7 +15,8 @@ from mlflow.tracking import MlflowClient
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from tests import tiny
-from tests.test_survives import wait_until
+from tests.programs import finish, start, wait_until
+from tests.programs import run as run_program
 from tests.train.several import run
 from tests.train.test_resume import essence
 from tests.train.test_staged import write_target
@@ -78,19 +79,8 @@ def launched(*words: str, restarts: int = 0, folder: Path = ROOT, **environment:
     """Two processes, by torchrun."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", str(restarts)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    return subprocess.Popen(
-        [*command, "-m", *words],
-        cwd=folder,
-        env={**clean, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATH, **environment},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=240)
-    return process.returncode, out, err
+    variables = {**clean, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATH, **environment}
+    return start([*command, "-m", *words], env=variables, cwd=folder)
 
 
 def trials(output: Path) -> dict[tuple[str, int], TrialRecord]:
@@ -107,7 +97,7 @@ def home(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         run(str(file), home / "one-plain", {"cache": ["off"]})
     mistakes = ("once:wrapped_once,plain", "means:mean_of_means,plain", "parts-once:shard,wrapped_once,plain")
     variants = ("two", "two-plain:plain", "parts:shard,looked_at", "parts-plain:shard,plain", *mistakes)
-    status, out, err = ended(launched("tests.train.several", str(file), *(str(home / name) for name in variants)))
+    status, out, err = finish(launched("tests.train.several", str(file), *(str(home / name) for name in variants)))
     assert status == 0, out + err
     return home
 
@@ -189,7 +179,7 @@ def test_so_do_trials_that_start_from_a_checkpoint_and_are_kept_from_forgetting(
     (tmp_path / "staged.yaml").write_text(STAGED.format(**data))
     run(str(tmp_path / "staged.yaml"), tmp_path / "one")
     outputs = (str(tmp_path / "two"), f"{tmp_path / 'parts'}:shard,looked_at")
-    status, out, err = ended(launched("tests.train.several", str(tmp_path / "staged.yaml"), *outputs))
+    status, out, err = finish(launched("tests.train.several", str(tmp_path / "staged.yaml"), *outputs))
     assert status == 0, out + err
     alone = trials(tmp_path / "one")
     for together in (trials(tmp_path / "two"), trials(tmp_path / "parts")):
@@ -207,7 +197,7 @@ def test_what_is_divided_measures_the_same_in_every_family(family: str, tmp_path
     encoder, data = tiny.write_encoder(tmp_path / "encoder", family, **without), tiny.write_data(tmp_path / "data", **SIZES)
     (tmp_path / "tiny.yaml").write_text(EXPERIMENT.format(encoder=encoder, data=data).replace("[0, 1]", "[0]"))
     run(str(tmp_path / "tiny.yaml"), tmp_path / "one")
-    status, out, err = ended(launched("tests.train.several", str(tmp_path / "tiny.yaml"), f"{tmp_path / 'parts'}:shard,looked_at"))
+    status, out, err = finish(launched("tests.train.several", str(tmp_path / "tiny.yaml"), f"{tmp_path / 'parts'}:shard,looked_at"))
     assert status == 0, out + err
     together = trials(tmp_path / "parts")
     for place, one in trials(tmp_path / "one").items():
@@ -224,7 +214,7 @@ def test_one_that_fails_ends_the_others_and_all_go_on_from_the_last_checkpoint(
     variant: str, like: str, home: Path, file: Path, tmp_path: Path
 ) -> None:
     words = ("tests.train.several", str(file), f"{tmp_path / 'again'}:{variant}", *ONE_TRIAL)
-    status, out, err = ended(launched(*words, restarts=1))
+    status, out, err = finish(launched(*words, restarts=1))
     assert status == 0, out + err
     (record,) = trials(tmp_path / "again").values()
     assert record.attempts == 2
@@ -234,10 +224,10 @@ def test_one_that_fails_ends_the_others_and_all_go_on_from_the_last_checkpoint(
 
 def test_a_trial_in_which_that_happens_twice_is_a_row(file: Path, tmp_path: Path) -> None:
     words = ("tests.train.several", str(file), f"{tmp_path / 'again'}:raises_always", *ONE_TRIAL)
-    status, out, err = ended(launched(*words, restarts=1))
+    status, out, err = finish(launched(*words, restarts=1))
     assert status != 0 and "the device is gone" in err
     assert not [record for record in trials(tmp_path / "again").values() if record.ended_at], "none is said to have failed yet"
-    status, out, err = ended(launched(*words))  # the command again, by hand
+    status, out, err = finish(launched(*words))  # the command again, by hand
     assert status == 0, out + err
     (record,) = trials(tmp_path / "again").values()
     reason = "crashed: RuntimeError: the device is gone (failures/gradual-seed0-"
@@ -255,7 +245,7 @@ def test_the_command_by_launchers(file: Path, tmp_path: Path, tracking: str) -> 
     process = launched(*command, folder=tmp_path, **place)
     wait_until(lambda: list((output / "unfinished").glob("*/00*.json")), process)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, _, err = finish(process, 60)
     assert "stopping after this step" in err
     assert f"mtlab: interrupted; `torchrun --standalone --nproc-per-node 2 -m mtlab compare {tmp_path / 'tiny.yaml'}" in err
     suite = Journal(output).read()[0]
@@ -265,10 +255,10 @@ def test_the_command_by_launchers(file: Path, tmp_path: Path, tracking: str) -> 
     accelerate = [str(Path(sys.executable).with_name("accelerate")), "launch", "--multi_gpu", "--num_processes", "2", "-m"]
     environment = {**os.environ, **place, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATH}
     line = [*accelerate, *command]
-    again = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=240)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert again.stdout.count("going on from the last checkpoint") == 1, "one process speaks"
-    assert "2 processes, each with 1 thread" in again.stdout
+    status, out, err = run_program(line, cwd=tmp_path, env=environment)
+    assert status == 0, out + err
+    assert out.count("going on from the last checkpoint") == 1, "one process speaks"
+    assert "2 processes, each with 1 thread" in out
     suite, (record,) = Journal(output).read()
     assert record.ok and record.attempts == 2, "being asked to stop is no failure"
     assert suite.command.startswith("torchrun --standalone --nproc-per-node 2 -m mtlab compare")
@@ -276,6 +266,6 @@ def test_the_command_by_launchers(file: Path, tmp_path: Path, tracking: str) -> 
     children = client.search_runs([client.get_run(suite.tracking["run"]).info.experiment_id])
     assert len([run for run in children if run.info.status == "FINISHED"]) == 2, "the suite's and the trial's"
 
-    status, _, err = ended(launched(*command, "--batch_size", "1", folder=tmp_path, **place))
+    status, _, err = finish(launched(*command, "--batch_size", "1", folder=tmp_path, **place))
     assert status != 0
     assert err.count("mtlab: ") == 1 and "--batch_size: 1 sentences are fewer than 2 processes; start fewer" in err
