@@ -20,6 +20,9 @@ from mtlab import launch
 NOTE = "MTLAB_NOTE"
 """The environment variable with the file in which the process notes the folder of the trials that it has begun, empty when they ended."""
 
+STALLED = "stalled-*.txt"
+"""In that folder: what a process was doing that hung, and so ended itself; empty for one that runs."""
+
 DEATHS = "deaths.json"
 """In that folder: the signals that ended the process while these trials ran."""
 
@@ -58,12 +61,21 @@ def watch(command: list[str], note: Path) -> int:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+        ran = note.read_text()
+        if status == 1 and ran and not asked and (file := hung(Path(ran))):
+            print(f"mtlab: the process hung ({file} says where); it is started again and goes on", file=sys.stderr, flush=True)
+            continue
         if status >= 0:
             return status
         if asked or not _noted(note, -status):
             print(f"mtlab: the process was ended by {_name(-status)}", file=sys.stderr)
             return 128 - status
         print(f"mtlab: the process was ended by {_name(-status)}; it is started again and goes on", file=sys.stderr, flush=True)
+
+
+def hung(folder: Path) -> Path | None:
+    """What a process of the trials of this folder wrote when it found that it hung; None where none did."""
+    return next((file for file in sorted(folder.glob(STALLED)) if file.stat().st_size), None)
 
 
 def end_with_parent() -> None:

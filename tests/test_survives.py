@@ -19,19 +19,22 @@ MTLAB = [sys.executable, "-m", "mtlab.cli"]
 WATCHED = [sys.executable, "-m", "mtlab.supervise"]
 
 DYING = """
-import os, signal, sys
+import os, signal, sys, time
 from mtlab.cli import main
 from mtlab.train.trial import Run
 
 honest = Run.go
 
 def go(run):
-    if run.trial.scenario == "gradual" and run.trial.seed == 1 and (sys.argv[1] == "always" or run.shared.keeper.before == 0):
-        os.kill(os.getpid(), signal.SIGKILL)
+    what, how = sys.argv[1:3]
+    if run.trial.scenario == "gradual" and run.trial.seed == 1 and (how == "always" or run.shared.keeper.before == 0):
+        if what == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(600)
     return honest(run)
 
 Run.go = go
-sys.exit(main(sys.argv[2:]))
+sys.exit(main(sys.argv[3:]))
 """
 
 
@@ -95,14 +98,14 @@ def test_a_process_that_dies_is_started_again_and_ends_in_the_same_results(long_
     assert killed == results(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("how", ["once", "always"])
-def test_a_trial_that_kills_the_process_is_tried_again_and_then_a_row_with_its_reason(
-    how: str, experiment_file: Path, tracking: str, tmp_path: Path
+@pytest.mark.parametrize(("what", "how"), [("dies", "once"), ("dies", "always"), ("hangs", "always")])
+def test_a_trial_that_kills_or_halts_the_process_is_tried_again_and_then_a_row_with_its_reason(
+    what: str, how: str, experiment_file: Path, tracking: str, tmp_path: Path
 ) -> None:
     (tmp_path / "dying.py").write_text(DYING)
     code = "import sys; from pathlib import Path; from mtlab.supervise import watch; sys.exit(watch(sys.argv[2:], Path(sys.argv[1])))"
-    command = [sys.executable, str(tmp_path / "dying.py"), how, "compare", str(experiment_file), "--scenarios", "gradual", "full"]
-    options = ["--control", "full"]
+    command = [sys.executable, str(tmp_path / "dying.py"), what, how, "compare", str(experiment_file), "--scenarios", "gradual", "full"]
+    options = ["--control", "full", "--checkpoints.stall_s", "8"]
     status, _, err = run([sys.executable, "-c", code, str(tmp_path / "note"), *command, *options])
     trials = {(trial.scenario, trial.seed): trial for trial in Journal(experiment_file.parent / "report").read()[1]}
     assert len(trials) == 4, err
@@ -112,9 +115,15 @@ def test_a_trial_that_kills_the_process_is_tried_again_and_then_a_row_with_its_r
         assert trials["gradual", 1].attempts == 2
     else:
         assert (status, bad) == (1, [("gradual", 1)]), err
-        reason = "the process was ended by SIGKILL (likely out of memory) 2 times while the trial ran"
-        assert trials["gradual", 1].status == reason
+        reason = {
+            "dies": "the process was ended by SIGKILL (likely out of memory) 2 times while the trial ran",
+            "hangs": "the process ended 2 times while the trial ran, at last: it hung (failures/hung-",
+        }
+        assert trials["gradual", 1].status.startswith(reason[what])
         assert err.count("started again") == 2
+    written = list((experiment_file.parent / "report").glob("failures/hung-*.txt"))
+    assert len(written) == (2 if what == "hangs" else 0)
+    assert all('dying.py", line' in file.read_text() for file in written), "where it hung"
 
 
 def test_a_full_disk_is_named_and_what_was_there_stays(experiment_file: Path, tracking: str) -> None:

@@ -72,7 +72,7 @@ def run_trials(
     own = runtime.device.type == "cuda" or runtime.processes.leads  # several processes that share a CPU are no strangers there
     try:
         # dropout draws from torch's global stream; the caller's is left as it was
-        with machine, occupancy if own else nullcontext(), torch.random.fork_rng(devices):
+        with machine, occupancy if own else nullcontext(), torch.random.fork_rng(devices), keeper.watched():
             _go(runs)
     except Lost as error:
         keeper.left(str(error))

@@ -20,7 +20,7 @@ from mtlab.data.encoding import IGNORE
 from mtlab.model.freezing import Partition
 from mtlab.model.network import Network, stream_seed
 from mtlab.plan.scenario import Stage
-from mtlab.train import adamw, spill, step
+from mtlab.train import adamw, spill, stall, step
 from mtlab.train.course import Step
 from mtlab.train.dropout import Draws
 from mtlab.train.prefix import States
@@ -57,6 +57,7 @@ class Readings:
         pooled: Tensor | None = None
         file: spill.Mapped | None = None
         for ids in batches.by_length(encoded, EVALUATION_TOKENS):
+            stall.beat()
             batch = batches.collate(encoded.examples, ids, prepared.pad_id).to(runtime.device)
             with runtime.autocast():
                 some = network.pool(states.padded(ids, runtime.device), batch.attention_mask)

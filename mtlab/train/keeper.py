@@ -5,6 +5,7 @@ What a position decides is not kept but made again: the order of the sentences, 
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Checkpoints
 from mtlab.plan.scenario import Stage
 from mtlab.record.records import TrialRecord
-from mtlab.train import stopping
+from mtlab.train import stall, stopping
 from mtlab.train.guidance import Guide, Watched
 from mtlab.train.heads import Heads
 from mtlab.train.processes import ALONE, Processes
@@ -68,6 +69,10 @@ class Keeper:
         """Note that this process leaves the others in the middle of the trials, and why; returns whether it is the first that does."""
         return self.processes.several and self.folder.left(self.before + 1, reason)
 
+    def watched(self) -> AbstractContextManager[None]:
+        """Within, the process ends when it hangs."""
+        return stall.watched(self.folder.folder, self.often.stall_s)
+
     def stepped(self, in_parts: bool = False) -> bool:
         """Count a step; returns whether a checkpoint is to be written after it, by this process.
 
@@ -75,6 +80,7 @@ class Keeper:
             in_parts: whether each of several processes holds a part of what trains: then all of them agree, and all are needed.
         """
         self._steps += 1
+        stall.beat()
         return self._due(in_parts)
 
     def _due(self, in_parts: bool) -> bool:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from mtlab.data.batches import Batch
 from mtlab.model.network import Network
+from mtlab.train import stall
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
 from mtlab.train.shards import like
@@ -90,6 +91,7 @@ def teacher(prepared: Prepared, network: Network, tasks: Sequence[str], runtime:
     network.eval()
     found: dict[str, dict[int, Tensor]] = {task: {} for task in tasks}
     for batch in prepared.ready("train", runtime.device):
+        stall.beat()
         with runtime.autocast():
             logits = network(batch.input_ids, batch.attention_mask, tasks)
         for task in tasks:

@@ -23,7 +23,7 @@ from mtlab.model import freezing, lora, replay
 from mtlab.model.network import Network
 from mtlab.model.replay import Tail
 from mtlab.plan.scenario import Stage, content_key
-from mtlab.train import spill, stopping
+from mtlab.train import spill, stall, stopping
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
 from mtlab.train.spill import Pass
@@ -208,6 +208,7 @@ class Prefixes:
         stores: dict[int, States] = {}
         with replay.watch(network.backbone, list(keys)) as seen:
             for ids in processes.share(batches.by_length(encoded, EVALUATION_TOKENS)):
+                stall.beat()
                 stopping.leave_if_asked()  # a pass may be long, and nothing of it is kept
                 batch = batches.collate(encoded.examples, ids, prepared.pad_id).to(self.runtime.device)
                 with self.runtime.autocast():

@@ -6,19 +6,23 @@ import mmap
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from torch import Tensor
 
 from mtlab.plan.errors import UserError
 from mtlab.record.journal import HALF, write_atomically
+from mtlab.train import stall
 
 Say = Callable[[str], None]
+
+WAITING_S = 60.0
+"""Seconds after which a process that waits for another's pass says that it does not hang."""
 
 PIECE = 1 << 24
 """Bytes that are hashed at a time."""
@@ -138,8 +142,16 @@ def alone(directory: Path, names: Iterable[str]) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as locks:
         for name in sorted(names):  # in one order, so that no two processes wait for each other
-            locks.enter_context(FileLock(directory / f"{name}.lock"))
+            locks.enter_context(_patiently(FileLock(directory / f"{name}.lock")))
         yield
+
+
+def _patiently(lock: FileLock) -> AcquireReturnProxy:
+    """A lock, taken: however long another process computes, to wait for it is not to hang."""
+    while True:
+        stall.beat()
+        with suppress(Timeout):
+            return lock.acquire(timeout=WAITING_S)
 
 
 def remove(directory: Path, name: str) -> None:

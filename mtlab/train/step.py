@@ -19,7 +19,7 @@ from mtlab.model.network import Network
 from mtlab.plan.experiment import Optimizer as OptimizerSettings
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction
-from mtlab.train import adamw
+from mtlab.train import adamw, stall
 from mtlab.train.dropout import quick
 from mtlab.train.mitigation import Anchor, Teacher
 from mtlab.train.parallel import Alone, over
@@ -203,6 +203,7 @@ def evaluate(
     tasks = tuple(names)
     computed: list[tuple[Tensor, dict[str, Tensor]]] = []
     for batch in runtime.processes.share(ready):
+        stall.beat()
         with runtime.autocast():
             logits = forward(batch, tasks)
         gold = {task: _targets(batch, task) for task in tasks}

@@ -14,7 +14,7 @@ from mtlab.record.journal import HOLDER, Journal
 from mtlab.record.records import TrialRecord, Value
 from mtlab.supervise import NOTE
 from mtlab.train import runtime as runtimes
-from mtlab.train import stopping
+from mtlab.train import stall, stopping
 from mtlab.train.prepare import prepare
 from mtlab.train.runtime import Runtime
 from mtlab.train.worker import Work, Worker
@@ -132,7 +132,7 @@ def differences(there: Mapping[str, object], here: Mapping[str, object]) -> str:
 def _answered(order: str, work: Callable[[Order], Answer]) -> str:
     _desk.clear()
     try:
-        with stopping.handled():
+        with stopping.handled(), stall.on_cluster():
             answer = work(Order.model_validate_json(order))
     except UserError as error:
         where = ": ".join(filter(None, (f"node {platform.node()}", error.where)))

@@ -20,7 +20,7 @@ from torch import Tensor
 from mtlab import launch
 from mtlab.plan.scenario import content_key
 from mtlab.record.journal import write_atomically
-from mtlab.supervise import DEATHS, NOTE, why
+from mtlab.supervise import DEATHS, NOTE, STALLED, hung, why
 from mtlab.train.checkpoint import write_tensors
 
 KEPT = 2
@@ -68,6 +68,8 @@ class Unfinished:
         file = self.folder / "trials.json"
         told = _read_json(file)
         before = int(told.get("begun", 0))
+        if before and (stacks := hung(self.folder)):
+            self._left(before).write_text(self._put_by(stacks, before), encoding="utf-8")
         if before and launch.restarts() and told.get("launch") == launch.name() and not self._reason(before):
             self._left(before).write_text("one was lost")  # the launcher starts again only after that: killed, it said nothing itself
         write_atomically(file, json.dumps({"trials": self.keys, "begun": before + 1, "launch": launch.name()}))
@@ -78,7 +80,8 @@ class Unfinished:
             raise Died(why(numbers))
         reasons = [reason for attempt in range(1, before + 1) if (reason := self._reason(attempt))]
         if len(numbers) + len(reasons) > 1:
-            raise Died(f"the processes ended {len(numbers) + len(reasons)} times while the trial ran, at last: {reasons[-1]}")
+            who = "processes" if launch.number() > 1 else "process"
+            raise Died(f"the {who} ended {len(numbers) + len(reasons)} times while the trial ran, at last: {reasons[-1]}")
         return before
 
     def left(self, attempt: int, reason: str) -> bool:
@@ -127,6 +130,17 @@ class Unfinished:
         """The trials have ended, and their records are written: nothing is left to go on from."""
         _note("")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _put_by(self, stacks: Path, attempt: int) -> str:
+        """Keep what a process was doing that hung; returns what there is to say of it."""
+        kept = self.folder.parents[1] / "failures" / f"hung-{self.folder.name}-{attempt}.txt"
+        kept.parent.mkdir(exist_ok=True)
+        stacks.replace(kept)
+        for other in self.folder.glob(STALLED):
+            other.unlink()
+        reason = f"it hung (failures/{kept.name})"
+        self.say(f"while these trials ran last, what ran them ended: {reason}")
+        return reason
 
     def _left(self, attempt: int) -> Path:
         return self.folder / f"left-{attempt}.txt"

@@ -6,6 +6,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -77,6 +78,10 @@ def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def hanging() -> None:
+    time.sleep(600)
+
+
 def in_parts(gradients: parallel.Sharded) -> AbstractContextManager[None]:
     """A look at what a process holds while steps are made, and what its optimizer held when they were."""
 
@@ -99,6 +104,7 @@ VARIANTS: dict[str, tuple[Callable[[], AbstractContextManager[Any]], dict[str, l
     "looked_at": (lambda: patch.object(parallel.Sharded, "in_place", in_parts), {}),
     "raises": (lambda: patch.object(Run, "_batch", failing(1, raising)), {}),
     "killed": (lambda: patch.object(Run, "_batch", failing(1, killed)), {}),
+    "hangs": (lambda: patch.object(Run, "_batch", failing(1, hanging)), {"checkpoints.stall_s": ["10"]}),
     "raises_always": (lambda: patch.object(Run, "_batch", failing(99, raising)), {}),
     "wrapped_once": (lambda: patch.object(step, "over", Once()), {}),
     "mean_of_means": (lambda: patch.object(Learner, "step", unscaled), {}),

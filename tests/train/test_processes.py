@@ -208,7 +208,8 @@ ONE_TRIAL = ("--scenarios", "gradual", "--seeds", "0", "--checkpoints.every_step
 
 
 @pytest.mark.parametrize(
-    ("variant", "like"), [pytest.param("raises", "two", marks=pytest.mark.slow), ("killed", "two"), ("killed,shard", "parts")]
+    ("variant", "like"),
+    [pytest.param("raises", "two", marks=pytest.mark.slow), ("killed", "two"), ("killed,shard", "parts"), ("hangs", "two")],
 )
 def test_one_that_fails_ends_the_others_and_all_go_on_from_the_last_checkpoint(
     variant: str, like: str, home: Path, file: Path, tmp_path: Path
