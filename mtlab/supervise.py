@@ -62,8 +62,8 @@ def watch(command: list[str], note: Path) -> int:
             for number, handler in before.items():
                 signal.signal(number, handler)
         ran = note.read_text()
-        if status == 1 and ran and not asked and (file := hung(Path(ran))):
-            print(f"mtlab: the process hung ({file} says where); it is started again and goes on", file=sys.stderr, flush=True)
+        if status == 1 and ran and not asked and hung(Path(ran)):
+            print("mtlab: the process hung; it is started again and goes on", file=sys.stderr, flush=True)
             continue
         if status >= 0:
             return status
@@ -73,9 +73,9 @@ def watch(command: list[str], note: Path) -> int:
         print(f"mtlab: the process was ended by {_name(-status)}; it is started again and goes on", file=sys.stderr, flush=True)
 
 
-def hung(folder: Path) -> Path | None:
-    """What a process of the trials of this folder wrote when it found that it hung; None where none did."""
-    return next((file for file in sorted(folder.glob(STALLED)) if file.stat().st_size), None)
+def hung(folder: Path) -> list[Path]:
+    """What processes of the trials of this folder wrote when they found that they hung."""
+    return [file for file in sorted(folder.glob(STALLED)) if file.stat().st_size]
 
 
 def end_with_parent() -> None:

@@ -238,7 +238,7 @@ class Checkpoints(Strict):
     """Seconds between two checkpoints; one is written after a step, at the earliest."""
     every_steps: Count | None = Field(default=None, ge=1)
     """Steps between two checkpoints, where that is less time."""
-    stall_s: Number | None = Field(default=1800.0, gt=0)
+    stall_s: Number | None = Field(default=1800.0, ge=5)
     """Seconds without a step, or a batch of an evaluation, after which the process counts as hung: it ends, and goes on from its last
     checkpoint, as after a crash. ``null``: never."""
 

@@ -53,7 +53,12 @@ def watched(folder: Path, seconds: float | None) -> Iterator[None]:
         yield
         return
     path = folder / f"stalled-{launch.rank()}.txt"
-    with path.open("w") as file:
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError:  # a disk that is full is told by who must write
+        yield
+        return
+    with file:
         _watch.seconds, _watch.file, _watch.wound = seconds, file.fileno(), 0.0
         beat()
         try:

@@ -131,13 +131,12 @@ class Unfinished:
         _note("")
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _put_by(self, stacks: Path, attempt: int) -> str:
-        """Keep what a process was doing that hung; returns what there is to say of it."""
+    def _put_by(self, stacks: Sequence[Path], attempt: int) -> str:
+        """Keep what processes were doing that hung; returns what there is to say of it."""
         kept = self.folder.parents[1] / "failures" / f"hung-{self.folder.name}-{attempt}.txt"
-        kept.parent.mkdir(exist_ok=True)
-        stacks.replace(kept)
-        for other in self.folder.glob(STALLED):
-            other.unlink()
+        write_atomically(kept, "\n".join(f"{file.stem}: {file.read_text(errors='replace')}" for file in stacks))
+        for file in self.folder.glob(STALLED):
+            file.unlink()
         reason = f"it hung (failures/{kept.name})"
         self.say(f"while these trials ran last, what ran them ended: {reason}")
         return reason

@@ -221,6 +221,8 @@ def test_one_that_fails_ends_the_others_and_all_go_on_from_the_last_checkpoint(
     assert record.attempts == 2
     assert essence(record) == essence(trials(home / like)["gradual", 0])
     assert not list((tmp_path / "again" / "unfinished").glob("*"))
+    written = [file.read_text() for file in (tmp_path / "again" / "failures").glob("hung-*.txt")]
+    assert len(written) == (variant == "hangs") and all("stalled-1" in text and "in hanging" in text for text in written)
 
 
 def test_a_trial_in_which_that_happens_twice_is_a_row(file: Path, tmp_path: Path) -> None:
