@@ -21,7 +21,7 @@ from mtlab.train import stall
 
 Say = Callable[[str], None]
 
-WAITING_S = 60.0
+WAITING_S = 1.0
 """Seconds after which a process that waits for another's pass says that it does not hang."""
 
 PIECE = 1 << 24

@@ -64,8 +64,8 @@ def watched(folder: Path, seconds: float | None) -> Iterator[None]:
         try:
             yield
         finally:
-            faulthandler.cancel_dump_traceback_later()
             _watch.seconds = None
+            faulthandler.cancel_dump_traceback_later()
     path.unlink(missing_ok=True)
 
 
