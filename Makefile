@@ -19,7 +19,7 @@ PIP = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)
 stop = { echo "mtlab: $($(1))" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install compare doctor report sync claims ui test test-all torture mutants lint bench clean
+.PHONY: help install compare doctor report sync claims ui test test-all torture mutants lint bench gpu bundle clean
 
 help:
 	@echo 'make compare                   run every scenario of an experiment, then write its report'
@@ -34,6 +34,8 @@ help:
 	@echo 'make mutants                   plant known bugs and see that the tests catch each'
 	@echo 'make lint                      ruff and mypy'
 	@echo 'make bench                     time the scenarios here, beside transformers.Trainer'
+	@echo 'make gpu                       on a machine with a GPU: all that only a GPU can show, in 9 minutes'
+	@echo 'make bundle                    what mtlab needs as files, for a machine that reaches no package index'
 	@echo 'make install                   fill .venv, as every target above does where it must'
 	@echo 'make clean                     remove .venv and caches; reports and records stay'
 	@echo
@@ -68,6 +70,12 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m mtlab.bench experiments/bench.yaml $(ARGS)
+
+gpu: $(INSTALLED)
+	@$(BIN)/python -m mtlab.bench.gpu $(ARGS)
+
+bundle: $(INSTALLED)
+	@$(BIN)/python -m mtlab.bench.bundle $(ARGS)
 
 install: $(INSTALLED)
 

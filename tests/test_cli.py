@@ -58,10 +58,10 @@ def test_a_gpu_that_is_asked_for_and_absent_is_an_error(experiment_file: Path, t
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_comparison_runs_on_a_gpu_from_the_weights_of_the_cpu(experiment_file: Path, tracking: str) -> None:
     starts = []
-    for device in ("cuda", "cuda:0", "cpu"):
+    for device in ("cuda", "cpu"):
         assert main(["compare", str(experiment_file), "--device", device, "--precision", "auto", "--output", device]) == 0
         starts.append({trial.seed: trial.initial_digest for trial in Journal(Path(device)).read()[1]})
-    assert starts[0] == starts[1] == starts[2]
+    assert starts[0] == starts[1]
 
 
 def test_a_failed_trial_is_told_and_is_the_exit_status(experiment_file: Path, tracking: str, capsys: pytest.CaptureFixture) -> None:

@@ -1,7 +1,8 @@
-"""``python -m mtlab.bench FILE [--whole-suite] [--KEY VALUE ...]``: mtlab beside what a user would run instead.
+"""``python -m mtlab.bench FILE [--whole-suite] [--once] [--KEY VALUE ...]``: mtlab beside what a user would run instead.
 
 Whoever runs a scenario runs it in turn with the others in one process, on the same data from the same start. What takes under two
-minutes is run three times, and the median counts. Results go to the experiment's output: ``bench.json``, ``bench.md`` and a plot.
+minutes is run three times (with ``--once``, once), and the median counts. Results go to the experiment's output: ``bench.json``,
+``bench.md`` and a plot.
 """
 
 import gc
@@ -27,7 +28,7 @@ from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import TrialRecord
 from mtlab.train import prepare as preparing
-from mtlab.train import worker
+from mtlab.train import warm, worker
 from mtlab.train.group import run_trials
 from mtlab.train.heads import only_heads
 from mtlab.train.prepare import Prepared
@@ -68,7 +69,8 @@ def _ignore(_: object) -> None:
 class Bench:
     """One experiment, prepared once for all contenders."""
 
-    def __init__(self, file: str, overrides: dict[str, list[str]]) -> None:
+    def __init__(self, file: str, overrides: dict[str, list[str]], times: int) -> None:
+        self.times = times
         self.experiment = plan.load(file, overrides)
         if len(self.experiment.points) > 1:
             raise UserError("a sweep has no benchmark", "leave it out", where=f"{file} sweep")
@@ -77,6 +79,7 @@ class Bench:
             raise UserError("a Trainer would take every GPU, and mtlab takes one", "set CUDA_VISIBLE_DEVICES=0", where="device")
         self.prepared: Prepared = preparing.prepare(self.experiment, self.runtime)[()]
         self.pretrained = backbone.load(self.prepared.location, None)
+        warm.up(self.prepared, self.runtime)
         gc.collect()
         gc.freeze()  # as a suite does
 
@@ -127,13 +130,13 @@ class Bench:
             "machine": asdict(machine),
             "forward_pass_s": [self.forward_pass() for _ in range(TIMES + 1)][1:],
             "floor_s": floor.seconds(self.prepared, name, machine, self.runtime),
-            "rows": [asdict(row) for row in in_turn(name, contenders)],
+            "rows": [asdict(row) for row in in_turn(name, contenders, self.times)],
         }
 
     def suite(self) -> dict[str, Any]:
         """All trials of the experiment."""
         contenders: Contenders = {(len(self.experiment.seeds), OURS): lambda: self.mtlab(self.experiment.trials())}
-        return {"rows": [asdict(row) for row in in_turn(SUITE, contenders)]}
+        return {"rows": [asdict(row) for row in in_turn(SUITE, contenders, self.times)]}
 
     def together(self, name: str) -> bool:
         """Whether seeds share work: nothing but heads is trained."""
@@ -158,10 +161,10 @@ Contenders = dict[tuple[int, str], Callable[[], Lap]]
 """(seeds, who) to a run."""
 
 
-def in_turn(scenario: str, contenders: Contenders) -> list[Row]:
+def in_turn(scenario: str, contenders: Contenders, times: int) -> list[Row]:
     """Run everybody in turn, and those again whose first run was short: a machine's pace drifts, and should not favour one of them."""
     laps: dict[tuple[int, str], list[Lap]] = {contender: [] for contender in contenders}
-    for turn in range(TIMES):
+    for turn in range(times):
         for (seeds, who), call in contenders.items():
             done = laps[seeds, who]
             if turn and done[0].seconds >= SHORT_S:
@@ -179,13 +182,13 @@ def _shown(metrics: dict[str, float | None]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if value is not None)
 
 
-def run(file: str, whole: bool, overrides: dict[str, list[str]]) -> Path:
+def run(file: str, whole: bool, overrides: dict[str, list[str]], times: int = TIMES) -> Path:
     """All contenders on all scenarios. The result is in ``bench.json`` after each scenario; a run that was cut off goes on there.
 
     Returns:
         The experiment's output.
     """
-    bench = Bench(file, overrides)
+    bench = Bench(file, overrides, times)
     experiment = bench.experiment
     place = experiment.output / "bench.json"
     result: dict[str, Any] = {
@@ -220,10 +223,10 @@ def _already(place: Path, result: dict[str, Any]) -> dict[str, Any]:
 def main() -> int:
     """The way in."""
     arguments = sys.argv[1:]
-    whole = "--whole-suite" in arguments
-    arguments = [word for word in arguments if word != "--whole-suite"]
+    whole, once = "--whole-suite" in arguments, "--once" in arguments
+    arguments = [word for word in arguments if word not in ("--whole-suite", "--once")]
     try:
-        directory = run(arguments[0], whole, parse_overrides(arguments[1:]))
+        directory = run(arguments[0], whole, parse_overrides(arguments[1:]), times=1 if once else TIMES)
         from mtlab.bench import page
 
         page.write(directory)

@@ -9,7 +9,7 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Trial
 from mtlab.record.records import TrialRecord
-from mtlab.train import forecast, runtime
+from mtlab.train import forecast, runtime, warm
 from mtlab.train.runtime import Runtime
 from mtlab.train.worker import Group, Work, Worker
 
@@ -59,6 +59,8 @@ class Local:
 
     def pace(self, work: Work, trials: Sequence[Trial], flops: Sequence[int]) -> float | None:
         """Measured, on steps that are thrown away."""
+        if trials:
+            warm.up(work.of(trials[0]), work.runtime)
         return forecast.seconds_per_flop(work.prepared, work.runtime, trials, flops)
 
     def run(self, work: Work, groups: Sequence[Group], begun: Begun) -> Iterator[tuple[Group, list[TrialRecord]]]:

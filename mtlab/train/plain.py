@@ -73,7 +73,7 @@ class Plain:
 
     def _time_passes(self, network: Network) -> float:
         network.eval()
-        ready = _spread(self.prepared.ready("validation", self.runtime.device), 1 + TIMED_PASSES)
+        ready = spread(self.prepared.ready("validation", self.runtime.device), 1 + TIMED_PASSES)
         warm = min(1, len(ready) - 1)
         clock, began = Clock(self.runtime.synchronize), 0.0
         for number, batch in enumerate(ready):
@@ -93,6 +93,7 @@ def seconds_per_flop(
     stage: Stage,
     steps: Sequence[Step],
     words: Vocabulary | None = None,
+    timed: int = TIMED_STEPS,
 ) -> float:
     """Seconds that a FLOP of a training step takes where everything is computed.
 
@@ -104,13 +105,14 @@ def seconds_per_flop(
         stage: rates and losses.
         steps: some are taken, spread over all of them, for batches differ in length.
         words: the embeddings that occur, where only those are to train.
+        timed: so many steps are timed, after the warm ones.
     """
     freezing.set_modes(network, partition)
     experiment = prepared.experiment
     weights, processes = experiment.task_weights.model_dump(), runtime.processes
     learner = step.learner(network, partition, stage, len(steps), experiment.optimizer, weights, words, processes=processes)
     assert learner is not None, "a stage with epochs trains something"
-    forward, chosen = learner.gradients.onto(step.Whole(network)), _spread(steps, WARM_STEPS + TIMED_STEPS)
+    forward, chosen = learner.gradients.onto(step.Whole(network)), spread(steps, WARM_STEPS + timed)
     warm = min(WARM_STEPS, len(chosen) - 1)
     clock, began = Clock(runtime.synchronize), 0.0
     with words.in_place() if words is not None else nullcontext():
@@ -122,6 +124,6 @@ def seconds_per_flop(
     return seconds / course.flops(prepared, partition, chosen[warm:])[0]
 
 
-def _spread(items: Sequence[T], count: int) -> Sequence[T]:
+def spread(items: Sequence[T], count: int) -> Sequence[T]:
     """At most so many of the items, at equal distances."""
     return items[:: max(1, len(items) // count)][:count]

@@ -147,28 +147,30 @@ def join(device: torch.device) -> tuple[Processes, torch.device]:
     """Meet the other processes that the launcher started; returns them and this one's own device.
 
     Args:
-        device: of which kind it is to be.
+        device: of which kind it is to be; with a number, the one that all of them share.
 
     Raises:
         UserError: so many processes cannot run here.
     """
-    number, remedy = launch.number(), "start one process for each, or pass --device cpu"
+    number, remedy = launch.number(), "start one process for each, pass --device cuda:0 to share one, or --device cpu"
     if launch.here() != number:
         raise UserError(f"{number} processes on several machines", "start all of them on one", where="the launcher")
-    if device.type == "cuda" and device.index is not None:
-        raise UserError(f"{device} is one GPU, and {number} processes were started", "pass --device cuda", where="device")
-    if device.type == "cuda" and torch.cuda.device_count() < number:
+    if device.type == "cuda" and device.index is None and torch.cuda.device_count() < number:
         raise UserError(f"{number} processes were started, and there are {torch.cuda.device_count()} GPUs", remedy, where="device")
-    return _join(device.type)
+    return _join(device.type, device if device.index is not None else None)
 
 
 @cache
-def _join(kind: str) -> tuple[Processes, torch.device]:
+def _join(kind: str, one: torch.device | None) -> tuple[Processes, torch.device]:
     from accelerate import PartialState
 
     # a launcher that starts its processes again keeps what those before told each other of their addresses (pytorch issue 135712)
     store, rank, number = next(distributed.rendezvous("env://"))
     told = {"store": distributed.PrefixStore(f"mtlab-{launch.restarts()}", store), "rank": rank, "world_size": number}
+    if one is not None:  # nccl refuses two processes on one GPU
+        torch.cuda.set_device(one)
+        distributed.init_process_group("gloo", **told)
+        return Processes(number, rank), one
     state = PartialState(cpu=kind == "cpu", backend="gloo" if kind == "cpu" else None, **told)
     group = None if kind == "cpu" else distributed.new_group(backend="gloo")
     return Processes(state.num_processes, state.process_index, group), state.device

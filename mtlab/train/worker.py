@@ -9,7 +9,7 @@ from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Point, Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
-from mtlab.train import stopping
+from mtlab.train import stopping, warm
 from mtlab.train.group import run_trials
 from mtlab.train.heads import only_heads
 from mtlab.train.prefix import Prefixes
@@ -68,6 +68,7 @@ class Worker:
 
     def __init__(self, work: Work, exchange: bool = False, apart: str = "") -> None:
         self.work, self.apart = work, apart
+        warm.up(next(iter(work.prepared.values())), work.runtime)
         self.prefixes = prefixes_for(work, exchange)
         self.starts = Starts(work.runtime, work.journal, self.prefixes, work.advance, work.say, work.started)
 

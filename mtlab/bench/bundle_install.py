@@ -1,0 +1,50 @@
+"""Installs a bundle of mtlab's, without a network: ``python3 install.py [--target DIR]``. It needs Python and pip alone."""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+"""Wheel to its parts in order: ``file``, ``bytes`` and ``sha256``."""
+
+
+def join(bundle: Path, to: Path) -> list[Path]:
+    """Write the wheels of a bundle whole into a folder, each part checked by its SHA-256.
+
+    Raises:
+        SystemExit: a part is missing or damaged; its text says which.
+    """
+    wheels = []
+    for name, parts in json.loads((bundle / MANIFEST).read_text(encoding="utf-8")).items():
+        wheel = to / name
+        with wheel.open("wb") as file:
+            for part in parts:
+                path = bundle / part["file"]
+                if not path.is_file():
+                    raise SystemExit(f"{path}: is missing; copy its folder here, too")
+                content = path.read_bytes()
+                if hashlib.sha256(content).hexdigest() != part["sha256"]:
+                    raise SystemExit(f"{path}: is damaged; copy it again")
+                file.write(content)
+        wheels.append(wheel)
+    return wheels
+
+
+def main() -> int:
+    """The way in."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", help="install into this folder, for PYTHONPATH, and leave the environment alone")
+    asked = parser.parse_args()
+    target = ["--target", asked.target] if asked.target else []
+    with tempfile.TemporaryDirectory() as directory:
+        wheels = join(Path(__file__).parent, Path(directory))
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps", *target]
+        return subprocess.run([*pip, *map(str, wheels)], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

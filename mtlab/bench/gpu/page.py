@@ -1,0 +1,153 @@
+"""The page of a GPU run: tables and a figure, made from ``gpu.json`` alone."""
+
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from mtlab.bench import page as bench_page
+from mtlab.record.journal import write_atomically
+from mtlab.report import plots
+from mtlab.report.markdown import fixed, name, rounded, table, text, whole
+
+Part = dict[str, Any]
+
+TITLES = {
+    "compare": "The comparison: `mtlab compare experiments/compare.yaml --device cuda`",
+    "speed": "A training step of bert-base",
+    "trainer": "Beside transformers.Trainer",
+    "checks": "What must hold",
+    "together": "Three trials at once on one GPU",
+    "snips": "SNIPS, 4,000 sentences",
+}
+
+
+def write(directory: Path) -> Path:
+    """Write ``gpu.md``, and ``gpu.png`` where the comparison ran, beside ``gpu.json``."""
+    result = json.loads((directory / "gpu.json").read_text(encoding="utf-8"))
+    facts, parts = result["facts"], result["parts"]
+    lines = ["# On a GPU", "", f"{text(facts['device'])}; torch {text(facts['torch'])}, transformers {text(facts['transformers'])}."]
+    for part, title in TITLES.items():
+        if part in parts:
+            body = [f"Failed: {text(parts[part]['failed'])}."] if "failed" in parts[part] else BODIES[part](parts[part])
+            lines += ["", f"## {title}", "", *body]
+    if "scenarios" in parts.get("compare", {}):
+        _figure(parts["compare"]).savefig(directory / "gpu.png", dpi=110)
+    write_atomically(directory / "gpu.md", "\n".join(lines) + "\n")
+    return directory / "gpu.md"
+
+
+def _comparison(part: Part) -> list[str]:
+    header = ("scenario", "seeds", "accuracy", "entity F1", "uncached (s)", "as run (s)", "training (s)", "peak memory (MB)", "GPU busy")
+    rows = [_scenario(key, found) for key, found in part["scenarios"].items()]
+    seconds = f"The whole command took {part['command_s']:.0f} s. Means over seeds, on the test split."
+    return [table(header, rows), "", seconds]
+
+
+def _scenario(key: str, found: Part) -> list[str]:
+    busy = found["gpu_utilization_percentage"]
+    return [
+        name(key),
+        str(found["seeds"]),
+        fixed(found["accuracy"]),
+        fixed(found["f1"]),
+        *(rounded(found[field]) for field in ("wall_plain_s", "wall_s", "train_s")),
+        whole(None if found["peak_memory_mb"] is None else round(found["peak_memory_mb"])),
+        "–" if busy is None else f"{busy:.0f}%",
+    ]
+
+
+def _compare(part: Part) -> list[str]:
+    return [*_comparison(part), "", "![Scores against the time of a trial, a point a scenario](gpu.png)"]
+
+
+def _speed(part: Part) -> list[str]:
+    header = ("sentences × tokens", "step (ms)", "tokens/s", "TFLOP/s", "of measured products", "of the data sheet", "peak memory (MB)")
+    rows = []
+    for shape, found in part["shapes"].items():
+        shares = ["–" if found[of] is None else f"{100 * found[of]:.1f}%" for of in ("of_products", "of_datasheet")]
+        memory = whole(None if found["peak_memory_mb"] is None else round(found["peak_memory_mb"]))
+        rates = [rounded(found["step_ms"]), whole(round(found["tokens_per_s"])), rounded(found["flop_s"] / 1e12)]
+        rows.append([shape, *rates, *shares, memory])
+    said = (
+        f"Everything trains, {part['precision']}, random weights, no padding; the median of 20 steps. A large product ran at "
+        f"{part['products_flop_s'] / 1e12:.0f} TFLOP/s here."
+    )
+    return [table(header, rows), "", said]
+
+
+def _trainer(part: Part) -> list[str]:
+    header = ("scenario", "seeds", "who", "seconds", "mtlab is so many times as fast")
+    rows = []
+    for scenario in part["scenarios"].values():
+        for row in scenario["rows"]:
+            ours = statistics.median(row["seconds"][bench_page.OURS])
+            for who, laps in row["seconds"].items():
+                seconds = statistics.median(laps)
+                ratio = "" if who == bench_page.OURS else f"{seconds / ours:.1f}"
+                rows.append([name(row["scenario"]), str(row["seeds"]), text(who), rounded(seconds), ratio])
+    sizes = part["data"]["sizes"]
+    return [table(header, rows), "", f"{whole(sizes['train'])} training sentences, five epochs, in turn in one process."]
+
+
+def _checks(part: Part) -> list[str]:
+    lines = {
+        "resume": "A trial was killed (SIGKILL) after its first checkpoint, and the same command went on by itself.",
+        "processes": "Two processes that share the GPU (gloo) train what one trains, through a gradual unfreeze.",
+        "tests": "`pytest -m gpu tests`:",
+    }
+    return [f"- {line} {_outcome(part[key])}" for key, line in lines.items()]
+
+
+def _outcome(part: Part) -> str:
+    if "failed" in part:
+        return f"Failed: {text(part['failed'])}."
+    return f"{text(part['outcome'])}." if "outcome" in part else _apart(part)
+
+
+def _apart(part: Part) -> str:
+    weights = "the same, bit for bit" if part["same_weights"] else "not the same bits"
+    scores = "the same" if part["same_scores"] else "not the same"
+    largest = f"{part['largest_difference_of_a_loss']:.1e}"
+    return f"Over {part['steps']} steps losses differ by {largest} at most; final weights: {weights}; test scores: {scores}."
+
+
+def _together(part: Part) -> list[str]:
+    apart, at_once, number = part["one_after_another_s"], part["at_once_s"], part["trials"]
+    return [
+        f"{number} trials of full fine-tuning took {rounded(apart)} s one after another (in the comparison above) and {rounded(at_once)} s "
+        f"at once, in {number} processes: {apart / at_once:.2f} times the throughput. Scores differ by "
+        f"{part['largest_difference_of_a_score']:.4f} at most. {part['excluded_from_times']} of {number} records say that the GPU was "
+        "shared, which keeps their times out of comparisons."
+    ]
+
+
+BODIES: dict[str, Callable[[Part], list[str]]] = {
+    "compare": _compare,
+    "speed": _speed,
+    "trainer": _trainer,
+    "checks": _checks,
+    "together": _together,
+    "snips": _comparison,
+}
+
+
+def _figure(part: Part) -> Figure:
+    """Scores against the uncached time of a trial, a panel a task."""
+    with mpl.rc_context(plots.STYLE):
+        figure = Figure(figsize=(8.0, 3.4), layout="constrained")
+        panels = figure.subplots(1, 2)
+        for ax, metric, label in zip(panels, ("accuracy", "f1"), ("accuracy", "entity F1"), strict=True):
+            for index, (key, found) in enumerate(part["scenarios"].items()):
+                if found[metric] is not None:
+                    ax.scatter(found["wall_plain_s"], found[metric], s=28, color=plots.COLOURS[index % len(plots.COLOURS)])
+                    ax.annotate(key, (found["wall_plain_s"], found[metric]), xytext=(4, 4), textcoords="offset points", fontsize=7)
+            ax.set_xlabel("uncached time of a trial (s)")
+            ax.set_ylabel(label)
+            ax.set_xlim(left=0)
+            ax.margins(x=0.25, y=0.15)
+    return figure

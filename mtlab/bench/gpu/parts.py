@@ -1,0 +1,233 @@
+"""The parts of a GPU run, the most important first: each runs, and returns what it found as JSON."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from mtlab.bench.gpu.setting import Failed, Setting, bert_base, without_dropout
+from mtlab.record.records import TrialRecord
+
+Part = Callable[[Setting], dict[str, Any]]
+
+COMPARE = "experiments/compare.yaml"
+
+GRADUAL = ("--scenarios", "gradual_unfreeze", "--control", "gradual_unfreeze")
+FULL = ("--scenarios", "full_finetune", "--control", "full_finetune")
+
+SMALL = ("--data.train_size", "64")
+"""Of a rehearsal."""
+
+EXACT = ("--precision", "fp32", "--head.dropout", "0", "--data.train_size", "320")
+"""With an encoder without dropout nothing is drawn, and sums differ in their order alone."""
+
+
+def compare(setting: Setting) -> dict[str, Any]:
+    """The comparison of the embedded default, whole, on this device."""
+    seconds, trials = setting.compare(COMPARE, *_size(setting), *(("--seeds", "0") if setting.dry else ()), name="compare")
+    return {"command_s": seconds, **summary(trials)}
+
+
+def _size(setting: Setting) -> tuple[str, ...]:
+    """What makes a comparison small in a rehearsal; nothing otherwise."""
+    return ("--encoder", without_dropout(setting), *SMALL) if setting.dry else ()
+
+
+def tests(setting: Setting) -> dict[str, Any]:
+    """The tests that need a GPU."""
+    seconds = setting.run("pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", "tests", name="tests")
+    lines = (setting.out / "tests.log").read_text(encoding="utf-8").strip().splitlines()
+    return {"command_s": seconds, "outcome": lines[-1].strip("= ")}
+
+
+def speed(setting: Setting) -> dict[str, Any]:
+    """Steps of bert-base at fixed shapes."""
+    file = setting.out / "speed.json"
+    setting.run("mtlab.bench.gpu.speed", bert_base(setting), setting.device, str(file), name="speed")
+    return dict(json.loads(file.read_text(encoding="utf-8")))
+
+
+def trainer(setting: Setting) -> dict[str, Any]:
+    """bert-base in mtlab and in transformers.Trainer, in turn."""
+    size = "64" if setting.dry else "512"
+    sizes = ("--encoder", bert_base(setting), "--data.train_size", size, "--seeds", *(("0",) if setting.dry else ("0", "1", "2")))
+    scenarios = ("--scenarios", "backbone_frozen", *(() if setting.dry else ("full_finetune",)), "--control", "backbone_frozen")
+    shutil.rmtree(setting.out / "trainer", ignore_errors=True)
+    where = ("--device", setting.device, "--output", str(setting.out / "trainer"))
+    setting.run("mtlab.bench", "experiments/bench.yaml", "--once", *sizes, *scenarios, *where, name="trainer")
+    return dict(json.loads((setting.out / "trainer" / "bench.json").read_text(encoding="utf-8")))
+
+
+def snips(setting: Setting) -> dict[str, Any]:
+    """Five scenarios and the control on SNIPS."""
+    if setting.snips is None:
+        raise Failed("no folder of SNIPS was given (--snips DIR)")
+    seeds = ("--seeds", "0") if setting.dry else ("--seeds", "0", "1")
+    words = ("--data.source", str(setting.snips), "--data.max_duplicates", "1.0", *seeds, *_size(setting))
+    seconds, trials = setting.compare("experiments/snips.yaml", *words, name="snips")
+    return {"command_s": seconds, **summary(trials)}
+
+
+def whole(setting: Setting) -> TrialRecord:
+    """The trial that others are held against: one process trains it, and nothing disturbs it."""
+    if not (setting.out / "undisturbed" / "suite.json").exists():
+        setting.compare(COMPARE, *_trial(setting), name="undisturbed")
+    return setting.records("undisturbed")[0]
+
+
+def _trial(setting: Setting) -> tuple[str, ...]:
+    return ("--encoder", without_dropout(setting), *EXACT, *GRADUAL, "--seeds", "0", "--checkpoints.every_steps", "10")
+
+
+def resume(setting: Setting) -> dict[str, Any]:
+    """A process killed in the middle of a gradual trial, which goes on, beside one that nothing disturbed."""
+    output = setting.out / "killed"
+    shutil.rmtree(output, ignore_errors=True)
+    process = setting.start("mtlab", *setting.comparison(COMPARE, *_trial(setting), name="killed"), name="killed")
+    while not list(output.glob("unfinished/*/0*.json")):
+        if process.poll() is not None or not setting.left_s:
+            raise Failed("it ended before there was anything to go on from")
+        time.sleep(0.01)
+    os.kill(json.loads((output / "running.json").read_text(encoding="utf-8"))["pid"], signal.SIGKILL)
+    setting.finish(process, "killed")
+    (other,) = setting.records("killed")
+    if other.attempts < 2:
+        raise Failed("it was not killed")
+    return {"begun": other.attempts, **differences(whole(setting), other)}
+
+
+def processes(setting: Setting) -> dict[str, Any]:
+    """Two processes that train one trial through a gradual unfreeze, on one device, beside one process."""
+    shutil.rmtree(setting.out / "two_processes", ignore_errors=True)
+    launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mtlab")
+    arguments = setting.comparison(COMPARE, *_trial(setting), name="two_processes")
+    arguments[arguments.index("--device") + 1] = "cpu" if setting.dry else "cuda:0"
+    setting.run(*launcher, *arguments, name="two_processes")
+    (two,) = setting.records("two_processes")
+    return differences(whole(setting), two)
+
+
+def checks(setting: Setting) -> dict[str, Any]:
+    """What must hold, in whatever time: tests, resuming and several processes, all at once."""
+    parts = {"resume": resume, "processes": processes, "tests": tests}
+    whole(setting)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return dict(zip(parts, pool.map(lambda part: attempt(part, setting), parts.values()), strict=True))
+
+
+def attempt(part: Part, setting: Setting) -> dict[str, Any]:
+    """What a part found, or why it failed: its mistake must not cost the others."""
+    if not setting.left_s:
+        return {"failed": "was not begun, for time ran out"}
+    try:
+        return part(setting)
+    except Failed as error:
+        return {"failed": str(error)}
+    except Exception as error:
+        return {"failed": f"{type(error).__name__}: {error}"}
+
+
+def together(setting: Setting) -> dict[str, Any]:
+    """Three trials of the comparison, which ran one after another, at once."""
+    names = {seed: f"at_once_{seed}" for seed in range(1 if setting.dry else 3)}
+    apart = [trial for trial in setting.records("compare") if trial.scenario == "full_finetune" and trial.seed in names]
+    for name in names.values():
+        shutil.rmtree(setting.out / name, ignore_errors=True)
+    started = {
+        name: setting.start("mtlab", *setting.comparison(COMPARE, *FULL, *_size(setting), "--seeds", str(seed), name=name), name=name)
+        for seed, name in names.items()
+    }
+    for name, process in started.items():
+        setting.finish(process, name)
+    at_once = [setting.records(name)[0] for name in names.values()]
+    first, last = min(began for began, _ in map(_span, at_once)), max(ended for _, ended in map(_span, at_once))
+    return {
+        "trials": len(names),
+        "one_after_another_s": sum(ended - began for began, ended in map(_span, apart)),
+        "at_once_s": last - first,
+        "excluded_from_times": sum(bool(one.untimed) for one in at_once),
+        "largest_difference_of_a_score": max(abs(mine - yours) for mine, yours in zip(_scores(apart), _scores(at_once), strict=True)),
+    }
+
+
+def _span(trial: TrialRecord) -> tuple[float, float]:
+    """When a trial began and ended, Unix seconds."""
+    assert trial.ended_at is not None, "it ended well"
+    return trial.started_at, trial.ended_at
+
+
+def _scores(trials: Sequence[TrialRecord]) -> list[float]:
+    """Accuracy and entity F1 of each trial on the test split; 0 where one is undefined."""
+    return [score or 0.0 for trial in trials for score in (_accuracy(trial), _f1(trial))]
+
+
+def _accuracy(trial: TrialRecord) -> float | None:
+    return trial.test.classifier.accuracy if trial.test and trial.test.classifier else None
+
+
+def _f1(trial: TrialRecord) -> float | None:
+    return trial.test.ner.default.f1 if trial.test and trial.test.ner else None
+
+
+def differences(one: TrialRecord, other: TrialRecord) -> dict[str, Any]:
+    """How far two runs of the same trial are apart."""
+    pairs = [(mine, yours) for mine, yours in zip(one.step_losses["total"], other.step_losses["total"], strict=True) if mine and yours]
+    return {
+        "steps": len(pairs),
+        "same_weights": one.final_digest == other.final_digest,
+        "largest_difference_of_a_loss": max(abs(mine - yours) for mine, yours in pairs),
+        "same_scores": one.contributions == other.contributions,
+    }
+
+
+def summary(trials: Sequence[TrialRecord]) -> dict[str, Any]:
+    """Each scenario's scores, times and memory: means over its seeds."""
+    scenarios: dict[str, list[TrialRecord]] = {}
+    for trial in trials:
+        scenarios.setdefault(trial.scenario, []).append(trial)
+    return {"scenarios": {name: {"seeds": len(some), **_means(some)} for name, some in scenarios.items()}}
+
+
+def _means(trials: Sequence[TrialRecord]) -> dict[str, float | None]:
+    def mean(read: Callable[[TrialRecord], float | None]) -> float | None:
+        values = [value for trial in trials if (value := read(trial)) is not None]
+        return sum(values) / len(values) if values else None
+
+    return {
+        "accuracy": mean(_accuracy),
+        "f1": mean(_f1),
+        "wall_s": mean(lambda trial: trial.wall_s),
+        "wall_plain_s": mean(lambda trial: trial.wall_plain_s),
+        "train_s": mean(lambda trial: trial.laps.get("train")),
+        "peak_memory_mb": mean(lambda trial: trial.peak_memory_mb),
+        "gpu_utilization_percentage": mean(_utilization),
+    }
+
+
+def _utilization(trial: TrialRecord) -> float | None:
+    values = next((row for name, row in trial.machine.items() if name.startswith("gpu_") and "utilization" in name), ())
+    return sum(values) / len(values) if values else None
+
+
+PARTS: dict[str, Part] = {
+    "compare": compare,
+    "speed": speed,
+    "trainer": trainer,
+    "checks": checks,
+    "together": together,
+    "snips": snips,
+}
+
+
+def facts(setting: Setting) -> dict[str, Any]:
+    """What all of it ran on."""
+    import torch
+    import transformers
+
+    device = "a rehearsal on a CPU" if setting.dry else torch.cuda.get_device_name()
+    return {"device": device, "torch": torch.__version__, "transformers": transformers.__version__, "python": sys.version.split()[0]}

@@ -1,0 +1,153 @@
+"""Where a GPU run works, and how its parts start mtlab."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtlab.record.journal import Journal
+from mtlab.record.records import TrialRecord
+
+PLAIN = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+"""A configuration without dropout, so that two runs draw nothing and can be compared step by step."""
+
+
+class Failed(Exception):
+    """A part did not do what it should; its text is the reason, in one line."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all parts share.
+
+    Attributes:
+        out: the folder of results.
+        dry: whether this is a rehearsal on a CPU, of tiny sizes.
+        snips: the folder of SNIPS, where there is one.
+        ends: when all parts must have ended, by :func:`time.monotonic`.
+    """
+
+    out: Path
+    dry: bool
+    snips: Path | None
+    ends: float
+
+    @property
+    def device(self) -> str:
+        """The device, as mtlab takes it."""
+        return "cpu" if self.dry else "cuda"
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that are left."""
+        return max(0.0, self.ends - time.monotonic())
+
+    def start(self, *words: str, name: str) -> "subprocess.Popen[bytes]":
+        """Start a Python module with arguments; what it prints goes to ``<name>.log``."""
+        store = f"sqlite:///{(self.out / 'mlflow.db').resolve()}"
+        around = {"MLFLOW_TRACKING_URI": store, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONUNBUFFERED": "1"}
+        with (self.out / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", *words], stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **around}, start_new_session=True
+            )
+
+    def finish(self, process: "subprocess.Popen[bytes]", name: str, allowed: Sequence[int] = (0,)) -> None:
+        """Wait for a process, no longer than time is left.
+
+        Raises:
+            Failed: it ended with another status than those allowed, or time ran out; then it is ended.
+        """
+        try:
+            status = process.wait(timeout=self.left_s)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"was cut off, for time ran out ({self.out / name}.log)") from None
+        finally:
+            if process.poll() is None:
+                _end(process)
+        if status not in allowed:
+            lines = (self.out / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines() or [""]
+            raise Failed(f"ended with status {status}: {lines[-1][:300]} ({self.out / name}.log)")
+
+    def run(self, *words: str, name: str) -> float:
+        """Run a Python module to its end; returns the seconds that took.
+
+        Raises:
+            Failed: it did not end well.
+        """
+        began = time.perf_counter()
+        self.finish(self.start(*words, name=name), name)
+        return time.perf_counter() - began
+
+    def compare(self, file: str, *words: str, name: str) -> tuple[float, list[TrialRecord]]:
+        """Run ``mtlab compare`` into ``<out>/<name>``; the seconds of the command, and the records.
+
+        Raises:
+            Failed: it did not end well, or a trial did not.
+        """
+        seconds = self.run("mtlab", *self.comparison(file, *words, name=name), name=name)
+        return seconds, self.records(name)
+
+    def comparison(self, file: str, *words: str, name: str) -> list[str]:
+        """The arguments of such a comparison."""
+        return ["compare", file, "--device", self.device, "--output", str(self.out / name), *words]
+
+    def records(self, name: str) -> list[TrialRecord]:
+        """The trials of ``<out>/<name>``.
+
+        Raises:
+            Failed: one of them did not end well.
+        """
+        trials = Journal(self.out / name).read()[1]
+        bad = [f"{trial.label}: {trial.status}" for trial in trials if not trial.ok]
+        if bad:
+            raise Failed(bad[0])
+        return trials
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process and all that it started."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def encoder(setting: Setting, name: str, **config: Any) -> str:
+    """The folder of a BERT with random weights and the embedded encoder's tokenizer, made when it is first asked for."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    from mtlab.model import embedded
+
+    folder = setting.out / "encoders" / name
+    if not (folder / "config.json").exists():
+        torch.manual_seed(0)
+        BertModel(BertConfig(**config)).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(embedded.folder()).save_pretrained(folder)
+    return str(folder)
+
+
+def bert_base(setting: Setting) -> str:
+    """bert-base by its configuration, for speed alone; in a rehearsal something tiny."""
+    tiny = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+    return encoder(setting, "bert-base", **(tiny if setting.dry else {}))
+
+
+def without_dropout(setting: Setting) -> str:
+    """A small encoder without dropout."""
+    size = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 256}
+    return encoder(setting, "without_dropout", **PLAIN, **size)
+
+
+def write_json(file: Path, value: object) -> None:
+    """Write a value where a reader finds the old one or the new one."""
+    half = file.with_suffix(".half")
+    half.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    half.replace(file)

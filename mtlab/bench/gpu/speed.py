@@ -1,0 +1,102 @@
+"""``python -m mtlab.bench.gpu.speed ENCODER DEVICE FILE``: training steps of an encoder at fixed shapes, every token a real one."""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtlab.data.batches import Batch
+from mtlab.data.encoding import IGNORE
+from mtlab.model import freezing
+from mtlab.plan import experiment as plan
+from mtlab.plan.scenario import Stage
+from mtlab.train import step
+from mtlab.train.prepare import Prepared, prepare
+from mtlab.train.runtime import Runtime, resolve
+
+SENTENCES, LENGTHS = 32, (12, 32, 128)
+WARM, TIMED = 5, 20
+
+DATASHEET = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
+"""Dense bf16 products, FLOP/s, as NVIDIA's data sheets of the SXM parts have them, by a part of the device's name."""
+
+
+def measure(encoder: str, device: str) -> dict[str, Any]:
+    """Full training steps, and what they reach of the device's rate of products.
+
+    Args:
+        encoder: a folder.
+        device: ``cuda`` or ``cpu``.
+    """
+    asked = {"encoder": [encoder], "device": [device], "seeds": ["0"], "data.train_size": ["64"]}
+    experiment = plan.load("experiments/compare.yaml", asked)
+    runtime = resolve(experiment)
+    prepared = prepare(experiment, runtime)[()]
+    peak = products(runtime, 8192 if runtime.device.type == "cuda" else 512)
+    known = next((rate for name, rate in DATASHEET.items() if name in runtime.device_name), None)
+    shapes = {f"{SENTENCES}x{length}": _shape(prepared, runtime, length, peak, known) for length in LENGTHS}
+    return {"precision": runtime.precision, "products_flop_s": peak, "datasheet_flop_s": known, "shapes": shapes}
+
+
+def products(runtime: Runtime, size: int) -> float:
+    """FLOP/s of a square product in the suite's precision."""
+    dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
+    a, b = (torch.randn(size, size, dtype=dtype, device=runtime.device) for _ in range(2))
+    return 2 * size**3 / statistics.median(_laps(lambda: torch.mm(a, b), runtime))
+
+
+def _shape(prepared: Prepared, runtime: Runtime, length: int, peak: float, known: float | None) -> dict[str, float | None]:
+    network = prepared.fresh_network(0, runtime.device)
+    stage = Stage(epochs=1, train={"encoder": 1e-5, "heads": 1e-3}, schedule="constant")
+    partition = freezing.resolve(stage, network)
+    freezing.apply(network, partition)
+    freezing.set_modes(network, partition)
+    experiment = prepared.experiment
+    learner = step.learner(network, partition, stage, WARM + TIMED, experiment.optimizer, experiment.task_weights.model_dump())
+    assert learner is not None, "everything trains"
+    batch = _batch(prepared, length).to(runtime.device)
+    if runtime.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    laps = _laps(lambda: learner.step(step.Whole(network), batch, stage.losses, runtime), runtime)
+    seconds = statistics.median(laps)
+    flops = prepared.counter.step(partition, stage.losses).exact([length] * SENTENCES)
+    return {
+        "step_ms": seconds * 1e3,
+        "tokens_per_s": SENTENCES * length / seconds,
+        "flop_s": flops / seconds,
+        "of_products": flops / seconds / peak,
+        "of_datasheet": None if known is None else flops / seconds / known,
+        "peak_memory_mb": torch.cuda.max_memory_allocated() / 1e6 if runtime.device.type == "cuda" else None,
+    }
+
+
+def _batch(prepared: Prepared, length: int) -> Batch:
+    """Random tokens, without padding, each with a tag."""
+    draw = torch.Generator().manual_seed(length)
+    shape = (SENTENCES, length)
+    ids = torch.randint(1000, int(prepared.location.config.vocab_size), shape, generator=draw)
+    tags = torch.randint(0, prepared.classes["ner"], shape, generator=draw)
+    tags[:, 0] = IGNORE
+    labels = torch.randint(0, prepared.classes["classifier"], (SENTENCES,), generator=draw)
+    return Batch(tuple(range(SENTENCES)), ids, torch.ones(shape, dtype=torch.int64), labels, tags, (length,) * SENTENCES)
+
+
+def _laps(call: Callable[[], object], runtime: Runtime) -> list[float]:
+    """Seconds of each call, after some that warm up."""
+    laps = []
+    for _ in range(WARM + TIMED):
+        runtime.synchronize()
+        began = time.perf_counter()
+        call()
+        runtime.synchronize()
+        laps.append(time.perf_counter() - began)
+    return laps[WARM:]
+
+
+if __name__ == "__main__":
+    Path(sys.argv[3]).write_text(json.dumps(measure(sys.argv[1], sys.argv[2]), indent=1), encoding="utf-8")
