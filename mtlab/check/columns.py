@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mtlab.data import names
 from mtlab.data.readers import Table
 from mtlab.data.tags import TAG
 
@@ -120,6 +121,7 @@ def choose(table: Table, said: Mapping[str, str], tasks: tuple[str, ...]) -> lis
         tasks: what it is to be read for.
     """
     columns = {name: _column(table, name) for name in table.columns}
+    partitions = names.in_columns(table)
     made: dict[str, Choice] = {}
 
     def choose_one(name: str, fits: Callable[[Column], bool], could: Callable[[Column], bool], why: Callable[[Column], str]) -> None:
@@ -141,7 +143,12 @@ def choose(table: Table, said: Mapping[str, str], tasks: tuple[str, ...]) -> lis
         if tagged is not None:
             choose_one("tokens", lambda one: not one.tags and one.parallel(tagged), _lists, lambda one: "as many words as tags")
     if "classifier" in tasks:
-        choose_one("label", lambda one: one.label and not one.tags, lambda one: one.one_value, lambda one: _again(one, table))
+        choose_one(
+            "label",
+            lambda one: one.label and not one.tags and one.name not in partitions,
+            lambda one: one.one_value,
+            lambda one: _again(one, table),
+        )
         if "ner" not in tasks and not _reads(columns, said, "text"):
             choose_one("tokens", lambda one: one.token_lists and not one.tags, _lists, lambda one: "lists of words")
         if "ner" not in tasks and "tokens" not in made:

@@ -3,15 +3,13 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from mtlab.check import columns
 from mtlab.check.columns import Choice
-from mtlab.check.survey import Looked, Survey, splits_in
-from mtlab.data.locate import ALIASES, SPLITS
-from mtlab.data.readers import EXTENSIONS
+from mtlab.check.survey import Looked, Survey
+from mtlab.data.names import SPLITS
 from mtlab.data.splits import normal
 from mtlab.data.stored import Sentence
 from mtlab.plan.errors import UserError, printable, shown
@@ -57,12 +55,12 @@ def _facts(one: Looked) -> Iterator[Fact]:
         missing = [f"no {split}" for split in SPLITS if split not in one.tables]
         told = f"{_sizes({split: table.rows for split, table in one.tables.items()})} sentences"
         yield "splits", f"{told}; {' and '.join(missing)}: cut off train" if missing else told
-    for split, file in one.files.items():
-        why = "by its name" if splits_in(file) else "since it is the only file"
-        yield "", f"{split} is {shown(file)}, a guess {why}; --{one.option}.splits.{split} FILE takes another"
-    beside = _beside(one)
-    if beside:
-        yield "", f"beside it lie {_names(beside)}: pass the folder to read them too"
+    for split, choice in one.located.guesses.items():
+        yield "", f"{split} is {shown(choice.name)}, a guess {choice.why}; --{one.option}.splits.{split} FILE takes another"
+    if one.located.unread:
+        yield "", one.located.skipped
+    if one.located.beside:
+        yield "", f"beside it lie {_names(one.located.beside)}: pass the folder to read them too"
     a_token_a_line = one.train is not None and next(iter(one.train.rows)).line_per_token
     yield from ((OURS[choice.name], IN_LINES[choice.name] if a_token_a_line else _column(one, choice)) for choice in one.choices)
     unread = columns.not_read(one.train, one.choices) if one.train is not None and one.tasks else []
@@ -78,23 +76,15 @@ def _facts(one: Looked) -> Iterator[Fact]:
         yield from _entities(one)
     yield from _repeated(one)
     for note in one.early if one.mistakes else one.part.notes:  # with some left out, a run would say otherwise
-        if not note.endswith(" test sentences."):
-            yield "in a run", note.removeprefix(f"{one.part.name}: ").removeprefix(f"{one.part.name} ")
+        told = note.removeprefix(f"{one.part.name}: ").removeprefix(f"{one.part.name} ")
+        if not note.endswith(" test sentences.") and told != f"{one.located.skipped}.":
+            yield "in a run", told
     if not one.mistakes and (used := _sizes(one.part.splits)) != _sizes(one.whole):
         yield "in a run", f"{used} sentences"
 
 
 def _sizes(splits: Mapping[str, Collection]) -> str:
     return ", ".join(f"{split} {len(splits[split]):,}" for split in SPLITS if split in splits)
-
-
-def _beside(one: Looked) -> list[str]:
-    """Other splits in the folder of a single file that is read."""
-    path = Path(one.given).expanduser()
-    if len(one.tables) != 1 or not path.is_file():
-        return []
-    there = [other for other in sorted(path.parent.iterdir()) if other != path and other.suffix.lower() in EXTENSIONS]
-    return [other.name for other in there if ALIASES.get(other.stem.casefold(), other.stem.casefold()) in SPLITS]
 
 
 def _column(one: Looked, choice: Choice) -> str:

@@ -1,9 +1,7 @@
 """One's own data, read as a run reads them: what nobody said is guessed, and every mistake is gathered. Nothing is trained."""
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +9,8 @@ from ruamel.yaml import YAML
 
 from mtlab.check import columns, starter
 from mtlab.check.columns import Choice
-from mtlab.data import locate, readers, sources
-from mtlab.data.locate import ALIASES, SPLITS
+from mtlab.data import locate, sources
+from mtlab.data.locate import Located as Opened
 from mtlab.data.readers import Table
 from mtlab.data.sources import Part
 from mtlab.data.stored import Sentence
@@ -42,10 +40,8 @@ class Looked:
     """The tasks that it is to serve."""
     source: Source
     """With what was guessed."""
-    files: dict[str, str]
-    """Splits to files, as guessed from their names."""
-    tables: dict[str, Table]
-    notes: list[str]
+    located: Opened
+    """How it came to its splits."""
     can: tuple[str, ...]
     """The tasks that it has columns for."""
     mistakes: list[UserError]
@@ -59,6 +55,11 @@ class Looked:
     """Of each sentence, in sub-words; None where they could not be told."""
     lost_words: int = 0
     """Words with a tag that lie beyond the limit."""
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Its splits, opened."""
+        return self.located.tables
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -150,47 +151,17 @@ def _experiment(located: Located, scenarios: str) -> Experiment:
 
 
 def _open(given: str, source: Source, wanted: tuple[str, ...], option: str) -> Looked:
-    files = _files(source)
-    source = source.model_copy(update={"splits": {**files, **source.splits}})
     mistakes: list[UserError] = []
-    tables: dict[str, Table] = {}
-    notes: list[str] = []
+    located = Opened({})
     with noted(mistakes):
-        tables, notes = locate.read(source, option, mistakes)
+        located = locate.read(source, option, mistakes)
     for number, mistake in enumerate(mistakes):
         if mistake.where == f"{option}.source":
             mistakes[number] = UserError(mistake.problem, mistake.remedy, where=given)
-    looked = Looked(given, option, wanted, source, files, tables, notes, (), mistakes)
+    looked = Looked(given, option, wanted, source, located, (), mistakes)
     if looked.train is not None:
         looked.can = tuple(task for task in TASKS if _can(looked.train, source, task))
     return looked
-
-
-def _files(source: Source) -> dict[str, str]:
-    """Splits to the files of a folder whose names have the split as one of several words; a file that is alone is train."""
-    folder = Path(str(source.source))
-    try:
-        there = sorted(path for path in folder.expanduser().iterdir() if path.suffix.lower() in readers.EXTENSIONS and path.is_file())
-    except (OSError, RuntimeError, ValueError):
-        return {}
-    if source.subset is not None:
-        return {}
-    splits = {path.name: splits_in(path.name) for path in there}
-    guessed = {}
-    for split in SPLITS:
-        exact = any(ALIASES.get(path.stem.casefold(), path.stem.casefold()) == split for path in there)
-        named = [name for name, found in splits.items() if found == {split}]
-        if not exact and split not in source.splits and len(named) == 1:
-            guessed[split] = named[0]
-    if len(there) == 1 and not source.splits and not splits[there[0].name]:
-        guessed["train"] = there[0].name
-    return guessed
-
-
-def splits_in(file: str) -> set[str]:
-    """The splits that the words in a file's name mean."""
-    words = re.findall("[a-z]+", Path(file).stem.casefold())
-    return {ALIASES.get(word, word) for word in words} & set(SPLITS)
 
 
 def _can(table: Table, source: Source, task: str) -> bool:
@@ -214,11 +185,13 @@ def _read(survey: Survey) -> None:
         one.choices = columns.choose(one.train, said, one.tasks)
         guessed = {choice.name: choice.column for choice in one.choices if choice.guess and choice.name != choice.column}
         _fill_in(survey, one, "columns", guessed)
-        _fill_in(survey, one, "splits", one.files)
-        one.source = one.source.model_copy(update={"columns": {**guessed, **said}})
+        splits = {split: choice.name for split, choice in one.located.guesses.items()}
+        _fill_in(survey, one, "splits", splits)
+        one.source = one.source.model_copy(update={"columns": {**guessed, **said}, "splits": {**splits, **one.source.splits}})
         with noted(one.mistakes):
-            part = sources.gather(one.source, number, one.tasks, one.option, one.tables, one.notes, one.mistakes)
+            part = sources.gather(one.source, number, one.tasks, one.option, replace(one.located, choices={}), one.mistakes)
             one.whole, one.early = dict(part.splits), list(part.notes)
+            _warn(survey, one, part)
             one.part = sources.settle(part, data, survey.experiment.data_seed, one.mistakes)
     if data.test_fraction != survey.experiment.data.test_fraction:
         survey.settings["data"]["test_fraction"] = data.test_fraction
@@ -235,6 +208,14 @@ def _fill_in(survey: Survey, one: Looked, key: str, guessed: Mapping[str, str]) 
         node = node[part]
     node[key] = {**guessed, **node.get(key, {})}
     survey.comments[*path, key] = "a guess"
+
+
+def _warn(survey: Survey, one: Looked, part: Part) -> None:
+    """Write into the file what is not read and may be a split that is cut off train."""
+    missed = {split: told for split, told in part.missed.items() if told}
+    if missed:
+        told = "; ".join(dict.fromkeys(missed.values())).replace("may be it", f"may be the {' or the '.join(missed)} split")
+        survey.comments[(*one.option.split("."), "source")] = told
 
 
 def _lacking(one: Looked, task: str) -> UserError:

@@ -1,9 +1,12 @@
 """Data sets of the Hugging Face hub, and local directories laid out as the hub lays them out, through ``datasets``."""
 
+import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from glob import escape
 from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,7 +46,7 @@ def from_hub(name: str, subset: str | None, revision: str | None) -> tuple[dict[
         for card in CARDS:
             with suppress(errors.EntryNotFoundError):
                 _check_card(Path(api.hf_hub_download(name, card, repo_type="dataset", revision=commit)), name)
-        return _tables(_build(name, subset, commit), name), commit
+        return _tables(_build(name, subset, commit)[0], name), commit
     except (errors.RevisionResolutionError, httpx.TransportError):
         _out_of_reach(name)
     except errors.GatedRepoError:
@@ -58,8 +61,22 @@ def from_hub(name: str, subset: str | None, revision: str | None) -> tuple[dict[
         raise UserError(problem, "check the id, or try again later") from None
 
 
-def from_directory(path: Path, subset: str | None) -> dict[str, Table]:
-    """The splits of a local directory with the hub's layout: files under ``data/``, or named by the card in ``README.md``.
+def has_card(path: Path) -> bool:
+    """Whether a local directory says of itself which files its splits are, be it well or not."""
+    try:
+        cards = [_card(path / card, str(path)) for card in CARDS if (path / card).is_file()]
+    except UserError:
+        return True
+    return any("data_files" in config or "data_dir" in config for card in cards for config in _configs(card))
+
+
+def from_directory(path: Path, subset: str | None, files: dict[str, list[Path]] | None = None) -> tuple[dict[str, Table], set[Path]]:
+    """The splits of a local directory as the hub would read it, and the files that they come from.
+
+    Args:
+        path: the directory, with a card in ``README.md`` or files of kinds that ``datasets`` knows.
+        subset: one of the configurations that the card has.
+        files: of each split, where the card does not say it.
 
     Raises:
         UserError: no data files, no such subset, or files that cannot be read.
@@ -67,7 +84,30 @@ def from_directory(path: Path, subset: str | None) -> dict[str, Table]:
     for card in CARDS:
         if (path / card).is_file():
             _check_card(path / card, str(path))
-    return _tables(_build(str(path), subset, None), str(path))
+    splits, read = _build(str(path), subset, None, files)
+    return _tables(splits, str(path)), {Path(file).absolute() for file in read}
+
+
+def from_disk(path: Path) -> Table:
+    """A split that ``save_to_disk`` wrote.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    import datasets
+
+    where = str(path)
+    try:
+        files = [file["filename"] for file in json.loads((path / "state.json").read_bytes())["_data_files"]]
+        if any(Path(file).name != file for file in files):
+            raise UserError("state.json names files outside of the folder", "save the data set again", where=where)
+        split = datasets.load_from_disk(where)
+    except (OSError, UserError):
+        raise
+    except Exception as error:  # whatever the files of others make json, datasets and pyarrow raise
+        problem = f"the files could not be read ({type(error).__name__})"
+        raise UserError(problem, "save the data set again with save_to_disk", where=where) from error
+    return table(split, where)
 
 
 def _check_card(file: Path, name: str) -> None:
@@ -75,6 +115,18 @@ def _check_card(file: Path, name: str) -> None:
 
     Raises:
         UserError: it has aliases, which may stand for more than memory holds, names files that lie elsewhere, or cannot be read.
+    """
+    for config in _configs(_card(file, name)):
+        for place in _strings([config.get(key) for key in ("data_files", "data_dir")]):
+            if Path(place).is_absolute() or ".." in Path(place).parts or "://" in place or "::" in place or place.startswith("~"):
+                raise UserError(f"{file.name} names {shown(place)}, outside of the data set", "take it out", where=name)
+
+
+def _card(file: Path, name: str) -> dict[str, Any]:
+    """What a data set says of itself, where that names files.
+
+    Raises:
+        UserError: it has aliases, or cannot be read.
     """
     from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
@@ -84,17 +136,18 @@ def _check_card(file: Path, name: str) -> None:
         text = block[2] if block else ""
     try:
         grows = "*" in text and any(isinstance(event, AliasEvent) for event in YAML(typ="safe").parse(text))
-        card = YAML(typ="safe").load(text) if "data_" in text and not grows else {}
+        speaks = "data_" in text or "configs" in text
+        card = YAML(typ="safe").load(text) if speaks and not grows else {}
     except Exception as error:  # how ruamel fails on what makes no sense
-        raise UserError(f"the files could not be read ({type(error).__name__})", f"check {file.name}", where=name) from error
+        raise UserError(f"the files could not be read ({type(error).__name__})", f"check the card in {file.name}", where=name) from error
     if grows:
         raise UserError(f"{file.name} has aliases (`*name`)", "write out what they stand for", where=name)
-    configs = card.get("configs") if isinstance(card, dict) else None
-    for config in configs if isinstance(configs, list) else ():
-        places = [config.get(key) for key in ("data_files", "data_dir")] if isinstance(config, dict) else []
-        for place in _strings(places):
-            if Path(place).is_absolute() or ".." in Path(place).parts or "://" in place or "::" in place or place.startswith("~"):
-                raise UserError(f"{file.name} names {shown(place)}, outside of the data set", "take it out", where=name)
+    return card if isinstance(card, dict) else {}
+
+
+def _configs(card: dict[str, Any]) -> list[dict[str, Any]]:
+    configs = card.get("configs")
+    return [config for config in configs if isinstance(config, dict)] if isinstance(configs, list) else []
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -115,17 +168,21 @@ def _out_of_reach(name: str) -> NoReturn:
     raise UserError(problem, "check the path, or connect and unset HF_HUB_OFFLINE where it is set") from None
 
 
-def _build(name: str, subset: str | None, commit: str | None) -> dict[str, Any]:
+def _build(
+    name: str, subset: str | None, commit: str | None, files: dict[str, list[Path]] | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """The splits of a data set, and the files that they are made of."""
     import datasets
     from huggingface_hub import errors
     from huggingface_hub.utils import httpx
 
+    said = {split: [escape(os.path.relpath(file, name)) for file in some] for split, some in files.items()} if files else None
     try:
-        builder = datasets.load_dataset_builder(name, subset, revision=commit)
+        builder = datasets.load_dataset_builder(name, subset, revision=commit, data_files=said)
         if hasattr(builder.config, "keep_default_na"):
-            builder = datasets.load_dataset_builder(name, subset, revision=commit, **AS_TEXT)
+            builder = datasets.load_dataset_builder(name, subset, revision=commit, data_files=said, **AS_TEXT)
         builder.download_and_prepare()
-        return builder.as_dataset()
+        return builder.as_dataset(), [str(file) for some in (builder.config.data_files or {}).values() for file in some]
     except (ConnectionError, errors.LocalEntryNotFoundError):
         _out_of_reach(name)
     except FileNotFoundError as error:
@@ -168,13 +225,13 @@ def _cached(name: str, subset: str | None, commit: str) -> dict[str, Any]:
 
 
 def _tables(splits: dict[str, Any], name: str) -> dict[str, Table]:
-    tables = {}
-    for split, data in splits.items():
-        where = f"{name} {split}"
-        rows, _ = gathered(partial(_rows, data, where), data.num_rows > disk.SENTENCES, None)
-        classes = class_names(data.features)
-        tables[str(split)] = Table(where, tuple(data.column_names), rows, classes=classes, flat=True)  # several sets join words by blanks
-    return tables
+    return {str(split): table(data, f"{name} {split}") for split, data in splits.items()}
+
+
+def table(data: Any, where: str) -> Table:
+    """A split of ``datasets``, and what messages call it."""
+    rows, _ = gathered(partial(_rows, data, where), data.num_rows > disk.SENTENCES, None)
+    return Table(where, tuple(data.column_names), rows, classes=class_names(data.features), flat=True)  # several sets join words by blanks
 
 
 def _rows(data: Any, where: str, found: Found, told: Told) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mtlab.data import disk, marked
+from mtlab.data import disk, marked, names
 from mtlab.plan.errors import Found, UserError, noted
 
 SPACE = re.compile(r"[ \t\n\r]*")
@@ -122,7 +122,8 @@ def read(path: Path, found: Found = None) -> Table:
     with noted(found):
         reader = READERS.get(path.suffix.lower())
         if reader is None:
-            raise UserError(f"unknown kind of file {path.suffix!r}", f"use one of {' '.join(EXTENSIONS)}", where=str(path))
+            packed = "unpack it, and " if path.suffix.lower() in COMPRESSED else ""
+            raise UserError(f"unknown kind of file {path.suffix!r}", f"{packed}use one of {' '.join(EXTENSIONS)}", where=str(path))
         try:
             return reader(path, found)
         except OSError as error:
@@ -212,6 +213,13 @@ def _json(path: Path, found: Found) -> Table:
     except (ValueError, RecursionError) as error:
         raise UserError(f"not JSON ({_reason(error)})", where=str(path)) from None
     if not isinstance(value.get("data") if isinstance(value, dict) else value, list):
+        splits = (
+            [key for key, rows in value.items() if names.claim(key).exact and isinstance(rows, list)] if isinstance(value, dict) else []
+        )
+        if splits:
+            raise UserError(
+                f"holds splits ({', '.join(splits)})", f"write each into a file of its own, as {splits[0]}.json", where=str(path)
+            )
         raise UserError("not a list of objects", 'write [{...}, ...] or {"data": [{...}, ...]}', where=str(path))
     rows = []
     for line, item in _items(text):
@@ -331,7 +339,8 @@ def _parquet(path: Path, found: Found) -> Table:
 
     table = _table(path, read, found)
     schema, classes = parquet.read_schema(path), {}
-    if b"huggingface" in (schema.metadata or {}):
+    from_hub = b"huggingface" in (schema.metadata or {})
+    if from_hub:
         from datasets import Features
 
         try:
@@ -339,7 +348,7 @@ def _parquet(path: Path, found: Found) -> Table:
         except Exception as error:  # what others wrote there makes datasets fail in many ways
             problem = f"what it says of its own columns cannot be read ({type(error).__name__})"
             raise UserError(problem, "write the file again, without the metadata `huggingface`", where=str(path)) from error
-    return replace(table, classes=classes)
+    return replace(table, classes=classes, flat=from_hub)  # several sets of the hub join words by blanks
 
 
 def class_names(features: dict[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -358,3 +367,4 @@ READERS: dict[str, Callable[[Path, Found], Table]] = {
 }
 EXTENSIONS = tuple(READERS)
 TEXT = (".jsonl", ".json", ".csv", ".conll", ".txt")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")

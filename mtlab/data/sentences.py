@@ -30,6 +30,11 @@ class Reading:
     directory: Path | None = None
     """Where sentences are put that are too many for memory; None is the system's folder for temporary files."""
 
+    @property
+    def names(self) -> list[str]:
+        """What the source calls the columns that may be read."""
+        return [self.columns.get(name, name) for name in ("tokens", "ner_tags", "label", "text")]
+
     def column(self, table: Table, name: str) -> str:
         """The table's column for our ``name``.
 

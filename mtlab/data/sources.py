@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from mtlab.data import locate, sentences, splits, spoil
-from mtlab.data.locate import SPLITS
-from mtlab.data.readers import Table
+from mtlab.data import locate, names, sentences, splits, spoil
+from mtlab.data.locate import Located
+from mtlab.data.names import SPLITS
 from mtlab.data.sentences import Reading
 from mtlab.data.stored import Sentence, collect, joined
 from mtlab.data.tags import entity_type
-from mtlab.plan.errors import Found, UserError, did_you_mean, noted, printable
+from mtlab.plan.errors import Found, UserError, did_you_mean, noted, printable, shown
 from mtlab.plan.experiment import Data, Source
 from mtlab.plan.selectors import TASKS
 
@@ -50,6 +50,8 @@ class Part:
     reading: Reading
     splits: dict[str, Sequence[Sentence]]
     notes: list[str]
+    missed: dict[str, str] = field(default_factory=dict)
+    """Splits that it lacks to what was not read, and may be them."""
     labels: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
@@ -72,7 +74,7 @@ def load(data: Data, data_seed: int, option: str = "data", directory: Path | Non
     """
     parts = []
     for index, (source, tasks, place) in enumerate(asked(data, option)):
-        part = gather(source, index, tasks, place, *locate.read(source, place), directory=directory)
+        part = gather(source, index, tasks, place, locate.read(source, place), directory=directory)
         parts.append(settle(part, data, data_seed))
     return join(parts)
 
@@ -105,8 +107,7 @@ def gather(
     index: int,
     tasks: tuple[str, ...],
     option: str,
-    tables: dict[str, Table],
-    notes: list[str],
+    located: Located,
     found: Found = None,
     directory: Path | None = None,
 ) -> Part:
@@ -117,14 +118,14 @@ def gather(
         index: its number.
         tasks: those of ``TASKS`` that it is for.
         option: what the experiment calls it.
-        tables: what was read.
-        notes: what was said of that.
+        located: what was opened.
         found: where mistakes are gathered, if they are.
         directory: where sentences are put that are too many for memory.
 
     Raises:
         UserError: the first mistake.
     """
+    tables = located.tables
     for split, table in tables.items():
         if not table.rows and not any(error.where.startswith(table.name) for error in found or ()):
             with noted(found):
@@ -133,8 +134,9 @@ def gather(
     parsed: dict[str, Sequence[Sentence]] = {
         split: sentences.parse(table, reading, found) if table.rows else [] for split, table in tables.items()
     }
-    notes = [*notes, *(note for table in tables.values() for note in table.notes)]
+    notes = [*located.notes, *_told(source.title, reading, located), *(note for table in tables.values() for note in table.notes)]
     part = Part(source.title, reading, _with_labels(parsed, source, reading, found), notes)
+    part.missed = {split: located.missed(split, reading.names) for split in SPLITS if split not in tables}
     if "ner" in tasks:
         parsed, note = sentences.to_iob2(parsed, tables, reading, found)
         part.notes += [f"{part.name}: {note}"] if note else []
@@ -149,6 +151,18 @@ def gather(
         kept, all_of = (sum(map(len, some.values())) for some in (part.splits, parsed))
         part.notes.append(f"{part.name}: {kept:,} of {all_of:,} sentences have the labels {', '.join(source.labels)}.")
     return part
+
+
+def _told(title: str, reading: Reading, located: Located) -> Iterator[str]:
+    """How a source came to its splits, and what of it is not read."""
+    for split, choice in located.guesses.items():
+        yield f"{title}: {split} is {shown(choice.name)}, {choice.why}."
+    if located.unread:
+        yield f"{title}: {located.skipped}."
+    for table in located.tables.values():
+        for column, counts in names.in_columns(table, reading.names).items():
+            told = ", ".join(f"{shown(value)} {count:,}" for value, count in counts.items())
+            yield f"{table.name}: column {shown(column)} holds names of splits ({told}) and is not read: write each into its own file."
 
 
 def settle(part: Part, data: Data, data_seed: int, found: Found = None) -> Part:
@@ -231,9 +245,10 @@ def _cut(part: Part, data: Data, data_seed: int) -> None:
     for purpose, (split, fraction) in enumerate({"test": data.test_fraction, "validation": data.validation_fraction}.items()):
         if split in part.splits:
             continue
+        missed = f"; {part.missed[split]}" if part.missed.get(split) else ""
         if fraction is None:
             remedy = "add one, name it with --{option}.splits.test NAME, or cut one off train with --data.test_fraction 0.1"
-            raise UserError("no test split", remedy.format(option=part.reading.option), where=part.name)
+            raise UserError("no test split", remedy.format(option=part.reading.option) + missed, where=part.name)
         share = fraction * whole / len(part.splits["train"])
         if share >= 1 or len(part.splits["train"]) < 2:
             problem = f"{whole:,} training sentences are too few to cut off {split}"
@@ -243,7 +258,7 @@ def _cut(part: Part, data: Data, data_seed: int) -> None:
         )
         count = len(part.splits[split])
         told = f"no {split} split: {count:,} of {whole:,} training sentences cut off, stratified, data_seed {data_seed}"
-        part.notes.append(f"{part.name}: {told}.")
+        part.notes.append(f"{part.name}: {told}{missed}.")
 
 
 def _compare(part: Part, data: Data, found: Found) -> None:

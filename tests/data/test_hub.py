@@ -54,8 +54,7 @@ def test_class_numbers_are_decoded(tmp_path: Path, layout: str) -> None:
     assert len(kept) == 5
     found = kept["to", "new", "york"]
     assert (found.tags, found.label) == (("O", "B-x", "I-x"), "go")
-    where = f"{tmp_path}/set/train.parquet row 1" if layout.startswith("train") else f"{tmp_path}/set train row 1"
-    assert found.place == where
+    assert found.place == f"{tmp_path}/set/{layout.partition(' ')[0]} row 1"
 
 
 def test_number_of_no_class(tmp_path: Path) -> None:
@@ -123,10 +122,11 @@ def test_mistakes_about_a_directory_laid_out_as_the_hub(carded: Path, options: d
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("notes.bak", "x", "no data files that could be read; name the files train, validation and test"),
-        ("data/train.parquet", "x", "the files could not be read ("),
-        ("README.md", "---\nconfigs: [\n---\n", "the files could not be read (ParserError); check the card in README.md"),
-        ("set.py", "x", "the data set is a script, which is never run; for one of the hub try `revision: refs/convert/parquet`"),
+        ("notes.bak", "x", ": no data files that could be read; name the files train, validation and test"),
+        ("data/train.parquet", "x", "/data/train.parquet: not a Parquet file (ArrowInvalid)"),
+        ("data/train.csv.gz", "x", ": the files could not be read ("),
+        ("README.md", "---\nconfigs: [\n---\n", ": the files could not be read (ParserError); check the card in README.md"),
+        ("set.py", "x", ": the data set is a script, which is never run; for one of the hub try `revision: refs/convert/parquet`"),
     ],
 )
 def test_directories_that_hold_no_data(tmp_path: Path, name: str, content: str, line: str) -> None:
@@ -135,7 +135,7 @@ def test_directories_that_hold_no_data(tmp_path: Path, name: str, content: str, 
     path.write_text(content)
     with pytest.raises(UserError) as error:
         load(Data(source=str(tmp_path / "set")), 0)
-    assert str(error.value).startswith(f"{tmp_path}/set: {line}")
+    assert str(error.value).startswith(f"{tmp_path}/set{line}")
 
 
 PROGRAM = """

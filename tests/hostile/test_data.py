@@ -81,6 +81,7 @@ def dates_past_all_in_the_hubs_layout(directory: Path, marker: Path) -> None:
     dates_past_all(directory, marker)
     (directory / "data").mkdir()
     (directory / "train.parquet").rename(directory / "data" / "train.parquet")
+    (directory / "README.md").write_text("---\nconfigs: [{config_name: default, data_files: data/train.parquet}]\n---\n")
 
 
 def columns_that_are_no_text(directory: Path, marker: Path) -> None:
@@ -96,6 +97,11 @@ def saved_to_disk(directory: Path, marker: Path) -> None:
     attacks.with_extension_type(emptied(directory) / "data-00000-of-00001.arrow", marker)
     (directory / "state.json").write_text(json.dumps({"_data_files": [{"filename": "../../outside.arrow"}], "_format_type": "torch"}))
     (directory / "dataset_info.json").write_text(json.dumps({"builder_name": "../evil", "features": {"x": {"_type": "os.system"}}}))
+
+
+def saved_to_disk_of_no_kind(directory: Path, marker: Path) -> None:
+    saved_to_disk(directory, marker)
+    (directory / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_format_type": "torch"}))
 
 
 def described_elsewhere(directory: Path, marker: Path) -> None:
@@ -166,7 +172,7 @@ def card_that_is_no_sense(directory: Path, marker: Path) -> None:
 
 ATTACKS: list[tuple[Attack, str]] = [
     (script, ""),
-    (script_in_the_hubs_layout, "the data set is a script, which is never run"),
+    (script_in_the_hubs_layout, ""),
     (pickles_beside, ""),
     (only_arrays, "no data files that could be read"),
     (only_pickles, "no data files that could be read"),
@@ -177,8 +183,9 @@ ATTACKS: list[tuple[Attack, str]] = [
     (dates_past_all_in_the_hubs_layout, "values that cannot be read (OverflowError)"),
     (columns_that_are_no_text, "what it says of its own columns cannot be read"),
     (columns_of_no_kind, "what it says of its own columns cannot be read"),
-    (saved_to_disk, ""),
-    (described_elsewhere, "the files could not be read"),
+    (saved_to_disk, "state.json names files outside of the folder; save the data set again"),
+    (saved_to_disk_of_no_kind, "the files could not be read ("),
+    (described_elsewhere, ""),
     (pickles_in_a_tar, "the files could not be read"),
     (zip_with_paths, "no data files that could be read"),
     (card_with_objects, "the files could not be read (ConstructorError)"),
