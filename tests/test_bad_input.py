@@ -263,7 +263,7 @@ CASES = [
     ),
     Bad(
         "extension that nothing reads",
-        "rows.xlsx: unknown kind of file '.xlsx'; use one of .jsonl .json .csv .parquet .conll .txt",
+        "rows.xlsx: unknown kind of file '.xlsx'; use one of .jsonl .json .csv .tsv .parquet .conll .txt",
         {"rows.xlsx": b"PK"},
         options="--data.source rows.xlsx",
     ),
@@ -284,7 +284,7 @@ CASES = [
     ),
     Bad(
         "no train split",
-        "set: no train split; add a file train with one of .jsonl .json .csv .parquet .conll .txt",
+        "set: no train split; add a file train with one of .jsonl .json .csv .tsv .parquet .conll .txt",
         {"set/train.jsonl": None},
     ),
     Bad(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mtlab.data import names
+from mtlab.data import cells, names
 from mtlab.data.readers import Table
 from mtlab.data.tags import TAG
 
@@ -92,7 +92,7 @@ class Column:
     def _list(self, value: Any) -> list[Any] | None:
         if self.flat and isinstance(value, str):
             try:
-                value = json.loads(value) if value.startswith("[") and value.endswith("]") else value.split()
+                value = json.loads(value) if value.startswith("[") and value.endswith("]") else cells.items(value)
             except (ValueError, RecursionError):
                 return None
         return value if isinstance(value, list) else None

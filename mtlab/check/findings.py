@@ -9,8 +9,8 @@ import numpy as np
 from mtlab.check import columns
 from mtlab.check.columns import Choice
 from mtlab.check.survey import Looked, Survey
+from mtlab.data.alike import normal
 from mtlab.data.names import SPLITS
-from mtlab.data.splits import normal
 from mtlab.data.stored import Sentence
 from mtlab.plan.errors import UserError, printable, shown
 
@@ -43,14 +43,16 @@ def _lines(survey: Survey) -> Iterator[str]:
         yield ""
     if survey.limit is not None and any(one.whole for one in survey.looked):
         yield f"Of a sentence {printable(survey.experiment.encoder.name)} reads {survey.limit:,} sub-words{_of_its_own(survey)}"
-        yield from (f"  {one.given}: {_length(one, survey.limit)}" for one in survey.looked if one.whole)
+        for one in survey.looked:
+            if one.whole:
+                yield from (f"  {one.given}: {line}" for line in (_length(one, survey.limit), *one.lost))
         yield ""
     if survey.mistakes:
         yield "Mistakes"
         yield from (f"  {told}" for told in _grouped(survey.mistakes))
 
 
-def _facts(one: Looked) -> Iterator[Fact]:
+def _splits(one: Looked) -> Iterator[Fact]:
     if one.tables:
         missing = [f"no {split}" for split in SPLITS if split not in one.tables]
         told = f"{_sizes({split: table.rows for split, table in one.tables.items()})} sentences"
@@ -61,8 +63,14 @@ def _facts(one: Looked) -> Iterator[Fact]:
         yield "", one.located.skipped
     if one.located.beside:
         yield "", f"beside it lie {_names(one.located.beside)}: pass the folder to read them too"
+
+
+def _facts(one: Looked) -> Iterator[Fact]:
+    yield from _splits(one)
     a_token_a_line = one.train is not None and next(iter(one.train.rows)).line_per_token
     yield from ((OURS[choice.name], IN_LINES[choice.name] if a_token_a_line else _column(one, choice)) for choice in one.choices)
+    if one.train is not None and one.train.flat and one.choices and all(_by_values(choice) for choice in one.choices):
+        yield "", "none of these names is a usual one: if the first line of the file is a sentence, put a line with names above it"
     unread = columns.not_read(one.train, one.choices) if one.train is not None and one.tasks else []
     if unread:
         yield "not read", f"column{'s' * (len(unread) > 1)} {_names(unread)}"
@@ -85,6 +93,10 @@ def _facts(one: Looked) -> Iterator[Fact]:
 
 def _sizes(splits: Mapping[str, Collection]) -> str:
     return ", ".join(f"{split} {len(splits[split]):,}" for split in SPLITS if split in splits)
+
+
+def _by_values(choice: Choice) -> bool:
+    return bool(choice.guess) and "its name" not in choice.guess
 
 
 def _column(one: Looked, choice: Choice) -> str:
@@ -112,7 +124,7 @@ def _labels(one: Looked) -> Iterator[Fact]:
     if len(counts) > 1:
         always = f"answering it every time is right for {most / len(train):.1%}"
         yield "imbalance", f"the most frequent label has {most / least:.1f} times the sentences of the rarest; {always} of train"
-    yield from _odd([str(label) for label, _ in counts], "label", _times(one, lambda sentence: [sentence.label or ""]))
+    yield from _odd([str(label) for label, _ in counts], _times(one, lambda sentence: [sentence.label or ""]))
 
 
 def _entities(one: Looked) -> Iterator[Fact]:
@@ -126,7 +138,7 @@ def _entities(one: Looked) -> Iterator[Fact]:
     total = sum(count for _, count in counts)
     yield "entities", f"{total:,} in train; {bare:,} of {len(train):,} sentences ({bare / len(train):.0%}) have none"
     yield "types", f"{len(counts):,}; in train {_counts(counts[:12])}{', …' * (len(counts) > 12)}"
-    yield from _odd([kind for kind, _ in counts], "type", _times(one, _types))
+    yield from _odd([kind for kind, _ in counts], _times(one, _types))
 
 
 def _types(sentence: Sentence) -> list[str]:
@@ -139,17 +151,11 @@ def _times(one: Looked, values: Callable[[Sentence], Iterable[str]]) -> dict[str
     return {split: Counter(value for sentence in rows for value in values(sentence)) for split, rows in one.whole.items()}
 
 
-def _odd(known: Sequence[str], what: str, times: dict[str, Counter[str]]) -> Iterator[Fact]:
+def _odd(known: Sequence[str], times: dict[str, Counter[str]]) -> Iterator[Fact]:
     """Labels or types that one would look at again."""
     once = [value for value in known if times["train"][value] == 1]
     if once:
         yield "", f"once in train: {_names(once)}; nobody learns {'them' if len(once) > 1 else 'it'} from that"
-    alike = defaultdict(list)
-    for value in known:
-        alike[normal(value)].append(value)
-    for spellings in alike.values():
-        if len(spellings) > 1:
-            yield "", f"{_names(spellings)} differ in case or white space alone, and are different {what}s"
     for split, counted in times.items():
         absent = [value for value in known if not counted[value]]
         if absent and counted:

@@ -1,8 +1,8 @@
 """One's own data, read as a run reads them: what nobody said is guessed, and every mistake is gathered. Nothing is trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ruamel.yaml import YAML
@@ -20,6 +20,9 @@ from mtlab.plan.errors import UserError, noted
 from mtlab.plan.experiment import Experiment, Source
 from mtlab.plan.selectors import TASKS
 from mtlab.plan.yaml_file import Located
+
+if TYPE_CHECKING:
+    from mtlab.data.encoding import Example
 
 TEST_FRACTION = 0.1
 """Share of train that is taken for test where there is none: in a run that has to be said, and the file says it."""
@@ -54,7 +57,9 @@ class Looked:
     lengths: np.ndarray | None = None
     """Of each sentence, in sub-words; None where they could not be told."""
     lost_words: int = 0
-    """Words with a tag that lie beyond the limit."""
+    """Words with a tag of sentences that are cut which have no sub-word."""
+    lost: list[str] = field(default_factory=list)
+    """What a run would say of words without a sub-word."""
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -250,7 +255,19 @@ def _measure(survey: Survey) -> None:
             prepare.check_encoded(rows, encoded, tokenizer, one.mistakes)
             one.lengths = encoded.examples.lengths
             longer = [row for row, length in zip(rows, one.lengths, strict=True) if length > survey.limit]
-            one.lost_words = encoding.encode(longer, tokenizer, (), (), survey.limit).lost_words
+            cut = encoding.encode(longer, tokenizer, (), (), survey.limit)
+            one.lost_words = cut.lost_words
+            whole = [pair for pair in zip(rows, encoded.examples, strict=True) if len(pair[1]) <= survey.limit]
+            one.lost = prepare.lost_words(_lost(one, [*whole, *zip(longer, cut.examples, strict=True)]))
+
+
+def _lost(one: Looked, examples: Iterable[tuple[Sentence, "Example"]]) -> dict[str, int]:
+    """Words without a sub-word in each split that a run would have, or, where there are mistakes, that was given."""
+    lost = {(sentence.place, sentence.tokens): missing for sentence, example in examples if (missing := int((example.words < 0).sum()))}
+    used = one.whole if one.part is None or one.mistakes else one.part.splits
+    return {
+        split: sum(lost.get((sentence.place, sentence.tokens), 0) for sentence in rows if sentence.tags) for split, rows in used.items()
+    }
 
 
 ENDLESS = 2**31

@@ -16,7 +16,7 @@ from mtlab.plan.errors import UserError, did_you_mean, shown
 
 SHARD = re.compile(r"(?P<stem>.+?)[-_.](?P<number>\d+)-of-(?P<total>\d+)(-[0-9a-f]{16})?")
 """Part of a split that was written in several, as the hub and ``datasets`` name them."""
-OTHERS = (".tsv", ".ndjson", ".arrow")
+OTHERS = (".ndjson", ".arrow")
 """Kinds of files that ``datasets`` reads for us, where a folder has none of ours."""
 ABOUT = re.compile(r"(readme|licen[cs]e|copying|citation|changelog|notice|authors|requirements|makefile)\b.*", re.IGNORECASE)
 ABOUT_KINDS = (".md", ".rst", ".py", ".sh", ".yaml", ".yml", ".toml", ".cfg", ".ipynb", ".html", ".pdf", ".png", ".jpg", ".svg", ".bib")

@@ -1,6 +1,5 @@
-"""Reading one local file of labelled sentences into rows that know their place: .jsonl .json .csv .parquet .conll .txt."""
+"""Reading one local file of labelled sentences into rows that know their place: .jsonl .json .csv .tsv .parquet .conll .txt."""
 
-import csv
 import json
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -9,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mtlab.data import disk, marked, names
+from mtlab.data import cells, disk, marked, names
 from mtlab.plan.errors import Found, UserError, noted
 
 SPACE = re.compile(r"[ \t\n\r]*")
@@ -57,6 +56,7 @@ class Told:
     columns: dict[str, None] = field(default_factory=dict)
     skipped: int = 0
     """Lines that are no part of a sentence."""
+    notes: list[str] = field(default_factory=list)
 
 
 Reads = Callable[[Found, Told], Iterator[Row]]
@@ -105,8 +105,9 @@ def read(path: Path, found: Found = None) -> Table:
     """Read one file; its extension says how.
 
     - ``.jsonl``: one object a line. ``.json``: a list of objects, or ``{"data": [...]}``.
-    - ``.csv``: comma-separated with a header. Cells are text, whatever they hold (``NA``, ``null`` and ``007`` stay). A cell of
-      tokens or tags is a JSON list where it begins with ``[`` and ends with ``]``, and items separated by white space elsewhere.
+    - ``.csv``, ``.tsv``: separated by commas, or tabs, with a header (``mtlab.data.cells``); a line ``sep=;`` above it says otherwise.
+      Cells are text, whatever they hold (``NA``, ``null`` and ``007`` stay). A cell of tokens or tags is a JSON list where it begins
+      with ``[`` and ends with ``]``, and items separated by blanks, tabs or line breaks elsewhere. A column without a name is not read.
     - ``.conll``: a token a line, token in the first column and tag in the last, separated by tabs, or by blanks where a line has
       no tab. Blank lines and ``-DOCSTART-`` lines end a sentence. Columns are called ``tokens`` and ``ner_tags``.
     - ``.txt``: marked text, ``label | text with [TYPE names]`` (``mtlab.data.marked``). Blank lines are skipped.
@@ -145,7 +146,7 @@ def _table(path: Path, read: Reads, found: Found, skipped: str = "", **more: Any
         _check_text(path)
     rows, told = gathered(read, path.stat().st_size > disk.FILE, found)
     notes = (f"{path}: {skipped} lines skipped: {told.skipped:,}.",) if told.skipped else ()
-    return Table(str(path), tuple(told.columns), rows, notes, **more)
+    return Table(str(path), tuple(told.columns), rows, (*notes, *told.notes), **more)
 
 
 def _check_text(path: Path) -> None:
@@ -253,42 +254,29 @@ def _past_space(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _csv(path: Path, found: Found) -> Table:
+def _separated(path: Path, found: Found) -> Table:
+    _check_text(path)
+    shape = cells.shape(path)
+
     def read(found: Found, told: Told) -> Iterator[Row]:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            cells = csv.reader(file, strict=True)
-            header: list[str] = []
-            while True:
-                line = cells.line_num + 1  # a record begins after the last line of the one before, and may span several
-                try:
-                    record = next(cells)
-                except StopIteration:
-                    break
-                except csv.Error as error:
-                    remedy = "close quotes, and double those inside quoted cells"
-                    with noted(found):
-                        raise UserError(f"not CSV ({error})", remedy, where=f"{path}:{line}") from None
-                    break  # where the next record begins is anybody's guess
-                if not record:
-                    told.skipped += 1
-                elif not header:
-                    header = _header(record, f"{path}:{line}")
-                    told.columns.update(dict.fromkeys(header))
-                elif len(record) != len(header):
-                    problem = f"{len(record)} cells, the header has {len(header)}"
-                    with noted(found):
-                        raise UserError(problem, "put cells that hold commas in double quotes", where=f"{path}:{line}")
-                else:
-                    yield Row(dict(zip(header, record, strict=True)), str(path), line)
+        told.columns.update(dict.fromkeys(shape.columns.values()))
+        several: dict[int, int] = {}
+        for line, last, record in cells.records(path, shape.separator, found, cells.Sieve(str(path), shape)):
+            if not record:
+                told.skipped += 1
+            elif line > shape.line:
+                if last > line and (lines := cells.doubtful(record, shape.values, shape.separator)):
+                    several[line] = lines
+                yield Row({name: record[place] for place, name in shape.columns.items()}, str(path), line)
+        if several:
+            longest = max(several, key=several.__getitem__)
+            told.notes.append(
+                f"{path}: cells whose lines could be rows, and are read as text: {len(several):,}; "
+                f"the longest has {several[longest]:,} lines (line {longest:,})."
+            )
 
-    return _table(path, read, found, "blank", flat=True)
-
-
-def _header(record: list[str], place: str) -> list[str]:
-    twice = [name for name in record if record.count(name) > 1]
-    if twice:
-        raise UserError(f"the header has two columns {twice[0]!r}", "name columns differently", where=place)
-    return record
+    table = _table(path, read, found, "blank", flat=True)
+    return replace(table, notes=(*shape.notes(path), *table.notes))
 
 
 def _conll(path: Path, found: Found) -> Table:
@@ -360,11 +348,12 @@ def class_names(features: dict[str, Any]) -> dict[str, tuple[str, ...]]:
 READERS: dict[str, Callable[[Path, Found], Table]] = {
     ".jsonl": lambda path, found: _line_by_line(path, _json_line, found),
     ".json": _json,
-    ".csv": _csv,
+    ".csv": _separated,
+    ".tsv": _separated,
     ".parquet": _parquet,
     ".conll": _conll,
     ".txt": lambda path, found: _line_by_line(path, _marked_line, found),
 }
 EXTENSIONS = tuple(READERS)
-TEXT = (".jsonl", ".json", ".csv", ".conll", ".txt")
+TEXT = (".jsonl", ".json", ".conll", ".txt")
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")

@@ -8,7 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
+from mtlab.data import cells
 from mtlab.data import tags as schemes
+from mtlab.data.alike import normal
 from mtlab.data.readers import Row, Table
 from mtlab.data.stored import Joined, Sentence, collect
 from mtlab.data.tags import Tags
@@ -70,9 +72,14 @@ def parse(table: Table, reading: Reading, found: Found = None) -> Sequence[Sente
 
 
 def _parsed(table: Table, columns: dict[str, str], reading: Reading, found: Found) -> Iterator[Sentence]:
+    names = sorted(map(normal, table.columns))
     for row in table.rows:
         words: Words | None = None
         label: str | None = None
+        if cells.repeats(names, row.values.values()):
+            with noted(found):
+                raise UserError("the row holds the names of the columns", "remove it", where=row.place())
+            continue
         with noted(found):
             words = _words(row, columns, table)
         with noted(found):
@@ -228,9 +235,9 @@ def _list(row: Row, column: str, table: Table, what: str) -> list[Any]:
 
 
 def _cell(row: Row, column: str, cell: str) -> Any:
-    """The list in a CSV cell: JSON where it stands in brackets, items separated by white space elsewhere."""
+    """The list in a CSV cell: JSON where it stands in brackets, items separated by blanks, tabs or line breaks elsewhere."""
     if not (cell.startswith("[") and cell.endswith("]")):
-        return cell.split()
+        return cells.items(cell)
     try:
         return json.loads(cell)
     except (ValueError, RecursionError):

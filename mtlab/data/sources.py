@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mtlab.data import locate, names, sentences, splits, spoil
+from mtlab.data import alike, cells, locate, names, sentences, splits, spoil
 from mtlab.data.locate import Located
 from mtlab.data.names import SPLITS
 from mtlab.data.sentences import Reading
@@ -99,7 +100,13 @@ def together(corpora: Sequence[Corpus]) -> list[Corpus]:
     """The same corpora with the labels and tags of all of them, for a network that meets one after another."""
     labels = tuple(sorted({label for corpus in corpora for label in corpus.labels}))
     tags = ("O", *sorted({tag for corpus in corpora for tag in corpus.tags} - {"O"}))
-    return [replace(one, labels=labels, tags=tags, fingerprint=_fingerprint(one.splits, labels, tags)) for one in corpora]
+    types = sorted({kind for tag in tags if (kind := entity_type(tag)) is not None})
+    lines = [*alike.told(labels, "label"), *alike.told(types, "entity type")]
+    known = "\n".join(note for one in corpora for note in one.notes)
+    new = tuple(f"in the data of both phases: {line}." for line in map(printable, lines) if line not in known)
+    return [
+        replace(one, labels=labels, tags=tags, notes=one.notes + new, fingerprint=_fingerprint(one.splits, labels, tags)) for one in corpora
+    ]
 
 
 def gather(
@@ -127,6 +134,9 @@ def gather(
     """
     tables = located.tables
     for split, table in tables.items():
+        if Path(table.name).suffix.lower() not in cells.SEPARATORS:  # the reader of these has looked
+            with noted(found):
+                cells.examine(table.name, table.columns, table.rows)
         if not table.rows and not any(error.where.startswith(table.name) for error in found or ()):
             with noted(found):
                 raise UserError("no sentences", f"the {split} split needs some", where=table.name)
@@ -141,6 +151,7 @@ def gather(
         parsed, note = sentences.to_iob2(parsed, tables, reading, found)
         part.notes += [f"{part.name}: {note}"] if note else []
         part.splits = _with_labels(parsed, source, reading, found)
+    part.notes += [f"{part.name}: {line}." for line in _alike(parsed["train"], source)]
     if found and len(parsed["train"]) < len(tables["train"].rows):
         part.written = {text for row in tables["train"].rows for value in row.values.values() for text in _texts(value)}
     if source.labels:
@@ -163,6 +174,15 @@ def _told(title: str, reading: Reading, located: Located) -> Iterator[str]:
         for column, counts in names.in_columns(table, reading.names).items():
             told = ", ".join(f"{shown(value)} {count:,}" for value, count in counts.items())
             yield f"{table.name}: column {shown(column)} holds names of splits ({told}) and is not read: write each into its own file."
+
+
+def _alike(train: Sequence[Sentence], source: Source) -> Iterator[str]:
+    """What is said of labels and types of train that look alike; where some labels are asked for, of those that look like these."""
+    labels = Counter(sentence.label for sentence in train if sentence.label is not None)
+    types = Counter(kind for sentence in train for tag in sentence.tags or () if (kind := entity_type(tag)) is not None)
+    wanted = set(map(alike.look, source.labels or labels))
+    yield from alike.told([label for label, _ in labels.most_common() if alike.look(label) in wanted], "label")
+    yield from alike.told([kind for kind, _ in types.most_common()], "entity type")
 
 
 def settle(part: Part, data: Data, data_seed: int, found: Found = None) -> Part:

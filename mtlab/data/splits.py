@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from mtlab.data import alike
+from mtlab.data.alike import normal
 from mtlab.data.stored import Sentence, collect
 from mtlab.data.tags import entity_type
 from mtlab.plan.errors import Found, UserError, did_you_mean, noted, shown
@@ -75,7 +77,7 @@ def first(sentences: Split, size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def duplicates(split: str, train: Split, other: Split, limit: float, found: Found = None) -> list[str]:
-    """Tell how many of ``other``, the validation or test ``split``, also stand in train: exactly, or but for case and white space.
+    """Tell how many of ``other``, the validation or test ``split``, also stand in train: exactly, or but for what ``normal`` leaves out.
 
     Raises:
         UserError: their share is above ``limit``.
@@ -85,9 +87,9 @@ def duplicates(split: str, train: Split, other: Split, limit: float, found: Foun
     places: dict[str, str] = {}
     for sentence in train:
         surface = sentence.surface
-        if (alike := normal(surface)) in asked:  # what is kept is no more than there is to look for
+        if (reduced := normal(surface)) in asked:  # what is kept is no more than there is to look for
             exact.add(surface)
-            places.setdefault(alike, sentence.place)
+            places.setdefault(reduced, sentence.place)
     twice = [sentence for sentence in other if normal(sentence.surface) in places]
     if not twice:
         return []
@@ -100,11 +102,6 @@ def duplicates(split: str, train: Split, other: Split, limit: float, found: Foun
         with noted(found):
             raise UserError(f"{split}: {told}; the limit is {limit:.1%}", remedy, where=twice[0].place)
     return [told]
-
-
-def normal(text: str) -> str:
-    """A text without regard to case and white space."""
-    return " ".join(text.casefold().split())
 
 
 def unseen(
@@ -134,18 +131,31 @@ def unseen(
         if mode == "error":
             for value in dict.fromkeys(value for _, value in strange):
                 having = [sentence for sentence, other in strange if other == value]
+                name, twin = _beside_twin(value, known[field])
                 near = did_you_mean(value, sorted(known[field]))
-                hint = near if near.startswith("did you mean") else "correct it"
+                hint = "write both alike" if twin else near if near.startswith("did you mean") else "correct it"
                 remedy = f"{hint}, or pass --data.unseen_labels count_as_error"
                 also = f" ({len(having):,} times)" if len(having) > 1 else ""
+                problem = f"train has no {what} {name}{also}" + (f", which looks like train's {twin}" if twin else "")
                 with noted(found):
-                    raise UserError(f"train has no {what} {value!r}{also}", remedy, where=f"{having[0].place} {columns.get(field, field)}")
+                    raise UserError(problem, remedy, where=f"{having[0].place} {columns.get(field, field)}")
             continue
         count = len({id(sentence) for sentence, _ in strange})
         distinct = sorted({value for _, value in strange})
-        values = ", ".join([*map(shown, distinct[:5]), *(["..."] if len(distinct) > 5 else [])])
+        pairs = [_beside_twin(value, known[field]) for value in distinct[:5]]
+        names = [f"{name}, which looks like train's {twin}" if twin else name for name, twin in pairs]
+        values = ", ".join([*names, *(["..."] if len(distinct) > 5 else [])])
         told.append(f"{count:,} of {len(sentences):,} sentences count as errors: train does not have their {what} ({values})")
     return told
+
+
+def _beside_twin(value: str, known: set[str]) -> tuple[str, str]:
+    """A label or type that train does not have, as it is shown, and the one of train that looks like it, if there is one."""
+    twin = next((other for other in sorted(known) if alike.look(other) == alike.look(value)), None)
+    if twin is None:
+        return shown(value), ""
+    name, name_of_twin = alike.spelt([value, twin])
+    return name, name_of_twin
 
 
 def _values(sentence: Sentence, field: str) -> list[str]:

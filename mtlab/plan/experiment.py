@@ -68,7 +68,7 @@ class Source(Strict):
     """Where labelled sentences come from."""
 
     source: str | None = None
-    """``builtin``, a hub id, or a local directory or file (.jsonl .json .csv .parquet .conll .txt)."""
+    """``builtin``, a hub id, or a local directory or file (.jsonl .json .csv .tsv .parquet .conll .txt)."""
     revision: str | None = None
     """A hub revision: branch, tag or commit."""
     subset: str | None = None

@@ -185,11 +185,7 @@ class Prepared:
     def describe_data(self) -> dict[str, Any]:
         """Facts about the data for the record."""
         corpus = self.corpus
-        lost = {split: encoded.lost_words for split, encoded in self.encoded.items() if encoded.lost_words}
-        notes = [
-            *corpus.notes,
-            *(f"{split}: {n} words have no sub-word within the limit; they are scored as O" for split, n in lost.items()),
-        ]
+        notes = [*corpus.notes, *lost_words({split: encoded.lost_words for split, encoded in self.encoded.items()})]
         start = {} if self.source is None else {"start": self.source.describe_data()}
         return {
             "sizes": {split: len(sentences) for split, sentences in corpus.splits.items()},
@@ -335,6 +331,11 @@ def encode(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int, direc
     for split, encoded in made.items():
         check_encoded(corpus.splits[split], encoded, tokenizer)
     return made
+
+
+def lost_words(counts: Mapping[str, int]) -> list[str]:
+    """What is said of words that are cut off, or blank, so that the encoder reads nothing of them: a line for each split with some."""
+    return [f"{split}: {count} words have no sub-word within the limit; they are scored as O" for split, count in counts.items() if count]
 
 
 def check_encoded(sentences: Sequence[Sentence], encoded: Encoded, tokenizer: PreTrainedTokenizerBase, found: Found = None) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from mtlab.check import starter
 from mtlab.check.survey import survey
@@ -15,6 +17,8 @@ from mtlab.data import sources
 from mtlab.plan import yaml_file
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import load
+from mtlab.train.prepare import prepare
+from mtlab.train.runtime import resolve
 from tests import tiny
 from tests.data.files import OTHER, TRAIN, sentence, write_jsonl, write_source
 from tests.data.test_bad_data import BAD_ROWS
@@ -465,3 +469,65 @@ def test_what_can_be_read_of_a_split_with_mistakes_is_compared(check: Check) -> 
     status, told = check("mine", {"mine/train.jsonl": jsonl(20), "mine/test.jsonl": "{\n" + json.dumps({**OTHER["test"][0], "label": "z"})})
     assert status == 2
     assert "mine/test.jsonl:1: not JSON" in told and "mine/test.jsonl:2 label: train has no label 'z'" in told
+
+
+def test_words_without_a_sub_word_are_said_as_a_run_says_them(check: Check, tmp_path: Path, encoder: Path) -> None:
+    def blank(count: int, first: int) -> str:
+        rows = [json.loads(line) for line in jsonl(count, first=first).splitlines()]
+        for row in rows:
+            row["tokens"][1:1], row["ner_tags"][1:1] = [" ", "\u200b", ""], ["O"] * 3
+        return "".join(json.dumps(row) + "\n" for row in rows)
+
+    files = {"mine/train.jsonl": blank(30, 0), "mine/validation.jsonl": blank(5, 50), "tagged/train.conll": conll(20, "O B-x I-x O")}
+    long = json.dumps({"tokens": words(77, 100), "ner_tags": ["O"] * 90 + ["B-LOC"] * 10, "label": "a"})
+    for given, more in (
+        ("mine", {}),
+        ("mine --data.validation_fraction 0.3", {"mine/test.jsonl": blank(3, 90) + long}),
+        ("mine --data.train_size 12", {}),
+        ("tagged mine", {"tagged/train.conll": conll(20, "O B-x I-x O").replace("\tI-x", "\tI-x\n \tO")}),
+    ):
+        status, told = check(given, {**files, **more})
+        assert status == 0, told
+        (tmp_path / "exp.yaml").write_text(the_file(told), encoding="utf-8")
+        experiment = load(tmp_path / "exp.yaml")
+        prepared = next(iter(prepare(experiment, resolve(experiment)).values()))
+        lost = [note for note in prepared.describe_data()["notes"] if "no sub-word" in note]
+        assert lost and [note for note in lost if f": {note}\n" not in told] == [], told
+        assert told.count("no sub-word") == len(lost)
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_labels_that_look_alike_are_said(check: Check, tmp_path: Path, kind: str) -> None:
+    labels = ("jard\u00edn", "jardi\u0301n", "jard\u00edn\u200b", "\uff36iaje", "viaje", "Viaje", "a\u00a0b", "a b", "plain")
+    named = [{"text": " ".join(words(n)), "label": labels[n % len(labels)]} for n in range(90)]
+    (tmp_path / "mine").mkdir()
+    if kind == "parquet":
+        parquet.write_table(pa.Table.from_pylist(named), tmp_path / "mine/train.parquet")
+    elif kind == "jsonl":
+        write_jsonl(tmp_path / "mine/train.jsonl", named)
+    else:
+        separator = {"csv": ",", "tsv": "\t"}[kind]
+        lines = [separator.join(("text", "label")), *(separator.join(row.values()) for row in named)]
+        (tmp_path / f"mine/train.{kind}").write_text("\n".join(lines))
+    status, told = check("mine builtin")
+    assert status == 0, told
+    assert "'jard\u00edn', 'jardi\\u0301n', 'jard\u00edn\\u200b' look alike, and are different labels" in told
+    assert "'\\uff36iaje', 'viaje', 'Viaje' look alike, and are different labels" in told
+    assert "'a\\xa0b', 'a b' differ in case or white space alone, and are different labels" in told
+    assert told.count("different labels") == 3 and "entity types" not in told
+
+
+def test_a_first_line_that_may_be_a_sentence_is_asked_about(check: Check) -> None:
+    rows = "".join(f"{'ab'[n % 2]}\t{' '.join(words(n))}\n" for n in range(30))
+    status, told = check("mine builtin", {"mine/train.tsv": f"zebra\tsome rain today here\n{rows}"})
+    assert status == 0 and "none of these names is a usual one: if the first line of the file is a sentence, put a line with" in told
+    assert "a usual one" not in check("mine builtin", {"mine/train.tsv": f"intent\tsome rain today here\n{rows}"})[1]
+
+
+def test_one_mistake_in_the_quotes_of_a_file_is_one_mistake(check: Check) -> None:
+    lines = csv(60).split("\n")
+    lines[5] = lines[5].replace(',"', ',""', 1)
+    status, told = check("mine builtin", {"mine/train.csv": "\n".join(lines), "mine/test.csv": csv(72, 60)})
+    assert status == 2 and "mtlab: 1 mistake, told above" in told
+    assert "mine/train.csv:6: not CSV (',' expected after '\"'); close quotes, and double those inside quoted cells" in told
+    assert "train 59, test 12 sentences" in told

@@ -83,7 +83,7 @@ BAD_SPLITS = [
         {"test": []},
         "set: no test split; add one, name it with --data.splits.test NAME, or cut one off train with --data.test_fraction 0.1",
     ),
-    ({"train": []}, "set: no train split; add a file train with one of .jsonl .json .csv .parquet .conll .txt"),
+    ({"train": []}, "set: no train split; add a file train with one of .jsonl .json .csv .tsv .parquet .conll .txt"),
     (
         {"test": [TRAIN[1]]},
         "test.jsonl:1: test: 1 of 1 sentences (100.0%) also stand in train, 1 of them exactly; the limit is 5.0%; "
@@ -121,7 +121,7 @@ BAD_PLACES = [
     ({"source": "builtin", "revision": "v1"}, "data.revision: the built-in corpus has no revisions; leave it out"),
     ({"source": "set", "revision": "v1"}, "data.revision: local data has no revisions; leave it out"),
     ({"source": "set/train.jsonl", "subset": "x"}, "data.subset: a single file has no subsets; leave it out"),
-    ({"source": "set/notes.doc"}, "set/notes.doc: unknown kind of file '.doc'; use one of .jsonl .json .csv .parquet .conll .txt"),
+    ({"source": "set/notes.doc"}, "set/notes.doc: unknown kind of file '.doc'; use one of .jsonl .json .csv .tsv .parquet .conll .txt"),
     ({"source": "set", "splits": {"test": "tset.jsonl"}}, "set: no file 'tset.jsonl' for the test split; did you mean 'test.jsonl'?"),
     (
         {"source": "set/train.jsonl", "splits": {"train": "test"}},

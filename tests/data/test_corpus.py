@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
+from mtlab.data.alike import normal
 from mtlab.data.encoding import encode
 from mtlab.data.locate import CORPUS, DOMAINS, SPLITS
-from mtlab.data.splits import normal
 from mtlab.model import backbone
 from mtlab.plan.experiment import Encoder
 from tests.data import corpus_measures as measures

@@ -34,7 +34,7 @@ def put(directory: Path, name: str, content: str | bytes) -> Path:
         ("a.conll", "EU\tB-ORG\nrejects\n", "a.conll:2 ner_tags: one column ('rejects'); a line holds a token and its tag"),
         ("a.conll", "EU B-ORG\nrejects\t\n", "a.conll:2 ner_tags: one column ('rejects'); a line holds a token and its tag"),
         ("a.parquet", "not parquet", "a.parquet: not a Parquet file (ArrowInvalid); write it as Parquet again"),
-        ("a.md", "", "a.md: unknown kind of file '.md'; use one of .jsonl .json .csv .parquet .conll .txt"),
+        ("a.md", "", "a.md: unknown kind of file '.md'; use one of .jsonl .json .csv .tsv .parquet .conll .txt"),
         ("a.txt", "x | fine\n\nno label\n", "a.txt:3 label: no label before the sentence; write `label | text with [TYPE names]`"),
         ("a.txt", "x | [PER Ann", "a.txt:1 ner_tags: a bracket that marks nothing, near '[PER Ann'; write `[TYPE name]`"),
         ("a.txt", "x | [PER Ann]a", "a.txt:1 ner_tags: the mark [PER Ann] does not begin and end with whole words; move its brackets"),
@@ -118,14 +118,14 @@ def test_characters_survive(tmp_path: Path, kind: str) -> None:
         parquet.write_table(pa.Table.from_pylist(rows), path)
     elif kind == ".conll":
         put(tmp_path, path.name, "".join(f"{token}\tO\n" for token in STRANGE))
-    elif kind == ".csv":
+    elif kind in (".csv", ".tsv"):
         cell = json.dumps(STRANGE, ensure_ascii=False).replace('"', '""')
         put(tmp_path, path.name, f'tokens\n"{cell}"\n')
     else:
         content = json.dumps(rows[0], ensure_ascii=False)
         put(tmp_path, path.name, f"[{content}]" if kind == ".json" else content)
     found = readers.read(path).rows[0].values["tokens"]
-    assert (json.loads(found) if kind == ".csv" else found) == STRANGE
+    assert (json.loads(found) if kind in (".csv", ".tsv") else found) == STRANGE
 
 
 def test_parquet_rows(tmp_path: Path) -> None:
