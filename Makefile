@@ -19,14 +19,15 @@ PIP = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)
 stop = { echo "mtlab: $($(1))" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install compare doctor report sync claims ui test test-all torture mutants lint bench gpu bundle clean
+.PHONY: help install compare doctor report publish sync claims ui test test-all torture mutants lint bench gpu bundle clean
 
 help:
 	@echo 'make compare                   run every scenario of an experiment, then write its report'
 	@echo 'make doctor                    say whether it would run on this machine, and what to do where not'
 	@echo 'make report                    write the report again from the records, without training'
+	@echo 'make publish                   copy the answer of a run to reports/published, light enough to be committed'
 	@echo 'make sync                      bring MLflow what it missed while it could not be reached'
-	@echo 'make claims                    gather what the reports say of the claims about freezing'
+	@echo 'make claims                    gather what the published reports say of the claims about freezing'
 	@echo 'make ui                        browse the runs in MLflow'
 	@echo 'make test                      the quick tests'
 	@echo 'make test-all                  every test, slow ones too'
@@ -43,7 +44,7 @@ help:
 	@echo '  make compare EXPERIMENT=experiments/snips.yaml ARGS="--data.source path/to/snips --seeds 0 1"'
 	@echo 'PYTHON=/path/to/python3 chooses the Python that .venv is made with.'
 
-compare doctor report sync: $(INSTALLED)
+compare doctor report publish sync: $(INSTALLED)
 	@$(BIN)/mtlab $@ '$(EXPERIMENT)' $(ARGS)
 
 claims: $(INSTALLED)

@@ -46,6 +46,13 @@ Of the model itself:
   --to DIR               the folder to write; without it, models/<experiment>-<scenario>
 """
 
+REPORT = """
+Of the report itself:
+  --figures all|main     every figure, or the two that tell the most; all without it
+"""
+
+FIGURES = ("all", "main")
+
 MORE = """
 `mtlab help COMMAND` says more of a command. Exit status: 0 done; 1 a trial failed, or the doctor found a fault; 2 a mistake in what
 was given; 75 in use or out of reach, and may work later; 130, 143 stopped.
@@ -175,9 +182,11 @@ def _parser(settings: Iterable[tuple[str, Sequence[str]]] = ()) -> _Parser:
         ("plan", _plan, "say what would be trained, frozen and computed; nothing is trained"),
         ("doctor", _doctor, "say whether a run would go on this machine; nothing is trained"),
         ("report", _report, "rebuild the report from the records; nothing is trained"),
+        ("publish", _publish, "copy the answer of a run to where it is committed, light; nothing is trained"),
         ("sync", _sync, "bring MLflow what it missed of an experiment that ran; nothing is trained"),
     ):
-        _on_experiment(commands, name, run, text, keys)
+        _on_experiment(commands, name, run, text, [*keys, ("figures", FIGURES)] if keys and name == "report" else keys)
+    commands.choices["report"].epilog = REPORT + OVERRIDES
     own = [(key, ()) for key in ("scenario", "point", "to")] if keys else []
     export = _on_experiment(commands, "export", _export, "write a scenario's model as a folder for transformers, with a card", own + keys)
     export.epilog = EXPORT + OVERRIDES
@@ -190,7 +199,7 @@ def _parser(settings: Iterable[tuple[str, Sequence[str]]] = ()) -> _Parser:
     _on_sources(commands, "check", _check, "say what a run would find in one's own data, and print an experiment file for it", keys)
     _on_sources(commands, "init", _init, "do the same, and write that file (--output FILE says where)", keys)
     claims = _command_of(commands, "claims", _claims, "gather what reports say, in claims.md and README.md of their folder")
-    _path(claims, "directory", "directory", metavar="DIR", type=Path, help="the folder that holds the reports' folders, such as reports")
+    _path(claims, "directory", "directory", metavar="DIR", type=Path, help="the folder that holds the reports, such as reports")
     ui = _command_of(commands, "ui", _ui, "open MLflow's web interface on this machine")
     _path(ui, "file", "file", metavar="FILE", nargs="?", help="an experiment, whose suite's page is wanted")
     ui.add_argument("--port", type=int, default=5000, help="where it listens; 5000 without it")
@@ -394,8 +403,29 @@ def _report(options: argparse.Namespace) -> int:
     from mtlab.plan.experiment import load
     from mtlab.report import document
 
+    overrides = parse_overrides(options.overrides)
+    chosen = " ".join(overrides.pop("figures", FIGURES[:1]))
+    if chosen not in FIGURES:
+        raise UserError(f"there are no figures {chosen!r}", f"give one of {', '.join(FIGURES)}", where="--figures")
+    experiment = load(options.file, overrides, with_data=False)
+    from mtlab.report import publish
+
+    origin = publish.origin(experiment.output)
+    if origin != experiment.output:
+        print(f"nothing was run in {experiment.output}: this report is of the published records in {origin}")
+    print(f"report: {document.write(origin, experiment.output, 'main' if chosen == 'main' else 'all')} and report.html")
+    return 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from mtlab.plan.experiment import load
+    from mtlab.report import publish
+
     experiment = load(options.file, parse_overrides(options.overrides), with_data=False)
-    print(f"report: {document.write(experiment.output)} and report.html")
+    done = publish.publish(experiment.output)
+    if done.failed:
+        print(f"{done.failed} of {counted(done.trials, 'trial')} failed, and the report says which")
+    print(f"published: {done.report}, from the records in {done.origin}")
     return 0
 
 

@@ -195,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.reach", description=__doc__.splitlines()[0])
     parser.add_argument("--sentences", type=int, nargs="+", default=[100_000, 1_000_000], help="training sentences, a run each")
     parser.add_argument("--directory", type=Path, required=True, help="an empty folder for data, cache and report; what is written stays")
-    parser.add_argument("--json", type=Path, help="a file for the numbers, such as reports/bench/reach.json")
+    parser.add_argument("--json", type=Path, help="a file in which they become `reach`, such as reports/bench/bench.json")
     parser.add_argument("--remove", action="store_true", help="remove what was written after each run")
     options, more = parser.parse_known_args()
     found = []
@@ -204,7 +204,8 @@ def main() -> None:
         found.append(reach(folder, count, more))
         print("\n".join(found[-1].lines()), flush=True)
         if options.json:
-            options.json.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
+            others = json.loads(options.json.read_text()) if options.json.exists() else {}
+            options.json.write_text(json.dumps({**others, "reach": [asdict(one) for one in found]}, indent=1))
         if options.remove:
             shutil.rmtree(folder)
 

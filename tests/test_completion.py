@@ -47,7 +47,8 @@ def test_bash_takes_the_script_and_completes(script: Path, tmp_path: Path) -> No
     assert completed("doc") == ["doctor"]
     assert completed("comp") == ["compare", "completion"]
     assert completed("completion", "") == ["bash", "zsh", "tcsh"]
-    for command in ("compare", "plan", "doctor", "report", "sync"):
+    assert completed("report", "my_experiment.yaml", "--figures", "") == ["all", "main"]
+    for command in ("compare", "plan", "doctor", "report", "publish", "sync"):
         assert completed(command, "my_") == ["my_experiment.yaml"]
         assert completed(command, "my_experiment.yaml", "--see") == ["--seeds"]
     after = ["compare", "my_experiment.yaml", "--seeds", "0", "1"]

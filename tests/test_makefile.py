@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MAKE = shutil.which("make")
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-TARGETS = ("compare", "doctor", "report", "ui", "test", "test-all", "lint", "bench", "clean")
+TARGETS = ("compare", "doctor", "report", "publish", "ui", "test", "test-all", "lint", "bench", "clean")
 
 pytestmark = pytest.mark.skipif(MAKE is None, reason="make is not installed")
 
@@ -162,12 +162,14 @@ def test_compare_and_report_hand_on_what_they_were_given(machine: Machine) -> No
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     machine.make("report", "EXPERIMENT=a.yaml")
     machine.make("report", EXPERIMENT="from the environment.yaml")
+    machine.make("publish")
     machine.make("compare")
     machine.make("ui", "ARGS=--port 5001")
     assert machine.log() == [
         "mtlab <compare> <my experiments/a.yaml> <--data.source> <a b> <--seeds> <0> <1>",
         "mtlab <report> <a.yaml>",
         "mtlab <report> <from the environment.yaml>",
+        "mtlab <publish> <experiments/compare.yaml>",
         "mtlab <compare> <experiments/compare.yaml>",
         "mtlab <ui> <experiments/compare.yaml> <--port> <5001>",
     ]

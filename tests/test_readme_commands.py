@@ -33,6 +33,7 @@ IN_A_CLONE = (
     ".venv/bin/mtlab export experiments/compare.yaml",
     ".venv/bin/mtlab predict models/compare-full_finetune FILE",
     "make report",
+    "make publish",
     "make sync",
     "make claims",
     "make doctor",
@@ -90,7 +91,11 @@ def test_commands_run_in_a_fresh_clone_as_they_are_written(tmp_path: Path) -> No
     clone = tmp_path / "mtlab"
     run(f"git clone --quiet {ROOT} {clone}", tmp_path)
     (clone / "FILE").write_text("The council in Lisbon chose Maria Okafor.\nRovers won the cup again.\n")
-    said = {command: run(command, clone) for command in IN_A_CLONE}
+    said = {}
+    for command in IN_A_CLONE:
+        said[command] = run(command, clone)
+        if command == "make compare":
+            assert run("git status --porcelain", clone) == "?? FILE\n"
     assert "30/30" in said["make compare"] and "report: reports/compare/report.md" in said["make compare"]
     assert len(said[IN_A_CLONE[2]].splitlines()) == 2
     assert (clone / "models" / "compare-full_finetune" / "README.md").exists()

@@ -41,6 +41,9 @@ SHORT_S, TIMES = 120.0, 3
 OURS, PLAIN = "mtlab", "mtlab, cache off"
 SUITE = "whole suite"
 
+OTHERS = ("engines", "reach")
+"""Parts of ``bench.json`` that ``mtlab.bench.engines`` and ``tests.reach`` write."""
+
 
 @dataclass(frozen=True)
 class Lap:
@@ -198,6 +201,7 @@ def run(file: str, whole: bool, overrides: dict[str, list[str]], times: int = TI
         "scenarios": {},
     }
     result["scenarios"] = _already(place, result)
+    result |= _others(place)
     for scenario in [*experiment.scenarios, *([SUITE] if whole else [])]:
         if scenario not in result["scenarios"]:
             result["scenarios"][scenario] = bench.suite() if scenario == SUITE else bench.scenario(scenario)
@@ -216,8 +220,17 @@ def _already(place: Path, result: dict[str, Any]) -> dict[str, Any]:
         same = False
     if not same:
         return {}
-    print(f"{place}: {', '.join(found['scenarios'])} are there already; delete the file to begin anew", flush=True)
+    print(f"{place}: {', '.join(found['scenarios'])} are there already; remove `scenarios` from it to begin anew", flush=True)
     return dict(found["scenarios"])
+
+
+def _others(place: Path) -> dict[str, Any]:
+    """What other programs measured and keep in the same file."""
+    try:
+        found = json.loads(place.read_text())
+        return {part: found[part] for part in OTHERS if part in found}
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def main() -> int:

@@ -81,7 +81,7 @@ def _lap(arguments: list[str], folder: Path) -> dict[str, Any]:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """The page, from what :func:`run` returned."""
+    """Their part of the page, from what :func:`run` returned."""
     rows, alone = [], found["runs"][ALONE]["laps"]
     one = _median(alone, "suite_s")
     first = _median(next(run["laps"] for run in found["runs"].values() if run["workers"] == 1), "trials_s")
@@ -100,7 +100,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         )
     header = ("engine", "command (s)", "suite (s)", "trials (s)", "overhead a trial (s)", "throughput", "shared their device")
     return [
-        "# Engines",
+        "## Engines",
         "",
         f"`{text(' '.join(found['command']))}` on {text(alone[0]['device'])}, {found['cores']} cores, a thread a worker; the median of "
         f"{len(alone)} runs in turn, {alone[0]['trials']} trials each.",
@@ -119,15 +119,19 @@ def _median(laps: list[dict[str, Any]], key: str) -> float:
 
 def main() -> int:
     """The way in."""
+    from mtlab.bench import page
+
+    place = Path("reports/bench")
+    numbers = place / "bench.json"
     try:
+        if not numbers.exists():
+            raise UserError("is not there, and the engines stand beside what is in it", "run `make bench` first", where=str(numbers))
         found = run(sys.argv[1:])
     except UserError as error:
         print(f"mtlab: {error}", file=sys.stderr)
         return 2
-    place = Path("reports/bench")
-    write_atomically(place / "engines.json", json.dumps(found, indent=1) + "\n")
-    write_atomically(place / "engines.md", "\n".join(lines(found)) + "\n")
-    print(f"written: {place}/engines.md")
+    write_atomically(numbers, json.dumps({**json.loads(numbers.read_text()), "engines": found}, indent=1))
+    print(f"written: {page.write(place)}")
     return 0
 
 

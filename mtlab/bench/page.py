@@ -1,5 +1,6 @@
-"""The page of a benchmark: tables and a plot, made from ``bench.json`` alone."""
+"""The page of a benchmark: tables and a plot, made from ``bench.json`` alone, that of engines too where it is there."""
 
+import io
 import json
 import statistics
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from mtlab.bench import engines
 from mtlab.record.journal import write_atomically
 from mtlab.report import plots
+from mtlab.report.canvas import light
 from mtlab.report.markdown import name, rounded, table, text
 
 PEERS = ("Trainer, defaults", "Trainer, tuned")
@@ -20,9 +23,9 @@ def write(directory: Path) -> Path:
     """Write ``bench.md`` and the plot beside ``bench.json``."""
     result = json.loads((directory / "bench.json").read_text())
     result["rows"] = [row for scenario in result["scenarios"].values() for row in scenario["rows"]]
-    figure = _figure(result)
-    for suffix in (".png", ".svg"):
-        figure.savefig(directory / f"speed{suffix}", metadata={"Date": None} if suffix == ".svg" else None)
+    picture = io.BytesIO()
+    _figure(result).savefig(picture, format="png")
+    write_atomically(directory / "speed.png", light(picture.getvalue()))
     page = directory / "bench.md"
     write_atomically(page, "\n".join(_lines(result)) + "\n")
     return page
@@ -69,6 +72,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
         "## Test metrics of the runs",
         "",
         *table(("scenario", "who", "accuracy", "entity F1"), _metrics(result)).splitlines(),
+        *(["", *engines.lines(result["engines"])] if "engines" in result else []),
     ]
 
 

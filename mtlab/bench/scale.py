@@ -16,6 +16,7 @@ from mtlab.plan import experiment as plan
 from mtlab.plan.scenario import Stage
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.report.markdown import name, table
+from mtlab.report.verdicts import PUBLISHED
 
 HERE = Path("reports/bench")
 
@@ -55,18 +56,18 @@ class Measured:
 
 
 def measured(folder: Path) -> Measured:
-    """Constants, from ``bench.json`` and ``reach.json``, and from the records of ``compare``."""
-    bench, reach = (json.loads((folder / f"{which}.json").read_text()) for which in ("bench", "reach"))
+    """Constants, from ``bench.json``, and from the published records of ``compare``."""
+    bench = json.loads((folder / "bench.json").read_text())
     scenario, data = bench["scenarios"][bench["experiment"]["control"]], bench["data"]
-    suite, trials = Journal(folder.parent / "compare").read()
+    suite, trials = Journal(folder.parent / PUBLISHED / "compare").read()
     full = next(trial for trial in trials if trial.scenario == suite.experiment["control"])
-    losses = json.dumps(full.step_losses)
-    large = max(reach, key=lambda run: run["sentences"])
+    means = [loss for epoch in full.epochs for loss in epoch.train_loss.values()]  # as long, written out, as those of steps
+    large = max(bench["reach"], key=lambda run: run["sentences"])
     return Measured(
         share=scenario["floor_s"] / statistics.median(scenario["rows"][0]["seconds"]["mtlab"]),
         tokens=data["tokens"]["train"] / data["sizes"]["train"],
         reading_s=large["laps"]["setup"] / large["sentences"],
-        step=len(losses) / len(full.step_losses["total"]),
+        step=len(full.epochs[-1].train_loss) * len(json.dumps(means)) / len(means),
     )
 
 
@@ -125,9 +126,9 @@ class Paper:
         return [
             ["share of the speed of matrix products that training reaches", f"{found.share:.2f}", "full fine-tuning in `bench.json`"],
             ["tokens of a sentence", f"{found.tokens:.1f}", "SNIPS, `bench.json`"],
-            ["reading, checking and encoding a sentence", f"{found.reading_s * 1e6:,.0f} µs", "`reach.json`"],
+            ["reading, checking and encoding a sentence", f"{found.reading_s * 1e6:,.0f} µs", "a million sentences, `bench.json`"],
             ["an encoded sentence on disk", f"{self.encoded:,.0f} bytes", "eight a number: sub-words, and a place and a tag for each word"],
-            ["a training step in a record", f"{found.step:,.0f} bytes", "records of `reports/compare`"],
+            ["a training step in a record", f"{found.step:,.0f} bytes", "as many digits as the losses of `compare` have"],
             ["matrix products of a GPU, bf16", f"{gpu.flops / 1e12:,.0f} TFLOP/s", "data sheet of the H200, not measured"],
             ["a GPU's network", f"{gpu.network / 1e9:,.0f} GB/s", "data sheet: 400 Gb/s, not measured"],
             ["a parallel file system", f"{gpu.disk / 1e9:,.0f} GB/s", "assumed"],

@@ -27,7 +27,7 @@ INSTALL = "run `make install` in mtlab's checkout"
 
 LIBRARIES, COPIES = 1_000_000_000, 8
 """A rough need of memory: bytes of the libraries, and copies of the encoder's weights: as found, trained, best, gradient, two moments, and
-what batches take. The suites in ``reports/`` peaked at 1.2 to 3.0 GB with weights of 0.09 GB."""
+what batches take. The suites in ``reports/published/`` peaked at 1.2 to 3.0 GB with weights of 0.09 GB."""
 
 
 def python(wanted: Wanted) -> Iterator[Finding]:

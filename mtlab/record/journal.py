@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from mtlab.plan.errors import Busy, UserError
-from mtlab.record.records import FORMAT, SuiteRecord, TrialRecord, Value
+from mtlab.record import archive
+from mtlab.record.records import SuiteRecord, TrialRecord, V, parsed
 
 HALF = ".half"
 """What names of files end with that are being written; one that a killed process left is removed by the next."""
@@ -22,11 +22,12 @@ HALF = ".half"
 LOCK, HOLDER = ".lock", "running.json"
 """The file that a process locks to have a directory for itself, and the one in which it says who it is."""
 
-V = TypeVar("V", bound=Value)
-
 
 class Journal:
-    """The directory of one experiment: ``suite.json``, ``records/<label>-<key>.json``, ``predictions/``, ``weights/``."""
+    """The directory of one experiment: ``suite.json``, ``records/<label>-<key>.json``, ``predictions/``, ``weights/``.
+
+    Where the answer alone was published, ``records.jsonl.gz`` stands for ``records/``, and nothing else is there.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -93,6 +94,12 @@ class Journal:
         write_atomically(path, trial.model_dump_json(indent=1) + "\n")
         return path
 
+    def write_archive(self, trials: Iterable[TrialRecord]) -> Path:
+        """Write trials as one file, without the losses of single steps."""
+        path = self.directory / archive.NAME
+        write_atomically(path, archive.packed(trials))
+        return path
+
     def write_predictions(self, trial: TrialRecord, lines: list[dict[str, object]]) -> Path:
         """Write the test predictions of a trial, one JSON object a sentence."""
         path = self.predictions_path(trial)
@@ -122,12 +129,23 @@ class Journal:
         if not path.exists():
             raise UserError("nothing was run here yet", "run `mtlab compare` first, or pass the --output it had", where=str(self.directory))
         suite = _read(path, SuiteRecord)
-        found = self._paths()
-        trials = [_read(found[key[:12]], TrialRecord) for key in suite.trials if key[:12] in found]
+        trials = self.records(suite.trials)
         return suite, [one for one in trials if one.key in suite.read_back or (one.ended_at or one.started_at) >= suite.started_at]
 
+    def records(self, keys: Iterable[str]) -> list[TrialRecord]:
+        """The records that trials left, in the order of ``keys``: from files of their own or, where there are none, from the archive.
+
+        Raises:
+            UserError: a record cannot be read.
+        """
+        found, packed = self._paths(), self.directory / archive.NAME
+        if not found and packed.exists():
+            archived = {trial.key: trial for trial in archive.unpacked(packed)}
+            return [archived[key] for key in keys if key in archived]
+        return [_read(found[key[:12]], TrialRecord) for key in keys if key[:12] in found]
+
     def find(self, key: str) -> TrialRecord | None:
-        """The record of a trial by its key; None where there is none that can be read."""
+        """The record of a trial that ran here, by its key; None where there is none that can be read."""
         path = self._paths().get(key[:12])
         try:
             record = _read(path, TrialRecord) if path is not None else None
@@ -145,7 +163,7 @@ class Journal:
     def finished(self, keys: Iterable[str], environment: Mapping[str, object]) -> dict[str, TrialRecord]:
         """Trials among ``keys`` that ended well here before, on the same machine, with all that they left behind.
 
-        A record without predictions, as a copied report has it, does not count: its trial was run elsewhere.
+        A record without predictions, as a copied report has it, does not count, nor does one in an archive: its trial was run elsewhere.
         """
         suite = self.last_suite()
         if suite is None or suite.environment != environment:
@@ -179,24 +197,19 @@ def _name(trial: TrialRecord) -> str:
 
 def _read(path: Path, kind: type[V]) -> V:
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields.get("format") != FORMAT:
-            raise UserError(f"a record of format {fields.get('format')}, not {FORMAT}", "run the experiment again", where=str(path))
-        return kind.model_validate(fields)
+        return parsed(path.read_bytes(), kind, str(path))
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=str(path)) from None
-    except (ValueError, AttributeError, RecursionError):
-        raise UserError("damaged, or not a record of mtlab's", "run the experiment again", where=str(path)) from None
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` under a temporary name, sync it, rename it: a reader sees the old file or the new one.
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write ``content`` under a temporary name, sync it, rename it: a reader sees the old file or the new one.
 
     Raises:
         UserError: the file cannot be written; what was there before is as it was.
     """
     try:
-        _write(path, text)
+        _write(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise cannot_write(path, error) from None
 
@@ -216,12 +229,12 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=HALF)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)

@@ -5,11 +5,13 @@ are seconds, memory is MB (10^6 bytes), FLOPs are counts, quality metrics lie in
 NaN).
 """
 
+import json
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Trial
 
 FORMAT = 1
@@ -17,6 +19,9 @@ FORMAT = 1
 
 OK = "ok"
 """The status of a trial that ended well; any other status is the reason why it did not."""
+
+UNFINISHED = ("running", "selected")
+"""The statuses of a trial that goes on, or was stopped before its end."""
 
 
 class Value(BaseModel):
@@ -234,7 +239,8 @@ class TrialRecord(Value):
     stages: tuple[StageRecord, ...] = ()
     epochs: tuple[EpochRecord, ...] = ()
     step_losses: dict[str, tuple[float | None, ...]] = Field(default_factory=dict)
-    """``total`` and each task's training loss at every step; ``None`` where the step's batch had no label of the task."""
+    """``total`` and each task's training loss at every step; ``None`` where the step's batch had no label of the task. Empty where the
+    record comes from an archive."""
     selection: Selection | None = None
     validation: Metrics | None = None
     """The selected weights on the validation split."""
@@ -311,6 +317,29 @@ class SuiteRecord(Value):
     """Those of them that an earlier run had finished, which was interrupted; their time is not in ``elapsed_s``."""
     tracking: dict[str, str] = Field(default_factory=dict)
     """Where MLflow has it: tracking URI without credentials, experiment, parent run."""
+
+
+V = TypeVar("V", bound=Value)
+
+
+def parsed(content: bytes, kind: type[V], where: str) -> V:
+    """The value that a file, or a line of one, holds as JSON.
+
+    Raises:
+        UserError: it holds none of this kind and format.
+    """
+    try:
+        fields = json.loads(content.decode())
+        if fields.get("format") != FORMAT:
+            raise UserError(f"a record of format {fields.get('format')}, not {FORMAT}", "run the experiment again", where=where)
+        return kind.model_validate(fields)
+    except (ValueError, AttributeError, RecursionError):
+        raise damaged(where) from None
+
+
+def damaged(where: str) -> UserError:
+    """What a user is told where a file is not what was written."""
+    return UserError("damaged, or not a record of mtlab's", "run the experiment again", where=where)
 
 
 def best_on_validation(trials: Iterable[TrialRecord]) -> TrialRecord:

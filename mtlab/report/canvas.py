@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from matplotlib import style as styles
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from mtlab.report import plots
 from mtlab.report.groups import Group
@@ -31,14 +32,27 @@ class Plot:
     caption: str
 
 
-def write_all(drawings: Mapping[str, Drawing], directory: Path, suffix: str = "") -> dict[str, Plot]:
-    """Draw figures into ``directory``, each as SVG and as PNG.
+LEFT_OUT = Plot("", "", "")
+"""A figure that was not asked for."""
+
+
+def can_be_drawn(drawing: Drawing) -> bool:
+    """Whether there are values for a figure."""
+    with style():
+        return drawing[0]() is not None
+
+
+def write_all(drawings: Mapping[str, Drawing], directory: Path, suffix: str = "", wanted: Collection[str] | None = None) -> dict[str, Plot]:
+    """Draw figures into ``directory``, each as SVG and as PNG; where names are ``wanted``, those alone.
 
     Returns:
         Kind of figure to what was written.
     """
     written: dict[str, Plot] = {}
     for kind, (draw, alt, caption) in drawings.items():
+        if wanted is not None and f"{kind}{suffix}" not in wanted:
+            written[kind] = LEFT_OUT
+            continue
         with style():
             made = draw()
             if made is None:
@@ -65,6 +79,15 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(buffer, format=ending, metadata=metadata)
         content = buffer.getvalue() if ending == "png" else _numbered(buffer.getvalue().decode()).encode()
         path.with_name(f"{path.name}.{ending}").write_bytes(content)
+
+
+def light(png: bytes) -> bytes:
+    """The PNG in a palette of 64 colours, which makes it a third as large; every colour stays near what it was, however rare it is."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        palette = image.convert("RGB").quantize(64, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+        palette.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _numbered(svg: str) -> str:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mtlab.report import across, canvas, kinds, plots, statistics
-from mtlab.report.canvas import Plot
+from mtlab.report.canvas import Drawing, Plot
 from mtlab.report.groups import ENOUGH, Group, Task
 from mtlab.report.plots import INK
 from mtlab.report.statistics import Interval
@@ -18,10 +18,14 @@ from mtlab.report.statistics import Interval
 Series = Mapping[str, Sequence[tuple[float, Interval]]]
 
 
-def write_all(found: Sequence[Group], base: Group, directory: Path) -> dict[str, Plot]:
-    """Draw what there is to see across points, and across the scenarios of ``base``, into ``directory``."""
-    drawings = {kind: (partial(draw, found, base), alt, caption) for kind, (draw, alt, caption) in FIGURES.items()}
-    return canvas.write_all(drawings, directory)
+def drawings(found: Sequence[Group], base: Group) -> dict[str, Drawing]:
+    """What there may be to see across points, and across the scenarios of ``base``."""
+    return {kind: (partial(draw, found, base), alt, caption) for kind, (draw, alt, caption) in FIGURES.items()}
+
+
+def write_all(found: Sequence[Group], base: Group, directory: Path, wanted: Collection[str] | None = None) -> dict[str, Plot]:
+    """Draw it into ``directory``; where names are ``wanted``, those alone."""
+    return canvas.write_all(drawings(found, base), directory, wanted=wanted)
 
 
 def _panels(rows: Sequence[tuple[str, Sequence[tuple[str, Series]]]], base: Group, x_label: str, *, log: bool) -> Figure:

@@ -2,26 +2,36 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from mtlab.plan.errors import UserError
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.report import across, curves, figures, guided, joint, markdown, provenance, sections, staged, staged_figures, verdicts, winner
 from mtlab.report.answer import answer, untimed
-from mtlab.report.canvas import Plot
+from mtlab.report.canvas import LEFT_OUT, Plot
 from mtlab.report.evidence import Evidence
 from mtlab.report.faults import told
 from mtlab.report.groups import Group, groups
 from mtlab.report.page import page
 from mtlab.report.table import to_csv, trials_table
+from mtlab.report.telling import most_telling
 
 Plots = dict[str, Plot]
 
+Chosen = Literal["all", "main"]
+"""Which figures a report has: all that can be drawn, or the two that tell the most."""
 
-def write(directory: Path) -> Path:
-    """Write the table, the plots and the report of a directory's records beside them.
+
+def write(directory: Path, to: Path | None = None, chosen: Chosen = "all") -> Path:
+    """Write the table, the plots and the report of a directory's records.
 
     The same records give the same bytes, whenever and wherever they are read.
+
+    Args:
+        directory: where the records are.
+        to: where the report goes; beside the records, where none is given.
+        chosen: the figures.
 
     Returns:
         The path of ``report.md``; ``report.html``, the same for a browser, lies beside it.
@@ -30,21 +40,36 @@ def write(directory: Path) -> Path:
         UserError: the directory has no suite, a record cannot be read, or no report can be made of them or written.
     """
     suite, trials = Journal(directory).read()
-    plots = directory / "plots"
+    with told(directory):
+        return _write(to or directory, suite, trials, chosen)
+
+
+def clear(plots: Path) -> None:
+    """Remove the figures of an earlier report, which may have had others.
+
+    Raises:
+        UserError: they lie elsewhere.
+    """
     if plots.is_symlink():
         raise UserError("a link, and files would be deleted where it leads", "remove it", where=str(plots))
-    with told(directory):
-        return _write(directory, suite, trials)
-
-
-def _write(directory: Path, suite: SuiteRecord, trials: list[TrialRecord]) -> Path:
-    write_atomically(directory / "trials.csv", to_csv(trials_table(suite, trials)))
-    found = groups(suite, trials)
-    for old in (directory / "plots").glob("*.[ps][nv]g"):  # of an earlier run with other points
+    for old in plots.glob("*.[ps][nv]g"):
         old.unlink()
-    view = View(suite, found)
-    over = curves.write_all(found, view.base, directory / "plots")
-    drawn = [_draw(group, directory / "plots", _suffix(at, view.shown)) for at, group in enumerate(view.shown, start=1)]
+
+
+def _write(directory: Path, suite: SuiteRecord, trials: list[TrialRecord], chosen: Chosen) -> Path:
+    plots, view = directory / "plots", View(suite, groups(suite, trials), chosen)
+    clear(plots)
+    write_atomically(directory / "trials.csv", to_csv(trials_table(suite, trials)))
+    suffixes = [f"-{at}" if len(view.shown) > 1 else "" for at in range(1, len(view.shown) + 1)]
+    wanted = None
+    if chosen == "main":
+        of_base = next(suffix for group, suffix in zip(view.shown, suffixes, strict=True) if group is view.base)
+        wanted = most_telling(view.found, view.base, of_base)
+    over = curves.write_all(view.found, view.base, plots, wanted)
+    drawn = [
+        {**figures.write_all(group, plots, suffix, wanted), **staged_figures.write_all(group, plots, suffix, wanted)}
+        for group, suffix in zip(view.shown, suffixes, strict=True)
+    ]
     path, report = directory / "report.md", document(view, drawn, over)
     write_atomically(path, report)
     write_atomically(path.with_suffix(".html"), page(report, directory))
@@ -60,21 +85,14 @@ class View:
         picked: scenario to the point of its best setting, where points are settings.
         base: the group that stands for the whole: the best settings, or the point with the most sentences.
         shown: the groups whose results are shown in full.
+        chosen: the figures.
     """
 
-    def __init__(self, suite: SuiteRecord, found: list[Group]) -> None:
-        self.suite, self.found = suite, found
+    def __init__(self, suite: SuiteRecord, found: list[Group], chosen: Chosen = "all") -> None:
+        self.suite, self.found, self.chosen = suite, found, chosen
         self.base = Evidence(suite, found).base
         self.picked: dict[str, Group] = across.chosen(found)[1] if across.settings_only(found) else {}
         self.shown = [self.base] if self.picked else found
-
-
-def _draw(group: Group, directory: Path, suffix: str) -> Plots:
-    return {**figures.write_all(group, directory, suffix), **staged_figures.write_all(group, directory, suffix)}
-
-
-def _suffix(at: int, found: list[Group]) -> str:
-    return f"-{at}" if len(found) > 1 else ""
 
 
 def document(view: View, drawn: list[Plots], over: Plots) -> str:
@@ -100,15 +118,13 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
         verdicts.section(suite, found),
         "## What each scenario trains",
         _scenarios(shown),
-        "## Intervals",
-        _each(pairs, lambda group, plots: _joined(*(_figure(plots, kind) for kind in ("intervals", "differences") if kind in plots))),
+        _part("## Intervals", _each(pairs, lambda _, plots: _figures(plots, "intervals", "differences")), {}),
         "## Entities",
         _part("", _each(pairs, lambda group, plots: sections.entities(group)), over, "entity_types"),
         "## Cost",
         _each(pairs, lambda group, plots: _joined(untimed(group), sections.cost(group), _figure(plots, "time_by_lap"))),
         sections.cost_words(suite),
-        "## Learning curves",
-        _each(pairs, lambda group, plots: _joined(_figure(plots, "learning_curves"), guided.section(group))),
+        _part("## Learning curves", _each(pairs, _learning), {}),
         "## Parameters",
         _each(pairs, lambda group, plots: _joined(sections.parameters(group), _figure(plots, "parameters"))),
         *_trust(view),
@@ -126,7 +142,7 @@ def _over(view: View, over: Plots) -> str:
 
 def _part(heading: str, words: str, over: Plots, *figures: str) -> str:
     """A section with its figures; nothing where there are no words for it."""
-    return _joined(heading, words, *(_figure(over, kind) for kind in figures if kind in over)) if words else ""
+    return _joined(heading, words, _figures(over, *figures)) if words else ""
 
 
 def _asked(suite: SuiteRecord, found: list[Group]) -> str:
@@ -142,8 +158,12 @@ def _first_screen(group: Group, plots: Plots) -> str:
     return _joined(heading, f"**Answer.** {answer(group)}", _figure(plots, "quality_vs_time"), sections.results(group))
 
 
+def _learning(group: Group, plots: Plots) -> str:
+    return _joined(_figure(plots, "learning_curves"), guided.section(group))
+
+
 def _kept(group: Group, plots: Plots) -> str:
-    return _joined(staged.section(group), *(_figure(plots, kind) for kind in staged_figures.FIGURES if kind in plots))
+    return _joined(staged.section(group), _figures(plots, *staged_figures.FIGURES))
 
 
 def _trust(view: View) -> list[str]:
@@ -165,7 +185,7 @@ def _trust(view: View) -> list[str]:
         "## The model to take home",
         winner.section(suite, view.base),
         "## How to reproduce",
-        provenance.reproduce(suite),
+        provenance.reproduce(suite, view.chosen == "all"),
     ]
 
 
@@ -178,14 +198,23 @@ def _scenarios(found: list[Group]) -> str:
 
 
 def _each(pairs: list[tuple[Group, Plots]], make: Callable[[Group, Plots], str]) -> str:
-    """A section's part for every point, headed by the point where there are several."""
-    return _joined(*(_joined(f"### At {markdown.text(group.label)}" if group.label else "", make(group, plots)) for group, plots in pairs))
+    """A section's part for every point that it has words for, headed by the point where there are several."""
+    parts = [(group.label, make(group, plots)) for group, plots in pairs]
+    return _joined(*(_joined(f"### At {markdown.text(label)}" if label else "", words) for label, words in parts if words))
+
+
+def _figures(plots: Plots, *kinds: str) -> str:
+    """Those of the figures that there are."""
+    return _joined(*(_figure(plots, kind) for kind in kinds if kind in plots))
 
 
 def _figure(plots: Plots, kind: str) -> str:
+    """A figure with its caption; why there is none; nothing of one that was not asked for."""
     if kind not in plots:
         return "No figure: no trial ended well, or none has what it shows."
     plot = plots[kind]
+    if plot is LEFT_OUT:
+        return ""
     alt = markdown.text(plot.alt)
     return f"![{alt}](plots/{plot.name}.png)\n\n*{plot.caption}*"
 

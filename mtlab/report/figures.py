@@ -1,7 +1,7 @@
 """The figures of one group: values from records, laid out with :mod:`mtlab.report.plots`."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from mtlab.record.records import EpochRecord, TrialRecord
 from mtlab.report import canvas, plots, statistics
-from mtlab.report.canvas import Plot
+from mtlab.report.canvas import Drawing, Plot
 from mtlab.report.groups import Group, Task
 from mtlab.report.plots import INK, Curve, Point
 from mtlab.report.table import look_up
@@ -22,17 +22,19 @@ CLOSER = "the best of them, closer"
 Draw = Callable[[Group], Figure | None]
 
 
-def write_all(group: Group, directory: Path, suffix: str = "") -> dict[str, Plot]:
-    """Draw every figure of a group that has trials to show into ``directory``.
+def drawings(group: Group) -> dict[str, Drawing]:
+    """What there may be to see of a group; nothing of one that has no trials to show."""
+    at = f" at {group.label}" if group.label else ""
+    return {kind: (partial(draw, group), alt + at, caption) for kind, (draw, alt, caption) in FIGURES.items() if group.tasks}
+
+
+def write_all(group: Group, directory: Path, suffix: str = "", wanted: Collection[str] | None = None) -> dict[str, Plot]:
+    """Draw it into ``directory``; where names are ``wanted``, those alone.
 
     Returns:
         Kind of figure to what was written; what the records have no values for is left out.
     """
-    if not group.tasks:
-        return {}
-    at = f" at {group.label}" if group.label else ""
-    drawings = {kind: (partial(draw, group), alt + at, caption) for kind, (draw, alt, caption) in FIGURES.items()}
-    return canvas.write_all(drawings, directory, suffix)
+    return canvas.write_all(drawings(group), directory, suffix, wanted)
 
 
 def _closeup(values: Sequence[float]) -> Point | None:

@@ -12,15 +12,13 @@ from mtlab.report.evidence import Evidence
 from mtlab.report.faults import told
 from mtlab.report.groups import Group, groups
 from mtlab.report.markdown import name, text
+from mtlab.report.telling import main_figure
 from mtlab.report.verdicts import folders, link
 from mtlab.report.winner import NEAR, winner
 
-FIGURES = ("quality_vs_data", "quality_vs_blocks", "quality_vs_epochs", "kept_and_learnt", "quality_vs_time", "quality_vs_time-1")
-"""The figures that can stand for a report, the most telling first."""
-
 
 def write_page(directory: Path) -> Path:
-    """Write ``README.md`` into ``directory``: a part for each report in the folders there.
+    """Write ``README.md`` into ``directory``: a part for each report of its experiments.
 
     Raises:
         UserError: no report lies there, a record cannot be read, or the records make no sense.
@@ -29,7 +27,7 @@ def write_page(directory: Path) -> Path:
     if page_file.exists() and not page_file.read_text(encoding="utf-8", errors="replace").startswith(TITLE):
         raise UserError("is not this command's, and is left as it is", "move it away", where=str(page_file))
     with told(directory):
-        parts = [_part(folder, *Journal(folder).read()) for folder in found]
+        parts = [_part(folder, folder.relative_to(directory), *Journal(folder).read()) for folder in found]
         page = "\n\n".join([TITLE, LEAD, *parts]) + "\n"
         write_atomically(page_file, page)
     return page_file
@@ -44,18 +42,18 @@ LEAD = (
 )
 
 
-def _part(folder: Path, suite: SuiteRecord, trials: list) -> str:
+def _part(folder: Path, address: Path, suite: SuiteRecord, trials: list) -> str:
     found = groups(suite, trials)
     base = Evidence(suite, found).base
-    figure = next((kind for kind in FIGURES if (folder / "plots" / f"{kind}.png").exists()), None)
-    picture = f"![The main figure of {text(folder.name)}]({link(folder.name, f'plots/{figure}.png')})" if figure else ""
+    figure = main_figure(folder / "plots")
+    picture = f"![The main figure of {text(folder.name)}]({link(address, f'plots/{figure}')})" if figure else ""
     taken = winner(base)
     point = point_label(taken.trial.point.items()) if taken else ""
     kept = f"To take home: {name(taken.scenario)}{f' at {text(point)}' if point else ''}: {taken.why}." if taken else ""
     seconds = "" if suite.elapsed_s is None or suite.read_back else f", {suite.elapsed_s / 60:.0f} minutes"
     amount = f"{len(base.scenarios)} scenarios, {len(base.seeds)} seeds{seconds}"
     lines = [
-        f"## [{text(folder.name)}]({link(folder.name, 'report.md')})",
+        f"## [{text(folder.name)}]({link(address, 'report.md')})",
         f"**{text(suite.question)}** ({amount})",
         _answer(suite, found, base),
         kept,

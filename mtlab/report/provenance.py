@@ -172,14 +172,16 @@ def _reason(trial: TrialRecord) -> str:
     return "did not end: still running, or stopped before its end" if trial.status == "running" else trial.status
 
 
-def reproduce(suite: SuiteRecord) -> str:
-    """The command, when it ran, and where MLflow has it."""
+def reproduce(suite: SuiteRecord, all_figures: bool) -> str:
+    """The command, when it ran, how the other figures are drawn where not all are there, and where MLflow has it."""
     started = datetime.fromtimestamp(suite.started_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    figures = "Every figure lies in `plots/` as PNG and as SVG." if all_figures else "Not all figures are here; this draws them:"
     parts = [
         markdown.fenced(suite.command, "sh"),
-        f"Run on {started}. One row a trial, exact to the last digit: [trials.csv](trials.csv). "
-        "Every figure lies in `plots/` as PNG and as SVG.",
+        f"Run on {started}. One row a trial, exact to the last digit: [trials.csv](trials.csv). {figures}",
     ]
+    if not all_figures:
+        parts.append(markdown.fenced(f"mtlab report{suite.command.partition('mtlab compare')[2]} --figures all", "sh"))
     if suite.tracking:
         parts.append("In MLflow:\n\n" + _facts(suite.tracking))
     if "missing" in suite.tracking:

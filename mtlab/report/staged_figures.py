@@ -1,6 +1,6 @@
 """The figures of staged experiments: what is kept against what is learnt, and how far each block moved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -8,18 +8,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mtlab.report import canvas, forgetting, plots, statistics
-from mtlab.report.canvas import Plot
+from mtlab.report.canvas import Drawing, Plot
 from mtlab.report.forgetting import SOURCE, TARGET
 from mtlab.report.groups import TASKS, Group
 from mtlab.report.plots import INK
 
 
-def write_all(group: Group, directory: Path, suffix: str = "") -> dict[str, Plot]:
-    """Draw the figures of a group whose trials started from checkpoints; none where they did not."""
-    if not forgetting.staged(group):
-        return {}
-    drawings = {kind: (partial(draw, group), alt, caption) for kind, (draw, alt, caption) in FIGURES.items()}
-    return canvas.write_all(drawings, directory, suffix)
+def drawings(group: Group) -> dict[str, Drawing]:
+    """The figures of a group whose trials started from checkpoints; none where they did not."""
+    staged = forgetting.staged(group)
+    return {kind: (partial(draw, group), alt, caption) for kind, (draw, alt, caption) in FIGURES.items() if staged}
+
+
+def write_all(group: Group, directory: Path, suffix: str = "", wanted: Collection[str] | None = None) -> dict[str, Plot]:
+    """Draw them into ``directory``; where names are ``wanted``, those alone."""
+    return canvas.write_all(drawings(group), directory, suffix, wanted)
 
 
 def _kept_and_learnt(group: Group) -> Figure | None:

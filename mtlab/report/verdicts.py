@@ -15,6 +15,9 @@ from mtlab.report.faults import told
 from mtlab.report.groups import Group, groups
 from mtlab.report.markdown import listing, name, text
 
+PUBLISHED = "published"
+"""The folder beside those of runs that holds answers to be committed."""
+
 HEADER = ["verdict", "measured", "effect", "on", "trials of"]
 
 HOW_TO_READ = (
@@ -40,7 +43,7 @@ def section(suite: SuiteRecord, found: Sequence[Group]) -> str:
 
 
 def write_page(directory: Path) -> Path:
-    """Write ``claims.md`` into ``directory``: what the reports in the folders there say of every claim.
+    """Write ``claims.md`` into ``directory``: what the reports of its experiments say of every claim.
 
     Raises:
         UserError: no report lies there, a record cannot be read, or the records make no sense.
@@ -48,23 +51,24 @@ def write_page(directory: Path) -> Path:
     path = directory / "claims.md"
     found = folders(directory)
     with told(directory):
-        write_atomically(path, _page({folder.name: Journal(folder).read() for folder in found}))
+        write_atomically(path, _page({folder.relative_to(directory): Journal(folder).read() for folder in found}))
     return path
 
 
 def folders(directory: Path) -> list[Path]:
-    """The folders with records in a directory, by name.
+    """The folders with records in a directory, by name: of answers that were published, or of runs where none was.
 
     Raises:
         UserError: there is none.
     """
-    found = sorted(path.parent for path in directory.glob("*/suite.json"))
+    found = sorted(path.parent for path in directory.glob(f"{PUBLISHED}/*/suite.json"))
+    found = found or sorted(path.parent for path in directory.glob("*/suite.json"))
     if not found:
         raise UserError("there is no report in its folders", "give the folder that holds them, such as reports", where=str(directory))
     return found
 
 
-def _page(read: Mapping[str, tuple[SuiteRecord, list]]) -> str:
+def _page(read: Mapping[Path, tuple[SuiteRecord, list]]) -> str:
     evidence = {folder: Evidence(suite, groups(suite, trials)) for folder, (suite, trials) in read.items()}
     parts = ["# Claims about freezing, put to the test", HOW_TO_READ]
     parts += [f"- {_link(folder)}: {_setting(one.suite)}" for folder, one in evidence.items()]
@@ -78,13 +82,13 @@ def _page(read: Mapping[str, tuple[SuiteRecord, list]]) -> str:
     return "\n\n".join(part for part in (*parts, _untested(untested)) if part) + "\n"
 
 
-def link(folder: str, file: str) -> str:
-    """The address of a file in a folder, whose name may be anything that a file system takes."""
+def link(folder: Path, file: str) -> str:
+    """The address of a file in a folder, whose names may be anything that a file system takes."""
     return f"{quote(os.fsencode(folder))}/{file}"
 
 
-def _link(folder: str) -> str:
-    return f"[{text(folder)}]({link(folder, 'report.md')})"
+def _link(folder: Path) -> str:
+    return f"[{text(folder.name)}]({link(folder, 'report.md')})"
 
 
 def _setting(suite: SuiteRecord) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.image import imread
 
 from mtlab.bench import __main__ as bench
 from mtlab.bench import engines, floor, page, peer, scale
@@ -38,7 +39,7 @@ def test_every_scenario_is_timed_by_everybody(file: Path, monkeypatch: pytest.Mo
     text = page.write(directory).read_text()
     for scenario in ("nothing", "heads", "gradual", "full"):
         assert f"| `{scenario}` | 1 |" in text
-    assert "| `heads` | 2 |" in text and "whole suite" in text and (directory / "speed.png").stat().st_size > 10_000
+    assert "| `heads` | 2 |" in text and "whole suite" in text and imread(directory / "speed.png").shape[1] == 800
 
 
 def test_a_run_that_was_cut_off_goes_on(file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
@@ -47,13 +48,14 @@ def test_a_run_that_was_cut_off_goes_on(file: Path, monkeypatch: pytest.MonkeyPa
     place = bench.run(str(file), False, chosen) / "bench.json"
     first = json.loads(place.read_text())
     kept = first["scenarios"]["nothing"]
-    place.write_text(json.dumps({**first, "scenarios": {"nothing": kept}}))
+    place.write_text(json.dumps({**first, "scenarios": {"nothing": kept}, "reach": [7]}))
     bench.run(str(file), False, chosen)
     assert json.loads(place.read_text())["scenarios"]["nothing"] == kept
     assert "nothing are there already" in capsys.readouterr().out
-    place.write_text(json.dumps({**first, "environment": {}, "scenarios": {"nothing": kept}}))
+    place.write_text(json.dumps({**json.loads(place.read_text()), "environment": {}, "scenarios": {"nothing": kept}}))
     bench.run(str(file), False, chosen)
     assert json.loads(place.read_text())["scenarios"]["nothing"] != kept
+    assert json.loads(place.read_text())["reach"] == [7], "what another program measured stays"
 
 
 def test_a_tuned_trainer_keeps_frozen_units_in_eval_mode_and_the_default_one_does_not(file: Path) -> None:
@@ -91,6 +93,13 @@ def test_the_page_of_engines_is_made_of_ratios_within_one_run() -> None:
     assert "| this process | 50.0 | 43.0 | 41.0 | – | – | 0 of 8 |" in page
     assert "| Ray, 1 worker | 66.0 | 59.0 | 57.0 | 2.00 | 1.00 | 0 of 8 |" in page
     assert "| Ray, 2 workers | 39.0 | 32.0 | 30.0 | – | 1.90 | 4 of 8 |" in page
+
+
+def test_the_committed_pages_are_what_the_committed_numbers_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    (tmp_path / "bench.json").write_bytes((scale.HERE / "bench.json").read_bytes())
+    assert page.write(tmp_path).read_text() == (scale.HERE / "bench.md").read_text()
+    assert "\n".join(scale.lines(scale.measured(scale.HERE), scale.Gpu())) + "\n" == (scale.HERE / "scale.md").read_text()
 
 
 def test_the_page_on_paper_is_arithmetic_on_constants_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:

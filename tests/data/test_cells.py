@@ -254,7 +254,7 @@ def test_tables_that_others_have_read_are_looked_at(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     path = tmp_path / "set" / "data" / f"train.{kind}"
     path.parent.mkdir(parents=True)
-    card = "---\nconfigs: [{config_name: default, data_files: [{split: train, path: data/train.%s}]}]\n---\n" % kind
+    card = f"---\nconfigs: [{{config_name: default, data_files: [{{split: train, path: data/train.{kind}}}]}}]\n---\n"
     (tmp_path / "set" / "README.md").write_text(card)  # which has datasets read them
     broken = written("text label", stray(ROWS, 0, 3, 9), "\t" if kind == "tsv" else ",")
     if kind == "parquet":

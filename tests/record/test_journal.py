@@ -1,5 +1,6 @@
 """The journal: what was written is what is read, a file is old or new and never half, and damage is told in a line."""
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from mtlab.plan.errors import UserError
+from mtlab.record import archive
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import (
     ClassifierMetrics,
@@ -53,7 +55,7 @@ def full_trial() -> TrialRecord:
         point={"data.train_size": 100, "encoder": {"name": "x"}},
         ended_at=2.5,
         stages=(STAGE,),
-        epochs=(EpochRecord(stage=0, epoch=0, step=0, elapsed_s=0, ended_at=2.0, validation=METRICS),),
+        epochs=(EpochRecord(stage=0, epoch=0, step=0, elapsed_s=0, ended_at=2.0, train_loss={"ner": 1 / 3}, validation=METRICS),),
         step_losses={"total": (1.0, None), "ner": (None, 0.1)},
         selection=Selection(rule="best", epoch=1, score=None),
         validation=METRICS,
@@ -217,3 +219,72 @@ def test_an_unknown_field_is_not_dropped_silently(tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_opened_is_told_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "suite.json").mkdir()
     assert complaint(Journal(tmp_path)) == "suite.json: cannot be read (Is a directory)"
+
+
+# the archive
+
+
+def archived(directory: Path, *trials: TrialRecord) -> Journal:
+    journal = Journal(directory)
+    journal.write_suite(suite(*(trial.key for trial in trials)))
+    journal.write_archive(trials)
+    return journal
+
+
+def test_an_archive_holds_records_whole_but_for_the_losses_of_steps(tmp_path: Path) -> None:
+    trials = [full_trial(), trial(key="b" * 64)]
+    journal = archived(tmp_path, *trials)
+    assert trials[0].step_losses and trials[0].epochs[-1].train_loss
+    assert journal.read()[1] == [one.model_copy(update={"step_losses": {}}) for one in trials]
+    assert journal.records([trials[1].key, "c" * 64]) == [trials[1]]
+
+
+def test_the_same_trials_make_the_same_archive_that_any_reader_of_gzip_reads(tmp_path: Path) -> None:
+    first = (archived(tmp_path / "first", full_trial()).directory / archive.NAME).read_bytes()
+    path = archived(tmp_path / "second", full_trial()).write_archive(Journal(tmp_path / "first").read()[1])
+    assert path.read_bytes() == first
+    assert first[3] == 0 and first[4:8] == bytes(4), "neither a name nor a time in its header"
+    assert [json.loads(line)["key"] for line in gzip.decompress(first).splitlines()] == [full_trial().key]
+
+
+def test_a_trial_in_an_archive_is_not_finished_here(tmp_path: Path) -> None:
+    journal = archived(tmp_path, trial())
+    journal.write_predictions(trial(), [])
+    assert journal.read()[1] == [trial()]
+    assert journal.finished([trial().key], suite().environment) == {} and journal.find(trial().key) is None
+
+
+def test_records_of_a_run_count_and_not_the_archive_beside_them(tmp_path: Path) -> None:
+    journal = archived(tmp_path, trial())
+    journal.write_trial(trial(status="diverged at step 3"))
+    assert [record.status for record in journal.read()[1]] == ["diverged at step 3"]
+
+
+LINE = b'{"format": 1, "key": "k", "scenario": "heads", "seed": 0, "started_at": 0.0}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        (b"", archive.NAME),
+        (gzip.compress(b""), archive.NAME),
+        (b"not gzip at all", archive.NAME),
+        (gzip.compress(LINE)[:-12], archive.NAME),
+        (gzip.compress(LINE)[:-8] + b"x" * 8, archive.NAME),
+        (gzip.compress(LINE + b"{\n"), f"{archive.NAME}:2"),
+        (gzip.compress(LINE + b"\xff\xfe\n"), f"{archive.NAME}:2"),
+        (gzip.compress(LINE + LINE.replace(b'"seed"', b'"sead"')), f"{archive.NAME}:2"),
+        (gzip.compress(LINE + b"[" * 100_000 + b"\n"), f"{archive.NAME}:2"),
+    ],
+)
+def test_a_damaged_archive_is_named_with_its_line(tmp_path: Path, content: bytes, where: str) -> None:
+    journal = archived(tmp_path, trial())
+    (tmp_path / archive.NAME).write_bytes(content)
+    assert complaint(journal) == f"{where}: {DAMAGED}"
+
+
+def test_an_archive_that_cannot_be_opened_is_told_in_a_line(tmp_path: Path) -> None:
+    archived(tmp_path, trial())
+    (tmp_path / archive.NAME).unlink()
+    (tmp_path / archive.NAME).mkdir()
+    assert complaint(Journal(tmp_path)) == f"{archive.NAME}: cannot be read (Is a directory)"

@@ -71,7 +71,7 @@ def test_the_time_left_is_within_a_quarter_after_every_trial_of_the_first_half(n
     points = prepare(experiment, resolve(experiment))
     todo = {_name(trial.scenario, trial.seed, dict(trial.point)): (trial, points[trial.point]) for trial in experiment.trials()}
     work = {key: forecast.work(prepared.of(trial.scenario), trial) for key, (trial, prepared) in todo.items()}
-    ran = sorted(Journal(ROOT / "reports" / name).read()[1], key=lambda trial: trial.ended_at or 0.0)
+    ran = sorted(Journal(ROOT / "reports" / "published" / name).read()[1], key=lambda trial: trial.ended_at or 0.0)
     told, began, ended = PlainProgress(), min(trial.started_at for trial in ran), ran[-1].ended_at
     longest = max(ran, key=lambda trial: work[_name(trial.scenario, trial.seed, trial.point)])
     told.begin(len(ran), sum(work.values()), _pace(longest, *todo[_name(longest.scenario, longest.seed, longest.point)]))

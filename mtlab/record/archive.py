@@ -1,0 +1,43 @@
+"""The records of a suite's trials in one file, light enough to be committed: whole, but for the loss of every single step.
+
+The mean losses of epochs stay, and so does everything that a report is made of.
+"""
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from mtlab.plan.errors import UserError
+from mtlab.record.records import TrialRecord, damaged, parsed
+
+NAME = "records.jsonl.gz"
+"""The file, beside ``suite.json``: a JSON object a line."""
+
+
+def packed(trials: Iterable[TrialRecord]) -> bytes:
+    """The archive of some trials: the same records give the same bytes."""
+    lines = (trial.model_dump_json(exclude={"step_losses"}) + "\n" for trial in trials)
+    content = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=7, fileobj=content, mtime=0) as file:
+        file.write("".join(lines).encode())
+    return content.getvalue()
+
+
+def unpacked(path: Path) -> list[TrialRecord]:
+    """The trials of an archive, in its order.
+
+    Raises:
+        UserError: it cannot be read, or a line of it is no record.
+    """
+    try:
+        with gzip.open(path) as file:
+            trials = [parsed(line, TrialRecord, f"{path}:{number}") for number, line in enumerate(file, start=1)]
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise damaged(str(path)) from None
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=str(path)) from None
+    if not trials:
+        raise damaged(str(path))  # a file of no bytes unpacks to none
+    return trials

@@ -1,0 +1,80 @@
+"""A run's answer as it is committed: the report with its two main figures, the table, and every record in one file."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtlab.plan.errors import UserError
+from mtlab.plan.words import counted
+from mtlab.record.journal import Journal, write_atomically
+from mtlab.record.records import UNFINISHED, SuiteRecord, TrialRecord
+from mtlab.report import canvas, document
+from mtlab.report.verdicts import PUBLISHED
+
+
+@dataclass(frozen=True)
+class Published:
+    """An answer that was published.
+
+    Attributes:
+        report: its ``report.md``.
+        origin: where the records came from.
+        trials: how many there are.
+        failed: how many of them have no result.
+    """
+
+    report: Path
+    origin: Path
+    trials: int
+    failed: int
+
+
+def place(output: Path) -> Path:
+    """Where the answer of a run in ``output`` is published: ``reports/published/x`` of ``reports/x``."""
+    return output if output.parent.name == PUBLISHED else output.parent / PUBLISHED / output.name
+
+
+def origin(output: Path) -> Path:
+    """Where the records of an experiment are: in its output or, where nothing was run there, in its published answer."""
+    ran, published = ((folder / "suite.json").exists() for folder in (output, place(output)))
+    return place(output) if published and not ran else output
+
+
+def publish(output: Path) -> Published:
+    """Write the answer of the run in ``output``, or write it anew from its own records where nothing was run here.
+
+    The same records give the same bytes.
+
+    Raises:
+        UserError: there are no records, the run is not finished, or the answer cannot be written.
+    """
+    source, target = origin(output), place(output)
+    journal = Journal(source)
+    journal.check_free()
+    suite, trials = journal.read()
+    _check_finished(source, suite, trials)
+    first = dict.fromkeys(trial.start for trial in trials if trial.start)
+    starts = journal.records(first) if first else []
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder)
+        document.write(source, made, "main")
+        texts = {name: (made / name).read_bytes() for name in ("trials.csv", "report.md")}
+        figures = {f"plots/{file.name}": canvas.light(file.read_bytes()) for file in sorted((made / "plots").glob("*.png"))}
+    document.clear(target / "plots")
+    Journal(target).write_archive([*trials, *starts])
+    Journal(target).write_suite(suite)
+    for name, content in {**figures, **texts}.items():
+        write_atomically(target / name, content)
+    return Published(target / "report.md", source, len(trials), sum(not trial.ok for trial in trials))
+
+
+def _check_finished(source: Path, suite: SuiteRecord, trials: list[TrialRecord]) -> None:
+    """See that every trial of a suite ended, in whatever way.
+
+    Raises:
+        UserError: some did not.
+    """
+    ended = [trial for trial in trials if trial.status not in UNFINISHED]
+    if suite.elapsed_s is None or len(ended) < len(suite.trials):
+        problem = f"the run is not finished, {len(ended)} of {counted(len(suite.trials), 'trial')} ended"
+        raise UserError(problem, "let `mtlab compare` go on with it first", where=str(source))
