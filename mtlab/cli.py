@@ -53,6 +53,16 @@ Of the report itself:
 
 FIGURES = ("all", "main")
 
+PREDICT = """
+FILE may be
+  .jsonl .json .csv .parquet .conll   as in training: `tokens` or `text` in every row; mistakes are the same too
+  .txt, or any other name, or -       UTF-8, a sentence a line (brackets mean nothing here); or, where the first line is a JSON
+                                      object, an object with `tokens` or `text` on every line. - is standard input
+Blank lines are left out. A task that was trained on raw text reads `text`, or where there is none the tokens, joined by blanks. One
+that was trained on words reads `tokens`, or where there are none the words that mtlab finds in the text. Places of entities
+count in the `text` that is written: the text, or the tokens, joined by blanks, where there are any.
+"""
+
 MORE = """
 `mtlab help COMMAND` says more of a command. Exit status: 0 done; 1 a trial failed, or the doctor found a fault; 2 a mistake in what
 was given; 75 in use or out of reach, and may work later; 130, 143 stopped.
@@ -190,11 +200,10 @@ def _parser(settings: Iterable[tuple[str, Sequence[str]]] = ()) -> _Parser:
     own = [(key, ()) for key in ("scenario", "point", "to")] if keys else []
     export = _on_experiment(commands, "export", _export, "write a scenario's model as a folder for transformers, with a card", own + keys)
     export.epilog = EXPORT + OVERRIDES
-    predict = _command_of(commands, "predict", _predict, "read sentences with an exported model, write JSON lines")
+    predict = _command_of(commands, "predict", _predict, "read sentences with an exported model, write JSON lines", PREDICT)
     _path(predict, "directory", "model", metavar="DIR", type=Path, help="a folder that `mtlab export` wrote")
-    _path(
-        predict, "file", "file", metavar="FILE", type=Path, nargs="?", help="a sentence a line, or JSON lines; without it, standard input"
-    )
+    about = "a sentence a line, or a file such as those of a source; without it, or as -, standard input"
+    _path(predict, "file", "file", metavar="FILE", type=Path, nargs="?", help=about)
     predict.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:0")
     _on_sources(commands, "check", _check, "say what a run would find in one's own data, and print an experiment file for it", keys)
     _on_sources(commands, "init", _init, "do the same, and write that file (--output FILE says where)", keys)
@@ -455,14 +464,15 @@ def _export(options: argparse.Namespace) -> int:
     from mtlab.export import directory
 
     written = directory.write(experiment, Path(own["to"]) if own["to"] else None, own["scenario"], own["point"])
-    print(f"model: {written}; `mtlab predict {shlex.quote(str(written))} FILE` reads sentences with it")
+    print(f"model: {written.folder}; `mtlab predict {shlex.quote(str(written.folder))} FILE` reads sentences with it")
+    print(written.checked)
     return 0
 
 
 def _predict(options: argparse.Namespace) -> int:
     from mtlab.export import predict
 
-    predict.run(options.model, options.file, options.device)
+    predict.run(options.model, options.file or predict.STDIN, options.device)
     return 0
 
 

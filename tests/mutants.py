@@ -60,6 +60,7 @@ RESUME = "tests/train/test_resume.py::test_a_trial_goes_on_from_any_step_bit_for
 FREEZING = "tests/model/test_freezing.py"
 BATCHES = "tests/data/test_batches.py"
 STATISTICS = "tests/report/test_statistics.py"
+SERVING = "tests/export/test_serving.py"
 
 CERTIFIED = f"{TRIAL}::test_frozen_parts_stand_and_every_certificate_holds"
 SELECTED = f"{TRIAL}::test_weights_are_selected_on_validation_and_tested_on_test"
@@ -684,6 +685,30 @@ RESUME_BUGS = (
     ),
 )
 
+SERVING_BUGS = (
+    Mutant(
+        "a task that was trained on text is served words",
+        "export/reader.py",
+        '        split = form == "words"\n',
+        "        split = True\n",
+        (f"{SERVING}::test_a_folder_that_says_something_else_is_refused",),
+    ),
+    Mutant(
+        "sentences are padded on the left where the tokenizer would do so",
+        "export/reader.py",
+        "batch_first=True, padding_value=self.tokenizer.pad_token_id)",
+        'batch_first=True, padding_value=self.tokenizer.pad_token_id, padding_side="left")',
+        (f"{SERVING}::test_a_folder_that_says_something_else_is_refused",),
+    ),
+    Mutant(
+        "a folder that says something else than was recorded is written",
+        "export/agreement.py",
+        "    _refuse(made)\n",
+        "",
+        (f"{SERVING}::test_a_folder_that_says_something_else_is_refused",),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *FREEZING_BUGS,
     *SELECTION_BUGS,
@@ -697,6 +722,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *STATISTICS_BUGS,
     *MITIGATION_BUGS,
     *RESUME_BUGS,
+    *SERVING_BUGS,
 )
 
 

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import (
+    BertWordPieceTokenizer,
+    ByteLevelBPETokenizer,
+    SentencePieceUnigramTokenizer,
+    Tokenizer,
+    models,
+    pre_tokenizers,
+    processors,
+)
 from transformers import PreTrainedTokenizerFast
 
 SIZE = {
@@ -93,3 +101,50 @@ def write_data(directory: Path, train: int = 96, validation: int = 24, test: int
         lines = [json.dumps(row) for row in sentences(count, seed)]
         (directory / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
     return directory
+
+
+ODD = (
+    "the sun, near [MASK] again!",
+    "  some  rain <mask> today...",
+    "it's a goal; don't  stop",
+    "soup 😀 with É and Ünï (near U.S.) ",
+    "a</s>b [SEP]x <s>tea",
+    "fog" + " and wind," * 30,
+    "bread\u200b, rice?",
+)
+"""Sentences that a tokenizer reads otherwise where they are split into words: signs, what looks like special tokens, blanks, a long one."""
+
+
+def write_subword_encoder(directory: Path, family: str) -> Path:
+    """An encoder with random weights and a tokenizer of its family's kind, that knows pieces of the words of :func:`sentences`."""
+    write_encoder(directory, family, vocab_size=420)
+    _subword_tokenizer(directory, family).save_pretrained(directory)
+    return directory
+
+
+def _subword_tokenizer(directory: Path, family: str) -> Any:
+    texts = [" ".join(row["tokens"]) for row in sentences(60, 9)] * 2 + [*ODD] * 2
+    marked = family in ("roberta", "mpnet")
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"] if marked else ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"]
+    if family in ("roberta", "modernbert"):
+        pieces = ByteLevelBPETokenizer()
+        pieces.train_from_iterator(texts, vocab_size=400, min_frequency=2, special_tokens=special, show_progress=False)
+        if family == "roberta":
+            pieces.save_model(str(directory))
+            named = {"vocab": str(directory / "vocab.json"), "merges": str(directory / "merges.txt")}
+            return transformers.RobertaTokenizer(**named, model_max_length=64)
+        backend = Tokenizer.from_str(pieces.to_str())
+        backend.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 0), ("[SEP]", 2)])
+        names = dict(zip(("cls_token", "pad_token", "sep_token", "unk_token", "mask_token"), special, strict=True))
+        return PreTrainedTokenizerFast(tokenizer_object=backend, **names, model_max_length=64)
+    if family == "deberta-v2":
+        unigram = SentencePieceUnigramTokenizer()
+        unigram.train_from_iterator(texts, vocab_size=150, special_tokens=special, unk_token="[UNK]", show_progress=False)
+        vocab = [tuple(piece) for piece in json.loads(unigram.to_str())["model"]["vocab"]]
+        return transformers.DebertaV2Tokenizer(vocab=vocab, model_max_length=64)
+    wordpiece = BertWordPieceTokenizer()
+    wordpiece.train_from_iterator(
+        texts, vocab_size=300, min_frequency=1, special_tokens=[*dict.fromkeys([*special, "[UNK]"])], show_progress=False
+    )
+    kinds = {"mpnet": transformers.MPNetTokenizer, "distilbert": transformers.DistilBertTokenizer, "electra": transformers.ElectraTokenizer}
+    return kinds.get(family, transformers.BertTokenizer)(vocab=wordpiece.get_vocab(), model_max_length=64)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -132,12 +132,31 @@ def read(path: Path, found: Found = None) -> Table:
     return Table(str(path), (), [])
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines and their numbers. Only LF ends a line: text files would also be cut at CR, and ``splitlines`` at U+2028 and others."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+def decoded(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, str]]:
+    """Lines of UTF-8 and their numbers, without a byte-order mark before the first, and without LF or CRLF.
+
+    Only LF ends a line: text files would also be cut at CR, and ``splitlines`` at U+2028 and others.
+
+    Args:
+        lines: as they stand in a file that is open to be read as bytes.
+        name: what messages call the file.
+
+    Raises:
+        UserError: a line is not UTF-8.
+    """
+    before = 0
+    for number, line in enumerate(lines, start=1):
+        try:
             text = line.decode("utf-8")
-            yield number, (text.removeprefix("\ufeff") if number == 1 else text).removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise UserError(f"not UTF-8 at byte {before + error.start}", "save the file as UTF-8", where=f"{name}:{number}") from None
+        before += len(line)
+        yield number, (text.removeprefix("\ufeff") if number == 1 else text).removesuffix("\n").removesuffix("\r")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    with path.open("rb") as file:
+        yield from decoded(file, str(path))
 
 
 def _table(path: Path, read: Reads, found: Found, skipped: str = "", **more: Any) -> Table:
@@ -151,15 +170,8 @@ def _table(path: Path, read: Reads, found: Found, skipped: str = "", **more: Any
 
 def _check_text(path: Path) -> None:
     """See that a file is UTF-8 before anything is said of what stands in it."""
-    before = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                where = f"{path}:{number}"
-                raise UserError(f"not UTF-8 at byte {before + error.start}", "save the file as UTF-8", where=where) from None
-            before += len(line)
+    for _ in _lines(path):
+        pass
 
 
 def _object(value: Any, place: str) -> dict[str, Any]:
@@ -174,7 +186,7 @@ def _line_by_line(path: Path, parse: Callable[[str, str], dict[str, Any]], found
 
     def read(found: Found, told: Told) -> Iterator[Row]:
         for number, line in _lines(path):
-            if not line.strip(" \t\r"):
+            if is_blank(line):
                 told.skipped += 1
                 continue
             values = None
@@ -186,7 +198,17 @@ def _line_by_line(path: Path, parse: Callable[[str, str], dict[str, Any]], found
     return _table(path, read, found, "blank")
 
 
-def _json_line(line: str, place: str) -> dict[str, Any]:
+def is_blank(line: str) -> bool:
+    """Whether nothing stands on a line."""
+    return not line.strip(" \t\r")
+
+
+def json_line(line: str, place: str) -> dict[str, Any]:
+    """The object that stands on a line, of which ``place`` is the ``file:line``.
+
+    Raises:
+        UserError: it is not JSON, or no object.
+    """
     try:
         return _object(json.loads(line), place)
     except (ValueError, RecursionError) as error:
@@ -346,7 +368,7 @@ def class_names(features: dict[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 READERS: dict[str, Callable[[Path, Found], Table]] = {
-    ".jsonl": lambda path, found: _line_by_line(path, _json_line, found),
+    ".jsonl": lambda path, found: _line_by_line(path, json_line, found),
     ".json": _json,
     ".csv": _separated,
     ".tsv": _separated,

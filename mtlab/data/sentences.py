@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -69,6 +69,37 @@ def parse(table: Table, reading: Reading, found: Found = None) -> Sequence[Sente
         with noted(found):
             columns[name] = reading.column(table, name)
     return collect(_parsed(table, columns, reading, found) if len(columns) == len(wanted) else (), reading.directory)
+
+
+def form(tables: Iterable[Table], reading: Reading) -> str:
+    """How the sentences of a source are read: as raw ``text``, or as ``words``, of which a tokenizer may make other sub-words.
+
+    Raises:
+        UserError: not all of its tables are read alike, so that it would be trained on the one and tested on the other.
+    """
+    forms = {table.name: "text" if _has_text(table, reading) else "words" for table in tables}
+    (first, wanted), *others = forms.items()
+    for name, other in others:
+        if other != wanted:
+            problem = f"is read as {other}, and {first} as {wanted}"
+            remedy = f"give all splits a column `text`, or one of words that --{reading.option}.columns.tokens names"
+            raise UserError(problem, remedy, where=name)
+    return wanted
+
+
+def given(row: Row, table: Table) -> Sentence:
+    """A sentence without gold, as a model is given it to read: a row's ``tokens``, its ``text``, or both.
+
+    Raises:
+        UserError: the row has neither, or one of them is what a source may not hold either.
+    """
+    has = {name for name in ("tokens", "text") if row.values.get(name) is not None}
+    if not has:
+        remedy = 'write {"text": "..."} or {"tokens": ["..."]}'
+        raise UserError("neither `tokens`, a list of words, nor `text`", remedy, where=row.place())
+    tokens = _tokens(row, "tokens", table) if "tokens" in has else None
+    text = _checked(row, "text", row.values["text"], "text") if "text" in has else None
+    return Sentence(row.place(), 0, tokens, text, None, None)
 
 
 def _parsed(table: Table, columns: dict[str, str], reading: Reading, found: Found) -> Iterator[Sentence]:

@@ -38,6 +38,13 @@ class Corpus:
     """SHA-256 of splits, labels and tags as used: of the content, not of where it lies."""
     tasks: tuple[tuple[str, ...], ...]
     """For each source, those of ``TASKS`` that it has labels for."""
+    forms: tuple[str, ...]
+    """For each source, how all of its sentences are read: as raw ``text``, or as ``words``."""
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Task to how its sentences are read."""
+        return {task: form for tasks, form in zip(self.tasks, self.forms, strict=True) for task in tasks}
 
 
 @dataclass
@@ -51,6 +58,8 @@ class Part:
     reading: Reading
     splits: dict[str, Sequence[Sentence]]
     notes: list[str]
+    form: str
+    """How its sentences are read: as raw ``text``, or as ``words``."""
     missed: dict[str, str] = field(default_factory=dict)
     """Splits that it lacks to what was not read, and may be them."""
     labels: set[str] = field(default_factory=set)
@@ -93,7 +102,8 @@ def join(parts: Sequence[Part]) -> Corpus:
     labels = tuple(sorted(set().union(*(part.labels for part in parts))))
     tags = ("O", *sorted(set().union(*(part.tags for part in parts)) - {"O"}))
     notes = tuple(printable(note) for part in parts for note in part.notes)
-    return Corpus(merged, labels, tags, notes, _fingerprint(merged, labels, tags), tuple(part.reading.tasks for part in parts))
+    tasks = tuple(part.reading.tasks for part in parts)
+    return Corpus(merged, labels, tags, notes, _fingerprint(merged, labels, tags), tasks, tuple(part.form for part in parts))
 
 
 def together(corpora: Sequence[Corpus]) -> list[Corpus]:
@@ -141,11 +151,15 @@ def gather(
             with noted(found):
                 raise UserError("no sentences", f"the {split} split needs some", where=table.name)
     reading = Reading(index, tasks, {str(ours): theirs for ours, theirs in source.columns.items()}, option, directory)
+    form = "words"
+    with noted(found):
+        if some := [table for table in tables.values() if table.rows]:
+            form = sentences.form(some, reading)
     parsed: dict[str, Sequence[Sentence]] = {
         split: sentences.parse(table, reading, found) if table.rows else [] for split, table in tables.items()
     }
     notes = [*located.notes, *_told(source.title, reading, located), *(note for table in tables.values() for note in table.notes)]
-    part = Part(source.title, reading, _with_labels(parsed, source, reading, found), notes)
+    part = Part(source.title, reading, _with_labels(parsed, source, reading, found), notes, form)
     part.missed = {split: located.missed(split, reading.names) for split in SPLITS if split not in tables}
     if "ner" in tasks:
         parsed, note = sentences.to_iob2(parsed, tables, reading, found)

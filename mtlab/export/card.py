@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mtlab.export.agreement import Agreement
 from mtlab.export.model import Choice
 from mtlab.plan.scenario import point_label
 from mtlab.record.records import EntityMetrics
@@ -14,28 +15,45 @@ HEAD = {"classifier": "classification", "ner": "entity"}
 LOAD = """\
 import json, torch
 from safetensors.torch import load_file
+from torch.nn.functional import linear
 from transformers import AutoModel, AutoTokenizer
 
 facts, heads = json.load(open("{folder}/heads.json")), load_file("{folder}/heads.safetensors")
 tokenizer = AutoTokenizer.from_pretrained("{folder}")
 encoder = AutoModel.from_pretrained("{folder}", **facts["encoder"]).eval()
+{read}
+print(facts["labels"][intent.argmax()], [(word, facts["tags"][tag]) for word, tag in zip(inputs.word_ids(), tags.argmax(-1))])
+"""
+"""How plain transformers loads the folder and reads one sentence; a word's tag is that of its first sub-word."""
+
+WORDS = """\
 # `words` are those of one sentence, such as ["play", "some", "jazz"]
 inputs = tokenizer([words], is_split_into_words=True, truncation=True, return_tensors="pt")
 with torch.no_grad(){autocast}:
     states = encoder(inputs.input_ids, inputs.attention_mask).last_hidden_state
-    intent = {pooled} @ heads["classifier.weight"].T + heads["classifier.bias"]
-    tags = states[0] @ heads["ner.weight"].T + heads["ner.bias"]
-print(facts["labels"][intent.argmax()], [(word, facts["tags"][tag]) for word, tag in zip(inputs.word_ids(), tags.argmax(-1))])
-"""
-"""How plain transformers loads the folder and reads ``words``, the words of one sentence; a word's tag is that of its first sub-word."""
+    intent = linear({pooled}, heads["classifier.weight"], heads["classifier.bias"])
+    tags = linear(states[0], heads["ner.weight"], heads["ner.bias"])"""
+"""How both tasks read words."""
+
+TEXT_AND_WORDS = """\
+# `text` is one sentence as it is written, such as "Play some jazz!", which is classified; `words` are its words, which are tagged
+whole = tokenizer([text], truncation=True, return_tensors="pt")
+inputs = tokenizer([words], is_split_into_words=True, truncation=True, return_tensors="pt")
+with torch.no_grad(){autocast}:
+    states = encoder(whole.input_ids, whole.attention_mask).last_hidden_state
+    intent = linear({pooled}, heads["classifier.weight"], heads["classifier.bias"])
+    states = encoder(inputs.input_ids, inputs.attention_mask).last_hidden_state
+    tags = linear(states[0], heads["ner.weight"], heads["ner.bias"])"""
+"""How a classifier reads text, and words are tagged: a tokenizer may make other sub-words of the one than of the other."""
 
 
-def write(choice: Choice, facts: dict[str, Any]) -> str:
+def write(choice: Choice, facts: dict[str, Any], checked: Agreement) -> str:
     """The card, as markdown.
 
     Args:
         choice: what was exported.
         facts: what ``heads.json`` holds.
+        checked: what came of reading the test split with the folder.
     """
     suite, trial = choice.suite, choice.trial
     point = point_label(trial.point.items())
@@ -49,9 +67,10 @@ def write(choice: Choice, facts: dict[str, Any]) -> str:
         "highest on validation.",
         "## Load it",
         markdown.fenced(load(facts, "."), "python"),
-        "Or, with mtlab: `mtlab predict .` reads sentences from a file or standard input and writes intents and entities as JSON lines.",
+        _served(facts),
         "## What it was measured at",
         _measured(choice),
+        f"This folder, {text(checked.line)}.",
         "The scenario beside the others, all seeds, on the same test split:",
         results(choice.group),
         "## How it was trained",
@@ -63,10 +82,24 @@ def write(choice: Choice, facts: dict[str, Any]) -> str:
 
 
 def load(facts: dict[str, Any], folder: str) -> str:
-    """Code that loads the model with plain transformers, and reads ``words`` as it was measured."""
+    """Code that loads the model with plain transformers, and reads ``words``, and ``text`` where it classifies that, as was measured."""
     autocast = ', torch.autocast("cpu", torch.bfloat16)' if facts["precision"] == "bf16" else ""
     pooled = "states[0].float().mean(dim=0)" if facts["pooling"] == "mean" else "states[0, 0].float()"
-    return LOAD.format(folder=folder, autocast=autocast, pooled=pooled).rstrip("\n")
+    read = TEXT_AND_WORDS if facts["inputs"]["classifier"] == "text" else WORDS
+    return LOAD.format(folder=folder, read=read.format(autocast=autocast, pooled=pooled)).rstrip("\n")
+
+
+def _served(facts: dict[str, Any]) -> str:
+    """What to give the model to read."""
+    trained = (
+        "The classification head was trained on raw text, and the entity head on words: give each what it was trained on."
+        if facts["inputs"]["classifier"] == "text"
+        else "Both heads were trained on sentences that were cut into words."
+    )
+    return (
+        f"{trained} Or, with mtlab: `mtlab predict .` reads sentences from a file or standard input, as `text` or as `tokens`, gives each "
+        "head the one it was trained on, and writes intents and entities as JSON lines."
+    )
 
 
 def _measured(choice: Choice) -> str:

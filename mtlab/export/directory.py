@@ -4,27 +4,44 @@ import inspect
 import json
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 import transformers
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from transformers import PreTrainedTokenizerBase
 
-from mtlab.export import card
-from mtlab.export.model import build, choose
-from mtlab.export.reader import HEADS
+from mtlab.export import agreement, card
+from mtlab.export.agreement import Agreement
+from mtlab.export.model import Choice, as_run, build, choose
+from mtlab.export.predict import load
+from mtlab.export.reader import FORMAT, HEADS
+from mtlab.model.network import Network
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import point_label
 from mtlab.record.journal import HALF, Journal, cannot_write
 from mtlab.record.records import TrialRecord
 
-FORMAT = 1
-"""Of ``heads.json``."""
+
+@dataclass(frozen=True)
+class Written:
+    """A folder that was written.
+
+    Attributes:
+        folder: where.
+        checked: a line that says whether it was held against what was recorded, and how many labels and tags agreed.
+    """
+
+    folder: Path
+    checked: str
 
 
-def write(experiment: Experiment, to: Path | None, scenario: str | None, point: str | None) -> Path:
-    """Write a scenario's model.
+def write(experiment: Experiment, to: Path | None, scenario: str | None, point: str | None) -> Written:
+    """Write a scenario's model, and see that the folder says of the test split what was recorded of it.
 
     Args:
         experiment: that was run.
@@ -32,11 +49,8 @@ def write(experiment: Experiment, to: Path | None, scenario: str | None, point: 
         scenario: whose; the one to take home where none is named.
         point: of the sweep.
 
-    Returns:
-        The folder.
-
     Raises:
-        UserError: there is no such model, or the folder exists or cannot be written.
+        UserError: there is no such model, the folder exists or cannot be written, or it says something else than was recorded.
     """
     journal = Journal(experiment.output)
     choice = choose(journal, scenario, point)
@@ -44,31 +58,19 @@ def write(experiment: Experiment, to: Path | None, scenario: str | None, point: 
     if to.exists() or to.is_symlink():
         raise UserError("is there already", "remove it, or choose another folder with --to", where=str(to))
     network, tokenizer = build(choice, journal)
-    label = point_label(choice.trial.point.items())
-    data, encoder = choice.suite.data[label], network.backbone.model
-    facts = {
-        "format": FORMAT,
-        "labels": data["labels"],
-        "tags": data["tags"],
-        "pooling": network.settings.pooling,
-        "precision": choice.suite.environment["precision"],
-        "max_length": tokenizer.model_max_length,
-        "encoder": {"attn_implementation": choice.suite.encoder[label]["attention"], **_without_pooler(encoder)},
-    }
+    at, data = as_run(choice), choice.suite.data[point_label(choice.trial.point.items())]
+    corpus, why_not = agreement.corpus_of(at, data["fingerprint"], journal.directory)
+    facts = _facts(choice, network, tokenizer, agreement.inputs_of(data, at, corpus, why_not))
     half = to.with_name(f".{to.name}{HALF}")
     try:
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir(parents=True)
-        encoder.save_pretrained(half)
-        tokenizer.save_pretrained(half)
-        heads = {
-            f"{task}.{part}": tensor.contiguous()
-            for task, head in network.heads.items()
-            for part, tensor in head.linear.state_dict().items()
-        }
-        save_file(heads, half / "heads.safetensors")
-        (half / HEADS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (half / "README.md").write_text(card.write(choice, facts), encoding="utf-8")
+        _fill(half, network, tokenizer, facts)
+        found = Agreement(why_not=why_not)
+        if corpus is not None:
+            reader = load(half, _device(str(choice.suite.environment["device"])))
+            found = agreement.check(reader, corpus, tokenizer, journal.predictions_path(choice.trial))
+        (half / "README.md").write_text(card.write(choice, facts, found), encoding="utf-8")
         for file in half.iterdir():
             file.chmod(0o644)
         half.rename(to)
@@ -77,7 +79,39 @@ def write(experiment: Experiment, to: Path | None, scenario: str | None, point: 
         raise UserError(reason.problem, "choose another folder with --to, or make room", where=str(to)) from None
     finally:
         shutil.rmtree(half, ignore_errors=True)
-    return to
+    return Written(to, found.line)
+
+
+def _facts(choice: Choice, network: Network, tokenizer: PreTrainedTokenizerBase, inputs: dict[str, str]) -> dict[str, Any]:
+    """What ``heads.json`` holds."""
+    label = point_label(choice.trial.point.items())
+    data, kernel = choice.suite.data[label], choice.suite.encoder[label]["attention"]
+    return {
+        "format": FORMAT,
+        "inputs": inputs,
+        "labels": data["labels"],
+        "tags": data["tags"],
+        "pooling": network.settings.pooling,
+        "precision": choice.suite.environment["precision"],
+        "max_length": tokenizer.model_max_length,
+        "encoder": {"attn_implementation": kernel, **_without_pooler(network.backbone.model)},
+    }
+
+
+def _fill(folder: Path, network: Network, tokenizer: PreTrainedTokenizerBase, facts: dict[str, Any]) -> None:
+    """Write all but the card."""
+    network.backbone.model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    heads = {
+        f"{task}.{part}": tensor.contiguous() for task, head in network.heads.items() for part, tensor in head.linear.state_dict().items()
+    }
+    save_file(heads, folder / "heads.safetensors")
+    (folder / HEADS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _device(measured: str) -> str:
+    """Where to read the test split again: on a GPU where it was tested on one and there is one, for it may be long."""
+    return "cuda" if measured.startswith("cuda") and torch.cuda.is_available() else "cpu"
 
 
 def _short(trial: TrialRecord) -> str:

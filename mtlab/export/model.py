@@ -72,6 +72,11 @@ def choose(journal: Journal, scenario: str | None, point: str | None) -> Choice:
     return Choice(suite, group, trial, why)
 
 
+def as_run(choice: Choice) -> Experiment:
+    """The experiment at the trial's point as it was run, whatever the file says now."""
+    return Experiment.model_validate(choice.suite.experiment).at(tuple(choice.trial.point.items()))
+
+
 def build(choice: Choice, journal: Journal) -> tuple[Network, PreTrainedTokenizerBase]:
     """The network with the weights that were tested, adapters merged into them, and its tokenizer, which cuts where training did.
 
@@ -80,7 +85,7 @@ def build(choice: Choice, journal: Journal) -> tuple[Network, PreTrainedTokenize
     """
     trial, file = choice.trial, journal.weights_path(choice.trial)
     label = point_label(trial.point.items())
-    at = Experiment.model_validate(choice.suite.experiment).at(tuple(trial.point.items()))  # as it was run, whatever the file says now
+    at = as_run(choice)
     revision = choice.suite.encoder[label].get("revision")
     location = backbone.find(at.encoder.model_copy(update={"revision": revision}))
     tokenizer = backbone.tokenizer(location)

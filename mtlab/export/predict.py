@@ -4,16 +4,17 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
-from mtlab.data.sentences import LONE_SURROGATE
-from mtlab.export.directory import FORMAT
-from mtlab.export.reader import BATCH, HEADS, Reader, Sentence
+from mtlab.data import readers, sentences
+from mtlab.data.readers import Row, Table
+from mtlab.data.stored import Sentence
+from mtlab.export.reader import BATCH, FORMAT, HEADS, Given, Nothing, Reader
 from mtlab.model import backbone
 from mtlab.plan.errors import UserError, shown
 from mtlab.plan.experiment import Encoder
@@ -21,26 +22,29 @@ from mtlab.plan.experiment import Encoder
 UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 """Marks that a terminal obeys and does not show; JSON spells them out as well."""
 
+TABLES = tuple(kind for kind in readers.EXTENSIONS if kind != ".txt")
+"""Kinds of files that are read as a source is; any other, ``.txt`` too, holds a sentence a line."""
 
-def run(directory: Path, file: Path | None, device: str) -> None:
+STDIN = Path("-")
+"""Stands for standard input."""
+
+
+def run(directory: Path, file: Path, device: str) -> None:
     """Read the sentences of a file, or of standard input, and print a JSON object for each, in their order.
-
-    A line is a sentence; one that is a JSON object is read for its ``tokens``, or else its ``text``. Blank lines are left out.
 
     Raises:
         UserError: there is no model there, or no file, or a line cannot be read.
     """
     reader = load(directory, device)
-    name = str(file) if file is not None else "standard input"
-    try:
-        lines = file.open("rb") if file is not None else sys.stdin.buffer
-    except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror})", "give a file with a sentence a line", where=name) from None
-    with lines:
-        sentences = _sentences(lines, name)
-        while batch := list(islice(sentences, BATCH)):
-            for found in reader(batch):
-                print(UNSEEN.sub(lambda mark: f"\\u{ord(mark[0]):04x}", json.dumps(found, ensure_ascii=False)), flush=True)
+    given = read(file)
+    while batch := list(islice(given, BATCH)):
+        try:
+            told = reader([both(sentence) for sentence in batch])
+        except Nothing as error:
+            place, problem = batch[error.index].place, f"the encoder's tokenizer leaves nothing of {shown(error.text)}"
+            raise UserError(problem, "remove the sentence", where=place) from None
+        for found in told:
+            print(UNSEEN.sub(lambda mark: f"\\u{ord(mark[0]):04x}", json.dumps(found, ensure_ascii=False)), flush=True)
 
 
 def load(directory: Path, device: str) -> Reader:
@@ -64,27 +68,67 @@ def load(directory: Path, device: str) -> Reader:
         raise UserError(problem, "export it again, or choose another --device", where=str(directory)) from None
 
 
-def _sentences(lines: Iterable[bytes], name: str) -> Iterator[Sentence]:
-    for number, line in enumerate(lines, start=1):
-        where = f"{name}:{number}"
-        try:
-            text = line.decode("utf-8").strip()
-        except UnicodeDecodeError:
-            raise UserError("not UTF-8", "save the file as UTF-8", where=where) from None
-        if text:
-            yield _of_object(text, where) if text.startswith("{") else text
+def both(sentence: Sentence) -> Given:
+    """A sentence as a model takes it."""
+    return {"text": sentence.text, "tokens": sentence.tokens}
 
 
-def _of_object(text: str, where: str) -> Sentence:
+def read(file: Path) -> Iterator[Sentence]:
+    """The sentences of a file, or of standard input where ``-`` stands for it, by the readers that sources are read with.
+
+    Files of a kind that a source may be (``.jsonl``, ``.csv``, ``.conll`` ...) have ``tokens`` or ``text`` in each row; all of a file is
+    read before the first of its sentences. Any other file, and standard input, has a sentence a line, unless the first line that is not
+    blank is a JSON object: then all lines are. Blank lines are left out.
+
+    Raises:
+        UserError: ``file:line field: problem; remedy`` of the first mistake.
+    """
+    if file.suffix.lower() in TABLES:
+        table = readers.read(file)
+        yield from (sentences.given(row, table) for row in table.rows)
+        return
+    name = "standard input" if file == STDIN else str(file)
     try:
-        found: dict[str, Any] = json.loads(text)
+        with sys.stdin.buffer if file == STDIN else file.open("rb") as lines:
+            yield from _line_by_line(lines, name)
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", "give a file with a sentence a line", where=name) from None
+
+
+def _line_by_line(lines: Iterable[bytes], name: str) -> Iterator[Sentence]:
+    written = ((number, line) for number, line in readers.decoded(lines, name) if line.strip())
+    first = next(written, None)
+    if first is None:
+        return
+    objects = _is_object(*first, name)
+    table = Table(name, (), ())
+    for number, line in chain([first], written):
+        if not objects and _object(line) is not None:
+            remedy = "write all lines as objects, in a file that ends in .jsonl"
+            raise UserError("a JSON object among sentences", remedy, where=f"{name}:{number}")
+        values = readers.json_line(line, f"{name}:{number}") if objects else {"text": line}
+        yield sentences.given(Row(values, name, number), table)
+
+
+def _is_object(number: int, line: str, name: str) -> bool:
+    """Whether the first line of a file is an object, so that all are.
+
+    Raises:
+        UserError: on standard input, which no name tells the kind of, it begins as an object and is none.
+    """
+    if name == "standard input" and line.lstrip().startswith("{"):
+        try:
+            readers.json_line(line, f"{name}:{number}")
+        except UserError as error:
+            remedy = f"{error.remedy}; sentences that begin with a brace are read from a file that ends in .txt"
+            raise UserError(error.problem, remedy, where=error.where) from None
+    return _object(line) is not None
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    """The JSON object that a line is; None where it is none."""
+    try:
+        found = json.loads(line) if line.lstrip().startswith("{") else None
     except (ValueError, RecursionError):
-        return text  # a sentence may begin with a brace
-    if LONE_SURROGATE.search(str(found.get("tokens")) + str(found.get("text"))):
-        raise UserError("holds half of a surrogate pair", "write the character whole", where=where)
-    tokens = found.get("tokens")
-    if isinstance(tokens, list) and tokens and all(isinstance(token, str) and token.strip() for token in tokens):
-        return tokens
-    if tokens is None and isinstance(found.get("text"), str) and found["text"].strip():
-        return str(found["text"])
-    raise UserError("neither `tokens`, a list of words, nor `text`", 'write {"text": "..."} or {"tokens": ["..."]}', where=where)
+        return None
+    return found if isinstance(found, dict) else None

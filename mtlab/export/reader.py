@@ -1,14 +1,17 @@
 """Reads sentences with an exported model. It needs torch, transformers, safetensors and regex, and nothing else of mtlab's but words."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn.functional import linear
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel, AutoTokenizer
 
 from mtlab.data.words import WORD
@@ -16,11 +19,88 @@ from mtlab.data.words import WORD
 HEADS = "heads.json"
 """The file that says what the heads are: names of labels and tags, how the encoder is read, what it was measured with."""
 
+FORMAT = 2
+"""Of that file. Before 2 it did not say what form a task reads."""
+
 BATCH = 32
 """Sentences that are read together."""
 
-Sentence = str | Sequence[str]
-"""Raw text, or its words."""
+NAMES = {"classifier": "labels", "ner": "tags"}
+"""Task to what ``heads.json`` calls the names of its classes."""
+
+FORMS = ("text", "words")
+"""What a task was trained on, and so is served with: sentences as they are written, or cut into words."""
+
+Given = str | Sequence[str] | Mapping[str, Any]
+"""A sentence: raw text, its words, or both, as ``{"text": ..., "tokens": [...]}``."""
+
+
+class Nothing(ValueError):
+    """The tokenizer leaves nothing of a sentence, which no model was trained or tested on.
+
+    Attributes:
+        index: the sentence's place among those that were given.
+    """
+
+    def __init__(self, index: int, text: str) -> None:
+        self.index, self.text = index, text
+        super().__init__(f"the encoder's tokenizer leaves nothing of {text!r:.60}")
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read of a sentence in one form.
+
+    Attributes:
+        ids: its sub-words, special tokens included.
+        first: the position of each word's first sub-word, -1 where it has none; empty for raw text.
+        cut: whether its end did not fit in.
+        logits: of the tasks that read this form: ``classifier``, one a label; ``ner``, one a sub-word and tag.
+    """
+
+    ids: list[int]
+    first: list[int]
+    cut: bool
+    logits: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A sentence in both forms.
+
+    Attributes:
+        text: that places of entities count in: the raw text where it alone was given, and else the words, joined by blanks.
+        raw: what tasks read that were trained on raw text: the text, or the words, joined by blanks, where there is none.
+        words: what tasks read that were trained on words: those, or the words that :data:`WORD` finds in the text where there are none.
+        spans: where the words stand in ``text``.
+    """
+
+    text: str
+    raw: str
+    words: list[str]
+    spans: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, given: Given) -> "Parts":
+        """The forms of a sentence.
+
+        Raises:
+            ValueError: it is neither text nor words.
+        """
+        if not isinstance(given, Mapping):
+            given = {"text" if isinstance(given, str) else "tokens": given}
+        text, words = given.get("text"), given.get("tokens")
+        if isinstance(text, str) and words is None:
+            found = list(WORD.finditer(text))
+            return cls(text, text, [match[0] for match in found], [match.span() for match in found])
+        if isinstance(words, str) or not isinstance(words, Iterable) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{given!r:.60} is neither a text nor a list of words")
+        spans, at = [], 0
+        for word in words:
+            spans.append((at, at + len(word)))
+            at += len(word) + 1
+        joined = " ".join(words)
+        return cls(joined, text if isinstance(text, str) else joined, list(words), spans)
 
 
 class Reader:
@@ -43,64 +123,117 @@ class Reader:
         self.heads = {name: tensor.to(self.device) for name, tensor in load_file(directory / "heads.safetensors").items()}
         self.precision = precision or self.facts["precision"]
         self.longest = int(self.tokenizer.model_max_length)
-        for task, names in (("classifier", "labels"), ("ner", "tags")):
-            if f"{task}.weight" in self.heads and len(self.heads[f"{task}.weight"]) != len(self.facts[names]):
+        self.tasks = tuple(task for task in NAMES if f"{task}.weight" in self.heads)
+        for task in self.tasks:
+            names = NAMES[task]
+            if len(self.heads[f"{task}.weight"]) != len(self.facts[names]):
                 raise ValueError(f"{len(self.facts[names])} {names} for a head of {len(self.heads[f'{task}.weight'])}")
+            if self.facts["inputs"][task] not in FORMS:
+                raise ValueError(f"{task} reads {self.facts['inputs'][task]!r}, which is none of {', '.join(FORMS)}")
 
-    @torch.no_grad()
-    def __call__(self, sentences: Sequence[Sentence]) -> list[dict[str, Any]]:
+    def __call__(self, sentences: Sequence[Given]) -> list[dict[str, Any]]:
         """Read sentences, in one batch.
 
         Returns:
             For each ``text``; ``intent`` with ``label`` and ``score``; ``entities`` with ``type``, ``start`` and ``end`` (characters of
             the text), ``text`` and ``score``; and ``cut``: whether words at the end did not fit in. Scores are probabilities; an
             entity's is the mean over its words. A task that the model does not have is left out.
+
+        Raises:
+            Nothing: the tokenizer leaves nothing of a sentence.
+            ValueError: a sentence is neither text nor words.
         """
-        cuts = [_cut(sentence) for sentence in sentences]
-        batch = self.tokenizer(
-            [words or [text] for text, words, _ in cuts], is_split_into_words=True, truncation=True, padding=True, return_tensors="pt"
-        )
-        ids, mask = batch["input_ids"].to(self.device), batch["attention_mask"].to(self.device)
+        parts = [Parts.of(sentence) for sentence in sentences]
+        return [self._told(one, by_task) for one, by_task in zip(parts, self.read(parts, self.tasks), strict=True)]
+
+    @torch.no_grad()
+    def read(self, parts: Sequence[Parts], tasks: Sequence[str]) -> list[dict[str, Read]]:
+        """Read sentences for some of the tasks, in one batch for each form that these were trained on.
+
+        Returns:
+            For each sentence, task to what was read for it.
+
+        Raises:
+            Nothing: the tokenizer leaves nothing of a sentence.
+        """
+        found: list[dict[str, Read]] = [{} for _ in parts]
+        for form in FORMS:
+            alike = [task for task in tasks if self.facts["inputs"][task] == form]
+            if not alike or not parts:
+                continue
+            rows = self.encode(parts, form)
+            logits = self._logits([row.ids for row in rows], alike)
+            for number, row in enumerate(rows):
+                row.logits.update({task: values[number] for task, values in logits.items()})
+                if "ner" in alike:
+                    row.logits["ner"] = row.logits["ner"][: len(row.ids)]
+                found[number] |= dict.fromkeys(alike, row)
+        return found
+
+    def encode(self, parts: Sequence[Parts], form: str) -> list[Read]:
+        """The sub-words of sentences as they were made in training, of raw ``text`` or of ``words``.
+
+        Raises:
+            Nothing: there are none of a sentence.
+        """
+        split = form == "words"
+        given = [(one.words or [one.raw]) if split else one.raw for one in parts]
+        batch = self.tokenizer(given, is_split_into_words=split, truncation=True)
+        rows = []
+        for number, ids in enumerate(batch["input_ids"]):
+            if len(ids) <= self.tokenizer.num_special_tokens_to_add():
+                raise Nothing(number, parts[number].raw)
+            first = _first_subwords(batch.word_ids(number), len(parts[number].words)) if split else []
+            rows.append(Read(ids, first, len(ids) >= self.longest and self._too_long(given[number])))
+        return rows
+
+    def _too_long(self, given: str | Sequence[str]) -> bool:
+        whole = self.tokenizer(given, is_split_into_words=not isinstance(given, str), truncation=False, verbose=False)
+        return len(whole["input_ids"]) > self.longest
+
+    def _logits(self, rows: Sequence[Sequence[int]], tasks: Sequence[str]) -> dict[str, Tensor]:
+        """Task to logits of sentences, which are padded as they were in training, whatever the tokenizer would do."""
+        ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=self.tokenizer.pad_token_id)
+        mask = pad_sequence([torch.ones(len(row), dtype=torch.long) for row in rows], batch_first=True)
+        ids, mask = ids.to(self.device), mask.to(self.device)
         autocast: AbstractContextManager[object] = nullcontext()
         if self.precision == "bf16":
             autocast = torch.autocast(self.device.type, torch.bfloat16)
         with autocast:
             states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-            logits = self._heads(states, mask)
-        found: list[dict[str, Any]] = [{"text": text} for text, _, _ in cuts]
-        if "classifier" in logits:
-            scores, best = logits["classifier"].float().softmax(dim=-1).max(dim=-1)
-            for one, score, label in zip(found, scores.tolist(), best.tolist(), strict=True):
-                one["intent"] = {"label": self.facts["labels"][label], "score": round(score, 6)}
-        for row, (one, (text, words, spans)) in enumerate(zip(found, cuts, strict=True)):
-            first = _first_subwords(batch.word_ids(row), len(words))
-            if "ner" in logits:
-                one["entities"] = list(self._entities(logits["ner"][row], first, text, spans))
-            one["cut"] = len(batch.word_ids(row)) >= self.longest and self._too_long(words)
-        return found
+            inputs = {"classifier": self._pooled(states, mask), "ner": states}
+            logits = {task: linear(inputs[task], self.heads[f"{task}.weight"], self.heads[f"{task}.bias"]) for task in tasks}
+        return {task: values.float().cpu() for task, values in logits.items()}
 
-    def _too_long(self, words: Sequence[str]) -> bool:
-        return len(self.tokenizer(words, is_split_into_words=True, truncation=False, verbose=False)["input_ids"]) > self.longest
+    def _pooled(self, states: Tensor, mask: Tensor) -> Tensor:
+        if self.facts["pooling"] != "mean":
+            return states[:, 0]
+        weights = mask.unsqueeze(-1).float()
+        return (states.float() * weights).sum(dim=1) / weights.sum(dim=1)
 
-    def _heads(self, states: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        pooled = states[:, 0]
-        if self.facts["pooling"] == "mean":
-            weights = mask.unsqueeze(-1).float()
-            pooled = (states.float() * weights).sum(dim=1) / weights.sum(dim=1)
-        read = {"classifier": pooled, "ner": states}
-        return {
-            task: torch.nn.functional.linear(read[task], self.heads[f"{task}.weight"], self.heads[f"{task}.bias"])
-            for task in read
-            if f"{task}.weight" in self.heads
-        }
+    def _told(self, parts: Parts, by_task: Mapping[str, Read]) -> dict[str, Any]:
+        """What is said of a sentence."""
+        told: dict[str, Any] = {"text": parts.text}
+        if "classifier" in by_task:
+            logits = by_task["classifier"].logits["classifier"]
+            best = int(logits.argmax())
+            told["intent"] = {"label": self.facts["labels"][best], "score": round(float(logits.softmax(dim=-1)[best]), 6)}
+        if "ner" in by_task:
+            told["entities"] = list(self._entities(parts, by_task["ner"]))
+        told["cut"] = any(row.cut for row in by_task.values())
+        return told
 
-    def _entities(self, logits: Tensor, first: Sequence[int], text: str, spans: Sequence[tuple[int, int]]) -> Iterator[dict[str, Any]]:
-        scores, best = logits.float().softmax(dim=-1).max(dim=-1)
-        tags = [self.facts["tags"][int(best[position])] if position >= 0 else "O" for position in first]
-        for kind, begin, end in entities(tags):
-            start, stop = spans[begin][0], spans[end - 1][1]
-            score = sum(float(scores[first[word]]) for word in range(begin, end)) / (end - begin)
-            yield {"type": kind, "start": start, "end": stop, "text": text[start:stop], "score": round(score, 6)}
+    def _entities(self, parts: Parts, row: Read) -> Iterator[dict[str, Any]]:
+        scores = row.logits["ner"].softmax(dim=-1).max(dim=-1).values
+        for kind, begin, end in entities(self.tags(row)):
+            start, stop = parts.spans[begin][0], parts.spans[end - 1][1]
+            score = sum(float(scores[row.first[word]]) for word in range(begin, end)) / (end - begin)
+            yield {"type": kind, "start": start, "end": stop, "text": parts.text[start:stop], "score": round(score, 6)}
+
+    def tags(self, row: Read) -> list[str]:
+        """A tag for each word: that of its first sub-word, ``O`` where it has none."""
+        best = row.logits["ner"].argmax(dim=-1).tolist()
+        return [self.facts["tags"][best[position]] if position >= 0 else "O" for position in row.first]
 
 
 def _asked(settings: Any) -> dict[str, Any]:
@@ -125,18 +258,6 @@ def entities(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
             kind = ""
         if prefix in ("B", "I") and not kind:
             begin, kind = at, other
-
-
-def _cut(sentence: Sentence) -> tuple[str, list[str], list[tuple[int, int]]]:
-    """A sentence's text, its words, and where they stand in the text."""
-    if isinstance(sentence, str):
-        found = list(WORD.finditer(sentence))
-        return sentence, [match[0] for match in found], [match.span() for match in found]
-    words, spans, at = list(sentence), [], 0
-    for word in words:
-        spans.append((at, at + len(word)))
-        at += len(word) + 1
-    return " ".join(words), words, spans
 
 
 def _first_subwords(word_ids: Sequence[int | None], words: int) -> list[int]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mtlab.export.reader import BATCH, Reader
+from mtlab.export.reader import BATCH, Given, Reader
 
 
 class Served:
@@ -13,11 +13,23 @@ class Served:
         self.reader = Reader(directory)
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Read sentences: a list of texts, or a table whose first column, or the one called ``text``, has them."""
-        if hasattr(model_input, "columns"):
-            model_input = model_input["text" if "text" in model_input.columns else model_input.columns[0]]
-        texts = [str(text) for text in model_input]
-        return [found for at in range(0, len(texts), BATCH) for found in self.reader(texts[at : at + BATCH])]
+        """Read sentences: a list of texts, of lists of words, or of objects with ``text`` or ``tokens``; or a table.
+
+        A table's columns ``text`` and ``tokens`` hold the sentences; where it has neither, its first column does.
+
+        Raises:
+            ValueError: a sentence is neither text nor words, or the tokenizer leaves nothing of it.
+        """
+        given = _rows(model_input) if hasattr(model_input, "columns") else list(model_input)
+        return [found for at in range(0, len(given), BATCH) for found in self.reader(given[at : at + BATCH])]
+
+
+def _rows(table: Any) -> list[Given]:
+    columns = [name for name in ("text", "tokens") if name in table.columns]
+    if not columns:
+        return list(table[table.columns[0]])
+    cells = zip(*(table[name] for name in columns), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in cells]
 
 
 def _load_pyfunc(path: str) -> Served:

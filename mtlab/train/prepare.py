@@ -192,6 +192,7 @@ class Prepared:
             "tokens": {split: int(encoded.examples.starts[-1]) for split, encoded in self.encoded.items()},
             "labels": list(corpus.labels),
             "tags": list(corpus.tags),
+            "inputs": corpus.inputs,
             "sources": [source.title for source in self._sources()],
             "fingerprint": corpus.fingerprint,
             "notes": notes,

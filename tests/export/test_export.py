@@ -319,9 +319,10 @@ def predict(model: Path, given: bytes, tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_predict_reads_text_and_tokens(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = b'the rain near  oslo, ada ivo\n\n{"tokens": ["the", "rain", "near", "oslo"]}\n{"text": "the rain near oslo"}\n'
+    given = b'{"text": "the rain near  oslo, ada ivo"}\n\n{"tokens": ["the", "rain", "near", "oslo"]}\n{"text": "the rain near oslo"}\n'
     first, *others = predict(model, given, tmp_path, capsys)
     assert others[0] == others[1]
+    assert predict(model, b"the rain near  oslo, ada ivo\n\nthe rain near oslo\n", tmp_path, capsys) == [first, others[0]]
     assert first["intent"]["label"] in tiny.TOPICS and 0 < first["intent"]["score"] <= 1
     assert first["text"] == "the rain near  oslo, ada ivo"
     assert {"LOC": "oslo"}.items() <= {one["type"]: one["text"] for one in first["entities"]}.items()
@@ -371,10 +372,11 @@ def test_a_model_that_asks_to_run_code_is_refused(
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        (b'{"text": "half \\ud800"}\n', "given.txt:1: holds half of a surrogate pair"),
-        (b"good\n\xff\xfe\n", "given.txt:2: not UTF-8"),
-        (b'{"tokens": []}\n', "given.txt:1: neither `tokens`"),
-        (b'{"text": 3}\n', "given.txt:1: neither `tokens`"),
+        (b'{"text": "half \\ud800"}\n', "given.txt:1 text: 'half \\ud800' holds half of a surrogate pair"),
+        (b"good\n\xff\xfe\n", "given.txt:2: not UTF-8 at byte 5"),
+        (b'{"tokens": []}\n', "given.txt:1 tokens: the sentence has no tokens"),
+        (b'{"text": 3}\n', "given.txt:1 text: text is 3, not text"),
+        (b'{"label": "rain"}\n', "given.txt:1: neither `tokens`"),
     ],
 )
 def test_predict_says_what_it_cannot_read(given: bytes, line: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -401,4 +403,4 @@ def test_predict_refuses_what_is_no_model(model: Path, tmp_path: Path, capsys: p
     (tmp_path / "broken" / "heads.safetensors").write_bytes(b"\x00" * 64)
     assert "cannot be loaded" in told(tmp_path / "broken")
     (tmp_path / "broken" / "heads.json").write_text("{}")
-    assert "has format null, not 1" in told(tmp_path / "broken")
+    assert "has format null, not 2" in told(tmp_path / "broken")
