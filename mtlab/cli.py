@@ -48,7 +48,7 @@ Of the model itself:
 
 REPORT = """
 Of the report itself:
-  --figures all|main     every figure, or the two that tell the most; all without it
+  --figures all|main     every figure, or the one or two that tell the most; all without it
 """
 
 FIGURES = ("all", "main")

@@ -1,4 +1,4 @@
-"""A run's answer as it is committed: the report with its two main figures, the table, and every record in one file."""
+"""A run's answer as it is committed: the report with its main figures, the table, and every record in one file."""
 
 import tempfile
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The figures that stand for a report where not all are wanted: the one that answers, and one that says why."""
+"""The figures that stand for a report where not all are wanted: the one that answers and, where there is one, another that says why."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +9,12 @@ from mtlab.report.groups import Group
 FIRST = ("quality_vs_data", "quality_vs_blocks", "quality_vs_epochs", "kept_and_learnt", "quality_vs_time")
 """The figures that can stand for a report, the most telling first."""
 
-SECOND = ("drift", "settings", "differences", "intervals")
-"""Those that can stand beside it, the most particular first."""
+SECOND = ("drift", "settings")
+"""Those that can stand beside it: they show what no table of the report says."""
 
 
 def most_telling(found: Sequence[Group], base: Group, suffix: str) -> list[str]:
-    """The names of the two figures.
+    """The names of the one or two figures.
 
     Args:
         found: every point.

@@ -114,10 +114,11 @@ def seconds_per_flop(
     assert learner is not None, "a stage with epochs trains something"
     forward, chosen = learner.gradients.onto(step.Whole(network)), spread(steps, WARM_STEPS + timed)
     warm = min(WARM_STEPS, len(chosen) - 1)
+    before = chosen[:warm] if runtime.device.type == "cpu" else chosen  # a GPU may plan anew for a shape that it has not met
     clock, began = Clock(runtime.synchronize), 0.0
     with words.in_place() if words is not None else nullcontext():
-        for number, one in enumerate(chosen):
-            began = clock.read() if number == warm else began
+        for number, one in enumerate([*before, *chosen[warm:]]):
+            began = clock.read() if number == len(before) else began
             batch = batches.collate(prepared.examples("train", one.rehearsal), one.ids, prepared.pad_id).to(runtime.device)
             learner.step(forward, batch, one.tasks, runtime)
         seconds = clock.read() - began

@@ -50,18 +50,17 @@ def run(folder: Path, trials: list, **changes) -> Path:
     return output
 
 
-def test_an_answer_is_its_report_its_records_and_two_figures(tmp_path: Path, few_figures: None) -> None:
+def test_an_answer_is_its_report_its_records_and_the_figure_that_tells_most(tmp_path: Path, few_figures: None) -> None:
     trials = with_steps(factory.all_trials(2))
     done = publish.publish(run(tmp_path, trials))
     folder = tmp_path / "reports" / "published" / "mine"
     assert done == publish.Published(folder / "report.md", tmp_path / "reports" / "mine", 12, 0)
     written = contents(folder)
-    assert set(written) == {*FILES, "plots/quality_vs_time.png", "plots/differences.png"}
-    for name in ("quality_vs_time", "differences"):
-        with Image.open(folder / "plots" / f"{name}.png") as picture:
-            assert (picture.mode, picture.width) == ("P", 1500) and len(picture.getcolors()) <= 64
+    assert set(written) == {*FILES, "plots/quality_vs_time.png"}
+    with Image.open(folder / "plots" / "quality_vs_time.png") as picture:
+        assert (picture.mode, picture.width) == ("P", 1500) and len(picture.getcolors()) <= 64
     links = re.findall(r"\]\(([^)]+)\)", written["report.md"].decode())
-    assert sorted(links) == ["plots/differences.png", "plots/quality_vs_time.png", "trials.csv"]
+    assert sorted(links) == ["plots/quality_vs_time.png", "trials.csv"]
     assert b"\nmtlab report experiments/freezing.yaml --seeds 0 1 2 --figures all\n" in written["report.md"]
     assert Journal(folder).read()[1] == [trial.model_copy(update={"step_losses": {}}) for trial in trials]
     publish.publish(tmp_path / "reports" / "mine")
@@ -88,7 +87,7 @@ def test_the_archive_alone_gives_the_same_answer_and_the_whole_report_of_the_run
     assert {name: made[name] for name in whole} == whole and set(made) - set(whole) == {"trials.csv"}
     assert contents(publish.place(output)) == answer
     assert main([*command, "--figures", "main"]) == 0
-    assert not (output / "plots" / "parameters.png").exists() and (output / "plots" / "differences.svg").exists()
+    assert {file.name for file in (output / "plots").iterdir()} == {"quality_vs_time.png", "quality_vs_time.svg"}
     assert main([*command, "--figures", "few"]) == 2
     assert "there are no figures 'few'; give one of all, main" in capsys.readouterr().err
 
@@ -99,7 +98,7 @@ def test_figures_of_an_earlier_answer_go_and_other_files_stay(tmp_path: Path, qu
     for name in ("plots/settings.png", "plots/settings.svg", "plots/notes.txt"):
         (publish.place(output) / name).write_text("old")
     publish.publish(output)
-    assert {path.name for path in (publish.place(output) / "plots").iterdir()} == {"quality_vs_time.png", "differences.png", "notes.txt"}
+    assert {path.name for path in (publish.place(output) / "plots").iterdir()} == {"quality_vs_time.png", "notes.txt"}
 
 
 @pytest.mark.parametrize("unfinished", ["the end", "a trial", "a record", "everything"])
@@ -151,13 +150,13 @@ def test_records_of_what_trials_started_from_are_kept(tmp_path: Path, quick: Non
     assert {path.stem for path in (publish.place(output) / "plots").iterdir()} == {"kept_and_learnt", "drift"}
 
 
-def test_the_two_figures_are_of_what_the_experiment_asks() -> None:
+def test_the_figures_are_of_what_the_experiment_asks() -> None:
     trials = [trial for size in (100, 300) for trial in factory.all_trials(2, {"data.train_size": size})]
     data = {f"data.train_size = {size}": {"sizes": {"train": size}} for size in (100, 300)}
     found = groups(factory.suite(trials, 2, sweep={"data.train_size": [100, 300]}, data=data), trials)
-    assert most_telling(found, found[1], "-2") == ["quality_vs_data", "differences-2"]
+    assert most_telling(found, found[1], "-2") == ["quality_vs_data"]
     plain = groups(factory.suite(factory.all_trials(2), 2, control=None), factory.all_trials(2))
-    assert most_telling(plain, plain[0], "") == ["quality_vs_time", "intervals"]
+    assert most_telling(plain, plain[0], "") == ["quality_vs_time"]
     failed = [factory.trial("full_finetune", 0, status="out of memory")]
     nothing = groups(factory.suite(failed, 1), failed)
     assert most_telling(nothing, nothing[0], "") == []

@@ -33,19 +33,28 @@ def write(directory: Path) -> Path:
     lines = ["# On a GPU", "", f"{text(facts['device'])}; torch {text(facts['torch'])}, transformers {text(facts['transformers'])}."]
     for part, title in TITLES.items():
         if part in parts:
-            body = [f"Failed: {text(parts[part]['failed'])}."] if "failed" in parts[part] else BODIES[part](parts[part])
-            lines += ["", f"## {title}", "", *body]
+            lines += ["", f"## {title}", "", *_body(part, parts[part])]
+    if result.get("notes"):
+        lines += ["", "## To know", "", *(f"- {text(note)}" for note in result["notes"])]
     if "scenarios" in parts.get("compare", {}):
         _figure(parts["compare"]).savefig(directory / "gpu.png", dpi=110)
     write_atomically(directory / "gpu.md", "\n".join(lines) + "\n")
     return directory / "gpu.md"
 
 
+def _body(key: str, part: Part) -> list[str]:
+    """What a part found; of one that failed, why, and what it had found by then."""
+    if "failed" not in part:
+        return BODIES[key](part)
+    there = ["", *_comparison(part)] if "scenarios" in part and key != "trainer" else []
+    return [f"Failed: {text(part['failed'])}.", *there]
+
+
 def _comparison(part: Part) -> list[str]:
     header = ("scenario", "seeds", "accuracy", "entity F1", "uncached (s)", "as run (s)", "training (s)", "peak memory (MB)", "GPU busy")
     rows = [_scenario(key, found) for key, found in part["scenarios"].items()]
-    seconds = f"The whole command took {part['command_s']:.0f} s. Means over seeds, on the test split."
-    return [table(header, rows), "", seconds]
+    took = f"The whole command took {part['command_s']:.0f} s. " if "command_s" in part else "Of the trials that had ended. "
+    return [table(header, rows), "", f"{took}Means over seeds, on the test split."]
 
 
 def _scenario(key: str, found: Part) -> list[str]:
@@ -62,7 +71,7 @@ def _scenario(key: str, found: Part) -> list[str]:
 
 
 def _compare(part: Part) -> list[str]:
-    return [*_comparison(part), "", "![Scores against the time of a trial, a point a scenario](gpu.png)"]
+    return [*_comparison(part), "", "![Each scenario's scores and the time of a trial; the numbers are in the table above](gpu.png)"]
 
 
 def _speed(part: Part) -> list[str]:
@@ -137,17 +146,18 @@ BODIES: dict[str, Callable[[Part], list[str]]] = {
 
 
 def _figure(part: Part) -> Figure:
-    """Scores against the uncached time of a trial, a panel a task."""
+    """A row a scenario: what it scored, and how long a trial of it took."""
+    scenarios, panels = part["scenarios"], {"accuracy": "accuracy", "f1": "entity F1", "wall_s": "a trial as run (s)"}
     with mpl.rc_context(plots.STYLE):
-        figure = Figure(figsize=(8.0, 3.4), layout="constrained")
-        panels = figure.subplots(1, 2)
-        for ax, metric, label in zip(panels, ("accuracy", "f1"), ("accuracy", "entity F1"), strict=True):
-            for index, (key, found) in enumerate(part["scenarios"].items()):
-                if found[metric] is not None:
-                    ax.scatter(found["wall_plain_s"], found[metric], s=28, color=plots.COLOURS[index % len(plots.COLOURS)])
-                    ax.annotate(key, (found["wall_plain_s"], found[metric]), xytext=(4, 4), textcoords="offset points", fontsize=7)
-            ax.set_xlabel("uncached time of a trial (s)")
-            ax.set_ylabel(label)
+        figure = Figure(figsize=(8.5, 0.8 + 0.3 * len(scenarios)), layout="constrained")
+        for ax, (field, label) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
+            for row, found in enumerate(scenarios.values()):
+                if found[field] is not None:
+                    ax.plot(found[field], row, "o", markersize=5, color=plots.COLOURS[0])
+                    ax.annotate(f"{found[field]:.3g}", (found[field], row), xytext=(5, 3), textcoords="offset points", fontsize=7)
+            ax.set_yticks(range(len(scenarios)), list(scenarios))
             ax.set_xlim(left=0)
-            ax.margins(x=0.25, y=0.15)
+            ax.margins(x=0.25)
+            ax.set_xlabel(label)
+        ax.invert_yaxis()
     return figure

@@ -1,6 +1,7 @@
 """The parts of a GPU run, the most important first: each runs, and returns what it found as JSON."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -29,7 +30,16 @@ EXACT = ("--precision", "fp32", "--head.dropout", "0", "--data.train_size", "320
 
 def compare(setting: Setting) -> dict[str, Any]:
     """The comparison of the embedded default, whole, on this device."""
-    seconds, trials = setting.compare(COMPARE, *_size(setting), *(("--seeds", "0") if setting.dry else ()), name="compare")
+    return _compared(setting, COMPARE, *_size(setting), *(("--seeds", "0") if setting.dry else ()), name="compare")
+
+
+def _compared(setting: Setting, file: str, *words: str, name: str) -> dict[str, Any]:
+    """A comparison in numbers; where it was cut off or failed, what had ended by then."""
+    try:
+        seconds, trials = setting.compare(file, *words, name=name)
+    except Failed as error:
+        ended = [trial for trial in setting.trials(name) if trial.ok]
+        return {"failed": str(error), **(summary(ended) if ended else {})}
     return {"command_s": seconds, **summary(trials)}
 
 
@@ -69,8 +79,7 @@ def snips(setting: Setting) -> dict[str, Any]:
         raise Failed("no folder of SNIPS was given (--snips DIR)")
     seeds = ("--seeds", "0") if setting.dry else ("--seeds", "0", "1")
     words = ("--data.source", str(setting.snips), "--data.max_duplicates", "1.0", *seeds, *_size(setting))
-    seconds, trials = setting.compare("experiments/snips.yaml", *words, name="snips")
-    return {"command_s": seconds, **summary(trials)}
+    return _compared(setting, "experiments/snips.yaml", *words, name="snips")
 
 
 def whole(setting: Setting) -> TrialRecord:
@@ -196,7 +205,7 @@ def summary(trials: Sequence[TrialRecord]) -> dict[str, Any]:
 def _means(trials: Sequence[TrialRecord]) -> dict[str, float | None]:
     def mean(read: Callable[[TrialRecord], float | None]) -> float | None:
         values = [value for trial in trials if (value := read(trial)) is not None]
-        return sum(values) / len(values) if values else None
+        return math.fsum(values) / len(values) if values else None
 
     return {
         "accuracy": mean(_accuracy),
@@ -211,7 +220,7 @@ def _means(trials: Sequence[TrialRecord]) -> dict[str, float | None]:
 
 def _utilization(trial: TrialRecord) -> float | None:
     values = next((row for name, row in trial.machine.items() if name.startswith("gpu_") and "utilization" in name), ())
-    return sum(values) / len(values) if values else None
+    return math.fsum(values) / len(values) if values else None
 
 
 PARTS: dict[str, Part] = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mtlab.plan.errors import UserError
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 
@@ -50,7 +51,7 @@ class Setting:
 
     def start(self, *words: str, name: str) -> "subprocess.Popen[bytes]":
         """Start a Python module with arguments; what it prints goes to ``<name>.log``."""
-        store = f"sqlite:///{(self.out / 'mlflow.db').resolve()}"
+        store = f"sqlite:///{self.out / 'mlflow.db'}"
         around = {"MLFLOW_TRACKING_URI": store, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONUNBUFFERED": "1"}
         with (self.out / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
@@ -97,13 +98,20 @@ class Setting:
         """The arguments of such a comparison."""
         return ["compare", file, "--device", self.device, "--output", str(self.out / name), *words]
 
+    def trials(self, name: str) -> list[TrialRecord]:
+        """The trials of ``<out>/<name>`` that left a record, whatever became of them."""
+        try:
+            return Journal(self.out / name).read()[1]
+        except UserError:
+            return []
+
     def records(self, name: str) -> list[TrialRecord]:
         """The trials of ``<out>/<name>``.
 
         Raises:
             Failed: one of them did not end well.
         """
-        trials = Journal(self.out / name).read()[1]
+        trials = self.trials(name)
         bad = [f"{trial.label}: {trial.status}" for trial in trials if not trial.ok]
         if bad:
             raise Failed(bad[0])
