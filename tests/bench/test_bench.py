@@ -22,9 +22,8 @@ def file(tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path) ->
     return path
 
 
-def test_every_scenario_is_timed_by_everybody(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "TIMES", 1)
-    directory = bench.run(str(file), True, {})
+def test_every_scenario_is_timed_by_everybody(file: Path) -> None:
+    directory = bench.run(str(file), True, {}, times=1)
     result = json.loads((directory / "bench.json").read_text())
     rows = [row for scenario in result["scenarios"].values() for row in scenario["rows"]]
     who = {(row["scenario"], row["seeds"]): set(row["seconds"]) for row in rows}
@@ -42,18 +41,17 @@ def test_every_scenario_is_timed_by_everybody(file: Path, monkeypatch: pytest.Mo
     assert "| `heads` | 2 |" in text and "whole suite" in text and imread(directory / "speed.png").shape[1] == 800
 
 
-def test_a_run_that_was_cut_off_goes_on(file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_a_run_that_was_cut_off_goes_on(file: Path, capsys: pytest.CaptureFixture) -> None:
     chosen = {"scenarios": ["nothing", "heads"], "output": [str(file.parent / "again")]}
-    monkeypatch.setattr(bench, "TIMES", 1)
-    place = bench.run(str(file), False, chosen) / "bench.json"
+    place = bench.run(str(file), False, chosen, times=1) / "bench.json"
     first = json.loads(place.read_text())
     kept = first["scenarios"]["nothing"]
     place.write_text(json.dumps({**first, "scenarios": {"nothing": kept}, "reach": [7]}))
-    bench.run(str(file), False, chosen)
+    bench.run(str(file), False, chosen, times=1)
     assert json.loads(place.read_text())["scenarios"]["nothing"] == kept
     assert "nothing are there already" in capsys.readouterr().out
     place.write_text(json.dumps({**json.loads(place.read_text()), "environment": {}, "scenarios": {"nothing": kept}}))
-    bench.run(str(file), False, chosen)
+    bench.run(str(file), False, chosen, times=1)
     assert json.loads(place.read_text())["scenarios"]["nothing"] != kept
     assert json.loads(place.read_text())["reach"] == [7], "what another program measured stays"
 
