@@ -503,8 +503,8 @@ STATISTICS_BUGS = (
     Mutant(
         "intervals of differences are not adjusted for their family",
         "report/statistics.py",
-        "return estimate(paired, 1 - (1 - LEVEL) / contrasts)",
-        "return estimate(paired)",
+        "    level = 1 - (1 - LEVEL) / contrasts\n    if len(differences) < 2:",
+        "    level = LEVEL\n    if len(differences) < 2:",
         (f"{STATISTICS}::test_a_family_shares_out_its_level",),
     ),
     Mutant(
@@ -517,10 +517,10 @@ STATISTICS_BUGS = (
     Mutant(
         "differences are not paired",
         "report/statistics.py",
-        "    paired = {seed: one[seed] - share * other[seed] for seed in sorted(one.keys() & other.keys())}\n",
+        "    differences = {seed: one[seed] - share * other[seed] for seed in one.keys() & other.keys()}\n",
         "    if len(one) > 1 and len(other) > 1:\n"
         "        return unpaired(one, {seed: share * values for seed, values in other.items()}, 1 - (1 - LEVEL) / contrasts)\n"
-        "    paired = {seed: one[seed] - share * other[seed] for seed in sorted(one.keys() & other.keys())}\n",
+        "    differences = {seed: one[seed] - share * other[seed] for seed in one.keys() & other.keys()}\n",
         (f"{STATISTICS}::test_comparison_is_paired_by_seed_and_sentence",),
     ),
     Mutant(

@@ -8,16 +8,22 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 import torch
 from huggingface_hub import constants
+from mlflow.tracking import MlflowClient
 
 from mtlab.cli import main
 from mtlab.doctor import limits, machine, places
 from mtlab.doctor.finding import within
+from mtlab.plan import experiment as plan
+from mtlab.plan.errors import Busy, UserError
+from mtlab.record.address import DEFAULT_URI
 from mtlab.record.journal import Journal
+from mtlab.record.store import Store
 from tests import stand_in
 
 ROOT = Path(__file__).parents[1]
@@ -207,6 +213,49 @@ def test_a_store_that_cannot_be_used_is_a_fault_but_one_that_is_away_is_none(
     status, told = doctor()
     assert status == line.startswith("fault")
     assert told["tracking"][0].startswith(line)
+
+
+def test_an_experiment_that_was_deleted_in_mlflow_is_a_fault_until_it_is_restored(doctor: Doctor, tmp_path: Path) -> None:
+    client = MlflowClient(DEFAULT_URI)
+    name = plan.load(tmp_path / "tiny.yaml").name
+    experiment = client.create_experiment(name)
+    assert doctor()[0] == 0
+    client.delete_experiment(experiment)
+    status, told = doctor()
+    assert status == 1
+    with pytest.raises(UserError) as of_a_run:
+        Store(DEFAULT_URI, name).open()
+    assert told["tracking"] == [f"fault {of_a_run.value}"]
+    assert f"`mlflow experiments restore -x {experiment}`" in told["tracking"][0]
+    assert doctor("--name", "another")[0] == 0
+    client.restore_experiment(experiment)
+    assert doctor()[1]["tracking"] == ["ok sqlite:///mlflow.db can be opened"]
+
+
+def test_what_is_no_store_is_a_fault_to_doctor_as_it_is_to_a_run(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder where a database should be, a database of somebody else's tables, a server of something else."""
+    (tmp_path / "work" / "folder.db").mkdir()
+    with sqlite3.connect(tmp_path / "work" / "other.db") as connection:
+        connection.execute("create table experiments (title text)")
+        connection.execute("create table alembic_version (version_num text)")
+        connection.execute("insert into alembic_version values ('1')")
+    connection.close()
+    http = HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    thread = threading.Thread(target=http.serve_forever)
+    thread.start()
+    try:
+        for uri in ("sqlite:///folder.db", "sqlite:///other.db", f"http://127.0.0.1:{http.server_port}"):
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+            status, told = doctor()
+            assert status == 1 and told["tracking"][0].startswith(f"fault MLflow at {uri} cannot be used ("), told["tracking"]
+            with pytest.raises(UserError) as of_a_run:
+                Store(uri, "tiny").open()
+            assert not isinstance(of_a_run.value, Busy)
+    finally:
+        http.shutdown()
+        thread.join()
+        http.server_close()
 
 
 def test_a_database_is_read_and_not_changed(doctor: Doctor, tmp_path: Path) -> None:

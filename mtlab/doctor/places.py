@@ -82,7 +82,7 @@ def tracking(wanted: Wanted) -> Iterator[Finding]:
     from mtlab.record import store
 
     try:
-        within(PATIENCE_S, lambda: store.look(uri))
+        within(PATIENCE_S, lambda: store.look(uri, wanted.experiment.name))
     except (Busy, TimeoutError) as error:
         problem = str(error.problem) if isinstance(error, Busy) else f"MLflow at {shown}: {error}"
         yield note("tracking", problem, "training does not wait for it, and `mtlab sync` brings it what it missed")

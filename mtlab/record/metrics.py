@@ -1,7 +1,8 @@
 """Quality metrics from predictions: the field's own scorers, applied to plain lists of names.
 
 What is an entity is seqeval's to say: its default mode, which reads tags as conlleval does, and strict IOB2 beside it. Its
-reports parse every tag four times over; here each side is parsed once, and the sets are counted.
+reports parse every tag four times over; here each side is parsed once, and the sets are counted. seqeval takes part of a type's
+name for markup (its strict mode strips hyphens, so that ``grade-`` and ``grade`` are one), so it never sees names: types go in as numbers.
 """
 
 from collections.abc import Sequence
@@ -100,9 +101,14 @@ def _read(tags: tuple[str, ...], strict: bool) -> tuple[tuple[str, int, int], ..
 
     Remembered, for gold tags come again in every epoch, and so do most predictions.
     """
+    types = list(dict.fromkeys(tag[2:] for tag in tags if tag != "O"))
+    numbers = {name: number for number, name in enumerate(types)}
+    neutral = [tag if tag == "O" else f"{tag[0]}-{numbers[tag[2:]]}" for tag in tags]
     if strict:
-        return tuple((one.tag, one.start, one.end - 1) for some in Entities([list(tags)], IOB2).entities for one in some)
-    return tuple(get_entities(list(tags)))
+        spans = [(entity.tag, entity.start, entity.end - 1) for entity in Entities([neutral], IOB2).entities[0]]
+    else:
+        spans = get_entities(neutral)
+    return tuple((types[int(number)], first, last) for number, first, last in spans)
 
 
 def _by_type(entities: set[Entity]) -> dict[str, set[Entity]]:

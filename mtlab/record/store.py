@@ -77,6 +77,8 @@ class Store:
 
     def __init__(self, uri: str, experiment: str) -> None:
         self.uri, self.experiment = uri, experiment
+        self.new = False
+        """Whether it is a database in which :meth:`open` makes MLflow's tables, which takes seconds and on a busy machine many."""
 
     def open(self) -> None:
         """Reach the store; the first to do so makes its tables, and others wait for it.
@@ -87,17 +89,16 @@ class Store:
         """
         try:
             with _patience(OPENING_S), _alone(self.uri):
+                self.new = _has_no_tables(self.uri, self.experiment)
                 self.client = MlflowClient(self.uri)
                 found = self.client.get_experiment_by_name(self.experiment)
                 self.experiment_id = found.experiment_id if found else self.client.create_experiment(self.experiment, tags=KIND)
-                if found and not found.tags.keys() & KIND.keys():
+                if found and found.lifecycle_stage == "active" and not found.tags.keys() & KIND.keys():
                     self.client.set_experiment_tag(self.experiment_id, *next(iter(KIND.items())))
         except Exception as error:  # stores fail in their own ways: MlflowException, OSError, ImportError of a driver, SQLAlchemyError
             raise _refusal(self.uri, error) from None
-        if found and found.lifecycle_stage != "active":
-            shown = without_credentials(self.uri)
-            remedy = f"`mlflow experiments restore -x {found.experiment_id}`, or choose another --name"
-            raise UserError(f"experiment {self.experiment} was deleted in MLflow at {shown}", remedy)
+        if found:
+            _see_active(self.uri, self.experiment, {found.experiment_id: found.lifecycle_stage})
 
     def suite(self, suite: SuiteRecord) -> str:
         """The id of the suite's run, which is made where it is not there."""
@@ -243,27 +244,55 @@ class Store:
         self.client.log_inputs(run_id, datasets=inputs)
 
 
-def look(uri: str) -> None:
-    """See whether a store could be opened, and change nothing there.
+def look(uri: str, experiment: str) -> None:
+    """See whether an experiment's store could be opened, and change nothing there.
 
     A database is read without MLflow, which would make its tables where they are missing.
 
     Raises:
         Busy: it cannot be reached now.
-        UserError: it never can, as it is addressed.
+        UserError: it never can, as it is addressed, or the experiment was deleted there.
     """
     try:
-        if uri.partition(":")[0].partition("+")[0] in DATABASES:
-            _look_into(uri)
+        if _is_database(uri):
+            stages = _look_into(uri, experiment) or {}
         else:
             with _patience(OPENING_S):
-                MlflowClient(uri).search_experiments(max_results=1)
+                found = MlflowClient(uri).get_experiment_by_name(experiment)
+            stages = {found.experiment_id: found.lifecycle_stage} if found else {}
     except Exception as error:  # as in opening it
         raise _refusal(uri, error) from None
+    _see_active(uri, experiment, stages)
 
 
-def _look_into(uri: str) -> None:
-    """Read which release of MLflow the tables of a database are of: the one that is installed, or there are none yet.
+def _has_no_tables(uri: str, experiment: str) -> bool:
+    """Whether MLflow will make its tables in a database.
+
+    Raises:
+        Exception: it cannot be used, which is known at once, where MLflow would try again for minutes.
+    """
+    file = database_file(uri)
+    if file is not None and not file.exists():
+        return True
+    return _is_database(uri) and _look_into(uri, experiment) is None
+
+
+def _is_database(uri: str) -> bool:
+    return uri.partition(":")[0].partition("+")[0] in DATABASES
+
+
+def _see_active(uri: str, experiment: str, stages: dict[str, str]) -> None:
+    """Refuse an experiment that was deleted, whose name MLflow still keeps; ``stages`` has those of that name by id."""
+    if stages and "active" not in stages.values():
+        remedy = f"`mlflow experiments restore -x {next(iter(stages))}`, or choose another --name"
+        raise UserError(f"experiment {experiment} was deleted in MLflow at {without_credentials(uri)}", remedy)
+
+
+def _look_into(uri: str, experiment: str) -> dict[str, str] | None:
+    """Read a database whose tables should be those of the release of MLflow that is installed, if there are any yet.
+
+    Returns:
+        The ids of experiments of that name, and whether each is ``active`` or ``deleted``; None where there are no tables yet.
 
     Raises:
         Exception: whatever the database raises, or one that says what is wrong.
@@ -273,9 +302,13 @@ def _look_into(uri: str) -> None:
     engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_heads()
-    wanted = ScriptDirectory(str(Path(db_migrations.__file__).parent)).get_heads()
-    if found and set(found) != set(wanted):
-        raise OSError(f"{OTHER_RELEASE} (version {', '.join(found)}, not {', '.join(wanted)})")
+        if not found:
+            return None
+        wanted = ScriptDirectory(str(Path(db_migrations.__file__).parent)).get_heads()
+        if set(found) != set(wanted):
+            raise OSError(f"{OTHER_RELEASE} (version {', '.join(found)}, not {', '.join(wanted)})")
+        named = sqlalchemy.text("select experiment_id, lifecycle_stage from experiments where name = :name")
+        return {str(key): str(stage) for key, stage in connection.execute(named, {"name": experiment})}
 
 
 def _refusal(uri: str, error: Exception) -> UserError:

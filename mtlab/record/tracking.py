@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtlab.plan.errors import Busy, UserError
-from mtlab.record.address import reason, tracking_uri, without_credentials
+from mtlab.record.address import database_file, reason, tracking_uri, without_credentials
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.record.store import Store
 
 OPENING_S = 5.0
 """Seconds that a suite waits, before it begins, for the store to be opened."""
+
+MAKING_S = 60.0
+"""Seconds that it waits for the tables of a new database, or for another process that makes them."""
 
 TRIAL_S = 1.0
 """Seconds that a suite waits after a trial for its run to be written: a database here takes less, and so nothing runs beside training."""
@@ -86,11 +89,21 @@ class Tracking:
         self._jobs = [lambda: self._open(suite)]
         threading.Thread(target=self._work, name="mlflow", daemon=True).start()
         self._wait(OPENING_S)
+        if self.store.new and not self._over:
+            self.say(f"MLflow makes its tables in {without_credentials(self.uri)}, which is done once")
+        making = self.store.new or database_file(self.uri) is not None  # what is on this machine is no server that is away
+        if making and not self._over:
+            self._wait(MAKING_S)
         if self._refused is not None:
             raise self._refused
-        if not self._opened and not self._failed:
+        if not self._over and not making:
             self._fail("it has not answered yet")
         return self.where(suite)
+
+    @property
+    def _over(self) -> bool:
+        """Whether the store was opened, or will not be for now."""
+        return self._opened or self._failed or self._refused is not None
 
     def log(self, suite: SuiteRecord, trial: TrialRecord) -> None:
         """Log a finished trial as a child run, now or as soon as the store takes it."""

@@ -145,7 +145,7 @@ def frontier(group: Group, task: Task) -> list[Reached]:
         means = {depth: statistics.interval(validation[name].values()).mean for depth, name in by_depth.items()}
         enough = [depth for depth, mean in means.items() if mean is not None and goal is not None and mean >= share * goal]
         over = {depth: statistics.difference(samples[name], samples[full], len(by_depth), share) for depth, name in by_depth.items()}
-        possible = [depth for depth, one in over.items() if one.high is not None and one.high >= 0]
+        possible = [depth for depth, one in over.items() if one.high is None or one.high >= 0]
         shown = [depth for depth in over if all(_above(one) for later, one in over.items() if later >= depth)]
         blocks = min(enough, default=None)
         reached = statistics.estimate(samples[by_depth[blocks]]).mean if blocks is not None else None

@@ -36,14 +36,18 @@ def in_short(group: Group) -> str:
     control = group.control
     cheaper = _those(statistics.compare_cost(group.values(group.cost), control, group.cost), "better")
     than = f"cheaper than the control {name(control)}" + ("" if group.cost == "wall_plain_s" else " (in training FLOPs)")
-    worse = {one.scenario for task in group.tasks for one in _those(statistics.compare(group.samples(task), control, task.metric), "worse")}
-    held = [name(one.scenario) for one in cheaper if one.scenario not in worse]
+    compared = [one for task in group.tasks for one in statistics.compare(group.samples(task), control, task.metric)]
+    worse, unclear = ({one.scenario for one in _those(compared, verdict)} for verdict in ("worse", "undecided"))
+    held = [name(one.scenario) for one in cheaper if one.scenario not in worse | unclear]
     if held:
         return f"**In short:** shown to be {than}, and not shown to be worse at any task: {listing(held)}."
     lost = listing([name(one.scenario) for one in cheaper])
     if not cheaper:
         return f"**In short:** no scenario is shown to be {than}."
-    return f"**In short:** what is shown to be {than} ({lost}) is worse than it at one task or more."
+    but = "worse than it at one task or more"
+    if any(one.scenario not in worse for one in cheaper):
+        but = "undecided" if not any(one.scenario in worse for one in cheaper) else f"{but}, or undecided"
+    return f"**In short:** what is shown to be {than} ({lost}) is {but}."
 
 
 def untimed(group: Group) -> str:
@@ -90,7 +94,9 @@ def _verdicts(group: Group, task: Task, control: str) -> str:
         if tied
         else []
     )
-    parts += [f"undecided, with fewer than two seeds to compare: {_with_effect(undecided)}"] if undecided else []
+    for seeds, why in ((False, "fewer than two seeds to compare"), (True, statistics.TOO_FEW)):
+        open_ones = [one for one in undecided if (one.n > 1) is seeds]
+        parts += [f"undecided, with {why}: {_with_effect(open_ones)}"] if open_ones else []
     return f"{lead}, {'; '.join(parts)}."
 
 

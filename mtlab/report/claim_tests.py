@@ -116,7 +116,7 @@ def regularises(evidence: Evidence) -> Iterator[Finding]:
     if pair is None or not group.sentences or group.sentences >= SMALL:
         return
     losses = [{trial.seed: _lost(trial) for trial in group.of(name)} for name in pair]
-    found = statistics.interval(
+    found = statistics.seeds_interval(
         (losses[0][seed] - losses[1][seed] for seed in losses[0].keys() & losses[1].keys()),
         1 - (1 - statistics.LEVEL) / (1 + len(group.tasks)),
     )
@@ -291,7 +291,7 @@ def falls_faster(evidence: Evidence) -> Iterator[Finding]:
         values = group.values(task.metric)
         shared = values[pair[0]].keys() & values[pair[1]].keys()
         kept.append({seed: values[pair[0]][seed] / values[pair[1]][seed] for seed in sorted(shared) if values[pair[1]][seed]})
-    found = statistics.interval(kept[1][seed] - kept[0][seed] for seed in kept[0].keys() & kept[1].keys())
+    found = statistics.seeds_interval(kept[1][seed] - kept[0][seed] for seed in kept[0].keys() & kept[1].keys())
     measured = f"share of {pair[1]}'s score that {pair[0]} keeps, entity F1 minus accuracy (interval over seeds alone)"
     yield finding(decide(found, "contradicted", "supported"), measured, found, "difference", group, pair)
 
@@ -357,7 +357,7 @@ def clean(evidence: Evidence) -> Iterator[Finding]:
     pair = two(right, FULL, HEADS) or ("", "")
     for task in evidence.tasks:
         lead, other = (_leads(group, task) for group in (right, wrong))
-        found = statistics.estimate(lead, 1 - (1 - statistics.LEVEL) / (2 * len(evidence.tasks)))
+        found = statistics.paired(lead, 2 * len(evidence.tasks))
         measured = f"{task.metric_title} on test, {pair[0]} minus {pair[1]}, right labels"
         yield finding(decide(found, "supported", "contradicted"), measured, found, "difference", right, pair)
         found = statistics.difference(lead, other, 2 * len(evidence.tasks))

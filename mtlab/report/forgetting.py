@@ -170,7 +170,7 @@ def _effect(group: Group, name: str, other: str, task: Task, new: Task, contrast
     lost = float(np.mean([before[seed].mean() - loose[seed].mean() for seed in shared])) if shared else 0.0
     learned = statistics.difference(sample(group, name, new, TARGET, -1), sample(group, other, new, TARGET, -1), contrasts)
     share = retained.mean / lost if retained.mean is not None and lost > 0 else None
-    return Effect(name, other, retained, learned, share, statistics.estimate(beyond, 1 - (1 - statistics.LEVEL) / contrasts))
+    return Effect(name, other, retained, learned, share, statistics.paired(beyond, contrasts, equal=False))
 
 
 def identical(group: Group, scenario: str, task: Task) -> bool | None:

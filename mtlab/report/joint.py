@@ -97,6 +97,8 @@ def _crossover(frozen: str, full: str, leads: Sequence[tuple[float, statistics.I
     lead = f"{name(frozen)} minus {name(full)}: {shown} ({len(leads)} intervals, adjusted)."
     if all(statistics.verdict(one) == "tie" for _, one in leads):
         return f"{lead} Tied at every size: which of them leads, and whether that changes, is not shown."
+    if all(statistics.verdict(one) in ("tie", "undecided") for _, one in leads):
+        return f"{lead} Tied or undecided at every size: which of them leads, and whether that changes, is not shown."
     found = across.crossing(leads)
     if found.at is None:
         ahead = full if all((one.mean or 0.0) < 0 for _, one in leads) else frozen

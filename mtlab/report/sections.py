@@ -96,11 +96,18 @@ def notes(group: Group) -> str:
         lines.append(
             "Against the control: mean difference paired by seed and by test sentence, [its interval, with Bonferroni's adjustment over "
             f"{contrasts} contrast{'' if contrasts == 1 else 's'}], and the verdict. *Tie*: the interval holds 0, these seeds and "
-            "sentences do not tell the two apart, which is no proof that they are equal. *Undecided*: fewer than two seeds to compare."
+            "sentences do not tell the two apart, which is no proof that they are equal. *Undecided*: fewer than two seeds to compare"
+            f"{_too_few_sentences(group)}."
         )
         if not group.complete:
             lines.append("Where a seed is missing, the difference is over the seeds that both have, and so not that of the two means.")
     return " ".join([*lines, f"**{statistics.SCOPE}**"])
+
+
+def _too_few_sentences(group: Group) -> str:
+    """The other reason why something is undecided, where it is one here."""
+    found = [one for task in group.tasks for one in _comparisons(group, task).values()]
+    return f", or {statistics.TOO_FEW}" if any(one.verdict == "undecided" and one.n > 1 for one in found) else ""
 
 
 def _comparisons(group: Group, task: Task) -> dict[str, Comparison]:

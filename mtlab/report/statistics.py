@@ -11,11 +11,14 @@ degrees of freedom, S - 1 and N - 1, and the interval is that of the sum of two 
 Fisher 1935). One t with Satterthwaite's degrees of freedom would be too narrow: at 3 seeds it held the truth in 92% of simulated suites
 instead of 95%, and in 97% instead of 99%; this one in 95 to 98% and in 99% (``tests/report/test_statistics.py``). The difference of two
 scenarios is paired: the same with differences of values.
+
+Where a variance cannot be estimated there is no interval, and so no verdict (:func:`_estimable`); and fewer sentences than a sign test
+would need tell no difference from 0 (:func:`paired`).
 """
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -30,6 +33,12 @@ SCOPE = (
     "The intervals cover what other seeds and other test sentences of the same kind would change. They do not cover other data or another "
     "encoder."
 )
+
+TOO_FEW = "test sentences too few, or results too alike, to estimate an interval from"
+"""Why there is no interval where there are seeds enough."""
+
+ROUNDING = 1e-9
+"""Of the largest value of a table: what is below it is no difference but rounding."""
 
 SHARE = (0.0, 1.0)
 """What accuracies and F1 scores lie within."""
@@ -68,7 +77,7 @@ class Comparison:
     """Seeds that both have."""
     method: str
     verdict: Verdict
-    """``tie``: the interval holds no difference (0, or a ratio of 1). ``undecided``: fewer than two seeds."""
+    """``tie``: the interval holds no difference (0, or a ratio of 1). ``undecided``: there is none, for want of seeds or sentences."""
 
 
 def interval(values: Iterable[float], level: float = LEVEL, within: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
@@ -104,6 +113,15 @@ def f1_values(right: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.
     return f1 + (2 * right - f1 * entities) / entities.mean()
 
 
+def seeds_interval(values: Iterable[float], level: float = LEVEL) -> Interval:
+    """:func:`interval` of a measured score that a verdict rests on: without bounds where all seeds have the same one, unless it is 0.
+
+    How far other seeds would lie off cannot be estimated from equal values.
+    """
+    found = interval(values, level)
+    return found if found.low != found.high or not found.mean else Interval(found.mean, None, None, found.n)
+
+
 def estimate(sample: Sample, level: float = LEVEL, within: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
     """A score's mean over seeds, with the interval that covers other seeds and other sentences, cut to what is possible (``within``)."""
     if not sample:
@@ -112,6 +130,8 @@ def estimate(sample: Sample, level: float = LEVEL, within: tuple[float, float] =
     found = _around(float(table.mean()), _spread(table), level, len(table))
     if found.low is None or found.high is None:
         return found
+    if not np.ptp(table) and table.shape[1] < math.log2(2 / (1 - level)):  # too few to stand for others, as in :func:`paired`
+        return Interval(found.mean, None, None, found.n)
     return Interval(found.mean, max(found.low, within[0]), min(found.high, within[1]), found.n)
 
 
@@ -133,8 +153,40 @@ def difference(one: Sample, other: Sample, contrasts: int = 1, share: float = 1.
         contrasts: how many such differences are judged together (Bonferroni).
         share: of the other's score; what is asked with 0.95 is whether one reaches 95% of the other.
     """
-    paired = {seed: one[seed] - share * other[seed] for seed in sorted(one.keys() & other.keys())}
-    return estimate(paired, 1 - (1 - LEVEL) / contrasts)
+    differences = {seed: one[seed] - share * other[seed] for seed in one.keys() & other.keys()}
+    return paired(differences, contrasts, equal=share == 1.0)
+
+
+def paired(differences: Sample, contrasts: int = 1, *, equal: bool = True) -> Interval:
+    """The mean of paired differences, with the interval that decides; without bounds where it cannot be estimated.
+
+    A sign test over ``k`` sentences that all point the same way has the level ``2 * 0.5**k``: fewer sentences cannot tell a difference
+    from luck, whatever an interval says that takes their spread for known. Of unequal differences ``d``, as many count as
+    ``sum(d**2)**2 / sum(d**4)`` says, which is ``k`` for ``k`` equal ones among zeros.
+
+    Args:
+        differences: a seed's at each test sentence.
+        contrasts: how many such differences are judged together (Bonferroni).
+        equal: a sentence at which both are as good adds 0. Not so with a share of a score, where sentences are not counted.
+    """
+    level = 1 - (1 - LEVEL) / contrasts
+    if len(differences) < 2:
+        return estimate(differences, level)
+    table = np.stack([differences[seed] for seed in sorted(differences)])
+    needed = math.log2(2 / (1 - level))
+    if table.shape[1] >= needed and not table.any():  # the same answers with every seed
+        return Interval(0.0, 0.0, 0.0, len(table))
+    spread = _estimable(table) if table.shape[1] >= needed else None
+    found = _around(float(table.mean()), spread, level, len(table))
+    if equal and verdict(found) in ("better", "worse") and _carrying(table.mean(axis=0)) < needed:
+        return Interval(found.mean, None, None, found.n)
+    return found
+
+
+def _carrying(differences: np.ndarray) -> float:
+    """How many sentences carry a difference, as if theirs were equal and those of all others 0."""
+    squares = differences**2
+    return float(squares.sum() ** 2 / (squares**2).sum()) if squares.any() else 0.0
 
 
 def unpaired(one: Sample, other: Sample, level: float = LEVEL) -> Interval:
@@ -229,6 +281,20 @@ def _spread(table: np.ndarray) -> _Spread | None:
     rest = max(squares - table.size * (by_seed * (seeds - 1) + by_sentence * (sentences - 1)), 0.0)
     noise = rest / ((seeds - 1) * (sentences - 1)) / table.size
     return _Spread(by_seed, seeds - 1, max(by_sentence - noise, 0.0), sentences - 1, noise)
+
+
+def _estimable(table: np.ndarray) -> _Spread | None:
+    """:func:`_spread`, but ``None`` where all sentences came out alike, or all seeds sentence by sentence: others need not.
+
+    Where the means of seeds are equal and their answers are not, as scores that are counts can be, the variance of the means is what
+    sentences alone would give it.
+    """
+    spread, nothing = _spread(table), ROUNDING * float(abs(table).max())
+    if spread is None or np.ptp(table.mean(axis=0)) <= nothing:
+        return None
+    if np.ptp(table.mean(axis=1)) > nothing:
+        return spread
+    return replace(spread, seeds=spread.noise) if spread.noise > nothing**2 else None
 
 
 def _half(spread: _Spread, level: float) -> float:

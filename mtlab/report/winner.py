@@ -32,17 +32,21 @@ def winner(group: Group) -> Winner | None:
     """The cheapest (:attr:`Group.cost`) of the scenarios that are as good as the best at every task.
 
     As good is what is not shown to be worse, and whose mean is at most :data:`NEAR` below. Where no scenario is that at every task, and
-    with one seed, which tells nothing apart, it is the one whose scores have the highest mean. None where a trial has no result, for then
-    nothing is called best.
+    with one seed or too few test sentences, which tell nothing apart, it is the one whose scores have the highest mean. None where a trial
+    has no result, for then nothing is called best.
     """
     if not group.complete or not group.tasks:
         return None
     scores = {scenario: _mean_score(group, scenario) for scenario in group.scenarios}
     highest = max(scores, key=lambda scenario: scores[scenario])
-    tied = [scenario for scenario in group.scenarios if all(scenario in _tied(group, task) for task in group.tasks)]
+    behind = [_behind(group, task) for task in group.tasks]
+    tied = [scenario for scenario in group.scenarios if all(_as_good(off.get(scenario)) for off in behind)]
     both = "both tasks" if len(group.tasks) == 2 else group.tasks[0].title
     if len(group.seeds) < 2:
         return _picked(group, highest, f"with one seed nothing is told apart, and it scored highest (the mean over {both})")
+    if any(off.n > 1 and off.low is None for by_scenario in behind for off in by_scenario.values()):
+        why = "too few test sentences, or results too alike, to tell all scenarios apart; it scored highest"
+        return _picked(group, highest, f"{why} (the mean over {both})")
     if not tied:
         return _picked(group, highest, f"none is as good as the best at {both}, and its mean over them is the highest")
     costs = group.values(group.cost)
@@ -75,14 +79,17 @@ def section(suite: SuiteRecord, group: Group) -> str:
     )
 
 
-def _tied(group: Group, task: Task) -> set[str]:
-    """The scenario that scored highest at a task and those that are as good, with Bonferroni over all pairs."""
+def _behind(group: Group, task: Task) -> dict[str, statistics.Interval]:
+    """How far each other scenario is from the one that scored highest at a task, with Bonferroni over all pairs."""
     samples = group.samples(task)
     leader = statistics.leader(samples)
     pairs = len(samples) * (len(samples) - 1) // 2
-    found = {one: statistics.difference(samples[one], samples[leader], pairs) for one in samples if one != leader}
-    good = {one for one, off in found.items() if statistics.verdict(off) != "worse" and off.mean is not None and off.mean >= -NEAR}
-    return {leader, *good}
+    return {one: statistics.difference(samples[one], samples[leader], pairs) for one in samples if one != leader}
+
+
+def _as_good(off: statistics.Interval | None) -> bool:
+    """Whether a scenario so far from the leader counts as good as it; the leader itself is at no distance."""
+    return off is None or (statistics.verdict(off) != "worse" and off.mean is not None and off.mean >= -NEAR)
 
 
 def _mean_score(group: Group, scenario: str) -> float:

@@ -11,11 +11,22 @@ from pydantic import BaseModel
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
+from mtlab.export import reader
 from mtlab.record.metrics import Prediction, contributions, score
 from mtlab.record.records import ClassifierMetrics, Contributions, EntityMetrics, NerMetrics
 
 UNDEFINED = EntityMetrics(precision=None, recall=None, f1=None, support=0)
 Tags = Sequence[str]
+ALIKE = (
+    ("grade", "grade-", "-grade", "--grade--", "gra-de", "gra_de"),
+    ("_", "-", "--", "- -"),
+    ("O", "B", "I", "x", "-x", "B-x", "I-x", "I-O"),
+    ("0", "1", "00", "1-0", "T0", "T1"),
+    ("PER", "per", "Per", "PER ", " PER", "P E R"),
+    ("macro avg", "micro avg", "weighted avg", "macro", "avg"),
+    ("Ort", "Ort🧊", "Straße", "strasse", "\u00e9", "e\u0301", "日-本"),
+)
+"""Names of types that a scorer may take for each other, for markup or for its own."""
 
 
 def ner(*pairs: tuple[str, str]) -> NerMetrics:
@@ -55,17 +66,18 @@ def rescored(pairs: Sequence[tuple[Tags, Tags]], strict: bool = False, kind: str
     return EntityMetrics(precision=precision, recall=right / support, f1=2 * right / (support + guessed), support=support)
 
 
-def random_tags(draw: random.Random, length: int) -> list[str]:
-    return draw.choices(["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-a-b", "I-a-b"], weights=[4, 1, 2, 1, 2, 1, 1], k=length)
+def random_tags(draw: random.Random, length: int, types: Sequence[str]) -> list[str]:
+    tags = ["O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in types)]
+    return draw.choices(tags, weights=[len(types) + 1, *[1] * len(types), *[2] * len(types)], k=length)
 
 
-def random_pairs(count: int, seed: int) -> list[tuple[list[str], list[str]]]:
+def random_pairs(count: int, seed: int, types: Sequence[str] = ("PER", "LOC", "a-b")) -> list[tuple[list[str], list[str]]]:
     """Gold and predictions that often agree, over all sequences that B-, I- and O can make, legal or not."""
     draw = random.Random(seed)
     pairs = []
     for _ in range(count):
-        gold = random_tags(draw, draw.randint(0, 12))
-        noise = random_tags(draw, len(gold))
+        gold = random_tags(draw, draw.randint(0, 12), types)
+        noise = random_tags(draw, len(gold), types)
         pairs.append((gold, [new if draw.random() < 0.2 else old for old, new in zip(gold, noise, strict=True)]))
     return pairs
 
@@ -87,6 +99,34 @@ def test_scores_equal_an_independent_scorer_on_ten_thousand_random_sequences() -
     assert list(scored.by_type) == ["LOC", "PER", "a-b"]
     for kind, scores in scored.by_type.items():
         assert close(scores, rescored(pairs, kind=kind)), kind
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("types", ALIKE, ids=" ".join)
+def test_no_name_of_a_type_changes_what_is_an_entity(types: Sequence[str]) -> None:
+    pairs = random_pairs(400, 5, types)
+    scored = score(predictions(pairs)).ner
+    assert scored is not None
+    assert close(scored.default, rescored(pairs))
+    assert close(scored.strict, rescored(pairs, strict=True))
+    assert list(scored.by_type) == sorted(types)
+    for kind, scores in scored.by_type.items():
+        assert close(scores, rescored(pairs, kind=kind)), kind
+    renamed = {kind: f"kind{number}" for number, kind in enumerate(types)}
+    plain = [tuple([tag if tag == "O" else tag[:2] + renamed[tag[2:]] for tag in side] for side in pair) for pair in pairs]
+    again = score(predictions(plain)).ner
+    assert again is not None
+    assert (again.default, again.strict) == (scored.default, scored.strict)
+    assert {renamed[kind]: scores for kind, scores in scored.by_type.items()} == again.by_type
+    assert contributions(predictions(plain)) == contributions(predictions(pairs))
+    for tags in (side for pair in pairs for side in pair):  # an exported model names the same entities
+        assert {(begin, end, kind) for kind, begin, end in reader.entities(tags)} == entities(tags, strict=False)
+
+
+def test_types_that_differ_by_a_hyphen_are_two() -> None:
+    scored = ner(("B-grade O B-grade-", "B-grade- O B-grade-"))
+    assert scored.default.f1 == scored.strict.f1 == pytest.approx(1 / 2)
+    assert {kind: scores.f1 for kind, scores in scored.by_type.items()} == {"grade": 0.0, "grade-": pytest.approx(2 / 3)}
 
 
 @pytest.mark.filterwarnings("ignore:.*ill-defined")

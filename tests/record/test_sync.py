@@ -174,6 +174,21 @@ def test_a_server_that_is_down_from_the_start_is_told_and_gets_all_of_it_by_sync
     check_complete(tracking, suite, trials)
 
 
+def test_making_the_tables_of_a_new_database_is_no_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than a suite waits for a server."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'new.db'}")
+    monkeypatch.setattr(module, "OPENING_S", 0.05)
+    trials, said = trials_of(1), list[str]()
+    tracker = Tracking("freezing", said.append)
+    suite = tracker.start(suite_of(trials))
+    assert suite.tracking["run"] and "missing" not in suite.tracking
+    tracker.log(suite, trials[0])
+    suite = tracker.settle(suite)
+    tracker.close("FINISHED")
+    assert "missing" not in suite.tracking
+    assert said == [f"MLflow makes its tables in sqlite:///{tmp_path / 'new.db'}, which is done once"]
+
+
 @pytest.mark.parametrize("after", range(1, 8))
 def test_a_run_that_is_half_there_is_made_anew(after: int, tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trials = trials_of(2)

@@ -50,7 +50,8 @@ def test_no_variance_and_few_values_are_no_warnings() -> None:
     assert interval([0.1]) == Interval(0.1, None, None, 1)
     assert interval([0.1, 0.1, 0.1]) == Interval(0.1, 0.1, 0.1, 3)
     assert estimate(sample([1, 0])) == Interval(0.5, None, None, 1)
-    assert estimate(sample([1, 1], [1, 1])) == Interval(1.0, 1.0, 1.0, 2)
+    assert estimate(sample([1, 1], [1, 1])) == Interval(1.0, None, None, 2)
+    assert estimate(sample([1] * 6, [1] * 6)) == Interval(1.0, 1.0, 1.0, 2)
 
 
 def test_crossed_interval_by_hand() -> None:
@@ -180,6 +181,88 @@ def test_only_shared_seeds_are_paired_and_one_is_undecided() -> None:
     samples = {"control": {0: np.array([1.0, 1.0]), 1: np.array([1.0, 0.0])}, "half": {1: np.array([0.0, 0.0]), 2: np.array([1.0, 1.0])}}
     (half,) = compare(samples, "control", "f1")
     assert half.n == 1 and half.effect == pytest.approx(-0.5) and half.low is None and half.verdict == "undecided"
+
+
+ALL_WRONG = ([-1] * 18, [-1] * 18)
+SAME_MISTAKES = ([-1] * 9 + [0] * 9, [-1] * 9 + [0] * 9)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ([-1, -1], [-1, -1]),  # two sentences
+        ([-1, -1, 0, -1, -1], [-1, -1, -1, -1, 0], [-1, 0, -1, -1, -1]),
+        ALL_WRONG,
+        SAME_MISTAKES,
+        ([-1] * 5 + [0] * 300, [-1] * 4 + [0] * 301, [-1] * 5 + [0] * 300),  # five sentences of very many
+        ([0] * 3, [0] * 3),
+    ],
+    ids=["two sentences", "five sentences", "all alike", "seeds alike", "few sentences differ", "three sentences, no difference"],
+)
+def test_no_difference_is_told_where_a_variance_cannot_be_estimated(rows: tuple[list[float], ...]) -> None:
+    control = {seed: np.ones(len(row)) for seed, row in enumerate(rows)}
+    rival = {seed: control[seed] + np.array(row, dtype=float) for seed, row in enumerate(rows)}
+    (found,) = compare({"control": control, "rival": rival}, "control", "accuracy")
+    assert (found.low, found.high, found.verdict) == (None, None, "undecided")
+    assert found.effect == pytest.approx(np.mean([np.mean(row) for row in rows]))
+    assert best({"control": control, "rival": rival}, tuple(control)) is None
+
+
+def test_equal_means_of_seeds_are_no_proof_that_seeds_do_not_matter() -> None:
+    """Two seeds with as many sentences right, not the same ones: the interval is as wide as their sentences say, not narrower."""
+    shifted = [np.roll([1.0] * 12 + [0.0] * 28, by) for by in (0, 4)]
+    found = statistics.paired(dict(enumerate(shifted)))
+    alone = estimate(dict(enumerate(shifted)))
+    assert found.low is not None and alone.low is not None
+    assert found.low < 0 < alone.low
+
+
+def test_seeds_that_all_score_the_same_are_no_interval() -> None:
+    assert statistics.seeds_interval([0.1, 0.1, 0.1]) == Interval(0.1, None, None, 3)
+    assert statistics.seeds_interval([0.0, 0.0]) == Interval(0.0, 0.0, 0.0, 2)
+    assert statistics.seeds_interval([1.0, 2.0, 3.0]) == interval([1.0, 2.0, 3.0])
+
+
+FEW = tuple(itertools.product((2, 3, 5, 8, 10), (2, 3, 5), (0.5, 0.95)))
+
+
+def answers(draw: np.random.Generator, sentences: int, seeds: int, accuracy: float, alike: bool) -> np.ndarray:
+    """(scenarios, seeds, sentences): whether two equally good scenarios are right; ``alike``: seeds nearly always agree."""
+    chance = np.where(draw.random((2, 1, sentences)) < accuracy, 0.98, 0.02) if alike else accuracy
+    return (draw.random((2, seeds, sentences)) < chance).astype(float)
+
+
+@pytest.mark.parametrize("alike", [False, True])
+def test_false_differences_are_rare_with_few_test_sentences(alike: bool) -> None:
+    draw, count = np.random.default_rng(0), 150
+    share = {}
+    for cell in FEW:
+        pairs = [answers(draw, *cell, alike) for _ in range(count)]
+        found = [statistics.difference(dict(enumerate(one)), dict(enumerate(other))) for one, other in pairs]
+        share[cell] = float(np.mean([statistics.verdict(one) in ("better", "worse") for one in found]))
+    assert np.mean(list(share.values())) <= 0.02
+    assert max(share.values()) <= 0.05 + 2.5 * math.sqrt(0.05 * 0.95 / count), share
+
+
+def test_false_differences_are_rare_where_few_sentences_have_entities() -> None:
+    """Entities stand in three of forty sentences, and every seed finds the same ones: F1 rests on three values."""
+    draw, wrong, count = np.random.default_rng(0), 0, 300
+    gold = np.array([1] * 3 + [0] * 37)
+    for _ in range(count):
+        found = []
+        for _ in range(2):
+            known = draw.random((1, 40)) < 0.5
+            right = [(gold * (known[0] ^ (draw.random(40) < 0.02))) for _ in range(5)]
+            found.append({seed: f1_values(row, row + (draw.random(40) < 0.05), gold) for seed, row in enumerate(right)})
+        wrong += statistics.verdict(statistics.difference(*found)) in ("better", "worse")
+    assert wrong / count <= 0.05
+
+
+def test_a_clear_difference_is_told_from_twenty_sentences() -> None:
+    draw = np.random.default_rng(0)
+    one = {seed: (draw.random(20) < 0.95).astype(float) for seed in range(3)}
+    other = {seed: (draw.random(20) < 0.2).astype(float) for seed in range(3)}
+    assert statistics.verdict(statistics.difference(one, other)) == "better"
 
 
 def test_cost_ratios() -> None:

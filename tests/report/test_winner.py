@@ -2,7 +2,9 @@
 
 import pytest
 
-from mtlab.record.records import best_on_validation
+from mtlab.record.records import Contributions, TrialRecord, best_on_validation
+from mtlab.report import sections
+from mtlab.report.answer import answer
 from mtlab.report.groups import Group, groups
 from mtlab.report.winner import section, winner
 from tests.report import factory
@@ -62,3 +64,30 @@ def test_where_a_trial_has_no_result_nothing_is_picked() -> None:
     (made,) = groups(suite, trials)
     assert winner(made) is None
     assert section(suite, made).startswith("None: a trial has no result")
+
+
+def test_two_test_sentences_make_nobody_the_best() -> None:
+    """All words about it: the answer, the table and what is taken home."""
+
+    def shortened(trial: TrialRecord) -> TrialRecord:
+        assert trial.contributions is not None
+        good = int(trial.scenario == "full_finetune")
+        return trial.model_copy(
+            update={
+                **factory.tested(float(good), float(good)),
+                "contributions": Contributions(
+                    labels_right=(good, good), entities_right=(good, good), entities_predicted=(1, 1), entities_gold=(1, 1)
+                ),
+            }
+        )
+
+    trials = [shortened(factory.trial(name, seed)) for name in SCENARIOS for seed in range(2)]
+    (made,) = groups(factory.suite(trials, 2, scenarios={name: [] for name in SCENARIOS}), trials)
+    said = answer(made)
+    assert "is the best" not in said and "worse" not in said and "not shown to be worse" not in said
+    assert said.count("undecided, with test sentences too few") == 2
+    assert "−1.000 undecided" in sections.results(made)
+    assert "or test sentences too few" in sections.notes(made)
+    found = winner(made)
+    assert found is not None and found.scenario == "full_finetune"
+    assert found.why.startswith("too few test sentences") and "as good as" not in found.why
