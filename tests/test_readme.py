@@ -63,7 +63,7 @@ def test_the_committed_report_rebuilds_from_its_records_byte_for_byte(tmp_path: 
         monkeypatch.setattr(canvas, "save", dot)
     assert main(["publish", str(ROOT / "experiments" / f"{name}.yaml"), "--output", str(tmp_path / name)]) == 0
     assert contents(made) == contents(PUBLISHED / name)
-    assert len(contents(made)) == 6
+    assert len(contents(made)) in (5, 6), "report, table, suite, records, and a figure or two"
     assert archive.unpacked(made / archive.NAME) == archive.unpacked(PUBLISHED / name / archive.NAME)
 
 
@@ -74,8 +74,8 @@ def dot(figure: Figure, path: Path) -> None:
 
 def test_what_is_committed_is_light() -> None:
     files = [path for path in PUBLISHED.rglob("*") if path.is_file()]
-    assert len(files) == 6 * len(REPORTS) and sum(path.stat().st_size for path in files) < 6e6
-    for path in [*PUBLISHED.rglob("*.png"), *(ROOT / "reports").glob("*.png"), *(ROOT / "reports" / "bench").glob("*.png")]:
+    assert len(files) <= 6 * len(REPORTS) and sum(path.stat().st_size for path in files) < 6e6
+    for path in [*PUBLISHED.rglob("*.png"), *(ROOT / "reports").glob("*.png"), *(ROOT / "reports").glob("[bg]*/*.png")]:
         with Image.open(path) as picture:
             assert picture.mode == "P" and picture.width >= 800, path
 
@@ -83,6 +83,7 @@ def test_what_is_committed_is_light() -> None:
 def test_git_takes_what_is_published_and_nothing_that_a_run_writes() -> None:
     ran = [f"reports/{name}" for name in ("compare/report.md", "compare/plots/a.png", "compare/records/a.json", "mine/suite.json", "a.csv")]
     kept = ["README.md", "claims.md", "mlflow_suite.png", "mlflow_runs.png", "bench/bench.md", "published/mine/records.jsonl.gz"]
+    ran, kept = [*ran, "reports/gpu/mlflow.db", "reports/gpu/snips/trials.csv"], [*kept, "gpu/gpu.md", "gpu/compare/records.jsonl.gz"]
     paths = "\n".join([*ran, *(f"reports/{name}" for name in kept)])
     command = ["git", "check-ignore", "--stdin", "--no-index"]
     git = subprocess.run(command, cwd=ROOT, input=paths, capture_output=True, text=True, check=False)

@@ -72,7 +72,7 @@ def _ignore(_: object) -> None:
 class Bench:
     """One experiment, prepared once for all contenders."""
 
-    def __init__(self, file: str, overrides: dict[str, list[str]], times: int) -> None:
+    def __init__(self, file: str, overrides: dict[str, list[str]], times: int = TIMES) -> None:
         self.times = times
         self.experiment = plan.load(file, overrides)
         if len(self.experiment.points) > 1:

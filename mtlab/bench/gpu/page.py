@@ -1,5 +1,6 @@
 """The page of a GPU run: tables and a figure, made from ``gpu.json`` alone."""
 
+import io
 import json
 import statistics
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 
 from mtlab.bench import page as bench_page
 from mtlab.record.journal import write_atomically
-from mtlab.report import plots
+from mtlab.report import canvas, plots
 from mtlab.report.markdown import fixed, name, rounded, table, text, whole
 
 Part = dict[str, Any]
@@ -37,7 +38,9 @@ def write(directory: Path) -> Path:
     if result.get("notes"):
         lines += ["", "## To know", "", *(f"- {text(note)}" for note in result["notes"])]
     if "scenarios" in parts.get("compare", {}):
-        _figure(parts["compare"]).savefig(directory / "gpu.png", dpi=110)
+        drawn = io.BytesIO()
+        _figure(parts["compare"]).savefig(drawn, dpi=110)
+        (directory / "gpu.png").write_bytes(canvas.light(drawn.getvalue()))
     write_atomically(directory / "gpu.md", "\n".join(lines) + "\n")
     return directory / "gpu.md"
 
