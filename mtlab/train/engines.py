@@ -10,6 +10,7 @@ from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Trial
 from mtlab.record.records import TrialRecord
 from mtlab.train import forecast, runtime, warm
+from mtlab.train.progress import Pace
 from mtlab.train.runtime import Runtime
 from mtlab.train.worker import Group, Work, Worker
 
@@ -33,7 +34,7 @@ class Engine(Protocol):
         """
         ...
 
-    def pace(self, work: Work, trials: Sequence[Trial], flops: Sequence[int]) -> float | None:
+    def pace(self, work: Work, trials: Sequence[Trial], flops: Sequence[int]) -> Pace | None:
         """Seconds that a FLOP of these trials takes; None where that is not known before they run."""
         ...
 
@@ -57,11 +58,11 @@ class Local:
         """What this machine has."""
         return runtime.resolve(self.experiment)
 
-    def pace(self, work: Work, trials: Sequence[Trial], flops: Sequence[int]) -> float | None:
+    def pace(self, work: Work, trials: Sequence[Trial], flops: Sequence[int]) -> Pace | None:
         """Measured, on steps that are thrown away."""
         if trials:
             warm.up(work.of(trials[0]), work.runtime)
-        return forecast.seconds_per_flop(work.prepared, work.runtime, trials, flops)
+        return forecast.pace(work.prepared, work.runtime, trials, flops)
 
     def run(self, work: Work, groups: Sequence[Group], begun: Begun) -> Iterator[tuple[Group, list[TrialRecord]]]:
         """In the order given."""

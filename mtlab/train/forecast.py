@@ -1,6 +1,12 @@
-"""How long a suite will take, told before it begins: a few throw-away steps are timed, the rest is arithmetic."""
+"""How long a suite will take, told before it begins: some throw-away steps are timed, the rest is arithmetic.
 
-from collections.abc import Mapping, Sequence
+Where other programs want the same cores a step may take ten times as long as the next, for its threads wait for the one that has no
+core. So steps of several shapes are timed for some seconds, one by one; what is usual is told, and the range where they differ.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +16,7 @@ from mtlab.plan.scenario import Stage, Trial, content_key
 from mtlab.train import course, plain
 from mtlab.train.prefix import depths_of
 from mtlab.train.prepare import Prepared
+from mtlab.train.progress import Pace
 from mtlab.train.runtime import Runtime
 from mtlab.train.vocabulary import occurring
 
@@ -46,7 +53,11 @@ def passes(whole: "Work", groups: Sequence["Group"]) -> dict[Trial, int]:
     return found
 
 
-def seconds_per_flop(points: Mapping[tuple, Prepared], runtime: Runtime, trials: Sequence[Trial], todo: Sequence[int]) -> float | None:
+MEASURING_S, FEWEST, MOST = 5.0, 5, 48
+"""Seconds for which steps are timed, and how many there are at least and at most."""
+
+
+def pace(points: Mapping[tuple, Prepared], runtime: Runtime, trials: Sequence[Trial], todo: Sequence[int]) -> Pace | None:
     """Seconds that a FLOP takes here, from steps of the trial with the most of them.
 
     None where nothing is trained, or where the steps fail: why they do is for the trial to tell, which will meet it too. Of several
@@ -71,10 +82,42 @@ def seconds_per_flop(points: Mapping[tuple, Prepared], runtime: Runtime, trials:
         return None
 
 
-def _timed(prepared: Prepared, runtime: Runtime, seed: int, stage: Stage) -> float:
+def _timed(prepared: Prepared, runtime: Runtime, seed: int, stage: Stage) -> Pace:
     network = prepared.fresh_network(seed, runtime.device)
     prepared.adapt(network, seed)
     partition = freezing.resolve(stage, network)
     freezing.apply(network, partition)
     words = occurring(network, prepared.encoded["train"].examples, prepared.pad_id, partition.trained_units)
-    return plain.seconds_per_flop(prepared, runtime, network, partition, stage, course.epoch(prepared, stage, 0), words)
+    steps = course.epoch(prepared, stage, 0)
+    with closing(plain.readings(prepared, runtime, network, partition, stage, steps, words)) as readings:
+        return measured(readings)
+
+
+def measured(readings: Iterator[tuple[float, int]]) -> Pace:
+    """The pace of steps, taken until there are enough.
+
+    Args:
+        readings: seconds and FLOPs of a step each.
+    """
+    taken: list[tuple[float, int]] = []
+    spent = 0.0
+    while len(taken) < FEWEST or (spent < MEASURING_S and len(taken) < MOST):
+        taken.append(next(readings))
+        spent += taken[-1][0]
+    return pace_of(taken)
+
+
+def pace_of(taken: Sequence[tuple[float, int]]) -> Pace:
+    """The median pace of steps, each with the weight of its FLOPs, and the range of those in the middle.
+
+    The mean goes into the range: where steps are slow now and then for as long as a suite runs, it is what counts.
+    """
+    by_pace = sorted((seconds / flops, flops) for seconds, flops in taken)
+    total = sum(flops for _, flops in taken)
+    reached = list(itertools.accumulate(flops for _, flops in by_pace))
+    quarter, half, three_quarters = (
+        next(step_pace for (step_pace, _), up_to in zip(by_pace, reached, strict=True) if up_to >= share * total)
+        for share in (0.25, 0.5, 0.75)
+    )
+    mean = sum(seconds for seconds, _ in taken) / total
+    return Pace(half, quarter, max(mean, three_quarters))

@@ -1,8 +1,9 @@
 """What steps and passes cost where everything is computed, timed on work that is thrown away."""
 
 import copy
-from collections.abc import Sequence
-from contextlib import nullcontext
+import itertools
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -86,14 +87,7 @@ class Plain:
 
 
 def seconds_per_flop(
-    prepared: Prepared,
-    runtime: Runtime,
-    network: Network,
-    partition: Partition,
-    stage: Stage,
-    steps: Sequence[Step],
-    words: Vocabulary | None = None,
-    timed: int = TIMED_STEPS,
+    prepared: Prepared, runtime: Runtime, network: Network, partition: Partition, stage: Stage, steps: Sequence[Step]
 ) -> float:
     """Seconds that a FLOP of a training step takes where everything is computed.
 
@@ -104,25 +98,74 @@ def seconds_per_flop(
         partition: what trains.
         stage: rates and losses.
         steps: some are taken, spread over all of them, for batches differ in length.
-        words: the embeddings that occur, where only those are to train.
-        timed: so many steps are timed, after the warm ones.
     """
-    freezing.set_modes(network, partition)
-    experiment = prepared.experiment
-    weights, processes = experiment.task_weights.model_dump(), runtime.processes
-    learner = step.learner(network, partition, stage, len(steps), experiment.optimizer, weights, words, processes=processes)
-    assert learner is not None, "a stage with epochs trains something"
-    forward, chosen = learner.gradients.onto(step.Whole(network)), spread(steps, WARM_STEPS + timed)
+    chosen = spread(steps, WARM_STEPS + TIMED_STEPS)
     warm = min(WARM_STEPS, len(chosen) - 1)
     before = chosen[:warm] if runtime.device.type == "cpu" else chosen  # a GPU may plan anew for a shape that it has not met
     clock, began = Clock(runtime.synchronize), 0.0
-    with words.in_place() if words is not None else nullcontext():
+    with stepping(prepared, runtime, network, partition, stage, len(steps)) as take:
         for number, one in enumerate([*before, *chosen[warm:]]):
             began = clock.read() if number == len(before) else began
-            batch = batches.collate(prepared.examples("train", one.rehearsal), one.ids, prepared.pad_id).to(runtime.device)
-            learner.step(forward, batch, one.tasks, runtime)
+            take(one)
         seconds = clock.read() - began
     return seconds / course.flops(prepared, partition, chosen[warm:])[0]
+
+
+def readings(
+    prepared: Prepared,
+    runtime: Runtime,
+    network: Network,
+    partition: Partition,
+    stage: Stage,
+    steps: Sequence[Step],
+    words: Vocabulary | None,
+) -> Generator[tuple[float, int], None, None]:
+    """Seconds and FLOPs of step after step, the warm ones left out; without end, for who asks says how long to measure.
+
+    Args:
+        prepared: the data and the experiment's settings.
+        runtime: device and precision.
+        network: it trains, and should be thrown away.
+        partition: what trains.
+        stage: rates and losses.
+        steps: some, spread over all of them, are taken again and again.
+        words: the embeddings that occur, where only those are to train.
+    """
+    chosen, clock = spread(steps, TIMED_STEPS), Clock(runtime.synchronize)
+    warm = WARM_STEPS if runtime.device.type == "cpu" else max(WARM_STEPS, len(chosen))  # as in :func:`seconds_per_flop`
+    with stepping(prepared, runtime, network, partition, stage, len(steps), words) as take:
+        for number, one in enumerate(itertools.cycle(chosen)):
+            began = clock.read()
+            take(one)
+            seconds = clock.read() - began
+            if number >= warm:
+                yield seconds, course.flops(prepared, partition, [one])[0]
+
+
+@contextmanager
+def stepping(
+    prepared: Prepared,
+    runtime: Runtime,
+    network: Network,
+    partition: Partition,
+    stage: Stage,
+    total: int,
+    words: Vocabulary | None = None,
+) -> Iterator[Callable[[Step], object]]:
+    """Within, what takes a step of a stage that has so many in ``total``."""
+    freezing.set_modes(network, partition)
+    experiment, processes = prepared.experiment, runtime.processes
+    weights = experiment.task_weights.model_dump()
+    learner = step.learner(network, partition, stage, total, experiment.optimizer, weights, words, processes=processes)
+    assert learner is not None, "a stage with epochs trains something"
+    forward = learner.gradients.onto(step.Whole(network))
+
+    def take(one: Step) -> object:
+        batch = batches.collate(prepared.examples("train", one.rehearsal), one.ids, prepared.pad_id).to(runtime.device)
+        return learner.step(forward, batch, one.tasks, runtime)
+
+    with words.in_place() if words is not None else nullcontext():
+        yield take
 
 
 def spread(items: Sequence[T], count: int) -> Sequence[T]:

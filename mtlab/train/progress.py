@@ -2,12 +2,25 @@
 
 import sys
 import time
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mtlab.plan.words import counted
 from mtlab.record.records import TrialRecord
+
+WIDE = 1.5
+"""How many times the least of what is likely the most of it is where both are told."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that a piece of work takes: usually, and the least and the most that is likely."""
+
+    usual: float
+    low: float
+    high: float
 
 
 class PlainProgress:
@@ -22,11 +35,12 @@ class PlainProgress:
         """Show a line that stays."""
         print(line, flush=True)
 
-    def begin(self, trials: int, work: int, pace: float | None) -> None:
-        """The suite has this many trials and this much work in all, at ``pace`` seconds a piece where that is known."""
-        self.trials, self.work, self.pace, self.began = trials, work, pace, time.perf_counter()
+    def begin(self, trials: int, work: int, pace: Pace | None) -> None:
+        """The suite has this many trials and this much work in all, done at ``pace`` where that is known."""
+        self.trials, self.work, self.began = trials, work, time.perf_counter()
+        self.pace = None if pace is None else pace.usual
         if pace is not None:
-            self.say(f"{counted(trials, 'trial')}, about {duration(work * pace)} on this machine")
+            self.say(f"{counted(trials, 'trial')}, about {_expected(work, pace)}")
 
     def trial(self, number: int, label: str) -> None:
         """Trial ``number`` begins."""
@@ -96,8 +110,8 @@ class LiveProgress(PlainProgress):
         """Show a line that stays."""
         self.bar.console.print(line, markup=False, highlight=False, emoji=False)
 
-    def begin(self, trials: int, work: int, pace: float | None) -> None:
-        """The suite has this many trials and this much work in all, at ``pace`` seconds a piece where that is known."""
+    def begin(self, trials: int, work: int, pace: Pace | None) -> None:
+        """The suite has this many trials and this much work in all, done at ``pace`` where that is known."""
         super().begin(trials, work, pace)
         self.bar.reset(self.task, total=work, left=self.left())
 
@@ -131,6 +145,16 @@ def summary(record: TrialRecord) -> str:
     if record.test.ner is not None:
         parts.append(f"entity F1 {_figure(record.test.ner.default.f1)}")
     return f"{record.label}: {', '.join(parts)}, {duration(record.wall_s or 0.0)}"
+
+
+def _expected(work: int, pace: Pace) -> str:
+    """How long the work takes, in words: a range where the pace varies much."""
+    low, high = duration(work * pace.low), duration(work * pace.high)
+    if pace.high <= WIDE * pace.low or low == high:
+        return f"{duration(work * pace.usual)} on this machine"
+    number, _, unit = low.partition(" ")
+    least = number if high.split(" ")[1:] == [unit] else low
+    return f"{least} to {high} on this machine, where steps take now longer, now shorter"
 
 
 def duration(seconds: float) -> str:

@@ -57,7 +57,9 @@ def exercise(prepared: Prepared, runtime: Runtime) -> None:
     partition = freezing.resolve(everything, network)
     freezing.apply(network, partition)
     words = occurring(network, prepared.encoded["train"].examples, prepared.pad_id, partition.trained_units)
-    plain.seconds_per_flop(prepared, runtime, network, partition, everything, course.epoch(prepared, everything, 0), words, timed=STEPS)
+    with plain.stepping(prepared, runtime, network, partition, everything, STEPS, words) as take:
+        for one in plain.spread(course.epoch(prepared, everything, 0), STEPS):
+            take(one)
     readings = Readings(prepared, network, _passes(prepared, runtime, network), runtime, Path())
     stack = Heads([network] * 2, [0, 1], freezing.resolve(heads, network), heads, STEPS, prepared, readings, runtime)
     stack.train(plain.spread(course.epoch(prepared, heads, 0), STEPS), 0, lambda: False)
