@@ -53,8 +53,11 @@ def passes(whole: "Work", groups: Sequence["Group"]) -> dict[Trial, int]:
     return found
 
 
-MEASURING_S, FEWEST, MOST = 5.0, 5, 48
+MEASURING_S, FEWEST, MOST = 5.0, 4, 48
 """Seconds for which steps are timed, and how many there are at least and at most."""
+
+WARMING_S = 2.0
+"""Seconds after which steps count, though the first ones are slower than others: a large encoder's are slow enough as they are."""
 
 
 def pace(points: Mapping[tuple, Prepared], runtime: Runtime, trials: Sequence[Trial], todo: Sequence[int]) -> Pace | None:
@@ -94,12 +97,15 @@ def _timed(prepared: Prepared, runtime: Runtime, seed: int, stage: Stage) -> Pac
 
 
 def measured(readings: Iterator[tuple[float, int]]) -> Pace:
-    """The pace of steps, taken until there are enough.
+    """The pace of steps, taken until there are enough; the first ones, in which allocators and caches fill, are left out.
 
     Args:
         readings: seconds and FLOPs of a step each.
     """
     taken: list[tuple[float, int]] = []
+    warm, warming = 0, 0.0
+    while not warm or (warm < plain.WARM_STEPS and warming < WARMING_S):
+        warm, warming = warm + 1, warming + next(readings)[0]
     spent = 0.0
     while len(taken) < FEWEST or (spent < MEASURING_S and len(taken) < MOST):
         taken.append(next(readings))

@@ -120,7 +120,7 @@ def readings(
     steps: Sequence[Step],
     words: Vocabulary | None,
 ) -> Generator[tuple[float, int], None, None]:
-    """Seconds and FLOPs of step after step, the warm ones left out; without end, for who asks says how long to measure.
+    """Seconds and FLOPs of step after step, the first ones too; without end, for who asks says how long to measure.
 
     Args:
         prepared: the data and the experiment's settings.
@@ -132,14 +132,13 @@ def readings(
         words: the embeddings that occur, where only those are to train.
     """
     chosen, clock = spread(steps, TIMED_STEPS), Clock(runtime.synchronize)
-    warm = WARM_STEPS if runtime.device.type == "cpu" else max(WARM_STEPS, len(chosen))  # as in :func:`seconds_per_flop`
     with stepping(prepared, runtime, network, partition, stage, len(steps), words) as take:
-        for number, one in enumerate(itertools.cycle(chosen)):
+        for one in () if runtime.device.type == "cpu" else chosen:  # as in :func:`seconds_per_flop`
+            take(one)
+        for one in itertools.cycle(chosen):
             began = clock.read()
             take(one)
-            seconds = clock.read() - began
-            if number >= warm:
-                yield seconds, course.flops(prepared, partition, [one])[0]
+            yield clock.read() - began, course.flops(prepared, partition, [one])[0]
 
 
 @contextmanager

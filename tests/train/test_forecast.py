@@ -98,9 +98,9 @@ def test_a_large_step_counts_as_much_as_small_ones_together() -> None:
 
 def test_measuring_ends_with_seconds_of_slow_steps_and_with_a_number_of_fast_ones() -> None:
     """A few of a large encoder are enough, and a tiny one is not measured for long."""
-    for seconds, steps in ((60.0, forecast.FEWEST), (0.5, round(forecast.MEASURING_S / 0.5)), (0.001, forecast.MOST)):
-        readings = iter([(seconds, 1)] * (steps + 1))
-        forecast.measured(readings)
+    for seconds, warm, steps in ((60.0, 1, forecast.FEWEST), (0.05, 3, forecast.MOST), (0.001, 3, forecast.MOST)):
+        readings = iter([(9 * seconds, 1)] * warm + [(seconds, 1)] * (steps + 1))
+        assert forecast.measured(readings).high == pytest.approx(seconds)
         assert len(list(readings)) == 1
 
 
