@@ -566,13 +566,6 @@ STATISTICS_BUGS = (
         ("tests/train/test_occupancy.py::test_who_comes_and_who_was_there_both_learn_of_it",),
     ),
     Mutant(
-        "losses of processes that each hold a part are added, and no mean is taken",
-        "train/parallel.py",
-        "        means /= distributed.get_world_size()\n",
-        "",
-        ("tests/train/test_processes.py::test_two_processes_measure_what_one_does_through_a_gradual_unfreeze",),
-    ),
-    Mutant(
         "processes compute the same states at once",
         "train/prefix.py",
         "with spill.alone(self.directory, names) if self.exchange and not processes.several else nullcontext():",
@@ -620,7 +613,7 @@ MITIGATION_BUGS = (
     Mutant(
         "weights are pulled to where the stage began, not the trial",
         "train/trial.py",
-        "mitigation.anchor(made.gradients.network, self.began, stage.l2_sp)",
+        "mitigation.anchor(self.network, self.began, stage.l2_sp)",
         "mitigation.anchor(\n"
         "            self.network, {n: p.detach().clone() for n, p in self.network.named_parameters() if n in self.began}, stage.l2_sp\n"
         "        )",

@@ -133,9 +133,9 @@ def run(home: Path, output: Path, counts: Counts, kill_at: int | None = None) ->
 
     honest = Keeper.stepped
 
-    def counted(keeper: Keeper, in_parts: bool = False) -> bool:
+    def counted(keeper: Keeper) -> bool:
         counts.steps.value += 1
-        return honest(keeper, in_parts)
+        return honest(keeper)
 
     Keeper.stepped = counted  # type: ignore[method-assign]
     sys.addaudithook(watch)

@@ -6,7 +6,6 @@ has a convolution after the first), but stood in for by copies that hand on what
 """
 
 import copy
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -50,23 +49,18 @@ class Tail:
     Args:
         backbone: the encoder; its modules are used as they are, in whatever mode they are.
         depth: blocks to leave out, fewer than there are.
-        width: values that a block returns in a tuple, 0 where it returns its states alone; found out where none is given.
     """
 
-    def __init__(self, backbone: Backbone, depth: int, width: int | None = None) -> None:
-        self.backbone, self.depth = backbone, depth
-        self.width = _outputs(backbone) if width is None else width
+    def __init__(self, backbone: Backbone, depth: int) -> None:
+        self.backbone = backbone
         self.entry = backbone.model.get_submodule(backbone.blocks[depth])
         holder, _, _ = backbone.blocks[0].rpartition(".")
         self.model = _with(backbone.model, holder.split("."), lambda blocks: nn.ModuleList(self._thinned(blocks, depth)))
 
-    def onto(self, backbone: Backbone) -> "Tail":
-        """The same of a copy of the encoder, which need not compute by itself."""
-        return Tail(backbone, self.depth, self.width)
-
     def _thinned(self, blocks: nn.Module, depth: int) -> list[nn.Module]:
         assert isinstance(blocks, nn.ModuleList)
-        return [_idle(block, self.backbone, self.width) if index < depth else block for index, block in enumerate(blocks)]
+        width = _outputs(self.backbone)
+        return [_idle(block, self.backbone, width) if index < depth else block for index, block in enumerate(blocks)]
 
     def __call__(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """The encoder's last hidden states (sentences, tokens, hidden).
@@ -107,10 +101,8 @@ def _idle(block: nn.Module, backbone: Backbone, width: int) -> nn.Module:
         states = args[place] if isinstance(place, int) else kwargs[place]
         return (states, *(None for _ in range(width - 1))) if width else states
 
-    idle = nn.Module.__new__(type(block))  # a shallow copy; by copy.copy a block that FSDP2 divided would be made anew
-    idle.__dict__.update(block.__dict__)
+    idle = copy.copy(block)
     idle.forward = forward
-    idle._forward_pre_hooks, idle._forward_hooks = OrderedDict(), OrderedDict()  # what others do when the block computes is no use here
     return idle
 
 

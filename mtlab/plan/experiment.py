@@ -36,7 +36,6 @@ NOT_SWEPT = (
     "attention",
     "cache",
     "checkpoints",
-    "shard",
     "keep_weights",
     "engine",
 )
@@ -298,9 +297,6 @@ class Experiment(Strict):
     """The cache of frozen prefixes; ``--cache off`` does without."""
     checkpoints: Checkpoints = Checkpoints()
     """How often a running trial is written down, so that it can go on after an interruption."""
-    shard: bool = False
-    """Whether of several processes that train a trial together each holds a part of gradients, moments and, while steps are made, weights
-    (FSDP2) instead of all: for large encoders. One process holds all."""
     keep_weights: Literal["auto", "best", "none"] = "auto"
     """Whose weights stay on disk for `mtlab export`: those of each scenario's best seed on validation, at each point; ``auto``: unless
     there is a sweep."""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Trial
@@ -19,6 +19,9 @@ FORMAT = 1
 
 OK = "ok"
 """The status of a trial that ended well; any other status is the reason why it did not."""
+
+RETIRED = frozenset({"shard"})
+"""Settings that experiments had once: older records hold them, which are read as if they had not."""
 
 UNFINISHED = ("running", "selected")
 """The statuses of a trial that goes on, or was stopped before its end."""
@@ -317,6 +320,12 @@ class SuiteRecord(Value):
     """Those of them that an earlier run had finished, which was interrupted; their time is not in ``elapsed_s``."""
     tracking: dict[str, str] = Field(default_factory=dict)
     """Where MLflow has it: tracking URI without credentials, experiment, parent run."""
+
+    @field_validator("experiment")
+    @classmethod
+    def _experiment(cls, experiment: dict[str, Any]) -> dict[str, Any]:
+        # a suite is exported, compared and told by the settings that there are now, to which others would be mistakes
+        return {key: value for key, value in experiment.items() if key not in RETIRED}
 
 
 V = TypeVar("V", bound=Value)

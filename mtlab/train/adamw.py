@@ -10,7 +10,6 @@ from transformers import get_scheduler
 
 from mtlab.plan.experiment import Optimizer as Settings
 from mtlab.plan.scenario import Stage
-from mtlab.train.shards import like, on_host
 
 
 def adamw(groups: list[dict[str, Any]], stage: Stage, steps: int, settings: Settings) -> tuple[torch.optim.Optimizer, LRScheduler]:
@@ -28,20 +27,18 @@ def warmup_steps(stage: Stage, steps: int) -> int:
 def state_of(optimizer: torch.optim.Optimizer, scheduler: LRScheduler) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Both as they stand: what is no tensor, and the moments by name."""
     moments = optimizer.state_dict()["state"]
-    tensors = {f"moments/{index}/{name}": on_host(tensor) for index, state in moments.items() for name, tensor in state.items()}
+    tensors = {f"moments/{index}/{name}": tensor for index, state in moments.items() for name, tensor in state.items()}
     return {"schedule": scheduler.state_dict()}, tensors
 
 
 def give_state(optimizer: torch.optim.Optimizer, scheduler: LRScheduler, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Give a new optimizer over the same parameters the state that :func:`state_of` told."""
     moments: dict[int, dict[str, Tensor]] = {}
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     for name, tensor in tensors.items():
         kind, _, rest = name.partition("/")
         if kind == "moments":
             index, _, which = rest.partition("/")
-            weight = weights[int(index)]
-            moments.setdefault(int(index), {})[which] = like(tensor, weight) if tensor.shape == weight.shape else tensor
+            moments.setdefault(int(index), {})[which] = tensor
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     scheduler.load_state_dict(dict(facts["schedule"]))
     for group, rate in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):

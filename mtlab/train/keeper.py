@@ -22,7 +22,6 @@ from mtlab.train.guidance import Guide, Watched
 from mtlab.train.heads import Heads
 from mtlab.train.processes import ALONE, Processes
 from mtlab.train.selection import Best
-from mtlab.train.shards import on_host
 from mtlab.train.tally import Tally
 from mtlab.train.unfinished import Saved, Unfinished, read
 
@@ -36,7 +35,7 @@ Tensors = dict[str, Tensor]
 class Keeper:
     """Writes the checkpoints of trials that run together, and gives them back the last one.
 
-    Of several processes the first writes: it holds what all of them hold, or gathers the parts that they hold.
+    Of several processes the first writes: it holds what all of them hold.
 
     Attributes:
         folder: where checkpoints lie.
@@ -73,22 +72,15 @@ class Keeper:
         """Within, the process ends when it hangs."""
         return stall.watched(self.folder.folder, self.often.stall_s)
 
-    def stepped(self, in_parts: bool = False) -> bool:
-        """Count a step; returns whether a checkpoint is to be written after it, by this process.
-
-        Args:
-            in_parts: whether each of several processes holds a part of what trains: then all of them agree, and all are needed.
-        """
+    def stepped(self) -> bool:
+        """Count a step; returns whether a checkpoint is to be written after it, by this process."""
         self._steps += 1
         stall.beat()
-        return self._due(in_parts)
+        return self._due()
 
-    def _due(self, in_parts: bool) -> bool:
-        if in_parts:
-            return self.processes.once(self._time)
-        return self.processes.leads and self._time()
-
-    def _time(self) -> bool:
+    def _due(self) -> bool:
+        if not self.processes.leads:
+            return False
         late = time.monotonic() - self._last >= self.often.every_s
         return late or stopping.asked() or bool(self.often.every_steps and self._steps >= self.often.every_steps)
 
@@ -98,7 +90,7 @@ class Keeper:
         Raises:
             Stopped: that is what it was written for.
         """
-        if not self._due(any(run.in_parts for run in runs)):
+        if not self._due():
             return
         try:
             if runs:
@@ -120,8 +112,7 @@ class Keeper:
         if heads is not None:
             facts["heads"], own = heads.state()
             tensors |= {f"heads/{name}": tensor for name, tensor in own.items()}
-        if self.processes.leads:
-            self.folder.save(facts, tensors)
+        self.folder.save(facts, tensors)
 
     def restore(self, run: "Run") -> bool:
         """Give a run that has its network the state that was kept of it; False where none was."""
@@ -151,7 +142,7 @@ class Keeper:
 
 
 def _state_of(run: "Run") -> tuple[dict[str, Any], Tensors]:
-    tensors: Tensors = {f"network/{name}": on_host(tensor) for name, tensor in run.trained.state_dict().items()}
+    tensors: Tensors = {f"network/{name}": tensor for name, tensor in run.network.state_dict().items()}
     tensors |= {f"best/{name}/{weight}": tensor for name, best in run.best.items() for weight, tensor in best.weights.items()}
     tensors |= {f"taught/{task}": torch.cat([one.flatten() for one in logits]) for task, logits in run.taught.logits.items()}
     learner: dict[str, Any] = {}

@@ -15,7 +15,6 @@ from mtlab.model.network import Network
 from mtlab.train import stall
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
-from mtlab.train.shards import like
 
 TEMPERATURE = 2.0
 """What both sides' logits are divided by in distillation (Li and Hoiem 2016 take 2)."""
@@ -105,5 +104,5 @@ def teacher(prepared: Prepared, network: Network, tasks: Sequence[str], runtime:
 
 def anchor(network: Network, began: Mapping[str, Tensor], strength: float) -> Anchor:
     """An anchor that pulls the encoder's trained weights to ``began``, by their names in the network."""
-    trained = [(weight, like(began[name], weight)) for name, weight in network.named_parameters() if name in began and weight.requires_grad]
+    trained = [(weight, began[name]) for name, weight in network.named_parameters() if name in began and weight.requires_grad]
     return Anchor(strength, tuple(trained))

@@ -3,7 +3,7 @@
 import copy
 import itertools
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -59,8 +59,7 @@ class Plain:
         """
         if number not in self._steps:
             with self.memory.uncounted():
-                trained = network if self.runtime.processes.sharded else copy.deepcopy(network)  # in parts, a copy trains as it is
-                pace = seconds_per_flop(self.prepared, self.runtime, trained, partition, stage, steps)
+                pace = seconds_per_flop(self.prepared, self.runtime, copy.deepcopy(network), partition, stage, steps)
             self._steps[number] = pace * course.flops(self.prepared, partition, steps)[0] / len(steps)
         return self._steps[number]
 
@@ -157,13 +156,13 @@ def stepping(
     weights = experiment.task_weights.model_dump()
     learner = step.learner(network, partition, stage, total, experiment.optimizer, weights, words, processes=processes)
     assert learner is not None, "a stage with epochs trains something"
-    forward = learner.gradients.onto(step.Whole(network))
+    forward = step.Whole(network)
 
     def take(one: Step) -> object:
         batch = batches.collate(prepared.examples("train", one.rehearsal), one.ids, prepared.pad_id).to(runtime.device)
         return learner.step(forward, batch, one.tasks, runtime)
 
-    with words.in_place() if words is not None else nullcontext():
+    with learner.in_place():
         yield take
 
 

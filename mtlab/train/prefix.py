@@ -86,10 +86,6 @@ class Begun:
         """Logits by task."""
         return self.network.read(self.hidden(batch), batch.attention_mask, tasks)
 
-    def onto(self, network: Network) -> "Begun":
-        """The same, through a copy of the network."""
-        return Begun(network, self.states, None if self.tail is None else self.tail.onto(network.backbone))
-
     def hidden(self, batch: Batch) -> Tensor:
         """The encoder's last hidden states (sentences, tokens, hidden)."""
         states = self.states.padded(batch.ids, batch.input_ids.device)

@@ -52,7 +52,6 @@ UNRELATED = {
     "attention",
     "cache",
     "checkpoints",
-    "shard",
     "keep_weights",
     "engine",
 }
@@ -157,9 +156,8 @@ class Prepared:
         start: list[Any] = [] if self.source is None else [self.start_key(trial.seed, runtime)]
         if lora.wanted(self.experiment.scenario(trial.scenario).stages):
             start += [self.experiment.lora.model_dump(), facts["peft"]]
-        several = {name: facts[name] for name in ("processes", "sharding") if name in facts}
-        if several:  # gradients are then added up in another order
-            start.append(several)
+        if "processes" in facts:  # gradients are then added up in another order
+            start.append({"processes": facts["processes"]})
         return content_key(
             FORMAT, trial.scenario, trial.seed, trial.point, recipe, stages, runtime.device.type, computing, encoder, data, *start
         )

@@ -1,7 +1,7 @@
 """The processes that run one suite together, each on a device of its own, as ``torchrun`` or ``accelerate launch`` starts them.
 
-All of them run the whole suite (SPMD): they read the same data, take the same decisions and hold the same weights, or parts of them. What
-is divided is a batch's sentences, the batches of an evaluation and of a pass over a split; what is written is written by the first.
+All of them run the whole suite (SPMD): they read the same data, take the same decisions and hold the same weights. What is divided is
+a batch's sentences, the batches of an evaluation and of a pass over a split; what is written is written by the first.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,13 +32,11 @@ class Processes:
         number: of processes.
         rank: this one's, from 0 on.
         group: what Python objects are sent through: by the host, so that no device waits.
-        sharded: whether each holds a part of what trains, and not all of it.
     """
 
     number: int = 1
     rank: int = 0
     group: Any = None
-    sharded: bool = False
 
     @property
     def several(self) -> bool:

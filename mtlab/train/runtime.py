@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -53,7 +53,6 @@ class Runtime:
     def describe(self) -> dict[str, str | int]:
         """Facts for the record; those of several processes are the same in each."""
         several: dict[str, str | int] = {"processes": self.processes.number} if self.processes.several else {}
-        several |= {"sharding": "FSDP2"} if self.processes.sharded else {}
         return {
             "device": self.device.type if several else str(self.device),
             "device_name": self.device_name,
@@ -89,7 +88,6 @@ def resolve(experiment: Experiment) -> Runtime:
     if launch.number() > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # Accelerate would choose another number
         processes, device = join(device)
-        processes = replace(processes, sharded=experiment.shard)
     if device.type == "cuda":
         torch.cuda.init()  # resetting its memory statistics does not do it
         torch.backends.cuda.enable_cudnn_sdp(False)  # it plans for each shape of a batch anew, which took a tenth of a second on an H200

@@ -1,9 +1,9 @@
 """The training step and the evaluation pass: what every scenario, stage and trial shares."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,21 +25,14 @@ from mtlab.train.mitigation import Anchor, Teacher
 from mtlab.train.parallel import Alone, over
 from mtlab.train.processes import ALONE, Processes
 from mtlab.train.runtime import Runtime
-from mtlab.train.shards import gathered
 from mtlab.train.vocabulary import Vocabulary
 
 
 class Forward(Protocol):
     """How the logits of the named tasks come about for a batch: from its words, or from states that are at hand."""
 
-    network: Network
-
     def __call__(self, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
         """Logits by task."""
-        ...
-
-    def onto(self, network: Network) -> Self:
-        """The same, through a copy of the network."""
         ...
 
 
@@ -66,10 +59,6 @@ class Whole:
         """Logits by task."""
         return self.network(batch.input_ids, batch.attention_mask, tasks)
 
-    def onto(self, network: Network) -> "Whole":
-        """The same, through a copy of the network."""
-        return Whole(network)
-
 
 @dataclass(frozen=True)
 class Learner:
@@ -85,14 +74,9 @@ class Learner:
     anchor: Anchor | None = None
     teacher: Teacher | None = None
 
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
+    def in_place(self) -> AbstractContextManager[None]:
         """Within, steps are made; after, the network has the weights that they came to."""
-        with ExitStack() as standing_in:
-            if self.vocabulary is not None:
-                standing_in.enter_context(self.vocabulary.in_place())
-            standing_in.enter_context(self.gradients.in_place())
-            yield
+        return self.vocabulary.in_place() if self.vocabulary is not None else nullcontext()
 
     def step(self, forward: Forward, batch: Batch, tasks: Sequence[str], runtime: Runtime) -> StepOutput:
         """One update on one batch. Nothing written here makes the host wait for the device.
@@ -140,7 +124,7 @@ class Learner:
     def _clip(self, runtime: Runtime) -> None:
         """``torch.nn.utils.clip_grad_norm_``. On a CPU the norm can be read without waiting, and a product with 1 left out."""
         grads = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        norm = gathered(nn.utils.get_total_norm(grads))
+        norm = nn.utils.get_total_norm(grads)
         if runtime.device.type != "cpu" or not float(norm) + 1e-6 <= self.clip_norm:
             nn.utils.clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
 
@@ -158,6 +142,7 @@ def learner(
     settings: OptimizerSettings,
     weights: Mapping[str, float],
     vocabulary: Vocabulary | None = None,
+    anchor: Anchor | None = None,
     teacher: Teacher | None = None,
     processes: Processes = ALONE,
 ) -> Learner | None:
@@ -165,7 +150,7 @@ def learner(
     if not partition.trainable:
         return None
     gradients = over(processes, network, vocabulary)
-    known = units(gradients.network)
+    known = units(network)
     groups: list[dict[str, Any]] = [
         {"params": [p for unit in group.units for p in known[unit].parameters.values()], "lr": group.rate} for group in partition.trainable
     ]
@@ -175,7 +160,7 @@ def learner(
     optimizer, scheduler = adamw.adamw(groups, stage, steps, settings)
     parameters = tuple(parameter for group in groups for parameter in group["params"])
     own = {task: weight * stage.weight(task) for task, weight in weights.items()}
-    return Learner(optimizer, scheduler, parameters, settings.clip_norm, own, gradients, vocabulary, teacher=teacher)
+    return Learner(optimizer, scheduler, parameters, settings.clip_norm, own, gradients, vocabulary, anchor, teacher)
 
 
 @torch.no_grad()

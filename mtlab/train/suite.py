@@ -176,11 +176,8 @@ def _introduce(suite: SuiteRecord, before: SuiteRecord | None, progress: PlainPr
     if where:
         progress.say(where)
     several = f"{facts['processes']} processes, each with " if "processes" in facts else ""
-    several += "a part of what trains and " if "sharding" in facts else ""
     threads = counted(int(facts["threads"] or 0), "thread")
     progress.say(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, {several}{threads}")
-    if suite.experiment["shard"] and "sharding" not in facts:
-        progress.say("note: one process runs a trial, and holds all; for --shard to divide anything start several, with torchrun")
     for point, data in suite.data.items():
         encoder = suite.encoder[point]
         sizes = ", ".join(f"{split} {size:,}" for split, size in data["sizes"].items())

@@ -1,6 +1,5 @@
 """One trial: the stages of a scenario, selection on validation, and the test split scored once."""
 
-import gc
 import math
 import time
 import traceback
@@ -17,7 +16,7 @@ from mtlab.data.batches import Batch
 from mtlab.launch import Lost
 from mtlab.model import freezing
 from mtlab.model.freezing import CertificateError, Partition
-from mtlab.model.network import Network, stream_seed
+from mtlab.model.network import stream_seed
 from mtlab.plan.errors import UserError, printable
 from mtlab.plan.scenario import Stage, Trial, content_key
 from mtlab.record.journal import Journal, write_atomically
@@ -198,10 +197,7 @@ class Run:
             self.ground.look()
         stages = self.scenario.stages
         anchored = any(stage.l2_sp for stage in stages)
-        aside = torch.device("cpu") if self.runtime.processes.sharded else self.runtime.device
-        self.began = {
-            name: p.detach().to(aside, copy=True) for name, p in network.named_parameters() if anchored and name.startswith("encoder.")
-        }
+        self.began = {name: p.detach().clone() for name, p in network.named_parameters() if anchored and name.startswith("encoder.")}
         going_on = self.shared.keeper.restore(self)
         if not going_on:
             self._teach(task for task in stages[0].silent if any(stage.distillation for stage in stages))
@@ -263,16 +259,6 @@ class Run:
         }
         return self.record.model_copy(update={**known, **fields})
 
-    @property
-    def trained(self) -> Network:
-        """Whose weights the steps of this piece change: a copy's, where each of several processes holds a part of them."""
-        return self.network if self.learner is None else self.learner.gradients.network
-
-    @property
-    def in_parts(self) -> bool:
-        """Whether each of several processes holds a part of what trains."""
-        return self.learner is not None and self.learner.gradients.in_parts
-
     def _note(self, **fields: object) -> None:
         self.record = self.record.model_copy(update=fields)
 
@@ -319,7 +305,7 @@ class Run:
             else:
                 self._train(steps, at.step + WARM_STEPS if cold else 0)
                 cold = False
-            freezing.check_modes(self.trained, partition)
+            freezing.check_modes(self.network, partition)
             losses = self.tally.end_epoch(self.prepared, partition, steps)
             self.shared.advance(course.flops(self.prepared, partition, steps, cached=bool(self.ground.depth))[0])
             at.epoch, at.step = at.epoch + 1, 0
@@ -341,9 +327,6 @@ class Run:
             CertificateError: something else changed, or what trained did not.
         """
         index, made, total = len(self.stages), sum(map(len, plan[: stage.epochs])), sum(map(len, plan))
-        if self.in_parts:  # a copy, whose hooks refer to it: it would lie there beside what is timed below, and beside the next piece's
-            self.learner = None
-            gc.collect()
         before, after = self.before, self.ground.look()
         seconds, timed = self.at.timed
         step_s = seconds / timed if timed else None
@@ -357,17 +340,16 @@ class Run:
 
     def _learner(self, partition: Partition, stage: Stage, steps: int) -> Learner | None:
         prepared, experiment = self.prepared, self.prepared.experiment
-        words, teacher, processes = None, None, self.runtime.processes
-        all_rows = stage.l2_sp or stage.rehearsal  # those of words that do not occur are pulled too, and the source has other words
-        if not all_rows and not processes.sharded:
+        words, anchor, teacher = None, None, None
+        if not stage.l2_sp and not stage.rehearsal:  # rows of words that do not occur are pulled too, and the source has other words
             words = occurring(self.network, prepared.encoded["train"].examples, prepared.pad_id, partition.trained_units)
+        if stage.l2_sp:
+            anchor = mitigation.anchor(self.network, self.began, stage.l2_sp)
         if stage.distillation:
             teacher = replace(self.taught, strength=stage.distillation, logits={task: self.taught.logits[task] for task in stage.silent})
         weights = experiment.task_weights.model_dump()
-        made = step.learner(self.network, partition, stage, steps, experiment.optimizer, weights, words, teacher, processes)
-        if made is None or not stage.l2_sp:
-            return made
-        return replace(made, anchor=mitigation.anchor(made.gradients.network, self.began, stage.l2_sp))
+        processes = self.runtime.processes
+        return step.learner(self.network, partition, stage, steps, experiment.optimizer, weights, words, anchor, teacher, processes)
 
     def _teach(self, tasks: Iterable[str]) -> None:
         """Keep what the network says of the training sentences now, of tasks of which nothing is kept yet."""
@@ -389,7 +371,7 @@ class Run:
         """
         at, learner, keeper = self.at, self.learner, self.shared.keeper
         assert learner is not None, "a stage with epochs trains something"
-        forward, warm = learner.gradients.onto(self.ground.forward("train")), min(warm, len(steps) - 1)
+        forward, warm = self.ground.forward("train"), min(warm, len(steps) - 1)
         own = (self.runtime.processes.rank,) if self.runtime.processes.several else ()  # each process has masks of its own
         self.ground.trained = True
         with ExitStack() as standing_in:
@@ -402,7 +384,7 @@ class Run:
                         torch.manual_seed(stream_seed("dropout", self.trial.seed, self.tally.steps, *own))
                         self.tally.running.append(learner.step(forward, self._batch(one), one.tasks, self.runtime))
                         at.step += 1
-                        if keeper.stepped(self.in_parts) or at.step == warm:
+                        if keeper.stepped() or at.step == warm:
                             break
                 if first >= warm:
                     at.timed = (at.timed[0] + self.clock.laps["train"] - before, at.timed[1] + at.step - first)

@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -82,26 +82,8 @@ def hanging() -> None:
     time.sleep(600)
 
 
-def in_parts(gradients: parallel.Sharded) -> AbstractContextManager[None]:
-    """A look at what a process holds while steps are made, and what its optimizer held when they were."""
-
-    @contextmanager
-    def looking() -> Iterator[None]:
-        with honest_in_place(gradients):
-            yield
-            assert sum(weight.numel() for weight in gradients.whole.parameters()) == 0
-            held = [(weight.numel(), weight.to_local().numel()) for weight in gradients.network.parameters()]  # type: ignore[operator]
-            assert 0.4 < sum(local for _, local in held) / sum(size for size, _ in held) < 0.6, "each has its half"
-
-    return looking()
-
-
-honest_in_place = parallel.Sharded.in_place
-
 VARIANTS: dict[str, tuple[Callable[[], AbstractContextManager[Any]], dict[str, list[str]]]] = {
     "plain": (nullcontext, {"cache": ["off"]}),
-    "shard": (nullcontext, {"shard": ["true"]}),
-    "looked_at": (lambda: patch.object(parallel.Sharded, "in_place", in_parts), {}),
     "raises": (lambda: patch.object(Run, "_batch", failing(1, raising)), {}),
     "killed": (lambda: patch.object(Run, "_batch", failing(1, killed)), {}),
     "hangs": (lambda: patch.object(Run, "_batch", failing(1, hanging)), {"checkpoints.stall_s": ["10"]}),

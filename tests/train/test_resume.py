@@ -104,11 +104,11 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     left = [0]
     honest = Keeper.stepped
 
-    def stepped(self: Keeper, in_parts: bool = False) -> bool:
+    def stepped(self: Keeper) -> bool:
         left[0] -= 1
         if left[0] == 0:
             signal.raise_signal(signal.SIGTERM)
-        return honest(self, in_parts)
+        return honest(self)
 
     monkeypatch.setattr(Keeper, "stepped", stepped)
     with stopping.handled():
