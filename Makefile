@@ -33,7 +33,7 @@ help:
 	@echo 'make test-all                  every test, slow ones too'
 	@echo 'make torture                   kill a small suite some 500 times and compare what it ends in'
 	@echo 'make mutants                   plant known bugs and see that the tests catch each'
-	@echo 'make lint                      ruff and mypy'
+	@echo 'make lint                      ruff, mypy, and which way imports run'
 	@echo 'make bench                     time the scenarios here, beside transformers.Trainer'
 	@echo 'make gpu                       on a machine with a GPU: all that only a GPU can show, in 9 minutes'
 	@echo 'make bundle                    what mtlab needs as files, for a machine that reaches no package index'
@@ -68,6 +68,7 @@ mutants: $(INSTALLED)
 lint: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m mtlab.bench experiments/bench.yaml $(ARGS)

@@ -273,10 +273,10 @@ def _compare(options: argparse.Namespace) -> int:
         return _follow(experiment, _command(options))
     from mtlab.record.journal import Journal
     from mtlab.record.tracking import Tracking
-    from mtlab.supervise import end_with_parent
     from mtlab.train import engines, stopping
     from mtlab.train.progress import progress
     from mtlab.train.suite import Suite
+    from mtlab.watched import end_with_parent
 
     display = progress()
     tracking = Tracking(experiment.name, display.say)
@@ -372,7 +372,7 @@ def _completion(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     given, overrides = _sources(options)
-    from mtlab.check import found
+    from mtlab.check.findings import found
 
     survey = found(given, overrides)
     command = printable(shlex.join(["mtlab", "init", *_words(options)]))
@@ -382,7 +382,8 @@ def _check(options: argparse.Namespace) -> int:
 
 def _init(options: argparse.Namespace) -> int:
     given, overrides = _sources(options)
-    from mtlab.check import found, starter
+    from mtlab.check import starter
+    from mtlab.check.findings import found
 
     path = starter.file_for(given, overrides.pop("output", [None])[-1])
     starter.write(path, found(given, overrides).file)

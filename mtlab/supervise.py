@@ -4,7 +4,6 @@ A process that the system kills (SIGKILL is what Linux does when memory runs out
 goes on from its last checkpoint. A trial in which that happens twice is a row with its reason, and the others go on.
 """
 
-import ctypes
 import json
 import os
 import signal
@@ -16,18 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from mtlab import launch
-
-NOTE = "MTLAB_NOTE"
-"""The environment variable with the file in which the process notes the folder of the trials that it has begun, empty when they ended."""
-
-STALLED = "stalled-*.txt"
-"""In that folder: what a process was doing that hung, and so ended itself; empty for one that runs."""
-
-DEATHS = "deaths.json"
-"""In that folder: the signals that ended the process while these trials ran."""
-
-SET_DEATH_SIGNAL = 1
-"""``PR_SET_PDEATHSIG`` of linux/prctl.h."""
+from mtlab.watched import DEATHS, NOTE, hung, signal_name
 
 
 def program() -> int:
@@ -68,30 +56,9 @@ def watch(command: list[str], note: Path) -> int:
         if status >= 0:
             return status
         if asked or not _noted(note, -status):
-            print(f"mtlab: the process was ended by {_name(-status)}", file=sys.stderr)
+            print(f"mtlab: the process was ended by {signal_name(-status)}", file=sys.stderr)
             return 128 - status
-        print(f"mtlab: the process was ended by {_name(-status)}; it is started again and goes on", file=sys.stderr, flush=True)
-
-
-def hung(folder: Path) -> list[Path]:
-    """What processes of the trials of this folder wrote when they found that they hung."""
-    return [file for file in sorted(folder.glob(STALLED)) if file.stat().st_size]
-
-
-def end_with_parent() -> None:
-    """In a process that is watched: ask to be told to stop when who watches it is gone. Linux alone can do so."""
-    if os.environ.get(NOTE) and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGTERM)
-
-
-def why(deaths: list[int]) -> str:
-    """The status of a trial in which the process died too often."""
-    return f"the process was ended by {_name(deaths[-1])} {len(deaths)} times while the trial ran"
-
-
-def _name(number: int) -> str:
-    name = signal.Signals(number).name
-    return f"{name} (likely out of memory)" if number == signal.SIGKILL else name
+        print(f"mtlab: the process was ended by {signal_name(-status)}; it is started again and goes on", file=sys.stderr, flush=True)
 
 
 def _noted(note: Path, number: int) -> bool:

@@ -462,9 +462,9 @@ CACHE_BUGS = (
 
 RESUMED_STATES = Mutant(
     "after an interruption, states of trained blocks are taken for those of the weights that the stage began with",
-    "train/keeper.py",
-    "    run.ground.look()\n",
-    '    run.ground.digests = facts["before"]\n',
+    "train/trial.py",
+    "        self.ground.look()\n        self.taught_s, self.skipped_flops",
+    '        self.ground.digests = facts["before"]\n        self.taught_s, self.skipped_flops',
     ("tests/train/test_resume.py::test_states_that_a_resumed_trial_computes_are_those_of_its_own_weights",),
 )
 
@@ -664,9 +664,9 @@ RESUME_BUGS = (
     ),
     Mutant(
         "a trial that goes on forgets its best weights so far",
-        "train/keeper.py",
-        '    run.best = {name: Best(**best, weights=_below(tensors, f"best/{name}")) for name, best in facts["best"].items()}\n',
-        "    run.best = {}\n",
+        "train/trial.py",
+        '        self.best = {name: Best(**best, weights=below(tensors, f"best/{name}")) for name, best in facts["best"].items()}\n',
+        "        self.best = {}\n",
         (f"{RESUME}[guided-seeds2]",),
     ),
     Mutant(

@@ -1,8 +1,12 @@
-"""Imports run one way, and what only plans, records or reports needs neither torch, transformers nor mlflow."""
+"""What only plans, records or reports needs neither torch, transformers nor mlflow, and `make lint` sees an import that goes the wrong way.
 
-import ast
+Which way imports run is said in pyproject.toml.
+"""
+
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,30 +14,15 @@ import pytest
 import mtlab
 
 ROOT = Path(mtlab.__file__).parent
+RULES = ROOT.with_name("pyproject.toml")
 
-ALLOWED = {
-    "plan": {"plan"},
-    "data": {"plan", "data"},
-    "model": {"plan", "model"},
-    "record": {"plan", "record"},
-    "train": {"plan", "data", "model", "record", "train", "supervise", "launch"},
-    "check": {"plan", "data", "model", "train", "check"},
-    "report": {"plan", "record", "report"},
-    "doctor": {"plan", "data", "model", "record", "train", "doctor"},
-    "completion": {"plan"},
-    "export": {"plan", "data", "model", "record", "train", "report", "export"},
-    "__main__": {"supervise"},
-    "launch": set(),
-    "supervise": {"cli", "launch"},
-    "cli": {"plan", "data", "model", "record", "train", "report", "export", "check", "doctor", "completion", "cli", "supervise", "launch"},
-    "bench": {"plan", "data", "model", "record", "train", "report", "cli", "bench"},
-}
-"""Part of mtlab to the parts that it may import."""
-
+LIGHT = ("plan", "record", "report")
 HEAVY = ("torch", "transformers", "mlflow")
 
 TALKING = ("mtlab.record.store", "mtlab.record.tracking")
 """What speaks to MLflow."""
+
+LINT = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache', '--no-logo'])"
 
 
 def module(file: Path) -> str:
@@ -42,50 +31,43 @@ def module(file: Path) -> str:
     return ".".join(names[:-1] if names[-1] == "__init__" else names)
 
 
-def part(name: str) -> str:
-    """The part of mtlab that a module belongs to, "" for mtlab itself."""
-    return name.split(".")[1] if "." in name else ""
-
-
-def imported(file: Path) -> set[str]:
-    """Every module of mtlab that a file imports, wherever in the file it does so."""
-    package = module(file) if file.name == "__init__.py" else module(file).rpartition(".")[0]
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
-            source = ".".join(filter(None, (base, node.module)))
-            found |= {f"{source}.{alias.name}" if source == "mtlab" else source for alias in node.names}
-    return {name for name in found if name.split(".")[0] == "mtlab"}
-
-
-FILES = sorted(ROOT.rglob("*.py"))
-
-
-@pytest.mark.parametrize("file", FILES, ids=module)
-def test_imports_run_one_way(file: Path) -> None:
-    here = part(module(file))
-    allowed = {*ALLOWED[here], ""} if here else set()
-    assert {name for name in imported(file) if part(name) not in allowed} == set()
-
-
-def test_the_check_sees_every_way_to_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "mtlab" / "plan" / "x.py"
-    file.parent.mkdir(parents=True)
-    file.write_text(
-        "import mtlab.cli\nimport os\nfrom mtlab import data\nfrom mtlab.model.freezing import resolve\n"
-        "def late():\n    from ..train import suite\n    from . import errors\n"
-    )
-    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path / "mtlab")
-    assert imported(file) == {"mtlab.cli", "mtlab.data", "mtlab.model.freezing", "mtlab.train", "mtlab.plan"}
-
-
 def test_planning_recording_and_reporting_need_no_torch() -> None:
-    light = [name for name in map(module, FILES) if part(name) in ("plan", "record", "report") and name not in TALKING]
+    light = [name for part in LIGHT for name in map(module, sorted((ROOT / part).rglob("*.py"))) if name not in TALKING]
     assert len(light) > 10
     script = "import importlib, sys\n" + "".join(f"importlib.import_module({name!r})\n" for name in [*light, "mtlab.cli"])
     script += f"print(*sorted({set(HEAVY)!r} & set(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("file", "planted", "broken"),
+    [
+        ("train/checkpoint.py", "def late():\n    from mtlab.train.retained import look\n", "no import goes round"),
+        (
+            "train/forward.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..train import step\n",
+            "no import goes round",
+        ),
+        ("check/__init__.py", "from . import findings\n", "a package's own file imports nothing"),
+        ("plan/errors.py", "def late():\n    import mtlab.data.names\n", "imports run one way"),
+        ("report/page.py", "def late():\n    from torch import nn\n", "who plans, records or reports"),
+        ("new/__init__.py", "", "imports run one way"),
+    ],
+)
+def test_the_linter_sees_an_import_wherever_it_stands(tmp_path: Path, file: str, planted: str, broken: str) -> None:
+    shutil.copytree(ROOT, tmp_path / "mtlab", ignore=lambda folder, names: [name for name in names if Path(name).suffix not in ("", ".py")])
+    shutil.copy(RULES, tmp_path)
+    (tmp_path / "mtlab" / file).parent.mkdir(exist_ok=True)
+    with (tmp_path / "mtlab" / file).open("a", encoding="utf-8") as at_the_end:
+        at_the_end.write(planted)
+    ended = subprocess.run([sys.executable, "-c", LINT], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    told = ended.stdout.partition("Broken contracts")[2]
+    assert any(line.startswith(broken) for line in told.splitlines()), ended.stdout
+
+
+def test_every_package_is_one_whose_own_file_imports_nothing() -> None:
+    contracts = tomllib.loads(RULES.read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    named = next(one["source_modules"] for one in contracts if one["name"].startswith("a package's own file"))
+    assert set(named) == set(map(module, ROOT.rglob("__init__.py")))

@@ -34,7 +34,7 @@ case "$*" in
     *'-m pip'*)
         echo "pip $* PIP_CONSTRAINT=$PIP_CONSTRAINT PIP_BUILD_CONSTRAINT=$PIP_BUILD_CONSTRAINT" >> log
         test "$FAIL" != pip || {{ echo 'ERROR: No matching distribution found' >&2; exit 1; }}
-        for tool in mtlab ruff mypy; do
+        for tool in mtlab ruff mypy lint-imports; do
             printf '#!/bin/sh\\nprintf "%%s" "$(basename "$0")" >> log\\nprintf " <%%s>" "$@" >> log; echo >> log' > .venv/bin/$tool
             chmod +x .venv/bin/$tool
         done ;;
@@ -178,10 +178,13 @@ def test_compare_and_report_hand_on_what_they_were_given(machine: Machine) -> No
 def test_lint_and_the_tests_run_the_tools_of_the_environment(machine: Machine) -> None:
     machine.make("install")
     machine.log()
-    machine.make("lint")
+    assert machine.make("lint").returncode == 0
     machine.make("test-all", "ARGS=-k name")
     machine.make("bench", "ARGS=--seeds 0")
-    assert machine.log() == ["ruff <check> <.>", "mypy <>", "-m pytest -k name", "-m mtlab.bench experiments/bench.yaml --seeds 0"]
+    assert machine.log() == [
+        *("ruff <check> <.>", "mypy <>", "lint-imports <--no-cache> <--no-logo>"),
+        *("-m pytest -k name", "-m mtlab.bench experiments/bench.yaml --seeds 0"),
+    ]
 
 
 def test_another_python_can_be_chosen(machine: Machine) -> None:

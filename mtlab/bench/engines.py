@@ -6,7 +6,6 @@ a cluster beside those of no cluster; what more workers are worth, as a ratio of
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,16 +13,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mtlab.bench import page
+from mtlab.bench.engines_page import ALONE
 from mtlab.plan.errors import UserError
 from mtlab.record.journal import Journal, write_atomically
-from mtlab.report.markdown import rounded, table, text
 from mtlab.train import runtime
 
 TURNS = 2
 """How often everybody runs."""
-
-ALONE = "this process"
-
 
 def run(arguments: list[str]) -> dict[str, Any]:
     """The seconds of each engine, turn by turn, and what they ran.
@@ -80,47 +77,8 @@ def _lap(arguments: list[str], folder: Path) -> dict[str, Any]:
     }
 
 
-def lines(found: dict[str, Any]) -> list[str]:
-    """Their part of the page, from what :func:`run` returned."""
-    rows, alone = [], found["runs"][ALONE]["laps"]
-    one = _median(alone, "suite_s")
-    first = _median(next(run["laps"] for run in found["runs"].values() if run["workers"] == 1), "trials_s")
-    for who, run in found["runs"].items():
-        laps = run["laps"]
-        overhead = (_median(laps, "suite_s") - one) / laps[0]["trials"] if run["workers"] == 1 else None
-        gain = first / _median(laps, "trials_s") if run["workers"] else None
-        rows.append(
-            [
-                who,
-                *(rounded(_median(laps, key)) for key in ("seconds", "suite_s", "trials_s")),
-                rounded(overhead),
-                "–" if gain is None else f"{gain:.2f}",
-                f"{laps[0]['shared']} of {laps[0]['trials']}",
-            ]
-        )
-    header = ("engine", "command (s)", "suite (s)", "trials (s)", "overhead a trial (s)", "throughput", "shared their device")
-    return [
-        "## Engines",
-        "",
-        f"`{text(' '.join(found['command']))}` on {text(alone[0]['device'])}, {found['cores']} cores, a thread a worker; the median of "
-        f"{len(alone)} runs in turn, {alone[0]['trials']} trials each.",
-        "",
-        *table(header, rows).splitlines(),
-        "",
-        "*Trials* is the time from the first trial's beginning to the last one's end, *throughput* its ratio to one worker's. The overhead "
-        "is what the suite takes longer with one worker of a cluster than without one, over its trials; it holds what each worker does "
-        "once: starting, reading data and encoder. How many trials shared their device is of the first run.",
-    ]
-
-
-def _median(laps: list[dict[str, Any]], key: str) -> float:
-    return statistics.median(lap[key] for lap in laps)
-
-
 def main() -> int:
     """The way in."""
-    from mtlab.bench import page
-
     place = Path("reports/bench")
     numbers = place / "bench.json"
     try:

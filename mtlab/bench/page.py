@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from mtlab.bench import engines
+from mtlab.bench import engines_page
 from mtlab.record.journal import write_atomically
 from mtlab.report import plots
 from mtlab.report.canvas import light
@@ -72,7 +72,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
         "## Test metrics of the runs",
         "",
         *table(("scenario", "who", "accuracy", "entity F1"), _metrics(result)).splitlines(),
-        *(["", *engines.lines(result["engines"])] if "engines" in result else []),
+        *(["", *engines_page.lines(result["engines"])] if "engines" in result else []),
     ]
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from mtlab.data import cells, names
-from mtlab.data.readers import Table
+from mtlab.data.table import Table
 from mtlab.data.tags import TAG
 
 NAMES = {

@@ -8,7 +8,7 @@ import numpy as np
 
 from mtlab.check import columns
 from mtlab.check.columns import Choice
-from mtlab.check.survey import Looked, Survey
+from mtlab.check.survey import Looked, Survey, survey
 from mtlab.data.alike import normal
 from mtlab.data.names import SPLITS
 from mtlab.data.stored import Sentence
@@ -22,6 +22,21 @@ OURS = {"label": "label", "text": "text", "tokens": "tokens", "ner_tags": "tags"
 IN_LINES = {"tokens": "one a line, its first column", "ner_tags": "the last column of a line"}
 ALIKE = 10
 """Mistakes of one kind that are told one by one; of more than these, the number is."""
+
+
+def found(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
+    """Look at one source or two, and print what is found.
+
+    Raises:
+        UserError: there are mistakes; they are printed.
+    """
+    made = survey(given, overrides)
+    for line in lines(made):
+        print(line)
+    if made.mistakes:
+        count = len(made.mistakes)
+        raise UserError("1 mistake, told above" if count == 1 else f"{count:,} mistakes, told above", "correct them, then run this again")
+    return made
 
 
 def lines(survey: Survey) -> Iterator[str]:

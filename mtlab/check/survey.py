@@ -11,9 +11,9 @@ from mtlab.check import columns, starter
 from mtlab.check.columns import Choice
 from mtlab.data import locate, sources
 from mtlab.data.locate import Located as Opened
-from mtlab.data.readers import Table
 from mtlab.data.sources import Part
 from mtlab.data.stored import Sentence
+from mtlab.data.table import Table
 from mtlab.plan import experiment as experiments
 from mtlab.plan import yaml_file
 from mtlab.plan.errors import UserError, noted

@@ -15,7 +15,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.events import AliasEvent
 
 from mtlab.data import disk
-from mtlab.data.readers import Row, Table, Told, class_names, gathered
+from mtlab.data.readers import class_names
+from mtlab.data.table import Row, Table, Told, gathered
 from mtlab.plan.errors import Found, UserError, shown
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")

@@ -12,7 +12,7 @@ from pathlib import Path
 from mtlab.data import disk, hub, layout, names, readers
 from mtlab.data.layout import Piece
 from mtlab.data.names import SPLITS, Choice
-from mtlab.data.readers import Again, Row, Table
+from mtlab.data.table import Again, Row, Table
 from mtlab.plan.errors import Found, UserError, did_you_mean, shown
 from mtlab.plan.experiment import Source
 

@@ -4,12 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from mtlab.data.table import Table
 from mtlab.plan.errors import UserError, shown
-
-if TYPE_CHECKING:
-    from mtlab.data.readers import Table
 
 SPLITS = ("train", "validation", "test")
 MEANT = {
@@ -109,7 +106,7 @@ def listed(names: Collection[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def in_columns(table: "Table", read: Collection[str] = ()) -> dict[str, Counter[str]]:
+def in_columns(table: Table, read: Collection[str] = ()) -> dict[str, Counter[str]]:
     """Columns of a table whose cells are names of splits, two different ones at least, and how many rows each has.
 
     Args:

@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 from mtlab.data import cells
 from mtlab.data import tags as schemes
 from mtlab.data.alike import normal
-from mtlab.data.readers import Row, Table
 from mtlab.data.stored import Joined, Sentence, collect
+from mtlab.data.table import Row, Table
 from mtlab.data.tags import Tags
 from mtlab.plan.errors import Found, UserError, did_you_mean, noted, shown
 

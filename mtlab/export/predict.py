@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError
 
 from mtlab.data import readers, sentences
-from mtlab.data.readers import Row, Table
 from mtlab.data.stored import Sentence
+from mtlab.data.table import Row, Table
 from mtlab.export.reader import BATCH, FORMAT, HEADS, Given, Nothing, Reader
 from mtlab.model import backbone
 from mtlab.plan.errors import UserError, shown

@@ -13,7 +13,24 @@ from mtlab.model.network import Network
 from mtlab.plan.errors import UserError
 from mtlab.record.journal import HALF, cannot_write, sync
 from mtlab.record.records import DomainScore
-from mtlab.train.retained import Look
+
+Logits = Mapping[str, Tensor]
+States = Mapping[int, Tensor]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a network computes on a test split, from the words up.
+
+    Attributes:
+        score: with ``stage`` and ``domain`` as asked for.
+        logits: task to (items, classes), in the order of the batches; an item is a sentence, or a word with a tag.
+        states: depth to (sub-words, hidden): what comes out of the embeddings (0) and of so many blocks, of some sub-words.
+    """
+
+    score: DomainScore
+    logits: Logits
+    states: States
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,9 @@ from mtlab.record.journal import HOLDER
 from mtlab.record.records import TrialRecord
 from mtlab.train import runtime as runtimes
 from mtlab.train import stopping, tasks
-from mtlab.train.engines import Begun, starts
 from mtlab.train.runtime import Runtime
 from mtlab.train.tasks import Answer, Order
-from mtlab.train.worker import Group, Work
+from mtlab.train.worker import Begun, Group, Work, starts
 
 POLL_S = 1.0
 """Seconds between two looks at whether the user asked to stop."""

@@ -1,6 +1,6 @@
 """What runs the trials of a suite: this process, or workers of a cluster. Records do not tell which it was, and reports do not ask."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -12,10 +12,7 @@ from mtlab.record.records import TrialRecord
 from mtlab.train import forecast, runtime, warm
 from mtlab.train.progress import Pace
 from mtlab.train.runtime import Runtime
-from mtlab.train.worker import Group, Work, Worker
-
-Begun = Callable[[Group], None]
-"""Called with trials that begin now."""
+from mtlab.train.worker import Begun, Group, Work, Worker
 
 
 class Engine(Protocol):
@@ -88,13 +85,3 @@ def opened(experiment: Experiment) -> AbstractContextManager[Engine]:
     from mtlab.train import cluster
 
     return cluster.joined(experiment)
-
-
-def starts(work: Work, trials: Sequence[Trial]) -> Mapping[str, Trial]:
-    """Keys of the trials that train the checkpoints which some trials start from, and for each a trial that starts from it."""
-    found: dict[str, Trial] = {}
-    for trial in trials:
-        key = work.prepared[trial.point].start_key(trial.seed, work.runtime)
-        if key is not None:
-            found.setdefault(key, trial)
-    return found

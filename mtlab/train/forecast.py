@@ -7,7 +7,6 @@ core. So steps of several shapes are timed for some seconds, one by one; what is
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -19,9 +18,7 @@ from mtlab.train.prepare import Prepared
 from mtlab.train.progress import Pace
 from mtlab.train.runtime import Runtime
 from mtlab.train.vocabulary import occurring
-
-if TYPE_CHECKING:
-    from mtlab.train.worker import Group, Work
+from mtlab.train.worker import Group, Work
 
 
 def work(prepared: Prepared, trial: Trial) -> int:
@@ -39,7 +36,7 @@ def work(prepared: Prepared, trial: Trial) -> int:
     return total + course.evaluation_flops(prepared, "test", depth)
 
 
-def passes(whole: "Work", groups: Sequence["Group"]) -> dict[Trial, int]:
+def passes(whole: Work, groups: Sequence[Group]) -> dict[Trial, int]:
     """FLOPs of the passes over all sentences that are made once for everybody, each as work of the first trial that needs it."""
     found: dict[Trial, int] = {}
     made: set[str] = set()

@@ -18,8 +18,9 @@ from mtlab.train.plain import Plain
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
+from mtlab.train.shared import Advance, HeadsEpoch, Shared
 from mtlab.train.stopping import Stopped
-from mtlab.train.trial import Advance, HeadsEpoch, Run, Shared
+from mtlab.train.trial import Run
 from mtlab.train.unfinished import Died, Unfinished
 
 

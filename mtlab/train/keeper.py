@@ -6,29 +6,42 @@ What a position decides is not kept but made again: the order of the sentences, 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Checkpoints
-from mtlab.plan.scenario import Stage
 from mtlab.record.records import TrialRecord
 from mtlab.train import stall, stopping
-from mtlab.train.guidance import Guide, Watched
 from mtlab.train.heads import Heads
+from mtlab.train.memory import Memory
 from mtlab.train.processes import ALONE, Processes
-from mtlab.train.selection import Best
-from mtlab.train.tally import Tally
+from mtlab.train.step import Learner
 from mtlab.train.unfinished import Saved, Unfinished, read
 
-if TYPE_CHECKING:
-    from mtlab.train.trial import Run
-
 Tensors = dict[str, Tensor]
+
+
+class Kept(Protocol):
+    """A trial as its keeper knows it."""
+
+    record: TrialRecord
+    learner: Learner | None
+
+    @property
+    def memory(self) -> Memory:
+        """Watches the peak."""
+        ...
+
+    def state(self) -> tuple[dict[str, Any], Tensors]:
+        """What another process needs to go on from here, but for what the position decides."""
+        ...
+
+    def go_on(self, facts: dict[str, Any], tensors: Tensors) -> None:
+        """Take up what :meth:`state` told of the same trial; a learner's state is left to it."""
+        ...
 
 
 @dataclass
@@ -84,7 +97,7 @@ class Keeper:
         late = time.monotonic() - self._last >= self.often.every_s
         return late or stopping.asked() or bool(self.often.every_steps and self._steps >= self.often.every_steps)
 
-    def keep_if_due(self, runs: "Sequence[Run]", heads: Heads | None = None) -> None:
+    def keep_if_due(self, runs: Sequence[Kept], heads: Heads | None = None) -> None:
         """Write a checkpoint of the trials, where it is time; outside every lap, and its memory is not counted.
 
         Raises:
@@ -94,7 +107,7 @@ class Keeper:
             return
         try:
             if runs:
-                with runs[0].shared.memory.uncounted(collect=False):
+                with runs[0].memory.uncounted(collect=False):
                     self._keep(runs, heads)
         except UserError as error:
             if not self._told:
@@ -103,35 +116,35 @@ class Keeper:
         self._last, self._steps = time.monotonic(), 0
         stopping.leave_if_asked()
 
-    def _keep(self, runs: "Sequence[Run]", heads: Heads | None) -> None:
+    def _keep(self, runs: Sequence[Kept], heads: Heads | None) -> None:
         facts: dict[str, Any] = {"runs": {}, "heads": None}
         tensors: Tensors = {}
         for run in runs:
-            facts["runs"][run.record.key], own = _state_of(run)
+            facts["runs"][run.record.key], own = run.state()
             tensors |= {f"{run.record.key}/{name}": tensor for name, tensor in own.items()}
         if heads is not None:
             facts["heads"], own = heads.state()
             tensors |= {f"heads/{name}": tensor for name, tensor in own.items()}
         self.folder.save(facts, tensors)
 
-    def restore(self, run: "Run") -> bool:
+    def restore(self, run: Kept) -> bool:
         """Give a run that has its network the state that was kept of it; False where none was."""
         kept = self.saved is not None and run.record.key in self.saved.facts["runs"]
         if kept and self.saved is not None:
-            _give_state(run, self.saved.facts["runs"][run.record.key], _below(self.saved.tensors, run.record.key))
+            run.go_on(self.saved.facts["runs"][run.record.key], below(self.saved.tensors, run.record.key))
         run.record = run.record.model_copy(update={"attempts": self.before + 1})
         return kept
 
-    def restore_learner(self, run: "Run") -> None:
+    def restore_learner(self, run: Kept) -> None:
         """Give a run that has the learner of its stage, for the first time since :meth:`restore`, the learner's state."""
         kept = self.saved.facts["runs"].pop(run.record.key, None) if self.saved is not None else None
         if kept is not None and self.saved is not None and run.learner is not None:
-            run.learner.go_on(kept["learner"], _below(self.saved.tensors, f"{run.record.key}/learner"))
+            run.learner.go_on(kept["learner"], below(self.saved.tensors, f"{run.record.key}/learner"))
 
     def restore_heads(self, heads: Heads) -> None:
         """Give heads that were just stacked the state that was kept of them, if any was; once."""
         if self.saved is not None and self.saved.facts["heads"] is not None:
-            heads.go_on(self.saved.facts["heads"], _below(self.saved.tensors, "heads"))
+            heads.go_on(self.saved.facts["heads"], below(self.saved.tensors, "heads"))
             self.saved.facts["heads"] = None
 
     def end(self) -> None:
@@ -141,58 +154,6 @@ class Keeper:
             self.folder.end()
 
 
-def _state_of(run: "Run") -> tuple[dict[str, Any], Tensors]:
-    tensors: Tensors = {f"network/{name}": tensor for name, tensor in run.network.state_dict().items()}
-    tensors |= {f"best/{name}/{weight}": tensor for name, best in run.best.items() for weight, tensor in best.weights.items()}
-    tensors |= {f"taught/{task}": torch.cat([one.flatten() for one in logits]) for task, logits in run.taught.logits.items()}
-    learner: dict[str, Any] = {}
-    if run.learner is not None:
-        learner, own = run.learner.state()
-        tensors |= {f"learner/{name}": tensor for name, tensor in own.items()}
-    at = run.at
-    assert at.piece is not None
-    facts = {
-        "record": run.as_it_stands().model_dump(mode="json"),
-        "at": {**asdict(at), "piece": at.piece.model_dump(mode="json")},
-        "tally": run.tally.facts(),
-        "best": {name: {"score": best.score, "epoch": best.epoch, "piece": best.piece} for name, best in run.best.items()},
-        "moved": sorted(run.moved),
-        "guide": None if run.guide is None else {task: asdict(watched) for task, watched in run.guide.tasks.items()},
-        "snapshots": [(number, path.name) for number, path in run.snapshots],
-        "standing": None if run.standing is None else run.standing.epoch,
-        "before": run.before,
-        "taught_s": run.taught_s,
-        "skipped_flops": run.skipped_flops,
-        "learner": learner,
-    }
-    return facts, tensors
-
-
-def _give_state(run: "Run", facts: dict[str, Any], tensors: Tensors) -> None:
-    run.network.load_state_dict(_below(tensors, "network"))
-    run.record = TrialRecord.model_validate(facts["record"])
-    run.stages, run.epochs, run.ledger = list(run.record.stages), list(run.record.epochs), list(run.record.ledger)
-    run.clock.laps.update(run.record.laps)
-    run.tally = Tally.of(facts["tally"], run.runtime.device)
-    run.best = {name: Best(**best, weights=_below(tensors, f"best/{name}")) for name, best in facts["best"].items()}
-    run.moved, run.before = set(facts["moved"]), facts["before"]
-    run.ground.look()
-    run.taught_s, run.skipped_flops = facts["taught_s"], facts["skipped_flops"]
-    run.standing = next((record for record in run.epochs if record.epoch == facts["standing"]), None)
-    for name in ("stage", "epoch", "step"):
-        setattr(run.at, name, facts["at"][name])
-    run.at.piece, run.at.timed = Stage.model_validate(facts["at"]["piece"]), tuple(facts["at"]["timed"])
-    stages = run.scenario.stages
-    rules = stages[run.at.stage].guidance
-    if rules is not None and facts["guide"] is not None:
-        followed = run.at.stage + 1 < len(stages)
-        run.guide = Guide(rules, followed, {task: Watched(**watched) for task, watched in facts["guide"].items()})
-    if run.checkpoint is not None:
-        folder = run.checkpoint.file.parent
-        run.snapshots = [(number, folder / Path(name).name) for number, name in facts["snapshots"]]
-    run.give_teacher({task: flat.to(run.runtime.device) for task, flat in _below(tensors, "taught").items()})
-    run.shared.memory.at_least(run.record.peak_memory_mb)
-
-
-def _below(tensors: Tensors, prefix: str) -> Tensors:
+def below(tensors: Tensors, prefix: str) -> Tensors:
+    """The tensors whose names begin with a prefix, by what follows it."""
     return {name.removeprefix(f"{prefix}/"): tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}/")}

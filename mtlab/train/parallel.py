@@ -6,7 +6,6 @@ a stage is wrapped anew, together with its optimizer.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +13,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mtlab.data.batches import Batch
 from mtlab.model.network import Network
+from mtlab.train.forward import Forward
 from mtlab.train.processes import Processes
 from mtlab.train.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from mtlab.train.step import Forward
 
 Losses = tuple[Tensor, dict[str, Tensor]]
 """What was minimised, and each task's own mean loss."""
@@ -27,7 +24,7 @@ Losses = tuple[Tensor, dict[str, Tensor]]
 class Alone:
     """One process: its gradients are those of the whole batch."""
 
-    def logits(self, forward: "Forward", batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
+    def logits(self, forward: Forward, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
         """Logits by task."""
         return forward(batch, tasks)
 
@@ -51,7 +48,7 @@ class Parallel(Alone):
         self.wrapped = DistributedDataParallel(self.module, find_unused_parameters=True, init_sync=False)
         self.told: Tensor | None = None
 
-    def logits(self, forward: "Forward", batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
+    def logits(self, forward: Forward, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
         """Logits by task, of this process's part of a batch."""
         logits, self.told = self.wrapped(forward, batch, tasks)
         return logits
@@ -82,7 +79,7 @@ class _Told(nn.Module):
             *(name for name, one in self.named_parameters(remove_duplicate=False) if words is not None and words.stands_for(one)),
         ]
 
-    def forward(self, forward: "Forward", batch: Batch, tasks: Sequence[str]) -> tuple[dict[str, Tensor], Tensor]:
+    def forward(self, forward: Forward, batch: Batch, tasks: Sequence[str]) -> tuple[dict[str, Tensor], Tensor]:
         """Logits by task, and where losses are to be told."""
         return forward(batch, tasks), self.told.clone()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -28,10 +28,8 @@ from mtlab.plan.errors import Found, UserError, noted, shown
 from mtlab.plan.experiment import START, Experiment
 from mtlab.plan.scenario import Point, Trial, content_key
 from mtlab.record.records import FORMAT
+from mtlab.train.checkpoint import Checkpoint
 from mtlab.train.runtime import Runtime
-
-if TYPE_CHECKING:
-    from mtlab.train.checkpoint import Checkpoint
 
 T = TypeVar("T")
 
@@ -91,7 +89,7 @@ class Prepared:
     counter: Counter
     setup_s: float
     source: "Prepared | None" = None
-    checkpoints: dict[int, "Checkpoint"] = field(default_factory=dict)
+    checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
     adapted: bool = False
     variants: dict[bool, "Prepared"] = field(default_factory=dict)
 

@@ -14,31 +14,13 @@ from mtlab.model.network import Network
 from mtlab.record.metrics import contributions, score
 from mtlab.record.records import DomainScore, Drift, LogitDrift
 from mtlab.train import step
+from mtlab.train.checkpoint import Look
 from mtlab.train.prepare import Prepared
 from mtlab.train.processes import ALONE
 from mtlab.train.runtime import Runtime
 
 ROWS = 2048
 """About as many sub-words' hidden states are compared, spread evenly over the split."""
-
-Logits = Mapping[str, Tensor]
-States = Mapping[int, Tensor]
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a network computes on a test split, from the words up.
-
-    Attributes:
-        score: with ``stage`` and ``domain`` as asked for.
-        logits: task to (items, classes), in the order of the batches; an item is a sentence, or a word with a tag.
-        states: depth to (sub-words, hidden): what comes out of the embeddings (0) and of so many blocks, of some sub-words.
-    """
-
-    score: DomainScore
-    logits: Logits
-    states: States
-
 
 @dataclass
 class _Noting:

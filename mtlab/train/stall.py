@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mtlab import launch
-from mtlab.supervise import NOTE
+from mtlab.watched import NOTE
 
 RESOLUTION_S = 1.0
 """Seconds by which a process may seem to stand longer than it does: so often, at most, the watch is wound up."""

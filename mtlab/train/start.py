@@ -17,7 +17,7 @@ from mtlab.train.group import run_trials
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
-from mtlab.train.trial import Advance
+from mtlab.train.shared import Advance
 
 
 @dataclass

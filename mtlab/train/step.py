@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,19 +21,12 @@ from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction
 from mtlab.train import adamw, stall
 from mtlab.train.dropout import quick
+from mtlab.train.forward import Forward
 from mtlab.train.mitigation import Anchor, Teacher
 from mtlab.train.parallel import Alone, over
 from mtlab.train.processes import ALONE, Processes
 from mtlab.train.runtime import Runtime
 from mtlab.train.vocabulary import Vocabulary
-
-
-class Forward(Protocol):
-    """How the logits of the named tasks come about for a batch: from its words, or from states that are at hand."""
-
-    def __call__(self, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
-        """Logits by task."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from mtlab.record.changes import changes
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.train import forecast, kept, unfinished
-from mtlab.train.engines import Engine, starts
+from mtlab.train.engines import Engine
 from mtlab.train.prepare import prepare
 from mtlab.train.processes import CommonJournal, Processes
 from mtlab.train.progress import PlainProgress
-from mtlab.train.worker import Group, Work, groups
+from mtlab.train.worker import Group, Work, groups, starts
 
 
 class Suite:

@@ -12,12 +12,12 @@ from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Point, Trial
 from mtlab.record.journal import HOLDER, Journal
 from mtlab.record.records import TrialRecord, Value
-from mtlab.supervise import NOTE
 from mtlab.train import runtime as runtimes
 from mtlab.train import stall, stopping
 from mtlab.train.prepare import prepare
 from mtlab.train.runtime import Runtime
 from mtlab.train.worker import Work, Worker
+from mtlab.watched import NOTE
 
 
 class Order(Value):

@@ -3,10 +3,11 @@
 import math
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from mtlab.model.freezing import CertificateError, Partition
 from mtlab.model.network import stream_seed
 from mtlab.plan.errors import UserError, printable
 from mtlab.plan.scenario import Stage, Trial, content_key
-from mtlab.record.journal import Journal, write_atomically
+from mtlab.record.journal import write_atomically
 from mtlab.record.measure import Clock
 from mtlab.record.metrics import Prediction, contributions, score
 from mtlab.record.records import OK, Decision, EpochRecord, Metrics, StageRecord, TrialRecord, Units
@@ -28,89 +29,21 @@ from mtlab.train import adamw, course, guidance, mitigation, retained, selection
 from mtlab.train.checkpoint import Checkpoint, load, save
 from mtlab.train.course import Step
 from mtlab.train.ground import Ground
-from mtlab.train.guidance import Guide
+from mtlab.train.guidance import Guide, Watched
 from mtlab.train.heads import only_heads
-from mtlab.train.keeper import Keeper
+from mtlab.train.keeper import Tensors, below
 from mtlab.train.kept import keep
-from mtlab.train.machine import Machine
 from mtlab.train.memory import Memory
 from mtlab.train.mitigation import Teacher
-from mtlab.train.occupancy import Occupancy
-from mtlab.train.plain import WARM_STEPS, Plain
-from mtlab.train.prefix import Prefixes
-from mtlab.train.prepare import Prepared
-from mtlab.train.runtime import Runtime
+from mtlab.train.plain import WARM_STEPS
 from mtlab.train.selection import Best
+from mtlab.train.shared import HeadsEpoch, Position, Shared
 from mtlab.train.step import Learner
 from mtlab.train.tally import Diverged, Tally
 from mtlab.train.vocabulary import occurring
 
-Advance = Callable[[int], None]
-"""Called with the FLOPs of what was just done, for whoever shows progress."""
-
-
-@dataclass(frozen=True)
-class HeadsEpoch:
-    """What a trial asks for: an epoch in which only heads train, on states that are at hand. Others may ask for the same."""
-
-    piece: int
-    partition: Partition
-    plan: Stage
-    total: int
-    """Steps of the whole stage."""
-    steps: Sequence[Step]
-
-
 Flow = Generator[HeadsEpoch, None, None]
 """A trial as it runs: it asks for epochs of heads, and goes on when they were trained."""
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What trials that run together share.
-
-    Attributes:
-        prepared: what they run on.
-        runtime: device, precision and threads.
-        journal: where records go.
-        prefixes: states of frozen prefixes; None computes everything each time.
-        advance: is told what was done.
-        memory: watches the peak, which is theirs together.
-        plain: times of plain work.
-        keeper: writes checkpoints.
-        machine: takes readings of how busy it is.
-        occupancy: knows whether others used the device meanwhile.
-    """
-
-    prepared: Prepared
-    runtime: Runtime
-    journal: Journal
-    prefixes: Prefixes | None
-    advance: Advance
-    memory: Memory
-    plain: Plain
-    keeper: Keeper
-    machine: Machine
-    occupancy: Occupancy
-
-
-@dataclass
-class Position:
-    """Where a trial stands.
-
-    Attributes:
-        stage: of the scenario, that is trained.
-        piece: what is left of it to be trained at one go: all of it, unless guidance changed something; None when it is done.
-        epoch: of the piece, so many are done.
-        step: of the epoch that runs, so many are done.
-        timed: seconds and number of the piece's steps whose time counts.
-    """
-
-    stage: int
-    piece: Stage | None
-    epoch: int = 0
-    step: int = 0
-    timed: tuple[float, int] = (0.0, 0)
 
 
 class Run:
@@ -258,6 +191,64 @@ class Run:
             "tokens_per_s": tally.tokens / laps["train"] if tally.tokens else None,
         }
         return self.record.model_copy(update={**known, **fields})
+
+    def state(self) -> tuple[dict[str, Any], Tensors]:
+        """What another process needs to go on from here, but for what the position decides."""
+        tensors: Tensors = {f"network/{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= {f"best/{name}/{weight}": tensor for name, best in self.best.items() for weight, tensor in best.weights.items()}
+        tensors |= {f"taught/{task}": torch.cat([one.flatten() for one in logits]) for task, logits in self.taught.logits.items()}
+        learner: dict[str, Any] = {}
+        if self.learner is not None:
+            learner, own = self.learner.state()
+            tensors |= {f"learner/{name}": tensor for name, tensor in own.items()}
+        at = self.at
+        assert at.piece is not None
+        facts = {
+            "record": self.as_it_stands().model_dump(mode="json"),
+            "at": {**asdict(at), "piece": at.piece.model_dump(mode="json")},
+            "tally": self.tally.facts(),
+            "best": {name: {"score": best.score, "epoch": best.epoch, "piece": best.piece} for name, best in self.best.items()},
+            "moved": sorted(self.moved),
+            "guide": None if self.guide is None else {task: asdict(watched) for task, watched in self.guide.tasks.items()},
+            "snapshots": [(number, path.name) for number, path in self.snapshots],
+            "standing": None if self.standing is None else self.standing.epoch,
+            "before": self.before,
+            "taught_s": self.taught_s,
+            "skipped_flops": self.skipped_flops,
+            "learner": learner,
+        }
+        return facts, tensors
+
+    def go_on(self, facts: dict[str, Any], tensors: Tensors) -> None:
+        """Take up what :meth:`state` told of the same trial; the learner of its stage is not made yet."""
+        self.network.load_state_dict(below(tensors, "network"))
+        self.record = TrialRecord.model_validate(facts["record"])
+        self.stages, self.epochs, self.ledger = list(self.record.stages), list(self.record.epochs), list(self.record.ledger)
+        self.clock.laps.update(self.record.laps)
+        self.tally = Tally.of(facts["tally"], self.runtime.device)
+        self.best = {name: Best(**best, weights=below(tensors, f"best/{name}")) for name, best in facts["best"].items()}
+        self.moved, self.before = set(facts["moved"]), facts["before"]
+        self.ground.look()
+        self.taught_s, self.skipped_flops = facts["taught_s"], facts["skipped_flops"]
+        self.standing = next((record for record in self.epochs if record.epoch == facts["standing"]), None)
+        for name in ("stage", "epoch", "step"):
+            setattr(self.at, name, facts["at"][name])
+        self.at.piece, self.at.timed = Stage.model_validate(facts["at"]["piece"]), tuple(facts["at"]["timed"])
+        stages = self.scenario.stages
+        rules = stages[self.at.stage].guidance
+        if rules is not None and facts["guide"] is not None:
+            followed = self.at.stage + 1 < len(stages)
+            self.guide = Guide(rules, followed, {task: Watched(**watched) for task, watched in facts["guide"].items()})
+        if self.checkpoint is not None:
+            folder = self.checkpoint.file.parent
+            self.snapshots = [(number, folder / Path(name).name) for number, name in facts["snapshots"]]
+        self.give_teacher({task: flat.to(self.runtime.device) for task, flat in below(tensors, "taught").items()})
+        self.shared.memory.at_least(self.record.peak_memory_mb)
+
+    @property
+    def memory(self) -> Memory:
+        """Watches the peak, which is that of all trials that run together."""
+        return self.shared.memory
 
     def _note(self, **fields: object) -> None:
         self.record = self.record.model_copy(update=fields)

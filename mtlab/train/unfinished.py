@@ -20,8 +20,8 @@ from torch import Tensor
 from mtlab import launch
 from mtlab.plan.scenario import content_key
 from mtlab.record.journal import write_atomically
-from mtlab.supervise import DEATHS, NOTE, STALLED, hung, why
 from mtlab.train.checkpoint import write_tensors
+from mtlab.watched import DEATHS, NOTE, STALLED, hung, why
 
 KEPT = 2
 """Checkpoints that stay: the newest, and the one before, should that be damaged."""

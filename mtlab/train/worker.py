@@ -15,11 +15,14 @@ from mtlab.train.heads import only_heads
 from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import CACHE, Prepared
 from mtlab.train.runtime import Runtime
+from mtlab.train.shared import Advance
 from mtlab.train.start import Starts
-from mtlab.train.trial import Advance
 
 Group = Sequence[Trial]
 """Trials that run together: one, or the seeds of a scenario."""
+
+Begun = Callable[[Group], None]
+"""Called with trials that begin now."""
 
 
 @dataclass(frozen=True)
@@ -119,3 +122,13 @@ def groups(trials: Iterable[Trial], work: Work) -> list[list[Trial]]:
         joint = alike and stages and all(only_heads(resolve_stage(stage, one.counter.network)) for stage in stages)
         found.setdefault((trial.scenario, trial.point) if joint else (trial,), []).append(trial)
     return list(found.values())
+
+
+def starts(work: Work, trials: Sequence[Trial]) -> Mapping[str, Trial]:
+    """Keys of the trials that train the checkpoints which some trials start from, and for each a trial that starts from it."""
+    found: dict[str, Trial] = {}
+    for trial in trials:
+        key = work.prepared[trial.point].start_key(trial.seed, work.runtime)
+        if key is not None:
+            found.setdefault(key, trial)
+    return found

@@ -9,7 +9,7 @@ import torch
 from matplotlib.image import imread
 
 from mtlab.bench import __main__ as bench
-from mtlab.bench import engines, floor, page, peer
+from mtlab.bench import engines_page, floor, page, peer
 from mtlab.model import freezing
 
 
@@ -86,9 +86,9 @@ def test_the_page_of_engines_is_made_of_ratios_within_one_run() -> None:
     found = {
         "command": ["mtlab", "compare", "x.yaml"],
         "cores": 2,
-        "runs": {engines.ALONE: runs(0, 40.0, 41.0, 90.0), "Ray, 1 worker": runs(1, 57.0), "Ray, 2 workers": runs(2, 30.0)},
+        "runs": {engines_page.ALONE: runs(0, 40.0, 41.0, 90.0), "Ray, 1 worker": runs(1, 57.0), "Ray, 2 workers": runs(2, 30.0)},
     }
-    page = engines.lines(found)
+    page = engines_page.lines(found)
     assert "| this process | 50.0 | 43.0 | 41.0 | – | – | 0 of 8 |" in page
     assert "| Ray, 1 worker | 66.0 | 59.0 | 57.0 | 2.00 | 1.00 | 0 of 8 |" in page
     assert "| Ray, 2 workers | 39.0 | 32.0 | 30.0 | – | 1.90 | 4 of 8 |" in page

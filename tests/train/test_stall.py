@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mtlab.supervise import NOTE, hung
 from mtlab.train import stall
+from mtlab.watched import NOTE, hung
 from tests.programs import run
 
 PROGRAM = """
