@@ -55,7 +55,7 @@ FIGURES = ("all", "main")
 
 PREDICT = """
 FILE may be
-  .jsonl .json .csv .parquet .conll   as in training: `tokens` or `text` in every row; mistakes are the same too
+  .jsonl .json .csv .tsv .parquet .conll   as in training: `tokens` or `text` in every row; mistakes are the same too
   .txt, or any other name, or -       UTF-8, a sentence a line (brackets mean nothing here); or, where the first line is a JSON
                                       object, an object with `tokens` or `text` on every line. - is standard input
 Blank lines are left out. A task that was trained on raw text reads `text`, or where there is none the tokens, joined by blanks. One

@@ -170,7 +170,7 @@ def write(to: Path, there: Path | None, python: str, limit: int) -> None:
         UserError: something is not installed here, pip fails, or the folder holds something else.
     """
     if to.exists() and any(to.iterdir()) and not (to / bundle_install.MANIFEST).exists():
-        raise UserError("holds something else than a bundle", "choose another folder with --to", where=str(to))
+        raise UserError("holds files that belong to no bundle", "choose another folder with --to", where=str(to))
     packages = missing(read_there(there, python), python)
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir(parents=True)

@@ -83,7 +83,7 @@ def main() -> int:
     numbers = place / "bench.json"
     try:
         if not numbers.exists():
-            raise UserError("is not there, and the engines stand beside what is in it", "run `make bench` first", where=str(numbers))
+            raise UserError("is missing; the times of the engines are written into it", "run `make bench` first", where=str(numbers))
         found = run(sys.argv[1:])
     except UserError as error:
         print(f"mtlab: {error}", file=sys.stderr)

@@ -68,7 +68,7 @@ def _lines(survey: Survey) -> Iterator[str]:
 
 
 def _splits(one: Looked) -> Iterator[Fact]:
-    if one.tables:
+    if any(table.rows for table in one.tables.values()):
         missing = [f"no {split}" for split in SPLITS if split not in one.tables]
         told = f"{_sizes({split: table.rows for split, table in one.tables.items()})} sentences"
         yield "splits", f"{told}; {' and '.join(missing)}: cut off train" if missing else told

@@ -219,7 +219,7 @@ def _warn(survey: Survey, one: Looked, part: Part) -> None:
     """Write into the file what is not read and may be a split that is cut off train."""
     missed = {split: told for split, told in part.missed.items() if told}
     if missed:
-        told = "; ".join(dict.fromkeys(missed.values())).replace("may be it", f"may be the {' or the '.join(missed)} split")
+        told = "; ".join(dict.fromkeys(missed.values())).replace("it may be", f"the {' or the '.join(missed)} split may be")
         survey.comments[(*one.option.split("."), "source")] = told
 
 

@@ -17,6 +17,8 @@ IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
 
 DASHES = regex.compile(r"\p{Pd}|\u2212")
 APOSTROPHES = re.compile("[\u2018\u2019\u02bc\u00b4]")
+QUOTES = "\"'`\u201c\u201d\u201e\u00ab\u00bb"
+"""Marks that are left at an end of a name where a file's quotes do not match."""
 LETTERS = str.maketrans(
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0406"
     "\u03bf\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7",
@@ -34,8 +36,12 @@ def normal(text: str) -> str:
 
 
 def look(name: str) -> str:
-    """What a label or type looks like: its normal form, with one kind of dash and apostrophe, and Latin letters for those drawn alike."""
-    return DASHES.sub("-", normal(APOSTROPHES.sub("'", name).translate(LETTERS)))
+    """What a label or type looks like: its normal form, with one kind of dash and apostrophe, and Latin letters for those drawn alike.
+
+    Quotes at its ends do not count, unless there is nothing else.
+    """
+    whole = DASHES.sub("-", normal(APOSTROPHES.sub("'", name).translate(LETTERS)))
+    return whole.strip(QUOTES).strip() or whole
 
 
 def groups(names: Iterable[str]) -> list[list[str]]:

@@ -116,7 +116,7 @@ class Shape:
             notes.append(f"{path}: cells are separated by {NAMES.get(self.separator, self.separator)}, as its first line says.")
         nameless = [str(place + 1) for place in range(len(self.header)) if place not in self.columns and self.values.filled(place)]
         if nameless:
-            notes.append(f"{path}: not read, since the header has no name for it: column {', '.join(nameless)}.")
+            notes.append(f"{path}: not read, because the header has no name there: column {', '.join(nameless)}.")
         return notes
 
 
@@ -127,8 +127,11 @@ def shape(path: Path) -> Shape:
         UserError: the header is none: columns are called the same, something else separates cells, or it is a row like those below.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
-        declared = DECLARED.fullmatch(file.readline())
+        first = file.readline()
+    declared = DECLARED.fullmatch(first)
     separator = declared[1] if declared else SEPARATORS[path.suffix.lower()]
+    if not declared and _cells(first, separator) is None:
+        _separated_otherwise(first.rstrip("\r\n"), separator, path, f"{path}:1")
     every = ((line, cells) for line, _, cells in records(path, separator, []) if cells)
     line, header = next(every, (1, list[str]()))
     where = f"{path}:{line}"
@@ -149,11 +152,19 @@ def shape(path: Path) -> Shape:
 
 def _separated_otherwise(header: str, separator: str, path: Path, where: str) -> None:
     for other, name in NAMES.items():
-        if other != separator and other in header:
+        if other != separator and len(_cells(header, other) or ()) > 1:
             remedy = f"save it with {NAMES.get(separator, separator)} between cells, or write `sep={other}` as a line above"
             if other == "\t":
                 remedy = f"call the file {path.stem}.tsv"
             raise UserError(f"one column, {shown(header)}: cells seem to be separated by {name}", remedy, where=where)
+
+
+def _cells(line: str, separator: str) -> list[str] | None:
+    """The cells of a line by itself; None where its quotes do not match."""
+    try:
+        return next(csv.reader([line], strict=True, delimiter=separator), [])
+    except csv.Error:
+        return None
 
 
 def must_be_names(header: Sequence[str], values: Values, where: str) -> None:
@@ -257,7 +268,7 @@ class Sieve:
         if (first == last and len(cells) == len(self.shape.header)) or not cells or first <= self.shape.line:
             return
         span = f", in lines {first:,} to {last:,}" if last > first else ""
-        remedy = "close the quote that makes one cell of several lines, or double it inside a quoted cell"
+        remedy = "remove the quote, close it on its line, or put the cell in quotes and double the quotes inside"
         if len(cells) != len(self.shape.header):
             if not span:
                 what = {",": "commas", "\t": "tabs"}.get(self.shape.separator, self.shape.separator)
@@ -271,8 +282,8 @@ class Sieve:
 
 
 def _swallowed(cell: str, where: str, remedy: str) -> UserError:
-    problem = f"a cell of {_lines(cell):,} lines, which look like rows of the table: a stray quote opens it"
-    return UserError(problem, f"{remedy}; what is meant so can be written as .jsonl", where=where)
+    problem = f"a stray quote seems to open a cell of {_lines(cell):,} lines that look like rows of the table"
+    return UserError(problem, f"{remedy}; if the cell is meant so, write the data as .jsonl", where=where)
 
 
 def items(cell: str) -> list[str]:

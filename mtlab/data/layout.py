@@ -90,7 +90,7 @@ def resolve(folder: Path, named: Mapping[str, str], option: str) -> Layout | Non
     taken = frozenset[Path]().union(*(piece.paths for piece in chosen.values()))
     free = {piece.name: piece for piece in pieces if piece.split in SPLITS or taken.isdisjoint(piece.paths)}
     try:
-        choices = names.assign({name: piece.said for name, piece in free.items()}, named)
+        choices = names.assign({name: piece.said for name, piece in free.items()}, named, option)
     except UserError as error:
         raise UserError(error.problem, error.remedy, where=str(folder)) from None
     if not choices and not named and len(pieces) == 1:

@@ -51,7 +51,7 @@ class Located:
         there = [name for name in (*self.unread, *self.beside) if names.may_be(layout.stem(Path(name)), split)]
         columns = [f"column {shown(column)}" for column in names.in_columns(self.tables["train"], read)]
         told = [*([layout.told(there)] if there else []), *columns]
-        return f"not read, and may be it: {', '.join(told)}" if told else ""
+        return f"it may be in what is not read: {', '.join(told)}" if told else ""
 
 
 def read(source: Source, option: str, found: Found = None) -> Located:
@@ -203,7 +203,7 @@ def _choose(tables: dict[str, Table], source: Source, option: str) -> Located:
     named = set(source.splits.values())
     free = {name: name for name in tables if name not in named or names.claim(name).split in SPLITS}
     try:
-        choices = names.assign(free, chosen)
+        choices = names.assign(free, chosen, option)
     except UserError as error:
         raise UserError(error.problem, error.remedy, where=str(source.source)) from None
     chosen |= {split: tables[choice.name] for split, choice in choices.items()}

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from mtlab.data.table import Table
 from mtlab.plan.errors import UserError, shown
@@ -17,6 +18,8 @@ MEANT = {
 """Words to the split that everybody means by them."""
 EITHER = ("eval", "evaluation", "testa", "testb")
 """Words that mean validation to some and test to others: only what else is there can tell."""
+LETTERED = re.compile("test[-_. ]([ab])(?![a-z])", re.IGNORECASE)
+"""``testa`` and ``testb`` with a sign before the letter."""
 WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -41,6 +44,7 @@ class Choice:
 
 def claim(name: str) -> Claim:
     """What a name, without an extension, says: ``dev`` and ``my-dev`` mean validation, ``train_test`` nothing."""
+    name = LETTERED.sub(r"test\1", name)
     if name.casefold() in MEANT or name.casefold() in EITHER:
         return Claim(MEANT.get(name.casefold(), "either"), exact=True)
     words = {re.sub("(set|data|split)$", "", word.casefold()) for word in WORD.findall(name)}
@@ -53,7 +57,7 @@ def may_be(name: str, split: str) -> bool:
     return claim(name).split in (None, split, *(() if split == "train" else ("either",)))
 
 
-def assign(names: Mapping[str, str], named: Collection[str] = ()) -> dict[str, Choice]:
+def assign(names: Mapping[str, str], named: Collection[str] = (), option: str = "data") -> dict[str, Choice]:
     """Which of several things is which split, by their names.
 
     What is called exactly as a split goes before what has the split as one of several words in its name.
@@ -61,6 +65,7 @@ def assign(names: Mapping[str, str], named: Collection[str] = ()) -> dict[str, C
     Args:
         names: what messages call each, to the part of its name that says the split.
         named: splits that the user has named; nothing is looked for.
+        option: what sets the source on the command line, for messages.
 
     Raises:
         UserError: two are one split, or one may be validation as well as test.
@@ -74,19 +79,21 @@ def assign(names: Mapping[str, str], named: Collection[str] = ()) -> dict[str, C
         if split in named or not several:
             continue
         if len(several) > 1:
-            remedy = f"keep one, or name it with splits: {{{split}: {several[1]}}}"
+            remedy = f"keep one, or name it with --{option}.splits.{split} {several[1]}"
+            if len({Path(name).suffix for name in several} - {""}) == 1:
+                remedy += f", or move all of them into a folder {split}"
             raise UserError(f"{listed(several)} are {'both' if len(several) == 2 else 'all'} the {split} split", remedy)
         chosen[split] = Choice(several[0], "" if exact else "by its name")
     either = {name: names[name] for name, one in claims.items() if one.split == "either"}
-    return {**chosen, **_either(either, chosen, named)}
+    return {**chosen, **_either(either, chosen, named, option)}
 
 
-def _either(names: Mapping[str, str], chosen: Mapping[str, Choice], named: Collection[str]) -> dict[str, Choice]:
+def _either(names: Mapping[str, str], chosen: Mapping[str, Choice], named: Collection[str], option: str) -> dict[str, Choice]:
     """What is made of names that may mean validation or test: what the others leave, where they leave no doubt."""
     missing = [split for split in SPLITS[1:] if split not in chosen and split not in named]
     if not names or not missing:
         return {}
-    letters = {said.casefold()[-5:]: name for name, said in names.items()}
+    letters = {LETTERED.sub(r"test\1", said).casefold()[-5:]: name for name, said in names.items()}
     if len(missing) == len(names) == 2 and letters.keys() == {"testa", "testb"}:
         why = "as in CoNLL-2003, where testa is validation and testb is test"
         return {"validation": Choice(letters["testa"], why), "test": Choice(letters["testb"], why)}
@@ -94,7 +101,7 @@ def _either(names: Mapping[str, str], chosen: Mapping[str, Choice], named: Colle
         other = "test" if missing == ["validation"] else "validation"
         there = f"{shown(chosen[other].name)} is" if other in chosen else "another is named"
         return {missing[0]: Choice(next(iter(names)), f"since {there} the {other} split")}
-    remedy = " or ".join(f"splits: {{{split}: {next(iter(names))}}}" for split in missing)
+    remedy = " or ".join(f"--{option}.splits.{split} {next(iter(names))}" for split in missing)
     raise UserError(f"{listed(list(names))} may be the {' or the '.join(missing)} split", f"say which with {remedy}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from mtlab.data import cells, disk, marked, names
 from mtlab.data.table import Reads, Row, Table, Told, gathered
 from mtlab.plan.errors import Found, UserError, noted
+from mtlab.plan.words import counted
 
 SPACE = re.compile(r"[ \t\n\r]*")
 """What JSON counts as white space."""
@@ -208,7 +209,7 @@ def _separated(path: Path, found: Found) -> Table:
         if several:
             longest = max(several, key=several.__getitem__)
             told.notes.append(
-                f"{path}: cells whose lines could be rows, and are read as text: {len(several):,}; "
+                f"{path}: read as text, although their lines could be rows: {counted(len(several), 'cell')}; "
                 f"the longest has {several[longest]:,} lines (line {longest:,})."
             )
 

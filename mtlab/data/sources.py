@@ -187,7 +187,8 @@ def _told(title: str, reading: Reading, located: Located) -> Iterator[str]:
     for table in located.tables.values():
         for column, counts in names.in_columns(table, reading.names).items():
             told = ", ".join(f"{shown(value)} {count:,}" for value, count in counts.items())
-            yield f"{table.name}: column {shown(column)} holds names of splits ({told}) and is not read: write each into its own file."
+            what = f"column {shown(column)} holds names of splits ({told}) and is not read"
+            yield f"{table.name}: {what}: write the rows of each split to their own file."
 
 
 def _alike(train: Sequence[Sentence], source: Source) -> Iterator[str]:

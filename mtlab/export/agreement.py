@@ -23,7 +23,7 @@ ROUNDING = {"fp32": 1e-4, "bf16": 2**-4}
 """How near two classes' logits must be, as a share of the largest logit of the item, for rounding to decide between them. Sums are added up
 in another order where other sentences share a batch, and on another device; in bf16 a number has 8 binary digits, and in fp32 24."""
 
-REMEDY = "nothing is written; use the encoder and the versions that it was trained with, or train it again"
+REMEDY = "nothing is written; use the encoder and the versions that the model was trained with, or train it again"
 
 
 @dataclass
@@ -90,7 +90,7 @@ def corpus_of(at: Experiment, fingerprint: str, directory: Path) -> tuple[Corpus
     except UserError as error:
         return None, f"the data cannot be read again ({': '.join(filter(None, (error.where, error.problem)))})"
     if corpus.fingerprint != fingerprint:
-        return None, "the data are no longer those that it was run on (their fingerprint is another)"
+        return None, "the data have changed since the run (their fingerprint differs)"
     return corpus, ""
 
 
@@ -116,7 +116,7 @@ def inputs_of(data: dict[str, Any], at: Experiment, corpus: Corpus | None, why_n
     named = at.data.classifier.columns.keys() & {"text", "tokens"}
     if named:
         return {"classifier": "text" if "text" in named else "words", "ner": "words"}
-    problem = f"its record does not say whether sentences were classified as text or as words, and {why_not}"
+    problem = f"the record does not say whether sentences were classified as text or as words, and {why_not}"
     raise UserError(problem, "put the data back, or run it again", where=str(at.data.classifier.source))
 
 
@@ -140,9 +140,9 @@ def check(reader: Reader, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, re
         with recorded.open(encoding="utf-8") as file:
             said = [_said(json.loads(line)) for line in file]
     except (OSError, ValueError, KeyError, TypeError):
-        return Agreement(why_not="the predictions that were recorded are not there, or damaged")
+        return Agreement(why_not="the recorded predictions are missing or damaged")
     if len(said) != len(test):
-        return Agreement(why_not=f"{len(said):,} predictions were recorded, of {counted(len(test), 'test sentence')}")
+        return Agreement(why_not=f"{counted(len(said), 'prediction')} recorded for {counted(len(test), 'test sentence')}")
     pairs = zip(test, said, strict=True)
     while some := list(islice(pairs, disk.CHUNK)):
         _compare(reader, tokenizer, some, made)
@@ -160,11 +160,11 @@ def _refuse(made: Agreement) -> None:
     if wrong:
         counts = " and ".join(f"{count.wrong:,} of {count.total:,} {NAMES[task]}" for task, count in wrong.items())
         first = next(iter(wrong.values())).first
-        raise UserError(f"the folder says {counts} of the test split otherwise than was recorded (first: {first})", REMEDY)
+        raise UserError(f"the folder gives {counts} of the test split that differ from the recorded ones (first: {first})", REMEDY)
 
 
 def _differs(sentence: Sentence) -> UserError:
-    problem = f"the folder makes other sub-words of {shown(sentence.surface)} than were tested"
+    problem = f"the folder cuts {shown(sentence.surface)} into other sub-words than the tested model did"
     return UserError(problem, REMEDY, where=sentence.place)
 
 

@@ -313,9 +313,10 @@ def _look_into(uri: str, experiment: str) -> dict[str, str] | None:
 
 def _refusal(uri: str, error: Exception) -> UserError:
     """What a user is told where a store cannot be opened."""
-    problem = f"MLflow at {without_credentials(uri)} cannot be used ({reason(error, uri)})"
+    store, why = f"MLflow at {without_credentials(uri)}", reason(error, uri)
     if _may_pass(uri, error):
-        return Busy(problem, "see that it runs")
+        return Busy(f"{store} cannot be reached ({why})", "see that it runs")
+    problem = f"{store} cannot be used ({why})"
     remedy = f"set MLFLOW_TRACKING_URI to {DEFAULT_URI}, or unset it, to log to a database here"
     file = database_file(uri)
     if OTHER_RELEASE in str(error):

@@ -97,7 +97,7 @@ class Tracking:
         if self._refused is not None:
             raise self._refused
         if not self._over and not making:
-            self._fail("it has not answered yet")
+            self._fail(TimeoutError("it has not answered yet"))
         return self.where(suite)
 
     @property
@@ -181,7 +181,7 @@ class Tracking:
                     with self._changed:
                         self._changed.notify_all()
                     return
-                self._fail(reason(error, self.uri))
+                self._fail(error)
                 with self._changed:
                     self._changed.wait_for(lambda: self._ended, AGAIN_S)
                 continue
@@ -192,12 +192,13 @@ class Tracking:
                     self.say("MLflow is back, and has what was measured meanwhile")
                 self._changed.notify_all()
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, error: Exception) -> None:
         with self._changed:
             if not self._failed:
                 self._failed = True
-                shown = without_credentials(self.uri)
-                self.say(f"MLflow at {shown} cannot be reached ({why}): training goes on, and `mtlab sync` brings it what it misses")
+                what = f"MLflow at {without_credentials(self.uri)} cannot be reached ({reason(error, self.uri)})"
+                what = error.problem if isinstance(error, Busy) else what  # which says the same
+                self.say(f"{what}: training goes on, and `mtlab sync` brings it what it misses")
             self._changed.notify_all()
 
 

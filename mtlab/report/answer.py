@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from mtlab.plan.words import counted
 from mtlab.report import markdown, statistics
 from mtlab.report.groups import Group, Task
 from mtlab.report.markdown import listing, name
@@ -44,10 +45,13 @@ def in_short(group: Group) -> str:
     lost = listing([name(one.scenario) for one in cheaper])
     if not cheaper:
         return f"**In short:** no scenario is shown to be {than}."
-    but = "worse than it at one task or more"
-    if any(one.scenario not in worse for one in cheaper):
-        but = "undecided" if not any(one.scenario in worse for one in cheaper) else f"{but}, or undecided"
-    return f"**In short:** what is shown to be {than} ({lost}) is {but}."
+    if all(one.scenario in worse for one in cheaper):
+        return f"**In short:** what is shown to be {than} ({lost}) is worse than it at one task or more."
+    verb, whose = ("is", "its") if len(cheaper) == 1 else ("are", "their")
+    lost = f"{lost} {verb} shown to be {than}"
+    if not any(one.scenario in worse for one in cheaper):
+        return f"**In short:** {lost}; how {whose} scores compare is undecided."
+    return f"**In short:** {lost}; some are worse at one task or more, and for the others that is undecided."
 
 
 def untimed(group: Group) -> str:
@@ -65,7 +69,7 @@ def _rests_on(group: Group) -> str:
     if len(group.seeds) < 2 or not group.tasks:
         return ""
     sentences = max(len(sample) for by_seed in group.samples(group.tasks[0]).values() for sample in by_seed.values())
-    basis = f"All this rests on {len(group.seeds)} seeds and {sentences:,} test sentences; brackets are the intervals that decide"
+    basis = f"All this rests on {len(group.seeds)} seeds and {counted(sentences, 'test sentence')}; brackets are the intervals that decide"
     few = f" ({len(group.seeds)} seeds make wide ones and many ties; {FEW} or more are better)" if len(group.seeds) < FEW else ""
     return f"{basis}{few}."
 

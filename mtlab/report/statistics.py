@@ -34,7 +34,7 @@ SCOPE = (
     "encoder."
 )
 
-TOO_FEW = "test sentences too few, or results too alike, to estimate an interval from"
+TOO_FEW = "too few test sentences, or results too alike, to estimate an interval"
 """Why there is no interval where there are seeds enough."""
 
 ROUNDING = 1e-9

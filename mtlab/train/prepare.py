@@ -27,6 +27,7 @@ from mtlab.model.network import Network
 from mtlab.plan.errors import Found, UserError, noted, shown
 from mtlab.plan.experiment import START, Experiment
 from mtlab.plan.scenario import Point, Trial, content_key
+from mtlab.plan.words import counted
 from mtlab.record.records import FORMAT
 from mtlab.train.checkpoint import Checkpoint
 from mtlab.train.runtime import Runtime
@@ -332,7 +333,12 @@ def encode(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int, direc
 
 def lost_words(counts: Mapping[str, int]) -> list[str]:
     """What is said of words that are cut off, or blank, so that the encoder reads nothing of them: a line for each split with some."""
-    return [f"{split}: {count} words have no sub-word within the limit; they are scored as O" for split, count in counts.items() if count]
+    lines = []
+    for split, count in counts.items():
+        verbs = ("has", "it is") if count == 1 else ("have", "they are")
+        if count:
+            lines.append(f"{split}: {counted(count, 'word')} {verbs[0]} no sub-word within the limit; {verbs[1]} scored as O")
+    return lines
 
 
 def check_encoded(sentences: Sequence[Sentence], encoded: Encoded, tokenizer: PreTrainedTokenizerBase, found: Found = None) -> None:

@@ -303,7 +303,10 @@ WRONG = [
         "two files for one split, and one of no split",
         "mine builtin",
         {"mine/dev.csv": csv(4), "mine/val.csv": csv(4), "mine/train.csv": csv(40)},
-        ["mine: dev.csv and val.csv are both the validation split; keep one, or name it with splits: {validation: val.csv}"],
+        [
+            "mine: dev.csv and val.csv are both the validation split; keep one, or name it with "
+            "--data.classifier.splits.validation val.csv, or move all of them into a folder validation"
+        ],
     ),
     (
         "a column that is not there",

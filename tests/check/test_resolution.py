@@ -115,6 +115,7 @@ LAYOUTS: list[tuple[str, Callable[[Path], None], dict[str, Any]]] = [
     ("words in other names", of("wnut17train.csv emerging.dev.csv My-TestSet.csv"), {}),
     ("evaluation beside dev", of("trn.jsonl dev.jsonl evaluation.jsonl"), {}),
     ("eval beside test", of("train.json eval.json test.json"), {}),
+    ("as CoNLL-2003 names them, with a sign", of("train.jsonl test_a.jsonl Test-B.jsonl"), {}),
     ("as CoNLL-2003 names them", of("eng.train.json eng.testa.json eng.testb.json"), {}),
     ("named", of("x.jsonl y.jsonl z.jsonl"), {"splits": {"train": "x", "validation": "y.jsonl", "test": "z"}}),
     (
@@ -217,18 +218,18 @@ def test_what_may_be_the_split_that_is_cut_off_is_named(
     for name in ("README.md", "LICENSE", ".gitattributes", "dataset_infos.json"):
         Path("set", name).write_text("{}")
     if split == "test":
-        with pytest.raises(UserError, match=r"set: no test split; .*; not read, and may be it: ") as error:
+        with pytest.raises(UserError, match=r"set: no test split; .*; it may be in what is not read: ") as error:
             sources.load(Data(source="set"), 0)
         assert told in str(error.value)
     run = sources.load(Data(source="set", test_fraction=0.1), 0)
     (warned,) = [note for note in run.notes if "cut off" in note]
-    assert f"no {split} split" in warned and f"not read, and may be it: {told}" in warned
+    assert f"no {split} split" in warned and f"it may be in what is not read: {told}" in warned
     (unread,) = [note for note in run.notes if note.startswith("set: not read: ")]
     assert unread.startswith(f"set: not read: {told}") and "README" not in unread
     made = looked(encoder, "set")
     assert made.mistakes == []
     (line,) = [line for line in made.file.split("\n") if "source: set" in line]
-    assert f"# not read, and may be the {split} split: {told}" in line
+    assert f"# the {split} split may be in what is not read: {told}" in line
     assert counts(sources.load(planned(made).data, 0).splits) == counts(run.splits)
 
 
@@ -236,24 +237,25 @@ def test_what_is_surely_another_split_is_named_without_a_warning() -> None:
     of("train.csv dev.csv train_full.csv", TEST)(Path("set"))
     run = sources.load(Data(source="set", test_fraction=0.25), 0)
     assert "set: not read: 'train_full.csv'." in run.notes
-    assert not any("may be it" in note for note in run.notes)
+    assert not any("may be in" in note for note in run.notes)
 
 
 def test_what_lies_beside_a_single_file_is_named_where_a_split_is_cut_off(encoder: Path) -> None:
     of("train-00000-of-00002.jsonl dev.jsonl other.jsonl")(Path("set"))
     run = sources.load(Data(source="set/train-00000-of-00002.jsonl", test_fraction=0.25), 0)
     assert run.notes[0] == "set/train-00000-of-00002.jsonl is one of 2 shards; the others are not read."
-    assert "not read, and may be it: 'dev.jsonl'" in next(note for note in run.notes if "no validation split" in note)
+    assert "it may be in what is not read: 'dev.jsonl'" in next(note for note in run.notes if "no validation split" in note)
     assert "not read" not in next(note for note in run.notes if "no test split" in note)
     made = looked(encoder, "set/train-00000-of-00002.jsonl")
-    assert "not read, and may be the validation split: 'dev.jsonl'" in made.file
+    assert "the validation split may be in what is not read: 'dev.jsonl'" in made.file
 
 
 REFUSED = [
     (
         "one that may be either",
         "train.jsonl eval.jsonl",
-        "eval.jsonl may be the validation or the test split; say which with splits: {validation: eval.jsonl} or splits: {test: eval.jsonl}",
+        "eval.jsonl may be the validation or the test split; say which with --data.splits.validation eval.jsonl "
+        "or --data.splits.test eval.jsonl",
     ),
     ("two that may be test", "train.csv dev.csv testa.csv testb.csv", "testa.csv and testb.csv may be the test split; say which with"),
     (
@@ -264,6 +266,12 @@ REFUSED = [
     ("two kinds of one", "train.jsonl train.csv test.csv", "train.csv and train.jsonl are both the train split; keep one, or name it with"),
     ("a file and a folder", "train.jsonl test.jsonl test/x.jsonl", "test/ and test.jsonl are both the test split; keep one, or name it"),
     ("numbers that may be years", "train.csv test2016.csv test2017.csv", "test2016.csv and test2017.csv are both the test split; keep one"),
+    (
+        "parts of one",
+        "train_0.csv train_1.csv test.csv",
+        "train_0.csv and train_1.csv are both the train split; keep one, or name it with --data.splits.train train_1.csv, "
+        "or move all of them into a folder train",
+    ),
     ("two languages", "train.csv de.test.csv en.test.csv", "de.test.csv and en.test.csv are both the test split; keep one, or name it"),
     ("a shard that is lost", "train-00001-of-00002.csv test.csv", "train-00000-of-00002.csv is missing, of train-*-of-00002.csv; add it"),
     ("shards of two writings", "train-00000-of-00001.csv train-00000-of-00002.csv", "are both the train split; keep one, or name it with"),
@@ -305,7 +313,7 @@ def test_splits_of_an_earlier_time_are_not_read(encoder: Path) -> None:
     DatasetDict({"train": Dataset.from_list(TRAIN), "test": Dataset.from_list(TEST)}).save_to_disk("set")
     run = sources.load(Data(source="set", validation_fraction=0.25), 0)
     assert counts(run.splits) == {"train": 18, "validation": 6, "test": 8}
-    assert "not read, and may be it: 'dev/'" in next(note for note in run.notes if "cut off" in note)
+    assert "it may be in what is not read: 'dev/'" in next(note for note in run.notes if "cut off" in note)
 
 
 @pytest.mark.parametrize("kind", [".jsonl", ".csv"])
@@ -325,12 +333,10 @@ def test_a_column_with_names_of_splits_is_no_label_and_is_said(encoder: Path, ki
     made = looked(encoder, f"all{kind}", "tagged")
     assert made.mistakes == []
     assert next(choice for choice in made.looked[0].choices if choice.name == "label").column == "x"
-    assert "not read, and may be the validation or the test split: column 'fold'" in made.file
+    assert "the validation or the test split may be in what is not read: column 'fold'" in made.file
     notes = sources.load(planned(made).data, 0).notes
-    told = (
-        f"all{kind}: column 'fold' holds names of splits ('train' 20, 'dev' 10, 'test' 10) and is not read: write each into its own file."
-    )
-    assert told in notes
+    told = f"all{kind}: column 'fold' holds names of splits ('train' 20, 'dev' 10, 'test' 10) and is not read: "
+    assert f"{told}write the rows of each split to their own file." in notes
 
 
 @pytest.mark.parametrize("inner", [[{"text": "a b", "label": "x"}], [["a b", "x"]]])

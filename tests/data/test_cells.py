@@ -81,7 +81,7 @@ def test_rows_that_a_stray_quote_swallows_are_a_mistake_and_are_read_all_the_sam
         line, count = first + 2 + bool(above), last - first + 1
         assert len(mistakes) == 1, mistakes
         assert mistakes[0].startswith(
-            f"{name}:{line} {columns[column]}: a cell of {count} lines, which look like rows of the table: a stray quote opens it; close"
+            f"{name}:{line} {columns[column]}: a stray quote seems to open a cell of {count} lines that look like rows of the table; remove"
         )
         assert read_rows[:first] + read_rows[first : first + count - 2] == rows[:first] + rows[first + 1 : last]  # the next ones are read
 
@@ -90,7 +90,7 @@ def test_a_run_ends_at_the_quote(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text(written("text label", stray(ROWS, 0, 2, 8), "\t"))
     (tmp_path / "test.tsv").write_text(written("text label", [("some soup", "order")], "\t"))
     ner = write_source(tmp_path / "ner")
-    with pytest.raises(UserError, match=r"train\.tsv:4 text: a cell of 7 lines, which look like rows of the table"):
+    with pytest.raises(UserError, match=r"train\.tsv:4 text: a stray quote seems to open a cell of 7 lines that look like rows"):
         load(Data(classifier={"source": str(tmp_path)}, ner={"source": str(ner)}), 0)
 
 
@@ -101,7 +101,7 @@ def test_a_run_ends_at_the_quote(tmp_path: Path) -> None:
         (lambda rows: [*rows[:39], ('"' + rows[39][0], "hello")], "a.csv:41: not CSV (unexpected end of data)"),
         (
             lambda rows: [*rows[:5], ('"' + rows[5][0], "hello"), *rows[6:9], (rows[9][0], 'hello"'), *rows[10:]],
-            "a.csv:7: 1 cells, the header has 2, in lines 7 to 11; close the quote that makes one cell of several lines",
+            "a.csv:7: 1 cells, the header has 2, in lines 7 to 11; remove the quote, close it on its line",
         ),
     ],
 )
@@ -138,7 +138,7 @@ def test_honest_text_of_several_lines_stays(tmp_path: Path, order: str, every: i
     read_rows, mistakes, notes = read(tmp_path / "a.csv", above + quoted(order, rows, separator))
     assert (mistakes, read_rows) == ([], rows)
     if order == "text label" and every == 1 and not above:
-        assert notes == ("a.csv: cells whose lines could be rows, and are read as text: 16; the longest has 4 lines (line 2).",)
+        assert notes == ("a.csv: read as text, although their lines could be rows: 16 cells; the longest has 4 lines (line 2).",)
 
 
 def test_only_cells_in_doubt_are_noted(tmp_path: Path) -> None:
@@ -179,6 +179,9 @@ def test_another_separator_that_is_said_is_noted(tmp_path: Path) -> None:
 def test_another_separator_that_is_not_said(tmp_path: Path, name: str, separator: str, line: str) -> None:
     _, (mistake,), _ = read(tmp_path / name, written("text label", ROWS, separator))
     assert mistake.startswith(f"{name}:1: one column, {line}")
+    quoted = "".join(separator.join(f'"{cell}"' for cell in row) + "\r\n" for row in [("text", "label"), *ROWS])
+    _, (mistake,), _ = read(tmp_path / name, quoted)  # one line, not one for each row
+    assert mistake.startswith(f"{name}:1: one column, ") and line.partition(": ")[2] in mistake
 
 
 @pytest.mark.parametrize(
@@ -236,7 +239,7 @@ def test_a_header_that_comes_again(tmp_path: Path, kind: str, again: tuple[str, 
 
 def test_columns_without_a_name_are_not_read(tmp_path: Path) -> None:
     rows = [(str(n), text, label, "", " ") for n, (text, label) in enumerate(ROWS)]
-    note = "a.csv: not read, since the header has no name for it: column 1."
+    note = "a.csv: not read, because the header has no name there: column 1."
     assert read(tmp_path / "a.csv", written("", [("", "text", "label", "", ""), *rows])[1:]) == (ROWS, [], (note,))
     assert read(tmp_path / "a.csv", ",,\na,b,c\n") == ([], ["a.csv:1: the header has no names; name the columns that are to be read"], ())
 
@@ -262,5 +265,5 @@ def test_tables_that_others_have_read_are_looked_at(tmp_path: Path, monkeypatch:
         parquet.write_table(pa.Table.from_pylist(rows), path)
     else:
         path.write_text(broken)
-    with pytest.raises(UserError, match=r"set train row 4 text: a cell of 7 lines, which look like rows of the table"):
+    with pytest.raises(UserError, match=r"set train row 4 text: a stray quote seems to open a cell of 7 lines that look like rows"):
         load(Data(classifier={"source": str(tmp_path / "set")}, ner={"source": "builtin"}, test_fraction=0.1), 0)

@@ -220,7 +220,7 @@ def test_a_folder_that_splits_what_was_trained_on_as_text_is_refused(
 ) -> None:
     encode = Reader.encode
     monkeypatch.setattr(Reader, "encode", lambda self, parts, form: encode(self, parts, "words"))
-    assert re.search(r"texts/test\.csv:\d+: the folder makes other sub-words of", refused(capsys))
+    assert re.search(r"texts/test\.csv:\d+: the folder cuts .* into other sub-words", refused(capsys))
 
 
 def test_mlflow_is_given_no_model_that_says_something_else(
@@ -249,7 +249,7 @@ def test_a_folder_that_says_something_else_is_refused(copy: Path, capsys: pytest
     other = {"weather": "sport", "sport": "food", "food": "weather"}
     lines[3]["predicted_label"] = other[lines[3]["predicted_label"]]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert "says 1 of 23 labels of the test split otherwise than was recorded (first: texts/test.csv:5" in refused(capsys)
+    assert "gives 1 of 23 labels of the test split that differ from the recorded ones (first: texts/test.csv:5" in refused(capsys)
 
 
 @pytest.mark.parametrize("harm", ["gone", "changed", "no predictions"])
@@ -260,7 +260,7 @@ def test_what_cannot_be_checked_is_exported_and_says_so(harm: str, copy: Path, c
         Path("texts", "test.csv").write_text(Path("texts", "test.csv").read_text().replace("rain", "snow"))
     else:
         shutil.rmtree(Path("out-two", "predictions"))
-    why = {"gone": "cannot be read again", "changed": "no longer those that it was run on", "no predictions": "are not there, or damaged"}
+    why = {"gone": "cannot be read again", "changed": "the data have changed since the run", "no predictions": "are missing or damaged"}
     assert main(["export", "two.yaml", "--to", "new"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not checked against")]
     assert why[harm] in line
@@ -296,7 +296,7 @@ def test_in_bf16_only_close_calls_may_differ(copy: Path, capsys: pytest.CaptureF
             line["predicted_tags"] = ["I-PER" if tag == "O" else "O" for tag in line["predicted_tags"]]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert main(["export", "rough.yaml", "--to", "wrong"]) == 2
-    assert "otherwise than was recorded" in capsys.readouterr().err and not Path("wrong").exists()
+    assert "that differ from the recorded ones" in capsys.readouterr().err and not Path("wrong").exists()
 
 
 def test_the_form_of_a_split_is_that_of_the_others(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
