@@ -260,6 +260,10 @@ def test_records_of_a_run_count_and_not_the_archive_beside_them(tmp_path: Path) 
     assert [record.status for record in journal.read()[1]] == ["diverged at step 3"]
 
 
+def packed(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
+
+
 LINE = b'{"format": 1, "key": "k", "scenario": "heads", "seed": 0, "started_at": 0.0}\n'
 
 
@@ -267,15 +271,16 @@ LINE = b'{"format": 1, "key": "k", "scenario": "heads", "seed": 0, "started_at":
     ("content", "where"),
     [
         (b"", archive.NAME),
-        (gzip.compress(b""), archive.NAME),
+        (packed(b""), archive.NAME),
         (b"not gzip at all", archive.NAME),
-        (gzip.compress(LINE)[:-12], archive.NAME),
-        (gzip.compress(LINE)[:-8] + b"x" * 8, archive.NAME),
-        (gzip.compress(LINE + b"{\n"), f"{archive.NAME}:2"),
-        (gzip.compress(LINE + b"\xff\xfe\n"), f"{archive.NAME}:2"),
-        (gzip.compress(LINE + LINE.replace(b'"seed"', b'"sead"')), f"{archive.NAME}:2"),
-        (gzip.compress(LINE + b"[" * 100_000 + b"\n"), f"{archive.NAME}:2"),
+        (packed(LINE)[:-12], archive.NAME),
+        (packed(LINE)[:-8] + b"x" * 8, archive.NAME),
+        (packed(LINE + b"{\n"), f"{archive.NAME}:2"),
+        (packed(LINE + b"\xff\xfe\n"), f"{archive.NAME}:2"),
+        (packed(LINE + LINE.replace(b'"seed"', b'"sead"')), f"{archive.NAME}:2"),
+        (packed(LINE + b"[" * 100_000 + b"\n"), f"{archive.NAME}:2"),
     ],
+    ids=["nothing", "no line", "no archive", "cut", "another sum", "half an object", "not UTF-8", "unknown field", "too deep"],
 )
 def test_a_damaged_archive_is_named_with_its_line(tmp_path: Path, content: bytes, where: str) -> None:
     journal = archived(tmp_path, trial())
