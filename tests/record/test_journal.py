@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mtlab.plan.errors import UserError
+from mtlab.plan.experiment import Experiment
 from mtlab.record import archive
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import (
@@ -214,6 +215,20 @@ def test_an_unknown_field_is_not_dropped_silently(tmp_path: Path) -> None:
     path = journal.write_trial(trial())
     path.write_text(json.dumps({**json.loads(path.read_text()), "extra": 1}))
     assert complaint(journal) == f"records/{path.name}: {DAMAGED}"
+
+
+def test_a_setting_that_is_gone_is_left_out_of_a_suite_that_has_it(tmp_path: Path) -> None:
+    journal, now = Journal(tmp_path), suite("a" * 64)
+    journal.write_suite(now)
+    journal.write_trial(trial())
+    file = tmp_path / "suite.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "experiment": {**now.experiment, "shard": False}}))
+    assert journal.read()[0] == now
+
+
+def test_the_suite_of_a_run_that_had_such_a_setting_can_still_be_run() -> None:
+    read, _ = Journal(Path(__file__).parents[2] / "reports" / "gpu" / "compare").read()
+    assert Experiment.model_validate(read.experiment).at(()).batch_size == 32
 
 
 def test_a_record_that_cannot_be_opened_is_told_in_a_line(tmp_path: Path) -> None:
