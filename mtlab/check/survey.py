@@ -219,8 +219,11 @@ def _warn(survey: Survey, one: Looked, part: Part) -> None:
     """Write into the file what is not read and may be a split that is cut off train."""
     missed = {split: told for split, told in part.missed.items() if told}
     if missed:
-        told = "; ".join(dict.fromkeys(missed.values())).replace("it may be", f"the {' or the '.join(missed)} split may be")
-        survey.comments[(*one.option.split("."), "source")] = told
+        lines = []
+        for told in dict.fromkeys(missed.values()):
+            splits = " or the ".join(split for split in missed if missed[split] == told)
+            lines.append(told.replace("it may be", f"the {splits} split may be", 1))
+        survey.comments[(*one.option.split("."), "source")] = "; ".join(lines)
 
 
 def _lacking(one: Looked, task: str) -> UserError:

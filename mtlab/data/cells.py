@@ -36,6 +36,10 @@ FEW = 10
 USUAL = 3
 """Cells of several lines that may be mistakes; more of them are a kind of text."""
 
+CERTAIN = 8
+"""Lines of a cell that are rows if every one of them could be one, where text of several lines is not usual. Of the first and the
+last line a part may stand in other cells."""
+
 
 class Values:
     """What stands in the columns of a table, as far as few values come again and again there.
@@ -305,7 +309,8 @@ def holds_rows(cells: Sequence[Any], values: Values, separator: str) -> int | No
     """The column of a record's cell that holds rows of the table, as a quote makes it that opens a cell and is closed rows later.
 
     Text of several lines may hold separators too. Rows are told from it by what stands in the columns that its lines would have: at least
-    one value of a column that has few of them in every second line. Where such text is usual, numbers count from three lines on.
+    one value of a column that has few of them in every second line. Where such text is usual, numbers count from three lines on. Where it
+    is not, many lines that could all be rows are rows, whatever their values.
 
     Args:
         cells: of a record that has as many as the header.
@@ -316,6 +321,8 @@ def holds_rows(cells: Sequence[Any], values: Values, separator: str) -> int | No
         if not isinstance(cell, str) or not BREAK.search(cell):
             continue
         rows = list(_rows(cell, column, values, separator))
+        if len(rows) >= CERTAIN and all(rows[1:-1]) and values.of_lines <= USUAL:
+            return column
         if _known(rows, values, values.of_lines > USUAL):
             return column
         whole = [list(row.values()) for row in rows if len(row) == len(cells)]

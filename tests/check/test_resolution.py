@@ -248,6 +248,10 @@ def test_what_lies_beside_a_single_file_is_named_where_a_split_is_cut_off(encode
     assert "not read" not in next(note for note in run.notes if "no test split" in note)
     made = looked(encoder, "set/train-00000-of-00002.jsonl")
     assert "the validation split may be in what is not read: 'dev.jsonl'" in made.file
+    of("test.jsonl", TEST)(Path("set"))
+    made = looked(encoder, "set/train-00000-of-00002.jsonl")
+    for split, name in (("validation", "dev.jsonl"), ("test", "test.jsonl")):
+        assert made.file.count(f"the {split} split may be in what is not read: '{name}'") == 1
 
 
 REFUSED = [

@@ -86,6 +86,14 @@ def test_rows_that_a_stray_quote_swallows_are_a_mistake_and_are_read_all_the_sam
         assert read_rows[:first] + read_rows[first : first + count - 2] == rows[:first] + rows[first + 1 : last]  # the next ones are read
 
 
+def test_many_swallowed_rows_are_a_mistake_though_no_value_comes_again(tmp_path: Path) -> None:
+    rows = [(f"sentence number {n}", f"label {n}") for n in range(40)]
+    (mistake,) = read(tmp_path / "a.csv", written("text label", stray(rows, 0, 4, 15)))[1]
+    assert mistake.startswith("a.csv:6 text: a stray quote seems to open a cell of 12 lines")
+    read_rows, mistakes, notes = read(tmp_path / "a.csv", written("text label", stray(rows, 0, 4, 6)))  # three lines may be meant
+    assert (len(read_rows), mistakes) == (38, []) and "read as text, although their lines could be rows: 1 cell" in notes[0]
+
+
 def test_a_run_ends_at_the_quote(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text(written("text label", stray(ROWS, 0, 2, 8), "\t"))
     (tmp_path / "test.tsv").write_text(written("text label", [("some soup", "order")], "\t"))
