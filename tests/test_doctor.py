@@ -202,7 +202,7 @@ def test_a_folder_that_another_suite_has_is_a_fault(doctor: Doctor, tmp_path: Pa
         ("sqlite:///none/mlflow.db", "ok sqlite:///none/mlflow.db will be made at the first run"),
         (f"postgresql+nodriver://user:{SECRET}@127.0.0.1:9/db", "fault MLflow at postgresql+nodriver://127.0.0.1:9/db cannot be used ("),
         (f"nonsense://user:{SECRET}@host/x?token={SECRET}", "fault MLflow at nonsense://host/x cannot be used ("),
-        (f"http://user:{SECRET}@127.0.0.1:9", "note MLflow at http://127.0.0.1:9 cannot be used ("),
+        (f"http://user:{SECRET}@127.0.0.1:9", "note MLflow at http://127.0.0.1:9 cannot be reached ("),
     ],
 )
 def test_a_store_that_cannot_be_used_is_a_fault_but_one_that_is_away_is_none(

@@ -49,6 +49,9 @@ ELSEWHERE = {
     ".venv/bin/mtlab compare experiments/compare.yaml --engine ray --address auto": "train/test_cluster.py runs small suites on a cluster",
     ".venv/bin/accelerate launch --num_processes 2 -m mtlab compare experiments/gpu.yaml": "train/test_processes.py, on a CPU",
     ".venv/bin/torchrun --standalone --nproc-per-node 2 --max-restarts 2 -m mtlab compare experiments/gpu.yaml": "the same",
+    "make gpu": "it needs a GPU; bench/test_gpu.py rehearses it on a CPU, and its page is committed",
+    'make gpu ARGS="--parts compare checks"': "the same",
+    'make bundle ARGS="--have there.txt"': "it downloads wheels; bench/test_bundle.py has its parts",
     ".venv/bin/mtlab compare mine.yaml": "an hour; check/test_check.py runs what init writes on small data",
 }
 """Commands that are not run here, and why."""

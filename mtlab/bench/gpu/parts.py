@@ -12,14 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mtlab.bench.gpu.setting import Failed, Setting, bert_base, without_dropout
+from mtlab.plan import experiment as plan
 from mtlab.record.records import TrialRecord
 
 Part = Callable[[Setting], dict[str, Any]]
 
 COMPARE = "experiments/compare.yaml"
-
-GRADUAL = ("--scenarios", "gradual_unfreeze", "--control", "gradual_unfreeze")
-FULL = ("--scenarios", "full_finetune", "--control", "full_finetune")
 
 SMALL = ("--data.train_size", "64")
 """Of a rehearsal."""
@@ -66,7 +64,9 @@ def trainer(setting: Setting) -> dict[str, Any]:
     """bert-base in mtlab and in transformers.Trainer, in turn."""
     size = "64" if setting.dry else "512"
     sizes = ("--encoder", bert_base(setting), "--data.train_size", size, "--seeds", *(("0",) if setting.dry else ("0", "1", "2")))
-    scenarios = ("--scenarios", "backbone_frozen", *(() if setting.dry else ("full_finetune",)), "--control", "backbone_frozen")
+    experiment = plan.load(COMPARE)
+    heads = next(name for name in experiment.scenarios if [list(stage.train) for stage in experiment.scenario(name).stages] == [["heads"]])
+    scenarios = ("--scenarios", heads, *(() if setting.dry else (str(experiment.control),)), "--control", heads)
     shutil.rmtree(setting.out / "trainer", ignore_errors=True)
     where = ("--device", setting.device, "--output", str(setting.out / "trainer"))
     setting.run("mtlab.bench", "experiments/bench.yaml", "--once", *sizes, *scenarios, *where, name="trainer")
@@ -90,7 +90,18 @@ def whole(setting: Setting) -> TrialRecord:
 
 
 def _trial(setting: Setting) -> tuple[str, ...]:
-    return ("--encoder", without_dropout(setting), *EXACT, *GRADUAL, "--seeds", "0", "--checkpoints.every_steps", "10")
+    return ("--encoder", without_dropout(setting), *EXACT, *_alone(_gradual()), "--seeds", "0", "--checkpoints.every_steps", "10")
+
+
+def _gradual() -> str:
+    """The scenario of the comparison with the most stages."""
+    experiment = plan.load(COMPARE)
+    return max(experiment.scenarios, key=lambda name: len(experiment.scenario(name).stages))
+
+
+def _alone(scenario: str) -> tuple[str, ...]:
+    """What leaves a comparison one scenario."""
+    return ("--scenarios", scenario, "--control", scenario)
 
 
 def resume(setting: Setting) -> dict[str, Any]:
@@ -144,11 +155,13 @@ def attempt(part: Part, setting: Setting) -> dict[str, Any]:
 def together(setting: Setting) -> dict[str, Any]:
     """Three trials of the comparison, which ran one after another, at once."""
     names = {seed: f"at_once_{seed}" for seed in range(1 if setting.dry else 3)}
-    apart = [trial for trial in setting.records("compare") if trial.scenario == "full_finetune" and trial.seed in names]
+    control = str(plan.load(COMPARE).control)
+    apart = [trial for trial in setting.records("compare") if trial.scenario == control and trial.seed in names]
     for name in names.values():
         shutil.rmtree(setting.out / name, ignore_errors=True)
+    words = (COMPARE, *_alone(control), *_size(setting))
     started = {
-        name: setting.start("mtlab", *setting.comparison(COMPARE, *FULL, *_size(setting), "--seeds", str(seed), name=name), name=name)
+        name: setting.start("mtlab", *setting.comparison(*words, "--seeds", str(seed), name=name), name=name)
         for seed, name in names.items()
     }
     for name, process in started.items():
