@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -35,18 +35,18 @@ BASE = ("torch", "transformers")
 PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(39, 16, -1)), "manylinux2014_x86_64", "manylinux1_x86_64")
 
 
-def requirements(names: Mapping[str, str], python: str) -> dict[str, list[Requirement]]:
-    """Everything that some packages need, by canonical name, with what is asked of each, read from what is installed here.
+def requirements(names: Iterable[str], python: str) -> dict[str, list[Requirement]]:
+    """Everything that some packages need, themselves included: canonical name to all requirements on it, as the packages here state them.
 
     Args:
-        names: packages, to their extras, comma-separated.
+        names: of packages.
         python: the version there, such as ``3.12``, for requirements that depend on it.
 
     Raises:
         UserError: one of them is not installed here.
     """
     found: dict[str, list[Requirement]] = {}
-    waiting = [Requirement(f"{name}[{extras}]" if extras else name) for name, extras in names.items()]
+    waiting = [Requirement(name) for name in names]
     seen = set()
     while waiting:
         asked = waiting.pop()
@@ -78,7 +78,7 @@ def missing(there: Mapping[str, str], python: str) -> dict[str, str]:
         there: canonical name to version.
         python: the version there.
     """
-    needed = requirements({"mtlab": ""}, python) | requirements({"pytest": ""}, python)
+    needed = requirements(("mtlab", "pytest"), python)
     lacking = {ENCODER: str(distribution(ENCODER).version)}
     for name, asked in needed.items():
         if name == "mtlab" or _fits(there.get(name), asked):
@@ -101,7 +101,7 @@ def read_there(file: Path | None, python: str) -> dict[str, str]:
         UserError: the file cannot be read, or has no such line.
     """
     if file is None:
-        return {str(name): str(distribution(name).version) for name in requirements(dict.fromkeys(BASE, ""), python)}
+        return {str(name): str(distribution(name).version) for name in requirements(BASE, python)}
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

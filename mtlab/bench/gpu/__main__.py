@@ -14,7 +14,8 @@ from typing import Any
 
 from mtlab.bench.gpu import page
 from mtlab.bench.gpu.parts import PARTS, attempt, facts
-from mtlab.bench.gpu.setting import Setting, write_json
+from mtlab.bench.gpu.setting import Setting
+from mtlab.record.journal import write_atomically
 
 
 def main() -> int:
@@ -40,7 +41,7 @@ def main() -> int:
         print(f"{name} ...", flush=True)
         found = attempt(PARTS[name], setting)
         result["parts"][name] = {**found, "part_s": time.perf_counter() - began}
-        write_json(asked.out / "gpu.json", result)
+        write_atomically(asked.out / "gpu.json", json.dumps(result, indent=1) + "\n")
         page.write(asked.out)
         print(f"{name}: {found.get('failed', 'done')}, {result['parts'][name]['part_s']:.0f} s", flush=True)
     print(f"written: {asked.out}/gpu.md")

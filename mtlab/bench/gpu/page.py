@@ -11,6 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from mtlab.bench import page as bench_page
+from mtlab.plan.words import counted
 from mtlab.record.journal import write_atomically
 from mtlab.report import canvas, plots
 from mtlab.report.markdown import fixed, name, rounded, table, text, whole
@@ -131,8 +132,9 @@ def _apart(part: Part) -> str:
 def _together(part: Part) -> list[str]:
     apart, at_once, number = part["one_after_another_s"], part["at_once_s"], part["trials"]
     return [
-        f"{number} trials of full fine-tuning took {rounded(apart)} s one after another (in the comparison above) and {rounded(at_once)} s "
-        f"at once, in {number} processes: {apart / at_once:.2f} times the throughput. Scores differ by "
+        f"{counted(number, 'trial')} of full fine-tuning took {rounded(apart)} s one after another "
+        f"(in the comparison above) and {rounded(at_once)} s "
+        f"at once, each in a process of its own: {apart / at_once:.2f} times the throughput. Scores differ by "
         f"{part['largest_difference_of_a_score']:.4f} at most. {part['excluded_from_times']} of {number} records say that the GPU was "
         "shared, which keeps their times out of comparisons."
     ]

@@ -1,6 +1,5 @@
 """Where a GPU run works, and how its parts start mtlab."""
 
-import json
 import os
 import signal
 import subprocess
@@ -152,10 +151,3 @@ def without_dropout(setting: Setting) -> str:
     """A small encoder without dropout."""
     size = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 256}
     return encoder(setting, "without_dropout", **PLAIN, **size)
-
-
-def write_json(file: Path, value: object) -> None:
-    """Write a value where a reader finds the old one or the new one."""
-    half = file.with_suffix(".half")
-    half.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    half.replace(file)
