@@ -4,12 +4,15 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
+from mtlab import supervise
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from tests.programs import finish, run, start, wait_until
@@ -147,3 +150,22 @@ def test_a_full_disk_is_named_and_what_was_there_stays(experiment_file: Path, tr
     suite, after = Journal(output).read()
     assert {trial.key for trial in before} <= set(suite.read_back)
     assert len(after) == 3
+
+
+def test_threads_wait_asleep_where_other_programs_use_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child's environment says so where a core is taken; what the user set stays."""
+    read = "import os; print(os.environ.get('OMP_WAIT_POLICY'))"
+    cores = os.cpu_count() or 1
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    try:
+        time.sleep(0.5)
+        assert supervise.threads_beside_others() == {"OMP_WAIT_POLICY": "PASSIVE"}
+        code = "import sys; from pathlib import Path; from mtlab.supervise import watch; sys.exit(watch(sys.argv[2:], Path(sys.argv[1])))"
+        for wanted in ("PASSIVE", "ACTIVE"):
+            environment = {**os.environ, **({"OMP_WAIT_POLICY": wanted} if wanted == "ACTIVE" else {})}
+            command = [sys.executable, "-c", code, os.devnull, sys.executable, "-c", read]
+            assert subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip() == wanted
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait()

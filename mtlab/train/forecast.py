@@ -27,7 +27,7 @@ def work(prepared: Prepared, trial: Trial) -> int:
     total = done = depth = 0
     for stage in prepared.experiment.scenario(trial.scenario).stages:
         partition = freezing.resolve(stage, prepared.counter.network)
-        depth = partition.prefix_depth if cached else 0
+        depth = partition.prefix_depth if cached and not stage.mitigated else 0
         total += 0 if done else course.evaluation_flops(prepared, "validation", depth)
         for number in range(stage.epochs):
             total += course.flops(prepared, partition, course.epoch(prepared, stage, done + number), cached=bool(depth))[0]
@@ -36,18 +36,35 @@ def work(prepared: Prepared, trial: Trial) -> int:
     return total + course.evaluation_flops(prepared, "test", depth)
 
 
-def passes(whole: Work, groups: Sequence[Group]) -> dict[Trial, int]:
-    """FLOPs of the passes over all sentences that are made once for everybody, each as work of the first trial that needs it."""
-    found: dict[Trial, int] = {}
-    made: set[str] = set()
+def common(whole: Work, groups: Sequence[Group]) -> dict[Trial, int]:
+    """FLOPs of what is done once for several trials, each as work of the first trial that needs it.
+
+    That is the passes over all sentences whose states are kept, and the steps by which those of a loop without a cache are timed.
+    """
+    flops: dict[Trial, int] = {}
+    passed: set[str] = set()
     for trial in (group[0] for group in groups):
-        one = whole.of(trial)
-        states = content_key(one.encoder_digest, one.encoding_digest)
-        cached = whole.experiment.cache.mode != "off" and one.source is None and not one.adapted and states not in made
-        if cached and depths_of(one.experiment.scenario(trial.scenario).stages, one.counter.network):
-            made.add(states)
-            found[trial] = sum(course.evaluation_flops(one, split) for split in one.encoded)
-    return found
+        prepared = whole.of(trial)
+        if whole.experiment.cache.mode == "off":
+            continue
+        flops[trial] = _timed_steps(prepared, trial)
+        states = content_key(prepared.encoder_digest, prepared.encoding_digest)
+        alone = prepared.source is not None or prepared.adapted or states in passed
+        if not alone and depths_of(prepared.experiment.scenario(trial.scenario).stages, prepared.counter.network):
+            passed.add(states)
+            flops[trial] += sum(course.evaluation_flops(prepared, split) for split in prepared.encoded)
+    return flops
+
+
+def _timed_steps(prepared: Prepared, trial: Trial) -> int:
+    """FLOPs of the steps by which :class:`mtlab.train.plain.Plain` times the stages of a trial that train on cached states."""
+    total = 0
+    for stage in prepared.experiment.scenario(trial.scenario).stages:
+        partition = freezing.resolve(stage, prepared.counter.network)
+        if stage.epochs and partition.prefix_depth and not stage.mitigated:
+            steps = plain.spread(course.epoch(prepared, stage, 0), plain.WARM_STEPS + plain.TIMED_STEPS)
+            total += course.flops(prepared, partition, steps)[0]
+    return total
 
 
 MEASURING_S, FEWEST, MOST = 5.0, 4, 48

@@ -10,6 +10,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from mtlab.plan.words import counted
 from mtlab.record.records import TrialRecord
 
+SHORT_S = 20.0
+"""Below this a suite's time is mostly that of other things than arithmetic, of which no estimate knows."""
+
 WIDE = 1.5
 """How many times the least of what is likely the most of it is where both are told."""
 
@@ -40,7 +43,7 @@ class PlainProgress:
         self.trials, self.work, self.began = trials, work, time.perf_counter()
         self.pace = None if pace is None else pace.usual
         if pace is not None:
-            self.say(f"{counted(trials, 'trial')}, about {_expected(work, pace)}")
+            self.say(f"{counted(trials, 'trial')}, {_expected(work, pace)}")
 
     def trial(self, number: int, label: str) -> None:
         """Trial ``number`` begins."""
@@ -149,12 +152,14 @@ def summary(record: TrialRecord) -> str:
 
 def _expected(work: int, pace: Pace) -> str:
     """How long the work takes, in words: a range where the pace varies much."""
+    if work * pace.high < SHORT_S:
+        return "half a minute at most on this machine"
     low, high = duration(work * pace.low), duration(work * pace.high)
     if pace.high <= WIDE * pace.low or low == high:
-        return f"{duration(work * pace.usual)} on this machine"
+        return f"about {duration(work * pace.usual)} on this machine"
     number, _, unit = low.partition(" ")
     least = number if high.split(" ")[1:] == [unit] else low
-    return f"{least} to {high} on this machine, where steps take now longer, now shorter"
+    return f"about {least} to {high} on this machine, where steps take now longer, now shorter"
 
 
 def duration(seconds: float) -> str:

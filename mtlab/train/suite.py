@@ -99,7 +99,7 @@ class Suite:
         progress, engine, work = self.progress, self.engine, self._work(ended)
         together = groups(left, work)
         todo = {trial: forecast.work(work.of(trial), trial) for trial in left}
-        todo |= {trial: todo[trial] + flops for trial, flops in forecast.passes(work, together).items()}
+        todo |= {trial: todo[trial] + flops for trial, flops in forecast.common(work, together).items()}
         first = {key: self._work_of_start(trial) for key, trial in starts(work, left).items()}
         progress.begin(len(todo) + len(records), sum(todo.values()) + sum(first.values()), engine.pace(work, left, list(todo.values())))
 
