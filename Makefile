@@ -67,6 +67,7 @@ mutants: $(INSTALLED)
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || $(call stop,NOT_FORMATTED)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
 
@@ -110,6 +111,7 @@ OLD_PYTHON = $(PYTHON) is Python $$is; install 3.11 or later, or pass PYTHON=/pa
 NO_VENV = $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv
 VENV_FAILED = .venv cannot be made, for the reason above; remove the cause, then run the same command again
 PIP_FAILED = the installation failed, for the reason above; remove the cause, then run the same command again
+NOT_FORMATTED = some files are not formatted; run: .venv/bin/ruff format .
 WRONG_ENCODER = $(ENCODER) is not the expected encoder (SHA-256 $${is:-unknown}); check where pip installs from, then: make clean
 
 clean:

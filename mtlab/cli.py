@@ -86,7 +86,9 @@ class _Parser(argparse.ArgumentParser):
     """What the command takes before settings: an experiment FILE, or a SOURCE of data."""
 
     def error(self, message: str) -> NoReturn:
-        message = re.sub(r", (\[SOURCE\] )?--KEY VALUE", "", message)  # a rest of arguments may be empty, which argparse does not know
+        message = re.sub(
+            r", (\[SOURCE\] )?--KEY VALUE", "", message
+        )  # a rest of arguments may be empty, which argparse does not know
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
@@ -108,13 +110,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit status: 0, 1 where a trial failed or ``doctor`` found a fault, 2 for a mistake in what was given, 75 where it may work
-        later, and 130 or 143 when interrupted or asked to end.
+        The exit status: 0, 1 where a trial failed or ``doctor`` found a fault, 2 for a mistake in
+        what was given, 75 where it may work later, and 130 or 143 when interrupted or asked to end.
     """
     words = sys.argv[1:] if arguments is None else arguments
     words = [*words[1:2], "--help"] if words[:1] == ["help"] else words
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # letters that a terminal does not have are spelt out
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # letters that a terminal does not have are spelt out
     status = _answer(words)
     if status and launch.number() > 1:
         sys.stdout.flush()
@@ -148,9 +152,19 @@ def _run(words: list[str]) -> int:
         return 2
     command = parser.commands.get(words[0])
     if command is None and not words[0].startswith("-"):
-        raise UserError(f"there is no command {shown(words[0])}", did_you_mean(words[0], parser.commands))
-    if command is not None and command.first and words[1:2] != ["--help"] and "".join(words[1:2]).startswith("--"):
-        raise UserError(f"{words[1]} stands before the {command.first.lower()}", f"write `mtlab {words[0]} {command.first}`, then settings")
+        raise UserError(
+            f"there is no command {shown(words[0])}", did_you_mean(words[0], parser.commands)
+        )
+    if (
+        command is not None
+        and command.first
+        and words[1:2] != ["--help"]
+        and "".join(words[1:2]).startswith("--")
+    ):
+        raise UserError(
+            f"{words[1]} stands before the {command.first.lower()}",
+            f"write `mtlab {words[0]} {command.first}`, then settings",
+        )
     options = parser.parse_args(words)
     if {"-h", "--help"} & set(getattr(options, "overrides", ())):
         parser.parse_args([options.command, "--help"])
@@ -182,53 +196,152 @@ def parse_overrides(words: list[str]) -> dict[str, list[str]]:
 
 
 def _parser(settings: Iterable[tuple[str, Sequence[str]]] = ()) -> _Parser:
-    """The command line; ``settings`` are keys with their words, for completion, which must know them one by one."""
-    parser = _Parser(prog="mtlab", description="Compare freezing scenarios in a multi-task transformer.", epilog=MORE, allow_abbrev=False)
-    parser.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    """The command line; ``settings`` are keys with their words, for completion, which must know
+    them one by one.
+    """
+    parser = _Parser(
+        prog="mtlab",
+        description="Compare freezing scenarios in a multi-task transformer.",
+        epilog=MORE,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "-V", "--version", action=_Version, nargs=0, help="show the version and exit"
+    )
+    commands = parser.add_subparsers(
+        title="commands", dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    )
     keys = list(settings)
     for name, run, text in (
-        ("compare", _compare, "run every scenario of an experiment, log to MLflow, write the report"),
+        (
+            "compare",
+            _compare,
+            "run every scenario of an experiment, log to MLflow, write the report",
+        ),
         ("plan", _plan, "say what would be trained, frozen and computed; nothing is trained"),
         ("doctor", _doctor, "say whether a run would go on this machine; nothing is trained"),
         ("report", _report, "rebuild the report from the records; nothing is trained"),
-        ("publish", _publish, "copy the answer of a run to where it is committed, light; nothing is trained"),
-        ("sync", _sync, "bring MLflow what it missed of an experiment that ran; nothing is trained"),
+        (
+            "publish",
+            _publish,
+            "copy the answer of a run to where it is committed, light; nothing is trained",
+        ),
+        (
+            "sync",
+            _sync,
+            "bring MLflow what it missed of an experiment that ran; nothing is trained",
+        ),
     ):
-        _on_experiment(commands, name, run, text, [*keys, ("figures", FIGURES)] if keys and name == "report" else keys)
+        _on_experiment(
+            commands,
+            name,
+            run,
+            text,
+            [*keys, ("figures", FIGURES)] if keys and name == "report" else keys,
+        )
     commands.choices["report"].epilog = REPORT + OVERRIDES
     own = [(key, ()) for key in ("scenario", "point", "to")] if keys else []
-    export = _on_experiment(commands, "export", _export, "write a scenario's model as a folder for transformers, with a card", own + keys)
+    export = _on_experiment(
+        commands,
+        "export",
+        _export,
+        "write a scenario's model as a folder for transformers, with a card",
+        own + keys,
+    )
     export.epilog = EXPORT + OVERRIDES
-    predict = _command_of(commands, "predict", _predict, "read sentences with an exported model, write JSON lines", PREDICT)
-    _path(predict, "directory", "model", metavar="DIR", type=Path, help="a folder that `mtlab export` wrote")
+    predict = _command_of(
+        commands,
+        "predict",
+        _predict,
+        "read sentences with an exported model, write JSON lines",
+        PREDICT,
+    )
+    _path(
+        predict,
+        "directory",
+        "model",
+        metavar="DIR",
+        type=Path,
+        help="a folder that `mtlab export` wrote",
+    )
     about = "a sentence a line, or a file such as those of a source; without it, or as -, standard input"
     _path(predict, "file", "file", metavar="FILE", type=Path, nargs="?", help=about)
     predict.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:0")
-    _on_sources(commands, "check", _check, "say what a run would find in one's own data, and print an experiment file for it", keys)
-    _on_sources(commands, "init", _init, "do the same, and write that file (--output FILE says where)", keys)
-    claims = _command_of(commands, "claims", _claims, "gather what reports say, in claims.md and README.md of their folder")
-    _path(claims, "directory", "directory", metavar="DIR", type=Path, help="the folder that holds the reports, such as reports")
+    _on_sources(
+        commands,
+        "check",
+        _check,
+        "say what a run would find in one's own data, and print an experiment file for it",
+        keys,
+    )
+    _on_sources(
+        commands, "init", _init, "do the same, and write that file (--output FILE says where)", keys
+    )
+    claims = _command_of(
+        commands,
+        "claims",
+        _claims,
+        "gather what reports say, in claims.md and README.md of their folder",
+    )
+    _path(
+        claims,
+        "directory",
+        "directory",
+        metavar="DIR",
+        type=Path,
+        help="the folder that holds the reports, such as reports",
+    )
     ui = _command_of(commands, "ui", _ui, "open MLflow's web interface on this machine")
-    _path(ui, "file", "file", metavar="FILE", nargs="?", help="an experiment, whose suite's page is wanted")
+    _path(
+        ui,
+        "file",
+        "file",
+        metavar="FILE",
+        nargs="?",
+        help="an experiment, whose suite's page is wanted",
+    )
     ui.add_argument("--port", type=int, default=5000, help="where it listens; 5000 without it")
-    completion = _command_of(commands, "completion", _completion, "print what makes a shell complete commands, files and keys", COMPLETION)
+    completion = _command_of(
+        commands,
+        "completion",
+        _completion,
+        "print what makes a shell complete commands, files and keys",
+        COMPLETION,
+    )
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="whose script to print")
     parser.commands = commands.choices
     return parser
 
 
-def _on_experiment(commands: Commands, name: str, run: Run, text: str, settings: Iterable[tuple[str, Sequence[str]]]) -> _Parser:
+def _on_experiment(
+    commands: Commands,
+    name: str,
+    run: Run,
+    text: str,
+    settings: Iterable[tuple[str, Sequence[str]]],
+) -> _Parser:
     """A command that takes an experiment file and settings."""
     command = _command_of(commands, name, run, text, OVERRIDES)
     command.first = "FILE"
     optional: dict[str, str] = {}
     about = "an experiment file, such as experiments/snips.yaml"
     if name == "doctor":
-        optional, about = {"nargs": "?"}, "an experiment file; without it, what mtlab does by itself is looked at"
-    command.usage = f"mtlab {name} {'[FILE' if optional else 'FILE'} [--KEY VALUE ...]{']' if optional else ''}"
+        optional, about = (
+            {"nargs": "?"},
+            "an experiment file; without it, what mtlab does by itself is looked at",
+        )
+    command.usage = (
+        f"mtlab {name} {'[FILE' if optional else 'FILE'} [--KEY VALUE ...]{']' if optional else ''}"
+    )
     _path(command, "file", "file", metavar="FILE", help=about, **optional)
-    _path(command, "file", "overrides", nargs=argparse.REMAINDER, metavar="--KEY VALUE", help="settings over those of the file")
+    _path(
+        command,
+        "file",
+        "overrides",
+        nargs=argparse.REMAINDER,
+        metavar="--KEY VALUE",
+        help="settings over those of the file",
+    )
     _complete(command, settings)
     return command
 
@@ -243,7 +356,13 @@ def _complete(command: _Parser, settings: Iterable[tuple[str, Sequence[str]]]) -
 
 
 def _command_of(commands: Commands, name: str, run: Run, text: str, epilog: str = "") -> _Parser:
-    command = commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     command.set_defaults(run=run)
     return command
 
@@ -253,15 +372,33 @@ def _path(command: _Parser, kind: str, name: str, **options: Any) -> None:
     command.add_argument(name, **options).complete = kind  # type: ignore[attr-defined]
 
 
-def _on_sources(commands: Commands, name: str, run: Run, text: str, settings: Iterable[tuple[str, Sequence[str]]]) -> None:
+def _on_sources(
+    commands: Commands,
+    name: str,
+    run: Run,
+    text: str,
+    settings: Iterable[tuple[str, Sequence[str]]],
+) -> None:
     """A command that takes one source or two, and settings."""
     command = _command_of(commands, name, run, text, SOURCES)
     command.first = "SOURCE"
     about = "a folder with train, validation and test files, a file, a hub id, or builtin"
     _path(command, "file", "first", metavar="SOURCE", help=about)
-    _path(command, "file", "overrides", nargs=argparse.REMAINDER, metavar="[SOURCE] --KEY VALUE", help="a second source, and settings")
+    _path(
+        command,
+        "file",
+        "overrides",
+        nargs=argparse.REMAINDER,
+        metavar="[SOURCE] --KEY VALUE",
+        help="a second source, and settings",
+    )
     _complete(
-        command, [(key, words) for key, words in settings if key.split(".")[0] in (*OF_DATA, *(["output"] if name == "init" else []))]
+        command,
+        [
+            (key, words)
+            for key, words in settings
+            if key.split(".")[0] in (*OF_DATA, *(["output"] if name == "init" else []))
+        ],
     )
 
 
@@ -273,8 +410,9 @@ def _compare(options: argparse.Namespace) -> int:
         return _follow(experiment, _command(options))
     from mtlab.record.journal import Journal
     from mtlab.record.tracking import Tracking
-    from mtlab.train import engines, stopping
-    from mtlab.train.progress import progress
+    from mtlab.train.engines import local
+    from mtlab.train.measure.progress import progress
+    from mtlab.train.resume import signals
     from mtlab.train.suite import Suite
     from mtlab.watched import end_with_parent
 
@@ -283,7 +421,7 @@ def _compare(options: argparse.Namespace) -> int:
     status = "KILLED"
     try:
         end_with_parent()
-        with stopping.handled(), engines.opened(experiment) as engine:
+        with signals.handled(), local.opened(experiment) as engine:
             suite = Suite(experiment, _command(options), display, engine)
             with suite.journal.held(suite.command):
                 record, trials = suite.run(tracking.start, tracking.log)
@@ -295,20 +433,24 @@ def _compare(options: argparse.Namespace) -> int:
                 status = "FAILED" if failed else "FINISHED"
                 tracking.finish(record, outcome, status)
             suite.runtime.processes.close()
-    except (stopping.Stopped, KeyboardInterrupt) as stop:
+    except (signals.Stopped, KeyboardInterrupt) as stop:
         display.close()
         print(
             f"mtlab: interrupted; `{_command(options)}` goes on from here, and `{_command(options, 'report')}` writes up what ended",
             file=sys.stderr,
         )
-        return stop.status if isinstance(stop, stopping.Stopped) else 130
+        return stop.status if isinstance(stop, signals.Stopped) else 130
     finally:
         tracking.close(status)
         display.close()
     place = f"MLflow: {record.tracking['uri']}, experiment {record.tracking['experiment']}"
     if "missing" in record.tracking or tracking.missing:
         count = int(record.tracking.get("missing", 0))
-        missing = f"{counted(count, 'run')} {'is' if count == 1 else 'are'}" if count else "parts of the suite's run are"
+        missing = (
+            f"{counted(count, 'run')} {'is' if count == 1 else 'are'}"
+            if count
+            else "parts of the suite's run are"
+        )
         display.say(f"{place}: {missing} missing there; `{_command(options, 'sync')}` brings them")
     else:
         display.say(f"{place} (`mtlab ui` shows it)")
@@ -316,12 +458,15 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _follow(experiment: "Experiment", command: str) -> int:
-    """What the others of several processes do: run the same suite, whose outcome the first one writes, logs and tells."""
-    from mtlab.train import engines, stopping
-    from mtlab.train.progress import Silent
+    """What the others of several processes do: run the same suite, whose outcome the first one
+    writes, logs and tells.
+    """
+    from mtlab.train.engines import local
+    from mtlab.train.measure.progress import Silent
+    from mtlab.train.resume import signals
     from mtlab.train.suite import Suite
 
-    with stopping.handled(obeys=False), engines.opened(experiment) as engine:
+    with signals.handled(obeys=False), local.opened(experiment) as engine:
         suite = Suite(experiment, command, Silent(), engine)
         with suite.journal.held(command):
             suite.run(lambda record: record, lambda record, trial: None)
@@ -336,21 +481,23 @@ def _finish(experiment: "Experiment") -> "Outcome":
     from mtlab.record.journal import Journal
     from mtlab.record.tracking import Outcome
     from mtlab.report import document
-    from mtlab.report.story import story
+    from mtlab.report.sections.story import story
 
     folder = document.write(experiment.output).parent
     try:
         trial = choose(Journal(experiment.output), None, None).trial
     except UserError:  # none is called best, or its weights were not kept: the report says so
         return Outcome(folder, story(folder), None)
-    return Outcome(folder, story(folder), (trial, lambda to: directory.write(experiment, to, None, None)))
+    return Outcome(
+        folder, story(folder), (trial, lambda to: directory.write(experiment, to, None, None))
+    )
 
 
 def _plan(options: argparse.Namespace) -> int:
     from mtlab.plan.experiment import load
 
     experiment = load(options.file, parse_overrides(options.overrides))
-    from mtlab.train import dry_run
+    from mtlab.train.measure import dry_run
 
     for line in dry_run.lines(experiment):
         print(line)
@@ -388,7 +535,9 @@ def _init(options: argparse.Namespace) -> int:
     path = starter.file_for(given, overrides.pop("output", [None])[-1])
     starter.write(path, found(given, overrides).file)
     file = printable(shlex.quote(str(path)))
-    print(f"No mistakes. Written: {printable(str(path))}\n\nNext\n  mtlab plan {file}\n  mtlab compare {file}")
+    print(
+        f"No mistakes. Written: {printable(str(path))}\n\nNext\n  mtlab plan {file}\n  mtlab compare {file}"
+    )
     return 0
 
 
@@ -397,11 +546,18 @@ def _sources(options: argparse.Namespace) -> tuple[list[str], dict[str, list[str
     words = _words(options)
     count = next((index for index, word in enumerate(words) if word.startswith("--")), len(words))
     if count > 2:
-        raise UserError(f"{count} sources", "give one with labels and tags, or two: one for classification and one for NER")
+        raise UserError(
+            f"{count} sources",
+            "give one with labels and tags, or two: one for classification and one for NER",
+        )
     overrides = parse_overrides(words[count:])
     for key in overrides:
         if key.split(".")[0] not in OF_DATA and (options.command, key) != ("init", "output"):
-            raise UserError("does not change what is found", "set it in the file, or when it runs", where=f"--{key}")
+            raise UserError(
+                "does not change what is found",
+                "set it in the file, or when it runs",
+                where=f"--{key}",
+            )
     return words[:count], overrides
 
 
@@ -416,14 +572,22 @@ def _report(options: argparse.Namespace) -> int:
     overrides = parse_overrides(options.overrides)
     chosen = " ".join(overrides.pop("figures", FIGURES[:1]))
     if chosen not in FIGURES:
-        raise UserError(f"there are no figures {chosen!r}", f"give one of {', '.join(FIGURES)}", where="--figures")
+        raise UserError(
+            f"there are no figures {chosen!r}",
+            f"give one of {', '.join(FIGURES)}",
+            where="--figures",
+        )
     experiment = load(options.file, overrides, with_data=False)
     from mtlab.report import publish
 
     origin = publish.origin(experiment.output)
     if origin != experiment.output:
-        print(f"nothing was run in {experiment.output}: this report is of the published records in {origin}")
-    print(f"report: {document.write(origin, experiment.output, 'main' if chosen == 'main' else 'all')} and report.html")
+        print(
+            f"nothing was run in {experiment.output}: this report is of the published records in {origin}"
+        )
+    print(
+        f"report: {document.write(origin, experiment.output, 'main' if chosen == 'main' else 'all')} and report.html"
+    )
     return 0
 
 
@@ -464,8 +628,12 @@ def _export(options: argparse.Namespace) -> int:
     experiment = load(options.file, overrides, with_data=False)
     from mtlab.export import directory
 
-    written = directory.write(experiment, Path(own["to"]) if own["to"] else None, own["scenario"], own["point"])
-    print(f"model: {written.folder}; `mtlab predict {shlex.quote(str(written.folder))} FILE` reads sentences with it")
+    written = directory.write(
+        experiment, Path(own["to"]) if own["to"] else None, own["scenario"], own["point"]
+    )
+    print(
+        f"model: {written.folder}; `mtlab predict {shlex.quote(str(written.folder))} FILE` reads sentences with it"
+    )
     print(written.checked)
     return 0
 
@@ -478,9 +646,12 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _claims(options: argparse.Namespace) -> int:
-    from mtlab.report import gallery, verdicts
+    from mtlab.report import gallery
+    from mtlab.report.claims import verdicts
 
-    print(f"claims: {verdicts.write_page(options.directory)}; what each report says in short: {gallery.write_page(options.directory)}")
+    print(
+        f"claims: {verdicts.write_page(options.directory)}; what each report says in short: {gallery.write_page(options.directory)}"
+    )
     return 0
 
 
@@ -496,17 +667,28 @@ def _ui(options: argparse.Namespace) -> int:
         raise UserError(f"there is no {program}", "run `make install`")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", options.port)) == 0:
-            raise UserError(f"port {options.port} is in use", "choose another, such as --port 5001", where="--port")
-    os.environ["MLFLOW_BACKEND_STORE_URI"] = absolute(uri)  # as an argument everybody on this machine could read its password
+            raise UserError(
+                f"port {options.port} is in use",
+                "choose another, such as --port 5001",
+                where="--port",
+            )
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = absolute(
+        uri
+    )  # as an argument everybody on this machine could read its password
     os.environ.setdefault("MLFLOW_ARTIFACTS_DESTINATION", str(Path("mlartifacts").absolute()))
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # of no use here
     print(f"http://127.0.0.1:{options.port}/{_suites_page(options.file)}", flush=True)
     os.chdir(sys.prefix)  # the server would import Python files of the folder that it is started in
-    os.execv(program, ["mlflow", "ui", "--host", "127.0.0.1", "--port", str(options.port), "--workers", "1"])
+    os.execv(
+        program,
+        ["mlflow", "ui", "--host", "127.0.0.1", "--port", str(options.port), "--workers", "1"],
+    )
 
 
 def _suites_page(file: str | None) -> str:
-    """Where MLflow's interface shows the last suite of an experiment; its front page where there is none."""
+    """Where MLflow's interface shows the last suite of an experiment; its front page where there is
+    none.
+    """
     from mtlab.plan.experiment import load
     from mtlab.record.journal import Journal
 

@@ -1,4 +1,6 @@
-"""Shell completion: a script that a shell reads once, so that nothing of mtlab runs when a key is pressed."""
+"""Shell completion: a script that a shell reads once, so that nothing of mtlab runs when a key is
+pressed.
+"""
 
 import argparse
 from collections.abc import Iterator
@@ -16,11 +18,22 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 
 def settings(kind: Any = Experiment, prefix: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every key that a command line may set, dotted, with the words that it may have where they are few; what lies in lists is left out."""
+    """Every key that a command line may set, dotted, with the words that it may have where they are
+    few; what lies in lists is left out.
+    """
     for name, field in kind.model_fields.items():
-        origin, kinds = get_origin(field.annotation), [field.annotation, *get_args(field.annotation)]
-        words = tuple(str(word) for one in kinds if get_origin(one) is Literal for word in get_args(one))
-        nested = [one for one in kinds if isinstance(one, type) and issubclass(one, Strict)] if origin is not tuple else []
+        origin, kinds = (
+            get_origin(field.annotation),
+            [field.annotation, *get_args(field.annotation)],
+        )
+        words = tuple(
+            str(word) for one in kinds if get_origin(one) is Literal for word in get_args(one)
+        )
+        nested = (
+            [one for one in kinds if isinstance(one, type) and issubclass(one, Strict)]
+            if origin is not tuple
+            else []
+        )
         for one in nested:
             yield from settings(one, f"{prefix}{name}.")
         if origin is dict and words:  # they are its keys

@@ -1,4 +1,5 @@
-"""What a launcher, ``torchrun`` or ``accelerate launch``, tells each of the processes that it starts for one suite: their environment.
+"""What a launcher, ``torchrun`` or ``accelerate launch``, tells each of the processes that it
+starts for one suite: their environment.
 
 Nothing here knows torch, so that the command line can ask before it loads anything.
 """
@@ -7,9 +8,11 @@ import os
 
 
 class Lost(BaseException):
-    """A process cannot go on with the others: it failed where they did not, or they are gone. Not an ``Exception``: no trial's failure.
+    """A process cannot go on with the others: it failed where they did not, or they are gone. Not
+    an ``Exception``: no trial's failure.
 
-    It ends, so that the launcher ends the others too; started again they go on from the last checkpoint.
+    It ends, so that the launcher ends the others too; started again they go on from the last
+    checkpoint.
     """
 
 
@@ -45,7 +48,11 @@ def restarts() -> int:
 
 def command() -> list[str]:
     """The words that start as many processes again; none for one."""
-    return ["torchrun", "--standalone", "--nproc-per-node", str(number()), "-m"] if number() > 1 else []
+    return (
+        ["torchrun", "--standalone", "--nproc-per-node", str(number()), "-m"]
+        if number() > 1
+        else []
+    )
 
 
 def _told(variable: str, default: int) -> int:

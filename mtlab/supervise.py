@@ -1,7 +1,9 @@
-"""``mtlab`` as a program: ``compare`` runs in a process that is watched, so that its sudden death costs one trial and not the suite.
+"""``mtlab`` as a program: ``compare`` runs in a process that is watched, so that its sudden death
+costs one trial and not the suite.
 
-A process that the system kills (SIGKILL is what Linux does when memory runs out) or that crashes below Python is started again, and
-goes on from its last checkpoint. A trial in which that happens twice is a row with its reason, and the others go on.
+A process that the system kills (SIGKILL is what Linux does when memory runs out) or that crashes
+below Python is started again, and goes on from its last checkpoint. A trial in which that happens
+twice is a row with its reason, and the others go on.
 """
 
 import json
@@ -26,7 +28,12 @@ def program() -> int:
     A launcher of several processes watches them itself.
     """
     arguments = sys.argv[1:]
-    if arguments[:1] != ["compare"] or os.name != "posix" or {"-h", "--help"} & set(arguments) or launch.number() > 1:
+    if (
+        arguments[:1] != ["compare"]
+        or os.name != "posix"
+        or {"-h", "--help"} & set(arguments)
+        or launch.number() > 1
+    ):
         from mtlab.cli import main
 
         return main()
@@ -44,8 +51,13 @@ def watch(command: list[str], note: Path) -> int:
     asked: list[int] = []
     while True:
         note.write_text("")
-        child = subprocess.Popen(command, env={**threads_beside_others(), **os.environ, NOTE: str(note)}, process_group=0)
-        before = {number: signal.signal(number, _forward(child, asked)) for number in (signal.SIGINT, signal.SIGTERM)}
+        child = subprocess.Popen(
+            command, env={**threads_beside_others(), **os.environ, NOTE: str(note)}, process_group=0
+        )
+        before = {
+            number: signal.signal(number, _forward(child, asked))
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
         try:
             status = child.wait()
         finally:
@@ -53,26 +65,37 @@ def watch(command: list[str], note: Path) -> int:
                 signal.signal(number, handler)
         ran = note.read_text()
         if status == 1 and ran and not asked and hung(Path(ran)):
-            print("mtlab: the process hung; it is started again and goes on", file=sys.stderr, flush=True)
+            print(
+                "mtlab: the process hung; it is started again and goes on",
+                file=sys.stderr,
+                flush=True,
+            )
             continue
         if status >= 0:
             return status
         if asked or not _noted(note, -status):
             print(f"mtlab: the process was ended by {signal_name(-status)}", file=sys.stderr)
             return 128 - status
-        print(f"mtlab: the process was ended by {signal_name(-status)}; it is started again and goes on", file=sys.stderr, flush=True)
+        print(
+            f"mtlab: the process was ended by {signal_name(-status)}; it is started again and goes on",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 SAMPLE_S, BUSY_CORES = 0.2, 0.5
-"""Seconds for which the machine is watched before a run, and how many cores others must use for it to count as busy."""
+"""Seconds for which the machine is watched before a run, and how many cores others must use for it
+to count as busy."""
 
 
 def threads_beside_others() -> dict[str, str]:
-    """What the environment should say of threads that wait, where other programs use this machine's cores.
+    """What the environment should say of threads that wait, where other programs use this machine's
+    cores.
 
-    A thread of OpenMP that waits for another spins on its core by default. On a quiet machine that is fastest. Beside another program the
-    one that it waits for is often the one without a core, and steps take six times as long as with threads that sleep (measured
-    on two cores, one of them busy). Results are the same to the last bit. Read when torch is loaded, and so set before.
+    A thread of OpenMP that waits for another spins on its core by default. On a quiet machine that
+    is fastest. Beside another program the one that it waits for is often the one without a core,
+    and steps take six times as long as with threads that sleep (measured on two cores, one of them
+    busy). Results are the same to the last bit. Read when torch is loaded, and so set before.
     """
     others = psutil.cpu_percent(interval=SAMPLE_S) / 100 * (psutil.cpu_count() or 1)
     return {"OMP_WAIT_POLICY": "PASSIVE"} if others > BUSY_CORES else {}
@@ -89,7 +112,9 @@ def _noted(note: Path, number: int) -> bool:
     return True
 
 
-def _forward(child: "subprocess.Popen[bytes]", asked: list[int]) -> Callable[[int, FrameType | None], None]:
+def _forward(
+    child: "subprocess.Popen[bytes]", asked: list[int]
+) -> Callable[[int, FrameType | None], None]:
     def handle(number: int, frame: FrameType | None) -> None:
         asked.append(number)
         child.send_signal(number)

@@ -1,4 +1,6 @@
-"""What a process that is watched and who watches it (:mod:`mtlab.supervise`) tell each other: notes, and where they lie."""
+"""What a process that is watched and who watches it (:mod:`mtlab.supervise`) tell each other:
+notes, and where they lie.
+"""
 
 import ctypes
 import os
@@ -7,10 +9,12 @@ import sys
 from pathlib import Path
 
 NOTE = "MTLAB_NOTE"
-"""The environment variable with the file in which the process notes the folder of the trials that it has begun, empty when they ended."""
+"""The environment variable with the file in which the process notes the folder of the trials that
+it has begun, empty when they ended."""
 
 STALLED = "stalled-*.txt"
-"""In that folder: what a process was doing that hung, and so ended itself; empty for one that runs."""
+"""In that folder: what a process was doing that hung, and so ended itself; empty for one that
+runs."""
 
 DEATHS = "deaths.json"
 """In that folder: the signals that ended the process while these trials ran."""
@@ -25,7 +29,9 @@ def hung(folder: Path) -> list[Path]:
 
 
 def end_with_parent() -> None:
-    """In a process that is watched: ask to be told to stop when who watches it is gone. Linux alone can do so."""
+    """In a process that is watched: ask to be told to stop when who watches it is gone. Linux alone
+    can do so.
+    """
     if os.environ.get(NOTE) and sys.platform == "linux":
         ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGTERM)
 

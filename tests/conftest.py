@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
-os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side; threads of one would take the cores of the other
+os.environ["OMP_NUM_THREADS"] = (
+    "1"  # tests run side by side; threads of one would take the cores of the other
+)
 
-os.environ["MTLAB_REGISTRY"] = tempfile.mkdtemp(prefix="mtlab-tests-")  # and so they would see each other on the one device
+os.environ["MTLAB_REGISTRY"] = tempfile.mkdtemp(
+    prefix="mtlab-tests-"
+)  # and so they would see each other on the one device
 
 from tests import tiny
 
@@ -49,7 +53,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def experiment_file(tmp_path: Path, encoder: Path, data: Path) -> Path:
     """An experiment on the tiny encoder; its report goes below the test's own folder."""
     path = tmp_path / "tiny.yaml"
-    path.write_text(EXPERIMENT.format(encoder=encoder, data=data) + f"output: {tmp_path / 'report'}\n")
+    path.write_text(
+        EXPERIMENT.format(encoder=encoder, data=data) + f"output: {tmp_path / 'report'}\n"
+    )
     return path
 
 
@@ -75,20 +81,35 @@ def tracking(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports without figures, whose drawing takes seconds."""
-    from mtlab.report import curves, figures, staged_figures
+    from mtlab.report.figures import curves, scores, staged_plots
 
-    for module in (figures, curves, staged_figures):
+    for module in (scores, curves, staged_plots):
         monkeypatch.setattr(module, "FIGURES", {})
 
 
 def measured(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a record as JSON is the same whoever ran the trial, and when: all but times, memory and attempts."""
+    """What of a record as JSON is the same whoever ran the trial, and when: all but times, memory
+    and attempts."""
     kept = {key: value for key, value in record.items() if key not in OF_THE_RUN}
-    inner = {key: [measured(one) for one in kept[key]] for key in ("stages", "epochs") if isinstance(kept.get(key), list)}
+    inner = {
+        key: [measured(one) for one in kept[key]]
+        for key in ("stages", "epochs")
+        if isinstance(kept.get(key), list)
+    }
     return {**kept, **inner}
 
 
 OF_THE_RUN = {
-    *("started_at", "ended_at", "elapsed_s", "step_s", "attempts", "laps", "wall_s", "wall_plain_s", "tokens_per_s"),
+    *(
+        "started_at",
+        "ended_at",
+        "elapsed_s",
+        "step_s",
+        "attempts",
+        "laps",
+        "wall_s",
+        "wall_plain_s",
+        "tokens_per_s",
+    ),
     *("machine", "peak_memory_mb", "untimed"),
 }

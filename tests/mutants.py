@@ -1,12 +1,14 @@
-"""Plant bugs that would make results wrong, one at a time, and see that a check notices each: ``python -m tests.mutants``.
+"""Plant bugs that would make results wrong, one at a time, and see that a check notices each:
+``python -m tests.mutants``.
 
-Each bug is a piece of the product's source that is replaced by another, together with the tests that must then fail: by an assertion, or
-because the product itself refuses what it sees. A crash does not count, nor does a test that cannot be imported: they would say that the
-bug was planted badly. The same tests must pass without any bug.
+Each bug is a piece of the product's source that is replaced by another, together with the tests
+that must then fail: by an assertion, or because the product itself refuses what it sees. A crash
+does not count, nor does a test that cannot be imported: they would say that the bug was planted
+badly. The same tests must pass without any bug.
 
-Nothing is changed here: the package and the tests are copied into temporary folders. A bug is tried in a process of its own, forked from
-one that has imported torch and the like, which saves seconds a bug; what is mtlab's and the tests' it imports from the copy.
-"""
+Nothing is changed here: the package and the tests are copied into temporary folders. A bug is tried
+in a process of its own, forked from one that has imported torch and the like, which saves seconds a
+bug; what is mtlab's and the tests' it imports from the copy."""
 
 import argparse
 import contextlib
@@ -35,7 +37,8 @@ ALL_LIMIT_S = 900.0
 """Seconds that all the tests may take without any bug."""
 
 CHECKS = ("AssertionError", "Failed", "UserError", "CertificateError", "Diverged")
-"""What a check raises: an assertion, ``pytest.fail`` and the like, and what the product raises where it refuses what it sees."""
+"""What a check raises: an assertion, ``pytest.fail`` and the like, and what the product raises
+where it refuses what it sees."""
 
 IMPORTED = (
     "torch",
@@ -93,7 +96,9 @@ class Mutant:
             ValueError: the bug no longer applies.
         """
         if text.count(self.old) != 1:
-            raise ValueError(f"what it replaces occurs {text.count(self.old)} times in mtlab/{self.file}")
+            raise ValueError(
+                f"what it replaces occurs {text.count(self.old)} times in mtlab/{self.file}"
+            )
         return text.replace(self.old, self.new)
 
 
@@ -364,21 +369,27 @@ DATA_BUGS = (
         "data/spoil.py",
         "kept = first(train, count, rng)",
         "kept = first(train, count, np.random.default_rng(count))",
-        ("tests/data/test_spoil.py::test_a_share_of_sentences_keeps_its_labels_and_a_smaller_one_lies_within_it",),
+        (
+            "tests/data/test_spoil.py::test_a_share_of_sentences_keeps_its_labels_and_a_smaller_one_lies_within_it",
+        ),
     ),
     Mutant(
         "some wrong labels are the right ones",
         "data/spoil.py",
         "return [label for label in known if label != sentence.label]",
         "return list(known)",
-        ("tests/data/test_spoil.py::test_a_share_of_labels_is_wrong_and_every_one_of_them_is_another",),
+        (
+            "tests/data/test_spoil.py::test_a_share_of_labels_is_wrong_and_every_one_of_them_is_another",
+        ),
     ),
     Mutant(
         "labels are made wrong in the test split",
         "data/sources.py",
         'part.splits["train"], told = change(part.splits["train"], task, asked[task], known, rng, part.reading.directory)',
         'part.splits["test"], told = change(part.splits["test"], task, asked[task], known, rng, part.reading.directory)',
-        ("tests/data/test_spoil.py::test_a_share_of_labels_is_wrong_and_every_one_of_them_is_another",),
+        (
+            "tests/data/test_spoil.py::test_a_share_of_labels_is_wrong_and_every_one_of_them_is_another",
+        ),
     ),
 )
 
@@ -465,7 +476,9 @@ RESUMED_STATES = Mutant(
     "train/trial.py",
     "        self.ground.look()\n        self.taught_s, self.skipped_flops",
     '        self.ground.digests = facts["before"]\n        self.taught_s, self.skipped_flops',
-    ("tests/train/test_resume.py::test_states_that_a_resumed_trial_computes_are_those_of_its_own_weights",),
+    (
+        "tests/train/test_resume.py::test_states_that_a_resumed_trial_computes_are_those_of_its_own_weights",
+    ),
 )
 
 COST_BUGS = (
@@ -549,7 +562,9 @@ STATISTICS_BUGS = (
         "report/table.py",
         "if trial.ok and not apart else None",
         "if not apart else None",
-        ("tests/report/test_table.py::test_a_failed_trial_is_a_row_with_its_reason_and_no_numbers",),
+        (
+            "tests/report/test_table.py::test_a_failed_trial_is_a_row_with_its_reason_and_no_numbers",
+        ),
     ),
     Mutant(
         "times of trials that shared their device are compared",
@@ -584,7 +599,9 @@ STATISTICS_BUGS = (
         "report/forgetting.py",
         "return statistics.difference(sample(group, scenario, task, domain, -1), sample(group, scenario, task, domain, 0), contrasts)",
         "return statistics.difference(sample(group, scenario, task, domain, 0), sample(group, scenario, task, domain, -1), contrasts)",
-        ("tests/report/test_forgetting.py::test_transfer_is_the_score_after_minus_the_score_before",),
+        (
+            "tests/report/test_forgetting.py::test_transfer_is_the_score_after_minus_the_score_before",
+        ),
     ),
 )
 
@@ -725,7 +742,8 @@ class Outcome:
 
     Attributes:
         status: of pytest; None where they ran past their limit, or the process died.
-        failures: of each test that failed: its node id, the type of what it raised, and the first line of what that says.
+        failures: of each test that failed: its node id, the type of what it raised, and the first
+            line of what that says.
         told: the end of what pytest printed.
     """
 
@@ -744,7 +762,9 @@ class Outcome:
             return f"ran past the limit, or died; {(self.told.strip().splitlines() or ['nothing said'])[-1][:300]}"
         if self.status == 0:
             return "the tests pass"
-        said = [f"{test.rpartition('/')[2]}: {kind}: {words}" for test, kind, words in self.failures]
+        said = [
+            f"{test.rpartition('/')[2]}: {kind}: {words}" for test, kind, words in self.failures
+        ]
         return f"no check failed, status {self.status}: {(said or self.told.strip().splitlines() or ['nothing said'])[-1][:300]}"
 
 
@@ -759,13 +779,17 @@ class Noting:
         error = call.excinfo
         if error is not None and error.typename != "Skipped":
             said = str(error.value).strip()
-            kind = "crashed trial" if "crashed: " in said else error.typename  # which fails assertions about how it ended
+            kind = (
+                "crashed trial" if "crashed: " in said else error.typename
+            )  # which fails assertions about how it ended
             self.failures.append((item.nodeid, kind, said.partition("\n")[0][:120]))
 
     def pytest_collectreport(self, report: Any) -> None:
         """Called by pytest after it read a file of tests."""
         if report.failed:
-            self.failures.append((report.nodeid, "collection", str(report.longrepr).strip().splitlines()[-1][:200]))
+            self.failures.append(
+                (report.nodeid, "collection", str(report.longrepr).strip().splitlines()[-1][:200])
+            )
 
 
 @dataclass
@@ -794,12 +818,19 @@ class Job:
     @property
     def planted(self) -> Path:
         """The file that has the bug."""
-        return self.copy / "mtlab" / (self.mutant.file if self.mutant is not None else "__init__.py")
+        return (
+            self.copy / "mtlab" / (self.mutant.file if self.mutant is not None else "__init__.py")
+        )
 
-    def write(self, status: int | None, failures: Sequence[tuple[str, str, str]], told: str) -> None:
+    def write(
+        self, status: int | None, failures: Sequence[tuple[str, str, str]], told: str
+    ) -> None:
         """Tell how the tests ended."""
         half = self.outcome.with_suffix(".half")
-        half.write_text(json.dumps({"status": status, "failures": failures, "told": told[-4000:]}), encoding="utf-8")
+        half.write_text(
+            json.dumps({"status": status, "failures": failures, "told": told[-4000:]}),
+            encoding="utf-8",
+        )
         half.replace(self.outcome)
 
     def end(self) -> None:
@@ -848,14 +879,27 @@ def _in_child(tests: Sequence[str], job: Job, *, stop_at_first: bool) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] in ("mtlab", "tests")]:
         del sys.modules[name]
     sys.path.insert(0, str(job.copy))
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # some are imported by now, which pytest warns of
-    sys.dont_write_bytecode = True  # a file that changes twice a second would be taken for the one that was compiled
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = (
+        "1"  # some are imported by now, which pytest warns of
+    )
+    sys.dont_write_bytecode = (
+        True  # a file that changes twice a second would be taken for the one that was compiled
+    )
     import pytest
 
     told, noting = io.StringIO(), Noting()
-    options = ["-q", "-p", "no:cacheprovider", "--rootdir", str(job.copy), f"--basetemp={job.copy / 'scratch'}"]
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(job.copy),
+        f"--basetemp={job.copy / 'scratch'}",
+    ]
     with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
-        status = int(pytest.main([*options, *(["-x"] if stop_at_first else []), *tests], plugins=[noting]))
+        status = int(
+            pytest.main([*options, *(["-x"] if stop_at_first else []), *tests], plugins=[noting])
+        )
     import mtlab
 
     if not str(mtlab.__file__).startswith(str(job.copy)):
@@ -875,7 +919,11 @@ def ended(job: Job) -> Outcome | None:
     if not done or not job.outcome.exists():
         return Outcome(None, (), "")
     read = json.loads(job.outcome.read_text(encoding="utf-8"))
-    return Outcome(read["status"], tuple((test, kind, said) for test, kind, said in read["failures"]), read["told"])
+    return Outcome(
+        read["status"],
+        tuple((test, kind, said) for test, kind, said in read["failures"]),
+        read["told"],
+    )
 
 
 def try_all(mutants: Sequence[Mutant], jobs: int, say: Callable[[str], None] = print) -> bool:
@@ -893,14 +941,28 @@ def try_all(mutants: Sequence[Mutant], jobs: int, say: Callable[[str], None] = p
     running: list[Job] = []
     caught, sound = 0, False
     with tempfile.TemporaryDirectory(prefix="mtlab-mutants-") as folder:
-        copies = [copied(Path(folder).resolve() / str(number)) for number in range(max(1, min(jobs, len(mutants) + 1)))]
+        copies = [
+            copied(Path(folder).resolve() / str(number))
+            for number in range(max(1, min(jobs, len(mutants) + 1)))
+        ]
         try:
             while waiting or running:
                 while waiting and copies:
                     mutant = waiting.popleft()
-                    tests = mutant.tests if mutant is not None else tuple(dict.fromkeys(test for one in mutants for test in one.tests))
+                    tests = (
+                        mutant.tests
+                        if mutant is not None
+                        else tuple(dict.fromkeys(test for one in mutants for test in one.tests))
+                    )
                     try:
-                        running.append(begin(mutant, tests, copies[-1], LIMIT_S if mutant is not None else ALL_LIMIT_S))
+                        running.append(
+                            begin(
+                                mutant,
+                                tests,
+                                copies[-1],
+                                LIMIT_S if mutant is not None else ALL_LIMIT_S,
+                            )
+                        )
                         copies.pop()
                     except ValueError as error:
                         say(f"no longer applies: {mutant.name if mutant else ''}: {error}")
@@ -933,7 +995,11 @@ def _told(mutant: Mutant, outcome: Outcome, say: Callable[[str], None]) -> bool:
 
 def _told_unplanted(outcome: Outcome, say: Callable[[str], None]) -> None:
     last = (outcome.told.strip().splitlines() or ["nothing said"])[-1]
-    say(f"without any bug the tests pass: {last}" if outcome.status == 0 else f"WITHOUT ANY BUG THE TESTS DO NOT PASS: {last}")
+    say(
+        f"without any bug the tests pass: {last}"
+        if outcome.status == 0
+        else f"WITHOUT ANY BUG THE TESTS DO NOT PASS: {last}"
+    )
     for test, kind, words in outcome.failures:
         say(f"  {test}: {kind}: {words}")
 
@@ -941,10 +1007,14 @@ def _told_unplanted(outcome: Outcome, say: Callable[[str], None]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; the exit status is 0 where every bug is caught."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="bugs whose names contain one of these")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="bugs whose names contain one of these"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time (2)")
     options = parser.parse_args(arguments)
-    chosen = [one for one in MUTANTS if not options.only or any(part in one.name for part in options.only)]
+    chosen = [
+        one for one in MUTANTS if not options.only or any(part in one.name for part in options.only)
+    ]
     if not chosen:
         parser.error("no bug has such a name")
     return 0 if try_all(chosen, options.jobs, lambda line: print(line, flush=True)) else 1

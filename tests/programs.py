@@ -1,4 +1,5 @@
-"""Whole programs, as tests start them. One that takes too long fails its test with what each of its processes was doing."""
+"""Whole programs, as tests start them. One that takes too long fails its test with what each of its
+processes was doing."""
 
 import os
 import signal
@@ -15,10 +16,19 @@ LIMIT_S = 240.0
 """Seconds that a program has, where a test does not say."""
 
 
-def start(command: Sequence[str], env: Mapping[str, str] | None = None, **options: Any) -> "subprocess.Popen[str]":
+def start(
+    command: Sequence[str], env: Mapping[str, str] | None = None, **options: Any
+) -> "subprocess.Popen[str]":
     """Start a program whose output is kept."""
     environment = {**(os.environ if env is None else env), "PYTHONFAULTHANDLER": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        **options,
+    )
 
 
 def finish(process: "subprocess.Popen[str]", seconds: float = LIMIT_S) -> tuple[int, str, str]:
@@ -36,18 +46,23 @@ def run(command: Sequence[str], seconds: float = LIMIT_S, **options: Any) -> tup
     return finish(start(command, **options), seconds)
 
 
-def wait_until(seen: Callable[[], object], process: "subprocess.Popen[str]", seconds: float = 120.0) -> None:
+def wait_until(
+    seen: Callable[[], object], process: "subprocess.Popen[str]", seconds: float = 120.0
+) -> None:
     """Wait until something is seen, while a program runs."""
     until = time.monotonic() + seconds
     while not seen():
         if process.poll() is not None or time.monotonic() > until:
             out, err = _abort(process)
-            pytest.fail(f"{process.args} ended ({process.returncode}), or ran for {seconds:g} s, before it did that\n{out}\n{err}")
+            pytest.fail(
+                f"{process.args} ended ({process.returncode}), or ran for {seconds:g} s, before it did that\n{out}\n{err}"
+            )
         time.sleep(0.01)
 
 
 def _abort(process: "subprocess.Popen[str]") -> tuple[str, str]:
-    """End a program with all processes that it started, each of which says where it was if it is Python; returns output and errors."""
+    """End a program with all processes that it started, each of which says where it was if it is
+    Python; returns output and errors."""
     family: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(process.pid)

@@ -1,8 +1,10 @@
-"""Run a suite on more sentences than anybody wants in memory, and tell what it took: ``python -m tests.reach --sentences 1000000``.
+"""Run a suite on more sentences than anybody wants in memory, and tell what it took: ``python -m
+tests.reach --sentences 1000000``.
 
-Sentences are made from templates, no two alike, each with an intent and with slots, and go through ``mtlab compare`` with one scenario:
-heads on the frozen embedded encoder, one epoch, one seed. The command runs in processes of its own, whose anonymous memory (what no
-file stands behind, and so what must fit) is read from ``/proc`` ten times a second, imports included. Linux alone tells it.
+Sentences are made from templates, no two alike, each with an intent and with slots, and go through
+``mtlab compare`` with one scenario: heads on the frozen embedded encoder, one epoch, one seed. The
+command runs in processes of its own, whose anonymous memory (what no file stands behind, and so
+what must fit) is read from ``/proc`` ten times a second, imports included. Linux alone tells it.
 """
 
 import argparse
@@ -44,7 +46,14 @@ TEMPLATES = {
     "BookTable": "{how} book {dish} for {first} {last} in {city} {time}",
     "GetWeather": "{how} tell {first} {last} if {weather} reaches {city} {time}",
 }
-ENTITY = {"first": "B-person", "last": "I-person", "city": "B-city", "genre": "B-genre", "time": "B-time", "dish": "B-dish"}
+ENTITY = {
+    "first": "B-person",
+    "last": "I-person",
+    "city": "B-city",
+    "genre": "B-genre",
+    "time": "B-time",
+    "dish": "B-dish",
+}
 """Slot to its tag; words of other slots have none."""
 
 EXPERIMENT = """\
@@ -83,13 +92,16 @@ class Reached:
         """To read."""
         laps = ", ".join(f"{name} {seconds:,.1f}" for name, seconds in self.laps.items())
         yield f"{self.sentences:,} sentences: {self.suite_s:,.1f} s for the suite, {self.process_s:,.1f} s for the command; laps: {laps}"
-        suite, trial = (1000 * seconds / self.sentences for seconds in (self.suite_s, sum(self.laps.values())))
+        suite, trial = (
+            1000 * seconds / self.sentences for seconds in (self.suite_s, sum(self.laps.values()))
+        )
         yield f"  {suite:.3f} ms a sentence for the suite, {trial:.3f} ms in laps"
         yield f"  peak anonymous memory {self.anonymous / 2**20:,.0f} MiB; {self.on_disk / 1e9:,.2f} GB on disk"
 
 
 def sentences(first: int, count: int) -> Iterator[dict[str, Any]]:
-    """Sentences number ``first`` and on: the same number is the same sentence, and no two numbers below 10 million are alike."""
+    """Sentences number ``first`` and on: the same number is the same sentence, and no two numbers
+    below 10 million are alike."""
     intents = list(TEMPLATES)
     for number in range(first, first + count):
         intent, rest = intents[number % len(intents)], number // len(intents)
@@ -97,7 +109,9 @@ def sentences(first: int, count: int) -> Iterator[dict[str, Any]]:
         slots = [word.strip("{}") for word in words if word.startswith("{")]
         size = math.prod(len(SLOTS[slot]) for slot in slots)
         assert rest < size, "there are no more sentences than that"
-        rest = rest * 7_654_321 % size  # a prime that divides no size: every rest once, and neighbours differ
+        rest = (
+            rest * 7_654_321 % size
+        )  # a prime that divides no size: every rest once, and neighbours differ
         chosen = {}
         for slot in slots:
             rest, at = divmod(rest, len(SLOTS[slot]))
@@ -105,7 +119,10 @@ def sentences(first: int, count: int) -> Iterator[dict[str, Any]]:
         names = [word.strip("{}") for word in words]
         yield {
             "tokens": [chosen.get(name, name) for name in names],
-            "ner_tags": [ENTITY.get(name, "O") if word.startswith("{") else "O" for word, name in zip(words, names, strict=True)],
+            "ner_tags": [
+                ENTITY.get(name, "O") if word.startswith("{") else "O"
+                for word, name in zip(words, names, strict=True)
+            ],
             "label": intent,
         }
 
@@ -130,7 +147,14 @@ def reach(folder: Path, count: int, more: list[str]) -> Reached:
     """
     write(folder / "data", count)
     (folder / "reach.yaml").write_text(EXPERIMENT.format(folder=folder))
-    command = [sys.executable, "-m", "mtlab.supervise", "compare", str(folder / "reach.yaml"), *more]
+    command = [
+        sys.executable,
+        "-m",
+        "mtlab.supervise",
+        "compare",
+        str(folder / "reach.yaml"),
+        *more,
+    ]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
     began, anonymous, on_disk, looked = time.monotonic(), 0, 0, 0.0
     with (folder / "log.txt").open("w") as log:
@@ -139,19 +163,33 @@ def reach(folder: Path, count: int, more: list[str]) -> Reached:
             family = _family(process.pid)
             anonymous = max(anonymous, sum(map(_anonymous, family)))
             if time.monotonic() - looked > 5:
-                on_disk, looked = max(on_disk, _named(folder) + sum(_nameless(pid, folder) for pid in family)), time.monotonic()
+                on_disk, looked = (
+                    max(on_disk, _named(folder) + sum(_nameless(pid, folder) for pid in family)),
+                    time.monotonic(),
+                )
             time.sleep(EVERY_S)
     if process.returncode:
         raise SystemExit(f"the command ended with {process.returncode}: see {folder / 'log.txt'}")
     process_s = time.monotonic() - began
     suite, (trial,) = Journal(folder / "output").read()
-    return Reached(count, trial.laps, suite.elapsed_s or 0.0, process_s, anonymous, max(on_disk, _named(folder)))
+    return Reached(
+        count,
+        trial.laps,
+        suite.elapsed_s or 0.0,
+        process_s,
+        anonymous,
+        max(on_disk, _named(folder)),
+    )
 
 
 def _family(pid: int) -> list[int]:
     """A process and all that come from it."""
     try:
-        children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+        children = [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
     except OSError:
         return [pid]
     return [pid, *(one for child in children for one in _family(child))]
@@ -192,11 +230,30 @@ def _nameless(pid: int, folder: Path) -> int:
 
 def main() -> None:
     """The way in."""
-    parser = argparse.ArgumentParser(prog="python -m tests.reach", description=__doc__.splitlines()[0])
-    parser.add_argument("--sentences", type=int, nargs="+", default=[100_000, 1_000_000], help="training sentences, a run each")
-    parser.add_argument("--directory", type=Path, required=True, help="an empty folder for data, cache and report; what is written stays")
-    parser.add_argument("--json", type=Path, help="a file in which they become `reach`, such as reports/bench/bench.json")
-    parser.add_argument("--remove", action="store_true", help="remove what was written after each run")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.reach", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--sentences",
+        type=int,
+        nargs="+",
+        default=[100_000, 1_000_000],
+        help="training sentences, a run each",
+    )
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        required=True,
+        help="an empty folder for data, cache and report; what is written stays",
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        help="a file in which they become `reach`, such as reports/bench/bench.json",
+    )
+    parser.add_argument(
+        "--remove", action="store_true", help="remove what was written after each run"
+    )
     options, more = parser.parse_known_args()
     found = []
     for count in options.sentences:
@@ -205,7 +262,9 @@ def main() -> None:
         print("\n".join(found[-1].lines()), flush=True)
         if options.json:
             others = json.loads(options.json.read_text()) if options.json.exists() else {}
-            options.json.write_text(json.dumps({**others, "reach": [asdict(one) for one in found]}, indent=1))
+            options.json.write_text(
+                json.dumps({**others, "reach": [asdict(one) for one in found]}, indent=1)
+            )
         if options.remove:
             shutil.rmtree(folder)
 

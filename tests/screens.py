@@ -1,4 +1,5 @@
-"""Pages of MLflow's interface in a real browser: for tests, and as pictures (`python -m tests.screens ADDRESS RUN FOLDER`)."""
+"""Pages of MLflow's interface in a real browser: for tests, and as pictures (`python -m
+tests.screens ADDRESS RUN FOLDER`)."""
 
 import shutil
 import sys
@@ -7,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 
 QUIET = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
 """Keeps the assistant of the interface from opening itself."""

@@ -1,4 +1,5 @@
-"""A stand-in for the hub: the few answers of its protocol that reading a data set or an encoder asks for."""
+"""A stand-in for the hub: the few answers of its protocol that reading a data set or an encoder
+asks for."""
 
 import hashlib
 import json
@@ -15,7 +16,9 @@ NAME = "owner/toy"
 @contextmanager
 def serve(commits: dict[str, dict[str, bytes]], revisions: dict[str, str]) -> Iterator[str]:
     """Serve ``owner/toy``, files by commit, and a gated ``owner/gated``; yields the address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"commits": commits, "revisions": revisions}))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), type("Bound", (Handler,), {"commits": commits, "revisions": revisions})
+    )
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -39,9 +42,22 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = unquote(urlsplit(self.path).path).replace("/api/models/", "/api/datasets/")
-        path = path if path.startswith(("/api/", "/datasets/")) else f"/datasets{path}"  # encoders live at the root
-        if path.startswith("/api/datasets/owner/gated"):  # as on the hub, what is said about it is public
-            self.json({"_id": "2", "id": "owner/gated", "sha": "c" * 40, "gated": "manual", "private": False, "siblings": []})
+        path = (
+            path if path.startswith(("/api/", "/datasets/")) else f"/datasets{path}"
+        )  # encoders live at the root
+        if path.startswith(
+            "/api/datasets/owner/gated"
+        ):  # as on the hub, what is said about it is public
+            self.json(
+                {
+                    "_id": "2",
+                    "id": "owner/gated",
+                    "sha": "c" * 40,
+                    "gated": "manual",
+                    "private": False,
+                    "siblings": [],
+                }
+            )
         elif path.startswith("/datasets/owner/gated"):
             self.reply(403, **{"X-Error-Code": "GatedRepo"})
         elif path.startswith(f"/api/datasets/{NAME}"):
@@ -61,14 +77,28 @@ class Handler(BaseHTTPRequestHandler):
         if rest[0] == "tree":
             folder = "/".join(rest[2:])
             entries = [*self.folders(commit), *self.files(commit)]
-            return self.json([entry for entry in entries if entry["path"].rpartition("/")[0] == folder])
-        state = {"private": False, "gated": False, "disabled": False, "downloads": 0, "likes": 0, "tags": []}
+            return self.json(
+                [entry for entry in entries if entry["path"].rpartition("/")[0] == folder]
+            )
+        state = {
+            "private": False,
+            "gated": False,
+            "disabled": False,
+            "downloads": 0,
+            "likes": 0,
+            "tags": [],
+        }
         names = [{"rfilename": name} for name in self.commits[commit]]
         return self.json({"_id": "1", "id": NAME, "sha": commit, **state, "siblings": names})
 
     def files(self, commit: str) -> Iterator[dict[str, Any]]:
         for name, content in self.commits[commit].items():
-            yield {"type": "file", "path": name, "oid": hashlib.sha256(content).hexdigest()[:40], "size": len(content)}
+            yield {
+                "type": "file",
+                "path": name,
+                "oid": hashlib.sha256(content).hexdigest()[:40],
+                "size": len(content),
+            }
 
     def folders(self, commit: str) -> Iterator[dict[str, Any]]:
         for folder in {name.rpartition("/")[0] for name in self.commits[commit]} - {""}:
@@ -79,7 +109,12 @@ class Handler(BaseHTTPRequestHandler):
         content = self.commits.get(commit, {}).get(name)
         if content is None:
             return self.reply(404, **{"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
-        return self.reply(200, content, ETag=f'"{hashlib.sha256(content).hexdigest()}"', **{"X-Repo-Commit": commit})
+        return self.reply(
+            200,
+            content,
+            ETag=f'"{hashlib.sha256(content).hexdigest()}"',
+            **{"X-Repo-Commit": commit},
+        )
 
     def json(self, value: object) -> None:
         self.reply(200, json.dumps(value).encode(), **{"Content-Type": "application/json"})

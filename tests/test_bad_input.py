@@ -1,4 +1,5 @@
-"""Whatever is wrong with what a person gives: one line with place, problem and remedy, status 2, and nothing is trained."""
+"""Whatever is wrong with what a person gives: one line with place, problem and remedy, status 2,
+and nothing is trained."""
 
 import json
 import os
@@ -37,7 +38,12 @@ scenarios:
 
 def row(words: str, tags: str, label: str, **other: Any) -> str:
     """A line of a data file."""
-    return json.dumps({"tokens": words.split(" "), "ner_tags": tags.split(" "), "label": label, **other}) + "\n"
+    return (
+        json.dumps(
+            {"tokens": words.split(" "), "ner_tags": tags.split(" "), "label": label, **other}
+        )
+        + "\n"
+    )
 
 
 TRAIN = (
@@ -99,7 +105,9 @@ def other(file: str, **values: Any) -> Callable[[Path], object]:
 
     def change(directory: Path) -> None:
         content = {**json.loads((directory / file).read_text()), **values}
-        (directory / file).write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+        (directory / file).write_text(
+            json.dumps({key: value for key, value in content.items() if value is not None})
+        )
 
     return change
 
@@ -113,7 +121,11 @@ def albert(directory: Path) -> None:
 def clip(directory: Path) -> None:
     """A model that wants a picture with the words."""
     parts = {**tiny.SIZE, "num_hidden_layers": 1, "projection_dim": 8}
-    config = transformers.CLIPConfig(text_config=parts, vision_config={**parts, "image_size": 8, "patch_size": 4}, projection_dim=8)
+    config = transformers.CLIPConfig(
+        text_config=parts,
+        vision_config={**parts, "image_size": 8, "patch_size": 4},
+        projection_dim=8,
+    )
     transformers.AutoModel.from_config(config).save_pretrained(directory)
 
 
@@ -163,7 +175,9 @@ CASES = [
     Bad(
         "two ways to mark ends",
         "set/train.jsonl:6 ner_tags: U-LOC is BILOU, other tags are BIOES (token 3, 'oslo'); use one scheme in all splits",
-        in_train(row("sun in quito", "O O S-LOC", "weather") + row("sun in oslo", "O O U-LOC", "weather")),
+        in_train(
+            row("sun in quito", "O O S-LOC", "weather") + row("sun in oslo", "O O U-LOC", "weather")
+        ),
     ),
     Bad(
         "sentence without tokens",
@@ -171,13 +185,17 @@ CASES = [
         in_train(row("", "", "weather", tokens=[], ner_tags=[])),
     ),
     Bad(
-        "sentence of blanks", "set/train.jsonl:5 tokens: all tokens are blank; remove the sentence", in_train(row("  ", "O O O", "weather"))
+        "sentence of blanks",
+        "set/train.jsonl:5 tokens: all tokens are blank; remove the sentence",
+        in_train(row("  ", "O O O", "weather")),
     ),
     Bad(
         "sentence of which the tokenizer leaves nothing",
         "set/train.jsonl:5: the encoder's tokenizer leaves nothing of '\\u200b \\ufeff'; remove the sentence",
         in_train(row("\u200b \ufeff", "O O", "weather")),
-        encoder=other("tokenizer.json", normalizer={"type": "BertNormalizer", **dict.fromkeys(BERT, True)}),
+        encoder=other(
+            "tokenizer.json", normalizer={"type": "BertNormalizer", **dict.fromkeys(BERT, True)}
+        ),
     ),
     Bad(
         "tokens as one text",
@@ -213,7 +231,10 @@ CASES = [
     Bad(
         "not UTF-8",
         f"set/train.jsonl:5: not UTF-8 at byte {len(TRAIN) + 16}; save the file as UTF-8",
-        {"set/train.jsonl": TRAIN.encode() + '{"tokens": ["café"], "ner_tags": ["O"], "label": "sport"}\n'.encode("latin-1")},
+        {
+            "set/train.jsonl": TRAIN.encode()
+            + '{"tokens": ["café"], "ner_tags": ["O"], "label": "sport"}\n'.encode("latin-1")
+        },
     ),
     Bad(
         "line that is no JSON",
@@ -234,7 +255,9 @@ CASES = [
     Bad(
         "row with a cell too many",
         "data.csv:3: 4 cells, the header has 3; put cells that hold commas in double quotes",
-        {"data.csv": "tokens,ner_tags,label\nrain in oslo,O O B-LOC,weather\nsun, again,O O,weather\n"},
+        {
+            "data.csv": "tokens,ner_tags,label\nrain in oslo,O O B-LOC,weather\nsun, again,O O,weather\n"
+        },
         options="--data.source data.csv",
     ),
     Bad(
@@ -268,8 +291,16 @@ CASES = [
         options="--data.source rows.xlsx",
     ),
     # sources and splits
-    Bad("source that is not there", "./sett: no such file or directory; check the path", change=("source: set", "source: ./sett")),
-    Bad("file that is not there", "set/trian.jsonl: no such file or directory; check the path", options="--data.source set/trian.jsonl"),
+    Bad(
+        "source that is not there",
+        "./sett: no such file or directory; check the path",
+        change=("source: set", "source: ./sett"),
+    ),
+    Bad(
+        "file that is not there",
+        "set/trian.jsonl: no such file or directory; check the path",
+        options="--data.source set/trian.jsonl",
+    ),
     Bad(
         "source that is an address",
         "exp.yaml:2 data.source: a source is not a URL; download the data and pass its path, or pass a hub id such as owner/name",
@@ -297,7 +328,11 @@ CASES = [
         "set: no file 'test.json' for the test split; did you mean 'test.jsonl'?",
         change=("source: set", "source: set, splits: {test: test.json}"),
     ),
-    Bad("empty split", "set/test.jsonl: no sentences; the test split needs some", {"set/test.jsonl": ""}),
+    Bad(
+        "empty split",
+        "set/test.jsonl: no sentences; the test split needs some",
+        {"set/test.jsonl": ""},
+    ),
     Bad(
         "split without the labels asked for",
         "exp.yaml:2 data.labels: no sentence of the test split has one of these labels; name others",
@@ -307,7 +342,10 @@ CASES = [
     Bad(
         "one class",
         "set label: every training sentence has the label 'weather'; classification needs two labels or more",
-        {f"set/{name}.jsonl": row(f"{word} in oslo", "O O B-LOC", "weather") for name, word in (("train", "sun"), ("test", "fog"))},
+        {
+            f"set/{name}.jsonl": row(f"{word} in oslo", "O O B-LOC", "weather")
+            for name, word in (("train", "sun"), ("test", "fog"))
+        },
     ),
     Bad(
         "no entities",
@@ -343,22 +381,58 @@ CASES = [
         change=("source: set", "source: set, train_size: 100"),
     ),
     # the experiment file
-    Bad("key that is not known", "exp.yaml:1 bach_size: unknown key; did you mean 'batch_size'?", change=top("bach_size: 8")),
+    Bad(
+        "key that is not known",
+        "exp.yaml:1 bach_size: unknown key; did you mean 'batch_size'?",
+        change=top("bach_size: 8"),
+    ),
     Bad(
         "selector that is not known",
         f"{FULL}.train.encodr: unknown selector 'encodr'; did you mean 'encoder'?",
         change=("all: 1.0e-3", "encodr: 1.0e-3"),
     ),
-    Bad("loss that is not known", f"{FULL}.losses.0: 'nre' is not known; did you mean 'ner'?", change=stage("{epochs: 0, losses: [nre]}")),
-    Bad("control that is not there", "exp.yaml:8 control: no scenario is called 'ful'; did you mean 'full'?", change=("full\ns", "ful\ns")),
-    Bad("half an epoch", f"{FULL}.epochs: 1.5 is not a whole number", change=stage("{epochs: 1.5, train: {all: 1}}")),
-    Bad("no seeds", "exp.yaml:4 seeds: there is no seed; give at least one, as in `[0]`", change=("[0]", "[]")),
-    Bad("seed twice", "exp.yaml:4 seeds.2: seed 1 stands twice; keep one of them", change=("[0]", "[1, 0, 1]")),
+    Bad(
+        "loss that is not known",
+        f"{FULL}.losses.0: 'nre' is not known; did you mean 'ner'?",
+        change=stage("{epochs: 0, losses: [nre]}"),
+    ),
+    Bad(
+        "control that is not there",
+        "exp.yaml:8 control: no scenario is called 'ful'; did you mean 'full'?",
+        change=("full\ns", "ful\ns"),
+    ),
+    Bad(
+        "half an epoch",
+        f"{FULL}.epochs: 1.5 is not a whole number",
+        change=stage("{epochs: 1.5, train: {all: 1}}"),
+    ),
+    Bad(
+        "no seeds",
+        "exp.yaml:4 seeds: there is no seed; give at least one, as in `[0]`",
+        change=("[0]", "[]"),
+    ),
+    Bad(
+        "seed twice",
+        "exp.yaml:4 seeds.2: seed 1 stands twice; keep one of them",
+        change=("[0]", "[1, 0, 1]"),
+    ),
     Bad("negative rate", f"{FULL}.train.all: {RATE.format('-0.001')}", change=rate("-1.0e-3")),
-    Bad("rate that is no number", f"{FULL}.train.all: nan is not a finite number", change=rate(".nan")),
+    Bad(
+        "rate that is no number",
+        f"{FULL}.train.all: nan is not a finite number",
+        change=rate(".nan"),
+    ),
     Bad("infinite rate", f"{FULL}.train.all: inf is not a finite number", change=rate(".inf")),
-    Bad("rate in quotes", f"{FULL}.train.all: '1e-5' is text, not a number; take the quotes off", change=rate("'1e-5'")),
-    Bad("key twice", "exp.yaml:5: the key 'seeds' stands twice; keep one of them", change=top("seeds: [1]")),
+    Bad(
+        "rate in quotes",
+        f"{FULL}.train.all: '1e-5' is text, not a number; take the quotes off",
+        change=rate("'1e-5'"),
+    ),
+    Bad(
+        "key twice",
+        "exp.yaml:5: the key 'seeds' stands twice; keep one of them",
+        change=top("seeds: [1]"),
+    ),
     Bad(
         "tag",
         "exp.yaml:1: the tag !!python/name:os.system has no place in an experiment file; take it out",
@@ -375,7 +449,11 @@ CASES = [
         "exp.yaml:2: not YAML: more after the first value; an experiment file is one mapping of keys to values",
         {"exp.yaml": TRAIN},
     ),
-    Bad("file that is no text", "exp.yaml: not UTF-8 at byte 2; save the file as UTF-8", {"exp.yaml": b"PK\x90\x03\x04"}),
+    Bad(
+        "file that is no text",
+        "exp.yaml: not UTF-8 at byte 2; save the file as UTF-8",
+        {"exp.yaml": b"PK\x90\x03\x04"},
+    ),
     Bad(
         "epochs but nothing to train",
         f"{FULL}: there are epochs but nothing to train; add `train`, or write `epochs: 0`",
@@ -422,11 +500,21 @@ CASES = [
         change=top("sweep: {device: [cpu, cuda]}"),
     ),
     # the command line
-    Bad("option without a value", "--seeds: no value; write settings as --key value", options="--seeds"),
     Bad(
-        "scenario that is not there", "--scenarios: no scenario is called 'haeds'; did you mean 'heads'?", options="--scenarios full haeds"
+        "option without a value",
+        "--seeds: no value; write settings as --key value",
+        options="--seeds",
     ),
-    Bad("option that is not known", "--batchsize: unknown key; did you mean 'batch_size'?", options="--batchsize 8"),
+    Bad(
+        "scenario that is not there",
+        "--scenarios: no scenario is called 'haeds'; did you mean 'heads'?",
+        options="--scenarios full haeds",
+    ),
+    Bad(
+        "option that is not known",
+        "--batchsize: unknown key; did you mean 'batch_size'?",
+        options="--batchsize 8",
+    ),
     Bad(
         "option longer than the encoder reads",
         "--max_length: 512 is above the encoder's 64 tokens; give at most 64",
@@ -444,9 +532,21 @@ CASES = [
         options="--device gpu",
     ),
     # the output
-    Bad("file as the output", f"exp.yaml: cannot be written (File exists); {WRITE}", options="--output exp.yaml"),
-    Bad("output below a file", f"exp.yaml/a: cannot be written (Not a directory); {WRITE}", options="--output exp.yaml/a"),
-    Bad("output with too long a name", f"{LONG}: cannot be written (File name too long); {WRITE}", options=f"--output {LONG}"),
+    Bad(
+        "file as the output",
+        f"exp.yaml: cannot be written (File exists); {WRITE}",
+        options="--output exp.yaml",
+    ),
+    Bad(
+        "output below a file",
+        f"exp.yaml/a: cannot be written (Not a directory); {WRITE}",
+        options="--output exp.yaml/a",
+    ),
+    Bad(
+        "output with too long a name",
+        f"{LONG}: cannot be written (File name too long); {WRITE}",
+        options=f"--output {LONG}",
+    ),
     Bad(
         "output where nothing may be written",
         f"locked/report: cannot be written (Permission denied); {WRITE}",
@@ -478,7 +578,9 @@ CASES = [
     Bad(
         "weights that were not fetched",
         f"exp.yaml:1 encoder: the weights of ./encoder cannot be loaded (…); {ANEW}",
-        {"encoder/model.safetensors": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"},
+        {
+            "encoder/model.safetensors": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+        },
     ),
     Bad(
         "encoder without a tokenizer",
@@ -560,7 +662,8 @@ OFFLINE = [
         options="--data.source owner/set",
     ),
 ]
-"""What only shows where ``HF_HUB_OFFLINE`` was set before anything was imported: in a process of its own."""
+"""What only shows where ``HF_HUB_OFFLINE`` was set before anything was imported: in a process of
+its own."""
 
 PROGRAM = "import json, sys; from mtlab.cli import main; print(*[main(one) for one in json.loads(sys.argv[1])])"
 
@@ -599,14 +702,20 @@ def make(bad: Bad, home: Path) -> list[str]:
 def same(told: str, expected: str) -> bool:
     """Whether a line is the one expected, whatever stands where that has ``…``."""
     start, gap, end = f"mtlab: {expected}".partition("…")
-    return told == start if not gap else told.startswith(start) and told.endswith(end) and len(told) > len(start + end)
+    return (
+        told == start
+        if not gap
+        else told.startswith(start) and told.endswith(end) and len(told) > len(start + end)
+    )
 
 
 def nothing_was_trained(home: Path) -> bool:
     return not [*home.rglob("records"), *home.rglob("predictions"), *home.rglob("mlflow.db")]
 
 
-def test_what_the_mistakes_are_made_in_is_right(home: Path, empty_database: Path, capsys: pytest.CaptureFixture) -> None:
+def test_what_the_mistakes_are_made_in_is_right(
+    home: Path, empty_database: Path, capsys: pytest.CaptureFixture
+) -> None:
     shutil.copy(empty_database, home / "mlflow.db")
     assert main(["compare", "exp.yaml"]) == 0
     assert capsys.readouterr().err == ""
@@ -614,7 +723,9 @@ def test_what_the_mistakes_are_made_in_is_right(home: Path, empty_database: Path
 
 
 @pytest.mark.parametrize("bad", CASES, ids=lambda bad: bad.name.replace(" ", "_"))
-def test_a_mistake_is_one_line_and_nothing_is_trained(bad: Bad, home: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_mistake_is_one_line_and_nothing_is_trained(
+    bad: Bad, home: Path, capsys: pytest.CaptureFixture
+) -> None:
     if bad.works:
         pytest.skip("no mistake here")
     status = main(make(bad, home))
@@ -625,9 +736,16 @@ def test_a_mistake_is_one_line_and_nothing_is_trained(bad: Bad, home: Path, caps
 
 
 def test_offline(home: Path) -> None:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(home / "cache"), "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(home / "cache"),
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
     command = [sys.executable, "-c", PROGRAM, json.dumps([make(bad, home) for bad in OFFLINE])]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     lines = ended.stderr.splitlines()
     assert len(lines) == len(OFFLINE), ended.stderr
     assert all(same(told, bad.line) for told, bad in zip(lines, OFFLINE, strict=True)), ended.stderr

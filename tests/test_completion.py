@@ -40,7 +40,9 @@ def test_bash_takes_the_script_and_completes(script: Path, tmp_path: Path) -> No
 
     def completed(*words: str) -> list[str]:
         command = [str(BASH), "-eu", "-c", COMPLETE, "bash", str(script), "mtlab", *words]
-        ran = subprocess.run(command, cwd=tmp_path / "here", capture_output=True, text=True, check=True)
+        ran = subprocess.run(
+            command, cwd=tmp_path / "here", capture_output=True, text=True, check=True
+        )
         assert not ran.stderr
         return ran.stdout.split()
 
@@ -58,7 +60,9 @@ def test_bash_takes_the_script_and_completes(script: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("shell", ["zsh", "tcsh"])
-def test_other_shells_take_the_script(shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_other_shells_take_the_script(
+    shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert main(["completion", shell]) == 0
     told = capsys.readouterr().out
     assert "compare" in told and "doctor" in told
@@ -91,6 +95,8 @@ def test_nothing_of_it_is_imported_by_other_commands() -> None:
     script = "import sys; from mtlab.cli import main; main(['help', 'claims'])"
     heavy = {"shtab", "pydantic", "mtlab.completion", "mtlab.doctor", "importlib.metadata", "torch"}
     script = f"import atexit; atexit.register(lambda: print(*sorted({heavy} & set(sys.modules)), file=sys.stderr)); {script}"
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
     assert "DIR" in ended.stdout
     assert ended.stderr.split() == []

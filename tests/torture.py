@@ -1,11 +1,13 @@
-"""Kill a small suite again and again, and see that the same command always ends in the same results: ``make torture``.
+"""Kill a small suite again and again, and see that the same command always ends in the same
+results: ``make torture``.
 
-A suite with gradual stages, joint heads, guidance, and tasks that are held is killed (SIGKILL) at moments of two kinds: before each
-operation on a file of its output folder (open to write, rename, remove, make a folder), counted through Python's audit hooks, and
-after random times. Then the same command runs again, killed again in every fourth case. What it ends in is compared with a run that
-nothing disturbed: ``trials.csv`` byte for byte but for times and memory, the digest of the tested weights, the predictions and
-the weights that are kept byte for byte, and the runs in MLflow. Steps that were trained twice are counted: an interval between two
-checkpoints at most.
+A suite with gradual stages, joint heads, guidance, and tasks that are held is killed (SIGKILL) at
+moments of two kinds: before each operation on a file of its output folder (open to write, rename,
+remove, make a folder), counted through Python's audit hooks, and after random times. Then the same
+command runs again, killed again in every fourth case. What it ends in is compared with a run that
+nothing disturbed: ``trials.csv`` byte for byte but for times and memory, the digest of the tested
+weights, the predictions and the weights that are kept byte for byte, and the runs in MLflow. Steps
+that were trained twice are counted: an interval between two checkpoints at most.
 
 Processes are forked from one that has imported everything, which saves seconds a run.
 """
@@ -40,7 +42,7 @@ from mlflow.tracking import MlflowClient
 
 from mtlab.cli import main as mtlab
 from mtlab.record.journal import Journal
-from mtlab.train.keeper import Keeper
+from mtlab.train.resume.keeper import Keeper
 from tests import tiny
 
 T = TypeVar("T")
@@ -78,24 +80,33 @@ EARLY = (
     "mtlab.export.directory",
     "mtlab.record.packing",
     "mtlab.report.document",
-    "mtlab.report.story",
+    "mtlab.report.sections.story",
     "mtlab.train.suite",
 )
 """What the command imports when it comes to it: here before processes are forked."""
 
-FILE_EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "shutil.move")
+FILE_EVENTS = (
+    "open",
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "shutil.rmtree",
+    "shutil.move",
+)
 
 
 LIMIT_S = 300
-"""Seconds that a suite, or reading what it left, has: some 10 s are what it takes. One that hangs says where, and is wrong."""
+"""Seconds that a suite, or reading what it left, has: some 10 s are what it takes. One that hangs
+says where, and is wrong."""
 
 
 @dataclass
 class Counts:
     """What a process tells while it lives, in memory that it shares.
 
-    Without a lock between processes: one that is killed while it holds it would keep the next one waiting for ever.
-    """
+    Without a lock between processes: one that is killed while it holds it would keep the next one
+    waiting for ever."""
 
     steps: Any = field(default_factory=lambda: multiprocessing.RawValue(ctypes.c_long, 0))
     events: Any = field(default_factory=lambda: multiprocessing.RawValue(ctypes.c_long, 0))
@@ -124,7 +135,9 @@ def run(home: Path, output: Path, counts: Counts, kill_at: int | None = None) ->
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in FILE_EVENTS or not arguments or not str(arguments[0]).startswith(inside):
             return
-        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+        if event == "open" and not (
+            isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        ):
             return
         with counting:
             counts.events.value += 1
@@ -143,7 +156,8 @@ def run(home: Path, output: Path, counts: Counts, kill_at: int | None = None) ->
 
 
 def forked(work: Callable[[], int], kill_after: float | None = None) -> int:
-    """Do ``work`` in a process of its own, killed after so many seconds; the exit status, negative for a signal."""
+    """Do ``work`` in a process of its own, killed after so many seconds; the exit status, negative
+    for a signal."""
     child = os.fork()
     if child == 0:
         faulthandler.dump_traceback_later(LIMIT_S, exit=True, file=2)
@@ -177,7 +191,9 @@ def fresh(home: Path, name: str) -> Path:
     """A working folder with the experiment and an empty database; returns where its output goes."""
     folder = home / name
     folder.mkdir()
-    (folder / "suite.yaml").write_text(EXPERIMENT.format(home=home, output=folder / "out", every=EVERY))
+    (folder / "suite.yaml").write_text(
+        EXPERIMENT.format(home=home, output=folder / "out", every=EVERY)
+    )
     shutil.copy(home / "empty.db", folder / "mlflow.db")
     return folder / "out"
 
@@ -188,20 +204,46 @@ def outcome(output: Path, steps: int) -> Outcome:
     kept = table[[name for name in table.columns if not name.endswith(TIMES)]]
     suite, trials = Journal(output).read()
     client = MlflowClient(f"sqlite:///{output.parent}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name(suite.experiment["name"]).experiment_id])
+    runs = client.search_runs(
+        [client.get_experiment_by_name(suite.experiment["name"]).experiment_id]
+    )
     parents = [one for one in runs if "mlflow.parentRunId" not in one.data.tags]
-    children = [one.data.tags["key"] for one in runs if one.data.tags.get("mlflow.parentRunId") == suite.tracking.get("run")]
+    children = [
+        one.data.tags["key"]
+        for one in runs
+        if one.data.tags.get("mlflow.parentRunId") == suite.tracking.get("run")
+    ]
     if len(parents) != 1 or sorted(children) != sorted(suite.trials) or "missing" in suite.tracking:
-        raise AssertionError(f"MLflow has {len(parents)} suites and {len(children)} of {len(suite.trials)} trials")
-    left = [path for path in output.rglob("*") if path.name.endswith(".half") or path.parent.name == "unfinished"]
+        raise AssertionError(
+            f"MLflow has {len(parents)} suites and {len(children)} of {len(suite.trials)} trials"
+        )
+    left = [
+        path
+        for path in output.rglob("*")
+        if path.name.endswith(".half") or path.parent.name == "unfinished"
+    ]
     if left:
         raise AssertionError(f"left behind: {left}")
-    predictions = {trial.key: Journal(output).predictions_path(trial).read_bytes() for trial in trials}
-    weights = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (output / "weights").iterdir()}
-    return Outcome(kept.to_csv(), {trial.key: trial.final_digest for trial in trials}, predictions, weights, len(runs), steps)
+    predictions = {
+        trial.key: Journal(output).predictions_path(trial).read_bytes() for trial in trials
+    }
+    weights = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (output / "weights").iterdir()
+    }
+    return Outcome(
+        kept.to_csv(),
+        {trial.key: trial.final_digest for trial in trials},
+        predictions,
+        weights,
+        len(runs),
+        steps,
+    )
 
 
-def torture(boundaries: int | None, moments: int, seed: int, jobs: int, say: Callable[[str], None] = print) -> int:
+def torture(
+    boundaries: int | None, moments: int, seed: int, jobs: int, say: Callable[[str], None] = print
+) -> int:
     """Kill a suite again and again; returns how many runs did not end as they should.
 
     Args:
@@ -214,25 +256,39 @@ def torture(boundaries: int | None, moments: int, seed: int, jobs: int, say: Cal
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        assert forked(lambda: prepare(home)) == 0, "the encoder, the data or the database could not be made"
+        assert forked(lambda: prepare(home)) == 0, (
+            "the encoder, the data or the database could not be made"
+        )
         began, counts = time.monotonic(), Counts()
         output = fresh(home, "undisturbed")
         status = forked(lambda: run(home, output, counts))
         assert status == 0, (home / "log.txt").read_text()
         seconds, events = time.monotonic() - began, counts.events.value
         wanted = _read(output, counts.steps.value)
-        say(f"undisturbed: {wanted.steps} steps, {events} file operations, {seconds:.1f} s; a checkpoint every {EVERY} steps")
+        say(
+            f"undisturbed: {wanted.steps} steps, {events} file operations, {seconds:.1f} s; a checkpoint every {EVERY} steps"
+        )
         wanted_at = events if boundaries is None else min(boundaries, events)
-        points = [("operation", round(1 + at * (events - 1) / max(1, wanted_at - 1))) for at in range(wanted_at)]
+        points = [
+            ("operation", round(1 + at * (events - 1) / max(1, wanted_at - 1)))
+            for at in range(wanted_at)
+        ]
         points += [("second", draw.uniform(0, seconds)) for _ in range(moments)]
 
         def one(number: int) -> tuple[int, int, str]:
             twice = seconds if number % 4 == 3 else None
-            return _one(home, number, points[number], twice, wanted, random.Random(f"{seed} {number}"))
+            return _one(
+                home, number, points[number], twice, wanted, random.Random(f"{seed} {number}")
+            )
 
         bad = killed = worst = 0
         for number, (kills, lost, wrong) in _shared_out(len(points), jobs, one):
-            (kind, at), killed, worst, bad = points[number], killed + kills, max(worst, lost), bad + bool(wrong)
+            (kind, at), killed, worst, bad = (
+                points[number],
+                killed + kills,
+                max(worst, lost),
+                bad + bool(wrong),
+            )
             if wrong:
                 say(f"killed at {kind} {at:.6g}: {wrong}")
         right = f"{len(points) - bad} of {len(points)} runs end in the same results"
@@ -241,7 +297,8 @@ def torture(boundaries: int | None, moments: int, seed: int, jobs: int, say: Cal
 
 
 def _shared_out(number: int, jobs: int, work: Callable[[int], T]) -> Iterator[tuple[int, T]]:
-    """``work`` of 0 to ``number``, each with what it returned, as they are done by so many processes.
+    """``work`` of 0 to ``number``, each with what it returned, as they are done by so many
+    processes.
 
     Raises:
         EOFError: a process ended before its work did; why stands above.
@@ -272,9 +329,15 @@ def _shared_out(number: int, jobs: int, work: Callable[[int], T]) -> Iterator[tu
 
 
 def _one(
-    home: Path, number: int, moment: tuple[str, float], twice: float | None, wanted: Outcome, draw: random.Random
+    home: Path,
+    number: int,
+    moment: tuple[str, float],
+    twice: float | None,
+    wanted: Outcome,
+    draw: random.Random,
 ) -> tuple[int, int, str]:
-    """Kill a suite once or twice and end it; returns kills, steps lost for each, and what is wrong."""
+    """Kill a suite once or twice and end it; returns kills, steps lost for each, and what is
+    wrong."""
     output, counts, (kind, at) = fresh(home, f"run{number}"), Counts(), moment
     killing = int(at) if kind == "operation" else None
     statuses = [forked(lambda: run(home, output, counts, killing), None if killing else at)]
@@ -290,7 +353,11 @@ def _one(
         found = _read(output, counts.steps.value)
     except Exception as error:
         return kills, lost, f"{type(error).__name__}: {error}"
-    parts = [part for part in ("table", "weights", "predictions", "kept", "runs") if getattr(found, part) != getattr(wanted, part)]
+    parts = [
+        part
+        for part in ("table", "weights", "predictions", "kept", "runs")
+        if getattr(found, part) != getattr(wanted, part)
+    ]
     too_many = lost > EVERY
     shutil.rmtree(output.parent)
     return kills, lost, ", ".join(parts) + (f" {lost} steps lost" if too_many else "")
@@ -315,7 +382,11 @@ def _read(output: Path, steps: int) -> Outcome:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--boundaries", type=int, help="kill before so many operations on files, evenly spaced; without it before each")
+    parser.add_argument(
+        "--boundaries",
+        type=int,
+        help="kill before so many operations on files, evenly spaced; without it before each",
+    )
     parser.add_argument("--moments", type=int, default=100, help="and after so many random times")
     parser.add_argument("--seed", type=int, default=0, help="of the random times")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -325,7 +396,13 @@ def main() -> int:
         warnings.simplefilter("ignore")
         for name in EARLY:
             importlib.import_module(name)
-    bad = torture(options.boundaries, options.moments, options.seed, options.jobs, lambda line: print(line, flush=True))
+    bad = torture(
+        options.boundaries,
+        options.moments,
+        options.seed,
+        options.jobs,
+        lambda line: print(line, flush=True),
+    )
     return 1 if bad else 0
 
 

@@ -1,8 +1,9 @@
-"""``python -m mtlab.bench FILE [--whole-suite] [--once] [--KEY VALUE ...]``: mtlab beside what a user would run instead.
+"""``python -m mtlab.bench FILE [--whole-suite] [--once] [--KEY VALUE ...]``: mtlab beside what a
+user would run instead.
 
-Whoever runs a scenario runs it in turn with the others in one process, on the same data from the same start. What takes under two
-minutes is run three times (with ``--once``, once), and the median counts. Results go to the experiment's output: ``bench.json``,
-``bench.md`` and a plot.
+Whoever runs a scenario runs it in turn with the others in one process, on the same data from the
+same start. What takes under two minutes is run three times (with ``--once``, once), and the median
+counts. Results go to the experiment's output: ``bench.json``, ``bench.md`` and a plot.
 """
 
 import gc
@@ -28,9 +29,10 @@ from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import TrialRecord
 from mtlab.train import prepare as preparing
-from mtlab.train import warm, worker
+from mtlab.train import worker
+from mtlab.train.cache.heads import only_heads
 from mtlab.train.group import run_trials
-from mtlab.train.heads import only_heads
+from mtlab.train.measure import warm
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime, resolve
 from mtlab.train.worker import Work
@@ -47,7 +49,9 @@ OTHERS = ("engines", "reach")
 
 @dataclass(frozen=True)
 class Lap:
-    """One run: real seconds, what it reached on the test split, and, where known, the seconds of them that were training."""
+    """One run: real seconds, what it reached on the test split, and, where known, the seconds of
+    them that were training.
+    """
 
     seconds: float
     metrics: dict[str, float | None]
@@ -56,7 +60,9 @@ class Lap:
 
 @dataclass
 class Row:
-    """Seconds that one scenario took, by who ran it; training among them, and test metrics, of the last run."""
+    """Seconds that one scenario took, by who ran it; training among them, and test metrics, of the
+    last run.
+    """
 
     scenario: str
     seeds: int
@@ -79,7 +85,11 @@ class Bench:
             raise UserError("a sweep has no benchmark", "leave it out", where=f"{file} sweep")
         self.runtime: Runtime = resolve(self.experiment)
         if torch.cuda.device_count() > 1:
-            raise UserError("a Trainer would take every GPU, and mtlab takes one", "set CUDA_VISIBLE_DEVICES=0", where="device")
+            raise UserError(
+                "a Trainer would take every GPU, and mtlab takes one",
+                "set CUDA_VISIBLE_DEVICES=0",
+                where="device",
+            )
         self.prepared: Prepared = preparing.prepare(self.experiment, self.runtime)[()]
         self.pretrained = backbone.load(self.prepared.location, None)
         warm.up(self.prepared, self.runtime)
@@ -87,10 +97,14 @@ class Bench:
         gc.freeze()  # as a suite does
 
     def mtlab(self, trials: list[Trial], cached: bool = True) -> Lap:
-        """These trials with an empty cache or without one, everything included but reading data and weights."""
+        """These trials with an empty cache or without one, everything included but reading data and
+        weights.
+        """
         with tempfile.TemporaryDirectory() as directory:
             journal = Journal(Path(directory))
-            work = Work(self.experiment, {(): self.prepared}, self.runtime, journal, _ignore, print, _ignore)
+            work = Work(
+                self.experiment, {(): self.prepared}, self.runtime, journal, _ignore, print, _ignore
+            )
             prefixes = worker.prefixes_for(work) if cached else None
             began = time.perf_counter()
             records: list[TrialRecord] = []
@@ -109,22 +123,38 @@ class Bench:
     def trainer(self, scenario: str, tuning: peer.Tuning) -> Lap:
         """Real seconds of one seed of a scenario in a Trainer, from a network that is at hand."""
         torch.manual_seed(0)
-        network = peer.network(self.prepared, self.pretrained, self.experiment.seeds[0], self.runtime.device)
-        seconds, metrics = peer.run(self.prepared, network, self.experiment.scenario(scenario).stages, tuning)
+        network = peer.network(
+            self.prepared, self.pretrained, self.experiment.seeds[0], self.runtime.device
+        )
+        seconds, metrics = peer.run(
+            self.prepared, network, self.experiment.scenario(scenario).stages, tuning
+        )
         return Lap(seconds, {**metrics})
 
     def skips(self, scenario: str) -> bool:
         """Whether the cache saves work in training this scenario."""
         stages = self.experiment.scenario(scenario).stages
-        return any(resolve_stage(stage, self.prepared.counter.network).prefix_depth for stage in stages if stage.epochs)
+        return any(
+            resolve_stage(stage, self.prepared.counter.network).prefix_depth
+            for stage in stages
+            if stage.epochs
+        )
 
     def scenario(self, name: str) -> dict[str, Any]:
         """Everybody's runs of a scenario, and what this machine could do when they ran."""
         config, seeds = self.prepared.location.config, self.experiment.seeds
-        machine = floor.measure(config.hidden_size, config.intermediate_size, 1024, self.runtime.device, self.runtime.synchronize)
+        machine = floor.measure(
+            config.hidden_size,
+            config.intermediate_size,
+            1024,
+            self.runtime.device,
+            self.runtime.synchronize,
+        )
         contenders: Contenders = {(1, OURS): partial(self.mtlab, [Trial(name, seeds[0])])}
         if len(seeds) > 1 and self.together(name):
-            contenders[len(seeds), OURS] = partial(self.mtlab, [Trial(name, seed) for seed in seeds])
+            contenders[len(seeds), OURS] = partial(
+                self.mtlab, [Trial(name, seed) for seed in seeds]
+            )
         if self.skips(name):
             contenders[1, PLAIN] = partial(self.mtlab, [Trial(name, seeds[0])], cached=False)
         for tuning in (peer.DEFAULTS, peer.tuned(self.runtime.precision)):
@@ -138,19 +168,29 @@ class Bench:
 
     def suite(self) -> dict[str, Any]:
         """All trials of the experiment."""
-        contenders: Contenders = {(len(self.experiment.seeds), OURS): lambda: self.mtlab(self.experiment.trials())}
+        contenders: Contenders = {
+            (len(self.experiment.seeds), OURS): lambda: self.mtlab(self.experiment.trials())
+        }
         return {"rows": [asdict(row) for row in in_turn(SUITE, contenders, self.times)]}
 
     def together(self, name: str) -> bool:
         """Whether seeds share work: nothing but heads is trained."""
         stages = self.experiment.scenario(name).stages
-        return all(only_heads(resolve_stage(stage, self.prepared.counter.network)) for stage in stages if stage.epochs)
+        return all(
+            only_heads(resolve_stage(stage, self.prepared.counter.network))
+            for stage in stages
+            if stage.epochs
+        )
 
     @torch.no_grad()
     def forward_pass(self) -> float:
         """Seconds of one pass over all splits without gradient, in the suite's precision."""
         network = self.prepared.fresh_network(0, self.runtime.device).eval()
-        ready = [batch for split in ("train", "validation", "test") for batch in self.prepared.ready(split, self.runtime.device)]
+        ready = [
+            batch
+            for split in ("train", "validation", "test")
+            for batch in self.prepared.ready(split, self.runtime.device)
+        ]
         self.runtime.synchronize()
         began = time.perf_counter()
         for batch in ready:
@@ -165,7 +205,9 @@ Contenders = dict[tuple[int, str], Callable[[], Lap]]
 
 
 def in_turn(scenario: str, contenders: Contenders, times: int) -> list[Row]:
-    """Run everybody in turn, and those again whose first run was short: a machine's pace drifts, and should not favour one of them."""
+    """Run everybody in turn, and those again whose first run was short: a machine's pace drifts,
+    and should not favour one of them.
+    """
     laps: dict[tuple[int, str], list[Lap]] = {contender: [] for contender in contenders}
     for turn in range(times):
         for (seeds, who), call in contenders.items():
@@ -173,10 +215,16 @@ def in_turn(scenario: str, contenders: Contenders, times: int) -> list[Row]:
             if turn and done[0].seconds >= SHORT_S:
                 continue
             done.append(call())
-            print(f"  {scenario} x{seeds}, {who}: {done[-1].seconds:.1f} s, {_shown(done[-1].metrics)}", flush=True)
+            print(
+                f"  {scenario} x{seeds}, {who}: {done[-1].seconds:.1f} s, {_shown(done[-1].metrics)}",
+                flush=True,
+            )
     rows = {seeds: Row(scenario, seeds) for seeds, _ in contenders}
     for (seeds, who), done in laps.items():
-        rows[seeds].seconds[who], rows[seeds].train_s[who] = [lap.seconds for lap in done], [lap.train_s for lap in done]
+        rows[seeds].seconds[who], rows[seeds].train_s[who] = (
+            [lap.seconds for lap in done],
+            [lap.train_s for lap in done],
+        )
         rows[seeds].metrics[who] = done[-1].metrics
     return list(rows.values())
 
@@ -186,7 +234,8 @@ def _shown(metrics: dict[str, float | None]) -> str:
 
 
 def run(file: str, whole: bool, overrides: dict[str, list[str]], times: int = TIMES) -> Path:
-    """All contenders on all scenarios. The result is in ``bench.json`` after each scenario; a run that was cut off goes on there.
+    """All contenders on all scenarios. The result is in ``bench.json`` after each scenario; a run
+    that was cut off goes on there.
 
     Returns:
         The experiment's output.
@@ -204,7 +253,9 @@ def run(file: str, whole: bool, overrides: dict[str, list[str]], times: int = TI
     result |= _others(place)
     for scenario in [*experiment.scenarios, *([SUITE] if whole else [])]:
         if scenario not in result["scenarios"]:
-            result["scenarios"][scenario] = bench.suite() if scenario == SUITE else bench.scenario(scenario)
+            result["scenarios"][scenario] = (
+                bench.suite() if scenario == SUITE else bench.scenario(scenario)
+            )
             write_atomically(place, json.dumps(result, indent=1))
     return experiment.output
 
@@ -215,12 +266,18 @@ def _already(place: Path, result: dict[str, Any]) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(place.read_text())
-        same = all(found[key] == json.loads(json.dumps(result[key])) for key in ("experiment", "environment", "data"))
+        same = all(
+            found[key] == json.loads(json.dumps(result[key]))
+            for key in ("experiment", "environment", "data")
+        )
     except (ValueError, KeyError, TypeError):
         same = False
     if not same:
         return {}
-    print(f"{place}: {', '.join(found['scenarios'])} are there already; remove `scenarios` from it to begin anew", flush=True)
+    print(
+        f"{place}: {', '.join(found['scenarios'])} are there already; remove `scenarios` from it to begin anew",
+        flush=True,
+    )
     return dict(found["scenarios"])
 
 
@@ -239,7 +296,9 @@ def main() -> int:
     whole, once = "--whole-suite" in arguments, "--once" in arguments
     arguments = [word for word in arguments if word not in ("--whole-suite", "--once")]
     try:
-        directory = run(arguments[0], whole, parse_overrides(arguments[1:]), times=1 if once else TIMES)
+        directory = run(
+            arguments[0], whole, parse_overrides(arguments[1:]), times=1 if once else TIMES
+        )
         from mtlab.bench import page
 
         page.write(directory)

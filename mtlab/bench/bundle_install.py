@@ -1,4 +1,6 @@
-"""Installs a bundle of mtlab's, without a network: ``python3 install.py [--target DIR]``. It needs Python and pip alone."""
+"""Installs a bundle of mtlab's, without a network: ``python3 install.py [--target DIR]``. It needs
+Python and pip alone.
+"""
 
 import argparse
 import hashlib
@@ -37,12 +39,24 @@ def join(bundle: Path, to: Path) -> list[Path]:
 def main() -> int:
     """The way in."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--target", help="install into this folder, for PYTHONPATH, and leave the environment alone")
+    parser.add_argument(
+        "--target", help="install into this folder, for PYTHONPATH, and leave the environment alone"
+    )
     asked = parser.parse_args()
     target = ["--target", asked.target] if asked.target else []
     with tempfile.TemporaryDirectory() as directory:
         wheels = join(Path(__file__).parent, Path(directory))
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps", *target]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-index",
+            "--no-deps",
+            *target,
+        ]
         return subprocess.run([*pip, *map(str, wheels)], check=False).returncode
 
 

@@ -1,7 +1,9 @@
-"""``python -m mtlab.bench.engines FILE [--KEY VALUE ...]``: one suite, run by this process alone, and by workers of a Ray cluster.
+"""``python -m mtlab.bench.engines FILE [--KEY VALUE ...]``: one suite, run by this process alone,
+and by workers of a Ray cluster.
 
-Each runs the whole command, in turn, with a thread a worker. What an engine costs is told in seconds a trial: those of one worker of
-a cluster beside those of no cluster; what more workers are worth, as a ratio of trials an hour.
+Each runs the whole command, in turn, with a thread a worker. What an engine costs is told in
+seconds a trial: those of one worker of a cluster beside those of no cluster; what more workers are
+worth, as a ratio of trials an hour.
 """
 
 import json
@@ -22,6 +24,7 @@ from mtlab.train import runtime
 TURNS = 2
 """How often everybody runs."""
 
+
 def run(arguments: list[str]) -> dict[str, Any]:
     """The seconds of each engine, turn by turn, and what they ran.
 
@@ -35,7 +38,11 @@ def run(arguments: list[str]) -> dict[str, Any]:
         from ray.cluster_utils import Cluster
     except ImportError:
         raise UserError("Ray is not installed", "pip install 'mtlab[ray]'") from None
-    found: dict[str, Any] = {"command": ["mtlab", "compare", *arguments], "cores": runtime.cores(), "runs": {}}
+    found: dict[str, Any] = {
+        "command": ["mtlab", "compare", *arguments],
+        "cores": runtime.cores(),
+        "runs": {},
+    }
     for turn in range(TURNS):
         for workers in (0, 1, runtime.cores()):
             who = f"Ray, {workers} worker{'' if workers == 1 else 's'}" if workers else ALONE
@@ -51,19 +58,37 @@ def run(arguments: list[str]) -> dict[str, Any]:
                     if workers:
                         cluster.shutdown()
             found["runs"].setdefault(who, {"workers": workers, "laps": []})["laps"].append(lap)
-            print(f"turn {turn + 1}, {who}: {lap['seconds']:.1f} s, {lap['trials']} trials", flush=True)
+            print(
+                f"turn {turn + 1}, {who}: {lap['seconds']:.1f} s, {lap['trials']} trials",
+                flush=True,
+            )
     return found
 
 
 def _lap(arguments: list[str], folder: Path) -> dict[str, Any]:
-    """Run a suite; its real seconds, and those between the first trial's beginning and the last one's end."""
+    """Run a suite; its real seconds, and those between the first trial's beginning and the last
+    one's end.
+    """
     settings = {"OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
-    command = [sys.executable, "-m", "mtlab.cli", "compare", *arguments, "--output", str(folder / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "mtlab.cli",
+        "compare",
+        *arguments,
+        "--output",
+        str(folder / "out"),
+    ]
     began = time.perf_counter()
-    ended = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        command, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+    )
     seconds = time.perf_counter() - began
     if ended.returncode:
-        raise UserError(f"a suite failed: {(ended.stderr or ended.stdout).strip().splitlines()[-1]}", "run its command by itself")
+        raise UserError(
+            f"a suite failed: {(ended.stderr or ended.stdout).strip().splitlines()[-1]}",
+            "run its command by itself",
+        )
     suite, trials = Journal(folder / "out").read()
     assert suite.elapsed_s is not None
     last = max(trial.ended_at or 0.0 for trial in trials)
@@ -83,12 +108,18 @@ def main() -> int:
     numbers = place / "bench.json"
     try:
         if not numbers.exists():
-            raise UserError("is missing; the times of the engines are written into it", "run `make bench` first", where=str(numbers))
+            raise UserError(
+                "is missing; the times of the engines are written into it",
+                "run `make bench` first",
+                where=str(numbers),
+            )
         found = run(sys.argv[1:])
     except UserError as error:
         print(f"mtlab: {error}", file=sys.stderr)
         return 2
-    write_atomically(numbers, json.dumps({**json.loads(numbers.read_text()), "engines": found}, indent=1))
+    write_atomically(
+        numbers, json.dumps({**json.loads(numbers.read_text()), "engines": found}, indent=1)
+    )
     print(f"written: {page.write(place)}")
     return 0
 

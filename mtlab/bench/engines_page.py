@@ -12,10 +12,14 @@ def lines(found: dict[str, Any]) -> list[str]:
     """Their part of the page, from what :func:`run` returned."""
     rows, alone = [], found["runs"][ALONE]["laps"]
     one = _median(alone, "suite_s")
-    first = _median(next(run["laps"] for run in found["runs"].values() if run["workers"] == 1), "trials_s")
+    first = _median(
+        next(run["laps"] for run in found["runs"].values() if run["workers"] == 1), "trials_s"
+    )
     for who, run in found["runs"].items():
         laps = run["laps"]
-        overhead = (_median(laps, "suite_s") - one) / laps[0]["trials"] if run["workers"] == 1 else None
+        overhead = (
+            (_median(laps, "suite_s") - one) / laps[0]["trials"] if run["workers"] == 1 else None
+        )
         gain = first / _median(laps, "trials_s") if run["workers"] else None
         rows.append(
             [
@@ -26,7 +30,15 @@ def lines(found: dict[str, Any]) -> list[str]:
                 f"{laps[0]['shared']} of {laps[0]['trials']}",
             ]
         )
-    header = ("engine", "command (s)", "suite (s)", "trials (s)", "overhead a trial (s)", "throughput", "shared their device")
+    header = (
+        "engine",
+        "command (s)",
+        "suite (s)",
+        "trials (s)",
+        "overhead a trial (s)",
+        "throughput",
+        "shared their device",
+    )
     return [
         "## Engines",
         "",

@@ -1,19 +1,23 @@
-"""What this machine could do at best: its rate of matrix products and its memory bandwidth, and the time that they leave for a step."""
+"""What this machine could do at best: its rate of matrix products and its memory bandwidth, and the
+time that they leave for a step.
+"""
 
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from mtlab.model.freezing import resolve, units
-from mtlab.train import course
+from mtlab.train.loop import schedule
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
 
 ADAMW_BYTES = 28
-"""Bytes that AdamW moves for a parameter: weight, gradient and two moments read, weight and two moments written, 4 bytes each."""
+"""Bytes that AdamW moves for a parameter: weight, gradient and two moments read, weight and two
+moments written, 4 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +30,28 @@ class Machine:
     """Bytes/s of a large copy, reading and writing."""
 
 
-def measure(hidden: int, inner: int, rows: int, device: torch.device, synchronize: Callable[[], None]) -> Machine:
-    """Measure both rates: products (rows, hidden) × (hidden, inner), the encoder's largest, and a copy of 256 MB."""
+def measure(
+    hidden: int, inner: int, rows: int, device: torch.device, synchronize: Callable[[], None]
+) -> Machine:
+    """Measure both rates: products (rows, hidden) × (hidden, inner), the encoder's largest, and a
+    copy of 256 MB.
+    """
     gemm = {}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        a, b = torch.randn(rows, hidden, dtype=dtype, device=device), torch.randn(hidden, inner, dtype=dtype, device=device)
-        gemm[name] = 2 * rows * hidden * inner / _best(lambda a=a, b=b: torch.mm(a, b), 20, synchronize)  # type: ignore[misc]
+        a, b = (
+            torch.randn(rows, hidden, dtype=dtype, device=device),
+            torch.randn(hidden, inner, dtype=dtype, device=device),
+        )
+        gemm[name] = 2 * rows * hidden * inner / _best(partial(torch.mm, a, b), 20, synchronize)
     source = torch.zeros(64_000_000, device=device)
     target = torch.empty_like(source)
     return Machine(gemm, 2 * source.nbytes / _best(lambda: target.copy_(source), 5, synchronize))
 
 
 def seconds(prepared: Prepared, scenario: str, machine: Machine, runtime: Runtime) -> float:
-    """The floor of a scenario's training in a plain loop: its FLOPs without padding at the rate of products, and AdamW's bytes."""
+    """The floor of a scenario's training in a plain loop: its FLOPs without padding at the rate of
+    products, and AdamW's bytes.
+    """
     total, done = 0.0, 0
     network = prepared.counter.network
     sizes = {name: unit.count for name, unit in units(network).items()}
@@ -46,8 +59,8 @@ def seconds(prepared: Prepared, scenario: str, machine: Machine, runtime: Runtim
         partition = resolve(stage, network)
         trained = sum(sizes[unit] for unit in partition.trained_units)
         for number in range(stage.epochs):
-            steps = course.epoch(prepared, stage, done + number)
-            total += course.flops(prepared, partition, steps)[1] / machine.gemm[runtime.precision]
+            steps = schedule.epoch(prepared, stage, done + number)
+            total += schedule.flops(prepared, partition, steps)[1] / machine.gemm[runtime.precision]
             total += len(steps) * trained * ADAMW_BYTES / machine.bandwidth
         done += stage.epochs
     return total

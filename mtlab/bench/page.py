@@ -1,4 +1,6 @@
-"""The page of a benchmark: tables and a plot, made from ``bench.json`` alone, that of engines too where it is there."""
+"""The page of a benchmark: tables and a plot, made from ``bench.json`` alone, that of engines too
+where it is there.
+"""
 
 import io
 import json
@@ -11,8 +13,8 @@ from matplotlib.figure import Figure
 
 from mtlab.bench import engines_page
 from mtlab.record.journal import write_atomically
-from mtlab.report import plots
-from mtlab.report.canvas import light
+from mtlab.report.figures import plots
+from mtlab.report.figures.canvas import light
 from mtlab.report.markdown import name, rounded, table, text
 
 PEERS = ("Trainer, defaults", "Trainer, tuned")
@@ -59,11 +61,23 @@ def _lines(result: dict[str, Any]) -> list[str]:
         "",
         "## What the machine could do",
         "",
-        *table(("when", "products in bf16 (GFLOP/s)", "in fp32", "memory (GB/s)", "a forward pass (s)"), _machine(result)).splitlines(),
+        *table(
+            (
+                "when",
+                "products in bf16 (GFLOP/s)",
+                "in fp32",
+                "memory (GB/s)",
+                "a forward pass (s)",
+            ),
+            _machine(result),
+        ).splitlines(),
         "",
         "Measured before each scenario, for a machine's pace drifts. The forward pass is one over all splits without gradient.",
         "",
-        *table(("scenario", "floor of a plain loop (s)", "mtlab's training, one seed (s)", "ratio"), _floors(result)).splitlines(),
+        *table(
+            ("scenario", "floor of a plain loop (s)", "mtlab's training, one seed (s)", "ratio"),
+            _floors(result),
+        ).splitlines(),
         "",
         "The floor is training FLOPs without padding at that rate of products, and the bytes that AdamW moves at that bandwidth. "
         "Evaluation and passes that fill the cache are on neither side. Where the cache skips work, mtlab is below the floor of a plain "
@@ -76,19 +90,37 @@ def _lines(result: dict[str, Any]) -> list[str]:
     ]
 
 
-_HEADER = ("scenario", "seeds", "mtlab (s)", *(f"{peer} (s)" for peer in PEERS), *(f"mtlab against {peer}" for peer in PEERS))
+_HEADER = (
+    "scenario",
+    "seeds",
+    "mtlab (s)",
+    *(f"{peer} (s)" for peer in PEERS),
+    *(f"mtlab against {peer}" for peer in PEERS),
+)
 
 
 def _row(result: dict[str, Any], row: dict[str, Any]) -> list[str]:
     ours = statistics.median(row["seconds"][OURS])
     theirs = [_peer(result, row, peer) for peer in PEERS]
     ratios = [f"{value / ours:.1f}x" if value is not None else "–" for value in theirs]
-    return [name(row["scenario"]), str(row["seeds"]), rounded(ours), *(rounded(value) for value in theirs), *ratios]
+    return [
+        name(row["scenario"]),
+        str(row["seeds"]),
+        rounded(ours),
+        *(rounded(value) for value in theirs),
+        *ratios,
+    ]
 
 
 def _peer(result: dict[str, Any], row: dict[str, Any], peer: str) -> float | None:
-    """A Trainer's seconds: as many times one seed's as there are seeds, for it shares nothing among them."""
-    single = {one["scenario"]: one["seconds"] for one in result["rows"] if one["seeds"] == 1 and peer in one["seconds"]}
+    """A Trainer's seconds: as many times one seed's as there are seeds, for it shares nothing among
+    them.
+    """
+    single = {
+        one["scenario"]: one["seconds"]
+        for one in result["rows"]
+        if one["seeds"] == 1 and peer in one["seconds"]
+    }
     if row["scenario"] in single:
         return row["seeds"] * float(statistics.median(single[row["scenario"]][peer]))
     if set(single) == set(result["experiment"]["scenarios"]):
@@ -96,7 +128,11 @@ def _peer(result: dict[str, Any], row: dict[str, Any], peer: str) -> float | Non
     return None
 
 
-_GAINS = ("a Trainer's tuning", "mtlab's step and batches, against the tuned Trainer", "work skipped, against cache off")
+_GAINS = (
+    "a Trainer's tuning",
+    "mtlab's step and batches, against the tuned Trainer",
+    "work skipped, against cache off",
+)
 
 
 def _gains(result: dict[str, Any]) -> list[list[str]]:
@@ -105,7 +141,11 @@ def _gains(result: dict[str, Any]) -> list[list[str]]:
         medians = {who: statistics.median(laps) for who, laps in row["seconds"].items()}
         if row["seeds"] == 1 and all(peer in medians for peer in PEERS):
             plain = medians.get(PLAIN, medians[OURS])
-            ratios = (medians[PEERS[0]] / medians[PEERS[1]], medians[PEERS[1]] / plain, plain / medians[OURS])
+            ratios = (
+                medians[PEERS[0]] / medians[PEERS[1]],
+                medians[PEERS[1]] / plain,
+                plain / medians[OURS],
+            )
             lines.append([name(row["scenario"]), *(f"{ratio:.2f}x" for ratio in ratios)])
     return lines
 
@@ -127,13 +167,20 @@ def _floors(result: dict[str, Any]) -> list[list[str]]:
         floor = result["scenarios"][row["scenario"]].get("floor_s")
         if row["seeds"] == 1 and floor:
             ours = statistics.median(row["train_s"][OURS])
-            lines.append([name(row["scenario"]), rounded(floor), rounded(ours), f"{ours / floor:.2f}"])
+            lines.append(
+                [name(row["scenario"]), rounded(floor), rounded(ours), f"{ours / floor:.2f}"]
+            )
     return lines
 
 
 def _metrics(result: dict[str, Any]) -> list[list[str]]:
     return [
-        [name(row["scenario"]), text(who), f"{metrics['accuracy']:.3f}", "–" if metrics["f1"] is None else f"{metrics['f1']:.3f}"]
+        [
+            name(row["scenario"]),
+            text(who),
+            f"{metrics['accuracy']:.3f}",
+            "–" if metrics["f1"] is None else f"{metrics['f1']:.3f}",
+        ]
         for row in result["rows"]
         for who, metrics in row["metrics"].items()
         if row["seeds"] == 1
@@ -142,18 +189,34 @@ def _metrics(result: dict[str, Any]) -> list[list[str]]:
 
 def _figure(result: dict[str, Any]) -> Figure:
     with mpl.rc_context(plots.STYLE):
-        rows = [row for row in result["rows"] if "machine" in result["scenarios"][row["scenario"]]]  # the suite would dwarf them
+        rows = [
+            row for row in result["rows"] if "machine" in result["scenarios"][row["scenario"]]
+        ]  # the suite would dwarf them
         figure = Figure(figsize=(8.0, 1.0 + 0.62 * len(rows)), layout="constrained")
         ax = figure.subplots()
         for place, row in enumerate(rows):
             ours = statistics.median(row["seconds"][OURS])
-            bars = {OURS: ours, **{peer: value for peer in PEERS if (value := _peer(result, row, peer)) is not None}}
+            bars = {
+                OURS: ours,
+                **{
+                    peer: value for peer in PEERS if (value := _peer(result, row, peer)) is not None
+                },
+            }
             for line, (who, seconds) in enumerate(bars.items()):
                 y = place + (line - 1) * 0.26
-                ax.barh(y, seconds, height=0.24, color=plots.COLOURS[line], label=who if place == 0 else None)
+                ax.barh(
+                    y,
+                    seconds,
+                    height=0.24,
+                    color=plots.COLOURS[line],
+                    label=who if place == 0 else None,
+                )
                 ratio = "" if who == OURS else f"  {seconds / ours:.1f}x"
                 ax.text(seconds, y, f" {seconds:.0f} s{ratio}", va="center", fontsize=7.5)
-        ax.set_yticks(range(len(rows)), [f"{row['scenario']}, {row['seeds']} seed{'s' * (row['seeds'] > 1)}" for row in rows])
+        ax.set_yticks(
+            range(len(rows)),
+            [f"{row['scenario']}, {row['seeds']} seed{'s' * (row['seeds'] > 1)}" for row in rows],
+        )
         ax.invert_yaxis()
         ax.set_xlabel("real time (s)")
         ax.margins(x=0.15)

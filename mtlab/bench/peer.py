@@ -21,7 +21,7 @@ from mtlab.model.freezing import Partition
 from mtlab.model.network import Network
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction, score
-from mtlab.train import step
+from mtlab.train.loop import step
 from mtlab.train.prepare import Prepared
 
 TASKS = ("classifier", "ner")
@@ -42,7 +42,11 @@ DEFAULTS = Tuning("Trainer, defaults", {}, frozen_in_eval=False)
 
 def tuned(precision: str) -> Tuning:
     """Set by somebody who knows what costs time; ``precision`` is the suite's."""
-    options = {"bf16": precision == "bf16", "train_sampling_strategy": "group_by_length", "per_device_eval_batch_size": 64}
+    options = {
+        "bf16": precision == "bf16",
+        "train_sampling_strategy": "group_by_length",
+        "per_device_eval_batch_size": 64,
+    }
     return Tuning("Trainer, tuned", options, frozen_in_eval=True)
 
 
@@ -60,7 +64,9 @@ class Joint(nn.Module):
             freezing.set_modes(self.network, self.partition)
         return self
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, tags: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, tags: Tensor
+    ) -> dict[str, Tensor]:
         """The loss and each task's logits."""
         logits = self.network(input_ids, attention_mask, TASKS)
         losses = [nn.functional.cross_entropy(logits[task].flatten(0, -2).float(), gold.flatten(), ignore_index=IGNORE) for task, gold in
@@ -81,7 +87,9 @@ class Rows(Dataset):
         return {"example": self.examples[index], "input_ids": self.examples[index].input_ids}
 
 
-def run(prepared: Prepared, network: Network, stages: tuple[Stage, ...], tuning: Tuning) -> tuple[float, dict[str, float]]:
+def run(
+    prepared: Prepared, network: Network, stages: tuple[Stage, ...], tuning: Tuning
+) -> tuple[float, dict[str, float]]:
     """Train and test as a Trainer does: seconds, and the test metrics.
 
     Args:
@@ -95,7 +103,9 @@ def run(prepared: Prepared, network: Network, stages: tuple[Stage, ...], tuning:
     for stage in stages:
         partition = freezing.resolve(stage, network)
         freezing.apply(network, partition)
-        trainer = _trainer(prepared, Joint(network, partition, tuning.frozen_in_eval), partition, stage, tuning)
+        trainer = _trainer(
+            prepared, Joint(network, partition, tuning.frozen_in_eval), partition, stage, tuning
+        )
         if stage.epochs:
             trainer.train()
         else:
@@ -103,19 +113,40 @@ def run(prepared: Prepared, network: Network, stages: tuple[Stage, ...], tuning:
     assert trainer is not None
     tested = trainer.predict(Rows(prepared.encoded["test"].examples))
     found = {
-        key.removeprefix("test_"): float(value) for key, value in (tested.metrics or {}).items() if key in ("test_accuracy", "test_f1")
+        key.removeprefix("test_"): float(value)
+        for key, value in (tested.metrics or {}).items()
+        if key in ("test_accuracy", "test_f1")
     }
     return time.perf_counter() - began, found
 
 
-def _trainer(prepared: Prepared, model: Joint, partition: Partition, stage: Stage, tuning: Tuning) -> Trainer:
+def _trainer(
+    prepared: Prepared, model: Joint, partition: Partition, stage: Stage, tuning: Tuning
+) -> Trainer:
     experiment = prepared.experiment
-    steps = -(-len(prepared.encoded["train"].examples) // experiment.batch_size) * max(1, stage.epochs)
-    learner = step.learner(model.network, partition, stage, steps, experiment.optimizer, experiment.task_weights.model_dump())
-    optimizers = (learner.optimizer, learner.scheduler) if learner else (torch.optim.SGD([nn.Parameter(torch.zeros(1))]), None)
+    steps = -(-len(prepared.encoded["train"].examples) // experiment.batch_size) * max(
+        1, stage.epochs
+    )
+    learner = step.learner(
+        model.network,
+        partition,
+        stage,
+        steps,
+        experiment.optimizer,
+        experiment.task_weights.model_dump(),
+    )
+    optimizers = (
+        (learner.optimizer, learner.scheduler)
+        if learner
+        else (torch.optim.SGD([nn.Parameter(torch.zeros(1))]), None)
+    )
     on_gpu = next(model.parameters()).device.type == "cuda"
     with tempfile.TemporaryDirectory() as directory:
-        options = {"per_device_train_batch_size": experiment.batch_size, "num_train_epochs": stage.epochs, "eval_strategy": "epoch"}
+        options = {
+            "per_device_train_batch_size": experiment.batch_size,
+            "num_train_epochs": stage.epochs,
+            "eval_strategy": "epoch",
+        }
         fixed = {
             "save_strategy": "no",
             "logging_strategy": "no",
@@ -142,7 +173,9 @@ def _trainer(prepared: Prepared, model: Joint, partition: Partition, stage: Stag
 
 def _collate(rows: list[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:
     batch = batches.collate([row["example"] for row in rows], range(len(rows)), pad_id)
-    return {name: getattr(batch, name) for name in ("input_ids", "attention_mask", "labels", "tags")}
+    return {
+        name: getattr(batch, name) for name in ("input_ids", "attention_mask", "labels", "tags")
+    }
 
 
 def _metrics(predicted: EvalPrediction, prepared: Prepared) -> dict[str, float]:
@@ -154,16 +187,24 @@ def _metrics(predicted: EvalPrediction, prepared: Prepared) -> dict[str, float]:
         kept = tags[row] != IGNORE
         gold = tuple(names[tag] for tag in tags[row][kept])
         found = [names[tag] for tag in best_tags[row][kept]]
-        pairs.append(Prediction(prepared.corpus.labels[label], prepared.corpus.labels[best_labels[row]], gold, found))
+        pairs.append(
+            Prediction(
+                prepared.corpus.labels[label], prepared.corpus.labels[best_labels[row]], gold, found
+            )
+        )
     metrics = score(pairs)
     assert metrics.classifier is not None and metrics.ner is not None
     return {"accuracy": metrics.classifier.accuracy or 0.0, "f1": metrics.ner.default.f1 or 0.0}
 
 
 def network(prepared: Prepared, pretrained: Backbone, seed: int, device: torch.device) -> Network:
-    """The network that a scenario begins with, on a copy of an encoder with transformers' own choice of attention."""
+    """The network that a scenario begins with, on a copy of an encoder with transformers' own
+    choice of attention.
+    """
     made = Network(
-        Backbone(copy.deepcopy(pretrained.model), pretrained.blocks, pretrained.after), prepared.classes, prepared.experiment.head
+        Backbone(copy.deepcopy(pretrained.model), pretrained.blocks, pretrained.after),
+        prepared.classes,
+        prepared.experiment.head,
     )
     made.draw_heads(seed)
     return made.to(device)

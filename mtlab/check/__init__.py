@@ -1,1 +1,3 @@
-"""What a run would find in one's own data, and the experiment file to start from. Nothing is trained."""
+"""What a run would find in one's own data, and the experiment file to start from. Nothing is
+trained.
+"""

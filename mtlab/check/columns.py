@@ -1,4 +1,6 @@
-"""Which of a table's columns holds what: as it is said, as it is called, or guessed from its values and its name."""
+"""Which of a table's columns holds what: as it is said, as it is called, or guessed from its values
+and its name.
+"""
 
 import json
 import re
@@ -7,15 +9,35 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mtlab.data import cells, names
-from mtlab.data.table import Table
+from mtlab.data.reading import cells, names
+from mtlab.data.reading.table import Table
 from mtlab.data.tags import TAG
 
 NAMES = {
     "ner_tags": ("ner_tags", "ner", "tags", "tag", "entities", "slots", "bio", "iob", "labels"),
     "tokens": ("tokens", "token", "words", "sentence", "text"),
-    "label": ("label", "intent", "category", "class", "topic", "target", "sentiment", "labels", "domain"),
-    "text": ("text", "sentence", "utterance", "query", "question", "message", "content", "body", "title"),
+    "label": (
+        "label",
+        "intent",
+        "category",
+        "class",
+        "topic",
+        "target",
+        "sentiment",
+        "labels",
+        "domain",
+    ),
+    "text": (
+        "text",
+        "sentence",
+        "utterance",
+        "query",
+        "question",
+        "message",
+        "content",
+        "body",
+        "title",
+    ),
 }
 """Our names of columns to what others call them, likeliest first."""
 
@@ -59,13 +81,20 @@ class Column:
     @cached_property
     def tags(self) -> bool:
         """Whether its cells are lists of tags, not all of them ``O``."""
-        entities = [items for items in self.lists if items and set(items_of(items, self.classes)) != {"O"}]
-        return bool(entities) and self._mostly(self.lists, lambda items: bool(items) and all(map(TAG.fullmatch, self._texts(items))))
+        entities = [
+            items for items in self.lists if items and set(items_of(items, self.classes)) != {"O"}
+        ]
+        return bool(entities) and self._mostly(
+            self.lists, lambda items: bool(items) and all(map(TAG.fullmatch, self._texts(items)))
+        )
 
     @cached_property
     def token_lists(self) -> bool:
         """Whether its cells are lists of words, written as lists."""
-        return self._mostly(self.values, lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value))
+        return self._mostly(
+            self.values,
+            lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+        )
 
     @cached_property
     def text(self) -> bool:
@@ -77,7 +106,9 @@ class Column:
     @cached_property
     def one_value(self) -> bool:
         """Whether its cells hold one text, or one whole number."""
-        return self._mostly(self.values, lambda value: isinstance(value, str | int) and not isinstance(value, bool))
+        return self._mostly(
+            self.values, lambda value: isinstance(value, str | int) and not isinstance(value, bool)
+        )
 
     @cached_property
     def label(self) -> bool:
@@ -92,7 +123,11 @@ class Column:
     def _list(self, value: Any) -> list[Any] | None:
         if self.flat and isinstance(value, str):
             try:
-                value = json.loads(value) if value.startswith("[") and value.endswith("]") else cells.items(value)
+                value = (
+                    json.loads(value)
+                    if value.startswith("[") and value.endswith("]")
+                    else cells.items(value)
+                )
             except (ValueError, RecursionError):
                 return None
         return value if isinstance(value, list) else None
@@ -108,7 +143,10 @@ class Column:
 
 def items_of(items: Iterable[Any], classes: tuple[str, ...]) -> list[str]:
     """Tags as text: numbers of classes by their names, what is no tag as nothing."""
-    named = (classes[item] if isinstance(item, int) and 0 <= item < len(classes) else item for item in items)
+    named = (
+        classes[item] if isinstance(item, int) and 0 <= item < len(classes) else item
+        for item in items
+    )
     return [item if isinstance(item, str) else "" for item in named]
 
 
@@ -124,8 +162,15 @@ def choose(table: Table, said: Mapping[str, str], tasks: tuple[str, ...]) -> lis
     partitions = names.in_columns(table)
     made: dict[str, Choice] = {}
 
-    def choose_one(name: str, fits: Callable[[Column], bool], could: Callable[[Column], bool], why: Callable[[Column], str]) -> None:
-        taken = {choice.column for choice in made.values()} | {column for ours, column in said.items() if ours != name}
+    def choose_one(
+        name: str,
+        fits: Callable[[Column], bool],
+        could: Callable[[Column], bool],
+        why: Callable[[Column], str],
+    ) -> None:
+        taken = {choice.column for choice in made.values()} | {
+            column for ours, column in said.items() if ours != name
+        }
         free = [column for column in columns.values() if column.name not in taken]
         choice = _choice(name, said.get(name), free, fits, could, why)
         if choice is not None:
@@ -141,7 +186,12 @@ def choose(table: Table, said: Mapping[str, str], tasks: tuple[str, ...]) -> lis
         )
         tagged = columns.get(made["ner_tags"].column) if "ner_tags" in made else None
         if tagged is not None:
-            choose_one("tokens", lambda one: not one.tags and one.parallel(tagged), _lists, lambda one: "as many words as tags")
+            choose_one(
+                "tokens",
+                lambda one: not one.tags and one.parallel(tagged),
+                _lists,
+                lambda one: "as many words as tags",
+            )
     if "classifier" in tasks:
         choose_one(
             "label",
@@ -150,7 +200,12 @@ def choose(table: Table, said: Mapping[str, str], tasks: tuple[str, ...]) -> lis
             lambda one: _again(one, table),
         )
         if "ner" not in tasks and not _reads(columns, said, "text"):
-            choose_one("tokens", lambda one: one.token_lists and not one.tags, _lists, lambda one: "lists of words")
+            choose_one(
+                "tokens",
+                lambda one: one.token_lists and not one.tags,
+                _lists,
+                lambda one: "lists of words",
+            )
         if "ner" not in tasks and "tokens" not in made:
             choose_one(
                 "text",
@@ -168,13 +223,23 @@ def not_read(table: Table, choices: Iterable[Choice]) -> list[str]:
 
 
 def spans(table: Table) -> list[str]:
-    """Columns that hold lists of objects, as annotations of characters from one place to another do."""
+    """Columns that hold lists of objects, as annotations of characters from one place to another
+    do.
+    """
     columns = (_column(table, name) for name in table.columns)
-    return [one.name for one in columns if any(isinstance(value, list) and value and isinstance(value[0], dict) for value in one.values)]
+    return [
+        one.name
+        for one in columns
+        if any(
+            isinstance(value, list) and value and isinstance(value[0], dict) for value in one.values
+        )
+    ]
 
 
 def _reads(columns: Mapping[str, Column], said: Mapping[str, str], name: str) -> bool:
-    """Whether classification reads the text: what is said or called so, and otherwise what is not a list."""
+    """Whether classification reads the text: what is said or called so, and otherwise what is not a
+    list.
+    """
     if said.keys() & {"text", "tokens"}:
         return name in said
     if columns.keys() & {"text", "tokens"}:
@@ -195,7 +260,13 @@ def _choice(
     fitting = sorted((one for one in free if fits(one)), key=lambda one: _rank(one.name, name))
     called = next((one for one in free if one.name == name), None)
     if called is not None and (called in fitting or could(called) or not fitting):
-        return Choice(name, name, others=tuple(one.name for one in fitting if one is not called and _is_called(one.name, name)))
+        return Choice(
+            name,
+            name,
+            others=tuple(
+                one.name for one in fitting if one is not called and _is_called(one.name, name)
+            ),
+        )
     if not fitting:  # what is wrong with its values is told when they are read
         fitting = [one for one in free if _is_called(one.name, name) and could(one)][:1]
     if not fitting:
@@ -219,9 +290,13 @@ def _again(column: Column, table: Table) -> str:
 
 
 def _rank(column: str, name: str) -> int:
-    """How likely a column of this name is meant: the place in the list of names, or past its end."""
+    """How likely a column of this name is meant: the place in the list of names, or past its
+    end.
+    """
     words = {column.casefold(), *re.split(r"[^a-z]+", column.casefold())}
-    return next((place for place, known in enumerate(NAMES[name]) if known in words), len(NAMES[name]))
+    return next(
+        (place for place, known in enumerate(NAMES[name]) if known in words), len(NAMES[name])
+    )
 
 
 def _is_called(column: str, name: str) -> bool:

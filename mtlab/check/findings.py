@@ -10,14 +10,18 @@ from mtlab.check import columns
 from mtlab.check.columns import Choice
 from mtlab.check.survey import Looked, Survey, survey
 from mtlab.data.alike import normal
-from mtlab.data.names import SPLITS
+from mtlab.data.reading.names import SPLITS
 from mtlab.data.stored import Sentence
 from mtlab.plan.errors import UserError, printable, shown
 
 Fact = tuple[str, str]
 """What it is about, and what was found."""
 
-FOR = {("classifier",): "classification", ("ner",): "NER", ("classifier", "ner"): "classification and NER"}
+FOR = {
+    ("classifier",): "classification",
+    ("ner",): "NER",
+    ("classifier", "ner"): "classification and NER",
+}
 OURS = {"label": "label", "text": "text", "tokens": "tokens", "ner_tags": "tags"}
 IN_LINES = {"tokens": "one a line, its first column", "ner_tags": "the last column of a line"}
 ALIKE = 10
@@ -35,7 +39,10 @@ def found(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
         print(line)
     if made.mistakes:
         count = len(made.mistakes)
-        raise UserError("1 mistake, told above" if count == 1 else f"{count:,} mistakes, told above", "correct them, then run this again")
+        raise UserError(
+            "1 mistake, told above" if count == 1 else f"{count:,} mistakes, told above",
+            "correct them, then run this again",
+        )
     return made
 
 
@@ -60,7 +67,9 @@ def _lines(survey: Survey) -> Iterator[str]:
         yield f"Of a sentence {printable(survey.experiment.encoder.name)} reads {survey.limit:,} sub-words{_of_its_own(survey)}"
         for one in survey.looked:
             if one.whole:
-                yield from (f"  {one.given}: {line}" for line in (_length(one, survey.limit), *one.lost))
+                yield from (
+                    f"  {one.given}: {line}" for line in (_length(one, survey.limit), *one.lost)
+                )
         yield ""
     if survey.mistakes:
         yield "Mistakes"
@@ -73,7 +82,10 @@ def _splits(one: Looked) -> Iterator[Fact]:
         told = f"{_sizes({split: table.rows for split, table in one.tables.items()})} sentences"
         yield "splits", f"{told}; {' and '.join(missing)}: cut off train" if missing else told
     for split, choice in one.located.guesses.items():
-        yield "", f"{split} is {shown(choice.name)}, a guess {choice.why}; --{one.option}.splits.{split} FILE takes another"
+        yield (
+            "",
+            f"{split} is {shown(choice.name)}, a guess {choice.why}; --{one.option}.splits.{split} FILE takes another",
+        )
     if one.located.unread:
         yield "", one.located.skipped
     if one.located.beside:
@@ -83,9 +95,20 @@ def _splits(one: Looked) -> Iterator[Fact]:
 def _facts(one: Looked) -> Iterator[Fact]:
     yield from _splits(one)
     a_token_a_line = one.train is not None and next(iter(one.train.rows)).line_per_token
-    yield from ((OURS[choice.name], IN_LINES[choice.name] if a_token_a_line else _column(one, choice)) for choice in one.choices)
-    if one.train is not None and one.train.flat and one.choices and all(_by_values(choice) for choice in one.choices):
-        yield "", "none of these names is a usual one: if the first line of the file is a sentence, put a line with names above it"
+    yield from (
+        (OURS[choice.name], IN_LINES[choice.name] if a_token_a_line else _column(one, choice))
+        for choice in one.choices
+    )
+    if (
+        one.train is not None
+        and one.train.flat
+        and one.choices
+        and all(_by_values(choice) for choice in one.choices)
+    ):
+        yield (
+            "",
+            "none of these names is a usual one: if the first line of the file is a sentence, put a line with names above it",
+        )
     unread = columns.not_read(one.train, one.choices) if one.train is not None and one.tasks else []
     if unread:
         yield "not read", f"column{'s' * (len(unread) > 1)} {_names(unread)}"
@@ -98,7 +121,9 @@ def _facts(one: Looked) -> Iterator[Fact]:
     if "ner" in one.tasks:
         yield from _entities(one)
     yield from _repeated(one)
-    for note in one.early if one.mistakes else one.part.notes:  # with some left out, a run would say otherwise
+    for note in (
+        one.early if one.mistakes else one.part.notes
+    ):  # with some left out, a run would say otherwise
         told = note.removeprefix(f"{one.part.name}: ").removeprefix(f"{one.part.name} ")
         if not note.endswith(" test sentences.") and told != f"{one.located.skipped}.":
             yield "in a run", told
@@ -127,7 +152,9 @@ def _column(one: Looked, choice: Choice) -> str:
 
 def _labels(one: Looked) -> Iterator[Fact]:
     train = one.whole["train"]
-    counts = Counter(sentence.label for sentence in train if sentence.label is not None).most_common()
+    counts = Counter(
+        sentence.label for sentence in train if sentence.label is not None
+    ).most_common()
     if not counts:
         return
     if len(counts) > 8:
@@ -138,8 +165,13 @@ def _labels(one: Looked) -> Iterator[Fact]:
     most, least = counts[0][1], counts[-1][1]
     if len(counts) > 1:
         always = f"answering it every time is right for {most / len(train):.1%}"
-        yield "imbalance", f"the most frequent label has {most / least:.1f} times the sentences of the rarest; {always} of train"
-    yield from _odd([str(label) for label, _ in counts], _times(one, lambda sentence: [sentence.label or ""]))
+        yield (
+            "imbalance",
+            f"the most frequent label has {most / least:.1f} times the sentences of the rarest; {always} of train",
+        )
+    yield from _odd(
+        [str(label) for label, _ in counts], _times(one, lambda sentence: [sentence.label or ""])
+    )
 
 
 def _entities(one: Looked) -> Iterator[Fact]:
@@ -151,7 +183,10 @@ def _entities(one: Looked) -> Iterator[Fact]:
         yield "scheme", "IOB2, taken as it is"
     bare = sum(not _types(sentence) for sentence in train)
     total = sum(count for _, count in counts)
-    yield "entities", f"{total:,} in train; {bare:,} of {len(train):,} sentences ({bare / len(train):.0%}) have none"
+    yield (
+        "entities",
+        f"{total:,} in train; {bare:,} of {len(train):,} sentences ({bare / len(train):.0%}) have none",
+    )
     yield "types", f"{len(counts):,}; in train {_counts(counts[:12])}{', …' * (len(counts) > 12)}"
     yield from _odd([kind for kind, _ in counts], _times(one, _types))
 
@@ -163,22 +198,33 @@ def _types(sentence: Sentence) -> list[str]:
 
 def _times(one: Looked, values: Callable[[Sentence], Iterable[str]]) -> dict[str, Counter[str]]:
     """Split to how often each value stands in it."""
-    return {split: Counter(value for sentence in rows for value in values(sentence)) for split, rows in one.whole.items()}
+    return {
+        split: Counter(value for sentence in rows for value in values(sentence))
+        for split, rows in one.whole.items()
+    }
 
 
 def _odd(known: Sequence[str], times: dict[str, Counter[str]]) -> Iterator[Fact]:
     """Labels or types that one would look at again."""
     once = [value for value in known if times["train"][value] == 1]
     if once:
-        yield "", f"once in train: {_names(once)}; nobody learns {'them' if len(once) > 1 else 'it'} from that"
+        yield (
+            "",
+            f"once in train: {_names(once)}; nobody learns {'them' if len(once) > 1 else 'it'} from that",
+        )
     for split, counted in times.items():
         absent = [value for value in known if not counted[value]]
         if absent and counted:
-            yield "", f"not in {split}: {_names(absent)}; nothing is measured of {'them' if len(absent) > 1 else 'it'} there"
+            yield (
+                "",
+                f"not in {split}: {_names(absent)}; nothing is measured of {'them' if len(absent) > 1 else 'it'} there",
+            )
 
 
 def _repeated(one: Looked) -> Iterator[Fact]:
-    """Sentences that stand in a split twice, and in validation and test; a run itself holds these against train."""
+    """Sentences that stand in a split twice, and in validation and test; a run itself holds these
+    against train.
+    """
     for split, rows in one.whole.items():
         alike = defaultdict(list)
         for sentence in rows:
@@ -186,21 +232,36 @@ def _repeated(one: Looked) -> Iterator[Fact]:
         several = [same for same in alike.values() if len(same) > 1]
         if several:
             told = f"{sum(map(len, several)) - len(several):,} of {len(rows):,} sentences of {split} repeat an earlier one"
-            differing = [same for same in several if len({(sentence.label, sentence.tags) for sentence in same}) > 1]
+            differing = [
+                same
+                for same in several
+                if len({(sentence.label, sentence.tags) for sentence in same}) > 1
+            ]
             if differing:
                 first = differing[0][0]
-                other = next(sentence for sentence in differing[0] if (sentence.label, sentence.tags) != (first.label, first.tags))
+                other = next(
+                    sentence
+                    for sentence in differing[0]
+                    if (sentence.label, sentence.tags) != (first.label, first.tags)
+                )
                 told += f"; labelled in two ways: {len(differing):,} (the first: {first.place} and {other.place})"
             yield "repeated", told
     if {"validation", "test"} <= one.whole.keys():
         seen = {normal(sentence.surface) for sentence in one.whole["validation"]}
         both = sum(normal(sentence.surface) in seen for sentence in one.whole["test"])
         if both:
-            yield "", f"{both:,} of {len(one.whole['test']):,} sentences of test also stand in validation"
+            yield (
+                "",
+                f"{both:,} of {len(one.whole['test']):,} sentences of test also stand in validation",
+            )
 
 
 def _of_its_own(survey: Survey) -> str:
-    return " (max_length)" if survey.experiment.max_length is not None else ", as many as it has positions for"
+    return (
+        " (max_length)"
+        if survey.experiment.max_length is not None
+        else ", as many as it has positions for"
+    )
 
 
 def _length(one: Looked, limit: int) -> str:
@@ -210,7 +271,11 @@ def _length(one: Looked, limit: int) -> str:
     told = f"the longest sentence has {one.lengths.max():,}, 95% have {int(np.percentile(one.lengths, 95)):,} or fewer; "
     if not cut:
         return f"{told}none is cut"
-    lost = f", and {one.lost_words:,} words with a tag are lost, which count as O" if one.lost_words else ""
+    lost = (
+        f", and {one.lost_words:,} words with a tag are lost, which count as O"
+        if one.lost_words
+        else ""
+    )
     return f"{told}{cut:,} of {len(one.lengths):,} are cut{lost}"
 
 
@@ -218,7 +283,9 @@ def _grouped(mistakes: Iterable[UserError]) -> Iterator[str]:
     """Mistakes, kind by kind; where there are many of a kind, the first."""
     kinds = defaultdict(list)
     for mistake in mistakes:
-        kinds[re.sub(r"'[^']*'|\"[^\"]*\"|[\d,.]+", "…", f"{mistake.problem}; {mistake.remedy}")].append(mistake)
+        kinds[
+            re.sub(r"'[^']*'|\"[^\"]*\"|[\d,.]+", "…", f"{mistake.problem}; {mistake.remedy}")
+        ].append(mistake)
     for alike in kinds.values():
         yield from map(str, alike[:ALIKE])
         if len(alike) > ALIKE:
@@ -231,4 +298,6 @@ def _counts(counts: Iterable[tuple[str | None, int]]) -> str:
 
 def _names(names: Sequence[str]) -> str:
     """Names as messages have them; of many, the first."""
-    return ", ".join(map(shown, names[:8])) + (f" and {len(names) - 8:,} more" if len(names) > 8 else "")
+    return ", ".join(map(shown, names[:8])) + (
+        f" and {len(names) - 8:,} more" if len(names) > 8 else ""
+    )

@@ -1,4 +1,6 @@
-"""The experiment file to start from: what was found of one's own data, and the scenarios that everybody begins with."""
+"""The experiment file to start from: what was found of one's own data, and the scenarios that
+everybody begins with.
+"""
 
 import io
 import os
@@ -11,7 +13,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from mtlab.data.readers import EXTENSIONS
+from mtlab.data.reading.readers import EXTENSIONS
 from mtlab.plan.errors import UserError, shown
 from mtlab.plan.experiment import NAME
 from mtlab.plan.selectors import TASKS
@@ -20,19 +22,27 @@ SCENARIOS = Path(__file__).parent / "scenarios.yaml"
 SMALL = 2000
 """Below so many training sentences the encoder learns at the higher rate."""
 RATES = {True: {"rate": "1.0e-4", "lower": "6.0e-5"}, False: {"rate": "5.0e-5", "lower": "3.0e-5"}}
-"""Whether there are few sentences, to the encoder's rates: those of experiments/compare.yaml and experiments/snips.yaml."""
+"""Whether there are few sentences, to the encoder's rates: those of experiments/compare.yaml and
+experiments/snips.yaml."""
 LIKE = {True: ("a thousand", " of the built-in corpus best"), False: ("four thousand", " of SNIPS")}
 
 TOP = """\
-# Which parts should I freeze? Six scenarios with the same seeds and the same batches. Every key can be changed, here or on the
-# command line; the encoder's rates are those that served {like} sentences{where}.
+# Which parts should I freeze? Six scenarios with the same seeds and the same batches. Every key can
+# be changed, here or on the command line; the encoder's rates are those that served {like}
+# sentences{where}.
 """
 FIRST_LOOK = "# A first look, in less time: mtlab compare FILE --data.train_size 1000 --seeds 0\n"
 
 
 def settings(given: Sequence[str], encoder: str = "minilm") -> dict[str, Any]:
-    """What a file says of these sources before anything is known of them: both tasks read one, or each task reads one of two."""
-    data = {task: {"source": source} for task, source in zip(TASKS, given, strict=True)} if len(given) == 2 else {"source": given[0]}
+    """What a file says of these sources before anything is known of them: both tasks read one, or
+    each task reads one of two.
+    """
+    data = (
+        {task: {"source": source} for task, source in zip(TASKS, given, strict=True)}
+        if len(given) == 2
+        else {"source": given[0]}
+    )
     return {"encoder": encoder, "data": data}
 
 
@@ -41,7 +51,12 @@ def scenarios(sentences: int) -> str:
     return Template(SCENARIOS.read_text(encoding="utf-8")).substitute(RATES[sentences < SMALL])
 
 
-def text(settings: Mapping[str, Any], comments: Mapping[tuple[str, ...], str], question: str, sizes: Sequence[int]) -> str:
+def text(
+    settings: Mapping[str, Any],
+    comments: Mapping[tuple[str, ...], str],
+    question: str,
+    sizes: Sequence[int],
+) -> str:
     """The file.
 
     Args:
@@ -58,7 +73,9 @@ def text(settings: Mapping[str, Any], comments: Mapping[tuple[str, ...], str], q
             node = node[part]
         node.yaml_add_eol_comment(comment, last)
     written = _dumped(tree)
-    if not all(line.isprintable() for line in written.split("\n")):  # what would act on a terminal is spelt out
+    if not all(
+        line.isprintable() for line in written.split("\n")
+    ):  # what would act on a terminal is spelt out
         written = _dumped(tree, unicode=False)
     like, where = LIKE[sentences < SMALL]
     top = TOP.format(like=like, where=where) + (FIRST_LOOK if min(sizes, default=0) > 1000 else "")
@@ -76,14 +93,26 @@ def file_for(given: Sequence[str], output: str | None) -> Path:
         UserError: there is one, no folder for it, or its name cannot be an experiment's.
     """
     folder = Path("experiments")
-    path = Path(output) if output is not None else (folder if folder.is_dir() else Path()) / f"{_name(given)}.yaml"
+    path = (
+        Path(output)
+        if output is not None
+        else (folder if folder.is_dir() else Path()) / f"{_name(given)}.yaml"
+    )
     if not NAME.fullmatch(path.stem):
         problem = f"{shown(path.stem)} cannot be the name of an experiment"
-        raise UserError(problem, "use letters, digits, `_`, `-` and `.`, at most 64", where="--output")
+        raise UserError(
+            problem, "use letters, digits, `_`, `-` and `.`, at most 64", where="--output"
+        )
     if not path.parent.is_dir():
-        raise UserError("no such directory", "choose another file with --output FILE", where=str(path.parent))
+        raise UserError(
+            "no such directory", "choose another file with --output FILE", where=str(path.parent)
+        )
     if os.path.lexists(path):
-        raise UserError("is there already, and stays as it is", "choose another file with --output FILE", where=str(path))
+        raise UserError(
+            "is there already, and stays as it is",
+            "choose another file with --output FILE",
+            where=str(path),
+        )
     return path
 
 
@@ -98,7 +127,9 @@ def write(path: Path, content: str) -> None:
             file.write(content)
     except OSError as error:
         remedy = "choose another file with --output FILE"
-        raise UserError(f"cannot be written ({error.strerror or type(error).__name__})", remedy, where=str(path)) from None
+        raise UserError(
+            f"cannot be written ({error.strerror or type(error).__name__})", remedy, where=str(path)
+        ) from None
 
 
 def short(source: str) -> str:
@@ -122,4 +153,8 @@ def _dumped(tree: CommentedMap, unicode: bool = True) -> str:
 
 def _commented(value: Any) -> Any:
     """Mappings that can carry comments."""
-    return CommentedMap({key: _commented(one) for key, one in value.items()}) if isinstance(value, dict) else value
+    return (
+        CommentedMap({key: _commented(one) for key, one in value.items()})
+        if isinstance(value, dict)
+        else value
+    )

@@ -1,4 +1,6 @@
-"""One's own data, read as a run reads them: what nobody said is guessed, and every mistake is gathered. Nothing is trained."""
+"""One's own data, read as a run reads them: what nobody said is guessed, and every mistake is
+gathered. Nothing is trained.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,11 +11,12 @@ from ruamel.yaml import YAML
 
 from mtlab.check import columns, starter
 from mtlab.check.columns import Choice
-from mtlab.data import locate, sources
-from mtlab.data.locate import Located as Opened
+from mtlab.data import sources
+from mtlab.data.reading import locate
+from mtlab.data.reading.locate import Located as Opened
+from mtlab.data.reading.table import Table
 from mtlab.data.sources import Part
 from mtlab.data.stored import Sentence
-from mtlab.data.table import Table
 from mtlab.plan import experiment as experiments
 from mtlab.plan import yaml_file
 from mtlab.plan.errors import UserError, noted
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
     from mtlab.data.encoding import Example
 
 TEST_FRACTION = 0.1
-"""Share of train that is taken for test where there is none: in a run that has to be said, and the file says it."""
+"""Share of train that is taken for test where there is none: in a run that has to be said, and the
+file says it."""
 
 NEEDS = {"classifier": "a label a sentence", "ner": "a list of tags, one a word"}
 COLUMN = {"classifier": "label", "ner": "ner_tags"}
@@ -105,7 +109,10 @@ class Survey:
     def file(self) -> str:
         """The experiment file to start from."""
         sizes = [len(one.part.splits["train"]) for one in self.looked if one.part is not None]
-        names, counts = " and ".join(starter.short(one) for one in self.given), " and ".join(f"{size:,}" for size in sizes)
+        names, counts = (
+            " and ".join(starter.short(one) for one in self.given),
+            " and ".join(f"{size:,}" for size in sizes),
+        )
         question = f"Which parts should be frozen on {names}, with {counts} training sentences?"
         return starter.text(self.settings, self.comments, question, sizes)
 
@@ -144,7 +151,11 @@ def _look(given: tuple[str, ...], overrides: Mapping[str, list[str]]) -> Survey:
     made = Survey(given, experiment, located.value, {}, [])
     asked = sources.asked(experiment.data)
     if [source.source for source, _, _ in asked] != list(given):
-        raise UserError("the sources are named before the settings", "take `source` out of these", where="--data")
+        raise UserError(
+            "the sources are named before the settings",
+            "take `source` out of these",
+            where="--data",
+        )
     for path, (source, wanted, option) in zip(given, asked, strict=True):
         made.looked.append(_open(path, source, wanted, option))
     return made
@@ -172,13 +183,17 @@ def _open(given: str, source: Source, wanted: tuple[str, ...], option: str) -> L
 def _can(table: Table, source: Source, task: str) -> bool:
     said = {str(ours): theirs for ours, theirs in source.columns.items()}
     found = {choice.name for choice in columns.choose(table, said, (task,))}
-    return COLUMN[task] in found and bool(found & ({"tokens"} if task == "ner" else {"tokens", "text"}))
+    return COLUMN[task] in found and bool(
+        found & ({"tokens"} if task == "ner" else {"tokens", "text"})
+    )
 
 
 def _read(survey: Survey) -> None:
     """Read every source for its tasks, as a run would."""
     data = survey.experiment.data
-    if data.test_fraction is None and any(one.tables and "test" not in one.tables for one in survey.looked):
+    if data.test_fraction is None and any(
+        one.tables and "test" not in one.tables for one in survey.looked
+    ):
         data = data.model_copy(update={"test_fraction": TEST_FRACTION})
     for number, one in enumerate(survey.looked):
         if one.train is None:
@@ -188,13 +203,26 @@ def _read(survey: Survey) -> None:
             continue
         said = {str(ours): theirs for ours, theirs in one.source.columns.items()}
         one.choices = columns.choose(one.train, said, one.tasks)
-        guessed = {choice.name: choice.column for choice in one.choices if choice.guess and choice.name != choice.column}
+        guessed = {
+            choice.name: choice.column
+            for choice in one.choices
+            if choice.guess and choice.name != choice.column
+        }
         _fill_in(survey, one, "columns", guessed)
         splits = {split: choice.name for split, choice in one.located.guesses.items()}
         _fill_in(survey, one, "splits", splits)
-        one.source = one.source.model_copy(update={"columns": {**guessed, **said}, "splits": {**splits, **one.source.splits}})
+        one.source = one.source.model_copy(
+            update={"columns": {**guessed, **said}, "splits": {**splits, **one.source.splits}}
+        )
         with noted(one.mistakes):
-            part = sources.gather(one.source, number, one.tasks, one.option, replace(one.located, choices={}), one.mistakes)
+            part = sources.gather(
+                one.source,
+                number,
+                one.tasks,
+                one.option,
+                replace(one.located, choices={}),
+                one.mistakes,
+            )
             one.whole, one.early = dict(part.splits), list(part.notes)
             _warn(survey, one, part)
             one.part = sources.settle(part, data, survey.experiment.data_seed, one.mistakes)
@@ -231,7 +259,8 @@ def _lacking(one: Looked, task: str) -> UserError:
     table = one.train
     there = table.columns if table is not None else ()
     problem = (
-        f"no column for {'NER' if task == 'ner' else 'classification'}, with {NEEDS[task]}; the columns are {', '.join(there) or 'none'}"
+        f"no column for {'NER' if task == 'ner' else 'classification'}, with {NEEDS[task]}; "
+        f"the columns are {', '.join(there) or 'none'}"
     )
     spans = columns.spans(table) if table is not None and task == "ner" else []
     remedy = f"name it with --{one.option}.columns.{COLUMN[task]} COLUMN"
@@ -251,25 +280,44 @@ def _measure(survey: Survey) -> None:
     with noted(survey.more), survey.experiment.pointing():
         location = backbone.find(survey.experiment.encoder)
         tokenizer = backbone.tokenizer(location)
-        survey.limit = prepare.length_limit(survey.experiment, backbone.skeleton(location.config), tokenizer)
+        survey.limit = prepare.length_limit(
+            survey.experiment, backbone.skeleton(location.config), tokenizer
+        )
         for one in survey.looked:
             rows = [sentence for kept in one.whole.values() for sentence in kept]
             encoded = encoding.encode(rows, tokenizer, (), (), ENDLESS)
             prepare.check_encoded(rows, encoded, tokenizer, one.mistakes)
             one.lengths = encoded.examples.lengths
-            longer = [row for row, length in zip(rows, one.lengths, strict=True) if length > survey.limit]
+            longer = [
+                row for row, length in zip(rows, one.lengths, strict=True) if length > survey.limit
+            ]
             cut = encoding.encode(longer, tokenizer, (), (), survey.limit)
             one.lost_words = cut.lost_words
-            whole = [pair for pair in zip(rows, encoded.examples, strict=True) if len(pair[1]) <= survey.limit]
-            one.lost = prepare.lost_words(_lost(one, [*whole, *zip(longer, cut.examples, strict=True)]))
+            whole = [
+                pair
+                for pair in zip(rows, encoded.examples, strict=True)
+                if len(pair[1]) <= survey.limit
+            ]
+            one.lost = prepare.lost_words(
+                _lost(one, [*whole, *zip(longer, cut.examples, strict=True)])
+            )
 
 
 def _lost(one: Looked, examples: Iterable[tuple[Sentence, "Example"]]) -> dict[str, int]:
-    """Words without a sub-word in each split that a run would have, or, where there are mistakes, that was given."""
-    lost = {(sentence.place, sentence.tokens): missing for sentence, example in examples if (missing := int((example.words < 0).sum()))}
+    """Words without a sub-word in each split that a run would have, or, where there are mistakes,
+    that was given.
+    """
+    lost = {
+        (sentence.place, sentence.tokens): missing
+        for sentence, example in examples
+        if (missing := int((example.words < 0).sum()))
+    }
     used = one.whole if one.part is None or one.mistakes else one.part.splits
     return {
-        split: sum(lost.get((sentence.place, sentence.tokens), 0) for sentence in rows if sentence.tags) for split, rows in used.items()
+        split: sum(
+            lost.get((sentence.place, sentence.tokens), 0) for sentence in rows if sentence.tags
+        )
+        for split, rows in used.items()
     }
 
 
@@ -279,10 +327,14 @@ ENDLESS = 2**31
 
 def _try(survey: Survey) -> None:
     """Prepare a run of the file as far as that goes without weights."""
-    from mtlab.train import dry_run
+    from mtlab.train.measure import dry_run
 
     with noted(survey.more):
         file = YAML(typ="safe").load(survey.file)
-        experiment = experiments.checked(Located({"name": "check", "output": "reports/check", **file}, {(): ""}))
-        dry_run.sketch(experiment, sources.join([one.part for one in survey.looked if one.part is not None]))
+        experiment = experiments.checked(
+            Located({"name": "check", "output": "reports/check", **file}, {(): ""})
+        )
+        dry_run.sketch(
+            experiment, sources.join([one.part for one in survey.looked if one.part is not None])
+        )
         survey.experiment = experiment

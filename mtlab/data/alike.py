@@ -1,4 +1,6 @@
-"""Texts that look alike: one normal form for comparing them, and a spelling that shows what the eye does not see."""
+"""Texts that look alike: one normal form for comparing them, and a spelling that shows what the eye
+does not see.
+"""
 
 import re
 import unicodedata
@@ -13,7 +15,8 @@ LONG = 120
 """Characters of a name that are shown."""
 
 IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
-"""Characters without a look of their own: zero-width ones, soft hyphens, variation selectors, marks of direction."""
+"""Characters without a look of their own: zero-width ones, soft hyphens, variation selectors, marks
+of direction."""
 
 DASHES = regex.compile(r"\p{Pd}|\u2212")
 APOSTROPHES = re.compile("[\u2018\u2019\u02bc\u00b4]")
@@ -28,15 +31,20 @@ LETTERS = str.maketrans(
 
 
 def normal(text: str) -> str:
-    """A text without regard to case, white space, characters without a look, and the forms that Unicode calls compatible (NFKC)."""
+    """A text without regard to case, white space, characters without a look, and the forms that
+    Unicode calls compatible (NFKC).
+    """
     if not text.isascii():
         for _ in range(2):  # what is folded may have to be composed again
-            text = unicodedata.normalize("NFKC", IGNORABLE.sub("", unicodedata.normalize("NFKC", text)).casefold())
+            text = unicodedata.normalize(
+                "NFKC", IGNORABLE.sub("", unicodedata.normalize("NFKC", text)).casefold()
+            )
     return " ".join(text.casefold().split())
 
 
 def look(name: str) -> str:
-    """What a label or type looks like: its normal form, with one kind of dash and apostrophe, and Latin letters for those drawn alike.
+    """What a label or type looks like: its normal form, with one kind of dash and apostrophe, and
+    Latin letters for those drawn alike.
 
     Quotes at its ends do not count, unless there is nothing else.
     """
@@ -53,10 +61,14 @@ def groups(names: Iterable[str]) -> list[list[str]]:
 
 
 def told(names: Iterable[str], what: str) -> list[str]:
-    """What is said of names that look like others: a line for each such group, in which each ``what`` is spelt so that it can be told."""
+    """What is said of names that look like others: a line for each such group, in which each
+    ``what`` is spelt so that it can be told.
+    """
     lines = []
     for same in groups(names):
-        spellings = ", ".join(spelt(same)[:8]) + (f" and {len(same) - 8:,} more" if len(same) > 8 else "")
+        spellings = ", ".join(spelt(same)[:8]) + (
+            f" and {len(same) - 8:,} more" if len(same) > 8 else ""
+        )
         in_case = len({" ".join(name.lower().split()) for name in same}) == 1
         how = "differ in case or white space alone" if in_case else "look alike"
         lines.append(f"{spellings} {how}, and are different {what}s")
@@ -64,26 +76,37 @@ def told(names: Iterable[str], what: str) -> list[str]:
 
 
 def spelt(names: Sequence[str]) -> list[str]:
-    """Names that look alike, in quotes, and with marks spelt out that tell them apart: of an accent by itself, its number in Unicode."""
+    """Names that look alike, in quotes, and with marks spelt out that tell them apart: of an accent
+    by itself, its number in Unicode.
+    """
     shared = set.intersection(*map(set, names))
     return [_quoted(name, shared) for name in names]
 
 
 def _quoted(name: str, shared: set[str]) -> str:
     pairs = zip(f"-{name}", name, strict=False)
-    marks = ["\\x20" if before == mark == " " else _mark(mark, shared) for before, mark in pairs]  # lines show several blanks as one
+    marks = [
+        "\\x20" if before == mark == " " else _mark(mark, shared) for before, mark in pairs
+    ]  # lines show several blanks as one
     quote = '"' if "'" in name and '"' not in name else "'"
     text = without_secrets("".join(marks))
     return f"{quote}{text}{quote}" if len(text) <= LONG else f"{quote}{text[:LONG]} ..."
 
 
 def _mark(mark: str, shared: set[str]) -> str:
-    """A character as it is shown: escaped where the eye takes it for another, or for nothing, and not all of the names have it."""
+    """A character as it is shown: escaped where the eye takes it for another, or for nothing, and
+    not all of the names have it.
+    """
     if mark.isprintable() and (mark.isascii() or mark in shared or not _misleads(mark)):
         return mark
     return ascii(mark)[1:-1]
 
 
 def _misleads(mark: str) -> bool:
-    marks = unicodedata.category(mark)[0] == "M" or IGNORABLE.match(mark) or DASHES.match(mark) or APOSTROPHES.match(mark)
+    marks = (
+        unicodedata.category(mark)[0] == "M"
+        or IGNORABLE.match(mark)
+        or DASHES.match(mark)
+        or APOSTROPHES.match(mark)
+    )
     return bool(marks) or ord(mark) in LETTERS or unicodedata.normalize("NFKC", mark) != mark

@@ -16,7 +16,8 @@ EVALUATION_TOKENS = 2048
 """Padded tokens in a batch through which no gradient flows: its size changes nothing but speed."""
 
 STRETCH = 1 << 16
-"""Sentences within which such batches are sorted by length: what is read and written in the meantime then lies together on a disk."""
+"""Sentences within which such batches are sorted by length: what is read and written in the
+meantime then lies together on a disk."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,38 @@ class Batch:
         rows = slice(first, None, every)
         ids, lengths = self.ids[rows], self.lengths[rows]
         words = (rows, slice(max(lengths)))
-        return Batch(ids, self.input_ids[words], self.attention_mask[words], self.labels[rows], self.tags[words], lengths)
+        return Batch(
+            ids,
+            self.input_ids[words],
+            self.attention_mask[words],
+            self.labels[rows],
+            self.tags[words],
+            lengths,
+        )
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch with its tensors on ``device``; a GPU fetches them from pinned memory while the host goes on."""
-        tensors = {name: getattr(self, name) for name in ("input_ids", "attention_mask", "labels", "tags")}
+        """The batch with its tensors on ``device``; a GPU fetches them from pinned memory while the
+        host goes on.
+        """
+        tensors = {
+            name: getattr(self, name) for name in ("input_ids", "attention_mask", "labels", "tags")
+        }
         if device.type == "cuda":
             tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
-        return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
+        return replace(
+            self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+        )
 
 
 def collate(examples: Sequence[Example], ids: Sequence[int], pad_id: int) -> Batch:
     """Pad the examples ``ids`` to the longest of them."""
     rows = [examples[index] for index in ids]
     shape = (len(rows), max(len(row) for row in rows))
-    input_ids, mask, tags = np.full(shape, pad_id), np.zeros(shape, dtype=np.int64), np.full(shape, IGNORE)
+    input_ids, mask, tags = (
+        np.full(shape, pad_id),
+        np.zeros(shape, dtype=np.int64),
+        np.full(shape, IGNORE),
+    )
     for index, row in enumerate(rows):
         input_ids[index, : len(row)] = row.input_ids
         mask[index, : len(row)] = 1
@@ -75,13 +93,16 @@ def collate(examples: Sequence[Example], ids: Sequence[int], pad_id: int) -> Bat
     )
 
 
-def epoch(encoded: Encoded, sources: Sequence[int], batch_size: int, data_seed: int, number: int) -> list[tuple[int, ...]]:
+def epoch(
+    encoded: Encoded, sources: Sequence[int], batch_size: int, data_seed: int, number: int
+) -> list[tuple[int, ...]]:
     """The batches of one epoch, as ids of exactly ``batch_size`` examples of one source each.
 
-    A source's sentences are shuffled; within windows of ``WINDOW`` batches they are sorted by length, which keeps
-    padding low, and then the batches are shuffled. Where the last batch is short, the first sentences of the shuffled
-    order fill it up: every sentence is seen, none is dropped. Batches of several sources alternate in proportion to
-    their numbers. The order depends on ``data_seed`` and the epoch alone.
+    A source's sentences are shuffled; within windows of ``WINDOW`` batches they are sorted by
+    length, which keeps padding low, and then the batches are shuffled. Where the last batch is
+    short, the first sentences of the shuffled order fill it up: every sentence is seen, none is
+    dropped. Batches of several sources alternate in proportion to their numbers. The order depends
+    on ``data_seed`` and the epoch alone.
 
     Args:
         encoded: the training split.
@@ -93,13 +114,21 @@ def epoch(encoded: Encoded, sources: Sequence[int], batch_size: int, data_seed: 
     placed = []
     for source in sources:
         members = np.flatnonzero(encoded.examples.sources == source)
-        batches = _shuffled(encoded.examples.lengths, members, batch_size, np.random.default_rng([data_seed, number, source]))
-        placed += [((turn + 0.5) / len(batches), source, batch) for turn, batch in enumerate(batches)]
+        batches = _shuffled(
+            encoded.examples.lengths,
+            members,
+            batch_size,
+            np.random.default_rng([data_seed, number, source]),
+        )
+        placed += [
+            ((turn + 0.5) / len(batches), source, batch) for turn, batch in enumerate(batches)
+        ]
     return [batch for _, _, batch in sorted(placed, key=lambda place: place[:2])]
 
 
 def by_length(encoded: Encoded, token_budget: int) -> list[tuple[int, ...]]:
-    """Batches for evaluation: sentences sorted by length, as many as fit ``token_budget`` padded tokens (at least one).
+    """Batches for evaluation: sentences sorted by length, as many as fit ``token_budget`` padded
+    tokens (at least one).
 
     They are sorted in stretches of ``STRETCH`` sentences.
     """
@@ -117,7 +146,9 @@ def by_length(encoded: Encoded, token_budget: int) -> list[tuple[int, ...]]:
     return batches
 
 
-def _shuffled(every: np.ndarray, members: np.ndarray, size: int, draw: np.random.Generator) -> list[tuple[int, ...]]:
+def _shuffled(
+    every: np.ndarray, members: np.ndarray, size: int, draw: np.random.Generator
+) -> list[tuple[int, ...]]:
     order = draw.permutation(members)
     order = np.resize(order, -(-len(order) // size) * size)
     lengths = every[order]

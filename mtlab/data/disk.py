@@ -1,6 +1,7 @@
 """What is too much for memory: files that are mapped into it, and that have no name.
 
-The system removes a file without a name when the process ends, in whatever way: nothing is left behind, so nothing has to be looked for.
+The system removes a file without a name when the process ends, in whatever way: nothing is left
+behind, so nothing has to be looked for.
 """
 
 import mmap
@@ -15,10 +16,12 @@ import numpy as np
 from mtlab.plan.errors import UserError
 
 FILE = 16 << 20
-"""Bytes of a file of sentences above which it is read anew each time: as Python objects its rows take about ten times as much."""
+"""Bytes of a file of sentences above which it is read anew each time: as Python objects its rows
+take about ten times as much."""
 
 SENTENCES = 1 << 16
-"""Sentences that are kept in memory; of more, all lie on disk. As Python objects they take about 1 kB each."""
+"""Sentences that are kept in memory; of more, all lie on disk. As Python objects they take about 1
+kB each."""
 
 NUMBERS = 16 << 20
 """Bytes of one column of numbers (the sub-words of a split, say) that are kept in memory."""
@@ -44,7 +47,8 @@ def room(directory: Path | None) -> Iterator[None]:
 
 @contextmanager
 def nameless(directory: Path | None) -> Iterator[IO[bytes]]:
-    """A new file on the disk of a folder, which is made where it is not there; it is open to be written within.
+    """A new file on the disk of a folder, which is made where it is not there; it is open to be
+    written within.
 
     Raises:
         UserError: it cannot be made, or not be written to the end.
@@ -61,7 +65,9 @@ def nameless(directory: Path | None) -> Iterator[IO[bytes]]:
 
 
 def mapped(file: IO[bytes]) -> mmap.mmap:
-    """What was written to a file, which is not empty, to be read where it lies; the file may be closed then."""
+    """What was written to a file, which is not empty, to be read where it lies; the file may be
+    closed then.
+    """
     file.flush()
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 

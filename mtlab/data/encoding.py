@@ -1,4 +1,6 @@
-"""Encoding: sentences as sub-word ids with word alignment, made once and used by every epoch, seed and scenario."""
+"""Encoding: sentences as sub-word ids with word alignment, made once and used by every epoch, seed
+and scenario.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -26,8 +28,8 @@ class Example:
     Attributes:
         source: index of the source that it comes from.
         input_ids: sub-word ids, special tokens included.
-        words: position of each word's first sub-word, -1 where truncation or the tokenizer lost the word; empty for
-            sentences without tags.
+        words: position of each word's first sub-word, -1 where truncation or the tokenizer lost the
+            word; empty for sentences without tags.
         tags: gold tag ids, one a word, ``IGNORE`` for a tag that training does not have.
         label: gold label id; ``IGNORE`` where there is none, or training does not have it.
     """
@@ -44,7 +46,8 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Examples(Sequence[Example]):
-    """Encoded sentences as columns of numbers, in memory or in files; an :class:`Example` is a view that is made when it is asked for.
+    """Encoded sentences as columns of numbers, in memory or in files; an :class:`Example` is a view
+    that is made when it is asked for.
 
     Attributes:
         sources: of each sentence.
@@ -70,14 +73,17 @@ class Examples(Sequence[Example]):
 
         Args:
             examples: none of them is kept.
-            directory: for the files of columns that are too long for memory; None is the system's folder for temporary files.
+            directory: for the files of columns that are too long for memory; None is the system's
+                folder for temporary files.
 
         Raises:
             UserError: there is no room for those.
         """
         rest = iter(examples)
         with ExitStack() as files:
-            ids, words, tags, lengths, counts, sources, labels = (Numbers(directory, files) for _ in range(7))
+            ids, words, tags, lengths, counts, sources, labels = (
+                Numbers(directory, files) for _ in range(7)
+            )
             while some := list(islice(rest, disk.CHUNK)):
                 ids.add(np.concatenate([one.input_ids for one in some]))
                 words.add(np.concatenate([one.words for one in some]))
@@ -86,8 +92,18 @@ class Examples(Sequence[Example]):
                 counts.add([len(one.words) for one in some])
                 sources.add([one.source for one in some])
                 labels.add([one.label for one in some])
-            starts, word_starts = (np.concatenate([[0], np.cumsum(sizes.array())]) for sizes in (lengths, counts))
-            return cls(sources.array(), labels.array(), starts, ids.array(), word_starts, words.array(), tags.array())
+            starts, word_starts = (
+                np.concatenate([[0], np.cumsum(sizes.array())]) for sizes in (lengths, counts)
+            )
+            return cls(
+                sources.array(),
+                labels.array(),
+                starts,
+                ids.array(),
+                word_starts,
+                words.array(),
+                tags.array(),
+            )
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -113,7 +129,11 @@ class Examples(Sequence[Example]):
         begin, end = self.starts[index], self.starts[index + 1]
         first, last = self.word_starts[index], self.word_starts[index + 1]
         return Example(
-            int(self.sources[index]), self.input_ids[begin:end], self.words[first:last], self.tags[first:last], int(self.labels[index])
+            int(self.sources[index]),
+            self.input_ids[begin:end],
+            self.words[first:last],
+            self.tags[first:last],
+            int(self.labels[index]),
         )
 
 
@@ -156,7 +176,9 @@ def encode(
     def examples() -> Iterator[Example]:
         rest = iter(sentences)
         while some := list(islice(rest, disk.CHUNK)):
-            for sentence, (ids, word_ids) in zip(some, _tokenized(some, tokenizer, max_length), strict=True):
+            for sentence, (ids, word_ids) in zip(
+                some, _tokenized(some, tokenizer, max_length), strict=True
+            ):
                 yield _example(sentence, ids, word_ids, label_ids, tag_ids)
 
     return Encoded(Examples.of(examples(), directory))
@@ -168,22 +190,46 @@ def _tokenized(
     """Sub-word ids of each sentence, and the word that each of them belongs to."""
     encodings: list[tuple[list[int], list[int | None]]] = [([], [])] * len(sentences)
     for split_into_words in (False, True):
-        chosen = [index for index, sentence in enumerate(sentences) if (sentence.tokens is not None) is split_into_words]
+        chosen = [
+            index
+            for index, sentence in enumerate(sentences)
+            if (sentence.tokens is not None) is split_into_words
+        ]
         if not chosen:
             continue
-        texts = [list(sentences[index].tokens or ()) if split_into_words else sentences[index].text for index in chosen]
+        texts = [
+            list(sentences[index].tokens or ()) if split_into_words else sentences[index].text
+            for index in chosen
+        ]
         unread = {"return_token_type_ids": False, "return_attention_mask": False}
-        batch = tokenizer(texts, is_split_into_words=split_into_words, truncation=True, max_length=max_length, **unread)
+        batch = tokenizer(
+            texts,
+            is_split_into_words=split_into_words,
+            truncation=True,
+            max_length=max_length,
+            **unread,
+        )
         for row, index in enumerate(chosen):
-            encodings[index] = (batch["input_ids"][row], batch.word_ids(row) if split_into_words else [])
+            encodings[index] = (
+                batch["input_ids"][row],
+                batch.word_ids(row) if split_into_words else [],
+            )
     return encodings
 
 
-def _example(sentence: Sentence, ids: list[int], word_ids: list[int | None], label_ids: dict[str, int], tag_ids: dict[str, int]) -> Example:
+def _example(
+    sentence: Sentence,
+    ids: list[int],
+    word_ids: list[int | None],
+    label_ids: dict[str, int],
+    tag_ids: dict[str, int],
+) -> Example:
     gold = sentence.tags or ()
     words = np.full(len(gold), -1, dtype=np.int64)
     if gold:
-        for position in range(len(word_ids) - 1, -1, -1):  # backwards, so that a word's first sub-word is the one that stays
+        for position in range(
+            len(word_ids) - 1, -1, -1
+        ):  # backwards, so that a word's first sub-word is the one that stays
             word = word_ids[position]
             if word is not None:
                 words[word] = position

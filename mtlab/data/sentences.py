@@ -1,4 +1,6 @@
-"""From rows to sentences: columns are found, class numbers decoded, every value checked, tags brought to IOB2."""
+"""From rows to sentences: columns are found, class numbers decoded, every value checked, tags
+brought to IOB2.
+"""
 
 import json
 import re
@@ -8,11 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mtlab.data import cells
 from mtlab.data import tags as schemes
 from mtlab.data.alike import normal
+from mtlab.data.reading import cells
+from mtlab.data.reading.table import Row, Table
 from mtlab.data.stored import Joined, Sentence, collect
-from mtlab.data.table import Row, Table
 from mtlab.data.tags import Tags
 from mtlab.plan.errors import Found, UserError, did_you_mean, noted, shown
 
@@ -22,7 +24,9 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How to read one source: which columns, for which tasks, and the option that experiments set them with."""
+    """How to read one source: which columns, for which tasks, and the option that experiments set
+    them with.
+    """
 
     source: int
     tasks: tuple[str, ...]
@@ -30,7 +34,8 @@ class Reading:
     option: str
     """``data``, ``data.classifier`` or ``data.ner``."""
     directory: Path | None = None
-    """Where sentences are put that are too many for memory; None is the system's folder for temporary files."""
+    """Where sentences are put that are too many for memory; None is the system's folder for
+    temporary files."""
 
     @property
     def names(self) -> list[str]:
@@ -51,7 +56,9 @@ class Reading:
         if name == "tokens" and "text" in table.columns:
             hint = "tags belong to words: write the text as a list of words, or"
         problem = f"no column {theirs!r}; the columns are {', '.join(table.columns) or 'none'}"
-        raise UserError(problem, f"{hint} pass --{self.option}.columns.{name} COLUMN".lstrip(), where=table.name)
+        raise UserError(
+            problem, f"{hint} pass --{self.option}.columns.{name} COLUMN".lstrip(), where=table.name
+        )
 
 
 def parse(table: Table, reading: Reading, found: Found = None) -> Sequence[Sentence]:
@@ -63,19 +70,28 @@ def parse(table: Table, reading: Reading, found: Found = None) -> Sequence[Sente
         UserError: ``file:line field: problem; remedy`` of the first value that cannot be used.
     """
     wanted = ["text" if _has_text(table, reading) else "tokens"]
-    wanted += [name for task, name in (("ner", "ner_tags"), ("classifier", "label")) if task in reading.tasks]
+    wanted += [
+        name
+        for task, name in (("ner", "ner_tags"), ("classifier", "label"))
+        if task in reading.tasks
+    ]
     columns: dict[str, str] = {}
     for name in wanted:
         with noted(found):
             columns[name] = reading.column(table, name)
-    return collect(_parsed(table, columns, reading, found) if len(columns) == len(wanted) else (), reading.directory)
+    return collect(
+        _parsed(table, columns, reading, found) if len(columns) == len(wanted) else (),
+        reading.directory,
+    )
 
 
 def form(tables: Iterable[Table], reading: Reading) -> str:
-    """How the sentences of a source are read: as raw ``text``, or as ``words``, of which a tokenizer may make other sub-words.
+    """How the sentences of a source are read: as raw ``text``, or as ``words``, of which a
+    tokenizer may make other sub-words.
 
     Raises:
-        UserError: not all of its tables are read alike, so that it would be trained on the one and tested on the other.
+        UserError: not all of its tables are read alike, so that it would be trained on the one and
+            tested on the other.
     """
     forms = {table.name: "text" if _has_text(table, reading) else "words" for table in tables}
     (first, wanted), *others = forms.items()
@@ -88,7 +104,8 @@ def form(tables: Iterable[Table], reading: Reading) -> str:
 
 
 def given(row: Row, table: Table) -> Sentence:
-    """A sentence without gold, as a model is given it to read: a row's ``tokens``, its ``text``, or both.
+    """A sentence without gold, as a model is given it to read: a row's ``tokens``, its ``text``, or
+    both.
 
     Raises:
         UserError: the row has neither, or one of them is what a source may not hold either.
@@ -102,14 +119,18 @@ def given(row: Row, table: Table) -> Sentence:
     return Sentence(row.place(), 0, tokens, text, None, None)
 
 
-def _parsed(table: Table, columns: dict[str, str], reading: Reading, found: Found) -> Iterator[Sentence]:
+def _parsed(
+    table: Table, columns: dict[str, str], reading: Reading, found: Found
+) -> Iterator[Sentence]:
     names = sorted(map(normal, table.columns))
     for row in table.rows:
         words: Words | None = None
         label: str | None = None
         if cells.repeats(names, row.values.values()):
             with noted(found):
-                raise UserError("the row holds the names of the columns", "remove it", where=row.place())
+                raise UserError(
+                    "the row holds the names of the columns", "remove it", where=row.place()
+                )
             continue
         with noted(found):
             words = _words(row, columns, table)
@@ -124,26 +145,39 @@ def _words(row: Row, columns: dict[str, str], table: Table) -> Words:
     if "tokens" not in columns:
         return None, _checked(row, columns["text"], row.values.get(columns["text"]), "text"), None
     tokens = _tokens(row, columns["tokens"], table)
-    return tokens, None, _tags(row, columns["ner_tags"], table, len(tokens)) if "ner_tags" in columns else None
+    return (
+        tokens,
+        None,
+        _tags(row, columns["ner_tags"], table, len(tokens)) if "ner_tags" in columns else None,
+    )
 
 
 def _has_text(table: Table, reading: Reading) -> bool:
-    """Whether raw text is read. NER needs tokens; a classifier's source is read as text unless only tokens are there or named."""
+    """Whether raw text is read. NER needs tokens; a classifier's source is read as text unless only
+    tokens are there or named.
+    """
     if "ner" in reading.tasks:
         return False
     named = reading.columns.keys() & {"text", "tokens"}
-    return "text" in named or (not named and ("text" in table.columns or "tokens" not in table.columns))
+    return "text" in named or (
+        not named and ("text" in table.columns or "tokens" not in table.columns)
+    )
 
 
 def to_iob2(
-    splits: Mapping[str, Sequence[Sentence]], tables: Mapping[str, Table], reading: Reading, found: Found = None
+    splits: Mapping[str, Sequence[Sentence]],
+    tables: Mapping[str, Table],
+    reading: Reading,
+    found: Found = None,
 ) -> tuple[dict[str, Sequence[Sentence]], str | None]:
-    """The sentences with IOB2 tags, and a note where the source has another scheme; all splits are taken together.
+    """The sentences with IOB2 tags, and a note where the source has another scheme; all splits are
+    taken together.
 
     Where mistakes are gathered, sentences with wrong tags are left out.
 
     Raises:
-        UserError: a tag that no scheme has, or that the source's scheme does not allow where it stands.
+        UserError: a tag that no scheme has, or that the source's scheme does not allow where it
+            stands.
     """
     sentences = Joined(list(splits.values()))
     sequences = _TagsOf(sentences)
@@ -153,7 +187,9 @@ def to_iob2(
         numbered = enumerate(sentences)
         right = {}
         for split, kept in splits.items():
-            some = (sentence for number, sentence in islice(numbered, len(kept)) if number not in wrong)
+            some = (
+                sentence for number, sentence in islice(numbered, len(kept)) if number not in wrong
+            )
             right[split] = collect(some, reading.directory)
         try:
             return to_iob2(right, tables, reading)
@@ -170,8 +206,14 @@ def to_iob2(
     for old, new in zip(sequences, converted, strict=True):
         changed, total = changed + sum(map(str.__ne__, old, new)), total + len(old)
     note = f"tags are {scheme}: converted to IOB2, which rewrote {changed:,} of {total:,} tags."
-    renewed = (replace(one, tags=tags) for one, tags in zip(sentences, schemes.to_iob2(sequences, scheme), strict=True))
-    return {split: collect(islice(renewed, len(kept)), reading.directory) for split, kept in splits.items()}, note
+    renewed = (
+        replace(one, tags=tags)
+        for one, tags in zip(sentences, schemes.to_iob2(sequences, scheme), strict=True)
+    )
+    return {
+        split: collect(islice(renewed, len(kept)), reading.directory)
+        for split, kept in splits.items()
+    }, note
 
 
 class _TagsOf(Sequence[Tags]):
@@ -191,17 +233,31 @@ class _TagsOf(Sequence[Tags]):
 
 
 def _misplaced(
-    errors: Sequence[schemes.TagError], sentences: Sequence[Sentence], tables: Mapping[str, Table], reading: Reading
+    errors: Sequence[schemes.TagError],
+    sentences: Sequence[Sentence],
+    tables: Mapping[str, Table],
+    reading: Reading,
 ) -> list[UserError]:
     """What is wrong with tags of some of the ``sentences``, and where that stands."""
     wrong = {error.sequence: sentences[error.sequence] for error in errors}
     places = {sentence.place for sentence in wrong.values()}
-    rows = {place: row for table in tables.values() for row in table.rows if (place := row.place()) in places}
+    rows = {
+        place: row
+        for table in tables.values()
+        for row in table.rows
+        if (place := row.place()) in places
+    }
     column, told = reading.columns.get("ner_tags", "ner_tags"), []
     for error in errors:
         sentence = wrong[error.sequence]
         problem = f"{error.problem} (token {error.position + 1}, {shown((sentence.tokens or ())[error.position])})"
-        told.append(UserError(problem, error.remedy, where=f"{rows[sentence.place].place(error.position)} {column}"))
+        told.append(
+            UserError(
+                problem,
+                error.remedy,
+                where=f"{rows[sentence.place].place(error.position)} {column}",
+            )
+        )
     return told
 
 
@@ -213,7 +269,12 @@ def _tokens(row: Row, column: str, table: Table) -> tuple[str, ...]:
             _fail(row, column, problem, "quote it", position)
         _encodable(row, column, token)
     if not any(token.strip() for token in items):
-        _fail(row, column, "the sentence has no tokens" if not items else "all tokens are blank", "remove the sentence")
+        _fail(
+            row,
+            column,
+            "the sentence has no tokens" if not items else "all tokens are blank",
+            "remove the sentence",
+        )
     return tuple(items)
 
 
@@ -235,7 +296,9 @@ def _label(row: Row, column: str, table: Table) -> str:
     return label
 
 
-def _name(row: Row, column: str, value: Any, names: Sequence[str] | None, position: int | None) -> str:
+def _name(
+    row: Row, column: str, value: Any, names: Sequence[str] | None, position: int | None
+) -> str:
     """A label or tag as text; numbers are looked up in ``names``."""
     what = "the label" if position is None else f"tag {position + 1}"
     if isinstance(value, str):
@@ -248,9 +311,14 @@ def _name(row: Row, column: str, value: Any, names: Sequence[str] | None, positi
     elif names and 0 <= value < len(names):
         return names[value]
     elif names:  # -1 stands for a label that is held back
-        problem, remedy = f"{what} is {value}, none of the {len(names)} classes", "use a split that has its labels"
+        problem, remedy = (
+            f"{what} is {value}, none of the {len(names)} classes",
+            "use a split that has its labels",
+        )
     else:
-        problem = f"{what} is the number {value}, and the source does not say what numbers stand for"
+        problem = (
+            f"{what} is the number {value}, and the source does not say what numbers stand for"
+        )
     _fail(row, column, problem, remedy, position or 0)
 
 
@@ -266,13 +334,20 @@ def _list(row: Row, column: str, table: Table, what: str) -> list[Any]:
 
 
 def _cell(row: Row, column: str, cell: str) -> Any:
-    """The list in a CSV cell: JSON where it stands in brackets, items separated by blanks, tabs or line breaks elsewhere."""
+    """The list in a CSV cell: JSON where it stands in brackets, items separated by blanks, tabs or
+    line breaks elsewhere.
+    """
     if not (cell.startswith("[") and cell.endswith("]")):
         return cells.items(cell)
     try:
         return json.loads(cell)
     except (ValueError, RecursionError):
-        _fail(row, column, "a list in brackets that is not JSON", 'write ["a", "b"] with double quotes, or a b without brackets')
+        _fail(
+            row,
+            column,
+            "a list in brackets that is not JSON",
+            'write ["a", "b"] with double quotes, or a b without brackets',
+        )
 
 
 def _checked(row: Row, column: str, value: Any, what: str) -> str:
@@ -286,7 +361,12 @@ def _checked(row: Row, column: str, value: Any, what: str) -> str:
 
 def _encodable(row: Row, column: str, text: str) -> str:
     if LONE_SURROGATE.search(text):
-        _fail(row, column, f"{ascii(text)[:40]} holds half of a surrogate pair", "write the character whole")
+        _fail(
+            row,
+            column,
+            f"{ascii(text)[:40]} holds half of a surrogate pair",
+            "write the character whole",
+        )
     return text
 
 

@@ -1,4 +1,6 @@
-"""Where labelled sentences come from: local files, directories or the hub; checked whole before anything is trained."""
+"""Where labelled sentences come from: local files, directories or the hub; checked whole before
+anything is trained.
+"""
 
 import hashlib
 import json
@@ -10,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from mtlab.data import alike, cells, locate, names, sentences, splits, spoil
-from mtlab.data.locate import Located
-from mtlab.data.names import SPLITS
+from mtlab.data import alike, sentences, splits, spoil
+from mtlab.data.reading import cells, locate, names
+from mtlab.data.reading.locate import Located
+from mtlab.data.reading.names import SPLITS
 from mtlab.data.sentences import Reading
 from mtlab.data.stored import Sentence, collect, joined
 from mtlab.data.tags import entity_type
@@ -26,12 +29,14 @@ class Corpus:
     """The sentences of an experiment, and everything that was done to get them."""
 
     splits: dict[str, Sequence[Sentence]]
-    """``train`` (the subset where there is one), ``validation`` and ``test``; of two sources the classifier's come first."""
+    """``train`` (the subset where there is one), ``validation`` and ``test``; of two sources the
+    classifier's come first."""
     labels: tuple[str, ...]
-    """Sorted; of the whole training split as it was given, before any cut or subset. Other splits may have labels that are not here
-    where ``unseen_labels`` allows it."""
+    """Sorted; of the whole training split as it was given, before any cut or subset. Other splits
+    may have labels that are not here where ``unseen_labels`` allows it."""
     tags: tuple[str, ...]
-    """``O``, then the IOB2 tags of the whole training split, sorted. Other splits may have an ``I-x`` that is not here."""
+    """``O``, then the IOB2 tags of the whole training split, sorted. Other splits may have an
+    ``I-x`` that is not here."""
     notes: tuple[str, ...]
     """What was converted, cut and counted, a sentence each."""
     fingerprint: str
@@ -44,7 +49,9 @@ class Corpus:
     @property
     def inputs(self) -> dict[str, str]:
         """Task to how its sentences are read."""
-        return {task: form for tasks, form in zip(self.tasks, self.forms, strict=True) for task in tasks}
+        return {
+            task: form for tasks, form in zip(self.tasks, self.forms, strict=True) for task in tasks
+        }
 
 
 @dataclass
@@ -65,19 +72,22 @@ class Part:
     labels: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
-    """Where sentences of train had to be left out: every word there, for the labels and types that train has all the same."""
+    """Where sentences of train had to be left out: every word there, for the labels and types that
+    train has all the same."""
 
 
 def load(data: Data, data_seed: int, option: str = "data", directory: Path | None = None) -> Corpus:
     """Read, check, cut and subset the data of an experiment.
 
-    Sentences in are sentences out: none is dropped but by ``labels`` and ``train_size``, and what is cut off train becomes another split.
+    Sentences in are sentences out: none is dropped but by ``labels`` and ``train_size``, and what
+    is cut off train becomes another split.
 
     Args:
         data: the experiment's ``data``.
         data_seed: draws cuts and subsets; the same seed draws the same, whatever else changes.
         option: what the experiment calls them.
-        directory: where sentences are put that are too many for memory; None is the system's folder for temporary files.
+        directory: where sentences are put that are too many for memory; None is the system's folder
+            for temporary files.
 
     Raises:
         UserError: ``file:line field: problem; remedy`` of the first mistake.
@@ -90,10 +100,16 @@ def load(data: Data, data_seed: int, option: str = "data", directory: Path | Non
 
 
 def asked(data: Data, option: str = "data") -> list[tuple[Source, tuple[str, ...], str]]:
-    """The sources of an experiment, the tasks that each is for, and what the experiment calls it."""
+    """The sources of an experiment, the tasks that each is for, and what the experiment calls
+    it.
+    """
     if data.source is not None:
         return [(data, TASKS, option)]
-    return [(source, (task,), f"{option}.{task}") for task in TASKS if (source := getattr(data, task)) is not None]
+    return [
+        (source, (task,), f"{option}.{task}")
+        for task in TASKS
+        if (source := getattr(data, task)) is not None
+    ]
 
 
 def join(parts: Sequence[Part]) -> Corpus:
@@ -103,19 +119,40 @@ def join(parts: Sequence[Part]) -> Corpus:
     tags = ("O", *sorted(set().union(*(part.tags for part in parts)) - {"O"}))
     notes = tuple(printable(note) for part in parts for note in part.notes)
     tasks = tuple(part.reading.tasks for part in parts)
-    return Corpus(merged, labels, tags, notes, _fingerprint(merged, labels, tags), tasks, tuple(part.form for part in parts))
+    return Corpus(
+        merged,
+        labels,
+        tags,
+        notes,
+        _fingerprint(merged, labels, tags),
+        tasks,
+        tuple(part.form for part in parts),
+    )
 
 
 def together(corpora: Sequence[Corpus]) -> list[Corpus]:
-    """The same corpora with the labels and tags of all of them, for a network that meets one after another."""
+    """The same corpora with the labels and tags of all of them, for a network that meets one after
+    another.
+    """
     labels = tuple(sorted({label for corpus in corpora for label in corpus.labels}))
     tags = ("O", *sorted({tag for corpus in corpora for tag in corpus.tags} - {"O"}))
     types = sorted({kind for tag in tags if (kind := entity_type(tag)) is not None})
     lines = [*alike.told(labels, "label"), *alike.told(types, "entity type")]
     known = "\n".join(note for one in corpora for note in one.notes)
-    new = tuple(f"in the data of both phases: {line}." for line in map(printable, lines) if line not in known)
+    new = tuple(
+        f"in the data of both phases: {line}."
+        for line in map(printable, lines)
+        if line not in known
+    )
     return [
-        replace(one, labels=labels, tags=tags, notes=one.notes + new, fingerprint=_fingerprint(one.splits, labels, tags)) for one in corpora
+        replace(
+            one,
+            labels=labels,
+            tags=tags,
+            notes=one.notes + new,
+            fingerprint=_fingerprint(one.splits, labels, tags),
+        )
+        for one in corpora
     ]
 
 
@@ -144,37 +181,63 @@ def gather(
     """
     tables = located.tables
     for split, table in tables.items():
-        if Path(table.name).suffix.lower() not in cells.SEPARATORS:  # the reader of these has looked
+        if (
+            Path(table.name).suffix.lower() not in cells.SEPARATORS
+        ):  # the reader of these has looked
             with noted(found):
                 cells.examine(table.name, table.columns, table.rows)
         if not table.rows and not any(error.where.startswith(table.name) for error in found or ()):
             with noted(found):
                 raise UserError("no sentences", f"the {split} split needs some", where=table.name)
-    reading = Reading(index, tasks, {str(ours): theirs for ours, theirs in source.columns.items()}, option, directory)
+    reading = Reading(
+        index,
+        tasks,
+        {str(ours): theirs for ours, theirs in source.columns.items()},
+        option,
+        directory,
+    )
     form = "words"
     with noted(found):
         if some := [table for table in tables.values() if table.rows]:
             form = sentences.form(some, reading)
     parsed: dict[str, Sequence[Sentence]] = {
-        split: sentences.parse(table, reading, found) if table.rows else [] for split, table in tables.items()
+        split: sentences.parse(table, reading, found) if table.rows else []
+        for split, table in tables.items()
     }
-    notes = [*located.notes, *_told(source.title, reading, located), *(note for table in tables.values() for note in table.notes)]
+    notes = [
+        *located.notes,
+        *_told(source.title, reading, located),
+        *(note for table in tables.values() for note in table.notes),
+    ]
     part = Part(source.title, reading, _with_labels(parsed, source, reading, found), notes, form)
-    part.missed = {split: located.missed(split, reading.names) for split in SPLITS if split not in tables}
+    part.missed = {
+        split: located.missed(split, reading.names) for split in SPLITS if split not in tables
+    }
     if "ner" in tasks:
         parsed, note = sentences.to_iob2(parsed, tables, reading, found)
         part.notes += [f"{part.name}: {note}"] if note else []
         part.splits = _with_labels(parsed, source, reading, found)
     part.notes += [f"{part.name}: {line}." for line in _alike(parsed["train"], source)]
     if found and len(parsed["train"]) < len(tables["train"].rows):
-        part.written = {text for row in tables["train"].rows for value in row.values.values() for text in _texts(value)}
+        part.written = {
+            text
+            for row in tables["train"].rows
+            for value in row.values.values()
+            for text in _texts(value)
+        }
     if source.labels:
         for split, rows in part.splits.items():
             if not rows and parsed[split]:
                 with noted(found):
-                    raise UserError(f"no sentence of the {split} split has one of these labels", "name others", where=f"{option}.labels")
+                    raise UserError(
+                        f"no sentence of the {split} split has one of these labels",
+                        "name others",
+                        where=f"{option}.labels",
+                    )
         kept, all_of = (sum(map(len, some.values())) for some in (part.splits, parsed))
-        part.notes.append(f"{part.name}: {kept:,} of {all_of:,} sentences have the labels {', '.join(source.labels)}.")
+        part.notes.append(
+            f"{part.name}: {kept:,} of {all_of:,} sentences have the labels {', '.join(source.labels)}."
+        )
     return part
 
 
@@ -192,16 +255,26 @@ def _told(title: str, reading: Reading, located: Located) -> Iterator[str]:
 
 
 def _alike(train: Sequence[Sentence], source: Source) -> Iterator[str]:
-    """What is said of labels and types of train that look alike; where some labels are asked for, of those that look like these."""
+    """What is said of labels and types of train that look alike; where some labels are asked for,
+    of those that look like these.
+    """
     labels = Counter(sentence.label for sentence in train if sentence.label is not None)
-    types = Counter(kind for sentence in train for tag in sentence.tags or () if (kind := entity_type(tag)) is not None)
+    types = Counter(
+        kind
+        for sentence in train
+        for tag in sentence.tags or ()
+        if (kind := entity_type(tag)) is not None
+    )
     wanted = set(map(alike.look, source.labels or labels))
-    yield from alike.told([label for label, _ in labels.most_common() if alike.look(label) in wanted], "label")
+    yield from alike.told(
+        [label for label, _ in labels.most_common() if alike.look(label) in wanted], "label"
+    )
     yield from alike.told([kind for kind, _ in types.most_common()], "entity type")
 
 
 def settle(part: Part, data: Data, data_seed: int, found: Found = None) -> Part:
-    """Learn labels and tags, cut what is missing off train, hold the splits against each other, and take what is asked for.
+    """Learn labels and tags, cut what is missing off train, hold the splits against each other, and
+    take what is asked for.
 
     Args:
         part: a source as it was given.
@@ -220,7 +293,12 @@ def settle(part: Part, data: Data, data_seed: int, found: Found = None) -> Part:
     _compare(part, data, found)
     if not found:
         option = part.reading.option
-        _take(part, data.train_size, data_seed, option if len(part.reading.tasks) > 1 else option.rpartition(".")[0])
+        _take(
+            part,
+            data.train_size,
+            data_seed,
+            option if len(part.reading.tasks) > 1 else option.rpartition(".")[0],
+        )
         _spoil(part, data, data_seed)
     return part
 
@@ -233,7 +311,9 @@ def _texts(value: Any) -> Iterator[str]:
         yield from (item for item in value if isinstance(item, str))
 
 
-def _with_labels(parsed: dict[str, Sequence[Sentence]], source: Source, reading: Reading, found: Found) -> dict[str, Sequence[Sentence]]:
+def _with_labels(
+    parsed: dict[str, Sequence[Sentence]], source: Source, reading: Reading, found: Found
+) -> dict[str, Sequence[Sentence]]:
     """The sentences that have one of the labels asked for."""
     if not source.labels:
         return parsed
@@ -242,8 +322,15 @@ def _with_labels(parsed: dict[str, Sequence[Sentence]], source: Source, reading:
         if label not in known:
             with noted(found):
                 where = f"{reading.option}.labels"
-                raise UserError(f"no training sentence has the label {label!r}", did_you_mean(label, known), where=where)
-    kept = {split: (sentence for sentence in rows if sentence.label in source.labels) for split, rows in parsed.items()}
+                raise UserError(
+                    f"no training sentence has the label {label!r}",
+                    did_you_mean(label, known),
+                    where=where,
+                )
+    kept = {
+        split: (sentence for sentence in rows if sentence.label in source.labels)
+        for split, rows in parsed.items()
+    }
     return {split: collect(rows, reading.directory) for split, rows in kept.items()}
 
 
@@ -259,10 +346,18 @@ def _learn(part: Part, found: Found) -> None:
     if "classifier" in part.reading.tasks and len(part.labels) < 2:
         problem = f"every training sentence has the label {next(iter(part.labels))!r}"
         with noted(found):
-            raise UserError(problem, "classification needs two labels or more", where=f"{part.name} {_column(part, 'label')}")
+            raise UserError(
+                problem,
+                "classification needs two labels or more",
+                where=f"{part.name} {_column(part, 'label')}",
+            )
     if "ner" in part.reading.tasks and part.tags == {"O"}:
         with noted(found):
-            raise UserError("no training sentence has an entity", "tag some", where=f"{part.name} {_column(part, 'ner_tags')}")
+            raise UserError(
+                "no training sentence has an entity",
+                "tag some",
+                where=f"{part.name} {_column(part, 'ner_tags')}",
+            )
 
 
 def _column(part: Part, name: str) -> str:
@@ -277,19 +372,26 @@ def _generator(part: Part, data_seed: int, purpose: int) -> np.random.Generator:
 def _cut(part: Part, data: Data, data_seed: int) -> None:
     """Cut the splits that the source lacks off train."""
     whole = len(part.splits["train"])
-    for purpose, (split, fraction) in enumerate({"test": data.test_fraction, "validation": data.validation_fraction}.items()):
+    for purpose, (split, fraction) in enumerate(
+        {"test": data.test_fraction, "validation": data.validation_fraction}.items()
+    ):
         if split in part.splits:
             continue
         missed = f"; {part.missed[split]}" if part.missed.get(split) else ""
         if fraction is None:
             remedy = "add one, name it with --{option}.splits.test NAME, or cut one off train with --data.test_fraction 0.1"
-            raise UserError("no test split", remedy.format(option=part.reading.option) + missed, where=part.name)
+            raise UserError(
+                "no test split", remedy.format(option=part.reading.option) + missed, where=part.name
+            )
         share = fraction * whole / len(part.splits["train"])
         if share >= 1 or len(part.splits["train"]) < 2:
             problem = f"{whole:,} training sentences are too few to cut off {split}"
             raise UserError(problem, "add some, or lower the fractions", where=part.name)
         part.splits["train"], part.splits[split] = splits.cut(
-            part.splits["train"], share, _generator(part, data_seed, purpose), part.reading.directory
+            part.splits["train"],
+            share,
+            _generator(part, data_seed, purpose),
+            part.reading.directory,
         )
         count = len(part.splits[split])
         told = f"no {split} split: {count:,} of {whole:,} training sentences cut off, stratified, data_seed {data_seed}"
@@ -308,15 +410,21 @@ def _compare(part: Part, data: Data, found: Found) -> None:
 
 
 def _take(part: Part, size: int | str, data_seed: int, option: str) -> None:
-    """Keep ``size`` training sentences; ``option`` is what the experiment calls the data, of one source or of two."""
+    """Keep ``size`` training sentences; ``option`` is what the experiment calls the data, of one
+    source or of two.
+    """
     train = part.splits["train"]
     if isinstance(size, int):
         if size > len(train):
             remedy = f"pass {len(train)} at most, or full"
             problem = f"{size:,} is above the {len(train):,} training sentences of {part.name}"
             raise UserError(problem, remedy, where=f"{option}.train_size")
-        part.splits["train"] = splits.subset(train, size, _generator(part, data_seed, 2), part.reading.directory)
-        part.notes.append(f"{part.name}: {size:,} of {len(train):,} training sentences taken, stratified, data_seed {data_seed}.")
+        part.splits["train"] = splits.subset(
+            train, size, _generator(part, data_seed, 2), part.reading.directory
+        )
+        part.notes.append(
+            f"{part.name}: {size:,} of {len(train):,} training sentences taken, stratified, data_seed {data_seed}."
+        )
     counts = ", ".join(f"{len(part.splits[split]):,} {split}" for split in SPLITS)
     part.notes.append(f"{part.name}: {counts} sentences.")
 
@@ -324,22 +432,34 @@ def _take(part: Part, size: int | str, data_seed: int, option: str) -> None:
 def _spoil(part: Part, data: Data, data_seed: int) -> None:
     """Make training labels wrong, and take some away, as the experiment asks."""
     for purpose, task in enumerate(part.reading.tasks, start=3):
-        known = sorted(part.labels if task == "classifier" else {kind for tag in part.tags if (kind := entity_type(tag)) is not None})
-        for draw, (asked, change) in enumerate(((data.label_noise, spoil.mislabel), (data.labelled, spoil.hide))):
+        known = sorted(
+            part.labels
+            if task == "classifier"
+            else {kind for tag in part.tags if (kind := entity_type(tag)) is not None}
+        )
+        for draw, (asked, change) in enumerate(
+            ((data.label_noise, spoil.mislabel), (data.labelled, spoil.hide))
+        ):
             if task in asked:
                 rng = _generator(part, data_seed, 10 * purpose + draw)
-                part.splits["train"], told = change(part.splits["train"], task, asked[task], known, rng, part.reading.directory)
+                part.splits["train"], told = change(
+                    part.splits["train"], task, asked[task], known, rng, part.reading.directory
+                )
                 part.notes.append(f"{part.name}: {told}, data_seed {data_seed}.")
 
 
-def _fingerprint(merged: dict[str, Sequence[Sentence]], labels: tuple[str, ...], tags: tuple[str, ...]) -> str:
+def _fingerprint(
+    merged: dict[str, Sequence[Sentence]], labels: tuple[str, ...], tags: tuple[str, ...]
+) -> str:
     digest = hashlib.sha256()
     for line in _content(merged, labels, tags):
         digest.update(json.dumps(line).encode() + b"\n")
     return digest.hexdigest()
 
 
-def _content(merged: dict[str, Sequence[Sentence]], labels: tuple[str, ...], tags: tuple[str, ...]) -> Iterator[object]:
+def _content(
+    merged: dict[str, Sequence[Sentence]], labels: tuple[str, ...], tags: tuple[str, ...]
+) -> Iterator[object]:
     yield labels, tags
     for split, kept in merged.items():
         yield split

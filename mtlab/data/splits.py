@@ -1,4 +1,6 @@
-"""Cuts, subsets and comparisons of splits: stratified, drawn by ``data_seed``, with a note for everything done."""
+"""Cuts, subsets and comparisons of splits: stratified, drawn by ``data_seed``, with a note for
+everything done.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,10 +21,12 @@ Split = Sequence[Sentence]
 
 
 def stratified_order(strata: Iterable[str], rng: np.random.Generator) -> np.ndarray:
-    """Indices in an order of which every prefix holds every stratum in proportion, to about one item.
+    """Indices in an order of which every prefix holds every stratum in proportion, to about one
+    item.
 
-    Taking prefixes makes subsets nested. Item j of a stratum of n stands at (j + u) / n of the way. The offsets u differ
-    by golden-ratio steps from one size to the next, so that many small strata come in evenly too, not all at once.
+    Taking prefixes makes subsets nested. Item j of a stratum of n stands at (j + u) / n of the way.
+    The offsets u differ by golden-ratio steps from one size to the next, so that many small strata
+    come in evenly too, not all at once.
     """
     known: dict[str, int] = {}
     numbers = np.fromiter((known.setdefault(name, len(known)) for name in strata), dtype=np.int64)
@@ -32,7 +36,9 @@ def stratified_order(strata: Iterable[str], rng: np.random.Generator) -> np.ndar
     order = rng.permutation(len(strata_of))
     order = order[np.argsort(strata_of[order], kind="stable")]
     offsets = np.empty(len(sizes))
-    offsets[np.lexsort((rng.permutation(len(sizes)), sizes))] = (rng.random() + GOLDEN * np.arange(len(sizes))) % 1
+    offsets[np.lexsort((rng.permutation(len(sizes)), sizes))] = (
+        rng.random() + GOLDEN * np.arange(len(sizes))
+    ) % 1
     rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     position = (rank + np.repeat(offsets, sizes)) / np.repeat(sizes, sizes)
     return order[np.argsort(position, kind="stable")]
@@ -64,8 +70,12 @@ def cut(
     return rest, off
 
 
-def subset(sentences: Split, size: int, rng: np.random.Generator, directory: Path | None = None) -> Sequence[Sentence]:
-    """A stratified subset in the order of the whole; for the same state of ``rng`` a smaller one lies within a larger one."""
+def subset(
+    sentences: Split, size: int, rng: np.random.Generator, directory: Path | None = None
+) -> Sequence[Sentence]:
+    """A stratified subset in the order of the whole; for the same state of ``rng`` a smaller one
+    lies within a larger one.
+    """
     return collect(compress(sentences, first(sentences, size, rng)), directory)
 
 
@@ -76,8 +86,11 @@ def first(sentences: Split, size: int, rng: np.random.Generator) -> np.ndarray:
     return chosen
 
 
-def duplicates(split: str, train: Split, other: Split, limit: float, found: Found = None) -> list[str]:
-    """Tell how many of ``other``, the validation or test ``split``, also stand in train: exactly, or but for what ``normal`` leaves out.
+def duplicates(
+    split: str, train: Split, other: Split, limit: float, found: Found = None
+) -> list[str]:
+    """Tell how many of ``other``, the validation or test ``split``, also stand in train: exactly,
+    or but for what ``normal`` leaves out.
 
     Raises:
         UserError: their share is above ``limit``.
@@ -87,7 +100,9 @@ def duplicates(split: str, train: Split, other: Split, limit: float, found: Foun
     places: dict[str, str] = {}
     for sentence in train:
         surface = sentence.surface
-        if (reduced := normal(surface)) in asked:  # what is kept is no more than there is to look for
+        if (
+            reduced := normal(surface)
+        ) in asked:  # what is kept is no more than there is to look for
             exact.add(surface)
             places.setdefault(reduced, sentence.place)
     twice = [sentence for sentence in other if normal(sentence.surface) in places]
@@ -100,7 +115,9 @@ def duplicates(split: str, train: Split, other: Split, limit: float, found: Foun
         at = places[normal(twice[0].surface)]
         remedy = f"remove them (the first also stands at {at}), or allow them with --data.max_duplicates {min(1.0, share + 0.01):.2f}"
         with noted(found):
-            raise UserError(f"{split}: {told}; the limit is {limit:.1%}", remedy, where=twice[0].place)
+            raise UserError(
+                f"{split}: {told}; the limit is {limit:.1%}", remedy, where=twice[0].place
+            )
     return [told]
 
 
@@ -125,7 +142,12 @@ def unseen(
     """
     told = []
     for field, what in (("label", "label"), ("ner_tags", "entity type")):
-        strange = [(sentence, value) for sentence in sentences for value in _values(sentence, field) if value not in known[field]]
+        strange = [
+            (sentence, value)
+            for sentence in sentences
+            for value in _values(sentence, field)
+            if value not in known[field]
+        ]
         if not strange:
             continue
         if mode == "error":
@@ -133,24 +155,40 @@ def unseen(
                 having = [sentence for sentence, other in strange if other == value]
                 name, twin = _beside_twin(value, known[field])
                 near = did_you_mean(value, sorted(known[field]))
-                hint = "write both alike" if twin else near if near.startswith("did you mean") else "correct it"
+                hint = (
+                    "write both alike"
+                    if twin
+                    else near
+                    if near.startswith("did you mean")
+                    else "correct it"
+                )
                 remedy = f"{hint}, or pass --data.unseen_labels count_as_error"
                 also = f" ({len(having):,} times)" if len(having) > 1 else ""
-                problem = f"train has no {what} {name}{also}" + (f", which looks like train's {twin}" if twin else "")
+                problem = f"train has no {what} {name}{also}" + (
+                    f", which looks like train's {twin}" if twin else ""
+                )
                 with noted(found):
-                    raise UserError(problem, remedy, where=f"{having[0].place} {columns.get(field, field)}")
+                    raise UserError(
+                        problem, remedy, where=f"{having[0].place} {columns.get(field, field)}"
+                    )
             continue
         count = len({id(sentence) for sentence, _ in strange})
         distinct = sorted({value for _, value in strange})
         pairs = [_beside_twin(value, known[field]) for value in distinct[:5]]
-        names = [f"{name}, which looks like train's {twin}" if twin else name for name, twin in pairs]
+        names = [
+            f"{name}, which looks like train's {twin}" if twin else name for name, twin in pairs
+        ]
         values = ", ".join([*names, *(["..."] if len(distinct) > 5 else [])])
-        told.append(f"{count:,} of {len(sentences):,} sentences count as errors: train does not have their {what} ({values})")
+        told.append(
+            f"{count:,} of {len(sentences):,} sentences count as errors: train does not have their {what} ({values})"
+        )
     return told
 
 
 def _beside_twin(value: str, known: set[str]) -> tuple[str, str]:
-    """A label or type that train does not have, as it is shown, and the one of train that looks like it, if there is one."""
+    """A label or type that train does not have, as it is shown, and the one of train that looks
+    like it, if there is one.
+    """
     twin = next((other for other in sorted(known) if alike.look(other) == alike.look(value)), None)
     if twin is None:
         return shown(value), ""

@@ -1,4 +1,6 @@
-"""Making training labels wrong or scarce on purpose, to see which parts to freeze then. Validation and test are left alone."""
+"""Making training labels wrong or scarce on purpose, to see which parts to freeze then. Validation
+and test are left alone.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,19 +17,31 @@ WHAT = {"classifier": "label", "ner": "tags"}
 
 
 def hide(
-    train: Sequence[Sentence], task: str, share: float, known: Sequence[str], rng: np.random.Generator, directory: Path | None = None
+    train: Sequence[Sentence],
+    task: str,
+    share: float,
+    known: Sequence[str],
+    rng: np.random.Generator,
+    directory: Path | None = None,
 ) -> tuple[Sequence[Sentence], str]:
-    """Take a task's labels away from all but a ``share`` of the sentences, which stay for the other task.
+    """Take a task's labels away from all but a ``share`` of the sentences, which stay for the other
+    task.
 
-    For the same state of ``rng`` the sentences that keep theirs with a smaller share are among those that do with a larger one.
+    For the same state of ``rng`` the sentences that keep theirs with a smaller share are among
+    those that do with a larger one.
 
     Returns:
         The sentences in their order, and what was done.
     """
     count = max(1, round(share * len(train)))
     kept = first(train, count, rng)
-    changed = (sentence if keeps else _bare(sentence, task) for sentence, keeps in zip(train, kept.tolist(), strict=True))
-    return collect(changed, directory), f"{count:,} of {len(train):,} training sentences keep their {WHAT[task]}, stratified"
+    changed = (
+        sentence if keeps else _bare(sentence, task)
+        for sentence, keeps in zip(train, kept.tolist(), strict=True)
+    )
+    return collect(
+        changed, directory
+    ), f"{count:,} of {len(train):,} training sentences keep their {WHAT[task]}, stratified"
 
 
 def _bare(sentence: Sentence, task: str) -> Sentence:
@@ -35,9 +49,15 @@ def _bare(sentence: Sentence, task: str) -> Sentence:
 
 
 def mislabel(
-    train: Sequence[Sentence], task: str, share: float, known: Sequence[str], rng: np.random.Generator, directory: Path | None = None
+    train: Sequence[Sentence],
+    task: str,
+    share: float,
+    known: Sequence[str],
+    rng: np.random.Generator,
+    directory: Path | None = None,
 ) -> tuple[Sequence[Sentence], str]:
-    """Give a ``share`` of the labels, or of the entities, another label or type of those ``known``, each as likely.
+    """Give a ``share`` of the labels, or of the entities, another label or type of those ``known``,
+    each as likely.
 
     Returns:
         The sentences in their order, and what was done.
@@ -47,10 +67,21 @@ def mislabel(
     """
     if share and len(known) < 2:
         what = "label" if task == "classifier" else "type"
-        raise UserError(f"there is no wrong {what} to give: all are {known[0]}", "take label_noise out", where="data.label_noise")
+        raise UserError(
+            f"there is no wrong {what} to give: all are {known[0]}",
+            "take label_noise out",
+            where="data.label_noise",
+        )
     places = _places(train, task)
     count = round(share * len(places))
-    longer = sorted({entity_type(tag) or "" for sentence in train for tag in sentence.tags or () if tag.startswith("I-")})
+    longer = sorted(
+        {
+            entity_type(tag) or ""
+            for sentence in train
+            for tag in sentence.tags or ()
+            if tag.startswith("I-")
+        }
+    )
     changed, left = dict[int, Sentence](), count
     for at in rng.permutation(len(places)).tolist():
         if not left:
@@ -61,25 +92,44 @@ def mislabel(
         if others:
             other, left = others[int(draw * len(others))], left - 1
             tags = _with_type(sentence.tags or (), begin, other) if task == "ner" else sentence.tags
-            changed[index] = replace(sentence, label=other if task == "classifier" else sentence.label, tags=tags)
+            changed[index] = replace(
+                sentence, label=other if task == "classifier" else sentence.label, tags=tags
+            )
     words = "labels are wrong" if task == "classifier" else "entities have a wrong type"
-    whole = collect((changed.get(index, sentence) for index, sentence in enumerate(train)), directory)
+    whole = collect(
+        (changed.get(index, sentence) for index, sentence in enumerate(train)), directory
+    )
     return whole, f"{count - left:,} of {len(places):,} training {words}, drawn evenly"
 
 
 def _places(train: Sequence[Sentence], task: str) -> list[tuple[int, int]]:
-    """Where there is something to get wrong: index of a sentence, and the word at which an entity begins."""
+    """Where there is something to get wrong: index of a sentence, and the word at which an entity
+    begins.
+    """
     if task == "classifier":
         return [(index, 0) for index, sentence in enumerate(train) if sentence.label is not None]
-    return [(index, at) for index, sentence in enumerate(train) for at, tag in enumerate(sentence.tags or ()) if tag.startswith("B-")]
+    return [
+        (index, at)
+        for index, sentence in enumerate(train)
+        for at, tag in enumerate(sentence.tags or ())
+        if tag.startswith("B-")
+    ]
 
 
-def _others(sentence: Sentence, task: str, begin: int, known: Sequence[str], longer: Sequence[str]) -> list[str]:
-    """What a label, or an entity's type, may be replaced by; an entity of several words by types (``longer``) that have such."""
+def _others(
+    sentence: Sentence, task: str, begin: int, known: Sequence[str], longer: Sequence[str]
+) -> list[str]:
+    """What a label, or an entity's type, may be replaced by; an entity of several words by types
+    (``longer``) that have such.
+    """
     if task == "classifier":
         return [label for label in known if label != sentence.label]
     tags = sentence.tags or ()
-    return [kind for kind in (longer if _end(tags, begin) > begin + 1 else known) if kind != entity_type(tags[begin])]
+    return [
+        kind
+        for kind in (longer if _end(tags, begin) > begin + 1 else known)
+        if kind != entity_type(tags[begin])
+    ]
 
 
 def _with_type(tags: tuple[str, ...], begin: int, kind: str) -> tuple[str, ...]:

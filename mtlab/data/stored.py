@@ -1,4 +1,6 @@
-"""Sentences, in memory while they are few and in an Arrow file on disk when they are many: what goes through them need not know."""
+"""Sentences, in memory while they are few and in an Arrow file on disk when they are many: what
+goes through them need not know.
+"""
 
 import os
 import uuid
@@ -42,7 +44,9 @@ COLUMNS = ("place", "source", "tokens", "text", "tags", "label")
 
 
 class View(Sequence[Sentence]):
-    """Sentences that are made when they are asked for: going through them is cheap, and picking out some is not."""
+    """Sentences that are made when they are asked for: going through them is cheap, and picking out
+    some is not.
+    """
 
     @overload
     def __getitem__(self, index: int) -> Sentence: ...
@@ -50,7 +54,11 @@ class View(Sequence[Sentence]):
     def __getitem__(self, index: slice) -> list[Sentence]: ...
     def __getitem__(self, index: int | slice) -> Sentence | list[Sentence]:
         whole = range(len(self))
-        return [self.one(place) for place in whole[index]] if isinstance(index, slice) else self.one(whole[index])
+        return (
+            [self.one(place) for place in whole[index]]
+            if isinstance(index, slice)
+            else self.one(whole[index])
+        )
 
     @abstractmethod
     def one(self, index: int) -> Sentence:
@@ -127,11 +135,21 @@ def _stored(first: list[Sentence], rest: Iterator[Sentence], directory: Path | N
     from datasets.arrow_writer import ArrowWriter
 
     words = List(Value("string"))
-    kinds = {"place": Value("binary"), "source": Value("int64"), "tokens": words, "text": Value("string"), "tags": words}
-    features = Features({**kinds, "label": Value("string")})  # a place is the name of a file, which need not be text
+    kinds = {
+        "place": Value("binary"),
+        "source": Value("int64"),
+        "tokens": words,
+        "text": Value("string"),
+        "tags": words,
+    }
+    features = Features(
+        {**kinds, "label": Value("string")}
+    )  # a place is the name of a file, which need not be text
     with disk.nameless(directory) as file:
         named = uuid.uuid4().hex  # without it, the data set would be pickled whole to make one up
-        writer = ArrowWriter(features=features, stream=file, writer_batch_size=disk.CHUNK, fingerprint=named)
+        writer = ArrowWriter(
+            features=features, stream=file, writer_batch_size=disk.CHUNK, fingerprint=named
+        )
         while some := first[: disk.CHUNK] or list(islice(rest, disk.CHUNK)):
             del first[: disk.CHUNK]
             with disk.room(directory):
@@ -151,4 +169,6 @@ def _sentences(table: Any) -> Iterator[Sentence]:
     columns = (table.column(name).to_pylist() for name in COLUMNS)
     for place, source, tokens, text, tags, label in zip(*columns, strict=True):
         words = None if tokens is None else tuple(tokens)
-        yield Sentence(os.fsdecode(place), source, words, text, None if tags is None else tuple(tags), label)
+        yield Sentence(
+            os.fsdecode(place), source, words, text, None if tags is None else tuple(tags), label
+        )

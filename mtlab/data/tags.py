@@ -1,6 +1,8 @@
-"""Tag schemes of entity annotation: which one a source uses, whether its tags obey it, and conversion to IOB2.
+"""Tag schemes of entity annotation: which one a source uses, whether its tags obey it, and
+conversion to IOB2.
 
-seqeval's ``scheme`` module tells IOB2 from BIOES, but neither knows IOB1 when it sees it nor says where a tag is wrong.
+seqeval's ``scheme`` module tells IOB2 from BIOES, but neither knows IOB1 when it sees it nor says
+where a tag is wrong.
 """
 
 import re
@@ -13,7 +15,8 @@ Tags = Sequence[str]
 
 TAG = re.compile(r"O|[BIESLU]-.+")
 CONTINUES: dict[Scheme, str] = {"IOB2": "I", "IOB1": "B", "BIOES": "IE", "BILOU": "IL"}
-"""The prefixes that may only follow ``B-x`` or ``I-x`` of their own type. IOB1 keeps B- for an entity right after another."""
+"""The prefixes that may only follow ``B-x`` or ``I-x`` of their own type. IOB1 keeps B- for an
+entity right after another."""
 TO_IOB2 = {"E": "I", "L": "I", "S": "B", "U": "B"}
 
 
@@ -24,7 +27,12 @@ class TagError(ValueError):
     """
 
     def __init__(self, sequence: int, position: int, problem: str, remedy: str) -> None:
-        self.sequence, self.position, self.problem, self.remedy = sequence, position, problem, remedy
+        self.sequence, self.position, self.problem, self.remedy = (
+            sequence,
+            position,
+            problem,
+            remedy,
+        )
         super().__init__(f"sequence {sequence}, position {position}: {problem}; {remedy}")
 
 
@@ -36,8 +44,9 @@ def entity_type(tag: str) -> str | None:
 def detect(sequences: Sequence[Tags]) -> Scheme:
     """The scheme of a whole source.
 
-    A set with B, I and O alone is IOB1 where fewer tags are out of place under IOB1 than under IOB2; so a set with tags
-    out of place under both is read as what it mostly is, and :func:`to_iob2` points at the exceptions.
+    A set with B, I and O alone is IOB1 where fewer tags are out of place under IOB1 than under
+    IOB2; so a set with tags out of place under both is read as what it mostly is, and
+    :func:`to_iob2` points at the exceptions.
 
     Raises:
         TagError: a tag is neither ``O`` nor a prefix and a type, or BIOES and BILOU are mixed.
@@ -65,13 +74,19 @@ def unknown(sequences: Sequence[Tags]) -> list[TagError]:
 
 def _unknown(sequences: Sequence[Tags], known: set[str]) -> list[TagError]:
     wrong = {tag for tag in known if not TAG.fullmatch(tag)}
-    places = [(s, p) for s, tags in enumerate(sequences) for p, tag in enumerate(tags) if tag in wrong] if wrong else []
+    places = (
+        [(s, p) for s, tags in enumerate(sequences) for p, tag in enumerate(tags) if tag in wrong]
+        if wrong
+        else []
+    )
     remedy = "write O, or B- or I- and a type, as in B-person"
     return [TagError(s, p, f"{sequences[s][p]!r} is not a tag", remedy) for s, p in places]
 
 
 def mistakes(sequences: Sequence[Tags]) -> list[TagError]:
-    """Everything that :func:`detect` and :func:`to_iob2` would refuse; the scheme is that of the sequences without unknown tags."""
+    """Everything that :func:`detect` and :func:`to_iob2` would refuse; the scheme is that of the
+    sequences without unknown tags.
+    """
     wrong = unknown(sequences)
     aside = {error.sequence for error in wrong}
     rest = [() if number in aside else tags for number, tags in enumerate(sequences)]
@@ -83,10 +98,12 @@ def mistakes(sequences: Sequence[Tags]) -> list[TagError]:
 
 
 def to_iob2(sequences: Sequence[Tags], scheme: Scheme) -> Iterator[tuple[str, ...]]:
-    """Every sequence in IOB2, when all of them were looked at; those of IOB2 are handed on as they are.
+    """Every sequence in IOB2, when all of them were looked at; those of IOB2 are handed on as they
+    are.
 
     Raises:
-        TagError: the first tag that ``scheme`` does not allow where it stands, with the number of such tags.
+        TagError: the first tag that ``scheme`` does not allow where it stands, with the number of
+            such tags.
     """
     misplaced = _misplaced(sequences, scheme)
     first = next(misplaced, None)
@@ -105,15 +122,23 @@ def _convert(tags: Tags, scheme: Scheme) -> Iterator[str]:
 
 def _misplaced(sequences: Sequence[Tags], scheme: Scheme) -> Iterator[tuple[int, int]]:
     """Places of tags that continue nothing, or, where ends are marked, that nothing ends."""
-    return ((number, position) for number, tags in enumerate(sequences) for position in _out_of_place(tuple(tags), scheme))
+    return (
+        (number, position)
+        for number, tags in enumerate(sequences)
+        for position in _out_of_place(tuple(tags), scheme)
+    )
 
 
 @lru_cache(maxsize=1 << 14)
 def _out_of_place(tags: tuple[str, ...], scheme: Scheme) -> tuple[int, ...]:
-    """Positions of such tags in one sequence. Remembered, for most sentences are tagged as some other is."""
+    """Positions of such tags in one sequence. Remembered, for most sentences are tagged as some
+    other is.
+    """
     marks_ends = scheme in ("BIOES", "BILOU")
     found = []
-    for position, (before, tag, after) in enumerate(zip(("O", *tags), tags, (*tags[1:], "O"), strict=False)):
+    for position, (before, tag, after) in enumerate(
+        zip(("O", *tags), tags, (*tags[1:], "O"), strict=False)
+    ):
         unbegun = tag[0] in CONTINUES[scheme] and not _goes_on(before, tag)
         unended = marks_ends and tag[0] in "BI" and not (after[0] in "IEL" and after[1:] == tag[1:])
         if unbegun or unended:
@@ -126,7 +151,9 @@ def _goes_on(before: str, tag: str) -> bool:
     return before[0] in "BI" and before[1:] == tag[1:]
 
 
-def _error(sequences: Sequence[Tags], scheme: Scheme, sequence: int, position: int, count: int) -> TagError:
+def _error(
+    sequences: Sequence[Tags], scheme: Scheme, sequence: int, position: int, count: int
+) -> TagError:
     tags = sequences[sequence]
     tag = tags[position]
     before = tags[position - 1] if position else "the start"
@@ -134,11 +161,21 @@ def _error(sequences: Sequence[Tags], scheme: Scheme, sequence: int, position: i
     also = f" ({count:,} such tags)" if count > 1 else ""
     if tag[0] in CONTINUES[scheme] and not (position and _goes_on(before, tag)):
         problem = f"{tag} follows {before}, not B-{kind} or I-{kind}, in tags that are otherwise {scheme}{also}"
-        return TagError(sequence, position, problem, f"begin the entity with {'I' if scheme == 'IOB1' else 'B'}-{kind}")
+        return TagError(
+            sequence,
+            position,
+            problem,
+            f"begin the entity with {'I' if scheme == 'IOB1' else 'B'}-{kind}",
+        )
     end = "E" if scheme == "BIOES" else "L"
     problem = f"{tag} is not followed by I-{kind} or {end}-{kind}, in tags that are otherwise {scheme}{also}"
     return TagError(sequence, position, problem, f"end the entity with {end}-{kind}")
 
 
 def _first(sequences: Sequence[Tags], tags: set[str]) -> tuple[int, int]:
-    return next((s, p) for s, sequence in enumerate(sequences) for p, tag in enumerate(sequence) if tag in tags)
+    return next(
+        (s, p)
+        for s, sequence in enumerate(sequences)
+        for p, tag in enumerate(sequence)
+        if tag in tags
+    )

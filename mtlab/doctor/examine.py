@@ -25,7 +25,8 @@ LOOKS: dict[str, Callable[[Wanted], Iterator[Finding]]] = {
 
 
 def tell(file: str | None, overrides: dict[str, list[str]]) -> int:
-    """Print a line for each thing that a run needs; nothing is trained, and nothing is left on disk.
+    """Print a line for each thing that a run needs; nothing is trained, and nothing is left on
+    disk.
 
     Args:
         file: an experiment; None for what mtlab does by itself.
@@ -52,14 +53,23 @@ def findings(file: str | None, overrides: dict[str, list[str]]) -> Iterator[Find
     try:
         if file is not None:
             wanted = Wanted(load(file, overrides))
-            yield ok("experiment", f"{file}: {counted(len(wanted.experiment.trials()), 'trial')}; `mtlab plan` says what is trained")
+            yield ok(
+                "experiment",
+                f"{file}: {counted(len(wanted.experiment.trials()), 'trial')}; `mtlab plan` says what is trained",
+            )
     except UserError as error:
         yield fault("experiment", error)
-        yield note("experiment", "what follows is of the default settings", "mend the file, then ask again")
+        yield note(
+            "experiment", "what follows is of the default settings", "mend the file, then ask again"
+        )
     for topic, look in LOOKS.items():
         try:
             yield from look(wanted)
         except UserError as error:
             yield fault(topic, error)
         except Exception as error:  # its text may hold what is secret
-            yield note(topic, f"could not be looked at ({type(error).__name__})", "a run may go all the same")
+            yield note(
+                topic,
+                f"could not be looked at ({type(error).__name__})",
+                "a run may go all the same",
+            )

@@ -19,7 +19,8 @@ class Finding:
     """One thing, and how it stands.
 
     Attributes:
-        level: ``ok``; ``note``, with which a run goes, but worse than it could; or ``fault``, with which none goes.
+        level: ``ok``; ``note``, with which a run goes, but worse than it could; or ``fault``, with
+            which none goes.
         topic: the thing.
         text: the fact, or what is wrong and what to do.
     """
@@ -44,12 +45,15 @@ def note(topic: str, fact: str, remedy: str) -> Finding:
 
 
 def fault(topic: str, problem: object, remedy: str = "") -> Finding:
-    """A thing with which no run goes; a :class:`mtlab.plan.errors.UserError` has its remedy already."""
+    """A thing with which no run goes; a :class:`mtlab.plan.errors.UserError` has its remedy
+    already.
+    """
     return Finding("fault", topic, f"{problem}; {remedy}" if remedy else str(problem))
 
 
 def within(seconds: float, ask: Callable[[], T]) -> T:
-    """What ``ask`` returns or raises; it goes on alone in a thread when the time is over, for looking up a host has no limit of its own.
+    """What ``ask`` returns or raises; it goes on alone in a thread when the time is over, for
+    looking up a host has no limit of its own.
 
     Raises:
         TimeoutError: it took longer.

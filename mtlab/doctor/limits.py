@@ -1,22 +1,30 @@
-"""What a container lets its processes have of memory and of CPU time: Linux's control groups, of which the usual calls know nothing."""
+"""What a container lets its processes have of memory and of CPU time: Linux's control groups, of
+which the usual calls know nothing.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 GROUPS = Path("/sys/fs/cgroup")
-"""Where the kernel shows control groups: one tree in version 2, a tree for each controller in version 1."""
+"""Where the kernel shows control groups: one tree in version 2, a tree for each controller in
+version 1."""
 
 OWN = Path("/proc/self/cgroup")
-"""Which groups this process is in; as the host calls them where the container has no view of its own."""
+"""Which groups this process is in; as the host calls them where the container has no view of its
+own."""
 
 
 def memory_left() -> int | None:
-    """Bytes that the limits of the groups leave; None where there is no limit. What caches files counts as free."""
+    """Bytes that the limits of the groups leave; None where there is no limit. What caches files
+    counts as free.
+    """
     left = []
     for folder in _folders("memory"):
         for limit, used, cache in (("memory.max", "memory.current", "inactive_file"), _V1):
             most, now = _number(folder / limit), _number(folder / used)
-            if most is not None and now is not None and most < 1 << 60:  # version 1 tells a huge number where there is no limit
+            if (
+                most is not None and now is not None and most < 1 << 60
+            ):  # version 1 tells a huge number where there is no limit
                 left.append(most - now + _cached(folder / "memory.stat", cache))
     return max(0, min(left)) if left else None
 
@@ -25,11 +33,18 @@ _V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
 
 def cpu_quota() -> float | None:
-    """CPU cores whose time the groups allow, 1.5 being one and a half; None where there is no limit."""
+    """CPU cores whose time the groups allow, 1.5 being one and a half; None where there is no
+    limit.
+    """
     quotas = []
     for folder in _folders("cpu"):
-        words = _words(folder / "cpu.max") or [*_words(folder / "cpu.cfs_quota_us"), *_words(folder / "cpu.cfs_period_us")]
-        if len(words) == 2 and words[0].isdecimal() and words[1].isdecimal():  # neither `max` nor -1
+        words = _words(folder / "cpu.max") or [
+            *_words(folder / "cpu.cfs_quota_us"),
+            *_words(folder / "cpu.cfs_period_us"),
+        ]
+        if (
+            len(words) == 2 and words[0].isdecimal() and words[1].isdecimal()
+        ):  # neither `max` nor -1
             quotas.append(int(words[0]) / int(words[1]))
     return min(quotas) if quotas else None
 

@@ -26,21 +26,29 @@ TOLD = ("torch", "transformers", "datasets", "mlflow", "seqeval")
 INSTALL = "run `make install` in mtlab's checkout"
 
 LIBRARIES, COPIES = 1_000_000_000, 8
-"""A rough need of memory: bytes of the libraries, and copies of the encoder's weights: as found, trained, best, gradient, two moments, and
-what batches take. The suites in ``reports/published/`` peaked at 1.2 to 3.0 GB with weights of 0.09 GB."""
+"""A rough need of memory: bytes of the libraries, and copies of the encoder's weights: as found,
+trained, best, gradient, two moments, and what batches take. The suites in ``reports/published/``
+peaked at 1.2 to 3.0 GB with weights of 0.09 GB."""
 
 
 def python(wanted: Wanted) -> Iterator[Finding]:
     """The release of Python, against the one that mtlab asks for."""
     try:
-        asked, found = importlib.metadata.metadata("mtlab")["Requires-Python"], platform.python_version()
+        asked, found = (
+            importlib.metadata.metadata("mtlab")["Requires-Python"],
+            platform.python_version(),
+        )
     except importlib.metadata.PackageNotFoundError:
         yield fault("Python", f"mtlab is not installed in {sys.prefix}", INSTALL)
         return
     if SpecifierSet(asked).contains(found, prereleases=True):
         yield ok("Python", f"{found} in {sys.prefix}")
     else:
-        yield fault("Python", f"{found} in {sys.prefix}, and mtlab asks for {asked}", "make another environment with a later Python")
+        yield fault(
+            "Python",
+            f"{found} in {sys.prefix}, and mtlab asks for {asked}",
+            "make another environment with a later Python",
+        )
 
 
 def packages(wanted: Wanted) -> Iterator[Finding]:
@@ -58,7 +66,11 @@ def packages(wanted: Wanted) -> Iterator[Finding]:
         if requirement.specifier.contains(found, prereleases=True):
             versions[requirement.name] = found
         else:
-            yield fault("packages", f"{requirement.name} is {found}, and mtlab asks for {requirement.specifier}", INSTALL)
+            yield fault(
+                "packages",
+                f"{requirement.name} is {found}, and mtlab asks for {requirement.specifier}",
+                INSTALL,
+            )
     if len(versions) == asked:
         told = ", ".join(f"{name} {versions[name]}" for name in TOLD if name in versions)
         yield ok("packages", f"{told}; all {asked} are as mtlab asks")
@@ -68,8 +80,15 @@ def computing(wanted: Wanted) -> Iterator[Finding]:
     """Device, precision and threads, as a run would choose them."""
     try:
         from mtlab.train import runtime
-    except (ImportError, OSError) as error:  # a library that is missing, or made for another machine
-        yield fault("device", f"torch cannot be imported ({type(error).__name__}: {str(error).splitlines()[0][:160]})", INSTALL)
+    except (
+        ImportError,
+        OSError,
+    ) as error:  # a library that is missing, or made for another machine
+        yield fault(
+            "device",
+            f"torch cannot be imported ({type(error).__name__}: {str(error).splitlines()[0][:160]})",
+            INSTALL,
+        )
         return
     chosen = runtime.resolve(wanted.experiment)
     yield from _device(chosen, wanted)
@@ -78,7 +97,11 @@ def computing(wanted: Wanted) -> Iterator[Finding]:
     if wanted.experiment.precision != "auto":
         text = f"{chosen.precision}{attention}, as the experiment asks; {why}"
         slow = chosen.precision == "bf16" and not computes
-        yield note("precision", text, "fp32 is likely faster here: `--precision auto` chooses it") if slow else ok("precision", text)
+        yield (
+            note("precision", text, "fp32 is likely faster here: `--precision auto` chooses it")
+            if slow
+            else ok("precision", text)
+        )
     else:
         yield ok("precision", f"{chosen.precision}{attention}: {why}")
     yield _threads(chosen.threads, runtime.cores())
@@ -87,7 +110,11 @@ def computing(wanted: Wanted) -> Iterator[Finding]:
 def memory(wanted: Wanted) -> Iterator[Finding]:
     """Memory that is free for a run, beside what one roughly takes."""
     free, left = psutil.virtual_memory().available, limits.memory_left()
-    text = f"{gb(free)} free" if left is None or left >= free else f"{gb(left)} left of what this container may have"
+    text = (
+        f"{gb(free)} free"
+        if left is None or left >= free
+        else f"{gb(left)} left of what this container may have"
+    )
     yield _enough("memory", text, free if left is None else min(free, left), wanted.weights)
 
 
@@ -98,7 +125,9 @@ def terminal(wanted: Wanted) -> Iterator[Finding]:
         "é×−–łΩ語".encode(encoding)
     except UnicodeEncodeError:
         yield note(
-            "terminal", f"{encoding}: letters that it does not have are spelt out", "set PYTHONUTF8=1, or a UTF-8 locale such as C.UTF-8"
+            "terminal",
+            f"{encoding}: letters that it does not have are spelt out",
+            "set PYTHONUTF8=1, or a UTF-8 locale such as C.UTF-8",
         )
     else:
         yield ok("terminal", encoding)
@@ -111,17 +140,29 @@ def _device(chosen: "Runtime", wanted: Wanted) -> Iterator[Finding]:
     if chosen.device.type == "cuda":
         free, total = torch.cuda.mem_get_info(chosen.device)
         yield _enough(
-            "device", f"{chosen.device}: {name}, driver {driver or 'unknown'}, {gb(free)} of {gb(total)} free", free, wanted.weights
+            "device",
+            f"{chosen.device}: {name}, driver {driver or 'unknown'}, {gb(free)} of {gb(total)} free",
+            free,
+            wanted.weights,
         )
     elif driver and wanted.experiment.device == "auto":
-        built = f"is made for CUDA {torch.version.cuda}, newer than the driver may be" if torch.version.cuda else "is made without CUDA"
+        built = (
+            f"is made for CUDA {torch.version.cuda}, newer than the driver may be"
+            if torch.version.cuda
+            else "is made without CUDA"
+        )
         text = f"{chosen.device}: {name}; there is an NVIDIA GPU (driver {driver}), but this torch {built}"
-        yield note("device", text, "install the torch that suits the driver (pytorch.org has a table)")
+        yield note(
+            "device", text, "install the torch that suits the driver (pytorch.org has a table)"
+        )
     elif torch.backends.mps.is_available():
-        yield ok("device", f"{chosen.device}: {name}; mtlab does not compute on this Mac's GPU (mps)")
+        yield ok(
+            "device", f"{chosen.device}: {name}; mtlab does not compute on this Mac's GPU (mps)"
+        )
     else:
         yield ok(
-            "device", f"{chosen.device}: {name}; {'no GPU was found' if wanted.experiment.device == 'auto' else 'as the experiment asks'}"
+            "device",
+            f"{chosen.device}: {name}; {'no GPU was found' if wanted.experiment.device == 'auto' else 'as the experiment asks'}",
         )
 
 
@@ -132,7 +173,9 @@ def _driver() -> str:
         return ""
     command = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+        ran = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE_S, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return ran.stdout.strip().partition("\n")[0]
@@ -140,13 +183,23 @@ def _driver() -> str:
 
 def _threads(threads: int, cores: int) -> Finding:
     machine = os.cpu_count() or cores
-    text = f"{threads} on {cores} cores" + (f", of the {machine} that the machine has" if machine > cores else "")
+    text = f"{threads} on {cores} cores" + (
+        f", of the {machine} that the machine has" if machine > cores else ""
+    )
     quota, wanted = limits.cpu_quota(), os.environ.get("OMP_NUM_THREADS", "")
     if quota is not None and threads > max(1, quota):
         share = max(1, int(quota))
-        return note("threads", f"{text}; this container may use the time of {quota:g} alone", f"set OMP_NUM_THREADS={share}")
+        return note(
+            "threads",
+            f"{text}; this container may use the time of {quota:g} alone",
+            f"set OMP_NUM_THREADS={share}",
+        )
     if wanted and not wanted.isdecimal():
-        return note("threads", f"{text}; OMP_NUM_THREADS is no number, and is not looked at", "unset it, or set it to a number")
+        return note(
+            "threads",
+            f"{text}; OMP_NUM_THREADS is no number, and is not looked at",
+            "unset it, or set it to a number",
+        )
     if threads > cores:
         return note("threads", f"{text}, by OMP_NUM_THREADS: they wait for each other", "unset it")
     if threads < cores:
@@ -156,7 +209,13 @@ def _threads(threads: int, cores: int) -> Finding:
 
 def _enough(topic: str, text: str, free: int, weights: int | None) -> Finding:
     need = LIBRARIES + COPIES * (weights or 0)
-    text = f"{text}; a run takes some {gb(need)}" + ("" if weights else ", and what the encoder needs, which is not known here")
+    text = f"{text}; a run takes some {gb(need)}" + (
+        "" if weights else ", and what the encoder needs, which is not known here"
+    )
     if free < need / 2:
         return fault(topic, text, "end what else is running, or take a smaller encoder")
-    return note(topic, text, "end what else is running, or lower --batch_size or --max_length") if free < need else ok(topic, text)
+    return (
+        note(topic, text, "end what else is running, or lower --batch_size or --max_length")
+        if free < need
+        else ok(topic, text)
+    )

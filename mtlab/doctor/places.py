@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from mtlab.data.locate import BUILTIN, must_be_id
+from mtlab.data.reading.locate import BUILTIN, must_be_id
 from mtlab.doctor.finding import PATIENCE_S, Finding, fault, gb, note, ok, within
 from mtlab.doctor.wanted import Wanted, here, is_of_hub
 from mtlab.model import embedded
@@ -17,8 +17,8 @@ from mtlab.record.address import database_file, tracking_uri, without_credential
 from mtlab.record.journal import Journal
 
 ROOM, COPIES = 200_000_000, 12
-"""Bytes that records, predictions and plots may take, and copies of the weights: two checkpoints, and one that is being written. What is
-kept of each scenario comes on top."""
+"""Bytes that records, predictions and plots may take, and copies of the weights: two checkpoints,
+and one that is being written. What is kept of each scenario comes on top."""
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 """Variables that keep libraries from asking the hub."""
@@ -30,7 +30,8 @@ def encoder(wanted: Wanted) -> Iterator[Finding]:
         if one.name == embedded.NAME:
             embedded.folder()
             yield ok(
-                "encoder", f"{one.name}, the embedded one: its weights are those that they should be (SHA-256 {embedded.SHA256[:12]}...)"
+                "encoder",
+                f"{one.name}, the embedded one: its weights are those that they should be (SHA-256 {embedded.SHA256[:12]}...)",
             )
         elif not is_of_hub(one):
             yield _local(one)
@@ -43,7 +44,12 @@ def data(wanted: Wanted) -> Iterator[Finding]:
         if here(name) is None and name != BUILTIN:
             must_be_id(name)  # and then it is the hub's
         else:
-            yield ok("data", source.title if name == BUILTIN else f"{source.title} is there; `mtlab plan` reads it whole")
+            yield ok(
+                "data",
+                source.title
+                if name == BUILTIN
+                else f"{source.title} is there; `mtlab plan` reads it whole",
+            )
 
 
 def hub(wanted: Wanted) -> Iterator[Finding]:
@@ -51,7 +57,10 @@ def hub(wanted: Wanted) -> Iterator[Finding]:
     from huggingface_hub import constants, get_token
 
     token = "a token is set" if get_token() else "no token is set"
-    away = _away(constants.ENDPOINT, [name for name in OFFLINE if os.environ.get(name)] if constants.is_offline_mode() else [])
+    away = _away(
+        constants.ENDPOINT,
+        [name for name in OFFLINE if os.environ.get(name)] if constants.is_offline_mode() else [],
+    )
     text = f"{without_credentials(constants.ENDPOINT)} {away or 'can be reached'}, {token}"
     if not wanted.of_hub:
         yield ok("hub", f"{text}; not needed, for encoder and data are here")
@@ -71,13 +80,20 @@ def tracking(wanted: Wanted) -> Iterator[Finding]:
     shown, file = without_credentials(uri), database_file(uri)
     if file is not None:
         found = _writable(
-            "tracking", _standing(file.parent), f"{shown} will be made at the first run", "set MLFLOW_TRACKING_URI to another place"
+            "tracking",
+            _standing(file.parent),
+            f"{shown} will be made at the first run",
+            "set MLFLOW_TRACKING_URI to another place",
         )
         if found.level == "fault" or not file.exists():
             yield found
             return
         if not os.access(file, os.W_OK):
-            yield fault("tracking", f"{shown} cannot be written", "give yourself the right, or set MLFLOW_TRACKING_URI to another place")
+            yield fault(
+                "tracking",
+                f"{shown} cannot be written",
+                "give yourself the right, or set MLFLOW_TRACKING_URI to another place",
+            )
             return
     from mtlab.record import store
 
@@ -85,7 +101,11 @@ def tracking(wanted: Wanted) -> Iterator[Finding]:
         within(PATIENCE_S, lambda: store.look(uri, wanted.experiment.name))
     except (Busy, TimeoutError) as error:
         problem = str(error.problem) if isinstance(error, Busy) else f"MLflow at {shown}: {error}"
-        yield note("tracking", problem, "training does not wait for it, and `mtlab sync` brings it what it missed")
+        yield note(
+            "tracking",
+            problem,
+            "training does not wait for it, and `mtlab sync` brings it what it missed",
+        )
     except UserError as error:
         yield fault("tracking", error)
     else:
@@ -98,15 +118,33 @@ def output(wanted: Wanted) -> Iterator[Finding]:
     try:
         Journal(folder).check_free()
     except OSError as error:
-        yield fault("output", f"{folder} cannot be used ({error.strerror})", "choose another --output")
+        yield fault(
+            "output", f"{folder} cannot be used ({error.strerror})", "choose another --output"
+        )
         return
-    found = _writable("output", _standing(folder), f"{wanted.experiment.output} can be written", "choose another --output")
+    found = _writable(
+        "output",
+        _standing(folder),
+        f"{wanted.experiment.output} can be written",
+        "choose another --output",
+    )
     if found.level == "ok":
-        kept = len(wanted.experiment.scenarios) * len(wanted.experiment.points) if wanted.experiment.keeps_weights else 0
-        free, need = shutil.disk_usage(_standing(folder)).free, ROOM + (COPIES + kept) * (wanted.weights or 0)
+        kept = (
+            len(wanted.experiment.scenarios) * len(wanted.experiment.points)
+            if wanted.experiment.keeps_weights
+            else 0
+        )
+        free, need = (
+            shutil.disk_usage(_standing(folder)).free,
+            ROOM + (COPIES + kept) * (wanted.weights or 0),
+        )
         text = f"{found.text}, {gb(free)} free"
         short = f"{text}, and a run may take {gb(need)}"
-        found = ok("output", text) if free >= need else fault("output", short, "make room, or choose another --output")
+        found = (
+            ok("output", text)
+            if free >= need
+            else fault("output", short, "make room, or choose another --output")
+        )
     yield found
 
 
@@ -138,13 +176,27 @@ def _offered(kind: str, name: str, revision: str | None) -> Finding:
     from huggingface_hub import errors, get_hf_file_metadata, get_token, hf_hub_url
 
     known = {
-        errors.GatedRepoError: ("is gated", "ask for access there, then set HF_TOKEN or run `hf auth login`"),
-        errors.RepositoryNotFoundError: ("is neither here nor on the hub, or private", "check the name, or set HF_TOKEN"),
-        errors.RevisionNotFoundError: (f"has no revision {revision}", "pass a branch, a tag or a commit of it"),
+        errors.GatedRepoError: (
+            "is gated",
+            "ask for access there, then set HF_TOKEN or run `hf auth login`",
+        ),
+        errors.RepositoryNotFoundError: (
+            "is neither here nor on the hub, or private",
+            "check the name, or set HF_TOKEN",
+        ),
+        errors.RevisionNotFoundError: (
+            f"has no revision {revision}",
+            "pass a branch, a tag or a commit of it",
+        ),
     }
 
     def ask() -> None:
-        url = hf_hub_url(name, "config.json" if kind == "model" else "README.md", repo_type=kind, revision=revision)
+        url = hf_hub_url(
+            name,
+            "config.json" if kind == "model" else "README.md",
+            repo_type=kind,
+            revision=revision,
+        )
         with suppress(errors.EntryNotFoundError):
             get_hf_file_metadata(url, token=get_token(), timeout=PATIENCE_S)
 
@@ -167,8 +219,14 @@ def _kept(text: str, kind: str, name: str, revision: str | None) -> Finding:
         cache = os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets"
         there = (Path(cache) / name.replace("/", "___")).is_dir()
     if there:
-        return note("hub", f"{text}; {name} is taken from the cache", "a newer one is not looked for")
-    return fault("hub", f"{text}, and {name} is not in the cache", "see that it can be reached, or pass a local directory")
+        return note(
+            "hub", f"{text}; {name} is taken from the cache", "a newer one is not looked for"
+        )
+    return fault(
+        "hub",
+        f"{text}, and {name} is not in the cache",
+        "see that it can be reached, or pass a local directory",
+    )
 
 
 def _standing(folder: Path) -> Path:

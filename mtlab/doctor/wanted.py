@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from mtlab.data.locate import BUILTIN, must_be_id
+from mtlab.data.reading.locate import BUILTIN, must_be_id
 from mtlab.model import embedded
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data, Encoder, Experiment, Source
@@ -14,7 +14,12 @@ from mtlab.plan.experiment import Data, Encoder, Experiment, Source
 T = TypeVar("T")
 
 DEFAULT = Experiment.model_validate(
-    {"name": "default", "data": {"source": BUILTIN}, "output": "reports", "scenarios": {"any": [{"epochs": 0}]}}
+    {
+        "name": "default",
+        "data": {"source": BUILTIN},
+        "output": "reports",
+        "scenarios": {"any": [{"epochs": 0}]},
+    }
 )
 """What is looked at where no file is given."""
 
@@ -33,13 +38,19 @@ class Wanted:
     @cached_property
     def sources(self) -> list[Source]:
         """Every source of data, once."""
-        return _once(source for point in self._points for data in _data(point) for source in _sources(data))
+        return _once(
+            source for point in self._points for data in _data(point) for source in _sources(data)
+        )
 
     @cached_property
     def of_hub(self) -> list[tuple[str, str, str | None]]:
-        """What only the hub has: whether it is a ``model`` or a ``dataset``, its id, and its revision."""
+        """What only the hub has: whether it is a ``model`` or a ``dataset``, its id, and its
+        revision.
+        """
         models = [("model", one.name, one.revision) for one in self.encoders if is_of_hub(one)]
-        return models + [("dataset", str(one.source), one.revision) for one in self.sources if _is_of_hub(one)]
+        return models + [
+            ("dataset", str(one.source), one.revision) for one in self.sources if _is_of_hub(one)
+        ]
 
     @cached_property
     def weights(self) -> int | None:
@@ -86,12 +97,18 @@ def _once(things: Iterable[T]) -> list[T]:
 
 
 def _data(experiment: Experiment) -> list[Data]:
-    return [experiment.data] if experiment.start is None else [experiment.data, experiment.start.data]
+    return (
+        [experiment.data] if experiment.start is None else [experiment.data, experiment.start.data]
+    )
 
 
 def _sources(data: Data) -> list[Source]:
     chosen = [data] if data.source is not None else [data.classifier, data.ner]
-    return [Source.model_validate(one.model_dump(include=set(Source.model_fields))) for one in chosen if one is not None]
+    return [
+        Source.model_validate(one.model_dump(include=set(Source.model_fields)))
+        for one in chosen
+        if one is not None
+    ]
 
 
 def _size(encoder: Encoder) -> int | None:
@@ -99,4 +116,8 @@ def _size(encoder: Encoder) -> int | None:
         folder = embedded.folder() if encoder.name == embedded.NAME else here(encoder.name)
     except UserError:
         return None
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder is not None else None
+    return (
+        sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+        if folder is not None
+        else None
+    )

@@ -1,4 +1,6 @@
-"""Whether a written folder says of the test split what was recorded of it: read again by the reader that `mtlab predict` has."""
+"""Whether a written folder says of the test split what was recorded of it: read again by the reader
+that `mtlab predict` has.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,8 +22,9 @@ from mtlab.plan.words import counted
 from mtlab.train.prepare import CACHE
 
 ROUNDING = {"fp32": 1e-4, "bf16": 2**-4}
-"""How near two classes' logits must be, as a share of the largest logit of the item, for rounding to decide between them. Sums are added up
-in another order where other sentences share a batch, and on another device; in bf16 a number has 8 binary digits, and in fp32 24."""
+"""How near two classes' logits must be, as a share of the largest logit of the item, for rounding
+to decide between them. Sums are added up in another order where other sentences share a batch, and
+on another device; in bf16 a number has 8 binary digits, and in fp32 24."""
 
 REMEDY = "nothing is written; use the encoder and the versions that the model was trained with, or train it again"
 
@@ -67,7 +70,11 @@ class Agreement:
         """What is told of it."""
         if self.why_not:
             return f"not checked against the recorded predictions: {self.why_not}"
-        same = " and ".join(f"{count.same:,} of {count.total:,} {NAMES[task]}" for task, count in self.counts.items() if count.total)
+        same = " and ".join(
+            f"{count.same:,} of {count.total:,} {NAMES[task]}"
+            for task, count in self.counts.items()
+            if count.total
+        )
         close = sum(count.close for count in self.counts.values())
         share = f"a {1 / ROUNDING[self.precision]:,.0f}th of the largest logit"
         rest = f"; {close:,} more {'is a' if close == 1 else 'are'} close call{'' if close == 1 else 's'}, two classes within {share}"
@@ -86,25 +93,34 @@ def corpus_of(at: Experiment, fingerprint: str, directory: Path) -> tuple[Corpus
         corpus = sources.load(at.data, at.data_seed, "data", directory / CACHE)
         first = at.source_phase()
         if first is not None:
-            corpus, _ = sources.together([corpus, sources.load(first.data, first.data_seed, "start.data", directory / CACHE)])
+            corpus, _ = sources.together(
+                [corpus, sources.load(first.data, first.data_seed, "start.data", directory / CACHE)]
+            )
     except UserError as error:
-        return None, f"the data cannot be read again ({': '.join(filter(None, (error.where, error.problem)))})"
+        return (
+            None,
+            f"the data cannot be read again ({': '.join(filter(None, (error.where, error.problem)))})",
+        )
     if corpus.fingerprint != fingerprint:
         return None, "the data have changed since the run (their fingerprint differs)"
     return corpus, ""
 
 
-def inputs_of(data: dict[str, Any], at: Experiment, corpus: Corpus | None, why_not: str) -> dict[str, str]:
+def inputs_of(
+    data: dict[str, Any], at: Experiment, corpus: Corpus | None, why_not: str
+) -> dict[str, str]:
     """Task to how its sentences were read, as raw ``text`` or as ``words``.
 
     Args:
-        data: what the suite recorded of its data; before format 2 of ``heads.json`` that did not say it.
+        data: what the suite recorded of its data; before format 2 of ``heads.json`` that did not
+            say it.
         at: the experiment as it was run.
         corpus: its data, where they could be had.
         why_not: why they could not.
 
     Raises:
-        UserError: the record does not say it, the settings leave it open, and the data cannot be had.
+        UserError: the record does not say it, the settings leave it open, and the data cannot be
+            had.
     """
     said = data.get("inputs", {})
     if all(said.get(task) in FORMS for task in NAMES):
@@ -117,14 +133,19 @@ def inputs_of(data: dict[str, Any], at: Experiment, corpus: Corpus | None, why_n
     if named:
         return {"classifier": "text" if "text" in named else "words", "ner": "words"}
     problem = f"the record does not say whether sentences were classified as text or as words, and {why_not}"
-    raise UserError(problem, "put the data back, or run it again", where=str(at.data.classifier.source))
+    raise UserError(
+        problem, "put the data back, or run it again", where=str(at.data.classifier.source)
+    )
 
 
-def check(reader: Reader, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, recorded: Path) -> Agreement:
-    """Read the test split with a written folder, and hold what it says against what was recorded when it was tested.
+def check(
+    reader: Reader, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, recorded: Path
+) -> Agreement:
+    """Read the test split with a written folder, and hold what it says against what was recorded
+    when it was tested.
 
-    Every sentence must come to the same sub-words as in training, and every label and tag must be the recorded one, unless rounding
-    decides between the two (:data:`ROUNDING`).
+    Every sentence must come to the same sub-words as in training, and every label and tag must be
+    the recorded one, unless rounding decides between the two (:data:`ROUNDING`).
 
     Args:
         reader: of the folder.
@@ -142,7 +163,9 @@ def check(reader: Reader, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, re
     except (OSError, ValueError, KeyError, TypeError):
         return Agreement(why_not="the recorded predictions are missing or damaged")
     if len(said) != len(test):
-        return Agreement(why_not=f"{counted(len(said), 'prediction')} recorded for {counted(len(test), 'test sentence')}")
+        return Agreement(
+            why_not=f"{counted(len(said), 'prediction')} recorded for {counted(len(test), 'test sentence')}"
+        )
     pairs = zip(test, said, strict=True)
     while some := list(islice(pairs, disk.CHUNK)):
         _compare(reader, tokenizer, some, made)
@@ -158,13 +181,20 @@ def _refuse(made: Agreement) -> None:
     """
     wrong = {task: count for task, count in made.counts.items() if count.wrong}
     if wrong:
-        counts = " and ".join(f"{count.wrong:,} of {count.total:,} {NAMES[task]}" for task, count in wrong.items())
+        counts = " and ".join(
+            f"{count.wrong:,} of {count.total:,} {NAMES[task]}" for task, count in wrong.items()
+        )
         first = next(iter(wrong.values())).first
-        raise UserError(f"the folder gives {counts} of the test split that differ from the recorded ones (first: {first})", REMEDY)
+        raise UserError(
+            f"the folder gives {counts} of the test split that differ from the recorded ones (first: {first})",
+            REMEDY,
+        )
 
 
 def _differs(sentence: Sentence) -> UserError:
-    problem = f"the folder cuts {shown(sentence.surface)} into other sub-words than the tested model did"
+    problem = (
+        f"the folder cuts {shown(sentence.surface)} into other sub-words than the tested model did"
+    )
     return UserError(problem, REMEDY, where=sentence.place)
 
 
@@ -175,18 +205,31 @@ def _said(line: Any) -> tuple[str | None, list[str]]:
         TypeError: they are none.
     """
     label, tags = line["predicted_label"], line["predicted_tags"] or []
-    if not (label is None or isinstance(label, str)) or not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+    if (
+        not (label is None or isinstance(label, str))
+        or not isinstance(tags, list)
+        or not all(isinstance(tag, str) for tag in tags)
+    ):
         raise TypeError
     return label, tags
 
 
-def _compare(reader: Reader, tokenizer: PreTrainedTokenizerBase, some: Sequence[tuple[Sentence, Any]], made: Agreement) -> None:
+def _compare(
+    reader: Reader,
+    tokenizer: PreTrainedTokenizerBase,
+    some: Sequence[tuple[Sentence, Any]],
+    made: Agreement,
+) -> None:
     """Compare some sentences, those of a length together."""
-    encoded = encoding.encode([sentence for sentence, _ in some], tokenizer, (), (), reader.longest).examples
+    encoded = encoding.encode(
+        [sentence for sentence, _ in some], tokenizer, (), (), reader.longest
+    ).examples
     for tasks in (("classifier",), ("ner",), tuple(NAMES)):
         asked = [at for at, (sentence, _) in enumerate(some) if _gold(sentence) == tasks]
         for rows in _batches(sorted(asked, key=lambda at: len(encoded[at]))):
-            parts = [Parts.of({"text": some[at][0].text, "tokens": some[at][0].tokens}) for at in rows]
+            parts = [
+                Parts.of({"text": some[at][0].text, "tokens": some[at][0].tokens}) for at in rows
+            ]
             try:
                 read = reader.read(parts, tasks)
             except Nothing as error:
@@ -207,15 +250,28 @@ def _batches(rows: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def _gold(sentence: Sentence) -> tuple[str, ...]:
     """The tasks that a sentence was tested at."""
-    return tuple(task for task, gold in (("classifier", sentence.label), ("ner", sentence.tags)) if gold is not None)
+    return tuple(
+        task
+        for task, gold in (("classifier", sentence.label), ("ner", sentence.tags))
+        if gold is not None
+    )
 
 
-def _add(made: Agreement, reader: Reader, task: str, place: str, row: Read, recorded: Sequence[str | None]) -> None:
+def _add(
+    made: Agreement,
+    reader: Reader,
+    task: str,
+    place: str,
+    row: Read,
+    recorded: Sequence[str | None],
+) -> None:
     """Count what was said of a sentence, against what was recorded."""
     names, count = reader.facts[NAMES[task]], made.counts[task]
     said = [names[int(row.logits[task].argmax())]] if task == "classifier" else reader.tags(row)
     if len(said) != len(recorded):
-        raise UserError(f"{len(said)} {NAMES[task]} for {len(recorded)} that were recorded", REMEDY, where=place)
+        raise UserError(
+            f"{len(said)} {NAMES[task]} for {len(recorded)} that were recorded", REMEDY, where=place
+        )
     for at, (now, then) in enumerate(zip(said, recorded, strict=True)):
         count.total += 1
         if now == then:
@@ -231,4 +287,6 @@ def _add(made: Agreement, reader: Reader, task: str, place: str, row: Read, reco
 def _close(logits: torch.Tensor, names: Sequence[str], then: str | None, precision: str) -> bool:
     if then not in names:
         return False
-    return float(logits.max() - logits[names.index(then)]) <= ROUNDING[precision] * float(logits.abs().max())
+    return float(logits.max() - logits[names.index(then)]) <= ROUNDING[precision] * float(
+        logits.abs().max()
+    )

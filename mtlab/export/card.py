@@ -1,4 +1,6 @@
-"""The card of an exported model: what it is, what was measured of it, what it cannot do, and how to load it."""
+"""The card of an exported model: what it is, what was measured of it, what it cannot do, and how to
+load it.
+"""
 
 from typing import Any
 
@@ -8,7 +10,7 @@ from mtlab.plan.scenario import point_label
 from mtlab.record.records import EntityMetrics
 from mtlab.report import markdown
 from mtlab.report.markdown import fixed, name, text
-from mtlab.report.sections import results
+from mtlab.report.sections.body import results
 
 HEAD = {"classifier": "classification", "ner": "entity"}
 
@@ -24,7 +26,8 @@ encoder = AutoModel.from_pretrained("{folder}", **facts["encoder"]).eval()
 {read}
 print(facts["labels"][intent.argmax()], [(word, facts["tags"][tag]) for word, tag in zip(inputs.word_ids(), tags.argmax(-1))])
 """
-"""How plain transformers loads the folder and reads one sentence; a word's tag is that of its first sub-word."""
+"""How plain transformers loads the folder and reads one sentence; a word's tag is that of its first
+sub-word."""
 
 WORDS = """\
 # `words` are those of one sentence, such as ["play", "some", "jazz"]
@@ -36,7 +39,8 @@ with torch.no_grad(){autocast}:
 """How both tasks read words."""
 
 TEXT_AND_WORDS = """\
-# `text` is one sentence as it is written, such as "Play some jazz!", which is classified; `words` are its words, which are tagged
+# `text` is one sentence as it is written, such as "Play some jazz!", which is classified; `words`
+# are its words, which are tagged
 whole = tokenizer([text], truncation=True, return_tensors="pt")
 inputs = tokenizer([words], is_split_into_words=True, truncation=True, return_tensors="pt")
 with torch.no_grad(){autocast}:
@@ -44,7 +48,8 @@ with torch.no_grad(){autocast}:
     intent = linear({pooled}, heads["classifier.weight"], heads["classifier.bias"])
     states = encoder(inputs.input_ids, inputs.attention_mask).last_hidden_state
     tags = linear(states[0], heads["ner.weight"], heads["ner.bias"])"""
-"""How a classifier reads text, and words are tagged: a tokenizer may make other sub-words of the one than of the other."""
+"""How a classifier reads text, and words are tagged: a tokenizer may make other sub-words of the
+one than of the other."""
 
 
 def write(choice: Choice, facts: dict[str, Any], checked: Agreement) -> str:
@@ -82,11 +87,17 @@ def write(choice: Choice, facts: dict[str, Any], checked: Agreement) -> str:
 
 
 def load(facts: dict[str, Any], folder: str) -> str:
-    """Code that loads the model with plain transformers, and reads ``words``, and ``text`` where it classifies that, as was measured."""
+    """Code that loads the model with plain transformers, and reads ``words``, and ``text`` where it
+    classifies that, as was measured.
+    """
     autocast = ', torch.autocast("cpu", torch.bfloat16)' if facts["precision"] == "bf16" else ""
-    pooled = "states[0].float().mean(dim=0)" if facts["pooling"] == "mean" else "states[0, 0].float()"
+    pooled = (
+        "states[0].float().mean(dim=0)" if facts["pooling"] == "mean" else "states[0, 0].float()"
+    )
     read = TEXT_AND_WORDS if facts["inputs"]["classifier"] == "text" else WORDS
-    return LOAD.format(folder=folder, read=read.format(autocast=autocast, pooled=pooled)).rstrip("\n")
+    return LOAD.format(folder=folder, read=read.format(autocast=autocast, pooled=pooled)).rstrip(
+        "\n"
+    )
 
 
 def _served(facts: dict[str, Any]) -> str:
@@ -108,13 +119,27 @@ def _measured(choice: Choice) -> str:
     assert test is not None, "a trial that ended well was tested"
     rows = []
     if test.classifier is not None:
-        rows += [["accuracy", fixed(test.classifier.accuracy)], ["macro F1", fixed(test.classifier.macro_f1)]]
+        rows += [
+            ["accuracy", fixed(test.classifier.accuracy)],
+            ["macro F1", fixed(test.classifier.macro_f1)],
+        ]
     if test.ner is not None:
-        rows += [[f"entity {what}", fixed(getattr(test.ner.default, what))] for what in ("precision", "recall")]
-        rows += [["entity F1", fixed(test.ner.default.f1)], ["entity F1, strict IOB2", fixed(test.ner.strict.f1)]]
-        rows += [[f"F1 of {text(kind)} ({_support(scores)})", fixed(scores.f1)] for kind, scores in test.ner.by_type.items()]
+        rows += [
+            [f"entity {what}", fixed(getattr(test.ner.default, what))]
+            for what in ("precision", "recall")
+        ]
+        rows += [
+            ["entity F1", fixed(test.ner.default.f1)],
+            ["entity F1, strict IOB2", fixed(test.ner.strict.f1)],
+        ]
+        rows += [
+            [f"F1 of {text(kind)} ({_support(scores)})", fixed(scores.f1)]
+            for kind, scores in test.ner.by_type.items()
+        ]
     sentences = choice.suite.data[point_label(choice.trial.point.items())]["sizes"]["test"]
-    return f"This seed, {sentences:,} test sentences:\n\n" + markdown.table(["measure", "value"], rows)
+    return f"This seed, {sentences:,} test sentences:\n\n" + markdown.table(
+        ["measure", "value"], rows
+    )
 
 
 def _support(scores: EntityMetrics) -> str:
@@ -126,15 +151,26 @@ def _trained(choice: Choice) -> str:
     label = point_label(trial.point.items())
     encoder, data = suite.encoder[label], suite.data[label]
     rows = [
-        [str(number), text(stage.name), str(stage.epochs), text(_rates(stage.train)), markdown.whole(stage.params_trainable)]
+        [
+            str(number),
+            text(stage.name),
+            str(stage.epochs),
+            text(_rates(stage.train)),
+            markdown.whole(stage.params_trainable),
+        ]
         for number, stage in enumerate(trial.stages, start=1)
     ]
-    table = markdown.table(["stage", "name", "epochs", "learning rates of what trained", "parameters trained"], rows, words=2)
+    table = markdown.table(
+        ["stage", "name", "epochs", "learning rates of what trained", "parameters trained"],
+        rows,
+        words=2,
+    )
     start = ""
     if trial.start:
         first = data.get("start", {})
         stages = "; ".join(
-            f"{stage.get('epochs')} epochs, {_rates(stage.get('train', {}))}" for stage in suite.experiment["start"]["stages"]
+            f"{stage.get('epochs')} epochs, {_rates(stage.get('train', {}))}"
+            for stage in suite.experiment["start"]["stages"]
         )
         sizes = ", ".join(f"{split} {size:,}" for split, size in first.get("sizes", {}).items())
         start = (
@@ -161,13 +197,25 @@ def _limits(choice: Choice, facts: dict[str, Any]) -> str:
         if facts["precision"] == "bf16"
         else ""
     )
-    trained = {unit for stage in choice.trial.stages for unit, count in stage.parameters.items() if count.trainable and stage.steps}
-    idle = [] if choice.trial.start else [task for task in ("classifier", "ner") if f"head.{task}" not in trained]
+    trained = {
+        unit
+        for stage in choice.trial.stages
+        for unit, count in stage.parameters.items()
+        if count.trainable and stage.steps
+    }
+    idle = (
+        []
+        if choice.trial.start
+        else [task for task in ("classifier", "ner") if f"head.{task}" not in trained]
+    )
     random = "".join(
-        f"- Its {HEAD[task]} head was not trained: it is as it was drawn at random, and what it says means nothing.\n" for task in idle
+        f"- Its {HEAD[task]} head was not trained: it is as it was drawn at random, and what it says means nothing.\n"
+        for task in idle
     )
     chosen = (
-        "The scenario was chosen by scores on this test split, so that its own score there is a little too good. " if choice.why else ""
+        "The scenario was chosen by scores on this test split, so that its own score there is a little too good. "
+        if choice.why
+        else ""
     )
     return (
         f"- {chosen}The numbers are of this test split alone: of other text nothing was measured.\n"

@@ -1,4 +1,6 @@
-"""The folder that `mtlab export` writes: an encoder and a tokenizer as transformers keeps them, the heads, and a card."""
+"""The folder that `mtlab export` writes: an encoder and a tokenizer as transformers keeps them, the
+heads, and a card.
+"""
 
 import inspect
 import json
@@ -33,30 +35,38 @@ class Written:
 
     Attributes:
         folder: where.
-        checked: a line that says whether it was held against what was recorded, and how many labels and tags agreed.
+        checked: a line that says whether it was held against what was recorded, and how many labels
+            and tags agreed.
     """
 
     folder: Path
     checked: str
 
 
-def write(experiment: Experiment, to: Path | None, scenario: str | None, point: str | None) -> Written:
-    """Write a scenario's model, and see that the folder says of the test split what was recorded of it.
+def write(
+    experiment: Experiment, to: Path | None, scenario: str | None, point: str | None
+) -> Written:
+    """Write a scenario's model, and see that the folder says of the test split what was recorded of
+    it.
 
     Args:
         experiment: that was run.
-        to: the folder, which must not exist; ``models/<experiment>-<scenario>`` where none is given.
+        to: the folder, which must not exist; ``models/<experiment>-<scenario>`` where none is
+            given.
         scenario: whose; the one to take home where none is named.
         point: of the sweep.
 
     Raises:
-        UserError: there is no such model, the folder exists or cannot be written, or it says something else than was recorded.
+        UserError: there is no such model, the folder exists or cannot be written, or it says
+            something else than was recorded.
     """
     journal = Journal(experiment.output)
     choice = choose(journal, scenario, point)
     to = to or Path("models") / f"{experiment.name}-{_short(choice.trial)}"
     if to.exists() or to.is_symlink():
-        raise UserError("is there already", "remove it, or choose another folder with --to", where=str(to))
+        raise UserError(
+            "is there already", "remove it, or choose another folder with --to", where=str(to)
+        )
     network, tokenizer = build(choice, journal)
     at, data = as_run(choice), choice.suite.data[point_label(choice.trial.point.items())]
     corpus, why_not = agreement.corpus_of(at, data["fingerprint"], journal.directory)
@@ -69,20 +79,26 @@ def write(experiment: Experiment, to: Path | None, scenario: str | None, point: 
         found = Agreement(why_not=why_not)
         if corpus is not None:
             reader = load(half, _device(str(choice.suite.environment["device"])))
-            found = agreement.check(reader, corpus, tokenizer, journal.predictions_path(choice.trial))
+            found = agreement.check(
+                reader, corpus, tokenizer, journal.predictions_path(choice.trial)
+            )
         (half / "README.md").write_text(card.write(choice, facts, found), encoding="utf-8")
         for file in half.iterdir():
             file.chmod(0o644)
         half.rename(to)
     except (OSError, SafetensorError) as error:
         reason = cannot_write(to, error)
-        raise UserError(reason.problem, "choose another folder with --to, or make room", where=str(to)) from None
+        raise UserError(
+            reason.problem, "choose another folder with --to, or make room", where=str(to)
+        ) from None
     finally:
         shutil.rmtree(half, ignore_errors=True)
     return Written(to, found.line)
 
 
-def _facts(choice: Choice, network: Network, tokenizer: PreTrainedTokenizerBase, inputs: dict[str, str]) -> dict[str, Any]:
+def _facts(
+    choice: Choice, network: Network, tokenizer: PreTrainedTokenizerBase, inputs: dict[str, str]
+) -> dict[str, Any]:
     """What ``heads.json`` holds."""
     label = point_label(choice.trial.point.items())
     data, kernel = choice.suite.data[label], choice.suite.encoder[label]["attention"]
@@ -98,25 +114,37 @@ def _facts(choice: Choice, network: Network, tokenizer: PreTrainedTokenizerBase,
     }
 
 
-def _fill(folder: Path, network: Network, tokenizer: PreTrainedTokenizerBase, facts: dict[str, Any]) -> None:
+def _fill(
+    folder: Path, network: Network, tokenizer: PreTrainedTokenizerBase, facts: dict[str, Any]
+) -> None:
     """Write all but the card."""
     network.backbone.model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     heads = {
-        f"{task}.{part}": tensor.contiguous() for task, head in network.heads.items() for part, tensor in head.linear.state_dict().items()
+        f"{task}.{part}": tensor.contiguous()
+        for task, head in network.heads.items()
+        for part, tensor in head.linear.state_dict().items()
     }
     save_file(heads, folder / "heads.safetensors")
-    (folder / HEADS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / HEADS).write_text(
+        json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def _device(measured: str) -> str:
-    """Where to read the test split again: on a GPU where it was tested on one and there is one, for it may be long."""
+    """Where to read the test split again: on a GPU where it was tested on one and there is one, for
+    it may be long.
+    """
     return "cuda" if measured.startswith("cuda") and torch.cuda.is_available() else "cpu"
 
 
 def _short(trial: TrialRecord) -> str:
     """What tells a scenario's model from those of other scenarios and points."""
-    return re.sub(r"[^\w.-]+", "_", f"{trial.scenario}{trial.label.removeprefix(f'{trial.scenario}-seed{trial.seed}')}")[:100]
+    return re.sub(
+        r"[^\w.-]+",
+        "_",
+        f"{trial.scenario}{trial.label.removeprefix(f'{trial.scenario}-seed{trial.seed}')}",
+    )[:100]
 
 
 def _without_pooler(encoder: transformers.PreTrainedModel) -> dict[str, bool]:

@@ -1,4 +1,6 @@
-"""A trial's model as it was tested, put together from the pretrained encoder and the weights that were kept."""
+"""A trial's model as it was tested, put together from the pretrained encoder and the weights that
+were kept.
+"""
 
 from dataclasses import dataclass
 
@@ -13,9 +15,9 @@ from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import content_key, point_label
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord, best_on_validation
-from mtlab.report.evidence import Evidence
-from mtlab.report.groups import Group, groups
-from mtlab.report.winner import winner
+from mtlab.report.claims.evidence import Evidence
+from mtlab.report.comparison.groups import Group, groups
+from mtlab.report.comparison.winner import winner
 from mtlab.train.prepare import length_limit
 
 
@@ -37,12 +39,14 @@ class Choice:
 
 
 def choose(journal: Journal, scenario: str | None, point: str | None) -> Choice:
-    """The trial whose model is asked for: of the scenario to take home where none is named; its best seed on validation.
+    """The trial whose model is asked for: of the scenario to take home where none is named; its
+    best seed on validation.
 
     Args:
         journal: where records are.
         scenario: its name.
-        point: as reports write it, such as ``data.train_size = 300``; where none is given the one that the report rests on.
+        point: as reports write it, such as ``data.train_size = 300``; where none is given the one
+            that the report rests on.
 
     Raises:
         UserError: there is none, or its weights were not kept.
@@ -53,20 +57,34 @@ def choose(journal: Journal, scenario: str | None, point: str | None) -> Choice:
     if point is not None:
         labels = {one.label: one for one in found}
         if point not in labels:
-            raise UserError(f"no point {point!r}", f"the points are {', '.join(filter(None, labels)) or 'one alone'}", where="--point")
+            raise UserError(
+                f"no point {point!r}",
+                f"the points are {', '.join(filter(None, labels)) or 'one alone'}",
+                where="--point",
+            )
         group = labels[point]
     if scenario is None:
         picked = winner(group)
         if picked is None:
             raise UserError(
-                "no scenario is called best, for a trial has no result", "name one with --scenario", where=str(journal.directory)
+                "no scenario is called best, for a trial has no result",
+                "name one with --scenario",
+                where=str(journal.directory),
             )
         trial, why = picked.trial, picked.why
     else:
         if scenario not in group.scenarios:
-            raise UserError(f"no scenario {scenario!r}", f"the scenarios are {', '.join(group.scenarios)}", where="--scenario")
+            raise UserError(
+                f"no scenario {scenario!r}",
+                f"the scenarios are {', '.join(group.scenarios)}",
+                where="--scenario",
+            )
         if not group.of(scenario):
-            raise UserError(f"no trial of {scenario} ended well", "its report says why", where=str(journal.directory))
+            raise UserError(
+                f"no trial of {scenario} ended well",
+                "its report says why",
+                where=str(journal.directory),
+            )
         trial, why = best_on_validation(group.of(scenario)), ""
     _check_kept(journal, trial)
     return Choice(suite, group, trial, why)
@@ -78,10 +96,12 @@ def as_run(choice: Choice) -> Experiment:
 
 
 def build(choice: Choice, journal: Journal) -> tuple[Network, PreTrainedTokenizerBase]:
-    """The network with the weights that were tested, adapters merged into them, and its tokenizer, which cuts where training did.
+    """The network with the weights that were tested, adapters merged into them, and its tokenizer,
+    which cuts where training did.
 
     Raises:
-        UserError: the encoder is not the one that was trained, or the weights are not the ones that were tested.
+        UserError: the encoder is not the one that was trained, or the weights are not the ones that
+            were tested.
     """
     trial, file = choice.trial, journal.weights_path(choice.trial)
     label = point_label(trial.point.items())
@@ -91,17 +111,25 @@ def build(choice: Choice, journal: Journal) -> tuple[Network, PreTrainedTokenize
     tokenizer = backbone.tokenizer(location)
     pristine = backbone.load(location, str(choice.suite.encoder[label]["attention"]))
     data = choice.suite.data[label]
-    network = Network(pristine, {"classifier": len(data["labels"]), "ner": len(data["tags"])}, at.head)
+    network = Network(
+        pristine, {"classifier": len(data["labels"]), "ner": len(data["tags"])}, at.head
+    )
     adapted = any(unit == lora.UNIT for stage in trial.stages for unit in stage.parameters)
     if adapted:
         lora.inject(network, at.lora, trial.seed)
     try:
-        unknown = network.load_state_dict(load_file(file, device="cpu"), strict=False).unexpected_keys
+        unknown = network.load_state_dict(
+            load_file(file, device="cpu"), strict=False
+        ).unexpected_keys
     except (OSError, SafetensorError, RuntimeError):
         unknown = ["all"]
     if unknown or content_key(freezing.digests(network)) != trial.final_digest:
         remedy = "put the encoder back that it was trained with, or train it again"
-        raise UserError(f"with encoder {location.name} these are not the weights that were tested", remedy, where=str(file))
+        raise UserError(
+            f"with encoder {location.name} these are not the weights that were tested",
+            remedy,
+            where=str(file),
+        )
     if adapted:
         lora.merge(network)
     tokenizer.model_max_length = length_limit(at, pristine, tokenizer)
@@ -110,8 +138,17 @@ def build(choice: Choice, journal: Journal) -> tuple[Network, PreTrainedTokenize
 
 def _check_kept(journal: Journal, trial: TrialRecord) -> None:
     if trial.selection is not None and trial.selection.by_task:
-        raise UserError(f"{trial.scenario} has weights of its own for each task, and so no one model", "export another --scenario")
+        raise UserError(
+            f"{trial.scenario} has weights of its own for each task, and so no one model",
+            "export another --scenario",
+        )
     if not journal.weights_path(trial).exists():
         where = journal.predictions_path(trial)
-        remedy = f"run the experiment with `--keep_weights best`, after removing {where} if it is there"
-        raise UserError(f"the weights of {trial.label} were not kept", remedy, where=str(journal.weights_path(trial)))
+        remedy = (
+            f"run the experiment with `--keep_weights best`, after removing {where} if it is there"
+        )
+        raise UserError(
+            f"the weights of {trial.label} were not kept",
+            remedy,
+            where=str(journal.weights_path(trial)),
+        )

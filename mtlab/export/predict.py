@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from mtlab.data import readers, sentences
+from mtlab.data import sentences
+from mtlab.data.reading import readers
+from mtlab.data.reading.table import Row, Table
 from mtlab.data.stored import Sentence
-from mtlab.data.table import Row, Table
 from mtlab.export.reader import BATCH, FORMAT, HEADS, Given, Nothing, Reader
 from mtlab.model import backbone
 from mtlab.plan.errors import UserError, shown
@@ -30,7 +31,8 @@ STDIN = Path("-")
 
 
 def run(directory: Path, file: Path, device: str) -> None:
-    """Read the sentences of a file, or of standard input, and print a JSON object for each, in their order.
+    """Read the sentences of a file, or of standard input, and print a JSON object for each, in
+    their order.
 
     Raises:
         UserError: there is no model there, or no file, or a line cannot be read.
@@ -41,10 +43,18 @@ def run(directory: Path, file: Path, device: str) -> None:
         try:
             told = reader([both(sentence) for sentence in batch])
         except Nothing as error:
-            place, problem = batch[error.index].place, f"the encoder's tokenizer leaves nothing of {shown(error.text)}"
+            place, problem = (
+                batch[error.index].place,
+                f"the encoder's tokenizer leaves nothing of {shown(error.text)}",
+            )
             raise UserError(problem, "remove the sentence", where=place) from None
         for found in told:
-            print(UNSEEN.sub(lambda mark: f"\\u{ord(mark[0]):04x}", json.dumps(found, ensure_ascii=False)), flush=True)
+            print(
+                UNSEEN.sub(
+                    lambda mark: f"\\u{ord(mark[0]):04x}", json.dumps(found, ensure_ascii=False)
+                ),
+                flush=True,
+            )
 
 
 def load(directory: Path, device: str) -> Reader:
@@ -54,18 +64,38 @@ def load(directory: Path, device: str) -> Reader:
         UserError: there is none, or it cannot be loaded.
     """
     if not (directory / HEADS).is_file():
-        raise UserError(f"no {HEADS} there", "give a folder that `mtlab export` wrote", where=str(directory))
-    location = backbone.find(Encoder(name=str(directory.absolute())))  # refuses what brings more than weights
+        raise UserError(
+            f"no {HEADS} there", "give a folder that `mtlab export` wrote", where=str(directory)
+        )
+    location = backbone.find(
+        Encoder(name=str(directory.absolute()))
+    )  # refuses what brings more than weights
     try:
         backbone.refuse_other_files(location)
         torch.device(device)
         facts = json.loads((directory / HEADS).read_text(encoding="utf-8"))
         if facts.get("format") != FORMAT:
-            raise UserError(f"{HEADS} has format {shown(facts.get('format'))}, not {FORMAT}", "export it again", where=str(directory))
+            raise UserError(
+                f"{HEADS} has format {shown(facts.get('format'))}, not {FORMAT}",
+                "export it again",
+                where=str(directory),
+            )
         return Reader(directory, device)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        problem = f"cannot be loaded ({type(error).__name__}: {str(error).partition(chr(10))[0][:150]})"
-        raise UserError(problem, "export it again, or choose another --device", where=str(directory)) from None
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
+        problem = (
+            f"cannot be loaded ({type(error).__name__}: {str(error).partition(chr(10))[0][:150]})"
+        )
+        raise UserError(
+            problem, "export it again, or choose another --device", where=str(directory)
+        ) from None
 
 
 def both(sentence: Sentence) -> Given:
@@ -74,11 +104,13 @@ def both(sentence: Sentence) -> Given:
 
 
 def read(file: Path) -> Iterator[Sentence]:
-    """The sentences of a file, or of standard input where ``-`` stands for it, by the readers that sources are read with.
+    """The sentences of a file, or of standard input where ``-`` stands for it, by the readers that
+    sources are read with.
 
-    Files of a kind that a source may be (``.jsonl``, ``.csv``, ``.conll`` ...) have ``tokens`` or ``text`` in each row; all of a file is
-    read before the first of its sentences. Any other file, and standard input, has a sentence a line, unless the first line that is not
-    blank is a JSON object: then all lines are. Blank lines are left out.
+    Files of a kind that a source may be (``.jsonl``, ``.csv``, ``.conll`` ...) have ``tokens`` or
+    ``text`` in each row; all of a file is read before the first of its sentences. Any other file,
+    and standard input, has a sentence a line, unless the first line that is not blank is a JSON
+    object: then all lines are. Blank lines are left out.
 
     Raises:
         UserError: ``file:line field: problem; remedy`` of the first mistake.
@@ -92,7 +124,9 @@ def read(file: Path) -> Iterator[Sentence]:
         with sys.stdin.buffer if file == STDIN else file.open("rb") as lines:
             yield from _line_by_line(lines, name)
     except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror})", "give a file with a sentence a line", where=name) from None
+        raise UserError(
+            f"cannot be read ({error.strerror})", "give a file with a sentence a line", where=name
+        ) from None
 
 
 def _line_by_line(lines: Iterable[bytes], name: str) -> Iterator[Sentence]:
@@ -114,7 +148,8 @@ def _is_object(number: int, line: str, name: str) -> bool:
     """Whether the first line of a file is an object, so that all are.
 
     Raises:
-        UserError: on standard input, which no name tells the kind of, it begins as an object and is none.
+        UserError: on standard input, which no name tells the kind of, it begins as an object and is
+            none.
     """
     if name == "standard input" and line.lstrip().startswith("{"):
         try:

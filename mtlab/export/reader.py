@@ -1,4 +1,6 @@
-"""Reads sentences with an exported model. It needs torch, transformers, safetensors and regex, and nothing else of mtlab's but words."""
+"""Reads sentences with an exported model. It needs torch, transformers, safetensors and regex, and
+nothing else of mtlab's but words.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,10 +16,11 @@ from torch.nn.functional import linear
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel, AutoTokenizer
 
-from mtlab.data.words import WORD
+from mtlab.data.reading.words import WORD
 
 HEADS = "heads.json"
-"""The file that says what the heads are: names of labels and tags, how the encoder is read, what it was measured with."""
+"""The file that says what the heads are: names of labels and tags, how the encoder is read, what it
+was measured with."""
 
 FORMAT = 2
 """Of that file. Before 2 it did not say what form a task reads."""
@@ -29,7 +32,8 @@ NAMES = {"classifier": "labels", "ner": "tags"}
 """Task to what ``heads.json`` calls the names of its classes."""
 
 FORMS = ("text", "words")
-"""What a task was trained on, and so is served with: sentences as they are written, or cut into words."""
+"""What a task was trained on, and so is served with: sentences as they are written, or cut into
+words."""
 
 Given = str | Sequence[str] | Mapping[str, Any]
 """A sentence: raw text, its words, or both, as ``{"text": ..., "tokens": [...]}``."""
@@ -55,7 +59,8 @@ class Read:
         ids: its sub-words, special tokens included.
         first: the position of each word's first sub-word, -1 where it has none; empty for raw text.
         cut: whether its end did not fit in.
-        logits: of the tasks that read this form: ``classifier``, one a label; ``ner``, one a sub-word and tag.
+        logits: of the tasks that read this form: ``classifier``, one a label; ``ner``, one a
+            sub-word and tag.
     """
 
     ids: list[int]
@@ -69,9 +74,12 @@ class Parts:
     """A sentence in both forms.
 
     Attributes:
-        text: that places of entities count in: the raw text where it alone was given, and else the words, joined by blanks.
-        raw: what tasks read that were trained on raw text: the text, or the words, joined by blanks, where there is none.
-        words: what tasks read that were trained on words: those, or the words that :data:`WORD` finds in the text where there are none.
+        text: that places of entities count in: the raw text where it alone was given, and else the
+            words, joined by blanks.
+        raw: what tasks read that were trained on raw text: the text, or the words, joined by
+            blanks, where there is none.
+        words: what tasks read that were trained on words: those, or the words that :data:`WORD`
+            finds in the text where there are none.
         spans: where the words stand in ``text``.
     """
 
@@ -93,7 +101,11 @@ class Parts:
         if isinstance(text, str) and words is None:
             found = list(WORD.finditer(text))
             return cls(text, text, [match[0] for match in found], [match.span() for match in found])
-        if isinstance(words, str) or not isinstance(words, Iterable) or not all(isinstance(word, str) for word in words):
+        if (
+            isinstance(words, str)
+            or not isinstance(words, Iterable)
+            or not all(isinstance(word, str) for word in words)
+        ):
             raise ValueError(f"{given!r:.60} is neither a text nor a list of words")
         spans, at = [], 0
         for word in words:
@@ -109,46 +121,63 @@ class Reader:
     Args:
         directory: where it was exported to.
         device: where to compute.
-        precision: ``bf16`` (autocast) or ``fp32``; the one that it was measured with, where none is given.
+        precision: ``bf16`` (autocast) or ``fp32``; the one that it was measured with, where none is
+            given.
     """
 
     def __init__(self, directory: Path, device: str = "cpu", precision: str | None = None) -> None:
         self.facts: dict[str, Any] = json.loads((directory / HEADS).read_text(encoding="utf-8"))
         self.tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
         encoder = AutoModel.from_pretrained(
-            directory, local_files_only=True, use_safetensors=True, dtype=torch.float32, **_asked(self.facts["encoder"])
+            directory,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            **_asked(self.facts["encoder"]),
         )
         self.device = torch.device(device)
         self.encoder = encoder.eval().to(self.device)
-        self.heads = {name: tensor.to(self.device) for name, tensor in load_file(directory / "heads.safetensors").items()}
+        self.heads = {
+            name: tensor.to(self.device)
+            for name, tensor in load_file(directory / "heads.safetensors").items()
+        }
         self.precision = precision or self.facts["precision"]
         self.longest = int(self.tokenizer.model_max_length)
         self.tasks = tuple(task for task in NAMES if f"{task}.weight" in self.heads)
         for task in self.tasks:
             names = NAMES[task]
             if len(self.heads[f"{task}.weight"]) != len(self.facts[names]):
-                raise ValueError(f"{len(self.facts[names])} {names} for a head of {len(self.heads[f'{task}.weight'])}")
+                raise ValueError(
+                    f"{len(self.facts[names])} {names} for a head of {len(self.heads[f'{task}.weight'])}"
+                )
             if self.facts["inputs"][task] not in FORMS:
-                raise ValueError(f"{task} reads {self.facts['inputs'][task]!r}, which is none of {', '.join(FORMS)}")
+                raise ValueError(
+                    f"{task} reads {self.facts['inputs'][task]!r}, which is none of {', '.join(FORMS)}"
+                )
 
     def __call__(self, sentences: Sequence[Given]) -> list[dict[str, Any]]:
         """Read sentences, in one batch.
 
         Returns:
-            For each ``text``; ``intent`` with ``label`` and ``score``; ``entities`` with ``type``, ``start`` and ``end`` (characters of
-            the text), ``text`` and ``score``; and ``cut``: whether words at the end did not fit in. Scores are probabilities; an
-            entity's is the mean over its words. A task that the model does not have is left out.
+            For each ``text``; ``intent`` with ``label`` and ``score``; ``entities`` with ``type``,
+            ``start`` and ``end`` (characters of the text), ``text`` and ``score``; and ``cut``:
+            whether words at the end did not fit in. Scores are probabilities; an entity's is the
+            mean over its words. A task that the model does not have is left out.
 
         Raises:
             Nothing: the tokenizer leaves nothing of a sentence.
             ValueError: a sentence is neither text nor words.
         """
         parts = [Parts.of(sentence) for sentence in sentences]
-        return [self._told(one, by_task) for one, by_task in zip(parts, self.read(parts, self.tasks), strict=True)]
+        return [
+            self._told(one, by_task)
+            for one, by_task in zip(parts, self.read(parts, self.tasks), strict=True)
+        ]
 
     @torch.no_grad()
     def read(self, parts: Sequence[Parts], tasks: Sequence[str]) -> list[dict[str, Read]]:
-        """Read sentences for some of the tasks, in one batch for each form that these were trained on.
+        """Read sentences for some of the tasks, in one batch for each form that these were trained
+        on.
 
         Returns:
             For each sentence, task to what was read for it.
@@ -171,7 +200,8 @@ class Reader:
         return found
 
     def encode(self, parts: Sequence[Parts], form: str) -> list[Read]:
-        """The sub-words of sentences as they were made in training, of raw ``text`` or of ``words``.
+        """The sub-words of sentences as they were made in training, of raw ``text`` or of
+        ``words``.
 
         Raises:
             Nothing: there are none of a sentence.
@@ -183,18 +213,32 @@ class Reader:
         for number, ids in enumerate(batch["input_ids"]):
             if len(ids) <= self.tokenizer.num_special_tokens_to_add():
                 raise Nothing(number, parts[number].raw)
-            first = _first_subwords(batch.word_ids(number), len(parts[number].words)) if split else []
-            rows.append(Read(ids, first, len(ids) >= self.longest and self._too_long(given[number])))
+            first = (
+                _first_subwords(batch.word_ids(number), len(parts[number].words)) if split else []
+            )
+            rows.append(
+                Read(ids, first, len(ids) >= self.longest and self._too_long(given[number]))
+            )
         return rows
 
     def _too_long(self, given: str | Sequence[str]) -> bool:
-        whole = self.tokenizer(given, is_split_into_words=not isinstance(given, str), truncation=False, verbose=False)
+        whole = self.tokenizer(
+            given, is_split_into_words=not isinstance(given, str), truncation=False, verbose=False
+        )
         return len(whole["input_ids"]) > self.longest
 
     def _logits(self, rows: Sequence[Sequence[int]], tasks: Sequence[str]) -> dict[str, Tensor]:
-        """Task to logits of sentences, which are padded as they were in training, whatever the tokenizer would do."""
-        ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=self.tokenizer.pad_token_id)
-        mask = pad_sequence([torch.ones(len(row), dtype=torch.long) for row in rows], batch_first=True)
+        """Task to logits of sentences, which are padded as they were in training, whatever the
+        tokenizer would do.
+        """
+        ids = pad_sequence(
+            [torch.tensor(row) for row in rows],
+            batch_first=True,
+            padding_value=self.tokenizer.pad_token_id,
+        )
+        mask = pad_sequence(
+            [torch.ones(len(row), dtype=torch.long) for row in rows], batch_first=True
+        )
         ids, mask = ids.to(self.device), mask.to(self.device)
         autocast: AbstractContextManager[object] = nullcontext()
         if self.precision == "bf16":
@@ -202,7 +246,10 @@ class Reader:
         with autocast:
             states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
             inputs = {"classifier": self._pooled(states, mask), "ner": states}
-            logits = {task: linear(inputs[task], self.heads[f"{task}.weight"], self.heads[f"{task}.bias"]) for task in tasks}
+            logits = {
+                task: linear(inputs[task], self.heads[f"{task}.weight"], self.heads[f"{task}.bias"])
+                for task in tasks
+            }
         return {task: values.float().cpu() for task, values in logits.items()}
 
     def _pooled(self, states: Tensor, mask: Tensor) -> Tensor:
@@ -217,7 +264,10 @@ class Reader:
         if "classifier" in by_task:
             logits = by_task["classifier"].logits["classifier"]
             best = int(logits.argmax())
-            told["intent"] = {"label": self.facts["labels"][best], "score": round(float(logits.softmax(dim=-1)[best]), 6)}
+            told["intent"] = {
+                "label": self.facts["labels"][best],
+                "score": round(float(logits.softmax(dim=-1)[best]), 6),
+            }
         if "ner" in by_task:
             told["entities"] = list(self._entities(parts, by_task["ner"]))
         told["cut"] = any(row.cut for row in by_task.values())
@@ -227,29 +277,46 @@ class Reader:
         scores = row.logits["ner"].softmax(dim=-1).max(dim=-1).values
         for kind, begin, end in entities(self.tags(row)):
             start, stop = parts.spans[begin][0], parts.spans[end - 1][1]
-            score = sum(float(scores[row.first[word]]) for word in range(begin, end)) / (end - begin)
-            yield {"type": kind, "start": start, "end": stop, "text": parts.text[start:stop], "score": round(score, 6)}
+            score = sum(float(scores[row.first[word]]) for word in range(begin, end)) / (
+                end - begin
+            )
+            yield {
+                "type": kind,
+                "start": start,
+                "end": stop,
+                "text": parts.text[start:stop],
+                "score": round(score, 6),
+            }
 
     def tags(self, row: Read) -> list[str]:
         """A tag for each word: that of its first sub-word, ``O`` where it has none."""
         best = row.logits["ner"].argmax(dim=-1).tolist()
-        return [self.facts["tags"][best[position]] if position >= 0 else "O" for position in row.first]
+        return [
+            self.facts["tags"][best[position]] if position >= 0 else "O" for position in row.first
+        ]
 
 
 def _asked(settings: Any) -> dict[str, Any]:
-    """What the folder may ask of transformers, checked: nothing else is handed on, for among its settings are some that run code.
+    """What the folder may ask of transformers, checked: nothing else is handed on, for among its
+    settings are some that run code.
 
     Raises:
         ValueError: it asks for something else.
     """
     kernel, pooler = settings.get("attn_implementation"), settings.get("add_pooling_layer", False)
-    if kernel not in ("eager", "sdpa") or pooler is not False or settings.keys() - {"attn_implementation", "add_pooling_layer"}:
+    if (
+        kernel not in ("eager", "sdpa")
+        or pooler is not False
+        or settings.keys() - {"attn_implementation", "add_pooling_layer"}
+    ):
         raise ValueError(f"{HEADS} asks for {sorted(settings)}, of which not all can be granted")
     return dict(settings)
 
 
 def entities(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    """Type, first word and the word after the last of each entity in IOB2 tags, read as conlleval does: ``I-`` alone begins one, too."""
+    """Type, first word and the word after the last of each entity in IOB2 tags, read as conlleval
+    does: ``I-`` alone begins one, too.
+    """
     begin, kind = 0, ""
     for at, tag in enumerate([*tags, "O"]):
         prefix, _, other = tag.partition("-")

@@ -12,16 +12,24 @@ class Served:
     def __init__(self, directory: Path) -> None:
         self.reader = Reader(directory)
 
-    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Read sentences: a list of texts, of lists of words, or of objects with ``text`` or ``tokens``; or a table.
+    def predict(
+        self, model_input: Any, params: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Read sentences: a list of texts, of lists of words, or of objects with ``text`` or
+        ``tokens``; or a table.
 
-        A table's columns ``text`` and ``tokens`` hold the sentences; where it has neither, its first column does.
+        A table's columns ``text`` and ``tokens`` hold the sentences; where it has neither, its
+        first column does.
 
         Raises:
             ValueError: a sentence is neither text nor words, or the tokenizer leaves nothing of it.
         """
         given = _rows(model_input) if hasattr(model_input, "columns") else list(model_input)
-        return [found for at in range(0, len(given), BATCH) for found in self.reader(given[at : at + BATCH])]
+        return [
+            found
+            for at in range(0, len(given), BATCH)
+            for found in self.reader(given[at : at + BATCH])
+        ]
 
 
 def _rows(table: Any) -> list[Given]:

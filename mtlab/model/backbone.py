@@ -11,7 +11,14 @@ from huggingface_hub import HfApi, errors
 from huggingface_hub.utils import httpx
 from tokenizers import pre_tokenizers
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, cached_file, find_adapter_config_file
 
@@ -49,7 +56,11 @@ class Location:
     @property
     def arguments(self) -> dict[str, Any]:
         """Arguments of every ``from_pretrained`` call for this encoder."""
-        return {"pretrained_model_name_or_path": self.path, "revision": self.revision, "local_files_only": self.cached}
+        return {
+            "pretrained_model_name_or_path": self.path,
+            "revision": self.revision,
+            "local_files_only": self.cached,
+        }
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,8 @@ class Backbone:
     """An encoder whose parts are known.
 
     Attributes:
-        model: the encoder, without a pooler; gives ``last_hidden_state`` of shape (sentences, tokens, hidden).
+        model: the encoder, without a pooler; gives ``last_hidden_state`` of shape (sentences,
+            tokens, hidden).
         blocks: names of its transformer blocks within ``model``, in execution order.
         after: names of modules that run after the last block.
     """
@@ -87,9 +99,15 @@ def find(encoder: Encoder) -> Location:
         is_directory = is_encoder = False
     local = is_directory or encoder.name.startswith(("/", ".", "~"))
     if local and not is_encoder:
-        raise UserError(f"no encoder in {path}", "a directory holds config.json, model.safetensors and a tokenizer", where="encoder")
+        raise UserError(
+            f"no encoder in {path}",
+            "a directory holds config.json, model.safetensors and a tokenizer",
+            where="encoder",
+        )
     if local and encoder.revision is not None:
-        raise UserError("a local encoder has no revisions", "leave it out", where="encoder.revision")
+        raise UserError(
+            "a local encoder has no revisions", "leave it out", where="encoder.revision"
+        )
     if not local:
         revision, cached = _pinned(encoder)
     try:
@@ -101,12 +119,24 @@ def find(encoder: Encoder) -> Location:
         if not local:
             raise _unavailable(encoder, _first_line(error)) from error
         problem = f"config.json of {encoder.name} cannot be used ({_first_line(error)})"
-        raise UserError(problem, "put that of a transformers encoder there", where="encoder") from error
+        raise UserError(
+            problem, "put that of a transformers encoder there", where="encoder"
+        ) from error
     if getattr(config, "auto_map", None):
-        raise UserError(f"encoder {encoder.name} comes with code of its own", "mtlab runs none, so take another", where="encoder")
+        raise UserError(
+            f"encoder {encoder.name} comes with code of its own",
+            "mtlab runs none, so take another",
+            where="encoder",
+        )
     if getattr(config, "is_encoder_decoder", False):
-        raise UserError(f"{config.model_type} is an encoder-decoder", "mtlab takes encoders, such as BERT or RoBERTa", where="encoder")
-    return Location(encoder.name, path, revision or getattr(config, "_commit_hash", None), cached, config)
+        raise UserError(
+            f"{config.model_type} is an encoder-decoder",
+            "mtlab takes encoders, such as BERT or RoBERTa",
+            where="encoder",
+        )
+    return Location(
+        encoder.name, path, revision or getattr(config, "_commit_hash", None), cached, config
+    )
 
 
 def tokenizer(location: Location) -> PreTrainedTokenizerBase:
@@ -117,7 +147,9 @@ def tokenizer(location: Location) -> PreTrainedTokenizerBase:
     """
     try:
         found = AutoTokenizer.from_pretrained(**location.arguments)
-        if getattr(found, "add_prefix_space", None) is False:  # such classes refuse words that are split already
+        if (
+            getattr(found, "add_prefix_space", None) is False
+        ):  # such classes refuse words that are split already
             found = AutoTokenizer.from_pretrained(**location.arguments, add_prefix_space=True)
     except (OSError, ValueError) as error:
         problem = f"no tokenizer for encoder {location.name} ({_first_line(error)})"
@@ -125,13 +157,22 @@ def tokenizer(location: Location) -> PreTrainedTokenizerBase:
     except Exception as error:  # of tokenizers, which has no other
         problem = f"the tokenizer of {location.name} cannot be read ({_first_line(error)})"
         raise UserError(problem, "put its tokenizer.json there anew", where="encoder") from error
-    if len(found) <= len(set(found.all_special_ids)):  # without files transformers makes one that knows no words
-        raise UserError(f"no tokenizer for encoder {location.name}", "its directory holds tokenizer.json", where="encoder")
+    if len(found) <= len(
+        set(found.all_special_ids)
+    ):  # without files transformers makes one that knows no words
+        raise UserError(
+            f"no tokenizer for encoder {location.name}",
+            "its directory holds tokenizer.json",
+            where="encoder",
+        )
     if not found.is_fast:
         problem = f"the tokenizer of {location.name} is not a fast one, so words cannot be aligned"
         raise UserError(problem, "take an encoder with a tokenizer.json", where="encoder")
     if not (isinstance(found.model_max_length, int | float) and found.model_max_length >= SHORTEST):
-        raise UserError(f"the tokenizer of {location.name} takes {shown(found.model_max_length)} tokens", where="encoder")
+        raise UserError(
+            f"the tokenizer of {location.name} takes {shown(found.model_max_length)} tokens",
+            where="encoder",
+        )
     _begin_words_with_a_space(found)
     return found
 
@@ -155,22 +196,32 @@ def load(location: Location, attention: str | None = None) -> Backbone:
         raise
     except OSError as error:
         raise UserError(
-            f"no weights for encoder {location.name} ({_first_line(error)})", "it needs model.safetensors", where="encoder"
+            f"no weights for encoder {location.name} ({_first_line(error)})",
+            "it needs model.safetensors",
+            where="encoder",
         ) from error
-    except Exception as error:  # whatever the files of others make transformers and safetensors raise
+    except (
+        Exception
+    ) as error:  # whatever the files of others make transformers and safetensors raise
         problem = f"the weights of {location.name} cannot be loaded ({_first_line(error)})"
-        raise UserError(problem, "put its model.safetensors and config.json there anew", where="encoder") from error
+        raise UserError(
+            problem, "put its model.safetensors and config.json there anew", where="encoder"
+        ) from error
     missing = [name for name in info["missing_keys"] if not name.startswith("pooler.")]
     if missing or info["mismatched_keys"]:
         problem = (
-            f"the weights of {location.name} lack {len(missing)} tensors of the encoder (first: {(missing or ['a mismatched one'])[0]})"
+            f"the weights of {location.name} lack {len(missing)} tensors of the encoder "
+            f"(first: {(missing or ['a mismatched one'])[0]})"
         )
-        raise UserError(problem, "take whole weights: these parts would start at random", where="encoder")
+        raise UserError(
+            problem, "take whole weights: these parts would start at random", where="encoder"
+        )
     return inspect(model)
 
 
 def skeleton(config: PretrainedConfig) -> Backbone:
-    """The encoder's structure without weights (on torch's meta device): for counting, in no time and no memory.
+    """The encoder's structure without weights (on torch's meta device): for counting, in no time
+    and no memory.
 
     Raises:
         UserError: the configuration makes no encoder.
@@ -180,23 +231,36 @@ def skeleton(config: PretrainedConfig) -> Backbone:
             return inspect(AutoModel.from_config(config, attn_implementation="eager"))
     except UserError:
         raise
-    except Exception as error:  # what others wrote there makes transformers and torch fail in many ways
-        raise UserError(f"its configuration makes no encoder ({_first_line(error)})", where="encoder") from error
+    except (
+        Exception
+    ) as error:  # what others wrote there makes transformers and torch fail in many ways
+        raise UserError(
+            f"its configuration makes no encoder ({_first_line(error)})", where="encoder"
+        ) from error
 
 
 def inspect(model: PreTrainedModel) -> Backbone:
     """Find the blocks of an encoder by watching one forward pass, and drop its pooler.
 
     Raises:
-        UserError: it does not read tokens, or has no list of blocks that run once each and in order, as when layers share one block.
+        UserError: it does not read tokens, or has no list of blocks that run once each and in
+            order, as when layers share one block.
     """
     if getattr(model, "pooler", None) is not None:
-        model.pooler = None  # the heads read token states; a pooler would count as an untrained part
+        model.pooler = (
+            None  # the heads read token states; a pooler would count as an untrained part
+        )
     family, depth = model.config.model_type, getattr(model.config, "num_hidden_layers", 0)
-    lists = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList) and 0 < len(module) == depth]
+    lists = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and 0 < len(module) == depth
+    ]
     try:
         ran = _execution_order(model)
-    except Exception as error:  # each family has its own way to ask for pixels, or for another encoder's states
+    except (
+        Exception
+    ) as error:  # each family has its own way to ask for pixels, or for another encoder's states
         problem = f"{family} does not make hidden states of tokens ({_first_line(error)})"
         raise UserError(problem, TAKE, where="encoder") from None
     for name in lists:
@@ -204,13 +268,16 @@ def inspect(model: PreTrainedModel) -> Backbone:
         if [module for module in ran if module in blocks] == list(blocks):
             return Backbone(model, blocks, _after(model, blocks, ran))
     problem = (
-        f"the {depth} layers of {family} are not {depth} blocks that run one after another (ALBERT shares one), so none can be frozen alone"
+        f"the {depth} layers of {family} are not {depth} blocks that run one after another "
+        "(ALBERT shares one), so none can be frozen alone"
     )
     raise UserError(problem, TAKE, where="encoder")
 
 
 def max_length(backbone: Backbone, tokenizer: PreTrainedTokenizerBase | None) -> int:
-    """Longest input in tokens that the encoder has positions for (RoBERTa's 514 positions hold 512 tokens)."""
+    """Longest input in tokens that the encoder has positions for (RoBERTa's 514 positions hold 512
+    tokens).
+    """
     limit = int(getattr(backbone.model.config, "max_position_embeddings", 0)) or 512
     for name, module in backbone.model.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
@@ -220,10 +287,11 @@ def max_length(backbone: Backbone, tokenizer: PreTrainedTokenizerBase | None) ->
 
 
 def probe(model: nn.Module, sentences: int, tokens: int) -> torch.Tensor:
-    """Last hidden states (sentences, tokens, hidden) of a made-up input, on whatever device the model is.
+    """Last hidden states (sentences, tokens, hidden) of a made-up input, on whatever device the
+    model is.
 
-    On the meta device some families (BERT) read the values of a mask and others (DeBERTa) make one that they then
-    read; one of the two ways works for each.
+    On the meta device some families (BERT) read the values of a mask and others (DeBERTa) make one
+    that they then read; one of the two ways works for each.
     """
     device = next(model.parameters()).device
     ids = torch.ones(sentences, tokens, dtype=torch.long, device=device)
@@ -242,43 +310,70 @@ def _local(name: str) -> Path:
 
 
 def _refuse_more_than_weights(encoder: Encoder, path: str, where: dict[str, Any]) -> None:
-    """Read what an encoder says of itself before transformers does, which would ask whether to run its code.
+    """Read what an encoder says of itself before transformers does, which would ask whether to run
+    its code.
 
     Raises:
-        UserError: it comes with code, with adapters, with a kernel, or with weights that are not safetensors.
+        UserError: it comes with code, with adapters, with a kernel, or with weights that are not
+            safetensors.
     """
     config, _ = PretrainedConfig.get_config_dict(path, **where)
     if config.get("auto_map") or get_tokenizer_config(path, **where).get("auto_map"):
-        raise UserError(f"encoder {encoder.name} comes with code of its own", "mtlab runs none, so take another", where="encoder")
+        raise UserError(
+            f"encoder {encoder.name} comes with code of its own",
+            "mtlab runs none, so take another",
+            where="encoder",
+        )
     if find_adapter_config_file(path, **where) is not None:
-        raise UserError(f"encoder {encoder.name} comes with adapters", "merge them into its weights", where="encoder")
+        raise UserError(
+            f"encoder {encoder.name} comes with adapters",
+            "merge them into its weights",
+            where="encoder",
+        )
     kernel = config.get("_attn_implementation")
     if kernel not in (None, "eager", "sdpa"):  # `owner/name` would be fetched from the hub and run
         raise UserError(
-            f"encoder {encoder.name} asks for the attention kernel {shown(kernel)}", "mtlab takes eager and sdpa", where="encoder"
+            f"encoder {encoder.name} asks for the attention kernel {shown(kernel)}",
+            "mtlab takes eager and sdpa",
+            where="encoder",
         )
     weights = config.get("transformers_weights")
     if weights is not None and not str(weights).endswith(".safetensors"):
-        raise UserError(f"the weights of encoder {encoder.name} are {shown(weights)}", "it needs model.safetensors", where="encoder")
+        raise UserError(
+            f"the weights of encoder {encoder.name} are {shown(weights)}",
+            "it needs model.safetensors",
+            where="encoder",
+        )
 
 
 def refuse_other_files(location: Location) -> None:
-    """Check what the index of weights in several files names: transformers would take any path, and any kind of file.
+    """Check what the index of weights in several files names: transformers would take any path, and
+    any kind of file.
 
     Raises:
         UserError: it names something else than safetensors files that lie beside it.
     """
-    missing_is_fine = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+    missing_is_fine = {
+        "_raise_exceptions_for_missing_entries": False,
+        "_raise_exceptions_for_connection_errors": False,
+    }
     where = {"revision": location.revision, "local_files_only": location.cached}
     index = cached_file(location.path, SAFE_WEIGHTS_INDEX_NAME, **where, **missing_is_fine)
-    for name in set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values()) if index else ():
+    for name in (
+        set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values())
+        if index
+        else ()
+    ):
         if Path(name).name != name or not name.endswith(".safetensors"):
             problem = f"the index of weights of encoder {location.name} names {shown(name)}"
-            raise UserError(problem, "it needs .safetensors files that lie beside it", where="encoder")
+            raise UserError(
+                problem, "it needs .safetensors files that lie beside it", where="encoder"
+            )
 
 
 def _begin_words_with_a_space(found: PreTrainedTokenizerBase) -> None:
-    """Make byte-level BPE encode a split word as it would inside a sentence, where a space comes before it.
+    """Make byte-level BPE encode a split word as it would inside a sentence, where a space comes
+    before it.
 
     Tokenizers of the generic class (ModernBERT's) take the setting without applying it.
     """
@@ -290,13 +385,16 @@ def _begin_words_with_a_space(found: PreTrainedTokenizerBase) -> None:
     for level in levels:
         level.add_prefix_space = True
     if levels:
-        found.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts) if len(parts) > 1 else parts[0]
+        found.backend_tokenizer.pre_tokenizer = (
+            pre_tokenizers.Sequence(parts) if len(parts) > 1 else parts[0]
+        )
 
 
 def _execution_order(model: PreTrainedModel) -> list[str]:
     ran: list[str] = []
     hooks = [
-        module.register_forward_pre_hook(lambda _module, _inputs, name=name: ran.append(name)) for name, module in model.named_modules()
+        module.register_forward_pre_hook(lambda _module, _inputs, name=name: ran.append(name))
+        for name, module in model.named_modules()
     ]
     was_training = model.training
     model.eval()
@@ -309,17 +407,25 @@ def _execution_order(model: PreTrainedModel) -> list[str]:
 
 
 def _after(model: PreTrainedModel, blocks: tuple[str, ...], ran: list[str]) -> tuple[str, ...]:
-    """Modules with parameters of their own that first run after the last block began, and are no part of it."""
+    """Modules with parameters of their own that first run after the last block began, and are no
+    part of it.
+    """
     last = ran.index(blocks[-1])
     owners = {name.rpartition(".")[0] for name, _ in model.named_parameters()}
     within = tuple(f"{block}." for block in blocks)
-    return tuple(name for name in ran[last:] if name in owners and name not in ran[:last] and not f"{name}.".startswith(within))
+    return tuple(
+        name
+        for name in ran[last:]
+        if name in owners and name not in ran[:last] and not f"{name}.".startswith(within)
+    )
 
 
 def _pinned(encoder: Encoder) -> tuple[str, bool]:
-    """The commit that an encoder's revision stands for, and whether to do with what is cached of it.
+    """The commit that an encoder's revision stands for, and whether to do with what is cached of
+    it.
 
-    One quick request tells: transformers itself would try for some twenty seconds where no hub can be reached.
+    One quick request tells: transformers itself would try for some twenty seconds where no hub can
+    be reached.
     """
     api = HfApi()
     try:
@@ -332,7 +438,9 @@ def _pinned(encoder: Encoder) -> tuple[str, bool]:
     except errors.RevisionResolutionError:
         raise _unavailable(encoder, "the hub is out of reach, and it is not in the cache") from None
     except errors.GatedRepoError:
-        raise _unavailable(encoder, "it is gated: ask for access there, then set HF_TOKEN") from None
+        raise _unavailable(
+            encoder, "it is gated: ask for access there, then set HF_TOKEN"
+        ) from None
     except errors.RevisionNotFoundError:
         raise _unavailable(encoder, "no such revision") from None
     except (errors.HfHubHTTPError, errors.HFValidationError) as error:

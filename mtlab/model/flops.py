@@ -1,9 +1,10 @@
 """FLOPs of a training step as a function of its shape, counted on a model without weights.
 
-``torch.utils.flop_counter`` counts matrix multiplications, two FLOPs a multiply-add, as the usual formulas do. Fused
-CPU attention escapes it, and counting every step would slow training. So the network is built once more on torch's meta
-device with attention written out, the counter runs there at four shapes, and the exact polynomial through them
-serves every step: a transformer's cost for B sentences of T tokens is ``(1, B, BT, BT²) · k``.
+``torch.utils.flop_counter`` counts matrix multiplications, two FLOPs a multiply-add, as the usual
+formulas do. Fused CPU attention escapes it, and counting every step would slow training. So the
+network is built once more on torch's meta device with attention written out, the counter runs there
+at four shapes, and the exact polynomial through them serves every step: a transformer's cost for B
+sentences of T tokens is ``(1, B, BT, BT²) · k``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,9 @@ SHAPES = ((1, 8), (1, 12), (1, 20), (2, 8))
 
 @dataclass(frozen=True)
 class Cost:
-    """FLOPs as a polynomial in the shape of a batch; the coefficients belong to ``(1, B, BT, BT²)``."""
+    """FLOPs as a polynomial in the shape of a batch; the coefficients belong to ``(1, B, BT,
+    BT²)``.
+    """
 
     coefficients: tuple[float, ...]
 
@@ -39,10 +42,14 @@ class Cost:
         return round(float(np.dot(self.coefficients, terms)))
 
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(tuple(a + b for a, b in zip(self.coefficients, other.coefficients, strict=True)))
+        return Cost(
+            tuple(a + b for a, b in zip(self.coefficients, other.coefficients, strict=True))
+        )
 
     def __sub__(self, other: "Cost") -> "Cost":
-        return Cost(tuple(a - b for a, b in zip(self.coefficients, other.coefficients, strict=True)))
+        return Cost(
+            tuple(a - b for a, b in zip(self.coefficients, other.coefficients, strict=True))
+        )
 
 
 class Counter:
@@ -55,7 +62,13 @@ class Counter:
         adapters: of LoRA, where the encoder has them.
     """
 
-    def __init__(self, config: PretrainedConfig, classes: Mapping[str, int], settings: Head, adapters: Lora | None = None) -> None:
+    def __init__(
+        self,
+        config: PretrainedConfig,
+        classes: Mapping[str, int],
+        settings: Head,
+        adapters: Lora | None = None,
+    ) -> None:
         self.network = Network(backbone.skeleton(config), classes, settings)
         if adapters is not None:
             lora.inject(self.network, adapters)
@@ -65,12 +78,19 @@ class Counter:
 
     def step(self, partition: Partition, tasks: tuple[str, ...]) -> Cost:
         """Forward and backward pass of a training step in which the losses of ``tasks`` count."""
-        trained = frozenset(unit for unit in partition.trained_units if not unit.startswith("head."))
+        trained = frozenset(
+            unit for unit in partition.trained_units if not unit.startswith("head.")
+        )
         if trained not in self._encoder:
             self._encoder[trained] = (
-                _fit(lambda sentences, tokens: self._both_ways(sentences, tokens, partition)) if trained else self.forward()
+                _fit(lambda sentences, tokens: self._both_ways(sentences, tokens, partition))
+                if trained
+                else self.forward()
             )
-        return sum((self._head(task, bool(trained), partition) for task in tasks), start=self._encoder[trained])
+        return sum(
+            (self._head(task, bool(trained), partition) for task in tasks),
+            start=self._encoder[trained],
+        )
 
     def forward(self) -> Cost:
         """One forward pass of the whole encoder."""
@@ -81,13 +101,22 @@ class Counter:
         if depth not in self._prefix:
             above = (*self.network.backbone.blocks[depth:], *self.network.backbone.after)
             names = [f"{type(self.network.encoder).__name__}.{name}" for name in above]
-            self._prefix[depth] = self.forward() - _fit(lambda *shape: sum(self._modules(*shape).get(name, 0) for name in names))
+            self._prefix[depth] = self.forward() - _fit(
+                lambda *shape: sum(self._modules(*shape).get(name, 0) for name in names)
+            )
         return self._prefix[depth]
 
     def _head(self, task: str, encoder_trains: bool, partition: Partition) -> Cost:
-        """A linear layer: one multiplication forward, one for its input's gradient, one for its weights'."""
+        """A linear layer: one multiplication forward, one for its input's gradient, one for its
+        weights'.
+        """
         linear = self.network.heads[task].linear
-        each = 2.0 * linear.in_features * linear.out_features * (1 + encoder_trains + (f"head.{task}" in partition.trained_units))
+        each = (
+            2.0
+            * linear.in_features
+            * linear.out_features
+            * (1 + encoder_trains + (f"head.{task}" in partition.trained_units))
+        )
         return Cost((0.0, each, 0.0, 0.0) if task == "classifier" else (0.0, 0.0, each, 0.0))
 
     def _both_ways(self, sentences: int, tokens: int, partition: Partition) -> int:
@@ -102,7 +131,10 @@ class Counter:
         if shape not in self._counted:
             with torch.no_grad(), FlopCounterMode(display=False) as counter:
                 backbone.probe(self.network.encoder, sentences, tokens)
-            self._counted[shape] = {name: sum(operations.values()) for name, operations in counter.get_flop_counts().items()}
+            self._counted[shape] = {
+                name: sum(operations.values())
+                for name, operations in counter.get_flop_counts().items()
+            }
         return self._counted[shape]
 
 
@@ -112,4 +144,6 @@ def _terms(sentences: int, tokens: int) -> list[float]:
 
 def _fit(count: Callable[[int, int], int]) -> Cost:
     counted = np.array([count(*shape) for shape in SHAPES], dtype=np.float64)
-    return Cost(tuple(np.linalg.solve(np.array([_terms(*shape) for shape in SHAPES]), counted).tolist()))
+    return Cost(
+        tuple(np.linalg.solve(np.array([_terms(*shape) for shape in SHAPES]), counted).tolist())
+    )

@@ -1,7 +1,7 @@
 """Freezing: which units of a network a stage trains, and the proof that the others did not change.
 
-A unit is what can be trained or frozen as a whole: the embeddings, a block, what runs after the blocks, a head. A
-frozen unit has no gradients, no optimizer state, and is in eval mode.
+A unit is what can be trained or frozen as a whole: the embeddings, a block, what runs after the
+blocks, a head. A frozen unit has no gradients, no optimizer state, and is in eval mode.
 """
 
 import hashlib
@@ -20,7 +20,9 @@ from mtlab.plan.scenario import Stage
 
 
 class CertificateError(Exception):
-    """Something that should not have changed did, or the reverse: the trial's numbers cannot be trusted."""
+    """Something that should not have changed did, or the reverse: the trial's numbers cannot be
+    trusted.
+    """
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Partition:
     Attributes:
         trainable: groups in the order of the stage's selectors.
         frozen: the other units, in execution order.
-        prefix_depth: blocks below the first block that holds a trainable parameter; 0 where the embeddings or adapters train.
+        prefix_depth: blocks below the first block that holds a trainable parameter; 0 where the
+            embeddings or adapters train.
     """
 
     trainable: tuple[Group, ...]
@@ -76,18 +79,24 @@ class Partition:
 
 
 def units(network: Network) -> dict[str, Unit]:
-    """All units of a network in execution order: ``embeddings``, ``layers[0]`` …, ``after``, ``lora``, ``head.<task>``.
+    """All units of a network in execution order: ``embeddings``, ``layers[0]`` …, ``after``,
+    ``lora``, ``head.<task>``.
 
-    ``embeddings`` holds whatever is neither a block nor runs after them: relative positions, say, that every block
-    reads. Training that moves the lowest block's input, so it counts as below the blocks.
+    ``embeddings`` holds whatever is neither a block nor runs after them: relative positions, say,
+    that every block reads. Training that moves the lowest block's input, so it counts as below the
+    blocks.
 
     Raises:
         UserError: two units share a parameter, so neither could be frozen alone.
     """
     backbone = network.backbone
-    parts: dict[str, tuple[str, ...]] = {f"layers[{i}]": (f"encoder.{name}",) for i, name in enumerate(backbone.blocks)}
+    parts: dict[str, tuple[str, ...]] = {
+        f"layers[{i}]": (f"encoder.{name}",) for i, name in enumerate(backbone.blocks)
+    }
     parts["after"] = tuple(f"encoder.{name}" for name in backbone.after)
-    parts[lora.UNIT] = tuple(name for name, _ in network.named_modules() if name.rpartition(".")[2] in lora.PARTS)
+    parts[lora.UNIT] = tuple(
+        name for name, _ in network.named_modules() if name.rpartition(".")[2] in lora.PARTS
+    )
     parts.update({f"head.{task}": (f"heads.{task}",) for task in network.heads})
     claimed = {name: unit for unit, names in parts.items() for name in names}
     members: dict[str, list[str]] = {"embeddings": [], **{unit: [] for unit in parts}}
@@ -99,27 +108,43 @@ def units(network: Network) -> dict[str, Unit]:
 
 
 def resolve(stage: Stage, network: Network) -> Partition:
-    """What a stage's selectors mean for this network: first match wins, what none matches is frozen.
+    """What a stage's selectors mean for this network: first match wins, what none matches is
+    frozen.
 
     Raises:
-        UserError: a selector, which ``where`` names, matches nothing, or nothing that an earlier one has not taken.
+        UserError: a selector, which ``where`` names, matches nothing, or nothing that an earlier
+            one has not taken.
     """
     names = list(units(network))
     groups, taken = [], set[str]()
     for text, rate in stage.train.items():
         matched = _matches(text, names, len(network.backbone.blocks))
         if not matched:
-            raise UserError(f"selector {text!r} matches nothing", f"this network has {', '.join(names)}", where=text)
+            raise UserError(
+                f"selector {text!r} matches nothing",
+                f"this network has {', '.join(names)}",
+                where=text,
+            )
         new = tuple(name for name in matched if name not in taken)
         if not new:
-            raise UserError(f"selector {text!r} comes after others that match all it names", "put it first, or leave it out", where=text)
+            raise UserError(
+                f"selector {text!r} comes after others that match all it names",
+                "put it first, or leave it out",
+                where=text,
+            )
         taken.update(new)
         groups.append(Group(text, rate, new))
-    return Partition(tuple(groups), tuple(name for name in names if name not in taken), _prefix_depth(names, taken))
+    return Partition(
+        tuple(groups),
+        tuple(name for name in names if name not in taken),
+        _prefix_depth(names, taken),
+    )
 
 
 def apply(network: Network, partition: Partition) -> None:
-    """Make the network train exactly what the partition says: gradients on or off, train or eval mode."""
+    """Make the network train exactly what the partition says: gradients on or off, train or eval
+    mode.
+    """
     network.eval()
     for name, unit in units(network).items():
         trains = name in partition.trained_units
@@ -130,7 +155,9 @@ def apply(network: Network, partition: Partition) -> None:
 
 
 def set_modes(network: Network, partition: Partition) -> None:
-    """Train mode for what trains, eval mode for the rest: needed after every evaluation, for ``train()`` thaws all."""
+    """Train mode for what trains, eval mode for the rest: needed after every evaluation, for
+    ``train()`` thaws all.
+    """
     network.eval()
     for name, unit in units(network).items():
         for module in unit.modules if name in partition.trained_units else ():
@@ -144,7 +171,13 @@ def digests(network: Network) -> dict[str, str]:
         return dict(zip(found, pool.map(Unit.digest, found.values()), strict=True))
 
 
-def check(network: Network, partition: Partition, before: Mapping[str, str], after: Mapping[str, str], reached: frozenset[str]) -> None:
+def check(
+    network: Network,
+    partition: Partition,
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+    reached: frozenset[str],
+) -> None:
     """Certify a stage.
 
     Args:
@@ -152,7 +185,8 @@ def check(network: Network, partition: Partition, before: Mapping[str, str], aft
         partition: what the stage was to train.
         before: digests when the stage began.
         after: digests when it ended.
-        reached: trained units that a loss reached with at least one update; empty where there was none.
+        reached: trained units that a loss reached with at least one update; empty where there was
+            none.
 
     Raises:
         CertificateError: naming the first unit that breaks it.
@@ -161,7 +195,10 @@ def check(network: Network, partition: Partition, before: Mapping[str, str], aft
         if name in partition.frozen:
             if before[name] != after[name]:
                 raise CertificateError(f"frozen unit {name} changed")
-            if any(parameter.requires_grad or parameter.grad is not None for parameter in unit.parameters.values()):
+            if any(
+                parameter.requires_grad or parameter.grad is not None
+                for parameter in unit.parameters.values()
+            ):
                 raise CertificateError(f"frozen unit {name} has gradients")
         elif name in reached and before[name] == after[name]:
             raise CertificateError(f"trained unit {name} did not change")
@@ -171,7 +208,8 @@ def check_modes(network: Network, partition: Partition) -> None:
     """Certify, right after a training step, that units were in the mode they belong in.
 
     Raises:
-        CertificateError: a frozen unit was in train mode, so that its dropout was on, or a trained one was not.
+        CertificateError: a frozen unit was in train mode, so that its dropout was on, or a trained
+            one was not.
     """
     for name, unit in units(network).items():
         if name in partition.frozen and any(module.training for module in unit.modules):
@@ -181,7 +219,9 @@ def check_modes(network: Network, partition: Partition) -> None:
 
 
 def _owner(name: str, claimed: Mapping[str, str]) -> str:
-    """The unit that a module belongs to: that of its nearest claimed ancestor, else ``embeddings``."""
+    """The unit that a module belongs to: that of its nearest claimed ancestor, else
+    ``embeddings``.
+    """
     while name:
         if name in claimed:
             return claimed[name]
@@ -191,8 +231,16 @@ def _owner(name: str, claimed: Mapping[str, str]) -> str:
 
 def _unit(network: Network, name: str, members: list[str]) -> Unit:
     modules = {member: network.get_submodule(member) for member in members}
-    parameters = {f"{member}.{key}": value for member, module in modules.items() for key, value in module.named_parameters(recurse=False)}
-    buffers = {f"{member}.{key}": value for member, module in modules.items() for key, value in module.named_buffers(recurse=False)}
+    parameters = {
+        f"{member}.{key}": value
+        for member, module in modules.items()
+        for key, value in module.named_parameters(recurse=False)
+    }
+    buffers = {
+        f"{member}.{key}": value
+        for member, module in modules.items()
+        for key, value in module.named_buffers(recurse=False)
+    }
     return Unit(name, tuple(modules.values()), parameters, buffers)
 
 
@@ -201,7 +249,11 @@ def _refuse_shared(found: Mapping[str, Unit]) -> None:
     for name, unit in found.items():
         for key, parameter in unit.parameters.items():
             if owner.setdefault(id(parameter), name) != name:
-                raise UserError(f"{name} and {owner[id(parameter)]} share {key}", "neither can be frozen alone", where="encoder")
+                raise UserError(
+                    f"{name} and {owner[id(parameter)]} share {key}",
+                    "neither can be frozen alone",
+                    where="encoder",
+                )
 
 
 def _matches(text: str, names: list[str], depth: int) -> list[str]:
@@ -216,7 +268,9 @@ def _matches(text: str, names: list[str], depth: int) -> list[str]:
         "heads": lambda name: name.startswith("head."),
         "encoder": lambda name: not name.startswith("head."),
     }
-    return [name for name in names if kinds.get(selector.name, lambda name: name == selector.name)(name)]
+    return [
+        name for name in names if kinds.get(selector.name, lambda name: name == selector.name)(name)
+    ]
 
 
 def _prefix_depth(names: list[str], taken: set[str]) -> int:

@@ -1,4 +1,6 @@
-"""LoRA (Hu et al. 2021): to every linear layer of the encoder a low-rank product is added, which alone is trained. peft has the layers."""
+"""LoRA (Hu et al. 2021): to every linear layer of the encoder a low-rank product is added, which
+alone is trained. peft has the layers.
+"""
 
 import math
 import warnings
@@ -23,9 +25,11 @@ def wanted(stages: Sequence[Stage]) -> bool:
 
 
 def inject(network: Network, settings: Lora, seed: int = 0) -> None:
-    """Put adapters into every linear layer of the encoder; as long as they are not trained, the network computes what it did.
+    """Put adapters into every linear layer of the encoder; as long as they are not trained, the
+    network computes what it did.
 
-    ``A`` is drawn evenly as torch draws a linear layer's weights, from a generator named by the seed; ``B`` is 0.
+    ``A`` is drawn evenly as torch draws a linear layer's weights, from a generator named by the
+    seed; ``B`` is 0.
 
     Args:
         network: it is changed in place; the names of its linear layers' weights change.
@@ -35,7 +39,9 @@ def inject(network: Network, settings: Lora, seed: int = 0) -> None:
     from peft import LoraConfig, inject_adapter_in_model
 
     meta = next(network.encoder.parameters()).is_meta
-    config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, lora_dropout=0.0, target_modules="all-linear")
+    config = LoraConfig(
+        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=0.0, target_modules="all-linear"
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         inject_adapter_in_model(config, network.encoder, low_cpu_mem_usage=meta)
@@ -48,7 +54,9 @@ def inject(network: Network, settings: Lora, seed: int = 0) -> None:
 
 
 def merge(network: Network) -> None:
-    """Add the adapters into the weights of the layers that they belong to, and put these layers back: equal but for rounding."""
+    """Add the adapters into the weights of the layers that they belong to, and put these layers
+    back: equal but for rounding.
+    """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     for name, module in list(network.named_modules()):

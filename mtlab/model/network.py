@@ -33,16 +33,24 @@ class Network(nn.Module):
         settings: pooling, dropout and the initial spread of head weights.
     """
 
-    def __init__(self, backbone: Backbone, classes: Mapping[str, int], settings: HeadSettings) -> None:
+    def __init__(
+        self, backbone: Backbone, classes: Mapping[str, int], settings: HeadSettings
+    ) -> None:
         super().__init__()
         self.backbone, self.settings = backbone, settings
         self.encoder = backbone.model
         device = next(self.encoder.parameters()).device
         self.heads = nn.ModuleDict(
-            {task: Head(backbone.hidden_size, classes[task], settings.dropout).to(device) for task in TASKS if task in classes}
+            {
+                task: Head(backbone.hidden_size, classes[task], settings.dropout).to(device)
+                for task in TASKS
+                if task in classes
+            }
         )
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, tasks: Iterable[str]) -> dict[str, Tensor]:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, tasks: Iterable[str]
+    ) -> dict[str, Tensor]:
         """Logits of ``tasks``.
 
         Args:
@@ -56,26 +64,35 @@ class Network(nn.Module):
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return self.read(states, attention_mask, tasks)
 
-    def read(self, states: Tensor, attention_mask: Tensor, tasks: Iterable[str]) -> dict[str, Tensor]:
+    def read(
+        self, states: Tensor, attention_mask: Tensor, tasks: Iterable[str]
+    ) -> dict[str, Tensor]:
         """Logits of ``tasks`` from the encoder's last hidden states (sentences, tokens, hidden)."""
         inputs = {"ner": lambda: states, "classifier": lambda: self.pool(states, attention_mask)}
         return {task: self.heads[task](inputs[task]()) for task in tasks}
 
     def pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
-        """What the classification head reads of a sentence: (sentences, tokens, hidden) to (sentences, hidden)."""
+        """What the classification head reads of a sentence: (sentences, tokens, hidden) to
+        (sentences, hidden).
+        """
         if self.settings.pooling == "cls":
             return states[:, 0]
-        mask = attention_mask.unsqueeze(-1).float()  # in bf16 some families' states would be summed to three digits
+        mask = attention_mask.unsqueeze(
+            -1
+        ).float()  # in bf16 some families' states would be summed to three digits
         return (states.float() * mask).sum(dim=1) / mask.sum(dim=1)
 
     def draw_heads(self, seed: int) -> None:
-        """Draw every head's weights from a generator named by head and seed, whatever was drawn before.
+        """Draw every head's weights from a generator named by head and seed, whatever was drawn
+        before.
 
         The draw happens on the CPU, so that every device starts from the same weights.
         """
         for task, head in self.heads.items():
             weight = head.linear.weight
-            drawn = torch.empty(weight.shape).normal_(0.0, self.settings.init_std, generator=generator(f"head.{task}", seed))
+            drawn = torch.empty(weight.shape).normal_(
+                0.0, self.settings.init_std, generator=generator(f"head.{task}", seed)
+            )
             with torch.no_grad():
                 weight.copy_(drawn)
                 head.linear.bias.zero_()
@@ -87,6 +104,8 @@ def generator(name: str, seed: int) -> torch.Generator:
 
 
 def stream_seed(name: str, *numbers: int) -> int:
-    """A 63-bit seed for the stream of random numbers called ``name``: distinct names and numbers, unrelated streams."""
+    """A 63-bit seed for the stream of random numbers called ``name``: distinct names and numbers,
+    unrelated streams.
+    """
     text = "/".join([name, *map(str, numbers)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1

@@ -1,8 +1,9 @@
 """Replaying an encoder from the middle: what its frozen lower blocks compute is taken from outside.
 
-Nothing here knows a family. What goes into a block is seen, and replaced, by a hook on the block. The lower blocks are not
-taken out of the encoder's list, where their index may mean something (ModernBERT alternates kinds of attention, DeBERTa
-has a convolution after the first), but stood in for by copies that hand on what they are given.
+Nothing here knows a family. What goes into a block is seen, and replaced, by a hook on the block.
+The lower blocks are not taken out of the encoder's list, where their index may mean something
+(ModernBERT alternates kinds of attention, DeBERTa has a convolution after the first), but stood in
+for by copies that hand on what they are given.
 """
 
 import copy
@@ -18,21 +19,27 @@ from mtlab.model.backbone import Backbone, probe
 
 @contextmanager
 def watch(backbone: Backbone, depths: Sequence[int]) -> Iterator[dict[int, Tensor]]:
-    """Note, during forward passes, the hidden states (sentences, tokens, hidden) that go into the blocks ``depths``.
+    """Note, during forward passes, the hidden states (sentences, tokens, hidden) that go into the
+    blocks ``depths``.
 
-    The depth of all blocks stands for the encoder's output, which is no block's input: the caller has it already.
+    The depth of all blocks stands for the encoder's output, which is no block's input: the caller
+    has it already.
     """
     seen: dict[int, Tensor] = {}
 
     def note(depth: int) -> Any:
         def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             place = _place(backbone, args, kwargs)
-            seen[depth] = (args[place] if isinstance(place, int) else kwargs[place]).detach().clone()  # a block may work in place
+            seen[depth] = (
+                (args[place] if isinstance(place, int) else kwargs[place]).detach().clone()
+            )  # a block may work in place
 
         return hook
 
     hooks = [
-        backbone.model.get_submodule(backbone.blocks[depth]).register_forward_pre_hook(note(depth), with_kwargs=True)
+        backbone.model.get_submodule(backbone.blocks[depth]).register_forward_pre_hook(
+            note(depth), with_kwargs=True
+        )
         for depth in depths
         if depth < len(backbone.blocks)
     ]
@@ -44,7 +51,8 @@ def watch(backbone: Backbone, depths: Sequence[int]) -> Iterator[dict[int, Tenso
 
 
 class Tail:
-    """An encoder without the work of its lowest blocks, computing on the states that go into the one above them.
+    """An encoder without the work of its lowest blocks, computing on the states that go into the
+    one above them.
 
     Args:
         backbone: the encoder; its modules are used as they are, in whatever mode they are.
@@ -55,23 +63,34 @@ class Tail:
         self.backbone = backbone
         self.entry = backbone.model.get_submodule(backbone.blocks[depth])
         holder, _, _ = backbone.blocks[0].rpartition(".")
-        self.model = _with(backbone.model, holder.split("."), lambda blocks: nn.ModuleList(self._thinned(blocks, depth)))
+        self.model = _with(
+            backbone.model,
+            holder.split("."),
+            lambda blocks: nn.ModuleList(self._thinned(blocks, depth)),
+        )
 
     def _thinned(self, blocks: nn.Module, depth: int) -> list[nn.Module]:
         assert isinstance(blocks, nn.ModuleList)
         width = _outputs(self.backbone)
-        return [_idle(block, self.backbone, width) if index < depth else block for index, block in enumerate(blocks)]
+        return [
+            _idle(block, self.backbone, width) if index < depth else block
+            for index, block in enumerate(blocks)
+        ]
 
     def __call__(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """The encoder's last hidden states (sentences, tokens, hidden).
 
         Args:
-            states: what goes into the entry block; whatever stands at padding is not read by any token.
-            input_ids: what the encoder was given; some families make masks and relative positions from it.
+            states: what goes into the entry block; whatever stands at padding is not read by any
+                token.
+            input_ids: what the encoder was given; some families make masks and relative positions
+                from it.
             attention_mask: (sentences, tokens), 1 for tokens and 0 for padding.
         """
 
-        def replace(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        def replace(
+            _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
             place = _place(self.backbone, args, kwargs)
             if isinstance(place, int):
                 return (*args[:place], states, *args[place + 1 :]), kwargs
@@ -88,7 +107,11 @@ def _place(backbone: Backbone, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     """Where among a block's arguments its hidden states stand: the first tensor (…, …, hidden)."""
     given: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
     for place, value in given:
-        if isinstance(value, torch.Tensor) and value.dim() == 3 and value.shape[-1] == backbone.hidden_size:
+        if (
+            isinstance(value, torch.Tensor)
+            and value.dim() == 3
+            and value.shape[-1] == backbone.hidden_size
+        ):
             return place
     raise RuntimeError("a block of this encoder is given no hidden states")
 
@@ -109,7 +132,9 @@ def _idle(block: nn.Module, backbone: Backbone, width: int) -> nn.Module:
 def _outputs(backbone: Backbone) -> int:
     """How many values a block returns in a tuple; 0 where it returns its states alone."""
     returned: list[Any] = []
-    hook = backbone.model.get_submodule(backbone.blocks[0]).register_forward_hook(lambda _module, _args, output: returned.append(output))
+    hook = backbone.model.get_submodule(backbone.blocks[0]).register_forward_hook(
+        lambda _module, _args, output: returned.append(output)
+    )
     try:
         with torch.no_grad():
             probe(backbone.model, 1, 4)
@@ -119,9 +144,14 @@ def _outputs(backbone: Backbone) -> int:
 
 
 def _with(module: nn.Module, path: list[str], change: Any) -> nn.Module:
-    """A shallow copy of ``module`` in which the submodule at ``path`` is changed; all others are shared."""
+    """A shallow copy of ``module`` in which the submodule at ``path`` is changed; all others are
+    shared.
+    """
     if not path:
         return change(module)
     copied = copy.copy(module)
-    copied._modules = {**module._modules, path[0]: _with(module.get_submodule(path[0]), path[1:], change)}
+    copied._modules = {
+        **module._modules,
+        path[0]: _with(module.get_submodule(path[0]), path[1:], change),
+    }
     return copied

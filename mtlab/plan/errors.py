@@ -12,7 +12,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 class UserError(Exception):
     """A mistake in what mtlab was given: told in one line, exit status 2, never a traceback.
 
-    The line reads ``where: problem; remedy``. ``where`` is ``file:line field`` as far as it is known.
+    The line reads ``where: problem; remedy``. ``where`` is ``file:line field`` as far as it is
+    known.
     """
 
     def __init__(self, problem: str, remedy: str = "", *, where: str = "") -> None:
@@ -26,7 +27,9 @@ class UserError(Exception):
 
 
 def printable(text: str) -> str:
-    """``text`` as a terminal shows it safely: controls, and marks that turn text round, are spelt out."""
+    """``text`` as a terminal shows it safely: controls, and marks that turn text round, are spelt
+    out.
+    """
     return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)
 
 
@@ -45,16 +48,21 @@ def _bare(address: re.Match[str]) -> str:
 
 
 class Busy(UserError):
-    """Something that may well work a little later: exit status 75 (``EX_TEMPFAIL`` of sysexits.h)."""
+    """Something that may well work a little later: exit status 75 (``EX_TEMPFAIL`` of
+    sysexits.h).
+    """
 
 
 Found = list[UserError] | None
-"""Where mistakes are gathered, for who wants to hear of all of them; None where the first one ends what is done."""
+"""Where mistakes are gathered, for who wants to hear of all of them; None where the first one ends
+what is done."""
 
 
 @contextmanager
 def noted(found: Found) -> Iterator[None]:
-    """Within, a mistake ends the block: where mistakes are gathered it is one more of them, elsewhere it is raised."""
+    """Within, a mistake ends the block: where mistakes are gathered it is one more of them,
+    elsewhere it is raised.
+    """
     try:
         yield
     except UserError as error:
@@ -64,7 +72,9 @@ def noted(found: Found) -> Iterator[None]:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A remedy for a misspelt ``word``: the nearest of ``known``, or all of them where none is near."""
+    """A remedy for a misspelt ``word``: the nearest of ``known``, or all of them where none is
+    near.
+    """
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
@@ -72,12 +82,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def shown(value: Any) -> str:
     """A value as an error line shows it: spelt as YAML spells it, and cut where it is long."""
-    text = without_secrets("null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value))
+    text = without_secrets(
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    )
     return text if len(text) <= 60 else f"{text[:56]} ..."
 
 
 def mistake(line: str, *path: str | int) -> PydanticCustomError:
-    """What a validator raises: the line to print, and where the mistake lies within the value it was given."""
+    """What a validator raises: the line to print, and where the mistake lies within the value it
+    was given.
+    """
     return PydanticCustomError("mistake", "{line}", {"line": line, "path": path})
 
 
@@ -111,6 +125,8 @@ def plainly(error: ErrorDetails) -> str:
         known = re.findall("'([^']*)'", context["expected"])
         line = f"{shown(value)} is not known; {did_you_mean(str(value), known)}"
     elif kind in WANTED:
-        remedy = "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
+        remedy = (
+            "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
+        )
         line = f"{shown(value)} is not {WANTED[kind].format(**context)}{remedy}"
     return line

@@ -11,7 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from mtlab.plan import selectors
 from mtlab.plan.errors import UserError, did_you_mean, mistake, printable, shown
@@ -21,7 +29,9 @@ Schedule = Literal["constant", "linear", "cosine"]
 
 
 def no_text_for_number(value: Any) -> Any:
-    """Refuse ``"1e-5"`` in quotes where a number belongs: what looks like text in the file stays text."""
+    """Refuse ``"1e-5"`` in quotes where a number belongs: what looks like text in the file stays
+    text.
+    """
     if isinstance(value, str) and _is_number(value):
         raise mistake(f"{shown(value)} is text, not a number; take the quotes off")
     if isinstance(value, str | bool):
@@ -59,7 +69,9 @@ Text = Annotated[str, AfterValidator(no_control)]
 
 
 class Strict(BaseModel):
-    """A frozen value read from an experiment file; a key it does not know is an error that names the nearest one."""
+    """A frozen value read from an experiment file; a key it does not know is an error that names
+    the nearest one.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -76,9 +88,11 @@ Selection = Literal["best", "last", "each"]
 
 
 class Guidance(Strict):
-    """Watches the validation of each task while a stage trains, and acts on a task that no longer gains.
+    """Watches the validation of each task while a stage trains, and acts on a task that no longer
+    gains.
 
-    What is done is a new piece of the stage, with a new optimizer, and is written down with the numbers that led to it.
+    What is done is a new piece of the stage, with a new optimizer, and is written down with the
+    numbers that led to it.
     """
 
     monitor: Literal["score", "loss"] = "score"
@@ -88,15 +102,18 @@ class Guidance(Strict):
     min_change: Number = Field(default=0.0, ge=0)
     """What counts as a gain is more than this better than the best so far."""
     actions: tuple[Literal["slow", "refreeze"], ...] = ("slow", "refreeze")
-    """What is done to a task, in this order, one each time its patience ends. ``slow``: the rate of its head and the weight of its loss,
-    and so its say in what the encoder learns, are multiplied by ``factor``. ``refreeze``: its head is frozen and its loss leaves the sum;
-    when the last task has gone, so has the encoder, and the stage ends."""
+    """What is done to a task, in this order, one each time its patience ends. ``slow``: the rate of
+    its head and the weight of its loss, and so its say in what the encoder learns, are multiplied
+    by ``factor``. ``refreeze``: its head is frozen and its loss leaves the sum; when the last task
+    has gone, so has the encoder, and the stage ends."""
     factor: Number = Field(default=0.3, gt=0, lt=1)
     """What ``slow`` multiplies with."""
     hold: Number = Field(default=0.0, ge=0)
-    """Weight of the distillation that holds a task which was frozen again near what the network said then, while the encoder moves on."""
+    """Weight of the distillation that holds a task which was frozen again near what the network
+    said then, while the encoder moves on."""
     advance: bool = False
-    """Whether a stage that others follow ends when no task has gained for ``patience`` validations; nothing else is done in it then."""
+    """Whether a stage that others follow ends when no task has gained for ``patience`` validations;
+    nothing else is done in it then."""
 
 
 class Stage(Strict):
@@ -113,21 +130,24 @@ class Stage(Strict):
     schedule: Schedule | None = None
     """Course of the learning rates in this stage; the experiment's where none is given."""
     warmup: Number | None = Field(default=None, ge=0, lt=1)
-    """Share of the stage's steps in which the rates rise linearly from 0; the experiment's where none is given."""
+    """Share of the stage's steps in which the rates rise linearly from 0; the experiment's where
+    none is given."""
     weights: dict[Task, Number] = Field(default_factory=dict)
     """Factors on the losses of tasks in this stage, beside the experiment's ``task_weights``."""
     rehearsal: Number = Field(default=0.0, ge=0, le=1)
-    """Steps on source sentences (of ``start``) for each step on the stage's own, with the losses that ``losses`` leaves out."""
+    """Steps on source sentences (of ``start``) for each step on the stage's own, with the losses
+    that ``losses`` leaves out."""
     l2_sp: Number = Field(default=0.0, ge=0)
     """Strength of the pull of the encoder's weights to where the trial began."""
     distillation: Number = Field(default=0.0, ge=0)
-    """Weight of what keeps the tasks that ``losses`` leaves out near what the network said of these sentences when their losses left, or
-    the trial began."""
+    """Weight of what keeps the tasks that ``losses`` leaves out near what the network said of these
+    sentences when their losses left, or the trial began."""
     guidance: Guidance | None = None
     """Acts on tasks that no longer gain on validation; nothing is done where none is given."""
     select: Selection | None = None
-    """Which epoch's weights the stage hands on: its best on validation, the last, or (at the end) for each task its own best. The last
-    stage has the experiment's where none is given, an earlier one ``last``."""
+    """Which epoch's weights the stage hands on: its best on validation, the last, or (at the end)
+    for each task its own best. The last stage has the experiment's where none is given, an earlier
+    one ``last``."""
 
     @field_validator("train")
     @classmethod
@@ -138,23 +158,40 @@ class Stage(Strict):
             except UserError as error:
                 raise mistake(str(error), selector) from None
             if not rate > 0:
-                raise mistake(f"a learning rate is above 0, not {rate:g}; to freeze a part, leave its selector out", selector)
+                raise mistake(
+                    f"a learning rate is above 0, not {rate:g}; to freeze a part, leave its selector out",
+                    selector,
+                )
         return train
 
     @model_validator(mode="after")
     def _consistent(self) -> "Stage":
         if self.epochs and not self.train:
-            raise mistake("there are epochs but nothing to train; add `train`, or write `epochs: 0`")
+            raise mistake(
+                "there are epochs but nothing to train; add `train`, or write `epochs: 0`"
+            )
         if not self.losses or len(set(self.losses)) < len(self.losses):
             raise mistake("losses name each task at most once, and at least one task", "losses")
         for key in ("rehearsal", "distillation"):
             if getattr(self, key) and not self.silent:
-                raise mistake(f"{key} keeps the tasks that `losses` leaves out, and none is left out; add `losses: [ner]`, say", key)
-        if self.guidance is not None and "all" in self.train and any(not one.startswith(("all", "head")) for one in self.train):
-            raise mistake("with guidance, `all` stands alone; write `encoder` and `heads` beside other parts", "train")
+                raise mistake(
+                    f"{key} keeps the tasks that `losses` leaves out, and none is left out; add `losses: [ner]`, say",
+                    key,
+                )
+        if (
+            self.guidance is not None
+            and "all" in self.train
+            and any(not one.startswith(("all", "head")) for one in self.train)
+        ):
+            raise mistake(
+                "with guidance, `all` stands alone; write `encoder` and `heads` beside other parts",
+                "train",
+            )
         for task in self.weights:
             if not self.weights[task] > 0:
-                raise mistake("a weight is above 0; leave the task out of `losses` instead", "weights", task)
+                raise mistake(
+                    "a weight is above 0; leave the task out of `losses` instead", "weights", task
+                )
         return self
 
     def weight(self, task: str) -> float:
@@ -189,7 +226,9 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Trial:
-    """One training run of the suite: a scenario, a seed, and a point of the sweep (``()`` where nothing is swept)."""
+    """One training run of the suite: a scenario, a seed, and a point of the sweep (``()`` where
+    nothing is swept).
+    """
 
     scenario: str
     seed: int
@@ -197,22 +236,37 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """A short name for people and file names; :func:`content_key` is what identifies a trial."""
-        values = (re.sub(r"[^A-Za-z0-9_.]+", "_", str(value))[:40] for _, value in self.point)  # a path is no name of a file
+        """A short name for people and file names; :func:`content_key` is what identifies a
+        trial.
+        """
+        values = (
+            re.sub(r"[^A-Za-z0-9_.]+", "_", str(value))[:40] for _, value in self.point
+        )  # a path is no name of a file
         return "-".join([self.scenario, f"seed{self.seed}", *values])[:LONGEST_LABEL]
 
 
-def points(sweep: Mapping[str, Sequence[Any]], settings: Mapping[str, Sequence[Any]]) -> tuple[Point, ...]:
-    """Where trials of an experiment may differ: every combination of the swept values, at every setting; ``((),)`` without either.
+def points(
+    sweep: Mapping[str, Sequence[Any]], settings: Mapping[str, Sequence[Any]]
+) -> tuple[Point, ...]:
+    """Where trials of an experiment may differ: every combination of the swept values, at every
+    setting; ``((),)`` without either.
 
-    A setting that changes scenarios alone is told by its number, counted from 1; other keys that it sets are part of the point.
+    A setting that changes scenarios alone is told by its number, counted from 1; other keys that it
+    sets are part of the point.
     """
-    swept = [tuple(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
+    swept = [
+        tuple(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())
+    ]
     if not settings:
         return tuple(swept)
-    together = [dict(zip(settings, values, strict=True)) for values in zip(*settings.values(), strict=True)]
+    together = [
+        dict(zip(settings, values, strict=True)) for values in zip(*settings.values(), strict=True)
+    ]
     numbered = [
-        ((SETTING, number), *((key, value) for key, value in setting.items() if not key.startswith("scenarios.")))
+        (
+            (SETTING, number),
+            *((key, value) for key, value in setting.items() if not key.startswith("scenarios.")),
+        )
         for number, setting in enumerate(together, start=1)
     ]
     return tuple(one + other for one in swept for other in numbered)
@@ -224,5 +278,7 @@ def point_label(point: Iterable[tuple[str, Any]]) -> str:
 
 
 def content_key(*parts: Any) -> str:
-    """SHA-256 (hex) of a canonical JSON of ``parts``: equal for equal content, whatever the order of keys."""
+    """SHA-256 (hex) of a canonical JSON of ``parts``: equal for equal content, whatever the order
+    of keys.
+    """
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,8 +1,9 @@
 """Selectors: structural names for the parts of a network, as experiment files write them.
 
-``encoder  embeddings  layers[a:b]  heads  head.classifier  head.ner  lora  all``. Bounds of a slice are Python's, counted in
-blocks, or signed fractions of the depth (``layers[-1/3:]`` is the top third). The syntax is checked here, without a
-model; what a selector means for a given encoder is settled by :func:`mtlab.model.freezing.resolve`.
+``encoder  embeddings  layers[a:b]  heads  head.classifier  head.ner  lora  all``. Bounds of a slice
+are Python's, counted in blocks, or signed fractions of the depth (``layers[-1/3:]`` is the top
+third). The syntax is checked here, without a model; what a selector means for a given encoder is
+settled by :func:`mtlab.model.freezing.resolve`.
 """
 
 import re
@@ -18,7 +19,8 @@ TASKS: tuple[Task, ...] = ("classifier", "ner")
 NAMES = ("encoder", "embeddings", "heads", *(f"head.{task}" for task in TASKS), "lora", "all")
 
 Bound = int | Fraction
-"""A bound of a slice: a number of blocks, or a fraction of the depth (which may be 1: the whole depth)."""
+"""A bound of a slice: a number of blocks, or a fraction of the depth (which may be 1: the whole
+depth)."""
 
 _BOUND = r"\s*([+-]?\d+(?:/\d+)?)?\s*"
 _SLICE = re.compile(rf"layers\[{_BOUND}(:?){_BOUND}\]")
@@ -26,7 +28,9 @@ _SLICE = re.compile(rf"layers\[{_BOUND}(:?){_BOUND}\]")
 
 @dataclass(frozen=True)
 class Selector:
-    """A parsed selector: a name of :data:`NAMES`, or ``layers`` with the two bounds of its slice."""
+    """A parsed selector: a name of :data:`NAMES`, or ``layers`` with the two bounds of its
+    slice.
+    """
 
     text: str
     name: str
@@ -34,7 +38,8 @@ class Selector:
     stop: Bound | None = None
 
     def blocks(self, depth: int) -> range:
-        """The blocks of an encoder of ``depth`` blocks that this ``layers`` selector names, bottom first.
+        """The blocks of an encoder of ``depth`` blocks that this ``layers`` selector names, bottom
+        first.
 
         Raises:
             UserError: a bound lies outside the encoder, or the slice is empty.
@@ -42,7 +47,9 @@ class Selector:
         start = 0 if self.start is None else _position(self.start, depth, self.text)
         stop = depth if self.stop is None else _position(self.stop, depth, self.text)
         if start >= stop:
-            raise UserError(f"selector {self.text!r} matches no block", f"the encoder has layers[0:{depth}]")
+            raise UserError(
+                f"selector {self.text!r} matches no block", f"the encoder has layers[0:{depth}]"
+            )
         return range(start, stop)
 
 
@@ -57,13 +64,21 @@ def parse(text: str) -> Selector:
     match = _SLICE.fullmatch(text)
     if match is None or not (match[2] or match[1]):
         slices = "a slice of blocks reads layers[a:b], as in layers[0:2] or layers[-1/3:]"
-        raise UserError(f"unknown selector {text!r}", slices if text.startswith("layer") else did_you_mean(text, [*NAMES, "layers[a:b]"]))
+        raise UserError(
+            f"unknown selector {text!r}",
+            slices if text.startswith("layer") else did_you_mean(text, [*NAMES, "layers[a:b]"]),
+        )
     start, stop = (_bound(bound, text) if bound else None for bound in (match[1], match[3]))
     if match[2]:
         return Selector(text, "layers", start, stop)
     if not isinstance(start, int):
-        raise UserError(f"selector {text!r}: one block has a whole number", f"for a share of the depth write layers[{match[1]}:]")
-    return Selector(text, "layers", start, None if start == -1 else start + 1)  # layers[3] is one block, as in Python
+        raise UserError(
+            f"selector {text!r}: one block has a whole number",
+            f"for a share of the depth write layers[{match[1]}:]",
+        )
+    return Selector(
+        text, "layers", start, None if start == -1 else start + 1
+    )  # layers[3] is one block, as in Python
 
 
 def _bound(written: str, text: str) -> Bound:
@@ -71,13 +86,19 @@ def _bound(written: str, text: str) -> Bound:
         return int(written)
     over, under = map(int, written.split("/"))
     if not 0 < abs(over) <= under:
-        raise UserError(f"selector {text!r}: a fraction of the depth lies between -1 and 1 and is not 0")
+        raise UserError(
+            f"selector {text!r}: a fraction of the depth lies between -1 and 1 and is not 0"
+        )
     return Fraction(over, under)
 
 
 def _position(bound: Bound, depth: int, text: str) -> int:
-    """A bound as a block index. A fraction is rounded to the nearest block, halves up, and is at least one block."""
-    offset = abs(bound) if isinstance(bound, int) else max(1, floor(abs(bound) * depth + Fraction(1, 2)))
+    """A bound as a block index. A fraction is rounded to the nearest block, halves up, and is at
+    least one block.
+    """
+    offset = (
+        abs(bound) if isinstance(bound, int) else max(1, floor(abs(bound) * depth + Fraction(1, 2)))
+    )
     if offset > depth:
         raise UserError(f"selector {text!r} is out of range", f"the encoder has layers[0:{depth}]")
     return depth - offset if bound < 0 else offset

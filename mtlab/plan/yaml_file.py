@@ -1,4 +1,6 @@
-"""Reading experiment files: YAML 1.2 with the place of every value kept, for error lines that point at it."""
+"""Reading experiment files: YAML 1.2 with the place of every value kept, for error lines that point
+at it.
+"""
 
 import datetime
 import itertools
@@ -19,13 +21,15 @@ from mtlab.plan.errors import UserError, did_you_mean, shown
 Path_ = tuple[str | int, ...]
 
 LARGEST = 10_000
-"""Values in one experiment file, aliases written out: a file of a few lines could otherwise fill the memory."""
+"""Values in one experiment file, aliases written out: a file of a few lines could otherwise fill
+the memory."""
 
 LISTS = ("seeds", "losses", "labels", "actions")
 """Keys that hold lists: one value on the command line is a list of one."""
 
 DOTTED = ("sweep", "settings", "train")
-"""Keys whose own keys hold dots (swept keys, ``head.ner``): what follows them in a dotted key is one key."""
+"""Keys whose own keys hold dots (swept keys, ``head.ner``): what follows them in a dotted key is
+one key."""
 
 HINTS = {
     r"'\t'": "a tab; indent with spaces",
@@ -44,7 +48,9 @@ class Located:
         self.value, self.places = value, places
 
     def where(self, path: Path_) -> str:
-        """``file:line field`` of a path, or of its nearest ancestor that was written somewhere; ``--field`` if that was an override."""
+        """``file:line field`` of a path, or of its nearest ancestor that was written somewhere;
+        ``--field`` if that was an override.
+        """
         field = ".".join(map(str, path))
         for end in range(len(path), -1, -1):
             if path[:end] in self.places:
@@ -53,10 +59,20 @@ class Located:
         return field
 
     def of(self, field: str) -> str:
-        """The same for a field as messages spell it. One that varies was written where the values are that it takes."""
-        varied: dict[Path_, Path_] = {path[1:]: path for path in self.places if path[:1] in (("sweep",), ("settings",)) and len(path) == 2}
-        known: dict[str, Path_] = {".".join(map(str, path)): path for path in [*self.places, *varied] if path}
-        nearest = max((key for key in known if f"{field}.".startswith(f"{key}.")), key=len, default="")
+        """The same for a field as messages spell it. One that varies was written where the values
+        are that it takes.
+        """
+        varied: dict[Path_, Path_] = {
+            path[1:]: path
+            for path in self.places
+            if path[:1] in (("sweep",), ("settings",)) and len(path) == 2
+        }
+        known: dict[str, Path_] = {
+            ".".join(map(str, path)): path for path in [*self.places, *varied] if path
+        }
+        nearest = max(
+            (key for key in known if f"{field}.".startswith(f"{key}.")), key=len, default=""
+        )
         path = known.get(nearest, ())
         place = self.places[varied.get(path, path)]
         if place.startswith("--"):
@@ -66,14 +82,17 @@ class Located:
     def set(self, path: Path_, value: Any, place: str) -> None:
         """Lay ``value`` over what stands at ``path``, and note that it was written at ``place``."""
         self.value = put(self.value, path, value)
-        self.places = {known: at for known, at in self.places.items() if known[: len(path)] != path} | {path: place}
+        self.places = {
+            known: at for known, at in self.places.items() if known[: len(path)] != path
+        } | {path: place}
 
 
 def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located:
-    """Read an experiment file, laid over the file that its ``extends`` names (mappings merge, lists replace, and
-    ``null`` takes a scenario out).
+    """Read an experiment file, laid over the file that its ``extends`` names (mappings merge, lists
+    replace, and ``null`` takes a scenario out).
 
-    A file has a ``name`` and an ``output`` of its own: these are not taken from the file that it extends.
+    A file has a ``name`` and an ``output`` of its own: these are not taken from the file that it
+    extends.
 
     Raises:
         UserError: no such file, not UTF-8, not YAML, duplicate keys, or a circle of ``extends``.
@@ -83,7 +102,11 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
         raise UserError("leads back to a file that extends this one", where=named_at)
     tree = _parse(path, named_at)
     if not isinstance(tree, CommentedMap):
-        raise UserError("an experiment file is a mapping of keys to values", "experiments/ holds examples", where=str(path))
+        raise UserError(
+            "an experiment file is a mapping of keys to values",
+            "experiments/ holds examples",
+            where=str(path),
+        )
     overlay = Located({}, {(): str(path)})
     overlay.value = _plain(tree, (), path, overlay.places, itertools.count())
     base = overlay.value.pop("extends", None)
@@ -91,27 +114,42 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
         return overlay
     place = overlay.where(("extends",))
     if not isinstance(base, str) or "://" in base:
-        raise UserError(f"{shown(base)} is not the name of a file", "`extends` names one, relative to this file", where=place)
+        raise UserError(
+            f"{shown(base)} is not the name of a file",
+            "`extends` names one, relative to this file",
+            where=place,
+        )
     located = read(path.parent / base, (*seen, here), place)
     for own in ("name", "output"):
         located.value.pop(own, None)
     value = merged(located.value, overlay.value)
     inherited = located.value.get("scenarios")
-    if isinstance(inherited, dict) and isinstance(value.get("scenarios"), dict):  # null takes an inherited scenario out
-        value["scenarios"] = {key: stages for key, stages in value["scenarios"].items() if stages is not None or key not in inherited}
+    if isinstance(inherited, dict) and isinstance(
+        value.get("scenarios"), dict
+    ):  # null takes an inherited scenario out
+        value["scenarios"] = {
+            key: stages
+            for key, stages in value["scenarios"].items()
+            if stages is not None or key not in inherited
+        }
     kept = {path: at for path, at in located.places.items() if _stands(path, value)}
     return Located(value, kept | overlay.places)
 
 
 def override(located: Located, key: str, values: list[str]) -> None:
-    """Apply ``--key.sub value …`` from the command line; several values make a list, numbers index lists.
+    """Apply ``--key.sub value …`` from the command line; several values make a list, numbers index
+    lists.
 
     Raises:
         UserError: ``key`` leads through something that is not there.
     """
     path = address(located.value, key, f"--{key}")
     parsed = [_scalar(value, key) for value in values]
-    listed = path[-1] in LISTS or path[:-1] in (("sweep",), ("settings",)) or isinstance(_at(path, located.value), list)
+    listed = (
+        path[-1] in LISTS
+        or path[:-1] in (("sweep",), ("settings",))
+        or isinstance(_at(path, located.value), list)
+    )
     one = len(parsed) == 1 and (not listed or isinstance(parsed[0], list))
     located.set(path, parsed[0] if one else parsed, f"--{key}")
 
@@ -129,11 +167,19 @@ def address(tree: Any, key: str, where: str) -> Path_:
         parts = [] if path and path[-1] in DOTTED else parts[1:]
         if isinstance(tree, list):
             if not (part.isascii() and part.isdecimal() and int(part) < len(tree)):
-                raise UserError(f"there is no item {part!r}", f"the list has {len(tree)}, counted from 0", where=where)
+                raise UserError(
+                    f"there is no item {part!r}",
+                    f"the list has {len(tree)}, counted from 0",
+                    where=where,
+                )
             path.append(int(part))
         else:
             if parts and parts[0].isdecimal() and not (isinstance(tree, dict) and tree.get(part)):
-                raise UserError(f"there is no {part!r} to set", did_you_mean(part, tree if isinstance(tree, dict) else ()), where=where)
+                raise UserError(
+                    f"there is no {part!r} to set",
+                    did_you_mean(part, tree if isinstance(tree, dict) else ()),
+                    where=where,
+                )
             path.append(part)
         tree = _at(tuple(path[-1:]), tree)
     return tuple(path)
@@ -187,32 +233,52 @@ def _parse(path: Path, named_at: str) -> Any:
     try:
         return _yaml(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
-        remedy = "`extends` is relative to this file" if named_at else "experiments/ holds those that ship"
+        remedy = (
+            "`extends` is relative to this file"
+            if named_at
+            else "experiments/ holds those that ship"
+        )
         raise UserError(f"there is no file {path}", remedy, where=named_at) from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})", where=named_at) from None
     except UnicodeDecodeError as error:
-        raise UserError(f"not UTF-8 at byte {error.start}", "save the file as UTF-8", where=str(path)) from None
+        raise UserError(
+            f"not UTF-8 at byte {error.start}", "save the file as UTF-8", where=str(path)
+        ) from None
     except DuplicateKeyError as error:
         found = re.search(r'duplicate key "(.*?)"', str(error.problem))
-        raise UserError(f"the key {found[1] if found else ''!r} stands twice", "keep one of them", where=_mark(path, error)) from None
+        raise UserError(
+            f"the key {found[1] if found else ''!r} stands twice",
+            "keep one of them",
+            where=_mark(path, error),
+        ) from None
     except MarkedYAMLError as error:
         problem = str(error.problem or error.context)
         hints = [hint for words, hint in HINTS.items() if words in problem]
-        raise UserError(f"not YAML: {hints[0] if hints else problem}", where=_mark(path, error)) from None
+        raise UserError(
+            f"not YAML: {hints[0] if hints else problem}", where=_mark(path, error)
+        ) from None
     except YAMLError as error:
         raise UserError(f"not YAML: {str(error).splitlines()[0]}", where=str(path)) from None
     except RecursionError:
         raise UserError("nested too deeply", where=str(path)) from None
     except ValueError as error:
-        raise UserError(f"a number or a date that cannot be read ({error})", "text goes in quotes", where=str(path)) from None
+        raise UserError(
+            f"a number or a date that cannot be read ({error})",
+            "text goes in quotes",
+            where=str(path),
+        ) from None
     except Exception as error:  # how ruamel fails on what is YAML and makes no sense
-        raise UserError(f"not YAML that makes sense ({type(error).__name__})", where=str(path)) from error
+        raise UserError(
+            f"not YAML that makes sense ({type(error).__name__})", where=str(path)
+        ) from error
 
 
 def _yaml(text: str) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML 1.2 allows it: the last one before an alias counts
+        warnings.simplefilter(
+            "ignore", ReusedAnchorWarning
+        )  # YAML 1.2 allows it: the last one before an alias counts
         return YAML(typ="rt").load(text)
 
 
@@ -220,21 +286,41 @@ def _mark(path: Path, error: MarkedYAMLError) -> str:
     return f"{path}:{error.problem_mark.line + 1}" if error.problem_mark else str(path)
 
 
-def _plain(node: Any, path: Path_, file: Path | str, places: dict[Path_, str], counted: Iterator[int]) -> Any:
-    """Copy ruamel's tree into plain Python values, noting where each was written; ``counted`` counts them."""
+def _plain(
+    node: Any, path: Path_, file: Path | str, places: dict[Path_, str], counted: Iterator[int]
+) -> Any:
+    """Copy ruamel's tree into plain Python values, noting where each was written; ``counted``
+    counts them.
+    """
     place = places.get(path, str(file))
     if next(counted) > LARGEST or len(path) > 50:
-        raise UserError(f"more than {LARGEST:,} values, aliases written out, or nested too deeply", where=str(file))
+        raise UserError(
+            f"more than {LARGEST:,} values, aliases written out, or nested too deeply",
+            where=str(file),
+        )
     tag = getattr(getattr(node, "tag", None), "value", None) or ""
     if tag and tag.removeprefix("tag:yaml.org,2002:") not in ("map", "seq", "str"):
-        raise UserError(f"the tag {tag.replace('tag:yaml.org,2002:', '!!')} has no place in an experiment file", "take it out", where=place)
+        raise UserError(
+            f"the tag {tag.replace('tag:yaml.org,2002:', '!!')} has no place in an experiment file",
+            "take it out",
+            where=place,
+        )
     if isinstance(node, CommentedMap):
-        lines = {key: node.lc.data[key][0] + 1 for key in node if key in (node.lc.data or {})}  # keys of `<<` have no line here
+        lines = {
+            key: node.lc.data[key][0] + 1 for key in node if key in (node.lc.data or {})
+        }  # keys of `<<` have no line here
         places.update({(*path, str(key)): f"{file}:{line}" for key, line in lines.items()})
-        return {str(key): _plain(value, (*path, str(key)), file, places, counted) for key, value in node.items()}
+        return {
+            str(key): _plain(value, (*path, str(key)), file, places, counted)
+            for key, value in node.items()
+        }
     if isinstance(node, CommentedSeq):
-        places.update({(*path, index): f"{file}:{node.lc.item(index)[0] + 1}" for index in range(len(node))})
-        return [_plain(value, (*path, index), file, places, counted) for index, value in enumerate(node)]
+        places.update(
+            {(*path, index): f"{file}:{node.lc.item(index)[0] + 1}" for index in range(len(node))}
+        )
+        return [
+            _plain(value, (*path, index), file, places, counted) for index, value in enumerate(node)
+        ]
     return _plain_scalar(node, place)
 
 
@@ -249,7 +335,11 @@ def _plain_scalar(node: Any, place: str) -> Any:
         if isinstance(node, kind):
             return kind(node)
     what = "a date" if isinstance(node, datetime.date) else f"of type {type(node).__name__}"
-    raise UserError(f"the value is {what}, which has no place in an experiment file", "text goes in quotes", where=place)
+    raise UserError(
+        f"the value is {what}, which has no place in an experiment file",
+        "text goes in quotes",
+        where=place,
+    )
 
 
 def _scalar(text: str, key: str) -> Any:
@@ -260,5 +350,7 @@ def _scalar(text: str, key: str) -> Any:
         return text
     quoted = text.lstrip()[:1] in ("'", '"')
     reads_as_text = isinstance(value, str) and not quoted  # `a # b` is no comment here
-    reads_as_mapping = isinstance(value, dict) and not text.lstrip().startswith("{")  # nor `Why: because` a mapping
+    reads_as_mapping = isinstance(value, dict) and not text.lstrip().startswith(
+        "{"
+    )  # nor `Why: because` a mapping
     return text if text == "" or reads_as_text or reads_as_mapping else value

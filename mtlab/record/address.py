@@ -25,7 +25,9 @@ def absolute(uri: str) -> str:
 
 def database_file(uri: str) -> Path | None:
     """The file of a database on this machine; None where the URI means something else."""
-    path = uri.partition(":///")[2].partition("?")[0] if uri.startswith(("sqlite:", "sqlite+")) else ""
+    path = (
+        uri.partition(":///")[2].partition("?")[0] if uri.startswith(("sqlite:", "sqlite+")) else ""
+    )
     return Path(path).absolute() if path else None
 
 
@@ -37,7 +39,9 @@ def without_credentials(uri: str) -> str:
         return f"{uri.partition('://')[0]}://..."
     if not parts.netloc:
         return uri.partition("?")[0]
-    if "@" in parts.path + parts.query + parts.fragment:  # a password with / ? or # in it, which a database may have
+    if (
+        "@" in parts.path + parts.query + parts.fragment
+    ):  # a password with / ? or # in it, which a database may have
         return f"{parts.scheme}://..."
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
@@ -45,7 +49,9 @@ def without_credentials(uri: str) -> str:
 def reason(error: Exception, uri: str) -> str:
     """Why a store failed, in a line, without the URI's secrets."""
     text = _redacted(str(error) or type(error).__name__, uri).strip().partition("\n")[0]
-    return text.rpartition("(Caused by ")[2].removesuffix(")")[:200]  # of a failed request, what lies at the bottom
+    return text.rpartition("(Caused by ")[2].removesuffix(")")[
+        :200
+    ]  # of a failed request, what lies at the bottom
 
 
 def _redacted(text: str, uri: str) -> str:

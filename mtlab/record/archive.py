@@ -1,4 +1,5 @@
-"""The records of a suite's trials in one file, light enough to be committed: whole, but for the loss of every single step.
+"""The records of a suite's trials in one file, light enough to be committed: whole, but for the
+loss of every single step.
 
 The mean losses of epochs stay, and so does everything that a report is made of.
 """
@@ -33,7 +34,10 @@ def unpacked(path: Path) -> list[TrialRecord]:
     """
     try:
         with gzip.open(path) as file:
-            trials = [parsed(line, TrialRecord, f"{path}:{number}") for number, line in enumerate(file, start=1)]
+            trials = [
+                parsed(line, TrialRecord, f"{path}:{number}")
+                for number, line in enumerate(file, start=1)
+            ]
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise damaged(str(path)) from None
     except OSError as error:

@@ -12,7 +12,9 @@ NOT_TOLD = ("question", "output", "checkpoints.")
 
 
 def changes(before: SuiteRecord, now: SuiteRecord) -> list[str]:
-    """Lines that say what changed between two suites, by key: settings, machine and versions, encoder, data."""
+    """Lines that say what changed between two suites, by key: settings, machine and versions,
+    encoder, data.
+    """
     lines = []
     for title, old, new in (
         ("", before.experiment, now.experiment),
@@ -29,7 +31,9 @@ def changes(before: SuiteRecord, now: SuiteRecord) -> list[str]:
 
 
 def _identity(suite: SuiteRecord) -> dict[str, Any]:
-    return {point or "fingerprint": data.get("fingerprint", "") for point, data in suite.data.items()}
+    return {
+        point or "fingerprint": data.get("fingerprint", "") for point, data in suite.data.items()
+    }
 
 
 def _values(tree: Any) -> dict[str, Any]:

@@ -17,16 +17,20 @@ from mtlab.record import archive
 from mtlab.record.records import SuiteRecord, TrialRecord, V, parsed
 
 HALF = ".half"
-"""What names of files end with that are being written; one that a killed process left is removed by the next."""
+"""What names of files end with that are being written; one that a killed process left is removed by
+the next."""
 
 LOCK, HOLDER = ".lock", "running.json"
-"""The file that a process locks to have a directory for itself, and the one in which it says who it is."""
+"""The file that a process locks to have a directory for itself, and the one in which it says who it
+is."""
 
 
 class Journal:
-    """The directory of one experiment: ``suite.json``, ``records/<label>-<key>.json``, ``predictions/``, ``weights/``.
+    """The directory of one experiment: ``suite.json``, ``records/<label>-<key>.json``,
+    ``predictions/``, ``weights/``.
 
-    Where the answer alone was published, ``records.jsonl.gz`` stands for ``records/``, and nothing else is there.
+    Where the answer alone was published, ``records.jsonl.gz`` stands for ``records/``, and nothing
+    else is there.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -34,7 +38,8 @@ class Journal:
 
     @contextmanager
     def held(self, command: str) -> Iterator[None]:
-        """Within, the directory is this process's alone; the system frees it when the process ends, in whatever way.
+        """Within, the directory is this process's alone; the system frees it when the process ends,
+        in whatever way.
 
         What a process that was killed left half written is removed.
 
@@ -53,8 +58,15 @@ class Journal:
             raise cannot_write(self.directory, error) from None
         try:
             for left in list(self.directory.rglob(f"*{HALF}")):
-                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
-            facts = {"pid": os.getpid(), "host": platform.node(), "started": time.strftime("%Y-%m-%d %H:%M:%S"), "command": command}
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(
+                    missing_ok=True
+                )
+            facts = {
+                "pid": os.getpid(),
+                "host": platform.node(),
+                "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+                "command": command,
+            }
             write_atomically(holder, json.dumps(facts) + "\n")
             yield
         finally:
@@ -81,7 +93,11 @@ class Journal:
             lock.acquire(blocking=False)
         except Timeout:
             by = _held_by(self.directory / HOLDER)
-            raise Busy(f"is in use{by}", "wait for it, or choose another --output", where=str(self.directory)) from None
+            raise Busy(
+                f"is in use{by}",
+                "wait for it, or choose another --output",
+                where=str(self.directory),
+            ) from None
         return lock
 
     def write_suite(self, suite: SuiteRecord) -> None:
@@ -89,7 +105,9 @@ class Journal:
         write_atomically(self.directory / "suite.json", suite.model_dump_json(indent=1) + "\n")
 
     def write_trial(self, trial: TrialRecord) -> Path:
-        """Write a trial's record; called again as the trial goes on, each time replacing the one before."""
+        """Write a trial's record; called again as the trial goes on, each time replacing the one
+        before.
+        """
         path = self.directory / "records" / f"{_name(trial)}.json"
         write_atomically(path, trial.model_dump_json(indent=1) + "\n")
         return path
@@ -103,7 +121,9 @@ class Journal:
     def write_predictions(self, trial: TrialRecord, lines: list[dict[str, object]]) -> Path:
         """Write the test predictions of a trial, one JSON object a sentence."""
         path = self.predictions_path(trial)
-        write_atomically(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+        write_atomically(
+            path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        )
         return path
 
     def predictions_path(self, trial: TrialRecord) -> Path:
@@ -112,7 +132,9 @@ class Journal:
 
     @property
     def ran_here(self) -> bool:
-        """Whether trials ran in this place: a report that was copied, or came with a clone, has no predictions."""
+        """Whether trials ran in this place: a report that was copied, or came with a clone, has no
+        predictions.
+        """
         return any((self.directory / "predictions").glob("*"))
 
     def weights_path(self, trial: TrialRecord) -> Path:
@@ -120,20 +142,30 @@ class Journal:
         return self.directory / "weights" / f"{_name(trial)}.safetensors"
 
     def read(self) -> tuple[SuiteRecord, list[TrialRecord]]:
-        """The last suite of the directory and those of its trials that left a record, in the suite's order.
+        """The last suite of the directory and those of its trials that left a record, in the
+        suite's order.
 
         Raises:
             UserError: there is no suite, or a record cannot be read.
         """
         path = self.directory / "suite.json"
         if not path.exists():
-            raise UserError("nothing was run here yet", "run `mtlab compare` first, or pass the --output it had", where=str(self.directory))
+            raise UserError(
+                "nothing was run here yet",
+                "run `mtlab compare` first, or pass the --output it had",
+                where=str(self.directory),
+            )
         suite = _read(path, SuiteRecord)
         trials = self.records(suite.trials)
-        return suite, [one for one in trials if one.key in suite.read_back or (one.ended_at or one.started_at) >= suite.started_at]
+        return suite, [
+            one
+            for one in trials
+            if one.key in suite.read_back or (one.ended_at or one.started_at) >= suite.started_at
+        ]
 
     def records(self, keys: Iterable[str]) -> list[TrialRecord]:
-        """The records that trials left, in the order of ``keys``: from files of their own or, where there are none, from the archive.
+        """The records that trials left, in the order of ``keys``: from files of their own or, where
+        there are none, from the archive.
 
         Raises:
             UserError: a record cannot be read.
@@ -145,7 +177,9 @@ class Journal:
         return [_read(found[key[:12]], TrialRecord) for key in keys if key[:12] in found]
 
     def find(self, key: str) -> TrialRecord | None:
-        """The record of a trial that ran here, by its key; None where there is none that can be read."""
+        """The record of a trial that ran here, by its key; None where there is none that can be
+        read.
+        """
         path = self._paths().get(key[:12])
         try:
             record = _read(path, TrialRecord) if path is not None else None
@@ -160,10 +194,14 @@ class Journal:
         except UserError:
             return None
 
-    def finished(self, keys: Iterable[str], environment: Mapping[str, object]) -> dict[str, TrialRecord]:
-        """Trials among ``keys`` that ended well here before, on the same machine, with all that they left behind.
+    def finished(
+        self, keys: Iterable[str], environment: Mapping[str, object]
+    ) -> dict[str, TrialRecord]:
+        """Trials among ``keys`` that ended well here before, on the same machine, with all that
+        they left behind.
 
-        A record without predictions, as a copied report has it, does not count, nor does one in an archive: its trial was run elsewhere.
+        A record without predictions, as a copied report has it, does not count, nor does one in an
+        archive: its trial was run elsewhere.
         """
         suite = self.last_suite()
         if suite is None or suite.environment != environment:
@@ -180,7 +218,10 @@ class Journal:
 
     def _paths(self) -> dict[str, Path]:
         """The files of records, by the beginnings of their keys."""
-        return {path.stem.rpartition("-")[2]: path for path in sorted((self.directory / "records").glob("*.json"))}
+        return {
+            path.stem.rpartition("-")[2]: path
+            for path in sorted((self.directory / "records").glob("*.json"))
+        }
 
 
 def _held_by(holder: Path) -> str:
@@ -203,7 +244,8 @@ def _read(path: Path, kind: type[V]) -> V:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write ``content`` under a temporary name, sync it, rename it: a reader sees the old file or the new one.
+    """Write ``content`` under a temporary name, sync it, rename it: a reader sees the old file or
+    the new one.
 
     Raises:
         UserError: the file cannot be written; what was there before is as it was.
@@ -217,7 +259,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def cannot_write(path: Path, error: Exception) -> UserError:
     """What a user is told where a file cannot be written."""
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return UserError(f"cannot be written ({reason})", "choose another --output, or make room", where=str(path))
+    return UserError(
+        f"cannot be written ({reason})", "choose another --output, or make room", where=str(path)
+    )
 
 
 def sync(path: Path) -> None:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LAPS = ("setup", "cache", "train", "eval")
-"""``setup``: data, tokenisation, weights, optimizer. ``cache``: computing shared hidden states. Logging is in none."""
+"""``setup``: data, tokenisation, weights, optimizer. ``cache``: computing shared hidden states.
+Logging is in none."""
 
 
 class Clock:
@@ -41,11 +42,13 @@ class Clock:
 class PeakMemory:
     """The highest memory use since this was made, in MB (10^6 bytes): resident set on a CPU.
 
-    On Linux the kernel's high-water mark is reset, and memory that earlier trials freed is handed back first, so that
-    each trial shows its own peak. Elsewhere the mark cannot be reset, and ``None`` is told instead of a wrong number.
+    On Linux the kernel's high-water mark is reset, and memory that earlier trials freed is handed
+    back first, so that each trial shows its own peak. Elsewhere the mark cannot be reset, and
+    ``None`` is told instead of a wrong number.
 
     Args:
-        collect: whether cyclic garbage may have been left, which Python looks for in all objects that there are.
+        collect: whether cyclic garbage may have been left, which Python looks for in all objects
+            that there are.
     """
 
     def __init__(self, collect: bool = True) -> None:
@@ -64,7 +67,9 @@ class PeakMemory:
 
 
 def _reset_high_water() -> bool:
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only; musl hands memory back by itself
+    trim = getattr(
+        ctypes.CDLL(None), "malloc_trim", None
+    )  # glibc only; musl hands memory back by itself
     if trim is not None:
         trim(0)
     try:

@@ -1,8 +1,9 @@
 """Quality metrics from predictions: the field's own scorers, applied to plain lists of names.
 
-What is an entity is seqeval's to say: its default mode, which reads tags as conlleval does, and strict IOB2 beside it. Its
-reports parse every tag four times over; here each side is parsed once, and the sets are counted. seqeval takes part of a type's
-name for markup (its strict mode strips hyphens, so that ``grade-`` and ``grade`` are one), so it never sees names: types go in as numbers.
+What is an entity is seqeval's to say: its default mode, which reads tags as conlleval does, and
+strict IOB2 beside it. Its reports parse every tag four times over; here each side is parsed once,
+and the sets are counted. seqeval takes part of a type's name for markup (its strict mode strips
+hyphens, so that ``grade-`` and ``grade`` are one), so it never sees names: types go in as numbers.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,13 @@ from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 from sklearn.metrics import accuracy_score, f1_score
 
-from mtlab.record.records import ClassifierMetrics, Contributions, EntityMetrics, Metrics, NerMetrics
+from mtlab.record.records import (
+    ClassifierMetrics,
+    Contributions,
+    EntityMetrics,
+    Metrics,
+    NerMetrics,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,9 @@ class Entity(NamedTuple):
     end: int
 
 
-def score(predictions: Sequence[Prediction], losses: dict[str, float | None] | None = None) -> Metrics:
+def score(
+    predictions: Sequence[Prediction], losses: dict[str, float | None] | None = None
+) -> Metrics:
     """Score a split.
 
     Args:
@@ -45,7 +54,9 @@ def score(predictions: Sequence[Prediction], losses: dict[str, float | None] | N
     """
     losses = losses or {}
     labelled = [(p.label, p.predicted_label) for p in predictions if p.label is not None]
-    tagged = [(tuple(p.tags), tuple(p.predicted_tags or ())) for p in predictions if p.tags is not None]
+    tagged = [
+        (tuple(p.tags), tuple(p.predicted_tags or ())) for p in predictions if p.tags is not None
+    ]
     return Metrics(
         classifier=_classifier(labelled, losses.get("classifier")) if labelled else None,
         ner=_ner(tagged, losses.get("ner")) if tagged else None,
@@ -53,7 +64,9 @@ def score(predictions: Sequence[Prediction], losses: dict[str, float | None] | N
 
 
 def selection_score(metrics: Metrics, tasks: Sequence[str]) -> float:
-    """What weights are selected by: the mean of accuracy and entity F1 over some tasks; an undefined metric counts as 0."""
+    """What weights are selected by: the mean of accuracy and entity F1 over some tasks; an
+    undefined metric counts as 0.
+    """
     by_task = {
         "classifier": metrics.classifier.accuracy if metrics.classifier else None,
         "ner": metrics.ner.default.f1 if metrics.ner else None,
@@ -63,10 +76,14 @@ def selection_score(metrics: Metrics, tasks: Sequence[str]) -> float:
 
 def contributions(predictions: Sequence[Prediction]) -> Contributions:
     """What each sentence adds to the scores of :func:`score`."""
-    tagged = [(tuple(p.tags), tuple(p.predicted_tags or ())) for p in predictions if p.tags is not None]
+    tagged = [
+        (tuple(p.tags), tuple(p.predicted_tags or ())) for p in predictions if p.tags is not None
+    ]
     entities = [[set(_read(tags, False)) for tags in pair] for pair in tagged]
     return Contributions(
-        labels_right=tuple(int(p.label == p.predicted_label) for p in predictions if p.label is not None),
+        labels_right=tuple(
+            int(p.label == p.predicted_label) for p in predictions if p.label is not None
+        ),
         entities_right=tuple(len(gold & predicted) for gold, predicted in entities),
         entities_predicted=tuple(len(predicted) for _, predicted in entities),
         entities_gold=tuple(len(gold) for gold, _ in entities),
@@ -76,28 +93,42 @@ def contributions(predictions: Sequence[Prediction]) -> Contributions:
 def _classifier(pairs: list[tuple[str, str | None]], loss: float | None) -> ClassifierMetrics:
     gold, predicted = [pair[0] for pair in pairs], [pair[1] or "" for pair in pairs]
     macro = f1_score(gold, predicted, average="macro", zero_division=0.0)
-    return ClassifierMetrics(accuracy=float(accuracy_score(gold, predicted)), macro_f1=float(macro), loss=loss, sentences=len(pairs))
+    return ClassifierMetrics(
+        accuracy=float(accuracy_score(gold, predicted)),
+        macro_f1=float(macro),
+        loss=loss,
+        sentences=len(pairs),
+    )
 
 
 def _ner(pairs: list[tuple[tuple[str, ...], tuple[str, ...]]], loss: float | None) -> NerMetrics:
-    found = {strict: [_entities([pair[side] for pair in pairs], strict) for side in (0, 1)] for strict in (False, True)}
+    found = {
+        strict: [_entities([pair[side] for pair in pairs], strict) for side in (0, 1)]
+        for strict in (False, True)
+    }
     types = [_by_type(side) for side in found[False]]
     return NerMetrics(
         default=_micro(*found[False]),
         strict=_micro(*found[True]),
-        by_type={name: _micro(*(side.get(name, set()) for side in types)) for name in sorted(types[0].keys() | types[1].keys())},
+        by_type={
+            name: _micro(*(side.get(name, set()) for side in types))
+            for name in sorted(types[0].keys() | types[1].keys())
+        },
         loss=loss,
         sentences=len(pairs),
     )
 
 
 def _entities(sentences: Sequence[tuple[str, ...]], strict: bool) -> set[Entity]:
-    return {Entity(number, *one) for number, tags in enumerate(sentences) for one in _read(tags, strict)}
+    return {
+        Entity(number, *one) for number, tags in enumerate(sentences) for one in _read(tags, strict)
+    }
 
 
 @lru_cache(maxsize=1 << 16)
 def _read(tags: tuple[str, ...], strict: bool) -> tuple[tuple[str, int, int], ...]:
-    """Type, first and last word of a sentence's entities as seqeval reads them: by default, or with ``mode="strict", scheme=IOB2``.
+    """Type, first and last word of a sentence's entities as seqeval reads them: by default, or with
+    ``mode="strict", scheme=IOB2``.
 
     Remembered, for gold tags come again in every epoch, and so do most predictions.
     """
@@ -105,7 +136,10 @@ def _read(tags: tuple[str, ...], strict: bool) -> tuple[tuple[str, int, int], ..
     numbers = {name: number for number, name in enumerate(types)}
     neutral = [tag if tag == "O" else f"{tag[0]}-{numbers[tag[2:]]}" for tag in tags]
     if strict:
-        spans = [(entity.tag, entity.start, entity.end - 1) for entity in Entities([neutral], IOB2).entities[0]]
+        spans = [
+            (entity.tag, entity.start, entity.end - 1)
+            for entity in Entities([neutral], IOB2).entities[0]
+        ]
     else:
         spans = get_entities(neutral)
     return tuple((types[int(number)], first, last) for number, first, last in spans)
@@ -124,4 +158,9 @@ def _micro(gold: set[Entity], predicted: set[Entity]) -> EntityMetrics:
         return EntityMetrics(precision=None, recall=None, f1=None, support=0)
     right = len(gold & predicted)
     precision = right / len(predicted) if predicted else 0.0
-    return EntityMetrics(precision=precision, recall=right / len(gold), f1=2 * right / (len(gold) + len(predicted)), support=len(gold))
+    return EntityMetrics(
+        precision=precision,
+        recall=right / len(gold),
+        f1=2 * right / (len(gold) + len(predicted)),
+        support=len(gold),
+    )

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import mtlab
 
-CODE = ("__init__.py", "data/__init__.py", "data/words.py", "export/__init__.py", "export/reader.py", "export/served.py")
+CODE = (
+    "__init__.py",
+    "data/__init__.py",
+    "data/words.py",
+    "export/__init__.py",
+    "export/reader.py",
+    "export/served.py",
+)
 """The part of the package that reads sentences with an exported model."""
 
 NEEDED = ("torch", "transformers", "safetensors", "regex")

@@ -1,8 +1,8 @@
 """What a trial and a suite leave behind, as typed values that read and write as JSON.
 
-The record is the truth: the table, the plots, the report and MLflow are made from these values and nothing else. Times
-are seconds, memory is MB (10^6 bytes), FLOPs are counts, quality metrics lie in [0, 1]; ``None`` means undefined (never
-NaN).
+The record is the truth: the table, the plots, the report and MLflow are made from these values and
+nothing else. Times are seconds, memory is MB (10^6 bytes), FLOPs are counts, quality metrics lie in
+[0, 1]; ``None`` means undefined (never NaN).
 """
 
 import json
@@ -21,14 +21,17 @@ OK = "ok"
 """The status of a trial that ended well; any other status is the reason why it did not."""
 
 RETIRED = frozenset({"shard"})
-"""Settings that experiments had once: older records hold them, which are read as if they had not."""
+"""Settings that experiments had once: older records hold them, which are read as if they had
+not."""
 
 UNFINISHED = ("running", "selected")
 """The statuses of a trial that goes on, or was stopped before its end."""
 
 
 class Value(BaseModel):
-    """A frozen value of the record; an unknown field is an error, so that nothing is dropped on reading."""
+    """A frozen value of the record; an unknown field is an error, so that nothing is dropped on
+    reading.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,13 +41,16 @@ class ClassifierMetrics(Value):
 
     accuracy: float | None
     macro_f1: float | None
-    """Unweighted mean of F1 over the classes that occur among gold or predicted labels of the split."""
+    """Unweighted mean of F1 over the classes that occur among gold or predicted labels of the
+    split."""
     loss: float | None
     sentences: int
 
 
 class EntityMetrics(Value):
-    """Precision, recall and F1 of entities, micro-averaged; F1 is ``None`` where there is no gold entity."""
+    """Precision, recall and F1 of entities, micro-averaged; F1 is ``None`` where there is no gold
+    entity.
+    """
 
     precision: float | None
     recall: float | None
@@ -77,14 +83,20 @@ def _numbers(value: object) -> object:
     return tuple(map(int, value.split())) if isinstance(value, str) else value
 
 
-Counts = Annotated[tuple[int, ...], BeforeValidator(_numbers), PlainSerializer(lambda counts: " ".join(map(str, counts)), when_used="json")]
+Counts = Annotated[
+    tuple[int, ...],
+    BeforeValidator(_numbers),
+    PlainSerializer(lambda counts: " ".join(map(str, counts)), when_used="json"),
+]
 """Whole numbers, one a sentence; in a file they are one string, separated by blanks."""
 
 
 class Contributions(Value):
-    """What each test sentence adds to the scores: enough to compute them anew over any choice of sentences.
+    """What each test sentence adds to the scores: enough to compute them anew over any choice of
+    sentences.
 
-    Each list holds the sentences that have gold of its task, in the split's order, which is the same for all trials on the same data.
+    Each list holds the sentences that have gold of its task, in the split's order, which is the
+    same for all trials on the same data.
     """
 
     labels_right: Counts = ()
@@ -129,13 +141,17 @@ class StageRecord(Value):
     digests_before: dict[str, str] = Field(default_factory=dict)
     """Unit to SHA-256 of its parameters and buffers when the stage began."""
     digests_after: dict[str, str] = Field(default_factory=dict)
-    """The same when it ended: equal for frozen units, different for trained ones that a loss reached."""
+    """The same when it ended: equal for frozen units, different for trained ones that a loss
+    reached."""
     step_s: float | None = None
-    """Mean seconds of a plain training step after warm-up steps, everything computed; ``None`` without steps."""
+    """Mean seconds of a plain training step after warm-up steps, everything computed; ``None``
+    without steps."""
 
 
 class EpochRecord(Value):
-    """The end of one epoch (the first entry of a trial, ``epoch`` 0, is the state before any training)."""
+    """The end of one epoch (the first entry of a trial, ``epoch`` 0, is the state before any
+    training).
+    """
 
     stage: int
     """Index of the stage."""
@@ -185,7 +201,9 @@ class Decision(Value):
 
 
 class DomainScore(Value):
-    """Scores on the test split of one of a staged experiment's two domains, at one time of the trial."""
+    """Scores on the test split of one of a staged experiment's two domains, at one time of the
+    trial.
+    """
 
     stage: int
     """Stages behind the weights: 0 is the checkpoint."""
@@ -203,16 +221,20 @@ class LogitDrift(Value):
     largest: float
     """The largest absolute difference of a logit."""
     kl: float
-    """Mean Kullback-Leibler divergence of the checkpoint's class probabilities from the trial's, in nats an item."""
+    """Mean Kullback-Leibler divergence of the checkpoint's class probabilities from the trial's, in
+    nats an item."""
     changed: float
     """Share of items whose most likely class is another one."""
 
 
 class Drift(Value):
-    """How far a staged trial's selected weights moved from the checkpoint, in what they compute on the source test split."""
+    """How far a staged trial's selected weights moved from the checkpoint, in what they compute on
+    the source test split.
+    """
 
     cka: dict[str, float]
-    """Linear CKA of the hidden states that come out of the embeddings and of each block (Kornblith et al. 2019): 1 is no change."""
+    """Linear CKA of the hidden states that come out of the embeddings and of each block (Kornblith
+    et al. 2019): 1 is no change."""
     logits: dict[str, LogitDrift]
     """Task to the drift of its logits; an item is a sentence, or a word."""
 
@@ -228,11 +250,13 @@ class TrialRecord(Value):
     point: dict[str, Any] = Field(default_factory=dict)
     """Swept keys and their values."""
     status: str = OK
-    """``ok``; ``running``, or ``selected`` before the test split is read; or the reason why the trial did not end well."""
+    """``ok``; ``running``, or ``selected`` before the test split is read; or the reason why the
+    trial did not end well."""
     started_at: float
     ended_at: float | None = None
     attempts: int = 1
-    """How often the trial was begun: it went on from its last checkpoint after each interruption, and times are of what was kept."""
+    """How often the trial was begun: it went on from its last checkpoint after each interruption,
+    and times are of what was kept."""
     initial_digest: str = ""
     """SHA-256 of the whole network before training: equal over the scenarios of a seed."""
     final_digest: str = ""
@@ -242,8 +266,8 @@ class TrialRecord(Value):
     stages: tuple[StageRecord, ...] = ()
     epochs: tuple[EpochRecord, ...] = ()
     step_losses: dict[str, tuple[float | None, ...]] = Field(default_factory=dict)
-    """``total`` and each task's training loss at every step; ``None`` where the step's batch had no label of the task. Empty where the
-    record comes from an archive."""
+    """``total`` and each task's training loss at every step; ``None`` where the step's batch had no
+    label of the task. Empty where the record comes from an archive."""
     selection: Selection | None = None
     validation: Metrics | None = None
     """The selected weights on the validation split."""
@@ -254,8 +278,8 @@ class TrialRecord(Value):
     start: str = ""
     """Key of the trial whose weights this one started from, in a staged experiment."""
     matrix: tuple[DomainScore, ...] = ()
-    """Scores on both domains at the checkpoint, after each stage but the last, and of the selected weights on the source domain (those on
-    the target domain are ``test``)."""
+    """Scores on both domains at the checkpoint, after each stage but the last, and of the selected
+    weights on the source domain (those on the target domain are ``test``)."""
     drift: Drift | None = None
     """How far the selected weights moved from the checkpoint."""
     ledger: tuple[Decision, ...] = ()
@@ -263,17 +287,21 @@ class TrialRecord(Value):
     laps: dict[str, float] = Field(default_factory=dict)
     """Seconds of ``setup``, ``cache``, ``train`` and ``eval``."""
     wall_s: float | None = None
-    """Seconds that the scenario costs alone on this engine: its own laps plus, in full, the shared work it used."""
+    """Seconds that the scenario costs alone on this engine: its own laps plus, in full, the shared
+    work it used."""
     wall_plain_s: float | None = None
-    """Seconds of a plain loop: each stage's measured plain step times its steps, plus set-up and evaluation with the prefix computed."""
+    """Seconds of a plain loop: each stage's measured plain step times its steps, plus set-up and
+    evaluation with the prefix computed."""
     untimed: str = ""
     """Why its times compare with no others', as where it shared its device; empty where they do."""
     machine: dict[str, tuple[float, ...]] = Field(default_factory=dict)
-    """How busy the machine was: ``at`` to Unix times, names of MLflow's system metrics to readings at these times."""
+    """How busy the machine was: ``at`` to Unix times, names of MLflow's system metrics to readings
+    at these times."""
     peak_memory_mb: float | None = None
     """Of the process; of several, of the one with the most."""
     train_flops: int | None = None
-    """Matrix-multiplication FLOPs of training in a plain loop, padding included: what the cache saves is not taken off."""
+    """Matrix-multiplication FLOPs of training in a plain loop, padding included: what the cache
+    saves is not taken off."""
     train_flops_padding: int | None = None
     """The part of ``train_flops`` that went into padding."""
     train_tokens: int | None = None
@@ -309,22 +337,26 @@ class SuiteRecord(Value):
     environment: dict[str, str | int | float | bool | None]
     """Device, precision, threads, versions."""
     encoder: dict[str, dict[str, str | int | None]]
-    """Point of the sweep (``""`` where nothing is swept) to the encoder's name, revision, hash, family, blocks, hidden size, attention."""
+    """Point of the sweep (``""`` where nothing is swept) to the encoder's name, revision, hash,
+    family, blocks, hidden size, attention."""
     data: dict[str, dict[str, Any]]
     """Point of the sweep to sizes, label sets, fingerprint and notes of the data."""
     trials: tuple[str, ...]
     """The keys of the suite's trials in the order they ran."""
     starts: tuple[str, ...] = ()
-    """The keys of the trials that train the checkpoints of a staged experiment; they are no part of any comparison."""
+    """The keys of the trials that train the checkpoints of a staged experiment; they are no part of
+    any comparison."""
     read_back: tuple[str, ...] = ()
-    """Those of them that an earlier run had finished, which was interrupted; their time is not in ``elapsed_s``."""
+    """Those of them that an earlier run had finished, which was interrupted; their time is not in
+    ``elapsed_s``."""
     tracking: dict[str, str] = Field(default_factory=dict)
     """Where MLflow has it: tracking URI without credentials, experiment, parent run."""
 
     @field_validator("experiment")
     @classmethod
     def _experiment(cls, experiment: dict[str, Any]) -> dict[str, Any]:
-        # a suite is exported, compared and told by the settings that there are now, to which others would be mistakes
+        # a suite is exported, compared and told by the settings that there are now, to which others
+        # would be mistakes
         return {key: value for key, value in experiment.items() if key not in RETIRED}
 
 
@@ -340,7 +372,11 @@ def parsed(content: bytes, kind: type[V], where: str) -> V:
     try:
         fields = json.loads(content.decode())
         if fields.get("format") != FORMAT:
-            raise UserError(f"a record of format {fields.get('format')}, not {FORMAT}", "run the experiment again", where=where)
+            raise UserError(
+                f"a record of format {fields.get('format')}, not {FORMAT}",
+                "run the experiment again",
+                where=where,
+            )
         return kind.model_validate(fields)
     except (ValueError, AttributeError, RecursionError):
         raise damaged(where) from None
@@ -352,7 +388,9 @@ def damaged(where: str) -> UserError:
 
 
 def best_on_validation(trials: Iterable[TrialRecord]) -> TrialRecord:
-    """The trial whose weights scored highest on validation; of equals the one with the smallest seed."""
+    """The trial whose weights scored highest on validation; of equals the one with the smallest
+    seed.
+    """
 
     def rank(trial: TrialRecord) -> tuple[float, int]:
         score = trial.selection.score if trial.selection else None

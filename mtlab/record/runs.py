@@ -1,4 +1,6 @@
-"""What MLflow is told of a record: names and numbers, spelt as it takes them. Nothing here speaks to a store."""
+"""What MLflow is told of a record: names and numbers, spelt as it takes them. Nothing here speaks
+to a store.
+"""
 
 import hashlib
 import re
@@ -27,12 +29,19 @@ def tags_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, str]:
 
 
 def metrics_of(trial: TrialRecord) -> Iterator[tuple[str, float, int, int]]:
-    """Every number of a record as (name, value, milliseconds, step); slashes in names make the UI's groups."""
+    """Every number of a record as (name, value, milliseconds, step); slashes in names make the UI's
+    groups.
+    """
     end = ms(trial.ended_at or trial.started_at)
     for name, values in trial.step_losses.items():
         for number, value in enumerate(values, start=1):
             if value is not None:
-                yield ("train/loss" if name == "total" else f"train/{name}/loss"), value, end, number
+                yield (
+                    ("train/loss" if name == "total" else f"train/{name}/loss"),
+                    value,
+                    end,
+                    number,
+                )
     for epoch in trial.epochs:
         for name, value in _quality(epoch.validation):
             yield f"validation/{name}", value, ms(epoch.ended_at), epoch.step
@@ -58,19 +67,31 @@ def metrics_of(trial: TrialRecord) -> Iterator[tuple[str, float, int, int]]:
     for name, values in trial.machine.items():
         if name != "at":
             pairs = zip(trial.machine["at"], values, strict=True)
-            yield from ((f"system/{name}", value, ms(at), step) for step, (at, value) in enumerate(pairs))
+            yield from (
+                (f"system/{name}", value, ms(at), step) for step, (at, value) in enumerate(pairs)
+            )
 
 
 def _quality(metrics: Metrics) -> Iterator[tuple[str, float]]:
     named: dict[str, float | None] = {}
     if metrics.classifier is not None:
-        named.update({f"classifier/{key}": getattr(metrics.classifier, key) for key in ("accuracy", "macro_f1", "loss")})
+        named.update(
+            {
+                f"classifier/{key}": getattr(metrics.classifier, key)
+                for key in ("accuracy", "macro_f1", "loss")
+            }
+        )
     if metrics.ner is not None:
         named["ner/loss"] = metrics.ner.loss
         for key in ("precision", "recall", "f1"):
             named[f"ner/{key}"] = getattr(metrics.ner.default, key)
             named[f"ner/{key}_strict"] = getattr(metrics.ner.strict, key)
-        named.update({f"ner/by_type/{safe(kind)}/f1": scores.f1 for kind, scores in metrics.ner.by_type.items()})
+        named.update(
+            {
+                f"ner/by_type/{safe(kind)}/f1": scores.f1
+                for kind, scores in metrics.ner.by_type.items()
+            }
+        )
     return ((name, value) for name, value in named.items() if value is not None)
 
 
@@ -86,17 +107,32 @@ def params_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, Any]:
     """Settings of a trial: scenario, seed, stages, and those of the experiment at its point."""
     others = ("scenarios", "seeds", "sweep", "settings", "name", "question")
     shared = {key: value for key, value in suite.experiment.items() if key not in others}
-    stages = [{"name": stage.name, "epochs": stage.epochs, "train": stage.train, "losses": stage.losses} for stage in trial.stages]
-    swept = tuple(f"{key}." for key in trial.point)  # a swept key replaces all that the file says below it
+    stages = [
+        {"name": stage.name, "epochs": stage.epochs, "train": stage.train, "losses": stage.losses}
+        for stage in trial.stages
+    ]
+    swept = tuple(
+        f"{key}." for key in trial.point
+    )  # a swept key replaces all that the file says below it
     settings = {key: value for key, value in flat(shared).items() if not key.startswith(swept)}
     encoder = flat({"encoder": suite.encoder.get(point_label(trial.point.items()), {})})
     point = {safe(key): value for key, value in trial.point.items()}
-    return {"scenario": trial.scenario, "seed": trial.seed, "stages": stages, **settings, **encoder, **point}
+    return {
+        "scenario": trial.scenario,
+        "seed": trial.seed,
+        "stages": stages,
+        **settings,
+        **encoder,
+        **point,
+    }
 
 
 def note_of(trial: TrialRecord) -> str:
     """A trial in a line, for people."""
-    stages = [f"{stage.name}: {stage.epochs} epochs, trains {stage.params_trainable:,} of {stage.params_total:,}" for stage in trial.stages]
+    stages = [
+        f"{stage.name}: {stage.epochs} epochs, trains {stage.params_trainable:,} of {stage.params_total:,}"
+        for stage in trial.stages
+    ]
     return f"{trial.scenario}, seed {trial.seed}: {trial.status}. " + "; ".join(stages)
 
 
@@ -117,7 +153,8 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def safe(part: str) -> str:
-    """A part of a name, spelt as MLflow takes it: letters, digits and ``_-. :``; what it does not take becomes ``_``.
+    """A part of a name, spelt as MLflow takes it: letters, digits and ``_-. :``; what it does not
+    take becomes ``_``.
 
     A part that had to be changed gets the start of its hash, so that no two become one.
     """

@@ -1,4 +1,6 @@
-"""MLflow's store, and putting records into it so that nothing is there twice: what is there already stays, what is half there goes."""
+"""MLflow's store, and putting records into it so that nothing is there twice: what is there already
+stays, what is half there goes.
+"""
 
 import hashlib
 import json
@@ -13,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # it would print the address of every run, password and all
+os.environ.setdefault(
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
+)  # it would print the address of every run, password and all
 
 import sqlalchemy
 from alembic.migration import MigrationContext
@@ -21,7 +25,15 @@ from alembic.script import ScriptDirectory
 from filelock import FileLock
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, LoggedModelStatus, Metric, Param, Run
+from mlflow.entities import (
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    Run,
+)
 from mlflow.store import db_migrations
 from mlflow.tracking import MlflowClient
 
@@ -36,17 +48,28 @@ BATCH = 1000
 """Metrics in one request: MLflow's limit."""
 
 OPENING_S, WORKING_S = 5, 30
-"""Seconds after which a server that does not answer is left, while the store is opened and after, unless the user has set another time."""
+"""Seconds after which a server that does not answer is left, while the store is opened and after,
+unless the user has set another time."""
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Schemes of addresses, with or without the name of a driver, that MLflow opens as databases."""
 
 SHARED_VIEW = "mlflow.sharedViewState."
-"""How tags of experiments begin in which the interface keeps views that are shared; what follows is the view's key."""
+"""How tags of experiments begin in which the interface keeps views that are shared; what follows is
+the view's key."""
 
 COLUMNS = [
     *(f"params.`{name}`" for name in ("scenario", "seed")),
-    *(f"metrics.`{name}`" for name in ("test/classifier/accuracy", "test/ner/f1", "time/plain_s", "memory/peak_mb", "params/trainable")),
+    *(
+        f"metrics.`{name}`"
+        for name in (
+            "test/classifier/accuracy",
+            "test/ner/f1",
+            "time/plain_s",
+            "memory/peak_mb",
+            "params/trainable",
+        )
+    ),
 ]
 """The columns of the view that a suite's links lead to."""
 
@@ -54,7 +77,8 @@ ROOM = 7900
 """Characters of a description that every store takes, with some to spare."""
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""The experiment's tag without which the interface takes runs for those of a language model's application."""
+"""The experiment's tag without which the interface takes runs for those of a language model's
+application."""
 
 WHOLE = "whole"
 """The tag, written last, of a run that holds all of its record: a digest of that."""
@@ -64,7 +88,9 @@ OTHER_RELEASE = "out-of-date database schema"
 
 for name in ("alembic", "mlflow.store.db.utils"):
     logging.getLogger(name).setLevel(logging.WARNING)  # a new database is not news
-logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # a server that is away is told once, by us
+logging.getLogger("urllib3.connectionpool").setLevel(
+    logging.ERROR
+)  # a server that is away is told once, by us
 
 
 class Store:
@@ -78,7 +104,8 @@ class Store:
     def __init__(self, uri: str, experiment: str) -> None:
         self.uri, self.experiment = uri, experiment
         self.new = False
-        """Whether it is a database in which :meth:`open` makes MLflow's tables, which takes seconds and on a busy machine many."""
+        """Whether it is a database in which :meth:`open` makes MLflow's tables, which takes seconds
+        and on a busy machine many."""
 
     def open(self) -> None:
         """Reach the store; the first to do so makes its tables, and others wait for it.
@@ -92,8 +119,16 @@ class Store:
                 self.new = _has_no_tables(self.uri, self.experiment)
                 self.client = MlflowClient(self.uri)
                 found = self.client.get_experiment_by_name(self.experiment)
-                self.experiment_id = found.experiment_id if found else self.client.create_experiment(self.experiment, tags=KIND)
-                if found and found.lifecycle_stage == "active" and not found.tags.keys() & KIND.keys():
+                self.experiment_id = (
+                    found.experiment_id
+                    if found
+                    else self.client.create_experiment(self.experiment, tags=KIND)
+                )
+                if (
+                    found
+                    and found.lifecycle_stage == "active"
+                    and not found.tags.keys() & KIND.keys()
+                ):
                     self.client.set_experiment_tag(self.experiment_id, *next(iter(KIND.items())))
         except Exception as error:  # stores fail in their own ways: MlflowException, OSError, ImportError of a driver, SQLAlchemyError
             raise _refusal(self.uri, error) from None
@@ -104,19 +139,30 @@ class Store:
         """The id of the suite's run, which is made where it is not there."""
         with _patience():
             known = suite.tracking.get("run", "")  # suites of before had no id
-            wanted = f"tags.suite_id = '{suite.id}'" if suite.id else f"attributes.run_id = '{known}'"
+            wanted = (
+                f"tags.suite_id = '{suite.id}'" if suite.id else f"attributes.run_id = '{known}'"
+            )
             found = self._runs(wanted) if suite.id or known else []
             if found:
                 run_id = str(found[0].info.run_id)
                 if found[0].info.status != "RUNNING":
                     self.client.update_run(run_id, status="RUNNING")
             else:
-                tags = {"mlflow.runName": f"{self.experiment} suite", "mlflow.note.content": inert(suite.question)}
+                tags = {
+                    "mlflow.runName": f"{self.experiment} suite",
+                    "mlflow.note.content": inert(suite.question),
+                }
                 tags |= {"suite": self.experiment, "suite_id": suite.id}
-                made = self.client.create_run(self.experiment_id, start_time=ms(suite.started_at), tags=cut(tags))
+                made = self.client.create_run(
+                    self.experiment_id, start_time=ms(suite.started_at), tags=cut(tags)
+                )
                 run_id = str(made.info.run_id)
             if not found or WHOLE not in found[0].data.tags:
-                settings = {"experiment": suite.experiment, "environment": suite.environment, "encoder": suite.encoder.get("", {})}
+                settings = {
+                    "experiment": suite.experiment,
+                    "environment": suite.environment,
+                    "encoder": suite.encoder.get("", {}),
+                }
                 self._params(run_id, flat(settings))
                 self._datasets(run_id, suite.data)
                 self.client.set_tag(run_id, WHOLE, suite.id)
@@ -126,32 +172,47 @@ class Store:
         """Put a trial's run below the suite's; False where it was there.
 
         Raises:
-            Exception: whatever the store raises; what it has by then is half a run, and goes the next time.
+            Exception: whatever the store raises; what it has by then is half a run, and goes the
+                next time.
         """
         digest = content_key(trial.model_dump(mode="json"))[:16]
         with _patience():
-            there = self._runs(f"tags.`mlflow.parentRunId` = '{parent}' and tags.key = '{trial.key}'")
+            there = self._runs(
+                f"tags.`mlflow.parentRunId` = '{parent}' and tags.key = '{trial.key}'"
+            )
             if any(run.data.tags.get(WHOLE) == digest for run in there):
                 return False
             for run in there:
                 self.client.delete_run(run.info.run_id)
             tags = {**tags_of(suite, trial), "mlflow.parentRunId": parent}
-            run_id = self.client.create_run(self.experiment_id, start_time=ms(trial.started_at), tags=tags).info.run_id
+            run_id = self.client.create_run(
+                self.experiment_id, start_time=ms(trial.started_at), tags=tags
+            ).info.run_id
             self._params(run_id, params_of(suite, trial))
             point = point_label(trial.point.items())
-            self._datasets(run_id, {point: suite.data[point]} if point in suite.data else suite.data)
-            metrics = [Metric(*row) for row in metrics_of(trial) if math.isfinite(row[1])]  # MLflow stores others wrongly
+            self._datasets(
+                run_id, {point: suite.data[point]} if point in suite.data else suite.data
+            )
+            metrics = [
+                Metric(*row) for row in metrics_of(trial) if math.isfinite(row[1])
+            ]  # MLflow stores others wrongly
             for start in range(0, len(metrics), BATCH):
                 self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
             missing = {one.key for one in metrics} - set(self.client.get_run(run_id).data.metrics)
             if missing:
                 raise OSError(f"the store took {len(missing)} metrics and does not have them")
             self.client.set_tag(run_id, WHOLE, digest)
-            self.client.set_terminated(run_id, "FINISHED" if trial.ok else "FAILED", end_time=ms(trial.ended_at or trial.started_at))
+            self.client.set_terminated(
+                run_id,
+                "FINISHED" if trial.ok else "FAILED",
+                end_time=ms(trial.ended_at or trial.started_at),
+            )
         return True
 
     def attach(self, suite: SuiteRecord, parent: str, directory: Path) -> None:
-        """Attach the report, its plots, the table and the resolved experiment to the suite's run."""
+        """Attach the report, its plots, the table and the resolved experiment to the suite's
+        run.
+        """
         with _patience():
             for name in ("report.md", "report.html", "trials.csv", "suite.json", "plots"):
                 path = directory / name
@@ -164,17 +225,30 @@ class Store:
                 self.client.log_metric(parent, "time/suite_s", suite.elapsed_s)
 
     def tell(self, parent: str, story: str) -> None:
-        """Make a story the description of the suite's run, with links to the runs of its trials, one by one and all together."""
+        """Make a story the description of the suite's run, with links to the runs of its trials,
+        one by one and all together.
+        """
         with _patience():
-            by_scenario = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "scenario"}]}
-            view = {"selectedColumns": COLUMNS, "groupBy": by_scenario, "searchFilter": f"tags.`mlflow.parentRunId` = '{parent}'"}
-            self.client.set_experiment_tag(self.experiment_id, f"{SHARED_VIEW}{parent}", json.dumps(view))
+            by_scenario = {
+                "aggregateFunction": "average",
+                "groupByKeys": [{"mode": "param", "groupByData": "scenario"}],
+            }
+            view = {
+                "selectedColumns": COLUMNS,
+                "groupBy": by_scenario,
+                "searchFilter": f"tags.`mlflow.parentRunId` = '{parent}'",
+            }
+            self.client.set_experiment_tag(
+                self.experiment_id, f"{SHARED_VIEW}{parent}", json.dumps(view)
+            )
             children = self._runs(f"tags.`mlflow.parentRunId` = '{parent}'")
             links: dict[str, dict[str, str]] = {}
             for run in sorted(children, key=lambda run: run.info.start_time):
                 name = run.data.tags.get("scenario", "")
                 which = inert(run.info.run_name.removeprefix(f"{name}-"))
-                links.setdefault(name, {})[run.info.run_id] = f"[{which}](#/experiments/{self.experiment_id}/runs/{run.info.run_id})"
+                links.setdefault(name, {})[run.info.run_id] = (
+                    f"[{which}](#/experiments/{self.experiment_id}/runs/{run.info.run_id})"
+                )
             lines = [f"- {inert(name)}: {', '.join(runs.values())}" for name, runs in links.items()]
             shown = f"#/experiments/{self.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={parent}"
             together = f"**Runs** by scenario: [as a table]({shown}), [as charts]({shown}&compareRunsMode=CHART)."
@@ -188,7 +262,8 @@ class Store:
             self.client.set_tag(parent, "mlflow.note.content", cut({"": note})[""])
 
     def model(self, parent: str, trial: TrialRecord, write: Callable[[Path], object]) -> bool:
-        """Log an exported model as that of a trial's run; False where it was there. What loads it needs no pickle.
+        """Log an exported model as that of a trial's run; False where it was there. What loads it
+        needs no pickle.
 
         Args:
             parent: the suite's run.
@@ -196,14 +271,24 @@ class Store:
             write: exports the model to a folder.
         """
         with _patience():
-            known = self.client.search_logged_models([self.experiment_id], f"tags.key = '{trial.key}' and tags.suite_run = '{parent}'")
+            known = self.client.search_logged_models(
+                [self.experiment_id], f"tags.key = '{trial.key}' and tags.suite_run = '{parent}'"
+            )
             if any(one.status == LoggedModelStatus.READY for one in known):
                 return False
             for one in known:
                 self.client.delete_logged_model(one.model_id)
-            (run,) = self._runs(f"tags.`mlflow.parentRunId` = '{parent}' and tags.key = '{trial.key}'")
-            facts = {"scenario": trial.scenario, "seed": str(trial.seed)} | {safe(key): str(value) for key, value in trial.point.items()}
-            scores = {name: f"{value:.4f}" for name, value, _, _ in metrics_of(trial) if name.startswith("test/")}
+            (run,) = self._runs(
+                f"tags.`mlflow.parentRunId` = '{parent}' and tags.key = '{trial.key}'"
+            )
+            facts = {"scenario": trial.scenario, "seed": str(trial.seed)} | {
+                safe(key): str(value) for key, value in trial.point.items()
+            }
+            scores = {
+                name: f"{value:.4f}"
+                for name, value, _, _ in metrics_of(trial)
+                if name.startswith("test/")
+            }
             made = self.client.create_logged_model(
                 self.experiment_id,
                 name=_model_name(f"{self.experiment}-{trial.scenario}"),
@@ -222,9 +307,13 @@ class Store:
         return True
 
     def close(self, parent: str, status: str, ended_at: float | None = None) -> None:
-        """Close the suite's run as ``FINISHED``, ``FAILED`` or ``KILLED``, at a Unix time in seconds, now where none is given."""
+        """Close the suite's run as ``FINISHED``, ``FAILED`` or ``KILLED``, at a Unix time in
+        seconds, now where none is given.
+        """
         with _patience():
-            self.client.set_terminated(parent, status, end_time=None if ended_at is None else ms(ended_at))
+            self.client.set_terminated(
+                parent, status, end_time=None if ended_at is None else ms(ended_at)
+            )
 
     def _runs(self, wanted: str) -> list[Run]:
         return list(self.client.search_runs([self.experiment_id], wanted))
@@ -238,9 +327,21 @@ class Store:
         inputs = []
         for point, data in by_point.items():
             for split, rows in data["sizes"].items():
-                source = CodeDatasetSource(tags={"source": ", ".join(map(str, data["sources"])), "point": point, "sentences": str(rows)})
-                dataset = MetaDataset(source, name=f"{self.experiment} {split}", digest=data["fingerprint"][:32])
-                inputs.append(DatasetInput(dataset._to_mlflow_entity(), tags=[InputTag("mlflow.data.context", split)]))
+                source = CodeDatasetSource(
+                    tags={
+                        "source": ", ".join(map(str, data["sources"])),
+                        "point": point,
+                        "sentences": str(rows),
+                    }
+                )
+                dataset = MetaDataset(
+                    source, name=f"{self.experiment} {split}", digest=data["fingerprint"][:32]
+                )
+                inputs.append(
+                    DatasetInput(
+                        dataset._to_mlflow_entity(), tags=[InputTag("mlflow.data.context", split)]
+                    )
+                )
         self.client.log_inputs(run_id, datasets=inputs)
 
 
@@ -269,7 +370,8 @@ def _has_no_tables(uri: str, experiment: str) -> bool:
     """Whether MLflow will make its tables in a database.
 
     Raises:
-        Exception: it cannot be used, which is known at once, where MLflow would try again for minutes.
+        Exception: it cannot be used, which is known at once, where MLflow would try again for
+            minutes.
     """
     file = database_file(uri)
     if file is not None and not file.exists():
@@ -282,23 +384,33 @@ def _is_database(uri: str) -> bool:
 
 
 def _see_active(uri: str, experiment: str, stages: dict[str, str]) -> None:
-    """Refuse an experiment that was deleted, whose name MLflow still keeps; ``stages`` has those of that name by id."""
+    """Refuse an experiment that was deleted, whose name MLflow still keeps; ``stages`` has those of
+    that name by id.
+    """
     if stages and "active" not in stages.values():
         remedy = f"`mlflow experiments restore -x {next(iter(stages))}`, or choose another --name"
-        raise UserError(f"experiment {experiment} was deleted in MLflow at {without_credentials(uri)}", remedy)
+        raise UserError(
+            f"experiment {experiment} was deleted in MLflow at {without_credentials(uri)}", remedy
+        )
 
 
 def _look_into(uri: str, experiment: str) -> dict[str, str] | None:
-    """Read a database whose tables should be those of the release of MLflow that is installed, if there are any yet.
+    """Read a database whose tables should be those of the release of MLflow that is installed, if
+    there are any yet.
 
     Returns:
-        The ids of experiments of that name, and whether each is ``active`` or ``deleted``; None where there are no tables yet.
+        The ids of experiments of that name, and whether each is ``active`` or ``deleted``; None
+        where there are no tables yet.
 
     Raises:
         Exception: whatever the database raises, or one that says what is wrong.
     """
     file = database_file(uri)
-    address = sqlalchemy.URL.create("sqlite", database=file.as_uri(), query={"mode": "ro", "uri": "true"}) if file else uri
+    address = (
+        sqlalchemy.URL.create("sqlite", database=file.as_uri(), query={"mode": "ro", "uri": "true"})
+        if file
+        else uri
+    )
     engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_heads()
@@ -307,8 +419,12 @@ def _look_into(uri: str, experiment: str) -> dict[str, str] | None:
         wanted = ScriptDirectory(str(Path(db_migrations.__file__).parent)).get_heads()
         if set(found) != set(wanted):
             raise OSError(f"{OTHER_RELEASE} (version {', '.join(found)}, not {', '.join(wanted)})")
-        named = sqlalchemy.text("select experiment_id, lifecycle_stage from experiments where name = :name")
-        return {str(key): str(stage) for key, stage in connection.execute(named, {"name": experiment})}
+        named = sqlalchemy.text(
+            "select experiment_id, lifecycle_stage from experiments where name = :name"
+        )
+        return {
+            str(key): str(stage) for key, stage in connection.execute(named, {"name": experiment})
+        }
 
 
 def _refusal(uri: str, error: Exception) -> UserError:
@@ -327,31 +443,53 @@ def _refusal(uri: str, error: Exception) -> UserError:
 
 
 def _model_name(wanted: str) -> str:
-    """A name that MLflow takes for a model; one that had to be changed gets the start of its hash, so that no two become one."""
+    """A name that MLflow takes for a model; one that had to be changed gets the start of its hash,
+    so that no two become one.
+    """
     spelt = re.sub(r"[^\w-]", "_", wanted)
-    return spelt if spelt == wanted else f"{spelt}-{hashlib.sha256(wanted.encode()).hexdigest()[:6]}"
+    return (
+        spelt if spelt == wanted else f"{spelt}-{hashlib.sha256(wanted.encode()).hexdigest()[:6]}"
+    )
 
 
 def _may_pass(uri: str, error: Exception) -> bool:
-    """Whether a store that failed may work later as it is addressed: a server that does not answer, a database that is locked."""
+    """Whether a store that failed may work later as it is addressed: a server that does not answer,
+    a database that is locked.
+    """
     text = str(error)
     if uri.startswith(("http://", "https://")):
-        return any(sign in text for sign in ("Max retries", "Connection", "timed out", "too many 5", "error code 5"))
-    return "is locked" in text or "could not connect" in text or "Can't connect" in text or "Connection refused" in text
+        return any(
+            sign in text
+            for sign in ("Max retries", "Connection", "timed out", "too many 5", "error code 5")
+        )
+    return (
+        "is locked" in text
+        or "could not connect" in text
+        or "Can't connect" in text
+        or "Connection refused" in text
+    )
 
 
 def _alone(uri: str) -> AbstractContextManager[object]:
-    """Makes processes that open the same database file wait for each other: two that make its tables at once break it."""
+    """Makes processes that open the same database file wait for each other: two that make its
+    tables at once break it.
+    """
     file = database_file(uri)
     if file is None:
         return nullcontext()
     name = hashlib.sha256(str(file).encode()).hexdigest()[:16]
-    return FileLock(Path(tempfile.gettempdir()) / f"mtlab-{os.getuid() if hasattr(os, 'getuid') else 0}-{name}.lock", timeout=30)
+    return FileLock(
+        Path(tempfile.gettempdir())
+        / f"mtlab-{os.getuid() if hasattr(os, 'getuid') else 0}-{name}.lock",
+        timeout=30,
+    )
 
 
 @contextmanager
 def _patience(seconds: int = WORKING_S) -> Iterator[None]:
-    """Within, MLflow is so patient with a server, where the user has not said how patient: by itself it asks one for many minutes."""
+    """Within, MLflow is so patient with a server, where the user has not said how patient: by
+    itself it asks one for many minutes.
+    """
     wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)}
     ours = {key: value for key, value in wanted.items() if key not in os.environ}
     os.environ.update(ours)

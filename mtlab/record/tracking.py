@@ -1,6 +1,8 @@
-"""MLflow as a view of the records: one parent run a suite, one child run a trial; training never waits for it.
+"""MLflow as a view of the records: one parent run a suite, one child run a trial; training never
+waits for it.
 
-A thread of its own puts records into the store. What it could not put there is in the journal, and :func:`sync` brings it.
+A thread of its own puts records into the store. What it could not put there is in the journal, and
+:func:`sync` brings it.
 """
 
 import threading
@@ -19,10 +21,12 @@ OPENING_S = 5.0
 """Seconds that a suite waits, before it begins, for the store to be opened."""
 
 MAKING_S = 60.0
-"""Seconds that it waits for the tables of a new database, or for another process that makes them."""
+"""Seconds that it waits for the tables of a new database, or for another process that makes
+them."""
 
 TRIAL_S = 1.0
-"""Seconds that a suite waits after a trial for its run to be written: a database here takes less, and so nothing runs beside training."""
+"""Seconds that a suite waits after a trial for its run to be written: a database here takes less,
+and so nothing runs beside training."""
 
 ENDING_S = 20.0
 """Seconds that a suite waits at its end for what is still to be written."""
@@ -41,7 +45,8 @@ class Outcome:
     Attributes:
         directory: with the report, its plots and the table.
         story: the description of the suite's run, markdown.
-        model: the trial whose model is taken home, and what exports it to a folder; None where there is none.
+        model: the trial whose model is taken home, and what exports it to a folder; None where
+            there is none.
     """
 
     directory: Path
@@ -54,13 +59,17 @@ class Outcome:
         store.tell(parent, self.story)
 
     def give_model(self, store: Store, parent: str, say: Callable[[str], None]) -> None:
-        """Log the model, where there is one and it is not there; a store that does not take it has all the rest."""
+        """Log the model, where there is one and it is not there; a store that does not take it has
+        all the rest.
+        """
         if self.model is None:
             return
         try:
             store.model(parent, *self.model)
         except Exception as error:  # whatever the store, the encoder's files or the disk raise
-            say(f"MLflow does not have the model to take home ({reason(error, store.uri)}); `mtlab sync` tries again")
+            say(
+                f"MLflow does not have the model to take home ({reason(error, store.uri)}); `mtlab sync` tries again"
+            )
 
 
 class Tracking:
@@ -90,8 +99,12 @@ class Tracking:
         threading.Thread(target=self._work, name="mlflow", daemon=True).start()
         self._wait(OPENING_S)
         if self.store.new and not self._over:
-            self.say(f"MLflow makes its tables in {without_credentials(self.uri)}, which is done once")
-        making = self.store.new or database_file(self.uri) is not None  # what is on this machine is no server that is away
+            self.say(
+                f"MLflow makes its tables in {without_credentials(self.uri)}, which is done once"
+            )
+        making = (
+            self.store.new or database_file(self.uri) is not None
+        )  # what is on this machine is no server that is away
         if making and not self._over:
             self._wait(MAKING_S)
         if self._refused is not None:
@@ -112,12 +125,16 @@ class Tracking:
             self._wait(TRIAL_S)
 
     def settle(self, suite: SuiteRecord) -> SuiteRecord:
-        """Wait, not for long, for what is still to be written; returns the suite with what is then missing."""
+        """Wait, not for long, for what is still to be written; returns the suite with what is then
+        missing.
+        """
         self._wait(ENDING_S)
         return self.where(suite)
 
     def finish(self, suite: SuiteRecord, outcome: "Outcome", status: str) -> None:
-        """Attach what the suite came to, close its run as ``FINISHED`` or ``FAILED``, log the model; and wait for it, not for long."""
+        """Attach what the suite came to, close its run as ``FINISHED`` or ``FAILED``, log the
+        model; and wait for it, not for long.
+        """
         self._add(lambda: outcome.attach(self.store, suite, self.parent))
         self._add(lambda: self.store.close(self.parent, status))
         self._opened, closed = False, self._opened
@@ -133,7 +150,9 @@ class Tracking:
             return len(self._jobs)
 
     def close(self, status: str) -> None:
-        """Close the parent run, if one was opened, as ``FINISHED``, ``FAILED`` or ``KILLED``, and stop."""
+        """Close the parent run, if one was opened, as ``FINISHED``, ``FAILED`` or ``KILLED``, and
+        stop.
+        """
         if self._opened:
             self._add(lambda: self.store.close(self.parent, status))
             self._wait(OPENING_S)
@@ -143,11 +162,17 @@ class Tracking:
 
     def where(self, suite: SuiteRecord) -> SuiteRecord:
         """The suite with where it is logged, and how many runs are missing there."""
-        place = {"uri": without_credentials(self.uri), "experiment": self.experiment, "run": self.parent}
+        place = {
+            "uri": without_credentials(self.uri),
+            "experiment": self.experiment,
+            "run": self.parent,
+        }
         if not self.parent:
             del place["run"]
         missing = self.missing
-        return suite.model_copy(update={"tracking": {**place, "missing": str(missing)} if missing else place})
+        return suite.model_copy(
+            update={"tracking": {**place, "missing": str(missing)} if missing else place}
+        )
 
     def _open(self, suite: SuiteRecord) -> None:
         self.store.open()
@@ -162,7 +187,12 @@ class Tracking:
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         with self._changed:
-            while self._jobs and not self._refused and not self._failed and (left := until - time.monotonic()) > 0:
+            while (
+                self._jobs
+                and not self._refused
+                and not self._failed
+                and (left := until - time.monotonic()) > 0
+            ):
                 self._changed.wait(left)
 
     def _work(self) -> None:
@@ -175,8 +205,15 @@ class Tracking:
                 job = self._jobs[0]
             try:
                 job()
-            except Exception as error:  # whatever a store or a network raises: the records hold what was measured
-                if isinstance(error, UserError) and not isinstance(error, Busy) and not self._opened and not self._failed:
+            except (
+                Exception
+            ) as error:  # whatever a store or a network raises: the records hold what was measured
+                if (
+                    isinstance(error, UserError)
+                    and not isinstance(error, Busy)
+                    and not self._opened
+                    and not self._failed
+                ):
                     self._refused = error
                     with self._changed:
                         self._changed.notify_all()
@@ -203,12 +240,14 @@ class Tracking:
 
 
 def sync(experiment: str, journal: Journal, finish: Callable[[], Outcome]) -> tuple[int, int]:
-    """Bring MLflow everything that the records have and it has not, with the times at which it was measured.
+    """Bring MLflow everything that the records have and it has not, with the times at which it was
+    measured.
 
     Args:
         experiment: the experiment's name in MLflow.
         journal: where the records are.
-        finish: is called when the records say where the suite is logged; rebuilds the report, and returns what there is to attach.
+        finish: is called when the records say where the suite is logged; rebuilds the report, and
+            returns what there is to attach.
 
     Returns:
         Runs that were brought, and runs that are there now.
@@ -231,12 +270,16 @@ def sync(experiment: str, journal: Journal, finish: Callable[[], Outcome]) -> tu
         outcome = finish()
         outcome.attach(store, suite, parent)
         status = "FINISHED" if all(trial.ok for trial in trials) else "FAILED"
-        last = max((trial.ended_at or trial.started_at for trial in trials), default=suite.started_at)
+        last = max(
+            (trial.ended_at or trial.started_at for trial in trials), default=suite.started_at
+        )
         store.close(parent, status if suite.elapsed_s is not None else "KILLED", last)
         outcome.give_model(store, parent, print)
     except UserError:
         raise
     except Exception as error:  # whatever a store or a network raises
         problem = f"MLflow at {without_credentials(uri)} was lost ({reason(error, uri)})"
-        raise Busy(problem, "nothing is there twice; run the command again when it is back") from None
+        raise Busy(
+            problem, "nothing is there twice; run the command again when it is back"
+        ) from None
     return brought, len(starts) + len(trials)

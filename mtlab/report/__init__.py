@@ -1,1 +1,3 @@
-"""What it means: table, statistics, plots and report, made from the records alone and without torch."""
+"""What it means: table, statistics, plots and report, made from the records alone and without
+torch.
+"""

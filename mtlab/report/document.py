@@ -1,4 +1,6 @@
-"""The report: ``report.md``, ``report.html``, ``trials.csv`` and ``plots/``, rebuilt from a directory's records and from nothing else."""
+"""The report: ``report.md``, ``report.html``, ``trials.csv`` and ``plots/``, rebuilt from a
+directory's records and from nothing else.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,15 +9,19 @@ from typing import Literal
 from mtlab.plan.errors import UserError
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.report import across, curves, figures, guided, joint, markdown, provenance, sections, staged, staged_figures, verdicts, winner
-from mtlab.report.answer import answer, untimed
-from mtlab.report.canvas import LEFT_OUT, Plot
-from mtlab.report.evidence import Evidence
+from mtlab.report import markdown
+from mtlab.report.claims import verdicts
+from mtlab.report.claims.evidence import Evidence
+from mtlab.report.comparison import across, winner
+from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.faults import told
-from mtlab.report.groups import Group, groups
-from mtlab.report.page import page
+from mtlab.report.figures import curves, scores, staged_plots
+from mtlab.report.figures.canvas import LEFT_OUT, Plot
+from mtlab.report.html.page import page
+from mtlab.report.sections import body, guided, joint, provenance, staged
+from mtlab.report.sections.answer import answer, untimed
+from mtlab.report.sections.telling import most_telling
 from mtlab.report.table import to_csv, trials_table
-from mtlab.report.telling import most_telling
 
 Plots = dict[str, Plot]
 
@@ -37,7 +43,8 @@ def write(directory: Path, to: Path | None = None, chosen: Chosen = "all") -> Pa
         The path of ``report.md``; ``report.html``, the same for a browser, lies beside it.
 
     Raises:
-        UserError: the directory has no suite, a record cannot be read, or no report can be made of them or written.
+        UserError: the directory has no suite, a record cannot be read, or no report can be made of
+            them or written.
     """
     suite, trials = Journal(directory).read()
     with told(directory):
@@ -51,7 +58,9 @@ def clear(plots: Path) -> None:
         UserError: they lie elsewhere.
     """
     if plots.is_symlink():
-        raise UserError("a link, and files would be deleted where it leads", "remove it", where=str(plots))
+        raise UserError(
+            "a link, and files would be deleted where it leads", "remove it", where=str(plots)
+        )
     for old in plots.glob("*.[ps][nv]g"):
         old.unlink()
 
@@ -63,11 +72,16 @@ def _write(directory: Path, suite: SuiteRecord, trials: list[TrialRecord], chose
     suffixes = [f"-{at}" if len(view.shown) > 1 else "" for at in range(1, len(view.shown) + 1)]
     wanted = None
     if chosen == "main":
-        of_base = next(suffix for group, suffix in zip(view.shown, suffixes, strict=True) if group is view.base)
+        of_base = next(
+            suffix for group, suffix in zip(view.shown, suffixes, strict=True) if group is view.base
+        )
         wanted = most_telling(view.found, view.base, of_base)
     over = curves.write_all(view.found, view.base, plots, wanted)
     drawn = [
-        {**figures.write_all(group, plots, suffix, wanted), **staged_figures.write_all(group, plots, suffix, wanted)}
+        {
+            **scores.write_all(group, plots, suffix, wanted),
+            **staged_plots.write_all(group, plots, suffix, wanted),
+        }
         for group, suffix in zip(view.shown, suffixes, strict=True)
     ]
     path, report = directory / "report.md", document(view, drawn, over)
@@ -83,7 +97,8 @@ class View:
         suite: what was asked.
         found: its points.
         picked: scenario to the point of its best setting, where points are settings.
-        base: the group that stands for the whole: the best settings, or the point with the most sentences.
+        base: the group that stands for the whole: the best settings, or the point with the most
+            sentences.
         shown: the groups whose results are shown in full.
         chosen: the figures.
     """
@@ -91,12 +106,15 @@ class View:
     def __init__(self, suite: SuiteRecord, found: list[Group], chosen: Chosen = "all") -> None:
         self.suite, self.found, self.chosen = suite, found, chosen
         self.base = Evidence(suite, found).base
-        self.picked: dict[str, Group] = across.chosen(found)[1] if across.settings_only(found) else {}
+        self.picked: dict[str, Group] = (
+            across.chosen(found)[1] if across.settings_only(found) else {}
+        )
         self.shown = [self.base] if self.picked else found
 
 
 def document(view: View, drawn: list[Plots], over: Plots) -> str:
-    """The report's markdown: question, answer, one figure and the table first, the details after them.
+    """The report's markdown: question, answer, one figure and the table first, the details after
+    them.
 
     Args:
         view: what to show.
@@ -110,23 +128,43 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
         f"> **Question:** {markdown.text(suite.question or 'which parts should be frozen?')} {_asked(suite, found)}",
         _over(view, over),
         *(_first_screen(group, plots) for group, plots in pairs),
-        sections.notes(view.base),
+        body.notes(view.base),
         _part("## Blocks that train", joint.frontier(view.base), over, "quality_vs_blocks"),
-        _part("## Settings", joint.settings(suite, found, view.picked) if view.picked else "", over, "settings", "quality_vs_epochs"),
-        _part("## What was kept", _each(pairs, _kept) if any(map(staged.section, shown)) else "", {}),
+        _part(
+            "## Settings",
+            joint.settings(suite, found, view.picked) if view.picked else "",
+            over,
+            "settings",
+            "quality_vs_epochs",
+        ),
+        _part(
+            "## What was kept", _each(pairs, _kept) if any(map(staged.section, shown)) else "", {}
+        ),
         "## Claims",
         verdicts.section(suite, found),
         "## What each scenario trains",
         _scenarios(shown),
-        _part("## Intervals", _each(pairs, lambda _, plots: _figures(plots, "intervals", "differences")), {}),
+        _part(
+            "## Intervals",
+            _each(pairs, lambda _, plots: _figures(plots, "intervals", "differences")),
+            {},
+        ),
         "## Entities",
-        _part("", _each(pairs, lambda group, plots: sections.entities(group)), over, "entity_types"),
+        _part("", _each(pairs, lambda group, plots: body.entities(group)), over, "entity_types"),
         "## Cost",
-        _each(pairs, lambda group, plots: _joined(untimed(group), sections.cost(group), _figure(plots, "time_by_lap"))),
-        sections.cost_words(suite),
+        _each(
+            pairs,
+            lambda group, plots: _joined(
+                untimed(group), body.cost(group), _figure(plots, "time_by_lap")
+            ),
+        ),
+        body.cost_words(suite),
         _part("## Learning curves", _each(pairs, _learning), {}),
         "## Parameters",
-        _each(pairs, lambda group, plots: _joined(sections.parameters(group), _figure(plots, "parameters"))),
+        _each(
+            pairs,
+            lambda group, plots: _joined(body.parameters(group), _figure(plots, "parameters")),
+        ),
         *_trust(view),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -136,7 +174,9 @@ def _over(view: View, over: Plots) -> str:
     """What the points say together, before any of them is shown."""
     if view.picked:
         return f"Each scenario stands at the best of {len(view.found)} settings, chosen on validation (see *Settings*)."
-    by_size = _part("## By size of the training data", joint.sizes(view.found), over, "quality_vs_data")
+    by_size = _part(
+        "## By size of the training data", joint.sizes(view.found), over, "quality_vs_data"
+    )
     return _joined(joint.fewest(view.base), joint.answer(view.found), by_size)
 
 
@@ -147,15 +187,30 @@ def _part(heading: str, words: str, over: Plots, *figures: str) -> str:
 
 def _asked(suite: SuiteRecord, found: list[Group]) -> str:
     """What was run to answer, in brackets."""
-    amounts = {"scenario": len(found[0].scenarios), "seed": len(found[0].seeds), "point": len(found)}
-    counts = [f"{many} {what}{'' if many == 1 else 's'}" for what, many in amounts.items() if what != "point" or many > 1]
-    encoders = dict.fromkeys(markdown.name(facts.get("name") or "unknown") for facts in suite.encoder.values())
+    amounts = {
+        "scenario": len(found[0].scenarios),
+        "seed": len(found[0].seeds),
+        "point": len(found),
+    }
+    counts = [
+        f"{many} {what}{'' if many == 1 else 's'}"
+        for what, many in amounts.items()
+        if what != "point" or many > 1
+    ]
+    encoders = dict.fromkeys(
+        markdown.name(facts.get("name") or "unknown") for facts in suite.encoder.values()
+    )
     return f"({' × '.join(counts)}; encoder {', '.join(encoders)}.)"
 
 
 def _first_screen(group: Group, plots: Plots) -> str:
     heading = f"## At {markdown.text(group.label)}" if group.label else ""
-    return _joined(heading, f"**Answer.** {answer(group)}", _figure(plots, "quality_vs_time"), sections.results(group))
+    return _joined(
+        heading,
+        f"**Answer.** {answer(group)}",
+        _figure(plots, "quality_vs_time"),
+        body.results(group),
+    )
 
 
 def _learning(group: Group, plots: Plots) -> str:
@@ -163,7 +218,7 @@ def _learning(group: Group, plots: Plots) -> str:
 
 
 def _kept(group: Group, plots: Plots) -> str:
-    return _joined(staged.section(group), _figures(plots, *staged_figures.FIGURES))
+    return _joined(staged.section(group), _figures(plots, *staged_plots.FIGURES))
 
 
 def _trust(view: View) -> list[str]:
@@ -191,16 +246,24 @@ def _trust(view: View) -> list[str]:
 
 def _scenarios(found: list[Group]) -> str:
     """The lines on scenarios once, unless the sweep changes them."""
-    lines = [sections.scenarios(group) for group in found]
+    lines = [body.scenarios(group) for group in found]
     if len(set(lines)) == 1:
         return lines[0]
-    return _each([(group, {}) for group in found], lambda group, plots: sections.scenarios(group))
+    return _each([(group, {}) for group in found], lambda group, plots: body.scenarios(group))
 
 
 def _each(pairs: list[tuple[Group, Plots]], make: Callable[[Group, Plots], str]) -> str:
-    """A section's part for every point that it has words for, headed by the point where there are several."""
+    """A section's part for every point that it has words for, headed by the point where there are
+    several.
+    """
     parts = [(group.label, make(group, plots)) for group, plots in pairs]
-    return _joined(*(_joined(f"### At {markdown.text(label)}" if label else "", words) for label, words in parts if words))
+    return _joined(
+        *(
+            _joined(f"### At {markdown.text(label)}" if label else "", words)
+            for label, words in parts
+            if words
+        )
+    )
 
 
 def _figures(plots: Plots, *kinds: str) -> str:

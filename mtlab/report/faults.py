@@ -19,7 +19,17 @@ def told(directory: Path) -> Iterator[None]:
     except UserError:
         raise
     except OSError as error:
-        raise UserError(f"cannot be written ({error.strerror})", "make room, or choose another place", where=str(directory)) from error
-    except Exception as error:  # records that were changed by hand may contradict each other anywhere
+        raise UserError(
+            f"cannot be written ({error.strerror})",
+            "make room, or choose another place",
+            where=str(directory),
+        ) from error
+    except (
+        Exception
+    ) as error:  # records that were changed by hand may contradict each other anywhere
         problem = f"no report can be made of these records ({type(error).__name__}: {error})"
-        raise UserError(problem, "undo what was changed by hand, or run the experiment again", where=str(directory)) from error
+        raise UserError(
+            problem,
+            "undo what was changed by hand, or run the experiment again",
+            where=str(directory),
+        ) from error

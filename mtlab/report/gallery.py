@@ -1,4 +1,6 @@
-"""The page that stands in front of several reports: each experiment's question, its answer in short, and a figure."""
+"""The page that stands in front of several reports: each experiment's question, its answer in
+short, and a figure.
+"""
 
 from pathlib import Path
 
@@ -6,15 +8,16 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import point_label
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import SuiteRecord
-from mtlab.report import across, joint, staged
-from mtlab.report.answer import in_short
-from mtlab.report.evidence import Evidence
+from mtlab.report.claims.evidence import Evidence
+from mtlab.report.claims.verdicts import folders, link
+from mtlab.report.comparison import across
+from mtlab.report.comparison.groups import Group, groups
+from mtlab.report.comparison.winner import NEAR, winner
 from mtlab.report.faults import told
-from mtlab.report.groups import Group, groups
 from mtlab.report.markdown import name, text
-from mtlab.report.telling import main_figure
-from mtlab.report.verdicts import folders, link
-from mtlab.report.winner import NEAR, winner
+from mtlab.report.sections import joint, staged
+from mtlab.report.sections.answer import in_short
+from mtlab.report.sections.telling import main_figure
 
 
 def write_page(directory: Path) -> Path:
@@ -24,10 +27,17 @@ def write_page(directory: Path) -> Path:
         UserError: no report lies there, a record cannot be read, or the records make no sense.
     """
     found, page_file = folders(directory), directory / "README.md"
-    if page_file.exists() and not page_file.read_text(encoding="utf-8", errors="replace").startswith(TITLE):
-        raise UserError("is not this command's, and is left as it is", "move it away", where=str(page_file))
+    if page_file.exists() and not page_file.read_text(
+        encoding="utf-8", errors="replace"
+    ).startswith(TITLE):
+        raise UserError(
+            "is not this command's, and is left as it is", "move it away", where=str(page_file)
+        )
     with told(directory):
-        parts = [_part(folder, folder.relative_to(directory), *Journal(folder).read()) for folder in found]
+        parts = [
+            _part(folder, folder.relative_to(directory), *Journal(folder).read())
+            for folder in found
+        ]
         page = "\n\n".join([TITLE, LEAD, *parts]) + "\n"
         write_atomically(page_file, page)
     return page_file
@@ -46,11 +56,23 @@ def _part(folder: Path, address: Path, suite: SuiteRecord, trials: list) -> str:
     found = groups(suite, trials)
     base = Evidence(suite, found).base
     figure = main_figure(folder / "plots")
-    picture = f"![The main figure of {text(folder.name)}]({link(address, f'plots/{figure}')})" if figure else ""
+    picture = (
+        f"![The main figure of {text(folder.name)}]({link(address, f'plots/{figure}')})"
+        if figure
+        else ""
+    )
     taken = winner(base)
     point = point_label(taken.trial.point.items()) if taken else ""
-    kept = f"To take home: {name(taken.scenario)}{f' at {text(point)}' if point else ''}: {taken.why}." if taken else ""
-    seconds = "" if suite.elapsed_s is None or suite.read_back else f", {suite.elapsed_s / 60:.0f} minutes"
+    kept = (
+        f"To take home: {name(taken.scenario)}{f' at {text(point)}' if point else ''}: {taken.why}."
+        if taken
+        else ""
+    )
+    seconds = (
+        ""
+        if suite.elapsed_s is None or suite.read_back
+        else f", {suite.elapsed_s / 60:.0f} minutes"
+    )
     amount = f"{len(base.scenarios)} scenarios, {len(base.seeds)} seeds{seconds}"
     lines = [
         f"## [{text(folder.name)}]({link(address, 'report.md')})",

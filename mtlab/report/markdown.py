@@ -1,4 +1,6 @@
-"""Markdown from values. What comes from data, labels or messages goes through :func:`text` and stays inert."""
+"""Markdown from values. What comes from data, labels or messages goes through :func:`text` and
+stays inert.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,7 +15,9 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 
 
 def one_line(value: Any) -> str:
-    """``value`` as one printable line, cut at :data:`LONGEST`: line ends, tabs and control characters become spaces."""
+    """``value`` as one printable line, cut at :data:`LONGEST`: line ends, tabs and control
+    characters become spaces.
+    """
     line = " ".join("".join(mark if mark.isprintable() else " " for mark in str(value)).split())
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
@@ -22,7 +26,9 @@ def text(value: Any) -> str:
     """``value`` as inert text: no markup, link, image, HTML or table cell of its own."""
     escaped = _SPECIAL.sub(lambda match: "\\" + match[0], one_line(value))
     escaped = "".join(_ENTITIES.get(mark, mark) for mark in escaped)
-    return escaped.replace("://", "&#58;//").replace("www.", "www&#46;")  # no link out of a bare address either
+    return escaped.replace("://", "&#58;//").replace(
+        "www.", "www&#46;"
+    )  # no link out of a bare address either
 
 
 def name(value: Any) -> str:
@@ -34,12 +40,17 @@ def fenced(content: str, language: str = "") -> str:
     """A code block that ``content`` cannot end."""
     longest = max((len(run) for run in re.findall("`+", content)), default=0)
     fence = "`" * max(3, longest + 1)
-    lines = ["".join(mark if mark.isprintable() else " " for mark in line) for line in content.splitlines()]
+    lines = [
+        "".join(mark if mark.isprintable() else " " for mark in line)
+        for line in content.splitlines()
+    ]
     return "\n".join([fence + language, *lines, fence])
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
-    """A table of cells that are markdown already: the first ``words`` columns left-aligned, the others right-aligned."""
+    """A table of cells that are markdown already: the first ``words`` columns left-aligned, the
+    others right-aligned.
+    """
     rule = ["---"] * words + ["---:"] * (len(header) - words)
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rows])
 
@@ -51,7 +62,13 @@ def details(summary: str, body: str) -> str:
 
 def listing(words: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
+    return (
+        words[0]
+        if len(words) == 1
+        else f"{', '.join(words[:-1])} and {words[-1]}"
+        if words
+        else "none"
+    )
 
 
 def fixed(value: float | None, digits: int = 3) -> str:
@@ -69,11 +86,17 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 def bounds(low: float | None, high: float | None, digits: int = 3) -> str:
     """An interval in brackets, after a blank; nothing where there is none."""
-    return "" if low is None or high is None else f" [{fixed(low, digits)}, {fixed(high, digits)}]".replace("-", "−")
+    return (
+        ""
+        if low is None or high is None
+        else f" [{fixed(low, digits)}, {fixed(high, digits)}]".replace("-", "−")
+    )
 
 
 def rounded(value: float | None, digits: int = 3) -> str:
-    """A number of any size to ``digits`` significant ones, without an exponent; a dash where it is undefined."""
+    """A number of any size to ``digits`` significant ones, without an exponent; a dash where it is
+    undefined.
+    """
     if value is None:
         return "–"
     if value == 0:

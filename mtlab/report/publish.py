@@ -1,4 +1,6 @@
-"""A run's answer as it is committed: the report with its main figures, the table, and every record in one file."""
+"""A run's answer as it is committed: the report with its main figures, the table, and every record
+in one file.
+"""
 
 import tempfile
 from dataclasses import dataclass
@@ -8,8 +10,9 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.words import counted
 from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import UNFINISHED, SuiteRecord, TrialRecord
-from mtlab.report import canvas, document
-from mtlab.report.verdicts import PUBLISHED
+from mtlab.report import document
+from mtlab.report.claims.verdicts import PUBLISHED
+from mtlab.report.figures import canvas
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,23 @@ class Published:
 
 
 def place(output: Path) -> Path:
-    """Where the answer of a run in ``output`` is published: ``reports/published/x`` of ``reports/x``."""
+    """Where the answer of a run in ``output`` is published: ``reports/published/x`` of
+    ``reports/x``.
+    """
     return output if output.parent.name == PUBLISHED else output.parent / PUBLISHED / output.name
 
 
 def origin(output: Path) -> Path:
-    """Where the records of an experiment are: in its output or, where nothing was run there, in its published answer."""
+    """Where the records of an experiment are: in its output or, where nothing was run there, in its
+    published answer.
+    """
     ran, published = ((folder / "suite.json").exists() for folder in (output, place(output)))
     return place(output) if published and not ran else output
 
 
 def publish(output: Path) -> Published:
-    """Write the answer of the run in ``output``, or write it anew from its own records where nothing was run here.
+    """Write the answer of the run in ``output``, or write it anew from its own records where
+    nothing was run here.
 
     The same records give the same bytes.
 
@@ -59,13 +67,18 @@ def publish(output: Path) -> Published:
         made = Path(folder)
         document.write(source, made, "main")
         texts = {name: (made / name).read_bytes() for name in ("trials.csv", "report.md")}
-        figures = {f"plots/{file.name}": canvas.light(file.read_bytes()) for file in sorted((made / "plots").glob("*.png"))}
+        figures = {
+            f"plots/{file.name}": canvas.light(file.read_bytes())
+            for file in sorted((made / "plots").glob("*.png"))
+        }
     document.clear(target / "plots")
     Journal(target).write_archive([*trials, *starts])
     Journal(target).write_suite(suite)
     for name, content in {**figures, **texts}.items():
         write_atomically(target / name, content)
-    return Published(target / "report.md", source, len(trials), sum(not trial.ok for trial in trials))
+    return Published(
+        target / "report.md", source, len(trials), sum(not trial.ok for trial in trials)
+    )
 
 
 def _check_finished(source: Path, suite: SuiteRecord, trials: list[TrialRecord]) -> None:
@@ -76,5 +89,7 @@ def _check_finished(source: Path, suite: SuiteRecord, trials: list[TrialRecord])
     """
     ended = [trial for trial in trials if trial.status not in UNFINISHED]
     if suite.elapsed_s is None or len(ended) < len(suite.trials):
-        problem = f"the run is not finished, {len(ended)} of {counted(len(suite.trials), 'trial')} ended"
+        problem = (
+            f"the run is not finished, {len(ended)} of {counted(len(suite.trials), 'trial')} ended"
+        )
         raise UserError(problem, "let `mtlab compare` go on with it first", where=str(source))

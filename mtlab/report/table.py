@@ -35,7 +35,8 @@ RESULTS = {
     "validation_ner_f1": "validation.ner.default.f1",
     "selected_epoch": "selection.epoch",
 }
-"""Column of the table to the place of its value in a record. Times are seconds, memory is MB, metrics lie in [0, 1]."""
+"""Column of the table to the place of its value in a record. Times are seconds, memory is MB,
+metrics lie in [0, 1]."""
 
 COUNTS = (
     "params_total",
@@ -50,11 +51,14 @@ COUNTS = (
 
 
 TIMES = ("wall_s", "wall_plain_s", "train_s", "eval_s", "cache_s", "setup_s", "tokens_per_s")
-"""The columns that have no value for trials whose times compare with no others' (``TrialRecord.untimed``)."""
+"""The columns that have no value for trials whose times compare with no others'
+(``TrialRecord.untimed``)."""
 
 
 def look_up(value: Any, path: str) -> Any:
-    """What stands at a dotted ``path`` of a record (attributes, keys, indices); ``None`` where the path breaks off."""
+    """What stands at a dotted ``path`` of a record (attributes, keys, indices); ``None`` where the
+    path breaks off.
+    """
     for part in path.split("."):
         if value is None:
             return None
@@ -68,7 +72,9 @@ def look_up(value: Any, path: str) -> Any:
 
 
 def result(trial: TrialRecord, column: str) -> Any:
-    """A trial's value for one of :data:`RESULTS`; ``None`` where it is undefined, compares with no other, or the trial did not end well."""
+    """A trial's value for one of :data:`RESULTS`; ``None`` where it is undefined, compares with no
+    other, or the trial did not end well.
+    """
     apart = column in TIMES and trial.untimed
     return look_up(trial, RESULTS[column]) if trial.ok and not apart else None
 
@@ -76,11 +82,16 @@ def result(trial: TrialRecord, column: str) -> Any:
 def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFrame:
     """One row a trial: what it was, its status, and the columns of :data:`RESULTS`.
 
-    A trial that did not end well keeps its row, with its reason under ``status`` and no numbers: half a training run is
-    no result, and whoever averages the column must not meet it; nor times that say nothing about the trial alone, for which ``untimed``
-    has the reason. The record has what was measured of it.
+    A trial that did not end well keeps its row, with its reason under ``status`` and no numbers:
+    half a training run is no result, and whoever averages the column must not meet it; nor times
+    that say nothing about the trial alone, for which ``untimed`` has the reason. The record has
+    what was measured of it.
     """
-    swept = [key for point in points(suite.experiment.get("sweep", {}), suite.experiment.get("settings", {})) for key, _ in point]
+    swept = [
+        key
+        for point in points(suite.experiment.get("sweep", {}), suite.experiment.get("settings", {}))
+        for key, _ in point
+    ]
     swept += [key for trial in trials for key in trial.point if key not in swept]
     columns: dict[str, Any] = {
         "scenario": [trial.scenario for trial in trials],
@@ -101,12 +112,17 @@ FORMULA = tuple("=+-@＝＋－＠")
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """The table as CSV: floats in their shortest exact form, undefined values as empty cells, lines that end in LF.
+    """The table as CSV: floats in their shortest exact form, undefined values as empty cells, lines
+    that end in LF.
 
-    Text is one line a cell, and has an apostrophe before it where a spreadsheet would take it for a formula.
+    Text is one line a cell, and has an apostrophe before it where a spreadsheet would take it for a
+    formula.
     """
     words = [column for column in table if not pd.api.types.is_numeric_dtype(table[column])]
-    inert = {column: pd.Series([_inert(value) for value in table[column]], dtype=object) for column in words}
+    inert = {
+        column: pd.Series([_inert(value) for value in table[column]], dtype=object)
+        for column in words
+    }
     return table.assign(**inert).rename(columns=_inert).to_csv(index=False, lineterminator="\n")
 
 

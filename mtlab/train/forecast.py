@@ -1,7 +1,9 @@
-"""How long a suite will take, told before it begins: some throw-away steps are timed, the rest is arithmetic.
+"""How long a suite will take, told before it begins: some throw-away steps are timed, the rest is
+arithmetic.
 
-Where other programs want the same cores a step may take ten times as long as the next, for its threads wait for the one that has no
-core. So steps of several shapes are timed for some seconds, one by one; what is usual is told, and the range where they differ.
+Where other programs want the same cores a step may take ten times as long as the next, for its
+threads wait for the one that has no core. So steps of several shapes are timed for some seconds,
+one by one; what is usual is told, and the range where they differ.
 """
 
 import itertools
@@ -12,34 +14,43 @@ import torch
 
 from mtlab.model import freezing
 from mtlab.plan.scenario import Stage, Trial, content_key
-from mtlab.train import course, plain
-from mtlab.train.prefix import depths_of
+from mtlab.train.cache.prefix import depths_of
+from mtlab.train.loop import schedule
+from mtlab.train.loop.vocabulary import occurring
+from mtlab.train.measure import uncached
+from mtlab.train.measure.progress import Pace
 from mtlab.train.prepare import Prepared
-from mtlab.train.progress import Pace
 from mtlab.train.runtime import Runtime
-from mtlab.train.vocabulary import occurring
 from mtlab.train.worker import Group, Work
 
 
 def work(prepared: Prepared, trial: Trial) -> int:
-    """FLOPs of a trial as this engine runs it, evaluation included; passes that trials share are left out."""
+    """FLOPs of a trial as this engine runs it, evaluation included; passes that trials share are
+    left out.
+    """
     cached = prepared.experiment.cache.mode != "off"
     total = done = depth = 0
     for stage in prepared.experiment.scenario(trial.scenario).stages:
         partition = freezing.resolve(stage, prepared.counter.network)
         depth = partition.prefix_depth if cached and not stage.mitigated else 0
-        total += 0 if done else course.evaluation_flops(prepared, "validation", depth)
+        total += 0 if done else schedule.evaluation_flops(prepared, "validation", depth)
         for number in range(stage.epochs):
-            total += course.flops(prepared, partition, course.epoch(prepared, stage, done + number), cached=bool(depth))[0]
-            total += course.evaluation_flops(prepared, "validation", depth)
+            total += schedule.flops(
+                prepared,
+                partition,
+                schedule.epoch(prepared, stage, done + number),
+                cached=bool(depth),
+            )[0]
+            total += schedule.evaluation_flops(prepared, "validation", depth)
         done += stage.epochs
-    return total + course.evaluation_flops(prepared, "test", depth)
+    return total + schedule.evaluation_flops(prepared, "test", depth)
 
 
 def common(whole: Work, groups: Sequence[Group]) -> dict[Trial, int]:
     """FLOPs of what is done once for several trials, each as work of the first trial that needs it.
 
-    That is the passes over all sentences whose states are kept, and the steps by which those of a loop without a cache are timed.
+    That is the passes over all sentences whose states are kept, and the steps by which those of a
+    loop without a cache are timed.
     """
     flops: dict[Trial, int] = {}
     passed: set[str] = set()
@@ -50,20 +61,28 @@ def common(whole: Work, groups: Sequence[Group]) -> dict[Trial, int]:
         flops[trial] = _timed_steps(prepared, trial)
         states = content_key(prepared.encoder_digest, prepared.encoding_digest)
         alone = prepared.source is not None or prepared.adapted or states in passed
-        if not alone and depths_of(prepared.experiment.scenario(trial.scenario).stages, prepared.counter.network):
+        if not alone and depths_of(
+            prepared.experiment.scenario(trial.scenario).stages, prepared.counter.network
+        ):
             passed.add(states)
-            flops[trial] += sum(course.evaluation_flops(prepared, split) for split in prepared.encoded)
+            flops[trial] += sum(
+                schedule.evaluation_flops(prepared, split) for split in prepared.encoded
+            )
     return flops
 
 
 def _timed_steps(prepared: Prepared, trial: Trial) -> int:
-    """FLOPs of the steps by which :class:`mtlab.train.plain.Plain` times the stages of a trial that train on cached states."""
+    """FLOPs of the steps by which :class:`mtlab.train.measure.uncached.Plain` times the stages of a
+    trial that train on cached states.
+    """
     total = 0
     for stage in prepared.experiment.scenario(trial.scenario).stages:
         partition = freezing.resolve(stage, prepared.counter.network)
         if stage.epochs and partition.prefix_depth and not stage.mitigated:
-            steps = plain.spread(course.epoch(prepared, stage, 0), plain.WARM_STEPS + plain.TIMED_STEPS)
-            total += course.flops(prepared, partition, steps)[0]
+            steps = uncached.spread(
+                schedule.epoch(prepared, stage, 0), uncached.WARM_STEPS + uncached.TIMED_STEPS
+            )
+            total += schedule.flops(prepared, partition, steps)[0]
     return total
 
 
@@ -71,15 +90,19 @@ MEASURING_S, FEWEST, MOST = 5.0, 4, 48
 """Seconds for which steps are timed, and how many there are at least and at most."""
 
 WARMING_S = 2.0
-"""Seconds after which steps count, though the first ones are slower than others: a large encoder's are slow enough as they are."""
+"""Seconds after which steps count, though the first ones are slower than others: a large encoder's
+are slow enough as they are."""
 
 
-def pace(points: Mapping[tuple, Prepared], runtime: Runtime, trials: Sequence[Trial], todo: Sequence[int]) -> Pace | None:
+def pace(
+    points: Mapping[tuple, Prepared], runtime: Runtime, trials: Sequence[Trial], todo: Sequence[int]
+) -> Pace | None:
     """Seconds that a FLOP takes here, from steps of the trial with the most of them.
 
-    None where nothing is trained, or where the steps fail: why they do is for the trial to tell, which will meet it too. Of several
-    processes one might fail where the others wait for it: they are told nothing.
-    The network that is trained for it is thrown away, and the caller's random numbers are left as they were.
+    None where nothing is trained, or where the steps fail: why they do is for the trial to tell,
+    which will meet it too. Of several processes one might fail where the others wait for it: they
+    are told nothing. The network that is trained for it is thrown away, and the caller's random
+    numbers are left as they were.
 
     Args:
         points: the point of a trial to what it runs on.
@@ -91,7 +114,9 @@ def pace(points: Mapping[tuple, Prepared], runtime: Runtime, trials: Sequence[Tr
         return None
     trial = trials[todo.index(max(todo))]
     prepared = points[trial.point].of(trial.scenario)
-    stages = [stage for stage in prepared.experiment.scenario(trial.scenario).stages if stage.epochs]
+    stages = [
+        stage for stage in prepared.experiment.scenario(trial.scenario).stages if stage.epochs
+    ]
     try:
         with torch.random.fork_rng([runtime.device] if runtime.device.type == "cuda" else []):
             return _timed(prepared, runtime, trial.seed, stages[-1]) if stages else None
@@ -104,21 +129,26 @@ def _timed(prepared: Prepared, runtime: Runtime, seed: int, stage: Stage) -> Pac
     prepared.adapt(network, seed)
     partition = freezing.resolve(stage, network)
     freezing.apply(network, partition)
-    words = occurring(network, prepared.encoded["train"].examples, prepared.pad_id, partition.trained_units)
-    steps = course.epoch(prepared, stage, 0)
-    with closing(plain.readings(prepared, runtime, network, partition, stage, steps, words)) as readings:
+    words = occurring(
+        network, prepared.encoded["train"].examples, prepared.pad_id, partition.trained_units
+    )
+    steps = schedule.epoch(prepared, stage, 0)
+    with closing(
+        uncached.readings(prepared, runtime, network, partition, stage, steps, words)
+    ) as readings:
         return measured(readings)
 
 
 def measured(readings: Iterator[tuple[float, int]]) -> Pace:
-    """The pace of steps, taken until there are enough; the first ones, in which allocators and caches fill, are left out.
+    """The pace of steps, taken until there are enough; the first ones, in which allocators and
+    caches fill, are left out.
 
     Args:
         readings: seconds and FLOPs of a step each.
     """
     taken: list[tuple[float, int]] = []
     warm, warming = 0, 0.0
-    while not warm or (warm < plain.WARM_STEPS and warming < WARMING_S):
+    while not warm or (warm < uncached.WARM_STEPS and warming < WARMING_S):
         warm, warming = warm + 1, warming + next(readings)[0]
     spent = 0.0
     while len(taken) < FEWEST or (spent < MEASURING_S and len(taken) < MOST):
@@ -128,15 +158,21 @@ def measured(readings: Iterator[tuple[float, int]]) -> Pace:
 
 
 def pace_of(taken: Sequence[tuple[float, int]]) -> Pace:
-    """The median pace of steps, each with the weight of its FLOPs, and the range of those in the middle.
+    """The median pace of steps, each with the weight of its FLOPs, and the range of those in the
+    middle.
 
-    The mean goes into the range: where steps are slow now and then for as long as a suite runs, it is what counts.
+    The mean goes into the range: where steps are slow now and then for as long as a suite runs, it
+    is what counts.
     """
     by_pace = sorted((seconds / flops, flops) for seconds, flops in taken)
     total = sum(flops for _, flops in taken)
     reached = list(itertools.accumulate(flops for _, flops in by_pace))
     quarter, half, three_quarters = (
-        next(step_pace for (step_pace, _), up_to in zip(by_pace, reached, strict=True) if up_to >= share * total)
+        next(
+            step_pace
+            for (step_pace, _), up_to in zip(by_pace, reached, strict=True)
+            if up_to >= share * total
+        )
         for share in (0.25, 0.5, 0.75)
     )
     mean = sum(seconds for seconds, _ in taken) / total

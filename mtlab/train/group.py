@@ -1,4 +1,6 @@
-"""Trials that run together: the seeds of a scenario, whose heads train as one problem where only heads train."""
+"""Trials that run together: the seeds of a scenario, whose heads train as one problem where only
+heads train.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,19 +11,19 @@ import torch
 from mtlab.launch import Lost
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
-from mtlab.train.heads import Heads
-from mtlab.train.keeper import Keeper
-from mtlab.train.machine import Machine
-from mtlab.train.memory import Memory
-from mtlab.train.occupancy import Occupancy
-from mtlab.train.plain import Plain
-from mtlab.train.prefix import Prefixes
+from mtlab.train.cache.heads import Heads
+from mtlab.train.cache.prefix import Prefixes
+from mtlab.train.measure.machine import Machine
+from mtlab.train.measure.memory import Memory
+from mtlab.train.measure.occupancy import Occupancy
+from mtlab.train.measure.uncached import Plain
 from mtlab.train.prepare import Prepared
+from mtlab.train.resume.keeper import Keeper
+from mtlab.train.resume.signals import Stopped
+from mtlab.train.resume.unfinished import Died, Unfinished
 from mtlab.train.runtime import Runtime
 from mtlab.train.shared import Advance, HeadsEpoch, Shared
-from mtlab.train.stopping import Stopped
 from mtlab.train.trial import Run
-from mtlab.train.unfinished import Died, Unfinished
 
 
 def run_trials(
@@ -34,10 +36,12 @@ def run_trials(
     say: Callable[[str], None] = print,
     apart: str = "",
 ) -> list[Run]:
-    """Run trials of one scenario that differ in their seed alone, write their records, and return them with their networks.
+    """Run trials of one scenario that differ in their seed alone, write their records, and return
+    them with their networks.
 
-    They run one after another but where heads train on states of a frozen encoder: there they train together. A trial that fails
-    leaves a record too, with its reason as status; the others go on. Trials that were interrupted go on from their last checkpoint.
+    They run one after another but where heads train on states of a frozen encoder: there they train
+    together. A trial that fails leaves a record too, with its reason as status; the others go on.
+    Trials that were interrupted go on from their last checkpoint.
 
     Args:
         prepared: what the trials run on.
@@ -56,9 +60,25 @@ def run_trials(
     """
     memory = Memory(runtime)
     keys = [prepared.key(trial, runtime) for trial in trials]
-    keeper = Keeper(Unfinished(journal.directory, keys, say), prepared.experiment.checkpoints, say, runtime.processes)
+    keeper = Keeper(
+        Unfinished(journal.directory, keys, say),
+        prepared.experiment.checkpoints,
+        say,
+        runtime.processes,
+    )
     machine, occupancy = Machine(runtime.device), Occupancy(runtime.device, apart)
-    shared = Shared(prepared, runtime, journal, prefixes, advance, memory, Plain(prepared, runtime, memory), keeper, machine, occupancy)
+    shared = Shared(
+        prepared,
+        runtime,
+        journal,
+        prefixes,
+        advance,
+        memory,
+        Plain(prepared, runtime, memory),
+        keeper,
+        machine,
+        occupancy,
+    )
     runs = [Run(shared, trial) for trial in trials]
     try:
         keeper.begin()
@@ -70,10 +90,17 @@ def run_trials(
     if keeper.saved is not None:
         say(f"{', '.join(trial.label for trial in trials)}: going on from the last checkpoint")
     devices = [runtime.device] if runtime.device.type == "cuda" else []
-    own = runtime.device.type == "cuda" or runtime.processes.leads  # several processes that share a CPU are no strangers there
+    own = (
+        runtime.device.type == "cuda" or runtime.processes.leads
+    )  # several processes that share a CPU are no strangers there
     try:
         # dropout draws from torch's global stream; the caller's is left as it was
-        with machine, occupancy if own else nullcontext(), torch.random.fork_rng(devices), keeper.watched():
+        with (
+            machine,
+            occupancy if own else nullcontext(),
+            torch.random.fork_rng(devices),
+            keeper.watched(),
+        ):
             _go(runs)
     except Lost as error:
         keeper.left(str(error))
@@ -95,7 +122,9 @@ def _go(runs: Sequence[Run]) -> None:
         asking = _train_heads(asking, together)
 
 
-def _train_heads(asking: dict[Run, HeadsEpoch], together: dict[int, tuple[list[Run], Heads]]) -> dict[Run, HeadsEpoch]:
+def _train_heads(
+    asking: dict[Run, HeadsEpoch], together: dict[int, tuple[list[Run], Heads]]
+) -> dict[Run, HeadsEpoch]:
     """Give trials the epoch that they ask for, all at once; returns what they ask for next.
 
     Args:
@@ -109,7 +138,9 @@ def _train_heads(asking: dict[Run, HeadsEpoch], together: dict[int, tuple[list[R
             together[request.piece] = (list(asking), _heads(list(asking), request))
             keeper.restore_heads(together[request.piece][1])
         runs, heads = together[request.piece]
-        kept = runs if len(asking) == len(runs) else []  # with one that failed, all go on from where it had not
+        kept = (
+            runs if len(asking) == len(runs) else []
+        )  # with one that failed, all go on from where it had not
         while first.at.step < len(request.steps):
             keeper.keep_if_due(kept, heads)
             began = time.perf_counter()
@@ -134,4 +165,13 @@ def _heads(runs: list[Run], request: HeadsEpoch) -> Heads:
     first = runs[0]
     networks, seeds = [run.network for run in runs], [run.trial.seed for run in runs]
     readings = first.ground.readings()
-    return Heads(networks, seeds, request.partition, request.plan, request.total, first.prepared, readings, first.runtime)
+    return Heads(
+        networks,
+        seeds,
+        request.partition,
+        request.plan,
+        request.total,
+        first.prepared,
+        readings,
+        first.runtime,
+    )

@@ -1,6 +1,8 @@
-"""Guidance: each task's validation is watched while a stage trains, and what no longer gains is slowed or frozen again.
+"""Guidance: each task's validation is watched while a stage trains, and what no longer gains is
+slowed or frozen again.
 
-Decisions depend on the validation scores alone, so that they can be made again from a record: :func:`replay`.
+Decisions depend on the validation scores alone, so that they can be made again from a record:
+:func:`replay`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +43,9 @@ class Guide:
         """Take in a validation."""
         for task, watched in self.tasks.items():
             value = monitored(metrics, task, self.rules.monitor)
-            if value is not None and (watched.best is None or value > watched.best + self.rules.min_change):
+            if value is not None and (
+                watched.best is None or value > watched.best + self.rules.min_change
+            ):
                 watched.best, watched.best_epoch, watched.waited = value, epoch, 0
             else:
                 watched.waited += 1
@@ -49,11 +53,21 @@ class Guide:
     def decide(self, stage: int, epoch: int, metrics: Metrics) -> list[Decision]:
         """What to do after a validation, which it takes in."""
         self.look(epoch, metrics)
-        stalled = [task for task, watched in self.tasks.items() if watched.waited >= self.rules.patience]
+        stalled = [
+            task for task, watched in self.tasks.items() if watched.waited >= self.rules.patience
+        ]
         if self.rules.advance and self.followed:
             waited = min(watched.waited for watched in self.tasks.values())
-            return [_about_all("advance", stage, epoch, waited)] if len(stalled) == len(self.tasks) else []
-        decisions = [self._act(task, stage, epoch, metrics) for task in stalled if self.tasks[task].done < len(self.rules.actions)]
+            return (
+                [_about_all("advance", stage, epoch, waited)]
+                if len(stalled) == len(self.tasks)
+                else []
+            )
+        decisions = [
+            self._act(task, stage, epoch, metrics)
+            for task in stalled
+            if self.tasks[task].done < len(self.rules.actions)
+        ]
         if decisions and not self.tasks:
             decisions.append(_about_all("stop", stage, epoch, decisions[-1].waited))
         return decisions
@@ -65,15 +79,35 @@ class Guide:
         watched.done, watched.waited = watched.done + 1, 0
         if action == "refreeze":
             del self.tasks[task]
-        return Decision(stage=stage, epoch=epoch, task=task, action=action, value=value, best=best, best_epoch=best_epoch, waited=waited)
+        return Decision(
+            stage=stage,
+            epoch=epoch,
+            task=task,
+            action=action,
+            value=value,
+            best=best,
+            best_epoch=best_epoch,
+            waited=waited,
+        )
 
 
 def _about_all(action: str, stage: int, epoch: int, waited: int) -> Decision:
-    return Decision(stage=stage, epoch=epoch, task="", action=action, value=None, best=None, best_epoch=None, waited=waited)
+    return Decision(
+        stage=stage,
+        epoch=epoch,
+        task="",
+        action=action,
+        value=None,
+        best=None,
+        best_epoch=None,
+        waited=waited,
+    )
 
 
 def guide(stage: Stage, followed: bool, epoch: int, metrics: Metrics) -> Guide | None:
-    """The guide of a stage that begins with a validation already there; None where the stage has no guidance."""
+    """The guide of a stage that begins with a validation already there; None where the stage has no
+    guidance.
+    """
     if stage.guidance is None:
         return None
     made = Guide(stage.guidance, followed, {task: Watched() for task in stage.losses})
@@ -84,17 +118,27 @@ def guide(stage: Stage, followed: bool, epoch: int, metrics: Metrics) -> Guide |
 
 
 def monitored(metrics: Metrics, task: str, what: str) -> float | None:
-    """What is watched of a task, more being better: accuracy or entity F1, or the loss with its sign turned."""
+    """What is watched of a task, more being better: accuracy or entity F1, or the loss with its
+    sign turned.
+    """
     scored = metrics.classifier if task == "classifier" else metrics.ner
     if scored is None:
         return None
     if what == "loss":
         return None if scored.loss is None else -scored.loss
-    return metrics.classifier.accuracy if task == "classifier" and metrics.classifier else metrics.ner.default.f1 if metrics.ner else None
+    return (
+        metrics.classifier.accuracy
+        if task == "classifier" and metrics.classifier
+        else metrics.ner.default.f1
+        if metrics.ner
+        else None
+    )
 
 
 def rest(stage: Stage, decisions: Sequence[Decision], left: int) -> Stage | None:
-    """What is left of a stage after decisions about it: rates, losses and weights changed, for the epochs left; None where it ends."""
+    """What is left of a stage after decisions about it: rates, losses and weights changed, for the
+    epochs left; None where it ends.
+    """
     assert stage.guidance is not None
     if any(decision.action in ("advance", "stop") for decision in decisions):
         return None
@@ -113,16 +157,30 @@ def rest(stage: Stage, decisions: Sequence[Decision], left: int) -> Stage | None
             distillation = stage.guidance.hold or distillation
             said.append(f"{task} frozen")
     name = f"{stage.name.partition(' (')[0]} ({', '.join(said)} from epoch {decisions[0].epoch})"
-    changes = {"name": name, "epochs": left, "train": train, "losses": losses, "weights": weights, "distillation": distillation}
+    changes = {
+        "name": name,
+        "epochs": left,
+        "train": train,
+        "losses": losses,
+        "weights": weights,
+        "distillation": distillation,
+    }
     return stage.model_copy(update={**changes, "warmup": 0.0})
 
 
 def with_head(train: Mapping[str, float], task: str, factor: float) -> dict[str, float]:
-    """Selectors and rates in which the head of ``task`` has its rate times ``factor``, 0 being none, and all else is as before."""
+    """Selectors and rates in which the head of ``task`` has its rate times ``factor``, 0 being
+    none, and all else is as before.
+    """
     heads: dict[str, float] = {}
     others: dict[str, float] = {}
-    for selector, rate in train.items():  # first match wins, so that the heads may stand first, each by its own name
-        named = {"heads": TASKS, "all": TASKS, **{f"head.{one}": (one,) for one in TASKS}}.get(selector, ())
+    for (
+        selector,
+        rate,
+    ) in train.items():  # first match wins, so that the heads may stand first, each by its own name
+        named = {"heads": TASKS, "all": TASKS, **{f"head.{one}": (one,) for one in TASKS}}.get(
+            selector, ()
+        )
         for one in named:
             heads.setdefault(f"head.{one}", rate)
         if selector == "all":
@@ -134,7 +192,8 @@ def with_head(train: Mapping[str, float], task: str, factor: float) -> dict[str,
 
 
 def replay(stages: Sequence[Stage], epochs: Sequence[EpochRecord]) -> list[Decision]:
-    """The decisions that these stages' guidance makes on these validations: those of the record's ledger.
+    """The decisions that these stages' guidance makes on these validations: those of the record's
+    ledger.
 
     Args:
         stages: as the scenario has them.
@@ -143,14 +202,25 @@ def replay(stages: Sequence[Stage], epochs: Sequence[EpochRecord]) -> list[Decis
     decided: list[Decision] = []
     at, standing = 0, epochs[0]
     for number, stage in enumerate(stages):
-        guiding, first = guide(stage, number + 1 < len(stages), standing.epoch, standing.validation), at + 1
+        guiding, first = (
+            guide(stage, number + 1 < len(stages), standing.epoch, standing.validation),
+            at + 1,
+        )
         for left in range(stage.epochs - 1, -1, -1):
             at += 1
-            made = guiding.decide(epochs[at].stage, epochs[at].epoch, epochs[at].validation) if guiding is not None and left else []
+            made = (
+                guiding.decide(epochs[at].stage, epochs[at].epoch, epochs[at].validation)
+                if guiding is not None and left
+                else []
+            )
             decided += made
             if any(decision.action in ("advance", "stop") for decision in made):
                 break
         passed = epochs[first : at + 1]
         if passed:
-            standing = max(passed, key=lambda one: selection_score(one.validation, stage.losses)) if stage.select == "best" else passed[-1]
+            standing = (
+                max(passed, key=lambda one: selection_score(one.validation, stage.losses))
+                if stage.select == "best"
+                else passed[-1]
+            )
     return decided

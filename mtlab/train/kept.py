@@ -1,4 +1,6 @@
-"""Weights that outlive their trial: those of the best seed of each scenario on validation, at each point of the sweep."""
+"""Weights that outlive their trial: those of the best seed of each scenario on validation, at each
+point of the sweep.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,8 +10,8 @@ from mtlab.model.network import Network
 from mtlab.plan.scenario import point_label
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord, best_on_validation
-from mtlab.train.checkpoint import write_tensors
 from mtlab.train.prepare import Prepared
+from mtlab.train.source_checkpoint import write_tensors
 
 
 def keep(network: Network, prepared: Prepared, file: Path) -> None:
@@ -19,13 +21,24 @@ def keep(network: Network, prepared: Prepared, file: Path) -> None:
         UserError: it cannot be written.
     """
     now = freezing.digests(network)
-    changed = {unit for unit, digest in now.items() if digest != prepared.pristine_digests.get(unit)}
-    names = {name for unit, parts in freezing.units(network).items() if unit in changed for name in (*parts.parameters, *parts.buffers)}
-    write_tensors({name: tensor for name, tensor in network.state_dict().items() if name in names}, file)
+    changed = {
+        unit for unit, digest in now.items() if digest != prepared.pristine_digests.get(unit)
+    }
+    names = {
+        name
+        for unit, parts in freezing.units(network).items()
+        if unit in changed
+        for name in (*parts.parameters, *parts.buffers)
+    }
+    write_tensors(
+        {name: tensor for name, tensor in network.state_dict().items() if name in names}, file
+    )
 
 
 def prune(journal: Journal, trials: Iterable[TrialRecord]) -> None:
-    """Of these trials, remove all weights but those of the best in each scenario and point; those of other trials stay."""
+    """Of these trials, remove all weights but those of the best in each scenario and point; those
+    of other trials stay.
+    """
     places: dict[tuple[str, str], list[TrialRecord]] = {}
     for trial in trials:
         if trial.ok and journal.weights_path(trial).exists():

@@ -29,8 +29,8 @@ from mtlab.plan.experiment import START, Experiment
 from mtlab.plan.scenario import Point, Trial, content_key
 from mtlab.plan.words import counted
 from mtlab.record.records import FORMAT
-from mtlab.train.checkpoint import Checkpoint
 from mtlab.train.runtime import Runtime
+from mtlab.train.source_checkpoint import Checkpoint
 
 T = TypeVar("T")
 
@@ -73,7 +73,8 @@ class Prepared:
         pristine: the pretrained encoder; trials train copies of it.
         pristine_digests: SHA-256 of each of its units.
         counter: FLOPs of a step.
-        setup_s: seconds that reading data, tokenising and loading weights took: every trial uses all of it.
+        setup_s: seconds that reading data, tokenising and loading weights took: every trial uses
+            all of it.
         source: what the checkpoint that trials start from is trained on, where there is one.
         checkpoints: seed to that checkpoint, as soon as it is trained.
         adapted: whether the encoder gets LoRA's adapters.
@@ -105,7 +106,9 @@ class Prepared:
         return {"classifier": len(self.corpus.labels), "ner": len(self.corpus.tags)}
 
     def of(self, scenario: str) -> "Prepared":
-        """What trials of a scenario run on: this, or the same with adapters in the encoder where a stage trains them."""
+        """What trials of a scenario run on: this, or the same with adapters in the encoder where a
+        stage trains them.
+        """
         adapted = lora.wanted(self.experiment.scenario(scenario).stages)
         if adapted is self.adapted:
             return self
@@ -122,11 +125,15 @@ class Prepared:
             network.to(next(network.heads.parameters()).device)
 
     def ready(self, split: str, device: torch.device) -> tuple[Batch, ...]:
-        """A split in batches for passes without gradient, sorted by length, on the device: made once."""
+        """A split in batches for passes without gradient, sorted by length, on the device: made
+        once.
+        """
         if split not in self._ready:
             encoded = self.encoded[split]
             ids = batches.by_length(encoded, batches.EVALUATION_TOKENS)
-            self._ready[split] = tuple(batches.collate(encoded.examples, some, self.pad_id).to(device) for some in ids)
+            self._ready[split] = tuple(
+                batches.collate(encoded.examples, some, self.pad_id).to(device) for some in ids
+            )
         return self._ready[split]
 
     @cached_property
@@ -134,8 +141,12 @@ class Prepared:
         return {}
 
     def fresh_network(self, seed: int, device: torch.device) -> Network:
-        """A copy of the pretrained encoder under newly drawn heads: where every trial of this seed begins, or its checkpoint did."""
-        backbone = Backbone(copy.deepcopy(self.pristine.model), self.pristine.blocks, self.pristine.after)
+        """A copy of the pretrained encoder under newly drawn heads: where every trial of this seed
+        begins, or its checkpoint did.
+        """
+        backbone = Backbone(
+            copy.deepcopy(self.pristine.model), self.pristine.blocks, self.pristine.after
+        )
         network = Network(backbone, self.classes, self.experiment.head)
         network.draw_heads(seed)
         return network.to(device)
@@ -143,14 +154,24 @@ class Prepared:
     def key(self, trial: Trial, runtime: Runtime) -> str:
         """SHA-256 over everything that affects the trial's result.
 
-        Settings, stages, data as encoded, the encoder's weights and configuration, device, precision, kernel, threads, the
-        number of processes where there are several, and the versions of what computes.
+        Settings, stages, data as encoded, the encoder's weights and configuration, device,
+        precision, kernel, threads, the number of processes where there are several, and the
+        versions of what computes.
         """
         recipe = self.experiment.model_dump(mode="json", exclude=UNRELATED)
-        stages = [stage.model_dump(mode="json") for stage in self.experiment.scenario(trial.scenario).stages]
+        stages = [
+            stage.model_dump(mode="json")
+            for stage in self.experiment.scenario(trial.scenario).stages
+        ]
         facts = runtime.describe()
-        computing = [facts[name] for name in ("precision", "threads", "torch", "transformers", "mtlab")]
-        encoder = (self.encoder_digest, self.location.config.to_json_string(), self.pristine.model.config._attn_implementation)
+        computing = [
+            facts[name] for name in ("precision", "threads", "torch", "transformers", "mtlab")
+        ]
+        encoder = (
+            self.encoder_digest,
+            self.location.config.to_json_string(),
+            self.pristine.model.config._attn_implementation,
+        )
         data = (self.corpus.fingerprint, self.encoding_digest, self.experiment.cache.mode)
         start: list[Any] = [] if self.source is None else [self.start_key(trial.seed, runtime)]
         if lora.wanted(self.experiment.scenario(trial.scenario).stages):
@@ -158,11 +179,23 @@ class Prepared:
         if "processes" in facts:  # gradients are then added up in another order
             start.append({"processes": facts["processes"]})
         return content_key(
-            FORMAT, trial.scenario, trial.seed, trial.point, recipe, stages, runtime.device.type, computing, encoder, data, *start
+            FORMAT,
+            trial.scenario,
+            trial.seed,
+            trial.point,
+            recipe,
+            stages,
+            runtime.device.type,
+            computing,
+            encoder,
+            data,
+            *start,
         )
 
     def start_key(self, seed: int, runtime: Runtime) -> str | None:
-        """The key of the trial that trains the checkpoint which trials of this seed start from; None where there is none."""
+        """The key of the trial that trains the checkpoint which trials of this seed start from;
+        None where there is none.
+        """
         return None if self.source is None else self.source.key(Trial(START, seed), runtime)
 
     @cached_property
@@ -173,7 +206,9 @@ class Prepared:
             examples = self.encoded[split].examples
             ids, words = examples.input_ids.data, examples.words.data
             for (begin, end), (first, last) in zip(
-                pairwise(examples.starts.tolist()), pairwise(examples.word_starts.tolist()), strict=True
+                pairwise(examples.starts.tolist()),
+                pairwise(examples.word_starts.tolist()),
+                strict=True,
             ):
                 digest.update(ids[begin:end])
                 digest.update(words[first:last])
@@ -182,11 +217,16 @@ class Prepared:
     def describe_data(self) -> dict[str, Any]:
         """Facts about the data for the record."""
         corpus = self.corpus
-        notes = [*corpus.notes, *lost_words({split: encoded.lost_words for split, encoded in self.encoded.items()})]
+        notes = [
+            *corpus.notes,
+            *lost_words({split: encoded.lost_words for split, encoded in self.encoded.items()}),
+        ]
         start = {} if self.source is None else {"start": self.source.describe_data()}
         return {
             "sizes": {split: len(sentences) for split, sentences in corpus.splits.items()},
-            "tokens": {split: int(encoded.examples.starts[-1]) for split, encoded in self.encoded.items()},
+            "tokens": {
+                split: int(encoded.examples.starts[-1]) for split, encoded in self.encoded.items()
+            },
             "labels": list(corpus.labels),
             "tags": list(corpus.tags),
             "inputs": corpus.inputs,
@@ -219,8 +259,11 @@ class Prepared:
         return [data] if data.source is not None else [data.classifier, data.ner]
 
 
-def prepare(experiment: Experiment, runtime: Runtime, points: Iterable[Point] = ()) -> dict[Point, Prepared]:
-    """Load and encode what the experiment needs, and check every scenario against it, before anything is trained.
+def prepare(
+    experiment: Experiment, runtime: Runtime, points: Iterable[Point] = ()
+) -> dict[Point, Prepared]:
+    """Load and encode what the experiment needs, and check every scenario against it, before
+    anything is trained.
 
     Args:
         experiment: what is run.
@@ -232,11 +275,15 @@ def prepare(experiment: Experiment, runtime: Runtime, points: Iterable[Point] = 
     """
     shared = _Shared()
     with experiment.pointing():
-        return {point: _prepare(experiment.at(point), runtime, shared) for point in tuple(points) or experiment.points}
+        return {
+            point: _prepare(experiment.at(point), runtime, shared)
+            for point in tuple(points) or experiment.points
+        }
 
 
 def check_scenarios(prepared: Prepared, where: str = "scenarios.{name}") -> None:
-    """Resolve every stage of every scenario once; ``where`` says where the file has a scenario's stages.
+    """Resolve every stage of every scenario once; ``where`` says where the file has a scenario's
+    stages.
 
     Raises:
         UserError: a selector does not fit the network, or no loss reaches what a stage trains.
@@ -247,16 +294,36 @@ def check_scenarios(prepared: Prepared, where: str = "scenarios.{name}") -> None
             try:
                 partition = resolve(stage, prepared.of(name).counter.network)
             except UserError as error:
-                raise UserError(error.problem, error.remedy, where=f"{place}.train.{error.where}") from None
-            if stage.rehearsal and not partition.trained_units - {f"head.{task}" for task in stage.losses}:
-                raise UserError("rehearsal reaches nothing that trains here", "take it out", where=f"{place}.rehearsal")
-            kept = stage.rehearsal or stage.distillation  # these reach the heads of tasks that `losses` leaves out
-            if stage.epochs and not kept and partition.trained_units <= {f"head.{task}" for task in stage.silent}:
-                raise UserError("no loss reaches what trains here", "name the head's own task among `losses`", where=f"{place}.losses")
+                raise UserError(
+                    error.problem, error.remedy, where=f"{place}.train.{error.where}"
+                ) from None
+            if stage.rehearsal and not partition.trained_units - {
+                f"head.{task}" for task in stage.losses
+            }:
+                raise UserError(
+                    "rehearsal reaches nothing that trains here",
+                    "take it out",
+                    where=f"{place}.rehearsal",
+                )
+            kept = (
+                stage.rehearsal or stage.distillation
+            )  # these reach the heads of tasks that `losses` leaves out
+            if (
+                stage.epochs
+                and not kept
+                and partition.trained_units <= {f"head.{task}" for task in stage.silent}
+            ):
+                raise UserError(
+                    "no loss reaches what trains here",
+                    "name the head's own task among `losses`",
+                    where=f"{place}.losses",
+                )
 
 
 class _Shared:
-    """What points of the sweep have in common: each thing is made once, and the seconds it took are kept."""
+    """What points of the sweep have in common: each thing is made once, and the seconds it took are
+    kept.
+    """
 
     def __init__(self) -> None:
         self.made: dict[str, tuple[Any, float]] = {}
@@ -270,14 +337,22 @@ class _Shared:
         return self.made[key]
 
     def corpus(self, experiment: Experiment, option: str) -> tuple[Corpus, float]:
-        """The data of an experiment, where ``option`` says so in the file, and the seconds that reading them took."""
+        """The data of an experiment, where ``option`` says so in the file, and the seconds that
+        reading them took.
+        """
         data, seed, directory = experiment.data, experiment.data_seed, experiment.output / CACHE
-        return self.get(lambda: sources.load(data, seed, option, directory), "corpus", data.model_dump(), seed)
+        return self.get(
+            lambda: sources.load(data, seed, option, directory), "corpus", data.model_dump(), seed
+        )
 
 
 def _prepare(experiment: Experiment, runtime: Runtime, shared: _Shared) -> Prepared:
-    """Make a point ready; where it starts from a checkpoint, with the classes of both data sets for both."""
-    location, _ = shared.get(lambda: backbone.find(experiment.encoder), "location", experiment.encoder.model_dump())
+    """Make a point ready; where it starts from a checkpoint, with the classes of both data sets for
+    both.
+    """
+    location, _ = shared.get(
+        lambda: backbone.find(experiment.encoder), "location", experiment.encoder.model_dump()
+    )
     corpus, data_s = shared.corpus(experiment, "data")
     first = experiment.source_phase()
     if first is None:
@@ -300,48 +375,92 @@ def _ready(
 ) -> Prepared:
     encoder = experiment.encoder.model_dump()
     tokenizer, tokenizer_s = shared.get(lambda: backbone.tokenizer(location), "tokenizer", encoder)
-    pristine, weights_s = shared.get(lambda: backbone.load(location, runtime.attention), "weights", encoder)
+    pristine, weights_s = shared.get(
+        lambda: backbone.load(location, runtime.attention), "weights", encoder
+    )
     limit = length_limit(experiment, pristine, tokenizer)
     directory = experiment.output / CACHE
-    encoded, encoding_s = shared.get(lambda: encode(corpus, tokenizer, limit, directory), "encoded", encoder, corpus.fingerprint, limit)
+    encoded, encoding_s = shared.get(
+        lambda: encode(corpus, tokenizer, limit, directory),
+        "encoded",
+        encoder,
+        corpus.fingerprint,
+        limit,
+    )
     classes = {"classifier": len(corpus.labels), "ner": len(corpus.tags)}
     head = experiment.head
-    counter, _ = shared.get(lambda: Counter(location.config, classes, head), "counter", encoder, classes, head.model_dump())
-    pristine_digests, _ = shared.get(lambda: digests(Network(pristine, {}, head)), "digests", encoder)
+    counter, _ = shared.get(
+        lambda: Counter(location.config, classes, head),
+        "counter",
+        encoder,
+        classes,
+        head.model_dump(),
+    )
+    pristine_digests, _ = shared.get(
+        lambda: digests(Network(pristine, {}, head)), "digests", encoder
+    )
     if tokenizer.pad_token_id is None:
         raise UserError(
-            f"the tokenizer of {location.name} has no padding token", "add `pad_token` to its tokenizer_config.json", where="encoder"
+            f"the tokenizer of {location.name} has no padding token",
+            "add `pad_token` to its tokenizer_config.json",
+            where="encoder",
         )
     _check_vocabulary(encoded, tokenizer.pad_token_id, location)
     setup_s = data_s + tokenizer_s + weights_s + encoding_s
-    made = Prepared(experiment, corpus, encoded, tokenizer.pad_token_id, location, pristine, pristine_digests, counter, setup_s, source)
+    made = Prepared(
+        experiment,
+        corpus,
+        encoded,
+        tokenizer.pad_token_id,
+        location,
+        pristine,
+        pristine_digests,
+        counter,
+        setup_s,
+        source,
+    )
     check_scenarios(made, where)
     return made
 
 
-def encode(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int, directory: Path | None = None) -> dict[str, Encoded]:
-    """Encode every split of a corpus; what is too much for memory lies on the disk of ``directory``.
+def encode(
+    corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int, directory: Path | None = None
+) -> dict[str, Encoded]:
+    """Encode every split of a corpus; what is too much for memory lies on the disk of
+    ``directory``.
 
     Raises:
         UserError: the tokenizer leaves nothing of a sentence, as of one that is a zero-width space.
     """
-    made = {split: encoding.encode(rows, tokenizer, corpus.labels, corpus.tags, limit, directory) for split, rows in corpus.splits.items()}
+    made = {
+        split: encoding.encode(rows, tokenizer, corpus.labels, corpus.tags, limit, directory)
+        for split, rows in corpus.splits.items()
+    }
     for split, encoded in made.items():
         check_encoded(corpus.splits[split], encoded, tokenizer)
     return made
 
 
 def lost_words(counts: Mapping[str, int]) -> list[str]:
-    """What is said of words that are cut off, or blank, so that the encoder reads nothing of them: a line for each split with some."""
+    """What is said of words that are cut off, or blank, so that the encoder reads nothing of them:
+    a line for each split with some.
+    """
     lines = []
     for split, count in counts.items():
         verbs = ("has", "it is") if count == 1 else ("have", "they are")
         if count:
-            lines.append(f"{split}: {counted(count, 'word')} {verbs[0]} no sub-word within the limit; {verbs[1]} scored as O")
+            lines.append(
+                f"{split}: {counted(count, 'word')} {verbs[0]} no sub-word within the limit; {verbs[1]} scored as O"
+            )
     return lines
 
 
-def check_encoded(sentences: Sequence[Sentence], encoded: Encoded, tokenizer: PreTrainedTokenizerBase, found: Found = None) -> None:
+def check_encoded(
+    sentences: Sequence[Sentence],
+    encoded: Encoded,
+    tokenizer: PreTrainedTokenizerBase,
+    found: Found = None,
+) -> None:
     """Refuse sentences of which nothing is left.
 
     Raises:
@@ -362,10 +481,14 @@ def _check_vocabulary(encoded: Mapping[str, Encoded], pad_id: int, location: Loc
         UserError: sentences have a token that the encoder has no embedding for.
     """
     size = getattr(location.config, "vocab_size", None)
-    largest = max([pad_id, *(int(split.examples.input_ids.max(initial=0)) for split in encoded.values())])
+    largest = max(
+        [pad_id, *(int(split.examples.input_ids.max(initial=0)) for split in encoded.values())]
+    )
     if size is not None and largest >= size:
         problem = f"the tokenizer of {location.name} gives token {largest:,}, and the encoder has {size:,}"
-        raise UserError(problem, "put the tokenizer there that it was trained with", where="encoder")
+        raise UserError(
+            problem, "put the tokenizer there that it was trained with", where="encoder"
+        )
 
 
 def length_limit(experiment: Experiment, pristine: Backbone, tokenizer: Any) -> int:
@@ -376,5 +499,9 @@ def length_limit(experiment: Experiment, pristine: Backbone, tokenizer: Any) -> 
     """
     limit = backbone.max_length(pristine, tokenizer)
     if experiment.max_length is not None and experiment.max_length > limit:
-        raise UserError(f"{experiment.max_length} is above the encoder's {limit} tokens", f"give at most {limit}", where="max_length")
+        raise UserError(
+            f"{experiment.max_length} is above the encoder's {limit} tokens",
+            f"give at most {limit}",
+            where="max_length",
+        )
     return experiment.max_length or limit

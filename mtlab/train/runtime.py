@@ -1,4 +1,6 @@
-"""What the suite computes on: device, precision, attention kernel, threads; resolved once and recorded."""
+"""What the suite computes on: device, precision, attention kernel, threads; resolved once and
+recorded.
+"""
 
 import ctypes
 import os
@@ -15,7 +17,7 @@ import torch
 from mtlab import launch
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
-from mtlab.train.processes import ALONE, Processes, join
+from mtlab.train.distributed.processes import ALONE, Processes, join
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of glibc's malloc.h."""
@@ -43,7 +45,11 @@ class Runtime:
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context that forward passes run in."""
-        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+        return (
+            torch.autocast(self.device.type, torch.bfloat16)
+            if self.precision == "bf16"
+            else nullcontext()
+        )
 
     def synchronize(self) -> None:
         """Wait until the device has done all work it was given; a CPU always has."""
@@ -52,7 +58,9 @@ class Runtime:
 
     def describe(self) -> dict[str, str | int]:
         """Facts for the record; those of several processes are the same in each."""
-        several: dict[str, str | int] = {"processes": self.processes.number} if self.processes.several else {}
+        several: dict[str, str | int] = (
+            {"processes": self.processes.number} if self.processes.several else {}
+        )
         return {
             "device": self.device.type if several else str(self.device),
             "device_name": self.device_name,
@@ -67,31 +75,52 @@ class Runtime:
 @cache
 def _versions() -> dict[str, str]:
     """Versions of what computes and scores; looking them up reads files."""
-    return {package: version(package) for package in ("torch", "transformers", "peft", "datasets", "mlflow", "seqeval", "mtlab")}
+    return {
+        package: version(package)
+        for package in ("torch", "transformers", "peft", "datasets", "mlflow", "seqeval", "mtlab")
+    }
 
 
 def resolve(experiment: Experiment) -> Runtime:
     """Settle ``auto`` for this machine, and fix the number of CPU threads.
 
-    bf16 goes with written-out attention on a CPU: the backward pass of its fused kernel is slower in bf16 than all
-    that bf16 saves, from some 20 tokens on.
+    bf16 goes with written-out attention on a CPU: the backward pass of its fused kernel is slower
+    in bf16 than all that bf16 saves, from some 20 tokens on.
 
     Raises:
         UserError: a GPU was asked for and there is none, or the processes of a launcher differ.
     """
-    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if experiment.device == "auto" else experiment.device)
-    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+    device = torch.device(
+        ("cuda" if torch.cuda.is_available() else "cpu")
+        if experiment.device == "auto"
+        else experiment.device
+    )
+    if device.type == "cuda" and (
+        not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
+    ):
         found = f"{torch.cuda.device_count()} found" if torch.cuda.is_available() else "none found"
         with experiment.pointing():
-            raise UserError(f"{experiment.device} was asked for, {found}", "use `--device auto` or `--device cpu`", where="device")
+            raise UserError(
+                f"{experiment.device} was asked for, {found}",
+                "use `--device auto` or `--device cpu`",
+                where="device",
+            )
     processes, threads = ALONE, _threads()
     if launch.number() > 1:
-        os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # Accelerate would choose another number
+        os.environ.setdefault(
+            "OMP_NUM_THREADS", str(threads)
+        )  # Accelerate would choose another number
         processes, device = join(device)
     if device.type == "cuda":
         torch.cuda.init()  # resetting its memory statistics does not do it
-        torch.backends.cuda.enable_cudnn_sdp(False)  # it plans for each shape of a batch anew, which took a tenth of a second on an H200
-    precision = ("bf16" if bf16(device)[0] else "fp32") if experiment.precision == "auto" else experiment.precision
+        torch.backends.cuda.enable_cudnn_sdp(
+            False
+        )  # it plans for each shape of a batch anew, which took a tenth of a second on an H200
+    precision = (
+        ("bf16" if bf16(device)[0] else "fp32")
+        if experiment.precision == "auto"
+        else experiment.precision
+    )
     attention = None if experiment.attention == "auto" else experiment.attention
     if attention is None and precision == "bf16" and device.type == "cpu":
         attention = "eager"
@@ -104,9 +133,11 @@ def resolve(experiment: Experiment) -> Runtime:
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc keep what tensors free for the next ones: by default it hands blocks back at once, and each step faults them in again.
+    """Have glibc keep what tensors free for the next ones: by default it hands blocks back at once,
+    and each step faults them in again.
 
-    On a virtual machine that took a tenth of a step. :class:`mtlab.record.measure.PeakMemory` hands back all that is free between trials.
+    On a virtual machine that took a tenth of a step. :class:`mtlab.record.measure.PeakMemory` hands
+    back all that is free between trials.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
@@ -118,9 +149,14 @@ def bf16(device: torch.device) -> tuple[bool, str]:
     """Whether a device computes in bf16, and how one knows."""
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
-        return major >= 8, f"the GPU has compute capability {major}.{minor}, and 8.0 is the first with bf16"
+        return (
+            major >= 8,
+            f"the GPU has compute capability {major}.{minor}, and 8.0 is the first with bf16",
+        )
     units = [name for name in ("amx_bf16", "avx512_bf16") if _cpu().get(name)]
-    return bool(units), f"the CPU has {units[0]}" if units else "the CPU has neither amx_bf16 nor avx512_bf16"
+    return bool(
+        units
+    ), f"the CPU has {units[0]}" if units else "the CPU has neither amx_bf16 nor avx512_bf16"
 
 
 def cores() -> int:
@@ -129,7 +165,9 @@ def cores() -> int:
 
 
 def _threads() -> int:
-    """CPU threads to use: ``OMP_NUM_THREADS`` where it is set, else a fair part of the cores that this process may use."""
+    """CPU threads to use: ``OMP_NUM_THREADS`` where it is set, else a fair part of the cores that
+    this process may use.
+    """
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return int(wanted) if wanted.isdecimal() and int(wanted) else max(1, cores() // launch.here())
 

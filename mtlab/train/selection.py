@@ -29,16 +29,24 @@ class Best:
 
 
 def watched(stage: Stage) -> dict[str, tuple[str, ...]]:
-    """Under which names a stage keeps its best weights, and the tasks that each is judged by; none where the last epoch's are taken."""
+    """Under which names a stage keeps its best weights, and the tasks that each is judged by; none
+    where the last epoch's are taken.
+    """
     if stage.select == "best":
         return {"": stage.losses}
     return {task: (task,) for task in stage.losses} if stage.select == "each" else {}
 
 
 def better(stage: Stage, best: Mapping[str, Best], metrics: Metrics) -> dict[str, float]:
-    """The names under which an epoch is the best of its stage so far, ties to the earlier, and its scores."""
+    """The names under which an epoch is the best of its stage so far, ties to the earlier, and its
+    scores.
+    """
     scores = {name: selection_score(metrics, tasks) for name, tasks in watched(stage).items()}
-    return {name: score for name, score in scores.items() if name not in best or score > best[name].score}
+    return {
+        name: score
+        for name, score in scores.items()
+        if name not in best or score > best[name].score
+    }
 
 
 def settled(stage: Stage, best: Mapping[str, Best], standing: EpochRecord) -> SelectionRecord:
@@ -50,13 +58,19 @@ def settled(stage: Stage, best: Mapping[str, Best], standing: EpochRecord) -> Se
         standing: the epoch whose weights stand, where none are the best.
     """
     if "" in best:
-        return SelectionRecord(rule="best of the last stage on validation", epoch=best[""].epoch, score=best[""].score)
+        return SelectionRecord(
+            rule="best of the last stage on validation", epoch=best[""].epoch, score=best[""].score
+        )
     if best:
         by_task = {task: one.epoch for task, one in best.items()}
         mean = sum(one.score for one in best.values()) / len(best)
         rule = "each task's best of the last stage on validation"
         return SelectionRecord(rule=rule, epoch=max(by_task.values()), score=mean, by_task=by_task)
-    return SelectionRecord(rule="last epoch", epoch=standing.epoch, score=selection_score(standing.validation, stage.losses))
+    return SelectionRecord(
+        rule="last epoch",
+        epoch=standing.epoch,
+        score=selection_score(standing.validation, stage.losses),
+    )
 
 
 def merged(metrics: Metrics, by_task: Mapping[str, Metrics]) -> Metrics:

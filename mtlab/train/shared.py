@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from mtlab.model.freezing import Partition
 from mtlab.plan.scenario import Stage
 from mtlab.record.journal import Journal
-from mtlab.train.course import Step
-from mtlab.train.keeper import Keeper
-from mtlab.train.machine import Machine
-from mtlab.train.memory import Memory
-from mtlab.train.occupancy import Occupancy
-from mtlab.train.plain import Plain
-from mtlab.train.prefix import Prefixes
+from mtlab.train.cache.prefix import Prefixes
+from mtlab.train.loop.schedule import Step
+from mtlab.train.measure.machine import Machine
+from mtlab.train.measure.memory import Memory
+from mtlab.train.measure.occupancy import Occupancy
+from mtlab.train.measure.uncached import Plain
 from mtlab.train.prepare import Prepared
+from mtlab.train.resume.keeper import Keeper
 from mtlab.train.runtime import Runtime
 
 Advance = Callable[[int], None]
@@ -22,7 +22,9 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class HeadsEpoch:
-    """What a trial asks for: an epoch in which only heads train, on states that are at hand. Others may ask for the same."""
+    """What a trial asks for: an epoch in which only heads train, on states that are at hand. Others
+    may ask for the same.
+    """
 
     piece: int
     partition: Partition
@@ -67,7 +69,8 @@ class Position:
 
     Attributes:
         stage: of the scenario, that is trained.
-        piece: what is left of it to be trained at one go: all of it, unless guidance changed something; None when it is done.
+        piece: what is left of it to be trained at one go: all of it, unless guidance changed
+            something; None when it is done.
         epoch: of the piece, so many are done.
         step: of the epoch that runs, so many are done.
         timed: seconds and number of the piece's steps whose time counts.

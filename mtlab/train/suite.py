@@ -14,11 +14,12 @@ from mtlab.plan.words import counted
 from mtlab.record.changes import changes
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.train import forecast, kept, unfinished
-from mtlab.train.engines import Engine
+from mtlab.train import forecast, kept
+from mtlab.train.distributed.processes import CommonJournal, Processes
+from mtlab.train.engines.local import Engine
+from mtlab.train.measure.progress import PlainProgress
 from mtlab.train.prepare import prepare
-from mtlab.train.processes import CommonJournal, Processes
-from mtlab.train.progress import PlainProgress
+from mtlab.train.resume import unfinished
 from mtlab.train.worker import Group, Work, groups, starts
 
 
@@ -35,12 +36,23 @@ class Suite:
         UserError: something is wrong with the experiment, its data or its encoder.
     """
 
-    def __init__(self, experiment: Experiment, command: str, progress: PlainProgress, engine: Engine) -> None:
+    def __init__(
+        self, experiment: Experiment, command: str, progress: PlainProgress, engine: Engine
+    ) -> None:
         self.began, self.clock = time.time(), time.perf_counter()
-        self.experiment, self.command, self.progress, self.engine = experiment, command, progress, engine
+        self.experiment, self.command, self.progress, self.engine = (
+            experiment,
+            command,
+            progress,
+            engine,
+        )
         self.runtime = engine.runtime()
         processes = self.runtime.processes
-        self.journal = CommonJournal(experiment.output, processes) if processes.several else Journal(experiment.output)
+        self.journal = (
+            CommonJournal(experiment.output, processes)
+            if processes.several
+            else Journal(experiment.output)
+        )
         with processes.agreeing():
             check_batches(experiment, processes)
             self.prepared = prepare(experiment, self.runtime)
@@ -48,17 +60,22 @@ class Suite:
         gc.freeze()  # what stands now stays: collections after each trial need not go through it
 
     def run(
-        self, started: Callable[[SuiteRecord], SuiteRecord], ended: Callable[[SuiteRecord, TrialRecord], None]
+        self,
+        started: Callable[[SuiteRecord], SuiteRecord],
+        ended: Callable[[SuiteRecord, TrialRecord], None],
     ) -> tuple[SuiteRecord, list[TrialRecord]]:
         """Run all trials; the caller holds the journal.
 
-        Trials that an earlier run in the same place finished, on this machine and with everything that affects them the same, are read
-        back, and one that it had begun goes on from its last checkpoint: running the command of an interrupted suite again goes on with it.
+        Trials that an earlier run in the same place finished, on this machine and with everything
+        that affects them the same, are read back, and one that it had begun goes on from its last
+        checkpoint: running the command of an interrupted suite again goes on with it.
 
-        Several processes run it together: each runs all of it, on its part of every batch, and the first writes.
+        Several processes run it together: each runs all of it, on its part of every batch, and the
+        first writes.
 
         Args:
-            started: called once with the suite's record before the first trial; what it returns is the record from then on.
+            started: called once with the suite's record before the first trial; what it returns is
+                the record from then on.
             ended: called after each trial, outside every timed lap.
 
         Raises:
@@ -69,39 +86,68 @@ class Suite:
         journal, progress, processes = self.journal, self.progress, self.runtime.processes
         trials = self.experiment.trials()
         suite = self._describe(trials)
-        processes.agree({"trials": content_key(*suite.trials)}, "give all of them the same data and files")
+        processes.agree(
+            {"trials": content_key(*suite.trials)}, "give all of them the same data and files"
+        )
         finished = processes.once(lambda: self._finished(suite))
-        records = {trial: finished[key] for trial, key in zip(trials, suite.trials, strict=True) if key in finished}
+        records = {
+            trial: finished[key]
+            for trial, key in zip(trials, suite.trials, strict=True)
+            if key in finished
+        }
         before = processes.once(journal.last_suite)
-        suite = suite.model_copy(update={"read_back": tuple(finished), "id": _id(before, suite, finished)})
+        suite = suite.model_copy(
+            update={"read_back": tuple(finished), "id": _id(before, suite, finished)}
+        )
         journal.write_suite(suite)
         suite = processes.once(lambda: started(suite))
         journal.write_suite(suite)
         _introduce(suite, before, progress, self.engine.where)
         for record in records.values():
             ended(suite, record)
-        self._run([trial for trial in trials if trial not in records], records, lambda record: ended(suite, record))
+        self._run(
+            [trial for trial in trials if trial not in records],
+            records,
+            lambda record: ended(suite, record),
+        )
         if processes.leads:
-            kept.prune(journal, records.values())  # once more, for where the last trial's end was the last thing that was done
-            shutil.rmtree(journal.directory / "unfinished", ignore_errors=True)  # of what is no part of this suite
+            kept.prune(
+                journal, records.values()
+            )  # once more, for where the last trial's end was the last thing that was done
+            shutil.rmtree(
+                journal.directory / "unfinished", ignore_errors=True
+            )  # of what is no part of this suite
         suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - self.clock})
         journal.write_suite(suite)
         return suite, [records[trial] for trial in trials]
 
     def _finished(self, suite: SuiteRecord) -> dict[str, TrialRecord]:
-        """Trials that an earlier run finished; not those that run together with others which it did not."""
+        """Trials that an earlier run finished; not those that run together with others which it did
+        not.
+        """
         finished = self.journal.finished(suite.trials, suite.environment)
         again = unfinished.begun(self.journal.directory, finished)
         return {key: record for key, record in finished.items() if key not in again}
 
-    def _run(self, left: list[Trial], records: dict[Trial, TrialRecord], ended: Callable[[TrialRecord], None]) -> None:
+    def _run(
+        self,
+        left: list[Trial],
+        records: dict[Trial, TrialRecord],
+        ended: Callable[[TrialRecord], None],
+    ) -> None:
         """Have the engine run the trials that are left, and add their records as they end."""
         progress, engine, work = self.progress, self.engine, self._work(ended)
         together = groups(left, work)
         todo = {trial: forecast.work(work.of(trial), trial) for trial in left}
-        todo |= {trial: todo[trial] + flops for trial, flops in forecast.common(work, together).items()}
+        todo |= {
+            trial: todo[trial] + flops for trial, flops in forecast.common(work, together).items()
+        }
         first = {key: self._work_of_start(trial) for key, trial in starts(work, left).items()}
-        progress.begin(len(todo) + len(records), sum(todo.values()) + sum(first.values()), engine.pace(work, left, list(todo.values())))
+        progress.begin(
+            len(todo) + len(records),
+            sum(todo.values()) + sum(first.values()),
+            engine.pace(work, left, list(todo.values())),
+        )
 
         def begun(group: Group) -> None:
             progress.trial(len(records) + 1, group[0].label)
@@ -111,7 +157,9 @@ class Suite:
                 records[trial] = record
                 done = sum(todo[other] for other in records if other in todo)
                 done += sum(flops for key, flops in first.items() if key in engine.made)
-                progress.advance(done - progress.done)  # a trial that failed did not do all of its work
+                progress.advance(
+                    done - progress.done
+                )  # a trial that failed did not do all of its work
                 progress.trial(len(records), record.label)
                 progress.ended(record)
                 ended(record)
@@ -120,7 +168,15 @@ class Suite:
 
     def _work(self, started: Callable[[TrialRecord], None]) -> Work:
         progress = self.progress
-        return Work(self.experiment, self.prepared, self.runtime, self.journal, progress.advance, progress.say, started)
+        return Work(
+            self.experiment,
+            self.prepared,
+            self.runtime,
+            self.journal,
+            progress.advance,
+            progress.say,
+            started,
+        )
 
     def _work_of_start(self, trial: Trial) -> int:
         """FLOPs of training the checkpoint that a trial starts from."""
@@ -134,7 +190,9 @@ class Suite:
             command=self.command,
             started_at=self.began,
             environment={**self.runtime.describe()},
-            encoder={point_label(point): one.describe_encoder() for point, one in self.prepared.items()},
+            encoder={
+                point_label(point): one.describe_encoder() for point, one in self.prepared.items()
+            },
             data={point_label(point): one.describe_data() for point, one in self.prepared.items()},
             trials=tuple(self.prepared[trial.point].key(trial, self.runtime) for trial in trials),
             starts=tuple(starts(self._work(lambda _: None), trials)),
@@ -153,20 +211,36 @@ def check_batches(experiment: Experiment, processes: Processes) -> None:
         for point in experiment.points:
             size = experiment.at(point).batch_size
             if size < processes.number:
-                raise UserError(f"{size} sentences are fewer than {processes.number} processes", "start fewer", where="batch_size")
+                raise UserError(
+                    f"{size} sentences are fewer than {processes.number} processes",
+                    "start fewer",
+                    where="batch_size",
+                )
 
 
 def _id(before: SuiteRecord | None, suite: SuiteRecord, finished: Mapping[str, TrialRecord]) -> str:
-    """The suite's own, or that of the one before, if this goes on with it: the same trials, and it did not end or left some of them."""
-    same = before is not None and before.trials == suite.trials and before.environment == suite.environment
+    """The suite's own, or that of the one before, if this goes on with it: the same trials, and it
+    did not end or left some of them.
+    """
+    same = (
+        before is not None
+        and before.trials == suite.trials
+        and before.environment == suite.environment
+    )
     if same and before is not None and before.id and (before.elapsed_s is None or finished):
         return before.id
     return uuid.uuid4().hex
 
 
-def _introduce(suite: SuiteRecord, before: SuiteRecord | None, progress: PlainProgress, where: str) -> None:
+def _introduce(
+    suite: SuiteRecord, before: SuiteRecord | None, progress: PlainProgress, where: str
+) -> None:
     facts = suite.environment
-    if Journal(Path(suite.experiment["output"])).ran_here and before is not None and before.trials != suite.trials:
+    if (
+        Journal(Path(suite.experiment["output"])).ran_here
+        and before is not None
+        and before.trials != suite.trials
+    ):
         for line in changes(before, suite):
             progress.say(f"changed since the last run here: {line}")
     if suite.read_back:
@@ -177,13 +251,17 @@ def _introduce(suite: SuiteRecord, before: SuiteRecord | None, progress: PlainPr
         progress.say(where)
     several = f"{facts['processes']} processes, each with " if "processes" in facts else ""
     threads = counted(int(facts["threads"] or 0), "thread")
-    progress.say(f"{facts['device']} ({facts['device_name']}), {facts['precision']}, {several}{threads}")
+    progress.say(
+        f"{facts['device']} ({facts['device_name']}), {facts['precision']}, {several}{threads}"
+    )
     for point, data in suite.data.items():
         encoder = suite.encoder[point]
         sizes = ", ".join(f"{split} {size:,}" for split, size in data["sizes"].items())
         if point:
             progress.say(point)
-        progress.say(f"encoder {encoder['name']}: {encoder['family']}, {encoder['blocks']} blocks, {encoder['attention']} attention")
+        progress.say(
+            f"encoder {encoder['name']}: {encoder['family']}, {encoder['blocks']} blocks, {encoder['attention']} attention"
+        )
         progress.say(f"{sizes} sentences; {len(data['labels'])} labels, {len(data['tags'])} tags")
         for note in data["notes"]:
             progress.say(f"note: {note}")

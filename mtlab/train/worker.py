@@ -9,14 +9,15 @@ from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Point, Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
-from mtlab.train import stopping, warm
+from mtlab.train.cache.heads import only_heads
+from mtlab.train.cache.prefix import Prefixes
 from mtlab.train.group import run_trials
-from mtlab.train.heads import only_heads
-from mtlab.train.prefix import Prefixes
+from mtlab.train.measure import warm
 from mtlab.train.prepare import CACHE, Prepared
+from mtlab.train.resume import signals
 from mtlab.train.runtime import Runtime
 from mtlab.train.shared import Advance
-from mtlab.train.start import Starts
+from mtlab.train.source_trials import Starts
 
 Group = Sequence[Trial]
 """Trials that run together: one, or the seeds of a scenario."""
@@ -54,7 +55,13 @@ class Work:
     def failed(self, trial: Trial, reason: str) -> TrialRecord:
         """The record, written, of a trial that could not run."""
         key, now = self.prepared[trial.point].key(trial, self.runtime), time.time()
-        fields = {"key": key, "scenario": trial.scenario, "seed": trial.seed, "point": dict(trial.point), "status": reason}
+        fields = {
+            "key": key,
+            "scenario": trial.scenario,
+            "seed": trial.seed,
+            "point": dict(trial.point),
+            "status": reason,
+        }
         record = TrialRecord.model_validate({**fields, "started_at": now, "ended_at": now})
         self.journal.write_trial(record)
         return record
@@ -65,7 +72,8 @@ class Worker:
 
     Args:
         work: the experiment.
-        exchange: whether other processes work on it too, so that states of frozen prefixes are shared with them.
+        exchange: whether other processes work on it too, so that states of frozen prefixes are
+            shared with them.
         apart: why times here do not compare with those of the suite, if they do not.
     """
 
@@ -73,7 +81,9 @@ class Worker:
         self.work, self.apart = work, apart
         warm.up(next(iter(work.prepared.values())), work.runtime)
         self.prefixes = prefixes_for(work, exchange)
-        self.starts = Starts(work.runtime, work.journal, self.prefixes, work.advance, work.say, work.started)
+        self.starts = Starts(
+            work.runtime, work.journal, self.prefixes, work.advance, work.say, work.started
+        )
 
     def run(self, group: Group) -> list[TrialRecord]:
         """Run trials that run together; their records, which are written.
@@ -83,28 +93,46 @@ class Worker:
             UserError: a record cannot be written.
         """
         work, one = self.work, self.work.of(group[0])
-        with stopping.deferred():
+        with signals.deferred():
             reason = self.starts.make_ready(one, group[0].seed)
             if reason is not None:
                 return [work.failed(trial, reason) for trial in group]
-            runs = run_trials(one, group, work.runtime, work.journal, self.prefixes, work.advance, work.say, self.apart)
+            runs = run_trials(
+                one,
+                group,
+                work.runtime,
+                work.journal,
+                self.prefixes,
+                work.advance,
+                work.say,
+                self.apart,
+            )
         return [run.record for run in runs]
 
     def start(self, trial: Trial) -> str | None:
-        """Make ready the checkpoint that a trial starts from; why that cannot be, where it cannot."""
-        with stopping.deferred():
+        """Make ready the checkpoint that a trial starts from; why that cannot be, where it
+        cannot.
+        """
+        with signals.deferred():
             return self.starts.make_ready(self.work.of(trial), trial.seed)
 
 
 def prefixes_for(work: Work, exchange: bool = False) -> Prefixes | None:
     """An empty cache that knows what will be asked of it; None where the experiment does without.
 
-    What trials ask of it that start from a checkpoint is known when that is trained (:class:`mtlab.train.start.Starts`).
+    What trials ask of it that start from a checkpoint is known when that is trained
+    (:class:`mtlab.train.source_trials.Starts`).
     """
     settings = work.experiment.cache
     if settings.mode == "off":
         return None
-    prefixes = Prefixes(work.runtime, int(settings.memory_limit_mb * 1e6), work.journal.directory / CACHE, work.say, exchange)
+    prefixes = Prefixes(
+        work.runtime,
+        int(settings.memory_limit_mb * 1e6),
+        work.journal.directory / CACHE,
+        work.say,
+        exchange,
+    )
     for one in work.prepared.values():
         if one.source is None:
             prefixes.expect(one, one.pristine_digests)
@@ -112,20 +140,30 @@ def prefixes_for(work: Work, exchange: bool = False) -> Prefixes | None:
 
 
 def groups(trials: Iterable[Trial], work: Work) -> list[list[Trial]]:
-    """Trials in the order they run: the seeds of a scenario that trains heads alone go together, the first one's turn counting."""
+    """Trials in the order they run: the seeds of a scenario that trains heads alone go together,
+    the first one's turn counting.
+    """
     cached = work.experiment.cache.mode != "off"
     found: dict[tuple, list[Trial]] = {}
     for trial in trials:
         one = work.of(trial)
         stages = [stage for stage in one.experiment.scenario(trial.scenario).stages if stage.epochs]
-        alike = cached and one.source is None and not any(stage.guidance for stage in stages)  # and so on the same states
-        joint = alike and stages and all(only_heads(resolve_stage(stage, one.counter.network)) for stage in stages)
+        alike = (
+            cached and one.source is None and not any(stage.guidance for stage in stages)
+        )  # and so on the same states
+        joint = (
+            alike
+            and stages
+            and all(only_heads(resolve_stage(stage, one.counter.network)) for stage in stages)
+        )
         found.setdefault((trial.scenario, trial.point) if joint else (trial,), []).append(trial)
     return list(found.values())
 
 
 def starts(work: Work, trials: Sequence[Trial]) -> Mapping[str, Trial]:
-    """Keys of the trials that train the checkpoints which some trials start from, and for each a trial that starts from it."""
+    """Keys of the trials that train the checkpoints which some trials start from, and for each a
+    trial that starts from it.
+    """
     found: dict[str, Trial] = {}
     for trial in trials:
         key = work.prepared[trial.point].start_key(trial.seed, work.runtime)

@@ -1,4 +1,5 @@
-"""The benchmark on a tiny encoder: everybody trains the same thing, and the page says what was measured."""
+"""The benchmark on a tiny encoder: everybody trains the same thing, and the page says what was
+measured."""
 
 import json
 import shutil
@@ -34,12 +35,20 @@ def test_every_scenario_is_timed_by_everybody(file: Path) -> None:
         **{(scenario, 1): {*everybody, "mtlab, cache off"} for scenario in ("heads", "gradual")},
         **{(scenario, 2): {"mtlab"} for scenario in ("nothing", "heads", "whole suite")},
     }
-    trained = next(row for row in rows if row["scenario"] == "full" and row["seeds"] == 1)["metrics"]
-    assert all(metrics["f1"] > 0.5 for metrics in trained.values()), trained  # entities are what two epochs suffice for
+    trained = next(row for row in rows if row["scenario"] == "full" and row["seeds"] == 1)[
+        "metrics"
+    ]
+    assert all(metrics["f1"] > 0.5 for metrics in trained.values()), (
+        trained
+    )  # entities are what two epochs suffice for
     text = page.write(directory).read_text()
     for scenario in ("nothing", "heads", "gradual", "full"):
         assert f"| `{scenario}` | 1 |" in text
-    assert "| `heads` | 2 |" in text and "whole suite" in text and imread(directory / "speed.png").shape[1] == 800
+    assert (
+        "| `heads` | 2 |" in text
+        and "whole suite" in text
+        and imread(directory / "speed.png").shape[1] == 800
+    )
 
 
 def test_a_run_that_was_cut_off_goes_on(file: Path, capsys: pytest.CaptureFixture) -> None:
@@ -51,13 +60,19 @@ def test_a_run_that_was_cut_off_goes_on(file: Path, capsys: pytest.CaptureFixtur
     bench.run(str(file), False, chosen, times=1)
     assert json.loads(place.read_text())["scenarios"]["nothing"] == kept
     assert "nothing are there already" in capsys.readouterr().out
-    place.write_text(json.dumps({**json.loads(place.read_text()), "environment": {}, "scenarios": {"nothing": kept}}))
+    place.write_text(
+        json.dumps(
+            {**json.loads(place.read_text()), "environment": {}, "scenarios": {"nothing": kept}}
+        )
+    )
     bench.run(str(file), False, chosen, times=1)
     assert json.loads(place.read_text())["scenarios"]["nothing"] != kept
     assert json.loads(place.read_text())["reach"] == [7], "what another program measured stays"
 
 
-def test_a_tuned_trainer_keeps_frozen_units_in_eval_mode_and_the_default_one_does_not(file: Path) -> None:
+def test_a_tuned_trainer_keeps_frozen_units_in_eval_mode_and_the_default_one_does_not(
+    file: Path,
+) -> None:
     made = bench.Bench(str(file), {})
     stage = made.experiment.scenario("heads").stages[0]
     for tuning, frozen_dropout in ((peer.DEFAULTS, True), (peer.tuned("bf16"), False)):
@@ -74,19 +89,32 @@ def test_the_floor_grows_with_what_is_trained(file: Path) -> None:
     made = bench.Bench(str(file), {})
     machine = floor.measure(32, 64, 128, torch.device("cpu"), lambda: None)
     assert machine.bandwidth > 0 and set(machine.gemm) == {"fp32", "bf16"}
-    times = {name: floor.seconds(made.prepared, name, machine, made.runtime) for name in made.experiment.scenarios}
+    times = {
+        name: floor.seconds(made.prepared, name, machine, made.runtime)
+        for name in made.experiment.scenarios
+    }
     assert times["nothing"] == 0 < times["heads"] < times["full"]
 
 
 def test_the_page_of_engines_is_made_of_ratios_within_one_run() -> None:
     def runs(workers: int, *seconds: float) -> dict:
         facts = {"trials": 8, "shared": 4 * (workers > 1), "device": "cpu, fp32"}
-        return {"workers": workers, "laps": [{"seconds": one + 9, "suite_s": one + 2, "trials_s": one, **facts} for one in seconds]}
+        return {
+            "workers": workers,
+            "laps": [
+                {"seconds": one + 9, "suite_s": one + 2, "trials_s": one, **facts}
+                for one in seconds
+            ],
+        }
 
     found = {
         "command": ["mtlab", "compare", "x.yaml"],
         "cores": 2,
-        "runs": {engines_page.ALONE: runs(0, 40.0, 41.0, 90.0), "Ray, 1 worker": runs(1, 57.0), "Ray, 2 workers": runs(2, 30.0)},
+        "runs": {
+            engines_page.ALONE: runs(0, 40.0, 41.0, 90.0),
+            "Ray, 1 worker": runs(1, 57.0),
+            "Ray, 2 workers": runs(2, 30.0),
+        },
     }
     page = engines_page.lines(found)
     assert "| this process | 50.0 | 43.0 | 41.0 | – | – | 0 of 8 |" in page

@@ -1,4 +1,5 @@
-"""The run of everything that needs a GPU: its parts go on without each other, and its page is made of its numbers alone."""
+"""The run of everything that needs a GPU: its parts go on without each other, and its page is made
+of its numbers alone."""
 
 import json
 import os
@@ -28,7 +29,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
 
     def go(*words: str, **own: Callable[[Setting], dict]) -> tuple[int, dict]:
         monkeypatch.setattr(gpu, "PARTS", own)
-        monkeypatch.setattr(sys, "argv", ["gpu", "--dry-run", "--out", str(tmp_path / "gpu"), *words])
+        monkeypatch.setattr(
+            sys, "argv", ["gpu", "--dry-run", "--out", str(tmp_path / "gpu"), *words]
+        )
         status = gpu.main()
         return status, json.loads((tmp_path / "gpu" / "gpu.json").read_text())["parts"]
 
@@ -46,7 +49,10 @@ def broken(setting: Setting) -> dict:
 def test_a_part_that_fails_is_told_and_the_others_go_on(run: Callable, tmp_path: Path) -> None:
     status, found = run(compare=broken, speed=speed, trainer=lambda setting: {}["mistake"])
     assert status == 1
-    assert found["compare"]["failed"] == "nothing came of it" and found["trainer"]["failed"] == "KeyError: 'mistake'"
+    assert (
+        found["compare"]["failed"] == "nothing came of it"
+        and found["trainer"]["failed"] == "KeyError: 'mistake'"
+    )
     text = (tmp_path / "gpu" / "gpu.md").read_text()
     assert "Failed: nothing came of it." in text and "| 32x128 |" in text
 
@@ -61,7 +67,9 @@ def test_parts_that_ran_before_stay_and_none_begins_when_time_is_up(run: Callabl
 def test_a_program_that_runs_too_long_is_ended(tmp_path: Path) -> None:
     setting = Setting(tmp_path, True, None, time.monotonic() + 1)
     with pytest.raises(Failed, match=r"was cut off, for time ran out \(.*slow.log\)"):
-        setting.run("timeit", "-n", "1", "-r", "1", "-s", "import time", "time.sleep(60)", name="slow")
+        setting.run(
+            "timeit", "-n", "1", "-r", "1", "-s", "import time", "time.sleep(60)", name="slow"
+        )
     with pytest.raises(Failed, match=r"ended with status 1: .*No module named nonsense \(.*log\)"):
         Setting(tmp_path, True, None, time.monotonic() + 60).run("nonsense", name="wrong")
 
@@ -70,12 +78,16 @@ def test_a_program_that_runs_too_long_is_ended(tmp_path: Path) -> None:
 def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mtlab.bench.gpu", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    said = "mtlab: device: torch finds no GPU here; `make gpu ARGS=--dry-run` rehearses on the CPU\n"
+    said = (
+        "mtlab: device: torch finds no GPU here; `make gpu ARGS=--dry-run` rehearses on the CPU\n"
+    )
     assert (done.returncode, done.stderr) == (2, said)
 
 
 def test_differences_of_two_runs_are_told() -> None:
-    one = factory.trial("full_finetune", 0).model_copy(update={"step_losses": {"total": (1.0, 0.5)}, "final_digest": "a"})
+    one = factory.trial("full_finetune", 0).model_copy(
+        update={"step_losses": {"total": (1.0, 0.5)}, "final_digest": "a"}
+    )
     other = one.model_copy(update={"step_losses": {"total": (1.0, 0.75)}, "final_digest": "b"})
     assert parts.differences(one, one) == {
         "steps": 2, "same_weights": True, "largest_difference_of_a_loss": 0.0, "same_scores": True,
@@ -97,8 +109,20 @@ def test_every_part_goes_through_on_a_cpu(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mtlab.bench.gpu", "--dry-run", "--out", str(tmp_path / "gpu")]
     snips = ROOT.parent / "shared" / "data" / "snips"
     command += ["--snips", str(snips)] if snips.exists() else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     found = json.loads((tmp_path / "gpu" / "gpu.json").read_text())["parts"]
     failed = {name for name, part in found.items() if "failed" in json.dumps(part)}
-    assert set(found) == set(parts.PARTS) and failed == (set() if snips.exists() else {"snips"}), done.stdout
-    assert found["checks"]["resume"]["same_weights"] and found["checks"]["processes"]["largest_difference_of_a_loss"] < 1e-4
+    assert set(found) == set(parts.PARTS) and failed == (set() if snips.exists() else {"snips"}), (
+        done.stdout
+    )
+    assert (
+        found["checks"]["resume"]["same_weights"]
+        and found["checks"]["processes"]["largest_difference_of_a_loss"] < 1e-4
+    )

@@ -1,4 +1,5 @@
-"""Small sources of every kind: what is said of them, that a run agrees, and that the file that is printed runs."""
+"""Small sources of every kind: what is said of them, that a run agrees, and that the file that is
+printed runs."""
 
 import json
 import shlex
@@ -26,7 +27,20 @@ from tests.data.test_bad_data import BAD_ROWS
 ROOT = Path(__file__).parents[2]
 Check = Callable[..., tuple[int, str]]
 
-WORDS = ("rain", "wind", "goal", "race", "soup", "bread", "oslo", "quito", "ada", "ivo", "near", "with")
+WORDS = (
+    "rain",
+    "wind",
+    "goal",
+    "race",
+    "soup",
+    "bread",
+    "oslo",
+    "quito",
+    "ada",
+    "ivo",
+    "near",
+    "with",
+)
 
 
 def words(number: int, count: int = 4) -> list[str]:
@@ -35,7 +49,10 @@ def words(number: int, count: int = 4) -> list[str]:
 
 
 def csv(count: int, first: int = 0) -> str:
-    rows = (f'{n},"{" ".join(words(n))}",{("en", "de")[n % 2]},{("order", "refund", "order", "hello")[n % 4]}' for n in range(first, count))
+    rows = (
+        f'{n},"{" ".join(words(n))}",{("en", "de")[n % 2]},{("order", "refund", "order", "hello")[n % 4]}'
+        for n in range(first, count)
+    )
     return "\n".join(["id,Utterance,lang,Intent", *rows]) + "\n"
 
 
@@ -44,8 +61,16 @@ def conll(count: int, tags: str, first: int = 1000) -> str:
     return "\n\n".join("\n".join(f"{word}\t{tag}" for word, tag in pair) for pair in pairs) + "\n"
 
 
-def rows(count: int, tags: str, names: tuple[str, str, str] = ("tokens", "ner_tags", "label"), first: int = 0) -> list[dict[str, Any]]:
-    return [dict(zip(names, (words(n), tags.split(), "ab"[n % 2]), strict=True)) for n in range(first, first + count)]
+def rows(
+    count: int,
+    tags: str,
+    names: tuple[str, str, str] = ("tokens", "ner_tags", "label"),
+    first: int = 0,
+) -> list[dict[str, Any]]:
+    return [
+        dict(zip(names, (words(n), tags.split(), "ab"[n % 2]), strict=True))
+        for n in range(first, first + count)
+    ]
 
 
 def jsonl(count: int, tags: str = "O B-LOC I-LOC O", *names: str, first: int = 0) -> str:
@@ -54,11 +79,16 @@ def jsonl(count: int, tags: str = "O B-LOC I-LOC O", *names: str, first: int = 0
 
 
 @pytest.fixture
-def check(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Check:
-    """Write files, check the sources with a tiny encoder, and give the status and all that was said."""
+def check(
+    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> Check:
+    """Write files, check the sources with a tiny encoder, and give the status and all that was
+    said."""
     monkeypatch.chdir(tmp_path)
 
-    def check(given: str, files: Mapping[str, str] | None = None, command: str = "check") -> tuple[int, str]:
+    def check(
+        given: str, files: Mapping[str, str] | None = None, command: str = "check"
+    ) -> tuple[int, str]:
         for name, content in (files or {}).items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(content, encoding="utf-8")
@@ -78,7 +108,10 @@ def the_file(said: str) -> str:
 
 
 ODD_CSV = {"mine/my_train.csv": csv(60), "mine/my-dev.csv": csv(72, 60)}
-IOB1 = {"tagged/train.conll": conll(40, "I-LOC I-LOC O I-PER"), "tagged/test.conll": conll(8, "O I-PER O O", 1040)}
+IOB1 = {
+    "tagged/train.conll": conll(40, "I-LOC I-LOC O I-PER"),
+    "tagged/test.conll": conll(8, "O I-PER O O", 1040),
+}
 
 SAID = [
     (
@@ -122,8 +155,15 @@ SAID = [
     (
         "words and tags in cells of a CSV file",
         "mine",
-        {"mine/train.csv": "sentence,tags,topic\n" + "".join(f"{' '.join(words(n))},O B-x I-x O,{'ab'[n % 2]}\n" for n in range(30))},
-        ["column 'sentence', a guess by its name and its values (as many words as tags)", "column 'tags'", "column 'topic'"],
+        {
+            "mine/train.csv": "sentence,tags,topic\n"
+            + "".join(f"{' '.join(words(n))},O B-x I-x O,{'ab'[n % 2]}\n" for n in range(30))
+        },
+        [
+            "column 'sentence', a guess by its name and its values (as many words as tags)",
+            "column 'tags'",
+            "column 'topic'",
+        ],
     ),
     (
         "one source for both tasks, twice: the order decides",
@@ -143,9 +183,13 @@ SAID = [
             + jsonl(1)
             + json.dumps({"tokens": words(0), "ner_tags": ["O"] * 4, "label": "A "})
             + "\n"
-            + json.dumps({"tokens": words(77, 100), "ner_tags": ["O"] * 90 + ["B-Rare"] * 10, "label": "A "})
+            + json.dumps(
+                {"tokens": words(77, 100), "ner_tags": ["O"] * 90 + ["B-Rare"] * 10, "label": "A "}
+            )
             + "\n"
-            + json.dumps({"tokens": words(5, 5), "ner_tags": ["B-once", "O", "O", "O", "O"], "label": "a"})
+            + json.dumps(
+                {"tokens": words(5, 5), "ner_tags": ["B-once", "O", "O", "O", "O"], "label": "a"}
+            )
             + "\n",
             "mine/validation.jsonl": jsonl(4, first=90),
             "mine/test.jsonl": jsonl(3, first=90) + jsonl(2),
@@ -165,8 +209,15 @@ SAID = [
     (
         "a file whose folder has other splits",
         "mine/train.jsonl",
-        {"mine/train.jsonl": jsonl(30), "mine/dev.jsonl": jsonl(4, first=90), "mine/other.jsonl": ""},
-        ["beside it lie 'dev.jsonl': pass the folder to read them too", "no validation and no test: cut off train"],
+        {
+            "mine/train.jsonl": jsonl(30),
+            "mine/dev.jsonl": jsonl(4, first=90),
+            "mine/other.jsonl": "",
+        },
+        [
+            "beside it lie 'dev.jsonl': pass the folder to read them too",
+            "no validation and no test: cut off train",
+        ],
     ),
     (
         "what is said is not guessed",
@@ -197,9 +248,16 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize(("given", "files", "said"), [case[1:] for case in SAID], ids=[case[0] for case in SAID])
+@pytest.mark.parametrize(
+    ("given", "files", "said"), [case[1:] for case in SAID], ids=[case[0] for case in SAID]
+)
 def test_what_is_found_is_said_and_a_run_would_go(
-    given: str, files: dict[str, str], said: list[str], check: Check, tmp_path: Path, capsys: pytest.CaptureFixture
+    given: str,
+    files: dict[str, str],
+    said: list[str],
+    check: Check,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     status, told = check(given, files)
     assert status == 0, told
@@ -208,7 +266,11 @@ def test_what_is_found_is_said_and_a_run_would_go(
     experiment = load(tmp_path / "exp.yaml")
     assert experiment.seeds == (0, 1, 2) and len(experiment.scenarios) == 6 and experiment.question
     assert main(["plan", str(tmp_path / "exp.yaml")]) == 0
-    notes = [line.removeprefix("note: ") for line in capsys.readouterr().out.split("\n") if line.startswith("note: ")]
+    notes = [
+        line.removeprefix("note: ")
+        for line in capsys.readouterr().out.split("\n")
+        if line.startswith("note: ")
+    ]
     assert notes
     for note in notes:  # a plan says of the data what the check said
         assert note.partition(": ")[2] in told or "test sentences." in note
@@ -226,7 +288,8 @@ WRONG = [
             + '{"tokens": ["x", "y"], "ner_tags": ["O", "PER"], "label": "lost"}\n'
             + "[]\n",
             "mine/validation.jsonl": '{"tokens": ["n"], "ner_tags": ["B-LCO"], "label": "c"}\n' * 2,
-            "mine/test.jsonl": jsonl(2, first=3) + '{"tokens": ["m"], "ner_tags": ["O"], "label": "lost"}\n',
+            "mine/test.jsonl": jsonl(2, first=3)
+            + '{"tokens": ["m"], "ner_tags": ["O"], "label": "lost"}\n',
         },
         [
             "mine/train.jsonl:11: not JSON (Expecting property name enclosed in double quotes at column 2); write one JSON object a line",
@@ -261,7 +324,10 @@ WRONG = [
     (
         "files that are not what they are called",
         "mine builtin",
-        {"mine/train.csv": csv(30) + "1,2\n" + csv(4).split("\n", 1)[1] + '"open\n', "mine/test.csv": csv(32, 30) + '9,"",en,order\n'},
+        {
+            "mine/train.csv": csv(30) + "1,2\n" + csv(4).split("\n", 1)[1] + '"open\n',
+            "mine/test.csv": csv(32, 30) + '9,"",en,order\n',
+        },
         [
             "mine/train.csv:32: 2 cells, the header has 4; put cells that hold commas in double quotes",
             "mine/train.csv:37: not CSV (unexpected end of data); close quotes, and double those inside quoted cells",
@@ -273,7 +339,11 @@ WRONG = [
         "mine",
         {
             "mine/train.jsonl": "".join(
-                json.dumps({"text": " ".join(words(n)), "entities": [{"start": 0}], "label": "ab"[n % 2]}) + "\n" for n in range(20)
+                json.dumps(
+                    {"text": " ".join(words(n)), "entities": [{"start": 0}], "label": "ab"[n % 2]}
+                )
+                + "\n"
+                for n in range(20)
             )
         },
         [
@@ -320,10 +390,19 @@ WRONG = [
     (
         "too few",
         "mine",
-        {"mine/train.jsonl": jsonl(2), "mine/validation.jsonl": "", "mine/test.jsonl": jsonl(2, first=40)},
+        {
+            "mine/train.jsonl": jsonl(2),
+            "mine/validation.jsonl": "",
+            "mine/test.jsonl": jsonl(2, first=40),
+        },
         ["mine/validation.jsonl: no sentences; the validation split needs some"],
     ),
-    ("one label", "mine", {"mine/train.csv": "text,label\n" + "a b c,x\nb c d,x\nc d e,x\n" * 4}, None),
+    (
+        "one label",
+        "mine",
+        {"mine/train.csv": "text,label\n" + "a b c,x\nb c d,x\nc d e,x\n" * 4},
+        None,
+    ),
     (
         "longer than the encoder takes",
         "mine --max_length 65",
@@ -333,24 +412,44 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("given", "files", "lines"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
-def test_everything_that_is_wrong_is_said_a_line_each(given: str, files: dict[str, str], lines: list[str] | None, check: Check) -> None:
+@pytest.mark.parametrize(
+    ("given", "files", "lines"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG]
+)
+def test_everything_that_is_wrong_is_said_a_line_each(
+    given: str, files: dict[str, str], lines: list[str] | None, check: Check
+) -> None:
     status, told = check(given, files)
     assert status == 2 and "# Which parts" not in told
     mistakes, _, last = told[told.index("Mistakes\n") + 9 :].removesuffix("\n").rpartition("\n")
     found = [line.strip() for line in mistakes.split("\n")]
-    assert last == f"mtlab: {'1 mistake' if len(found) == 1 else f'{len(found)} mistakes'}, told above; correct them, then run this again"
+    assert (
+        last
+        == f"mtlab: {'1 mistake' if len(found) == 1 else f'{len(found)} mistakes'}, told above; correct them, then run this again"
+    )
     assert lines is None or sorted(found) == sorted(lines), told
 
 
-@pytest.mark.parametrize(("change", "words"), BAD_ROWS, ids=lambda value: None if isinstance(value, str) else json.dumps(value))
+@pytest.mark.parametrize(
+    ("change", "words"),
+    BAD_ROWS,
+    ids=lambda value: None if isinstance(value, str) else json.dumps(value),
+)
 def test_a_wrong_line_among_good_ones_is_said_in_the_words_of_a_run(
-    tmp_path: Path, encoder: Path, change: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    encoder: Path,
+    change: dict[str, Any],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     source = write_source(Path("set"))
     with (source / "train.jsonl").open("a", encoding="utf-8") as file:
-        file.write("".join(json.dumps(row) + "\n" for row in ({**sentence("eat some cake", "", "book"), **change}, *TRAIN)))
+        file.write(
+            "".join(
+                json.dumps(row) + "\n"
+                for row in ({**sentence("eat some cake", "", "book"), **change}, *TRAIN)
+            )
+        )
     made = survey(["set"], {"encoder": [str(encoder)]})
     assert [str(mistake) for mistake in made.mistakes] == [f"set/train.jsonl:5 {words}"]
     with pytest.raises(UserError) as error:
@@ -359,7 +458,9 @@ def test_a_wrong_line_among_good_ones_is_said_in_the_words_of_a_run(
 
 
 def test_of_many_mistakes_of_a_kind_the_first_are_said_and_all_are_counted(check: Check) -> None:
-    wrong = "".join(json.dumps({"tokens": [], "ner_tags": [], "label": "a"}) + "\n" for _ in range(25))
+    wrong = "".join(
+        json.dumps({"tokens": [], "ner_tags": [], "label": "a"}) + "\n" for _ in range(25)
+    )
     status, told = check("mine", {"mine/train.jsonl": jsonl(20) + wrong})
     assert (status, told.count("the sentence has no tokens")) == (2, 10)
     assert "… and 15 more like these, the last at mine/train.jsonl:45 tokens" in told
@@ -370,12 +471,24 @@ def test_of_many_mistakes_of_a_kind_the_first_are_said_and_all_are_counted(check
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        ("a b c", "3 sources; give one with labels and tags, or two: one for classification and one for NER"),
-        ("a --seeds 0 1", "--seeds: does not change what is found; set it in the file, or when it runs"),
+        (
+            "a b c",
+            "3 sources; give one with labels and tags, or two: one for classification and one for NER",
+        ),
+        (
+            "a --seeds 0 1",
+            "--seeds: does not change what is found; set it in the file, or when it runs",
+        ),
         ("a --data.colums.label x", "data.colums: unknown key; did you mean 'columns'?"),
-        ("builtin --data.source a", "--data: the sources are named before the settings; take `source` out of these"),
+        (
+            "builtin --data.source a",
+            "--data: the sources are named before the settings; take `source` out of these",
+        ),
         ("a --data.source", "--data.source: no value; write settings as --key value"),
-        ("https://user:S3CRET@example.org/x", "a source is not a URL; download the data and pass its path"),
+        (
+            "https://user:S3CRET@example.org/x",
+            "a source is not a URL; download the data and pass its path",
+        ),
     ],
 )
 def test_mistakes_on_the_command_line_are_one_line(given: str, line: str, check: Check) -> None:
@@ -384,18 +497,41 @@ def test_mistakes_on_the_command_line_are_one_line(given: str, line: str, check:
     assert line in told
 
 
-def test_the_file_that_is_written_trains(check: Check, tmp_path: Path, tracking: str, capsys: pytest.CaptureFixture) -> None:
+def test_the_file_that_is_written_trains(
+    check: Check, tmp_path: Path, tracking: str, capsys: pytest.CaptureFixture
+) -> None:
     for task, columns in (("cls", ("sentence", "intent")), ("ner", ("words", "tags"))):
         for seed, (split, count) in enumerate({"train": 64, "dev": 16, "test": 16}.items()):
             made = tiny.sentences(count, seed)
-            as_cls = [{columns[0]: " ".join(row["tokens"]), columns[1]: row["label"]} for row in made]
+            as_cls = [
+                {columns[0]: " ".join(row["tokens"]), columns[1]: row["label"]} for row in made
+            ]
             as_ner = [{columns[0]: row["tokens"], columns[1]: row["ner_tags"]} for row in made]
             write_jsonl(tmp_path / task / f"{split}.jsonl", as_cls if task == "cls" else as_ner)
     status, told = check("ner cls --data.max_duplicates 1 --output mine.yaml", command="init")
     assert status == 0, told
-    assert told.endswith("No mistakes. Written: mine.yaml\n\nNext\n  mtlab plan mine.yaml\n  mtlab compare mine.yaml\n")
+    assert told.endswith(
+        "No mistakes. Written: mine.yaml\n\nNext\n  mtlab plan mine.yaml\n  mtlab compare mine.yaml\n"
+    )
     once = ["--scenarios", "full_finetune", "--scenarios.full_finetune.0.epochs", "1"]
-    assert main(["compare", "mine.yaml", "--seeds", "0", *once, "--batch_size", "8", "--precision", "fp32", "--device", "cpu"]) == 0
+    assert (
+        main(
+            [
+                "compare",
+                "mine.yaml",
+                "--seeds",
+                "0",
+                *once,
+                "--batch_size",
+                "8",
+                "--precision",
+                "fp32",
+                "--device",
+                "cpu",
+            ]
+        )
+        == 0
+    )
     assert "full_finetune-seed0: accuracy" in capsys.readouterr().out
     assert (tmp_path / "reports" / "mine" / "report.md").is_file()
 
@@ -422,11 +558,16 @@ def test_a_file_that_is_there_stays(check: Check, tmp_path: Path) -> None:
             "mine --output 'a b.yaml'",
             "--output: 'a b' cannot be the name of an experiment; use letters, digits, `_`, `-` and `.`, at most 64",
         ),
-        ("mine --output no/x.yaml", "no: no such directory; choose another file with --output FILE"),
+        (
+            "mine --output no/x.yaml",
+            "no: no such directory; choose another file with --output FILE",
+        ),
         ("mine/train.csv", "1 mistake, told above; correct them, then run this again"),
     ],
 )
-def test_nothing_is_written_where_something_is_wrong(given: str, line: str, check: Check, tmp_path: Path) -> None:
+def test_nothing_is_written_where_something_is_wrong(
+    given: str, line: str, check: Check, tmp_path: Path
+) -> None:
     status, told = check(given, {"mine/train.csv": csv(20)}, command="init")
     assert (status, told.endswith(f"mtlab: {line}\n")) == (2, True), told
     assert [path.name for path in tmp_path.rglob("*.yaml")] == []
@@ -443,7 +584,9 @@ def test_nothing_is_written_where_something_is_wrong(given: str, line: str, chec
         (["$(id)"], "id"),
     ],
 )
-def test_the_file_is_called_after_the_sources(given: list[str], name: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_called_after_the_sources(
+    given: list[str], name: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     found = starter.file_for(given, None)
     assert found.parent == Path() and found.suffix == ".yaml"
@@ -459,7 +602,9 @@ def test_the_scenarios_are_those_that_ship(sentences: int, file: str, tmp_path: 
     assert list(made["scenarios"]) == list(ships["scenarios"])
 
 
-def test_a_sentence_of_which_the_tokenizer_leaves_nothing_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sentence_of_which_the_tokenizer_leaves_nothing_is_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     write_source(Path("set"), train=[*TRAIN, sentence("\u200b"), sentence("\u200d")])
     assert [str(mistake) for mistake in survey(["set"], {}).mistakes] == [
@@ -469,25 +614,45 @@ def test_a_sentence_of_which_the_tokenizer_leaves_nothing_is_a_mistake(tmp_path:
 
 
 def test_what_can_be_read_of_a_split_with_mistakes_is_compared(check: Check) -> None:
-    status, told = check("mine", {"mine/train.jsonl": jsonl(20), "mine/test.jsonl": "{\n" + json.dumps({**OTHER["test"][0], "label": "z"})})
+    status, told = check(
+        "mine",
+        {
+            "mine/train.jsonl": jsonl(20),
+            "mine/test.jsonl": "{\n" + json.dumps({**OTHER["test"][0], "label": "z"}),
+        },
+    )
     assert status == 2
-    assert "mine/test.jsonl:1: not JSON" in told and "mine/test.jsonl:2 label: train has no label 'z'" in told
+    assert (
+        "mine/test.jsonl:1: not JSON" in told
+        and "mine/test.jsonl:2 label: train has no label 'z'" in told
+    )
 
 
-def test_words_without_a_sub_word_are_said_as_a_run_says_them(check: Check, tmp_path: Path, encoder: Path) -> None:
+def test_words_without_a_sub_word_are_said_as_a_run_says_them(
+    check: Check, tmp_path: Path, encoder: Path
+) -> None:
     def blank(count: int, first: int) -> str:
         rows = [json.loads(line) for line in jsonl(count, first=first).splitlines()]
         for row in rows:
             row["tokens"][1:1], row["ner_tags"][1:1] = [" ", "\u200b", ""], ["O"] * 3
         return "".join(json.dumps(row) + "\n" for row in rows)
 
-    files = {"mine/train.jsonl": blank(30, 0), "mine/validation.jsonl": blank(5, 50), "tagged/train.conll": conll(20, "O B-x I-x O")}
-    long = json.dumps({"tokens": words(77, 100), "ner_tags": ["O"] * 90 + ["B-LOC"] * 10, "label": "a"})
+    files = {
+        "mine/train.jsonl": blank(30, 0),
+        "mine/validation.jsonl": blank(5, 50),
+        "tagged/train.conll": conll(20, "O B-x I-x O"),
+    }
+    long = json.dumps(
+        {"tokens": words(77, 100), "ner_tags": ["O"] * 90 + ["B-LOC"] * 10, "label": "a"}
+    )
     for given, more in (
         ("mine", {}),
         ("mine --data.validation_fraction 0.3", {"mine/test.jsonl": blank(3, 90) + long}),
         ("mine --data.train_size 12", {}),
-        ("tagged mine", {"tagged/train.conll": conll(20, "O B-x I-x O").replace("\tI-x", "\tI-x\n \tO")}),
+        (
+            "tagged mine",
+            {"tagged/train.conll": conll(20, "O B-x I-x O").replace("\tI-x", "\tI-x\n \tO")},
+        ),
     ):
         status, told = check(given, {**files, **more})
         assert status == 0, told
@@ -501,7 +666,17 @@ def test_words_without_a_sub_word_are_said_as_a_run_says_them(check: Check, tmp_
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
 def test_labels_that_look_alike_are_said(check: Check, tmp_path: Path, kind: str) -> None:
-    labels = ("jard\u00edn", "jardi\u0301n", "jard\u00edn\u200b", "\uff36iaje", "viaje", "Viaje", "a\u00a0b", "a b", "plain")
+    labels = (
+        "jard\u00edn",
+        "jardi\u0301n",
+        "jard\u00edn\u200b",
+        "\uff36iaje",
+        "viaje",
+        "Viaje",
+        "a\u00a0b",
+        "a b",
+        "plain",
+    )
     named = [{"text": " ".join(words(n)), "label": labels[n % len(labels)]} for n in range(90)]
     (tmp_path / "mine").mkdir()
     if kind == "parquet":
@@ -510,11 +685,17 @@ def test_labels_that_look_alike_are_said(check: Check, tmp_path: Path, kind: str
         write_jsonl(tmp_path / "mine/train.jsonl", named)
     else:
         separator = {"csv": ",", "tsv": "\t"}[kind]
-        lines = [separator.join(("text", "label")), *(separator.join(row.values()) for row in named)]
+        lines = [
+            separator.join(("text", "label")),
+            *(separator.join(row.values()) for row in named),
+        ]
         (tmp_path / f"mine/train.{kind}").write_text("\n".join(lines))
     status, told = check("mine builtin")
     assert status == 0, told
-    assert "'jard\u00edn', 'jardi\\u0301n', 'jard\u00edn\\u200b' look alike, and are different labels" in told
+    assert (
+        "'jard\u00edn', 'jardi\\u0301n', 'jard\u00edn\\u200b' look alike, and are different labels"
+        in told
+    )
     assert "'\\uff36iaje', 'viaje', 'Viaje' look alike, and are different labels" in told
     assert "'a\\xa0b', 'a b' differ in case or white space alone, and are different labels" in told
     assert told.count("different labels") == 3 and "entity types" not in told
@@ -523,14 +704,26 @@ def test_labels_that_look_alike_are_said(check: Check, tmp_path: Path, kind: str
 def test_a_first_line_that_may_be_a_sentence_is_asked_about(check: Check) -> None:
     rows = "".join(f"{'ab'[n % 2]}\t{' '.join(words(n))}\n" for n in range(30))
     status, told = check("mine builtin", {"mine/train.tsv": f"zebra\tsome rain today here\n{rows}"})
-    assert status == 0 and "none of these names is a usual one: if the first line of the file is a sentence, put a line with" in told
-    assert "a usual one" not in check("mine builtin", {"mine/train.tsv": f"intent\tsome rain today here\n{rows}"})[1]
+    assert (
+        status == 0
+        and "none of these names is a usual one: if the first line of the file is a sentence, put a line with"
+        in told
+    )
+    assert (
+        "a usual one"
+        not in check("mine builtin", {"mine/train.tsv": f"intent\tsome rain today here\n{rows}"})[1]
+    )
 
 
 def test_one_mistake_in_the_quotes_of_a_file_is_one_mistake(check: Check) -> None:
     lines = csv(60).split("\n")
     lines[5] = lines[5].replace(',"', ',""', 1)
-    status, told = check("mine builtin", {"mine/train.csv": "\n".join(lines), "mine/test.csv": csv(72, 60)})
+    status, told = check(
+        "mine builtin", {"mine/train.csv": "\n".join(lines), "mine/test.csv": csv(72, 60)}
+    )
     assert status == 2 and "mtlab: 1 mistake, told above" in told
-    assert "mine/train.csv:6: not CSV (',' expected after '\"'); close quotes, and double those inside quoted cells" in told
+    assert (
+        "mine/train.csv:6: not CSV (',' expected after '\"'); close quotes, and double those inside quoted cells"
+        in told
+    )
     assert "train 59, test 12 sentences" in told

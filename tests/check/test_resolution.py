@@ -1,4 +1,5 @@
-"""Which files of a source are which split: a check, a plan and a run say the same, and nothing is skipped without a word."""
+"""Which files of a source are which split: a check, a plan and a run say the same, and nothing is
+skipped without a word."""
 
 import csv
 import gzip
@@ -20,7 +21,7 @@ from mtlab.plan import experiment as experiments
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data
 from mtlab.plan.yaml_file import Located
-from mtlab.train import dry_run
+from mtlab.train.measure import dry_run
 from tests.check.test_check import words
 
 COUNTS = {"train": 24, "validation": 6, "test": 8}
@@ -30,7 +31,10 @@ Rows = list[dict[str, Any]]
 
 def rows(first: int, count: int) -> Rows:
     """Sentences no two of which are alike, by their numbers."""
-    return [{"tokens": words(number), "ner_tags": TAGS, "label": "ab"[number % 2]} for number in range(first, first + count)]
+    return [
+        {"tokens": words(number), "ner_tags": TAGS, "label": "ab"[number % 2]}
+        for number in range(first, first + count)
+    ]
 
 
 TRAIN, VALIDATION, TEST = rows(0, 24), rows(24, 6), rows(30, 8)
@@ -40,11 +44,22 @@ def as_text(kind: str, some: Rows) -> str:
     if kind == ".json":
         return json.dumps(some)
     if kind == ".conll":
-        return "\n\n".join("\n".join(map("\t".join, zip(row["tokens"], row["ner_tags"], strict=True))) for row in some) + "\n"
+        return (
+            "\n\n".join(
+                "\n".join(map("\t".join, zip(row["tokens"], row["ner_tags"], strict=True)))
+                for row in some
+            )
+            + "\n"
+        )
     if kind in (".csv", ".tsv"):
         file = io.StringIO()
         table = csv.writer(file, delimiter="," if kind == ".csv" else "\t")
-        table.writerows([["tokens", "ner_tags", "label"], *([" ".join(row["tokens"]), " ".join(TAGS), row["label"]] for row in some)])
+        table.writerows(
+            [
+                ["tokens", "ner_tags", "label"],
+                *([" ".join(row["tokens"]), " ".join(TAGS), row["label"]] for row in some),
+            ]
+        )
         return file.getvalue()
     return "".join(json.dumps(row) + "\n" for row in some)
 
@@ -71,7 +86,11 @@ def of(names: str, *more: Rows) -> Callable[[Path], None]:
 
 
 def save_to_disk(folder: Path) -> None:
-    splits = {"train": Dataset.from_list(TRAIN), "dev": Dataset.from_list(VALIDATION), "test": Dataset.from_list(TEST)}
+    splits = {
+        "train": Dataset.from_list(TRAIN),
+        "dev": Dataset.from_list(VALIDATION),
+        "test": Dataset.from_list(TEST),
+    }
     DatasetDict(splits).save_to_disk(folder, num_shards={"train": 3, "dev": 1, "test": 2})
 
 
@@ -82,14 +101,26 @@ def save_one_by_one(folder: Path) -> None:
 
 def carded(folder: Path) -> None:
     of("a.csv b.csv parts/c.csv")(folder)
-    data_files = "[{split: train, path: a.csv}, {split: dev, path: b.csv}, {split: test, path: parts/*.csv}]"
-    (folder / "README.md").write_text(f"---\nconfigs: [{{config_name: default, data_files: {data_files}}}]\n---\n# A set\n")
+    data_files = (
+        "[{split: train, path: a.csv}, {split: dev, path: b.csv}, {split: test, path: parts/*.csv}]"
+    )
+    (folder / "README.md").write_text(
+        f"---\nconfigs: [{{config_name: default, data_files: {data_files}}}]\n---\n# A set\n"
+    )
 
 
 def in_shards(kind: str, before: str = "") -> Callable[[Path], None]:
     """Shards as the hub names them: three of train, out of order on purpose, and two of test."""
-    parts = {"train-00002-of-00003": TRAIN[20:], "train-00000-of-00003": TRAIN[:11], "train-00001-of-00003": TRAIN[11:20]}
-    parts |= {"validation-00000-of-00001": VALIDATION, "test-00000-of-00002": TEST[:3], "test-00001-of-00002": TEST[3:]}
+    parts = {
+        "train-00002-of-00003": TRAIN[20:],
+        "train-00000-of-00003": TRAIN[:11],
+        "train-00001-of-00003": TRAIN[11:20],
+    }
+    parts |= {
+        "validation-00000-of-00001": VALIDATION,
+        "test-00000-of-00002": TEST[:3],
+        "test-00001-of-00002": TEST[3:],
+    }
     return files(**{f"{before}{name}{kind}": some for name, some in parts.items()})
 
 
@@ -103,21 +134,40 @@ LAYOUTS: list[tuple[str, Callable[[Path], None], dict[str, Any]]] = [
     ("saved to disk", save_to_disk, {}),
     ("each split saved to disk", save_one_by_one, {}),
     ("a card that names files", carded, {}),
-    ("a card, and files named over it", carded, {"splits": {"train": "a.csv", "validation": "b.csv", "test": "parts/c.csv"}}),
+    (
+        "a card, and files named over it",
+        carded,
+        {"splits": {"train": "a.csv", "validation": "b.csv", "test": "parts/c.csv"}},
+    ),
     ("a folder for each split", of("train/x.jsonl devel/x.jsonl testing/x.jsonl"), {}),
     (
         "several files in the folder of a split",
-        files(**{"train/a.csv": TRAIN[:9], "train/b.csv": TRAIN[9:], "val.csv": VALIDATION, "test.csv": TEST}),
+        files(
+            **{
+                "train/a.csv": TRAIN[:9],
+                "train/b.csv": TRAIN[9:],
+                "val.csv": VALIDATION,
+                "test.csv": TEST,
+            }
+        ),
         {},
     ),
-    ("as the hub converts them", of("default/train/0000.parquet default/validation/0000.parquet default/test/0000.parquet"), {}),
+    (
+        "as the hub converts them",
+        of("default/train/0000.parquet default/validation/0000.parquet default/test/0000.parquet"),
+        {},
+    ),
     ("devel", of("train.jsonl devel.jsonl test.jsonl"), {}),
     ("words in other names", of("wnut17train.csv emerging.dev.csv My-TestSet.csv"), {}),
     ("evaluation beside dev", of("trn.jsonl dev.jsonl evaluation.jsonl"), {}),
     ("eval beside test", of("train.json eval.json test.json"), {}),
     ("as CoNLL-2003 names them, with a sign", of("train.jsonl test_a.jsonl Test-B.jsonl"), {}),
     ("as CoNLL-2003 names them", of("eng.train.json eng.testa.json eng.testb.json"), {}),
-    ("named", of("x.jsonl y.jsonl z.jsonl"), {"splits": {"train": "x", "validation": "y.jsonl", "test": "z"}}),
+    (
+        "named",
+        of("x.jsonl y.jsonl z.jsonl"),
+        {"splits": {"train": "x", "validation": "y.jsonl", "test": "z"}},
+    ),
     (
         "shards and folders that are named",
         of("x-00000-of-00001.csv b/y.csv z.csv"),
@@ -137,33 +187,50 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def looked(encoder: Path, *given: str, **options: Any) -> Survey:
     settings = {f"data.splits.{split}": [name] for split, name in options.pop("splits", {}).items()}
-    return survey(given, {"encoder": [str(encoder)], **settings, **{f"data.{key}": [str(value)] for key, value in options.items()}})
+    return survey(
+        given,
+        {
+            "encoder": [str(encoder)],
+            **settings,
+            **{f"data.{key}": [str(value)] for key, value in options.items()},
+        },
+    )
 
 
 def planned(made: Survey) -> experiments.Experiment:
     """The experiment of the file that a check prints."""
-    return experiments.checked(Located({"name": "x", "output": "out", **YAML(typ="safe").load(made.file)}, {(): ""}))
+    return experiments.checked(
+        Located({"name": "x", "output": "out", **YAML(typ="safe").load(made.file)}, {(): ""})
+    )
 
 
 def counts(splits: Any) -> dict[str, int]:
     return {split: len(some) for split, some in splits.items()}
 
 
-@pytest.mark.parametrize(("write", "options"), [case[1:] for case in LAYOUTS], ids=[case[0] for case in LAYOUTS])
-def test_a_check_a_plan_and_a_run_read_the_same(encoder: Path, write: Callable[[Path], None], options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("write", "options"), [case[1:] for case in LAYOUTS], ids=[case[0] for case in LAYOUTS]
+)
+def test_a_check_a_plan_and_a_run_read_the_same(
+    encoder: Path, write: Callable[[Path], None], options: dict[str, Any]
+) -> None:
     write(Path("set"))
     made = looked(encoder, "set", **options)
     assert made.mistakes == []
     assert {split: len(table.rows) for split, table in made.looked[0].tables.items()} == COUNTS
     run = sources.load(Data(source="set", **options), 0)
     assert counts(run.splits) == COUNTS
-    assert [sentence.tokens for sentence in run.splits["train"]] == [tuple(row["tokens"]) for row in TRAIN]
+    assert [sentence.tokens for sentence in run.splits["train"]] == [
+        tuple(row["tokens"]) for row in TRAIN
+    ]
     assert not any("cut off" in note for note in run.notes)
     again = planned(made)
     assert sources.load(again.data, 0).fingerprint == run.fingerprint
     prepared, _ = dry_run.sketch(again)
     assert counts(prepared.corpus.splits) == COUNTS
-    assert {split: len(encoded.examples.lengths) for split, encoded in prepared.encoded.items()} == COUNTS
+    assert {
+        split: len(encoded.examples.lengths) for split, encoded in prepared.encoded.items()
+    } == COUNTS
 
 
 @pytest.mark.parametrize("given", ["builtin", "single/one.jsonl", "folder", "saved"])
@@ -176,13 +243,21 @@ def test_what_is_cut_off_is_the_same_too(encoder: Path, given: str) -> None:
     run = sources.load(Data(source=given, test_fraction=0.1), 0)
     assert made.looked[0].part is not None
     assert not any("not read" in note for note in run.notes)
-    assert counts(made.looked[0].part.splits) == counts(run.splits) == counts(dry_run.sketch(planned(made))[0].corpus.splits)
+    assert (
+        counts(made.looked[0].part.splits)
+        == counts(run.splits)
+        == counts(dry_run.sketch(planned(made))[0].corpus.splits)
+    )
     assert sum(counts(run.splits).values()) == (2629 if given == "builtin" else 24)
     assert sources.load(planned(made).data, 0).fingerprint == run.fingerprint
 
 
 def test_folders_of_conll_by_other_names(encoder: Path) -> None:
-    of("set/wnut17train.conll set/emerging.dev.conll set/emerging.test.conll labelled/train.csv labelled/test.csv", TRAIN, TEST)(Path())
+    of(
+        "set/wnut17train.conll set/emerging.dev.conll set/emerging.test.conll labelled/train.csv labelled/test.csv",
+        TRAIN,
+        TEST,
+    )(Path())
     made = looked(encoder, "labelled", "set", max_duplicates=1)
     assert made.mistakes == []
     tables = made.looked[1].tables
@@ -196,21 +271,35 @@ def test_large_shards_are_read_anew_each_time(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(disk, "FILE", 0)
     many = sources.load(Data(source="set"), 0)
     assert few.fingerprint == many.fingerprint
-    assert [sentence.place for sentence in few.splits["test"]] == [sentence.place for sentence in many.splits["test"]]
+    assert [sentence.place for sentence in few.splits["test"]] == [
+        sentence.place for sentence in many.splits["test"]
+    ]
     assert few.splits["test"][3].place == "set/test-00001-of-00002.csv:2"
 
 
 UNREAD = [
-    ("a copy with a kind of its own", "train.jsonl dev.jsonl emerging.test.annotated", "'emerging.test.annotated' (unknown kind)", "test"),
+    (
+        "a copy with a kind of its own",
+        "train.jsonl dev.jsonl emerging.test.annotated",
+        "'emerging.test.annotated' (unknown kind)",
+        "test",
+    ),
     ("compressed", "train.csv test.csv.gz dev.csv", "'test.csv.gz' (compressed)", "test"),
     ("no word for a split", "train.csv holdout.csv test.csv", "'holdout.csv'", "validation"),
-    ("words for two splits", "train.json train-dev.json test.json", "'train-dev.json'", "validation"),
+    (
+        "words for two splits",
+        "train.json train-dev.json test.json",
+        "'train-dev.json'",
+        "validation",
+    ),
     ("a folder", "train.jsonl test/part/x.jsonl dev.jsonl", "'test/'", "test"),
     ("no extension", "train.jsonl dev.jsonl test", "'test'", "test"),
 ]
 
 
-@pytest.mark.parametrize(("names", "told", "split"), [case[1:] for case in UNREAD], ids=[case[0] for case in UNREAD])
+@pytest.mark.parametrize(
+    ("names", "told", "split"), [case[1:] for case in UNREAD], ids=[case[0] for case in UNREAD]
+)
 def test_what_may_be_the_split_that_is_cut_off_is_named(
     encoder: Path, names: str, told: str, split: str, capsys: pytest.CaptureFixture
 ) -> None:
@@ -218,7 +307,9 @@ def test_what_may_be_the_split_that_is_cut_off_is_named(
     for name in ("README.md", "LICENSE", ".gitattributes", "dataset_infos.json"):
         Path("set", name).write_text("{}")
     if split == "test":
-        with pytest.raises(UserError, match=r"set: no test split; .*; it may be in what is not read: ") as error:
+        with pytest.raises(
+            UserError, match=r"set: no test split; .*; it may be in what is not read: "
+        ) as error:
             sources.load(Data(source="set"), 0)
         assert told in str(error.value)
     run = sources.load(Data(source="set", test_fraction=0.1), 0)
@@ -243,8 +334,13 @@ def test_what_is_surely_another_split_is_named_without_a_warning() -> None:
 def test_what_lies_beside_a_single_file_is_named_where_a_split_is_cut_off(encoder: Path) -> None:
     of("train-00000-of-00002.jsonl dev.jsonl other.jsonl")(Path("set"))
     run = sources.load(Data(source="set/train-00000-of-00002.jsonl", test_fraction=0.25), 0)
-    assert run.notes[0] == "set/train-00000-of-00002.jsonl is one of 2 shards; the others are not read."
-    assert "it may be in what is not read: 'dev.jsonl'" in next(note for note in run.notes if "no validation split" in note)
+    assert (
+        run.notes[0]
+        == "set/train-00000-of-00002.jsonl is one of 2 shards; the others are not read."
+    )
+    assert "it may be in what is not read: 'dev.jsonl'" in next(
+        note for note in run.notes if "no validation split" in note
+    )
     assert "not read" not in next(note for note in run.notes if "no test split" in note)
     made = looked(encoder, "set/train-00000-of-00002.jsonl")
     assert "the validation split may be in what is not read: 'dev.jsonl'" in made.file
@@ -261,32 +357,78 @@ REFUSED = [
         "eval.jsonl may be the validation or the test split; say which with --data.splits.validation eval.jsonl "
         "or --data.splits.test eval.jsonl",
     ),
-    ("two that may be test", "train.csv dev.csv testa.csv testb.csv", "testa.csv and testb.csv may be the test split; say which with"),
+    (
+        "two that may be test",
+        "train.csv dev.csv testa.csv testb.csv",
+        "testa.csv and testb.csv may be the test split; say which with",
+    ),
     (
         "two words for one",
         "train.jsonl dev.jsonl devel.jsonl",
         "dev.jsonl and devel.jsonl are both the validation split; keep one, or name",
     ),
-    ("two kinds of one", "train.jsonl train.csv test.csv", "train.csv and train.jsonl are both the train split; keep one, or name it with"),
-    ("a file and a folder", "train.jsonl test.jsonl test/x.jsonl", "test/ and test.jsonl are both the test split; keep one, or name it"),
-    ("numbers that may be years", "train.csv test2016.csv test2017.csv", "test2016.csv and test2017.csv are both the test split; keep one"),
+    (
+        "two kinds of one",
+        "train.jsonl train.csv test.csv",
+        "train.csv and train.jsonl are both the train split; keep one, or name it with",
+    ),
+    (
+        "a file and a folder",
+        "train.jsonl test.jsonl test/x.jsonl",
+        "test/ and test.jsonl are both the test split; keep one, or name it",
+    ),
+    (
+        "numbers that may be years",
+        "train.csv test2016.csv test2017.csv",
+        "test2016.csv and test2017.csv are both the test split; keep one",
+    ),
     (
         "parts of one",
         "train_0.csv train_1.csv test.csv",
         "train_0.csv and train_1.csv are both the train split; keep one, or name it with --data.splits.train train_1.csv, "
         "or move all of them into a folder train",
     ),
-    ("two languages", "train.csv de.test.csv en.test.csv", "de.test.csv and en.test.csv are both the test split; keep one, or name it"),
-    ("a shard that is lost", "train-00001-of-00002.csv test.csv", "train-00000-of-00002.csv is missing, of train-*-of-00002.csv; add it"),
-    ("shards of two writings", "train-00000-of-00001.csv train-00000-of-00002.csv", "are both the train split; keep one, or name it with"),
-    ("two data sets", "en/train.csv de/train.csv", "each of de/ and en/ has a train split; pass one of these folders as the source"),
-    ("no names of splits", "a.jsonl b.jsonl", "no train split among a.jsonl and b.jsonl; pass --data.splits.train FILE, or name the files"),
-    ("no names of splits, compressed", "a.csv.gz b.csv.gz", "no train split among a.csv.gz and b.csv.gz; pass --data.splits.train FILE"),
-    ("kinds that differ", "train/a.csv train/b.jsonl", "set/train: one split in files of several kinds (.csv .jsonl); keep one kind"),
+    (
+        "two languages",
+        "train.csv de.test.csv en.test.csv",
+        "de.test.csv and en.test.csv are both the test split; keep one, or name it",
+    ),
+    (
+        "a shard that is lost",
+        "train-00001-of-00002.csv test.csv",
+        "train-00000-of-00002.csv is missing, of train-*-of-00002.csv; add it",
+    ),
+    (
+        "shards of two writings",
+        "train-00000-of-00001.csv train-00000-of-00002.csv",
+        "are both the train split; keep one, or name it with",
+    ),
+    (
+        "two data sets",
+        "en/train.csv de/train.csv",
+        "each of de/ and en/ has a train split; pass one of these folders as the source",
+    ),
+    (
+        "no names of splits",
+        "a.jsonl b.jsonl",
+        "no train split among a.jsonl and b.jsonl; pass --data.splits.train FILE, or name the files",
+    ),
+    (
+        "no names of splits, compressed",
+        "a.csv.gz b.csv.gz",
+        "no train split among a.csv.gz and b.csv.gz; pass --data.splits.train FILE",
+    ),
+    (
+        "kinds that differ",
+        "train/a.csv train/b.jsonl",
+        "set/train: one split in files of several kinds (.csv .jsonl); keep one kind",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("names", "line"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+@pytest.mark.parametrize(
+    ("names", "line"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
 def test_what_cannot_be_told_is_one_line(encoder: Path, names: str, line: str) -> None:
     of(names, TEST)(Path("set"))
     with pytest.raises(UserError) as error:
@@ -297,7 +439,11 @@ def test_what_cannot_be_told_is_one_line(encoder: Path, names: str, line: str) -
 
 def test_what_is_refused_can_be_named() -> None:
     of("train.jsonl eval.jsonl")(Path("set"))
-    assert counts(sources.load(Data(source="set", splits={"test": "eval"}, validation_fraction=0.25), 0).splits) == {
+    assert counts(
+        sources.load(
+            Data(source="set", splits={"test": "eval"}, validation_fraction=0.25), 0
+        ).splits
+    ) == {
         "train": 18,
         "validation": 6,
         "test": 6,
@@ -314,15 +460,22 @@ def test_splits_of_an_earlier_time_are_not_read(encoder: Path) -> None:
     save_to_disk(Path("set"))
     shutil.rmtree("set/dev")
     Dataset.from_list(TRAIN[:3]).save_to_disk("set/dev")
-    DatasetDict({"train": Dataset.from_list(TRAIN), "test": Dataset.from_list(TEST)}).save_to_disk("set")
+    DatasetDict({"train": Dataset.from_list(TRAIN), "test": Dataset.from_list(TEST)}).save_to_disk(
+        "set"
+    )
     run = sources.load(Data(source="set", validation_fraction=0.25), 0)
     assert counts(run.splits) == {"train": 18, "validation": 6, "test": 8}
-    assert "it may be in what is not read: 'dev/'" in next(note for note in run.notes if "cut off" in note)
+    assert "it may be in what is not read: 'dev/'" in next(
+        note for note in run.notes if "cut off" in note
+    )
 
 
 @pytest.mark.parametrize("kind", [".jsonl", ".csv"])
 def test_a_column_with_names_of_splits_is_no_label_and_is_said(encoder: Path, kind: str) -> None:
-    lines = [{"text": " ".join(words(n)), "fold": ("train", "train", "dev", "test")[n % 4]} for n in range(40)]
+    lines = [
+        {"text": " ".join(words(n)), "fold": ("train", "train", "dev", "test")[n % 4]}
+        for n in range(40)
+    ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     if kind == ".csv":
         text = "text,fold\n" + "".join(f"{line['text']},{line['fold']}\n" for line in lines)
@@ -332,7 +485,10 @@ def test_a_column_with_names_of_splits_is_no_label_and_is_said(encoder: Path, ki
     assert any("no column for classification" in str(mistake) for mistake in made.mistakes)
     labelled = text.replace('"fold"', '"x": "a", "fold"').replace('"x": "a"', '"x": "b"', 15)
     if kind == ".csv":
-        labelled = "".join(f"{line},{'x' if not number else 'ab'[number % 2]}\n" for number, line in enumerate(text.splitlines()))
+        labelled = "".join(
+            f"{line},{'x' if not number else 'ab'[number % 2]}\n"
+            for number, line in enumerate(text.splitlines())
+        )
     Path(f"all{kind}").write_text(labelled)
     made = looked(encoder, f"all{kind}", "tagged")
     assert made.mistakes == []
@@ -348,4 +504,7 @@ def test_splits_within_one_json_file_are_said(encoder: Path, inner: list[Any]) -
     Path("all.json").write_text(json.dumps({"oos": inner, "train": inner, "val": inner}))
     of("tagged/train.conll tagged/dev.conll tagged/test.conll")(Path())
     made = looked(encoder, "all.json", "tagged")
-    assert "all.json: holds splits (train, val); write each into a file of its own, as train.json" in map(str, made.mistakes)
+    assert (
+        "all.json: holds splits (train, val); write each into a file of its own, as train.json"
+        in map(str, made.mistakes)
+    )

@@ -25,17 +25,23 @@ TRAIN = [
     sentence("play miles davis", "O B-artist I-artist", "play"),
     sentence("book two seats", "", "book"),
 ]
-OTHER = {"validation": [sentence("play blues", "O B-genre", "play")], "test": [sentence("book in rome", "O O B-city", "book")]}
+OTHER = {
+    "validation": [sentence("play blues", "O B-genre", "play")],
+    "test": [sentence("book in rome", "O O B-city", "book")],
+}
 
 
 def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
     return path
 
 
 def write_source(directory: Path, **splits: list[dict[str, Any]]) -> Path:
-    """A directory with train, validation and test; splits given replace the usual ones, empty ones are left out."""
+    """A directory with train, validation and test; splits given replace the usual ones, empty ones
+    are left out."""
     for split, rows in {"train": TRAIN, **OTHER, **splits}.items():
         if rows:
             write_jsonl(directory / f"{split}.jsonl", rows)
@@ -43,11 +49,14 @@ def write_source(directory: Path, **splits: list[dict[str, Any]]) -> Path:
 
 
 def many(count: int, labels: int = 4) -> list[dict[str, Any]]:
-    """Sentences no two of which are alike, with labels of very different frequency, an entity in every third."""
+    """Sentences no two of which are alike, with labels of very different frequency, an entity in
+    every third."""
     rows = []
     for number in range(count):
         label = f"label{min(labels - 1, (number % 100).bit_length() * labels // 8)}"
-        rows.append(sentence(f"word{number} of {label}", "B-x O O" if number % 3 == 0 else "", label))
+        rows.append(
+            sentence(f"word{number} of {label}", "B-x O O" if number % 3 == 0 else "", label)
+        )
     return rows
 
 

@@ -1,4 +1,5 @@
-"""Files of separated cells that are not what they seem: rows within a cell, a header that is a row, other separators."""
+"""Files of separated cells that are not what they seem: rows within a cell, a header that is a row,
+other separators."""
 
 import csv
 import json
@@ -12,15 +13,21 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from mtlab.data import disk, readers
+from mtlab.data import disk
+from mtlab.data.reading import readers
 from mtlab.data.sources import load
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data
 from tests.data.files import write_jsonl, write_source
 
 WORDS = ("rain", "wind", "goal", "race", "soup", "bread", "oslo", "quito")
-ROWS = [(f"{WORDS[n % 8]} number {n} of {WORDS[n // 8]}", ("order", "refund", "hello")[n % 3]) for n in range(40)]
-NER = [(text, ("B-x O O O O", "O O O O B-x", "O O O O O")[n % 3]) for n, (text, _) in enumerate(ROWS)]
+ROWS = [
+    (f"{WORDS[n % 8]} number {n} of {WORDS[n // 8]}", ("order", "refund", "hello")[n % 3])
+    for n in range(40)
+]
+NER = [
+    (text, ("B-x O O O O", "O O O O B-x", "O O O O O")[n % 3]) for n, (text, _) in enumerate(ROWS)
+]
 
 
 def written(header: str, rows: list[tuple[str, ...]], separator: str = ",") -> str:
@@ -69,7 +76,9 @@ TABLES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "separator"), [("a.csv", ","), ("a.tsv", "\t"), ("semicolons.csv", ";")])
+@pytest.mark.parametrize(
+    ("name", "separator"), [("a.csv", ","), ("a.tsv", "\t"), ("semicolons.csv", ";")]
+)
 @pytest.mark.parametrize(("header", "rows", "column"), TABLES)
 def test_rows_that_a_stray_quote_swallows_are_a_mistake_and_are_read_all_the_same(
     tmp_path: Path, name: str, separator: str, header: str, rows: list[tuple[str, ...]], column: int
@@ -77,38 +86,63 @@ def test_rows_that_a_stray_quote_swallows_are_a_mistake_and_are_read_all_the_sam
     above = f"sep={separator}\n" if name == "semicolons.csv" else ""
     columns = header.split()
     for first, last in ((3, 4), (3, 9), (0, 39), (30, 39)):
-        read_rows, mistakes, _ = read(tmp_path / name, above + written(header, stray(rows, column, first, last), separator))
+        read_rows, mistakes, _ = read(
+            tmp_path / name, above + written(header, stray(rows, column, first, last), separator)
+        )
         line, count = first + 2 + bool(above), last - first + 1
         assert len(mistakes) == 1, mistakes
         assert mistakes[0].startswith(
             f"{name}:{line} {columns[column]}: a stray quote seems to open a cell of {count} lines that look like rows of the table; remove"
         )
-        assert read_rows[:first] + read_rows[first : first + count - 2] == rows[:first] + rows[first + 1 : last]  # the next ones are read
+        assert (
+            read_rows[:first] + read_rows[first : first + count - 2]
+            == rows[:first] + rows[first + 1 : last]
+        )  # the next ones are read
 
 
 def test_many_swallowed_rows_are_a_mistake_though_no_value_comes_again(tmp_path: Path) -> None:
     rows = [(f"sentence number {n}", f"label {n}") for n in range(40)]
     (mistake,) = read(tmp_path / "a.csv", written("text label", stray(rows, 0, 4, 15)))[1]
     assert mistake.startswith("a.csv:6 text: a stray quote seems to open a cell of 12 lines")
-    read_rows, mistakes, notes = read(tmp_path / "a.csv", written("text label", stray(rows, 0, 4, 6)))  # three lines may be meant
-    assert (len(read_rows), mistakes) == (38, []) and "read as text, although their lines could be rows: 1 cell" in notes[0]
+    read_rows, mistakes, notes = read(
+        tmp_path / "a.csv", written("text label", stray(rows, 0, 4, 6))
+    )  # three lines may be meant
+    assert (len(read_rows), mistakes) == (
+        38,
+        [],
+    ) and "read as text, although their lines could be rows: 1 cell" in notes[0]
 
 
 def test_a_run_ends_at_the_quote(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text(written("text label", stray(ROWS, 0, 2, 8), "\t"))
     (tmp_path / "test.tsv").write_text(written("text label", [("some soup", "order")], "\t"))
     ner = write_source(tmp_path / "ner")
-    with pytest.raises(UserError, match=r"train\.tsv:4 text: a stray quote seems to open a cell of 7 lines that look like rows"):
+    with pytest.raises(
+        UserError,
+        match=r"train\.tsv:4 text: a stray quote seems to open a cell of 7 lines that look like rows",
+    ):
         load(Data(classifier={"source": str(tmp_path)}, ner={"source": str(ner)}), 0)
 
 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (lambda rows: stray(rows, 0, 3, 39)[:39], "a.csv:5: not CSV (unexpected end of data); close quotes"),
-        (lambda rows: [*rows[:39], ('"' + rows[39][0], "hello")], "a.csv:41: not CSV (unexpected end of data)"),
         (
-            lambda rows: [*rows[:5], ('"' + rows[5][0], "hello"), *rows[6:9], (rows[9][0], 'hello"'), *rows[10:]],
+            lambda rows: stray(rows, 0, 3, 39)[:39],
+            "a.csv:5: not CSV (unexpected end of data); close quotes",
+        ),
+        (
+            lambda rows: [*rows[:39], ('"' + rows[39][0], "hello")],
+            "a.csv:41: not CSV (unexpected end of data)",
+        ),
+        (
+            lambda rows: [
+                *rows[:5],
+                ('"' + rows[5][0], "hello"),
+                *rows[6:9],
+                (rows[9][0], 'hello"'),
+                *rows[10:],
+            ],
             "a.csv:7: 1 cells, the header has 2, in lines 7 to 11; remove the quote, close it on its line",
         ),
     ],
@@ -135,26 +169,41 @@ HONEST = (
 
 
 @pytest.mark.parametrize(("every", "separator"), list(product((1, 2, 13, 40), ",;")))
-@pytest.mark.parametrize("order", ["text label", "label text", "id text label", "text number", "number text", "id text"])
-def test_honest_text_of_several_lines_stays(tmp_path: Path, order: str, every: int, separator: str) -> None:
+@pytest.mark.parametrize(
+    "order", ["text label", "label text", "id text label", "text number", "number text", "id text"]
+)
+def test_honest_text_of_several_lines_stays(
+    tmp_path: Path, order: str, every: int, separator: str
+) -> None:
     rows = []
     for number, (text, label) in enumerate(ROWS):
         several = HONEST[(number // every + every // 20) % len(HONEST)].replace(",", separator)
-        cells = {"id": str(number), "text": text if number % every else several, "label": label, "number": str(number % 2)}
+        cells = {
+            "id": str(number),
+            "text": text if number % every else several,
+            "label": label,
+            "number": str(number % 2),
+        }
         rows.append(tuple(cells[name] for name in order.split()))
     above = "sep=;\n" if separator == ";" else ""
     read_rows, mistakes, notes = read(tmp_path / "a.csv", above + quoted(order, rows, separator))
     assert (mistakes, read_rows) == ([], rows)
     if order == "text label" and every == 1 and not above:
-        assert notes == ("a.csv: read as text, although their lines could be rows: 16 cells; the longest has 4 lines (line 2).",)
+        assert notes == (
+            "a.csv: read as text, although their lines could be rows: 16 cells; the longest has 4 lines (line 2).",
+        )
 
 
 def test_only_cells_in_doubt_are_noted(tmp_path: Path) -> None:
-    assert read(tmp_path / "a.csv", quoted("text label", [*ROWS, ("Where?\nIn oslo", "order")]))[1:] == ([], ())
+    assert read(tmp_path / "a.csv", quoted("text label", [*ROWS, ("Where?\nIn oslo", "order")]))[
+        1:
+    ] == ([], ())
 
 
 @pytest.mark.parametrize("limit", [0, 1 << 30])
-def test_files_that_are_read_anew_each_time_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+def test_files_that_are_read_anew_each_time_say_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
     monkeypatch.setattr(disk, "FILE", limit)
     rows, mistakes, _ = read(tmp_path / "a.csv", written("text label", stray(ROWS, 0, 3, 9)))
     assert (len(rows), len(mistakes)) == (39, 1)
@@ -172,22 +221,42 @@ def test_a_line_that_says_what_separates_is_understood(tmp_path: Path, first: st
 
 def test_another_separator_that_is_said_is_noted(tmp_path: Path) -> None:
     note = "a.csv: cells are separated by a semicolon, as its first line says."
-    assert read(tmp_path / "a.csv", "sep=;\n" + written("text label", ROWS, ";")) == (ROWS, [], (note,))
+    assert read(tmp_path / "a.csv", "sep=;\n" + written("text label", ROWS, ";")) == (
+        ROWS,
+        [],
+        (note,),
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "separator", "line"),
     [
-        ("a.csv", ";", "'text;label': cells seem to be separated by a semicolon; save it with a comma between cells, or write `sep=;`"),
-        ("a.csv", "|", "'text|label': cells seem to be separated by |; save it with a comma between cells, or write `sep=|`"),
+        (
+            "a.csv",
+            ";",
+            "'text;label': cells seem to be separated by a semicolon; save it with a comma between cells, or write `sep=;`",
+        ),
+        (
+            "a.csv",
+            "|",
+            "'text|label': cells seem to be separated by |; save it with a comma between cells, or write `sep=|`",
+        ),
         ("a.csv", "\t", "'text\\tlabel': cells seem to be separated by a tab; call the file a.tsv"),
-        ("a.tsv", ",", "'text,label': cells seem to be separated by a comma; save it with a tab between cells, or write `sep=,`"),
+        (
+            "a.tsv",
+            ",",
+            "'text,label': cells seem to be separated by a comma; save it with a tab between cells, or write `sep=,`",
+        ),
     ],
 )
-def test_another_separator_that_is_not_said(tmp_path: Path, name: str, separator: str, line: str) -> None:
+def test_another_separator_that_is_not_said(
+    tmp_path: Path, name: str, separator: str, line: str
+) -> None:
     _, (mistake,), _ = read(tmp_path / name, written("text label", ROWS, separator))
     assert mistake.startswith(f"{name}:1: one column, {line}")
-    quoted = "".join(separator.join(f'"{cell}"' for cell in row) + "\r\n" for row in [("text", "label"), *ROWS])
+    quoted = "".join(
+        separator.join(f'"{cell}"' for cell in row) + "\r\n" for row in [("text", "label"), *ROWS]
+    )
     _, (mistake,), _ = read(tmp_path / name, quoted)  # one line, not one for each row
     assert mistake.startswith(f"{name}:1: one column, ") and line.partition(": ")[2] in mistake
 
@@ -195,22 +264,32 @@ def test_another_separator_that_is_not_said(tmp_path: Path, name: str, separator
 @pytest.mark.parametrize(
     ("header", "rows", "problem"),
     [
-        ("order rain", [(label, text) for text, label in ROWS], "'order' is the name of column 1 and one of its values"),
+        (
+            "order rain",
+            [(label, text) for text, label in ROWS],
+            "'order' is the name of column 1 and one of its values",
+        ),
         ("rain refund", ROWS, "'refund' is the name of column 2"),
         ("rain B-x_O_O", NER, "'B-x O O' is the name of column 2"),
         ("u-9 rain hello", WITH_IDS, "'hello' is the name of column 3"),
     ],
 )
 @pytest.mark.parametrize("kind", [".csv", ".tsv", ".jsonl", ".parquet"])
-def test_a_header_that_is_a_row(tmp_path: Path, kind: str, header: str, rows: list[tuple[str, ...]], problem: str) -> None:
+def test_a_header_that_is_a_row(
+    tmp_path: Path, kind: str, header: str, rows: list[tuple[str, ...]], problem: str
+) -> None:
     names = [name.replace("_", " ") for name in header.split()]
     path = tmp_path / f"train{kind}"
     if kind in (".csv", ".tsv"):
-        path.write_text(written("", [tuple(names), *rows], "\t" if kind == ".tsv" else ",").lstrip())
+        path.write_text(
+            written("", [tuple(names), *rows], "\t" if kind == ".tsv" else ",").lstrip()
+        )
     elif kind == ".jsonl":
         write_jsonl(path, [dict(zip(names, row, strict=True)) for row in rows])
     else:
-        parquet.write_table(pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows]), path)
+        parquet.write_table(
+            pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows]), path
+        )
     with pytest.raises(UserError) as error:
         load(Data(classifier={"source": str(path)}, ner={"source": "builtin"}), 0)
     assert f"the header seems to be a row: {problem}" in str(error.value)
@@ -219,7 +298,10 @@ def test_a_header_that_is_a_row(tmp_path: Path, kind: str, header: str, rows: li
 @pytest.mark.parametrize(
     ("header", "rows"),
     [
-        ("text question", [(text, ("question", "statement")[n % 2]) for n, (text, _) in enumerate(ROWS)]),
+        (
+            "text question",
+            [(text, ("question", "statement")[n % 2]) for n, (text, _) in enumerate(ROWS)],
+        ),
         ("text label", [*ROWS, ("text", "order")]),
         ("text label", [*ROWS, ("a label", "label"), ("another", "label")]),
         ("rain unheard", [(label, text) for text, label in ROWS]),
@@ -229,7 +311,9 @@ def test_a_header_that_is_one(tmp_path: Path, header: str, rows: list[tuple[str,
     assert read(tmp_path / "a.csv", written(header, rows)) == (rows, [], ())
 
 
-@pytest.mark.parametrize("again", [("text", "label"), ("label", "text"), ("\ufeffText", "Label "), ("TEXT", "LABEL")])
+@pytest.mark.parametrize(
+    "again", [("text", "label"), ("label", "text"), ("\ufeffText", "Label "), ("TEXT", "LABEL")]
+)
 @pytest.mark.parametrize("kind", [".csv", ".tsv", ".jsonl", ".json", ".parquet"])
 def test_a_header_that_comes_again(tmp_path: Path, kind: str, again: tuple[str, str]) -> None:
     path = tmp_path / f"train{kind}"
@@ -240,28 +324,49 @@ def test_a_header_that_comes_again(tmp_path: Path, kind: str, again: tuple[str, 
     elif kind == ".parquet":
         parquet.write_table(pa.Table.from_pylist(named), path)
     else:
-        path.write_text("\n".join(map(json.dumps, named)) if kind == ".jsonl" else json.dumps(named, indent=1))
-    with pytest.raises(UserError, match=r"train.*: the row holds the names of the columns; remove it"):
-        load(Data(classifier={"source": str(path)}, ner={"source": "builtin"}, test_fraction=0.1), 0)
+        path.write_text(
+            "\n".join(map(json.dumps, named)) if kind == ".jsonl" else json.dumps(named, indent=1)
+        )
+    with pytest.raises(
+        UserError, match=r"train.*: the row holds the names of the columns; remove it"
+    ):
+        load(
+            Data(classifier={"source": str(path)}, ner={"source": "builtin"}, test_fraction=0.1), 0
+        )
 
 
 def test_columns_without_a_name_are_not_read(tmp_path: Path) -> None:
     rows = [(str(n), text, label, "", " ") for n, (text, label) in enumerate(ROWS)]
     note = "a.csv: not read, because the header has no name there: column 1."
-    assert read(tmp_path / "a.csv", written("", [("", "text", "label", "", ""), *rows])[1:]) == (ROWS, [], (note,))
-    assert read(tmp_path / "a.csv", ",,\na,b,c\n") == ([], ["a.csv:1: the header has no names; name the columns that are to be read"], ())
+    assert read(tmp_path / "a.csv", written("", [("", "text", "label", "", ""), *rows])[1:]) == (
+        ROWS,
+        [],
+        (note,),
+    )
+    assert read(tmp_path / "a.csv", ",,\na,b,c\n") == (
+        [],
+        ["a.csv:1: the header has no names; name the columns that are to be read"],
+        (),
+    )
 
 
-def test_a_no_break_space_belongs_to_its_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_no_break_space_belongs_to_its_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for split, first in (("train", "a"), ("test", "b")):
         content = f"tokens\tner_tags\tlabel\n{first}  costs 40\u00a0000\tO O B-x\tx\n{first} b\u3000c\tO O\ty\n"
         (tmp_path / f"{split}.tsv").write_text(content)
     corpus = load(Data(source=str(tmp_path), validation_fraction=0.4), 0)
-    assert [sentence.tokens for sentence in corpus.splits["test"]] == [("b", "costs", "40\u00a0000"), ("b", "b\u3000c")]
+    assert [sentence.tokens for sentence in corpus.splits["test"]] == [
+        ("b", "costs", "40\u00a0000"),
+        ("b", "b\u3000c"),
+    ]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "tsv"])
-def test_tables_that_others_have_read_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_tables_that_others_have_read_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     path = tmp_path / "set" / "data" / f"train.{kind}"
     path.parent.mkdir(parents=True)
@@ -273,5 +378,15 @@ def test_tables_that_others_have_read_are_looked_at(tmp_path: Path, monkeypatch:
         parquet.write_table(pa.Table.from_pylist(rows), path)
     else:
         path.write_text(broken)
-    with pytest.raises(UserError, match=r"set train row 4 text: a stray quote seems to open a cell of 7 lines that look like rows"):
-        load(Data(classifier={"source": str(tmp_path / "set")}, ner={"source": "builtin"}, test_fraction=0.1), 0)
+    with pytest.raises(
+        UserError,
+        match=r"set train row 4 text: a stray quote seems to open a cell of 7 lines that look like rows",
+    ):
+        load(
+            Data(
+                classifier={"source": str(tmp_path / "set")},
+                ner={"source": "builtin"},
+                test_fraction=0.1,
+            ),
+            0,
+        )

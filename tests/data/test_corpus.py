@@ -8,13 +8,16 @@ import pytest
 
 from mtlab.data.alike import normal
 from mtlab.data.encoding import encode
-from mtlab.data.locate import CORPUS, DOMAINS, SPLITS
+from mtlab.data.reading.locate import CORPUS, DOMAINS, SPLITS
 from mtlab.model import backbone
 from mtlab.plan.experiment import Encoder
 from tests.data import corpus_measures as measures
 
 TOPICS = ("business", "culture", "health", "politics", "science", "sport")
-SIZES = {"news": {"train": 900, "validation": 250, "test": 450}, "chat": {"train": 600, "validation": 150, "test": 500}}
+SIZES = {
+    "news": {"train": 900, "validation": 250, "test": 450},
+    "chat": {"train": 600, "validation": 150, "test": 500},
+}
 FINGERPRINTS = {
     "news": "f7ed8ba72163d79f9278bb8ccecb09e6fdd4a0c0a6a6c479b48eac7ca37b9141",
     "chat": "8765ed09af520da90290dd5765898c9f6c819593b2b5156d9d48e0e418b7e208",
@@ -23,7 +26,8 @@ FINGERPRINTS = {
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_fingerprint(domain: str) -> None:
-    """What the loader makes of the text is what it made when the committed reports were measured."""
+    """What the loader makes of the text is what it made when the committed reports were
+    measured."""
     assert measures.corpus(domain).fingerprint == FINGERPRINTS[domain]
 
 
@@ -31,7 +35,10 @@ def test_fingerprint(domain: str) -> None:
 def test_sizes_topics_and_types(domain: str) -> None:
     corpus = measures.corpus(domain)
     assert corpus.labels == TOPICS
-    assert set(corpus.tags) == {"O", *(f"{side}-{kind}" for side in "BI" for kind in measures.TYPES)}
+    assert set(corpus.tags) == {
+        "O",
+        *(f"{side}-{kind}" for side in "BI" for kind in measures.TYPES),
+    }
     for split in SPLITS:
         assert len(corpus.splits[split]) >= SIZES[domain][split]
         topics = Counter(sentence.label for sentence in corpus.splits[split])
@@ -49,7 +56,9 @@ def test_share_without_entity(domain: str) -> None:
 def test_lengths() -> None:
     """Five words at least, signs not counted; forty at most, signs counted."""
     for sentence in measures.sentences():
-        assert sum(bool(re.search(r"\w", token)) for token in sentence.tokens or ()) >= 5, sentence.place
+        assert sum(bool(re.search(r"\w", token)) for token in sentence.tokens or ()) >= 5, (
+            sentence.place
+        )
         assert len(sentence.tokens or ()) <= 40, sentence.place
 
 
@@ -58,13 +67,19 @@ def test_text_is_clean() -> None:
         for split in SPLITS:
             text = (CORPUS / domain / f"{split}.txt").read_text("utf-8")
             assert unicodedata.normalize("NFC", text) == text
-            assert text.endswith("\n") and not re.search(r"[\t\r\ufeff\u200b-\u200f\ufe0f]|  |\n\n| \n", text)
-            assert text.splitlines() == sorted(text.splitlines(), key=lambda line: line.split(" | ")[0])  # topic by topic
+            assert text.endswith("\n") and not re.search(
+                r"[\t\r\ufeff\u200b-\u200f\ufe0f]|  |\n\n| \n", text
+            )
+            assert text.splitlines() == sorted(
+                text.splitlines(), key=lambda line: line.split(" | ")[0]
+            )  # topic by topic
 
 
 def test_no_templates() -> None:
     for share, one, other in measures.overlaps(measures.sentences()):
-        assert share <= 0.30, f"{one.place} and {other.place} share {share:.0%} of their masked trigrams"
+        assert share <= 0.30, (
+            f"{one.place} and {other.place} share {share:.0%} of their masked trigrams"
+        )
 
 
 @pytest.mark.parametrize("domains", [DOMAINS, *((domain,) for domain in DOMAINS)], ids=" ".join)
@@ -103,14 +118,24 @@ def test_kinds_of_entities(domain: str) -> None:
 
 
 def test_spans_follow_the_rules() -> None:
-    """No article in front but in titles of works, no possessive or sign at an end, no title of a person."""
+    """No article in front but in titles of works, no possessive or sign at an end, no title of a
+    person."""
     for sentence in measures.sentences():
         for kind, surface in measures.mentions(sentence):
             words = surface.split()
             where = f"{sentence.place}: {kind} {surface}"
-            assert words[-1].lower() not in ("'s", "’s") and not re.fullmatch(r"[#@,;:\"“”(-]", words[0]), where
+            assert words[-1].lower() not in ("'s", "’s") and not re.fullmatch(
+                r"[#@,;:\"“”(-]", words[0]
+            ), where
             assert kind == "MISC" or words[0].lower() not in ("the", "a", "an"), where
-            assert kind != "PER" or words[0].lower() not in ("mrs", "ms", "dr", "prof", "professor", "president"), where
+            assert kind != "PER" or words[0].lower() not in (
+                "mrs",
+                "ms",
+                "dr",
+                "prof",
+                "professor",
+                "president",
+            ), where
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -139,4 +164,7 @@ def test_agreement_of_two_annotations() -> None:
     found = measures.agreement()
     assert found["sentences"] == 200
     card = (CORPUS / "README.md").read_text("utf-8")
-    assert f"topics agree on {found['topic']:.1%}, entities with an F1 of {found['entity F1']:.3f}" in " ".join(card.split())
+    assert (
+        f"topics agree on {found['topic']:.1%}, entities with an F1 of {found['entity F1']:.3f}"
+        in " ".join(card.split())
+    )

@@ -43,7 +43,13 @@ def write(path: Path, columns: dict[str, Any]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("layout", ["train.parquet test.parquet", "data/train-00000-of-00001.parquet data/test-00000-of-00001.parquet"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "train.parquet test.parquet",
+        "data/train-00000-of-00001.parquet data/test-00000-of-00001.parquet",
+    ],
+)
 def test_class_numbers_are_decoded(tmp_path: Path, layout: str) -> None:
     for name, columns in zip(layout.split(), (TRAIN, TEST), strict=True):
         write(tmp_path / "set" / name, columns)
@@ -105,15 +111,23 @@ def test_card_with_subsets_and_text_that_pandas_takes_for_missing(carded: Path) 
             {"subset": "fr"},
             "{source}: BuilderConfig 'fr' not found. Available: ['en', 'de']; pass one of its configurations as `subset`",
         ),
-        ({"subset": "en"}, "{source} (en): no test split; add one, name it with --data.splits.test NAME"),
-        ({"subset": "en", "splits": {"test": "hold"}}, "{source}: no split 'hold'; did you mean 'held'?"),
+        (
+            {"subset": "en"},
+            "{source} (en): no test split; add one, name it with --data.splits.test NAME",
+        ),
+        (
+            {"subset": "en", "splits": {"test": "hold"}},
+            "{source}: no split 'hold'; did you mean 'held'?",
+        ),
         (
             {"subset": "en", "splits": {"test": "held"}, "columns": {"label": "labels"}},
             "{source} train: no column 'labels'; the columns are tokens, ner_tags, label; did you mean 'label'? pass --data",
         ),
     ],
 )
-def test_mistakes_about_a_directory_laid_out_as_the_hub(carded: Path, options: dict[str, Any], line: str) -> None:
+def test_mistakes_about_a_directory_laid_out_as_the_hub(
+    carded: Path, options: dict[str, Any], line: str
+) -> None:
     with pytest.raises(UserError) as error:
         load(Data(source=str(carded), **options), 0)
     assert str(error.value).startswith(line.format(source=carded))
@@ -122,11 +136,23 @@ def test_mistakes_about_a_directory_laid_out_as_the_hub(carded: Path, options: d
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("notes.bak", "x", ": no data files that could be read; name the files train, validation and test"),
+        (
+            "notes.bak",
+            "x",
+            ": no data files that could be read; name the files train, validation and test",
+        ),
         ("data/train.parquet", "x", "/data/train.parquet: not a Parquet file (ArrowInvalid)"),
         ("data/train.csv.gz", "x", ": the files could not be read ("),
-        ("README.md", "---\nconfigs: [\n---\n", ": the files could not be read (ParserError); check the card in README.md"),
-        ("set.py", "x", ": the data set is a script, which is never run; for one of the hub try `revision: refs/convert/parquet`"),
+        (
+            "README.md",
+            "---\nconfigs: [\n---\n",
+            ": the files could not be read (ParserError); check the card in README.md",
+        ),
+        (
+            "set.py",
+            "x",
+            ": the data set is a script, which is never run; for one of the hub try `revision: refs/convert/parquet`",
+        ),
     ],
 )
 def test_directories_that_hold_no_data(tmp_path: Path, name: str, content: str, line: str) -> None:
@@ -153,21 +179,31 @@ for options in json.loads(sys.argv[1]):
 
 
 def in_a_process(home: Path, *sources: dict[str, Any], **variables: str) -> list[Any]:
-    """What loading each source gives in a process of its own: the hub's variables are read once, at import."""
+    """What loading each source gives in a process of its own: the hub's variables are read once, at
+    import."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     environment |= {"HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", **variables}
     options = [{"columns": COLUMNS, "validation_fraction": 0.3, **source} for source in sources]
     command = [sys.executable, "-c", PROGRAM, json.dumps(options)]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    ended = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
     assert "Traceback" not in ended.stderr
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
 def test_hub(tmp_path: Path) -> None:
     splits = {"train": TRAIN, "test": TEST}
-    shards = {f"data/{split}.parquet": write(tmp_path / split, columns).read_bytes() for split, columns in splits.items()}
+    shards = {
+        f"data/{split}.parquet": write(tmp_path / split, columns).read_bytes()
+        for split, columns in splits.items()
+    }
     table = "words,tags,intent\nw1,B-x,NA\nw2,B-x,null\nw3,B-x,NA\nw4,B-x,null\n"
-    cells = {"README.md": b"# toy\n", "data/train.csv": table.encode(), "data/test.csv": b"words,tags,intent\nx,O,NA\n"}
+    cells = {
+        "README.md": b"# toy\n",
+        "data/train.csv": table.encode(),
+        "data/test.csv": b"words,tags,intent\nx,O,NA\n",
+    }
     source, home = {"source": "owner/toy"}, tmp_path / "home"
     main, first = [3, 1, 1, ["go", "stop"]], [3, 1, 1, ["NA", "null"]]
     with stand_in.serve({MAIN: shards, FIRST: cells}, {"main": MAIN, "v1": FIRST}) as address:
@@ -190,8 +226,16 @@ def test_hub(tmp_path: Path) -> None:
         "then set HF_TOKEN or run `hf auth login`",
     ]
     start = time.monotonic()
-    for variables in ({"HF_ENDPOINT": address}, {"HF_HUB_OFFLINE": "1"}):  # the server is gone by now
-        wanted = source, {**source, "revision": FIRST}, {**source, "revision": "v2"}, {"source": "owner/absent"}
+    for variables in (
+        {"HF_ENDPOINT": address},
+        {"HF_HUB_OFFLINE": "1"},
+    ):  # the server is gone by now
+        wanted = (
+            source,
+            {**source, "revision": FIRST},
+            {**source, "revision": "v2"},
+            {"source": "owner/absent"},
+        )
         answers = in_a_process(home, *wanted, **variables)
         nowhere = "is no file or directory here, and as a data set it is not in the cache, with the hub out of reach"
         remedy = "check the path, or connect and unset HF_HUB_OFFLINE where it is set"

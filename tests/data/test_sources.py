@@ -9,19 +9,39 @@ from pyarrow import parquet
 from mtlab.data.sources import load
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data
-from tests.data.files import OTHER, SHARED, TRAIN, fails, many, read, sentence, write_jsonl, write_source
+from tests.data.files import (
+    OTHER,
+    SHARED,
+    TRAIN,
+    fails,
+    many,
+    read,
+    sentence,
+    write_jsonl,
+    write_source,
+)
 
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data sets are not on this machine")
+needs_shared = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the shared data sets are not on this machine"
+)
 
 
 def test_one_source_with_both_labels(tmp_path: Path) -> None:
     corpus = read(write_source(tmp_path))
-    assert {split: len(kept) for split, kept in corpus.splits.items()} == {"train": 4, "validation": 1, "test": 1}
+    assert {split: len(kept) for split, kept in corpus.splits.items()} == {
+        "train": 4,
+        "validation": 1,
+        "test": 1,
+    }
     assert corpus.labels == ("book", "play")
     assert corpus.tags == ("O", "B-artist", "B-city", "B-genre", "I-artist")
     assert corpus.tasks == (("classifier", "ner"),)
     first = corpus.splits["train"][0]
-    assert (first.place, first.source, first.tokens) == (f"{tmp_path}/train.jsonl:1", 0, ("play", "some", "jazz"))
+    assert (first.place, first.source, first.tokens) == (
+        f"{tmp_path}/train.jsonl:1",
+        0,
+        ("play", "some", "jazz"),
+    )
     assert (first.text, first.tags, first.label) == (None, ("O", "O", "B-genre"), "play")
     assert corpus.notes == (f"{tmp_path}: 4 train, 1 validation, 1 test sentences.",)
 
@@ -30,11 +50,21 @@ def test_two_files_for_one_split(tmp_path: Path) -> None:
     source = write_source(tmp_path)
     write_jsonl(source / "dev.jsonl", OTHER["validation"])
     assert "dev.jsonl and validation.jsonl are both the validation split; keep one" in fails(source)
-    assert read(source, splits={"validation": "dev"}).splits["validation"][0].place.endswith("dev.jsonl:1")
+    assert (
+        read(source, splits={"validation": "dev"})
+        .splits["validation"][0]
+        .place.endswith("dev.jsonl:1")
+    )
 
 
 @pytest.mark.parametrize(
-    "names", [("training", "dev", "testing"), ("Train", "valid", "Test"), ("train", "val", "test"), ("train", "eval", "test")]
+    "names",
+    [
+        ("training", "dev", "testing"),
+        ("Train", "valid", "Test"),
+        ("train", "val", "test"),
+        ("train", "eval", "test"),
+    ],
 )
 def test_names_of_splits(tmp_path: Path, names: tuple[str, str, str]) -> None:
     for name, rows in zip(names, (TRAIN, *OTHER.values()), strict=True):
@@ -48,21 +78,36 @@ def test_single_file_and_others_beside_it(tmp_path: Path, monkeypatch: pytest.Mo
     corpus = read(tmp_path / "everything.jsonl", test_fraction=0.2)
     assert [len(kept) for kept in corpus.splits.values()] == [70, 10, 20]
     monkeypatch.setenv("HOME", str(tmp_path))
-    corpus = load(Data(source="~/everything.jsonl", splits={"test": "held_out.jsonl"}, max_duplicates=1), 0)
+    corpus = load(
+        Data(source="~/everything.jsonl", splits={"test": "held_out.jsonl"}, max_duplicates=1), 0
+    )
     assert len(corpus.splits["test"]) == 10
 
 
 def test_csv_cells_hold_lists_or_words(tmp_path: Path) -> None:
-    rows = ['"[""New York"", ""x""]",B-city O,NA', 'b c,"[""O"", ""O""]",null', "d e,O O,null", "[1 ok,O O,None"]
+    rows = [
+        '"[""New York"", ""x""]",B-city O,NA',
+        'b c,"[""O"", ""O""]",null',
+        "d e,O O,null",
+        "[1 ok,O O,None",
+    ]
     (tmp_path / "train.csv").write_text("\n".join(["words,tags,label", *rows]))
     (tmp_path / "test.csv").write_text("words,tags,label\nf g,O O,NA\n")
     columns = {"tokens": "words", "ner_tags": "tags"}
     corpus = read(tmp_path, columns=columns, splits={"validation": "test.csv"})
-    assert [sentence.tokens for sentence in corpus.splits["train"]] == [("New York", "x"), ("b", "c"), ("d", "e"), ("[1", "ok")]
+    assert [sentence.tokens for sentence in corpus.splits["train"]] == [
+        ("New York", "x"),
+        ("b", "c"),
+        ("d", "e"),
+        ("[1", "ok"),
+    ]
     assert corpus.labels == ("NA", "None", "null")
     (tmp_path / "test.csv").write_text("words,tags,label\n\"['f', 'g']\",O O,NA\n")
     problem = "test.csv:2 words: a list in brackets that is not JSON"
-    assert fails(tmp_path, columns=columns) == f'{problem}; write ["a", "b"] with double quotes, or a b without brackets'
+    assert (
+        fails(tmp_path, columns=columns)
+        == f'{problem}; write ["a", "b"] with double quotes, or a b without brackets'
+    )
 
 
 @pytest.mark.parametrize("name", ["train.json", "train.parquet"])
@@ -78,17 +123,31 @@ def test_plain_numbers_are_labels(tmp_path: Path, name: str) -> None:
 
 
 def test_schemes_are_converted_and_said(tmp_path: Path) -> None:
-    iob1 = [sentence("in new york", "O I-city I-city", "a"), sentence("to rome paris", "O I-city B-city", "b")]
-    source = write_source(tmp_path, train=iob1, validation=[sentence("x", "I-city")], test=[sentence("y", "O")])
+    iob1 = [
+        sentence("in new york", "O I-city I-city", "a"),
+        sentence("to rome paris", "O I-city B-city", "b"),
+    ]
+    source = write_source(
+        tmp_path, train=iob1, validation=[sentence("x", "I-city")], test=[sentence("y", "O")]
+    )
     corpus = read(source)
-    assert [sentence.tags for sentence in corpus.splits["train"]] == [("O", "B-city", "I-city"), ("O", "B-city", "B-city")]
+    assert [sentence.tags for sentence in corpus.splits["train"]] == [
+        ("O", "B-city", "I-city"),
+        ("O", "B-city", "B-city"),
+    ]
     assert corpus.splits["validation"][0].tags == ("B-city",)
     assert corpus.tags == ("O", "B-city", "I-city")
-    assert corpus.notes[0] == f"{tmp_path}: tags are IOB1: converted to IOB2, which rewrote 3 of 8 tags."
+    assert (
+        corpus.notes[0]
+        == f"{tmp_path}: tags are IOB1: converted to IOB2, which rewrote 3 of 8 tags."
+    )
 
 
 def test_unseen_labels_may_count_as_errors(tmp_path: Path) -> None:
-    source = write_source(tmp_path, test=[sentence("eat", "B-food", "eat"), sentence("dine", "B-city", "eat"), *OTHER["test"]])
+    source = write_source(
+        tmp_path,
+        test=[sentence("eat", "B-food", "eat"), sentence("dine", "B-city", "eat"), *OTHER["test"]],
+    )
     corpus = read(source, unseen_labels="count_as_error")
     assert len(corpus.splits["test"]) == 3
     assert corpus.labels == ("book", "play")
@@ -106,10 +165,15 @@ def test_an_inner_tag_unseen_in_train_is_no_error(tmp_path: Path) -> None:
 
 def test_two_sources(tmp_path: Path) -> None:
     for split in ("train", "test"):
-        (tmp_path / f"{split}.csv").write_text("text,category\n" + "".join(f'"{split} {n}, NA",c{n % 2}\n' for n in range(20)))
+        (tmp_path / f"{split}.csv").write_text(
+            "text,category\n" + "".join(f'"{split} {n}, NA",c{n % 2}\n' for n in range(20))
+        )
     ner = write_source(tmp_path / "ner")
     data = Data(
-        classifier={"source": str(tmp_path), "columns": {"label": "category"}}, ner={"source": str(ner)}, train_size=3, max_duplicates=1
+        classifier={"source": str(tmp_path), "columns": {"label": "category"}},
+        ner={"source": str(ner)},
+        train_size=3,
+        max_duplicates=1,
     )
     corpus = load(data, 0)
     assert corpus.tasks == (("classifier",), ("ner",))
@@ -117,7 +181,12 @@ def test_two_sources(tmp_path: Path) -> None:
     assert [sentence.source for sentence in corpus.splits["train"]] == [0, 0, 0, 1, 1, 1]
     first, last = corpus.splits["test"][0], corpus.splits["test"][-1]
     assert (first.text, first.tokens, first.tags, first.label) == ("test 0, NA", None, None, "c0")
-    assert (last.text, last.tokens, last.tags, last.label) == (None, ("book", "in", "rome"), ("O", "O", "B-city"), None)
+    assert (last.text, last.tokens, last.tags, last.label) == (
+        None,
+        ("book", "in", "rome"),
+        ("O", "O", "B-city"),
+        None,
+    )
     assert [len(kept) for kept in corpus.splits.values()] == [6, 3, 21]
 
 
@@ -127,7 +196,11 @@ def test_a_classifier_source_may_have_tokens(tmp_path: Path) -> None:
     assert corpus.splits["test"][0].tokens == ("book", "in", "rome")
     (tmp_path / "text.csv").write_text("text,tokens,label\n A b ,a b,x\nc,c,y\n")
     for columns, text in (({}, " A b "), ({"text": "text"}, " A b "), ({"tokens": "tokens"}, None)):
-        alone = {"source": str(tmp_path / "text.csv"), "splits": {"test": "text", "validation": "text"}, "columns": columns}
+        alone = {
+            "source": str(tmp_path / "text.csv"),
+            "splits": {"test": "text", "validation": "text"},
+            "columns": columns,
+        }
         corpus = load(Data(classifier=alone, ner={"source": source}, max_duplicates=1), 0)
         assert corpus.splits["train"][0].text == text
 
@@ -148,7 +221,11 @@ def test_fingerprint_is_of_the_content(tmp_path: Path) -> None:
 @needs_shared
 def test_snips() -> None:
     corpus = read(SHARED / "snips", train_size=4000)
-    assert {split: len(kept) for split, kept in corpus.splits.items()} == {"train": 4000, "validation": 700, "test": 700}
+    assert {split: len(kept) for split, kept in corpus.splits.items()} == {
+        "train": 4000,
+        "validation": 700,
+        "test": 700,
+    }
     assert (len(corpus.tags), len(corpus.labels)) == (72, 7)
     whole = read(SHARED / "snips")
     assert len(whole.splits["train"]) == 13084
@@ -160,7 +237,10 @@ def test_snips() -> None:
 
 @needs_shared
 def test_banking77_and_wnut17() -> None:
-    data = Data(classifier={"source": str(SHARED / "banking77"), "columns": {"label": "category"}}, ner={"source": str(SHARED / "wnut17")})
+    data = Data(
+        classifier={"source": str(SHARED / "banking77"), "columns": {"label": "category"}},
+        ner={"source": str(SHARED / "wnut17")},
+    )
     corpus = load(data, 0)
     assert (len(corpus.labels), len(corpus.tags)) == (77, 13)
     assert {split: len(kept) for split, kept in corpus.splits.items()} == {
@@ -168,5 +248,7 @@ def test_banking77_and_wnut17() -> None:
         "validation": 1000 + 1009,
         "test": 3080 + 1287,
     }
-    cut = Counter(sentence.label for sentence in corpus.splits["validation"] if sentence.source == 0)
+    cut = Counter(
+        sentence.label for sentence in corpus.splits["validation"] if sentence.source == 0
+    )
     assert len(cut) == 77

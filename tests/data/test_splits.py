@@ -21,7 +21,10 @@ def places(corpus: Corpus, split: str = "train") -> list[str]:
     return [sentence.place for sentence in corpus.splits[split]]
 
 
-@pytest.mark.parametrize("sizes", [[500, 500], [900, 90, 10], [1000, *[1] * 100], [130] * 77, [2, 1, 1], [1], list(range(1, 60))])
+@pytest.mark.parametrize(
+    "sizes",
+    [[500, 500], [900, 90, 10], [1000, *[1] * 100], [130] * 77, [2, 1, 1], [1], list(range(1, 60))],
+)
 def test_every_prefix_is_in_proportion(sizes: list[int]) -> None:
     strata = [f"class {number}" for number, size in enumerate(sizes) for _ in range(size)]
     for seed in range(5):
@@ -33,7 +36,10 @@ def test_every_prefix_is_in_proportion(sizes: list[int]) -> None:
             largest = max(range(len(sizes)), key=sizes.__getitem__)
             assert abs(counts[f"class {largest}"] - taken * sizes[largest] / len(strata)) < 3
         half = Counter(strata[index] for index in order[: len(order) // 2])
-        assert all(abs(half[f"class {number}"] - size * (len(order) // 2) / len(order)) < 1.5 for number, size in enumerate(sizes))
+        assert all(
+            abs(half[f"class {number}"] - size * (len(order) // 2) / len(order)) < 1.5
+            for number, size in enumerate(sizes)
+        )
 
 
 def test_subsets_are_nested_and_the_same_for_a_seed(source: Path) -> None:
@@ -43,7 +49,9 @@ def test_subsets_are_nested_and_the_same_for_a_seed(source: Path) -> None:
         assert set(places(subsets[smaller])) < set(places(subsets[larger]))
     assert subsets[100] == read(source, train_size=100)
     assert places(subsets[100]) != places(read(source, seed=1, train_size=100))
-    assert {places(corpus, "validation")[0] for corpus in subsets.values()} == {places(subsets[10], "validation")[0]}
+    assert {places(corpus, "validation")[0] for corpus in subsets.values()} == {
+        places(subsets[10], "validation")[0]
+    }
 
 
 def test_subset_keeps_the_order_of_the_file(source: Path) -> None:
@@ -69,20 +77,31 @@ def test_cut_is_stratified_seeded_and_said(source: Path) -> None:
     whole = Counter(f"label{row['label'][-1]}" for row in many(1000))
     cut = Counter(sentence.label for sentence in corpus.splits["validation"])
     assert all(abs(cut[label] - count / 10) <= 1 for label, count in whole.items())
-    wanted = "no validation split: 100 of 1,000 training sentences cut off, stratified, data_seed 0."
+    wanted = (
+        "no validation split: 100 of 1,000 training sentences cut off, stratified, data_seed 0."
+    )
     assert corpus.notes[0] == f"{source}: {wanted}"
 
 
 def test_cut_of_tags_alone_is_stratified_by_presence_of_an_entity(source: Path) -> None:
     classifier = write_source(source / "classifier")
-    corpus = load(Data(classifier={"source": str(classifier)}, ner={"source": str(source)}, validation_fraction=0.3), 0)
+    corpus = load(
+        Data(
+            classifier={"source": str(classifier)},
+            ner={"source": str(source)},
+            validation_fraction=0.3,
+        ),
+        0,
+    )
     cut = [sentence for sentence in corpus.splits["validation"] if sentence.source == 1]
     assert len(cut) == 300
     assert abs(sum(any(tag != "O" for tag in sentence.tags or ()) for sentence in cut) - 100) <= 1
 
 
 def test_labels_with_one_sentence_stay_in_train(tmp_path: Path) -> None:
-    rows = [sentence(f"word{number} x", "B-x O", label) for number, label in enumerate("aaaaaaabcdefgh")]
+    rows = [
+        sentence(f"word{number} x", "B-x O", label) for number, label in enumerate("aaaaaaabcdefgh")
+    ]
     write_jsonl(tmp_path / "train.jsonl", rows)
     corpus = read(tmp_path, validation_fraction=0.2, test_fraction=0.2)
     assert [len(kept) for kept in corpus.splits.values()] == [8, 3, 3]
@@ -93,12 +112,21 @@ def test_labels_with_one_sentence_stay_in_train(tmp_path: Path) -> None:
 
 def test_too_few_to_cut(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "train.jsonl", [sentence("a", "B-x", "x"), sentence("b", "O", "y")])
-    with pytest.raises(splits.UserError, match="2 training sentences are too few to cut off validation; add some, or lower the fractions"):
+    with pytest.raises(
+        splits.UserError,
+        match="2 training sentences are too few to cut off validation; add some, or lower the fractions",
+    ):
         read(tmp_path, test_fraction=0.5)
     with pytest.raises(splits.UserError, match="too few to cut off validation"):
         read(tmp_path, test_fraction=0.5, validation_fraction=0.5)
 
 
 def test_cut_leaves_something(tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "train.jsonl", [sentence("a", "B-x", "x"), sentence("b", "O", "y"), sentence("c", "O", "y")])
-    assert [len(kept) for kept in read(tmp_path, test_fraction=0.3, validation_fraction=0.6).splits.values()] == [1, 1, 1]
+    write_jsonl(
+        tmp_path / "train.jsonl",
+        [sentence("a", "B-x", "x"), sentence("b", "O", "y"), sentence("c", "O", "y")],
+    )
+    assert [
+        len(kept)
+        for kept in read(tmp_path, test_fraction=0.3, validation_fraction=0.6).splits.values()
+    ] == [1, 1, 1]

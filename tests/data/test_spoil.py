@@ -1,4 +1,5 @@
-"""Labels made scarce or wrong on purpose: as many as asked, in train alone, and nothing else changes."""
+"""Labels made scarce or wrong on purpose: as many as asked, in train alone, and nothing else
+changes."""
 
 import json
 from collections import Counter
@@ -22,7 +23,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(folder: Path, **settings: object) -> Corpus:
-    return sources.load(Data.model_validate({"source": str(folder), "max_duplicates": 1.0, **settings}), 0)
+    return sources.load(
+        Data.model_validate({"source": str(folder), "max_duplicates": 1.0, **settings}), 0
+    )
 
 
 def starts(sentence: Sentence) -> list[int]:
@@ -47,23 +50,37 @@ def test_a_share_of_labels_is_wrong_and_every_one_of_them_is_another(folder: Pat
 def test_a_share_of_entities_has_a_wrong_type_and_the_same_words(folder: Path) -> None:
     both = pairs(load(folder), load(folder, label_noise={"ner": 0.2}))
     assert all(starts(one) == starts(other) for one, other in both)
-    kinds = [(entity_type(one.tags[at]), entity_type(other.tags[at])) for one, other in both for at in starts(one)]
+    kinds = [
+        (entity_type(one.tags[at]), entity_type(other.tags[at]))
+        for one, other in both
+        for at in starts(one)
+    ]
     assert sum(before != after for before, after in kinds) == round(0.2 * len(kinds))
-    assert {tag for _, other in both for tag in other.tags} <= {tag for one, _ in both for tag in one.tags}, "no tag is new"
+    assert {tag for _, other in both for tag in other.tags} <= {
+        tag for one, _ in both for tag in one.tags
+    }, "no tag is new"
     for _, other in both:
         for before, tag in zip(("O", *other.tags), other.tags, strict=False):
             assert not tag.startswith("I-") or before[1:] == tag[1:], "an entity has one type"
     assert all(one.label == other.label for one, other in both)
 
 
-def test_a_share_of_sentences_keeps_its_labels_and_a_smaller_one_lies_within_it(folder: Path) -> None:
-    for task, read in (("classifier", lambda sentence: sentence.label), ("ner", lambda sentence: sentence.tags)):
+def test_a_share_of_sentences_keeps_its_labels_and_a_smaller_one_lies_within_it(
+    folder: Path,
+) -> None:
+    for task, read in (
+        ("classifier", lambda sentence: sentence.label),
+        ("ner", lambda sentence: sentence.tags),
+    ):
         kept = {}
         for share in (0.05, 0.2):
             both = pairs(load(folder), load(folder, labelled={task: share}))
             kept[share] = {at for at, (_, other) in enumerate(both) if read(other) is not None}
             assert all(read(other) in (None, read(one)) for one, other in both)
-            assert len({other.label for _, other in both if other.label}) == len(tiny.TOPICS) or share == 0.05
+            assert (
+                len({other.label for _, other in both if other.label}) == len(tiny.TOPICS)
+                or share == 0.05
+            )
         assert (len(kept[0.05]), len(kept[0.2])) == (10, 40)
         assert kept[0.05] < kept[0.2]
 
@@ -71,26 +88,41 @@ def test_a_share_of_sentences_keeps_its_labels_and_a_smaller_one_lies_within_it(
 def test_the_labels_that_are_kept_are_in_proportion(folder: Path) -> None:
     whole = Counter(sentence.label for sentence in load(folder).splits["train"])
     for share in (0.1, 0.25, 0.5):
-        kept = Counter(sentence.label for sentence in load(folder, labelled={"classifier": share}).splits["train"])
+        kept = Counter(
+            sentence.label
+            for sentence in load(folder, labelled={"classifier": share}).splits["train"]
+        )
         assert all(abs(kept[label] - share * count) < 1.5 for label, count in whole.items()), share
 
 
 def test_both_are_told(folder: Path) -> None:
     notes = load(folder, labelled={"ner": 0.25}, label_noise={"classifier": 0.1}).notes
-    assert any("20 of 200 training labels are wrong, drawn evenly, data_seed 0." in note for note in notes)
-    assert any("50 of 200 training sentences keep their tags, stratified, data_seed 0." in note for note in notes)
+    assert any(
+        "20 of 200 training labels are wrong, drawn evenly, data_seed 0." in note for note in notes
+    )
+    assert any(
+        "50 of 200 training sentences keep their tags, stratified, data_seed 0." in note
+        for note in notes
+    )
 
 
 def test_a_share_of_everything_changes_nothing(folder: Path) -> None:
-    assert load(folder, labelled={"ner": 1.0}, label_noise={"ner": 0.0}).fingerprint == load(folder).fingerprint
+    assert (
+        load(folder, labelled={"ner": 1.0}, label_noise={"ner": 0.0}).fingerprint
+        == load(folder).fingerprint
+    )
 
 
 def test_with_one_type_there_is_no_wrong_one(tmp_path: Path) -> None:
-    rows = [{"tokens": ["in", "Oslo"], "ner_tags": ["O", "B-LOC"], "label": label} for label in "ab"]
+    rows = [
+        {"tokens": ["in", "Oslo"], "ner_tags": ["O", "B-LOC"], "label": label} for label in "ab"
+    ]
     for split in ("train", "validation", "test"):
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert load(tmp_path, label_noise={"ner": 0.0}).tags == ("O", "B-LOC")
-    with pytest.raises(UserError, match=r"data.label_noise: there is no wrong type to give: all are LOC"):
+    with pytest.raises(
+        UserError, match=r"data.label_noise: there is no wrong type to give: all are LOC"
+    ):
         load(tmp_path, label_noise={"ner": 0.5})
 
 
@@ -99,13 +131,22 @@ def test_sentences_can_be_taken_by_label(folder: Path) -> None:
     whole, some = load(folder), load(folder, labels=chosen)
     assert set(some.labels) == set(chosen)
     for split, sentences in some.splits.items():
-        assert sentences == tuple(sentence for sentence in whole.splits[split] if sentence.label in chosen)
+        assert sentences == tuple(
+            sentence for sentence in whole.splits[split] if sentence.label in chosen
+        )
     assert any("sentences have the labels" in note for note in some.notes)
-    with pytest.raises(UserError, match=r"data.labels: no training sentence has the label 'Wether'"):
+    with pytest.raises(
+        UserError, match=r"data.labels: no training sentence has the label 'Wether'"
+    ):
         load(folder, labels=["Wether"])
 
 
-@pytest.mark.parametrize("settings", [{"labelled": {"ner": 0.0}}, {"labelled": {"ner": 1.5}}, {"label_noise": {"classifier": -0.1}}])
-def test_a_share_lies_between_nothing_and_everything(folder: Path, settings: dict[str, dict[str, float]]) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [{"labelled": {"ner": 0.0}}, {"labelled": {"ner": 1.5}}, {"label_noise": {"classifier": -0.1}}],
+)
+def test_a_share_lies_between_nothing_and_everything(
+    folder: Path, settings: dict[str, dict[str, float]]
+) -> None:
     with pytest.raises(ValueError, match="is no share; give a number"):
         load(folder, **settings)

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from mtlab.data import disk
 from mtlab.data.encoding import Encoded, encode
-from mtlab.data.locate import SPLITS
+from mtlab.data.reading.locate import SPLITS
 from mtlab.data.sources import Corpus, load
 from mtlab.data.stored import Joined, Sentence, Stored, collect
 from mtlab.plan.errors import UserError
@@ -31,7 +31,9 @@ def as_jsonl(file: Path, rows: Rows) -> None:
 
 
 def as_csv(file: Path, rows: Rows) -> None:
-    lines = [",".join((" ".join(row["tokens"]), " ".join(row["ner_tags"]), row["label"])) for row in rows]
+    lines = [
+        ",".join((" ".join(row["tokens"]), " ".join(row["ner_tags"]), row["label"])) for row in rows
+    ]
     file.with_suffix(".csv").write_text("\n".join(["tokens,ner_tags,label", "", *lines]))
 
 
@@ -40,8 +42,16 @@ def as_parquet(file: Path, rows: Rows) -> None:
 
 
 def as_marked(file: Path, rows: Rows) -> None:
-    sentences = [" ".join(word if tag == "O" else f"[{tag[2:]} {word}]" for word, tag in zip(*words(row), strict=True)) for row in rows]
-    file.with_suffix(".txt").write_text("\n\n".join(f"{row['label']} | {text}" for row, text in zip(rows, sentences, strict=True)))
+    sentences = [
+        " ".join(
+            word if tag == "O" else f"[{tag[2:]} {word}]"
+            for word, tag in zip(*words(row), strict=True)
+        )
+        for row in rows
+    ]
+    file.with_suffix(".txt").write_text(
+        "\n\n".join(f"{row['label']} | {text}" for row, text in zip(rows, sentences, strict=True))
+    )
 
 
 def words(row: dict) -> tuple[list[str], list[str]]:
@@ -52,7 +62,10 @@ def as_conll(file: Path, rows: Rows) -> None:
     """In IOB1, which is converted."""
     lines = ["-DOCSTART- O", ""]
     for row in rows:
-        lines += [f"{word}\t{'I' + tag[1:] if tag[0] == 'B' else tag}" for word, tag in zip(*words(row), strict=True)] + [""]
+        lines += [
+            f"{word}\t{'I' + tag[1:] if tag[0] == 'B' else tag}"
+            for word, tag in zip(*words(row), strict=True)
+        ] + [""]
     file.with_suffix(".conll").write_text("\n".join(lines))
 
 
@@ -97,7 +110,9 @@ def both(data: Data, on_disk: Callable[[], None], folder: Path) -> Iterator[Corp
 
 def check_same(one: Corpus, other: Corpus) -> None:
     assert isinstance(other.splits["train"], Stored | Joined)
-    assert {split: list(kept) for split, kept in one.splits.items()} == {split: list(kept) for split, kept in other.splits.items()}
+    assert {split: list(kept) for split, kept in one.splits.items()} == {
+        split: list(kept) for split, kept in other.splits.items()
+    }
     for name in ("labels", "tags", "notes", "fingerprint", "tasks"):
         assert getattr(one, name) == getattr(other, name), name
 
@@ -112,21 +127,35 @@ def check_same(one: Corpus, other: Corpus) -> None:
     ],
     ids=["whole", "spoilt", "shared"],
 )
-def test_a_corpus_is_the_same_on_disk(tmp_path: Path, on_disk: Callable[[], None], folder: Path, kind: str, asked: dict) -> None:
+def test_a_corpus_is_the_same_on_disk(
+    tmp_path: Path, on_disk: Callable[[], None], folder: Path, kind: str, asked: dict
+) -> None:
     data: dict = {"source": str(write(tmp_path / "data", kind)), "max_duplicates": 1.0}
     if kind == "conll":
         source = data.pop("source")
         write(tmp_path / "topics", "csv")
         splits = {"splits": asked.pop("splits")} if "splits" in (asked := dict(asked)) else {}
-        data |= {"ner": {"source": source, **splits}, "classifier": {"source": str(tmp_path / "topics"), **splits}}
+        data |= {
+            "ner": {"source": source, **splits},
+            "classifier": {"source": str(tmp_path / "topics"), **splits},
+        }
     check_same(*both(Data(**data, **asked), on_disk, folder))
     assert list(folder.iterdir()) == [], "what lies there has no name"
 
 
-def test_cuts_and_labels_are_the_same_on_disk(tmp_path: Path, on_disk: Callable[[], None], folder: Path) -> None:
+def test_cuts_and_labels_are_the_same_on_disk(
+    tmp_path: Path, on_disk: Callable[[], None], folder: Path
+) -> None:
     write(tmp_path / "data", "jsonl", (150,))
-    asked = {"test_fraction": 0.2, "labels": ["food", "sport"], "label_noise": {"classifier": 0.2}, "labelled": {"classifier": 0.6}}
-    check_same(*both(Data(source=str(tmp_path / "data"), max_duplicates=1.0, **asked), on_disk, folder))
+    asked = {
+        "test_fraction": 0.2,
+        "labels": ["food", "sport"],
+        "label_noise": {"classifier": 0.2},
+        "labelled": {"classifier": 0.6},
+    }
+    check_same(
+        *both(Data(source=str(tmp_path / "data"), max_duplicates=1.0, **asked), on_disk, folder)
+    )
 
 
 def test_a_directory_as_the_hub_lays_it_out(
@@ -135,18 +164,29 @@ def test_a_directory_as_the_hub_lays_it_out(
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "hub")
     for split, kept in (("train", 80), ("test", 20)):
         (tmp_path / "set" / "data").mkdir(parents=True, exist_ok=True)
-        as_parquet(tmp_path / "set" / "data" / f"{split}-00000-of-00001", tiny.sentences(kept, kept))
+        as_parquet(
+            tmp_path / "set" / "data" / f"{split}-00000-of-00001", tiny.sentences(kept, kept)
+        )
     check_same(*both(Data(source=str(tmp_path / "set"), max_duplicates=1.0), on_disk, folder))
 
 
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ('{"tokens": ["a"], "ner_tags": ["O", "O"], "label": "food"}', "train.jsonl:101 ner_tags: 1 tokens but 2 tags"),
-        ('{"tokens": ["a"], "ner_tags": ["I-LOC"], "label": "food"}', "train.jsonl:101 ner_tags: I-LOC follows the start"),
+        (
+            '{"tokens": ["a"], "ner_tags": ["O", "O"], "label": "food"}',
+            "train.jsonl:101 ner_tags: 1 tokens but 2 tags",
+        ),
+        (
+            '{"tokens": ["a"], "ner_tags": ["I-LOC"], "label": "food"}',
+            "train.jsonl:101 ner_tags: I-LOC follows the start",
+        ),
         ('{"tokens": ["a"], "ner_tags": ["O"]}', "train.jsonl:101 label: the label is missing"),
         ('{"tokens": ["a"]', "train.jsonl:101: not JSON"),
-        ('{"tokens": ["\\udcff"], "ner_tags": ["O"], "label": "food"}', "train.jsonl:101 tokens: '\\udcff' holds half"),
+        (
+            '{"tokens": ["\\udcff"], "ner_tags": ["O"], "label": "food"}',
+            "train.jsonl:101 tokens: '\\udcff' holds half",
+        ),
     ],
 )
 def test_mistakes_far_down_in_a_large_file_are_told_with_their_line(
@@ -181,18 +221,30 @@ def made(count: int) -> Iterator[Sentence]:
         text = None if number % 3 else f"text {number}"
         tokens = (f"é{number}", "🧊", "") if number % 3 else None
         tags = ("B-x", "I-x", "O") if number % 3 == 1 else None
-        yield Sentence(f"dir/caf\udce9.jsonl:{number + 1}", number % 2, tokens, text, tags, None if number % 5 else "ein Ort")
+        yield Sentence(
+            f"dir/caf\udce9.jsonl:{number + 1}",
+            number % 2,
+            tokens,
+            text,
+            tags,
+            None if number % 5 else "ein Ort",
+        )
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 6, 7, 8, 14, 15, 60])
-def test_stored_sentences_are_those_that_were_put_there(on_disk: Callable[[], None], folder: Path, count: int) -> None:
+def test_stored_sentences_are_those_that_were_put_there(
+    on_disk: Callable[[], None], folder: Path, count: int
+) -> None:
     on_disk()
     kept = collect(made(count), folder)
     assert isinstance(kept, Stored) == (count > 5)
     assert list(kept) == list(made(count))
     assert len(kept) == count
     everything = list(made(count))
-    assert [list(kept[part]) for part in (slice(1, 4), slice(None, None, -2))] == [everything[1:4], everything[::-2]]
+    assert [list(kept[part]) for part in (slice(1, 4), slice(None, None, -2))] == [
+        everything[1:4],
+        everything[::-2],
+    ]
     if count:
         assert (kept[-1], kept[count // 2]) == (everything[-1], everything[count // 2])
     with pytest.raises(IndexError):
@@ -203,7 +255,9 @@ def test_stored_sentences_are_those_that_were_put_there(on_disk: Callable[[], No
 
 
 def columns(one: Encoded) -> list[np.ndarray]:
-    return [value for _, value in sorted(vars(one.examples).items()) if isinstance(value, np.ndarray)]
+    return [
+        value for _, value in sorted(vars(one.examples).items()) if isinstance(value, np.ndarray)
+    ]
 
 
 @pytest.fixture
@@ -211,7 +265,9 @@ def tokenizer() -> PreTrainedTokenizerBase:
     return tiny.tokenizer()
 
 
-def test_encoded_sentences_are_the_same_on_disk(on_disk: Callable[[], None], folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+def test_encoded_sentences_are_the_same_on_disk(
+    on_disk: Callable[[], None], folder: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
     def encoded() -> Encoded:
         return encode(made(50), tokenizer, ("ein Ort",), ("O", "B-x"), 8, folder)
 
@@ -220,7 +276,10 @@ def test_encoded_sentences_are_the_same_on_disk(on_disk: Callable[[], None], fol
     on_disk()
     outside = encoded()
     assert list(folder.iterdir()) == []
-    assert all(np.array_equal(one, other) for one, other in zip(columns(inside), columns(outside), strict=True))
+    assert all(
+        np.array_equal(one, other)
+        for one, other in zip(columns(inside), columns(outside), strict=True)
+    )
     assert not outside.examples.input_ids.flags.writeable, "it lies in a file"
     assert inside.lost_words == outside.lost_words > 0
     assert [len(example) for example in outside.examples] == outside.examples.lengths.tolist()
@@ -233,16 +292,27 @@ def test_encoded_sentences_are_the_same_on_disk(on_disk: Callable[[], None], fol
         )
 
 
-def test_no_room_is_one_line(on_disk: Callable[[], None], folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+def test_no_room_is_one_line(
+    on_disk: Callable[[], None], folder: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
     words = "data that are too many for memory cannot be put there"
     on_disk()
-    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before, handler = (
+        resource.getrlimit(resource.RLIMIT_FSIZE),
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+    )
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-        for put in (lambda: collect(made(500), folder), lambda: encode(made(500), tokenizer, (), (), 8, folder)):
+        for put in (
+            lambda: collect(made(500), folder),
+            lambda: encode(made(500), tokenizer, (), (), 8, folder),
+        ):
             with pytest.raises(UserError) as error:
                 put()
-            assert str(error.value) == f"{folder}: {words} (File too large); make room, or choose another --output"
+            assert (
+                str(error.value)
+                == f"{folder}: {words} (File too large); make room, or choose another --output"
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
@@ -255,7 +325,11 @@ def anonymous_mb() -> float:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel how much is resident")
 def test_going_through_many_sentences_takes_no_memory(
-    tmp_path: Path, on_disk: Callable[[], None], folder: Path, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    on_disk: Callable[[], None],
+    folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In lists, these take some 60 MB."""
 
@@ -264,13 +338,22 @@ def test_going_through_many_sentences_takes_no_memory(
         return encode(corpus.splits["train"], tokenizer, corpus.labels, corpus.tags, 16, folder)
 
     on_disk()
-    small = encoded(write(tmp_path / "small", "jsonl"))  # what is imported, and allocated once, is there from here on
+    small = encoded(
+        write(tmp_path / "small", "jsonl")
+    )  # what is imported, and allocated once, is there from here on
     many = write(tmp_path / "many", "jsonl")
     with (many / "train.jsonl").open("w") as file:
         for number in range(60_000):
             tokens = [f"word{number}", "in", "oslo", "again", "and", "again", f"{number}"]
             file.write(
-                json.dumps({"tokens": tokens, "ner_tags": ["O", "B-PER", "B-LOC", *"OOOO"], "label": list(tiny.TOPICS)[number % 3]}) + "\n"
+                json.dumps(
+                    {
+                        "tokens": tokens,
+                        "ner_tags": ["O", "B-PER", "B-LOC", *"OOOO"],
+                        "label": list(tiny.TOPICS)[number % 3],
+                    }
+                )
+                + "\n"
             )
     monkeypatch.setattr(disk, "CHUNK", 500)
     before = anonymous_mb()

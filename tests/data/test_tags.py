@@ -38,17 +38,43 @@ def test_scheme_is_detected_and_converted(scheme: str, given: list[str], wanted:
         (["o"], (0, 0), "'o' is not a tag"),
         (["B-a", "B-"], (1, 0), "'B-' is not a tag"),
         ([""], None, ""),
-        (["B-a I-a", "B-b I-b", "O I-a"], (2, 1), "I-a follows O, not B-a or I-a, in tags that are otherwise IOB2; begin the"),
+        (
+            ["B-a I-a", "B-b I-b", "O I-a"],
+            (2, 1),
+            "I-a follows O, not B-a or I-a, in tags that are otherwise IOB2; begin the",
+        ),
         (["B-a I-a", "B-b I-b", "I-a"], (2, 0), "I-a follows the start"),
-        (["B-a I-a", "B-b I-b O", "B-a I-b", "I-a"], (2, 1), "not B-b or I-b, in tags that are otherwise IOB2 (2 such tags)"),
-        (["I-a I-a", "I-b", "O B-a"], (2, 1), "B-a follows O, not B-a or I-a, in tags that are otherwise IOB1; begin the entity with I-a"),
-        (["B-a E-a", "I-a E-a"], (1, 0), "I-a follows the start, not B-a or I-a, in tags that are otherwise BIOES; begin"),
-        (["B-a E-a", "B-a O"], (1, 0), "B-a is not followed by I-a or E-a, in tags that are otherwise BIOES; end the entity with E-a"),
+        (
+            ["B-a I-a", "B-b I-b O", "B-a I-b", "I-a"],
+            (2, 1),
+            "not B-b or I-b, in tags that are otherwise IOB2 (2 such tags)",
+        ),
+        (
+            ["I-a I-a", "I-b", "O B-a"],
+            (2, 1),
+            "B-a follows O, not B-a or I-a, in tags that are otherwise IOB1; begin the entity with I-a",
+        ),
+        (
+            ["B-a E-a", "I-a E-a"],
+            (1, 0),
+            "I-a follows the start, not B-a or I-a, in tags that are otherwise BIOES; begin",
+        ),
+        (
+            ["B-a E-a", "B-a O"],
+            (1, 0),
+            "B-a is not followed by I-a or E-a, in tags that are otherwise BIOES; end the entity with E-a",
+        ),
         (["B-a L-a", "B-a I-a"], (1, 1), "I-a is not followed by I-a or L-a"),
-        (["S-a", "O U-a"], (1, 1), "U-a is BILOU, other tags are BIOES; use one scheme in all splits"),
+        (
+            ["S-a", "O U-a"],
+            (1, 1),
+            "U-a is BILOU, other tags are BIOES; use one scheme in all splits",
+        ),
     ],
 )
-def test_wrong_tags_are_located(given: list[str], place: tuple[int, int] | None, words: str) -> None:
+def test_wrong_tags_are_located(
+    given: list[str], place: tuple[int, int] | None, words: str
+) -> None:
     if place is None:
         assert iob2(*given)[0] == "IOB2"
         return
@@ -61,7 +87,9 @@ def test_wrong_tags_are_located(given: list[str], place: tuple[int, int] | None,
 def test_conversion_agrees_with_the_entities() -> None:
     """Random entities, written in each scheme, come back as the same IOB2."""
     draw = random.Random(7)
-    written: dict[str, list[list[str]]] = {scheme: [] for scheme in ("IOB2", "IOB1", "BIOES", "BILOU")}
+    written: dict[str, list[list[str]]] = {
+        scheme: [] for scheme in ("IOB2", "IOB1", "BIOES", "BILOU")
+    }
     for _ in range(300):
         rows: dict[str, list[str]] = {scheme: [] for scheme in written}
         last = None

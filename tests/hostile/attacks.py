@@ -45,7 +45,8 @@ def torch_file(marker: Path) -> bytes:
 
 
 def code(marker: Path) -> str:
-    """Source that makes the marker when it is imported, and can be called whatever is asked of it."""
+    """Source that makes the marker when it is imported, and can be called whatever is asked of
+    it."""
     return f"import os\nos.makedirs({str(marker)!r}, exist_ok=True)\ndef __getattr__(name):\n    return object\n"
 
 
@@ -57,7 +58,9 @@ def contents(directory: Path) -> dict[str, str]:
         if path.is_symlink():
             found[name] = f"-> {path.readlink()}"
         else:
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+            found[name] = (
+                hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+            )
     return found
 
 
@@ -80,7 +83,9 @@ def tampered(content: bytes) -> dict[str, bytes]:
     end = header[first]["data_offsets"][1]
 
     def with_first(**fields: Any) -> bytes:
-        return safetensors(json.dumps({**header, first: {**header[first], **fields}}).encode(), body)
+        return safetensors(
+            json.dumps({**header, first: {**header[first], **fields}}).encode(), body
+        )
 
     whole = json.dumps(header).encode()
     return {
@@ -93,7 +98,9 @@ def tampered(content: bytes) -> dict[str, bytes]:
         "offsets past the end": with_first(data_offsets=[len(body), len(body) + end]),
         "offsets the wrong way round": with_first(data_offsets=[end, 0]),
         "negative offsets": with_first(data_offsets=[-end, 0]),
-        "a name twice": safetensors(whole[:-1] + f', "{first}": {json.dumps(header[second])}}}'.encode(), body),
+        "a name twice": safetensors(
+            whole[:-1] + f', "{first}": {json.dumps(header[second])}}}'.encode(), body
+        ),
         "another dtype": with_first(dtype="F64"),
         "no dtype": with_first(dtype="EVIL"),
         "another shape": with_first(shape=[1, 1, *header[first]["shape"]]),
@@ -107,8 +114,12 @@ def tampered(content: bytes) -> dict[str, bytes]:
 
 
 def with_extension_type(path: Path, marker: Path) -> None:
-    """Columns of a type that old pyarrow unpickled: Parquet, or Arrow where the file is called so."""
-    extension = {"ARROW:extension:name": "arrow.py_extension_type", "ARROW:extension:metadata": pickled(marker)}
+    """Columns of a type that old pyarrow unpickled: Parquet, or Arrow where the file is called
+    so."""
+    extension = {
+        "ARROW:extension:name": "arrow.py_extension_type",
+        "ARROW:extension:metadata": pickled(marker),
+    }
     rows = {"tokens": [["a", "b"]] * 12, "ner_tags": [["O", "B-x"]] * 12, "label": ["x", "y"] * 6}
     table = pa.table({name: pa.array([*values]) for name, values in rows.items()})
     table = table.cast(pa.schema([field.with_metadata(extension) for field in table.schema]))

@@ -24,7 +24,8 @@ def marker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Run a command line whose user says yes to everything; gives its status and its one line of error, or all that it said."""
+    """Run a command line whose user says yes to everything; gives its status and its one line of
+    error, or all that it said."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hub")
     monkeypatch.setattr(datasets.config, "EXTRACTED_DATASETS_PATH", tmp_path / "hub" / "extracted")
     datasets.disable_progress_bars()

@@ -1,4 +1,5 @@
-"""Encoders of strangers: nothing that lies in their directories is run, and nothing but safetensors is read."""
+"""Encoders of strangers: nothing that lies in their directories is run, and nothing but safetensors
+is read."""
 
 import json
 import pickle
@@ -11,7 +12,7 @@ from mtlab.model import backbone
 from mtlab.model.network import Network
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Encoder, Head
-from mtlab.train import checkpoint
+from mtlab.train import source_checkpoint
 from tests import tiny
 from tests.hostile import attacks
 from tests.hostile.attacks import Attack
@@ -46,13 +47,19 @@ def checkpoint_by_another_name(directory: Path, marker: Path) -> None:
 
 def pickled_shard(directory: Path, marker: Path) -> None:
     only_pickled(directory, marker)
-    index = {"metadata": {}, "weight_map": {"embeddings.word_embeddings.weight": "pytorch_model.bin"}}
+    index = {
+        "metadata": {},
+        "weight_map": {"embeddings.word_embeddings.weight": "pytorch_model.bin"},
+    }
     (directory / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
 def shard_elsewhere(directory: Path, marker: Path) -> None:
     (directory / "model.safetensors").rename(directory.parent / "elsewhere.safetensors")
-    index = {"metadata": {}, "weight_map": {"embeddings.word_embeddings.weight": "../elsewhere.safetensors"}}
+    index = {
+        "metadata": {},
+        "weight_map": {"embeddings.word_embeddings.weight": "../elsewhere.safetensors"},
+    }
     (directory / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
@@ -62,12 +69,16 @@ def pickle_named_in_the_configuration(directory: Path, marker: Path) -> None:
 
 
 def pickled_adapters(directory: Path, marker: Path) -> None:
-    (directory / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 1, "target_modules": ["query"]}))
+    (directory / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", "r": 1, "target_modules": ["query"]})
+    )
     (directory / "adapter_model.bin").write_bytes(attacks.torch_file(marker))
 
 
 def own_model(directory: Path, marker: Path) -> None:
-    changed(directory, "config.json", auto_map={"AutoConfig": "own.Config", "AutoModel": "own.Model"})
+    changed(
+        directory, "config.json", auto_map={"AutoConfig": "own.Config", "AutoModel": "own.Model"}
+    )
     (directory / "own.py").write_text(attacks.code(marker))
 
 
@@ -86,7 +97,12 @@ def kernel_of_the_hub(directory: Path, marker: Path) -> None:
 
 
 def own_tokenizer(directory: Path, marker: Path) -> None:
-    changed(directory, "tokenizer_config.json", tokenizer_class="OwnTokenizer", auto_map={"AutoTokenizer": ["own.T", "own.T"]})
+    changed(
+        directory,
+        "tokenizer_config.json",
+        tokenizer_class="OwnTokenizer",
+        auto_map={"AutoTokenizer": ["own.T", "own.T"]},
+    )
     (directory / "own.py").write_text(attacks.code(marker))
 
 
@@ -95,7 +111,10 @@ REFUSED: list[tuple[Attack, str]] = [
     (pickle_by_another_name, "cannot be loaded (Error while deserializing header"),
     (checkpoint_by_another_name, "cannot be loaded (Error while deserializing header"),
     (pickled_shard, "names 'pytorch_model.bin'; it needs .safetensors files that lie beside it"),
-    (shard_elsewhere, "names '../elsewhere.safetensors'; it needs .safetensors files that lie beside it"),
+    (
+        shard_elsewhere,
+        "names '../elsewhere.safetensors'; it needs .safetensors files that lie beside it",
+    ),
     (pickle_named_in_the_configuration, "are 'adapter_model.bin'; it needs model.safetensors"),
     (pickled_adapters, "comes with adapters; merge them into its weights"),
     (own_model, "comes with code of its own; mtlab runs none, so take another"),
@@ -106,7 +125,9 @@ REFUSED: list[tuple[Attack, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("attack", "said"), REFUSED, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(
+    ("attack", "said"), REFUSED, ids=lambda value: getattr(value, "__name__", "")
+)
 def test_an_encoder_that_would_run_something_is_refused(
     attack: Attack, said: str, attacked_encoder: Path, marker: Path, experiment_file: Path, run: Run
 ) -> None:
@@ -116,10 +137,26 @@ def test_an_encoder_that_would_run_something_is_refused(
     assert not (experiment_file.parent / "report").exists()
 
 
-def test_pickled_weights_beside_safetensors_are_not_read(attacked_encoder: Path, marker: Path) -> None:
-    for name in ("pytorch_model.bin", "training_args.bin", "optimizer.pt", "tf_model.h5", "flax_model.msgpack", "rng_state.pth"):
+def test_pickled_weights_beside_safetensors_are_not_read(
+    attacked_encoder: Path, marker: Path
+) -> None:
+    for name in (
+        "pytorch_model.bin",
+        "training_args.bin",
+        "optimizer.pt",
+        "tf_model.h5",
+        "flax_model.msgpack",
+        "rng_state.pth",
+    ):
         (attacked_encoder / name).write_bytes(attacks.torch_file(marker))
-    for name in ("modeling_bert.py", "tokenization_bert.py", "configuration_bert.py", "handler.py", "conftest.py", "torch.py"):
+    for name in (
+        "modeling_bert.py",
+        "tokenization_bert.py",
+        "configuration_bert.py",
+        "handler.py",
+        "conftest.py",
+        "torch.py",
+    ):
         (attacked_encoder / name).write_text(attacks.code(marker))
     location = backbone.find(Encoder(name=str(attacked_encoder)))
     assert len(backbone.load(location).blocks) == 3
@@ -141,19 +178,26 @@ CONFIGURATIONS = {
     "fewer blocks than none": {"num_hidden_layers": -1},
     "no words": {"vocab_size": 0},
     "no such activation": {"hidden_act": "os.system"},
-    "a quantization": {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}},
+    "a quantization": {
+        "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    },
     "another file": {"configuration_files": ["../config.4.0.0.json"]},
 }
 
 
 @pytest.mark.parametrize("written", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
 def test_a_configuration_that_makes_no_encoder_is_one_line(
-    written: str | bytes | dict[str, object], attacked_encoder: Path, experiment_file: Path, run: Run
+    written: str | bytes | dict[str, object],
+    attacked_encoder: Path,
+    experiment_file: Path,
+    run: Run,
 ) -> None:
     if isinstance(written, dict):
         changed(attacked_encoder, "config.json", **written)
     else:
-        (attacked_encoder / "config.json").write_bytes(written if isinstance(written, bytes) else written.encode())
+        (attacked_encoder / "config.json").write_bytes(
+            written if isinstance(written, bytes) else written.encode()
+        )
     status, line = run("plan", experiment_file, "--encoder", attacked_encoder)
     assert (status, line.startswith("--encoder: ")) in ((2, True), (0, False))
 
@@ -168,7 +212,9 @@ TOKENIZERS = {
 
 @pytest.mark.parametrize("written", TOKENIZERS.values(), ids=TOKENIZERS)
 def test_a_damaged_tokenizer_is_one_line(written: str | bytes, attacked_encoder: Path) -> None:
-    (attacked_encoder / "tokenizer.json").write_bytes(written if isinstance(written, bytes) else written.encode())
+    (attacked_encoder / "tokenizer.json").write_bytes(
+        written if isinstance(written, bytes) else written.encode()
+    )
     with pytest.raises(UserError, match="tokenizer"):
         backbone.tokenizer(backbone.find(Encoder(name=str(attacked_encoder))))
 
@@ -197,21 +243,45 @@ def test_tampered_weights_of_an_encoder_are_refused(attacked_encoder: Path, mark
         assert "weights" in str(error.value), how
 
 
-def test_tampered_weights_of_a_checkpoint_are_refused(encoder: Path, tmp_path: Path, marker: Path) -> None:
-    network = Network(backbone.load(backbone.find(Encoder(name=str(encoder)))), {"classifier": 3, "ner": 5}, Head())
-    checkpoint.save(network, tmp_path / "good.safetensors")
+def test_tampered_weights_of_a_checkpoint_are_refused(
+    encoder: Path, tmp_path: Path, marker: Path
+) -> None:
+    network = Network(
+        backbone.load(backbone.find(Encoder(name=str(encoder)))),
+        {"classifier": 3, "ner": 5},
+        Head(),
+    )
+    source_checkpoint.save(network, tmp_path / "good.safetensors")
     good = (tmp_path / "good.safetensors").read_bytes()
-    changes = {**attacks.tampered(good), "a pickle": attacks.pickled(marker), "a checkpoint of torch": attacks.torch_file(marker)}
+    changes = {
+        **attacks.tampered(good),
+        "a pickle": attacks.pickled(marker),
+        "a checkpoint of torch": attacks.torch_file(marker),
+    }
     for how, content in changes.items():
         (tmp_path / "bad.safetensors").write_bytes(content)
         with pytest.raises(UserError) as error:
-            checkpoint.load(network, tmp_path / "bad.safetensors")
+            source_checkpoint.load(network, tmp_path / "bad.safetensors")
         assert "is no checkpoint of this network; remove it and run again" in str(error.value), how
-    checkpoint.load(network, tmp_path / "good.safetensors")
+    source_checkpoint.load(network, tmp_path / "good.safetensors")
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "/" + "x" * 300, "a/../../b", "~nobody-of-this-name/x", "..", "/etc", "/dev/null", "a b"])
-def test_names_that_are_no_encoder_are_one_line(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x" * 300,
+        "/" + "x" * 300,
+        "a/../../b",
+        "~nobody-of-this-name/x",
+        "..",
+        "/etc",
+        "/dev/null",
+        "a b",
+    ],
+)
+def test_names_that_are_no_encoder_are_one_line(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="no encoder"):
         backbone.find(Encoder(name=name))

@@ -31,7 +31,13 @@ CALLS = {
     "torch.load", "torch.hub", "os.system", "os.popen", "yaml.load", "pd.read_pickle", "pandas.read_pickle", "numpy.load", "np.load",
     "subprocess.getoutput", "subprocess.getstatusoutput", "tempfile.mktemp", "runpy.run_path", "runpy.run_module",
 }  # fmt: skip
-KEYWORDS = {"allow_pickle": True, "shell": True, "trust_remote_code": ..., "weights_only": False, "verify": False}
+KEYWORDS = {
+    "allow_pickle": True,
+    "shell": True,
+    "trust_remote_code": ...,
+    "weights_only": False,
+    "verify": False,
+}
 """Keywords, and the value that is refused; any where there is an ellipsis."""
 
 
@@ -88,4 +94,8 @@ name = input()
 def test_the_lint_sees_what_it_looks_for() -> None:
     lines = {int(found.partition(":")[0]) for found in offences(SEEN)}
     assert lines == set(range(2, 20)) - {6, 7}
-    assert not list(offences("model.eval()\nre.compile('x')\nrun('x', shell=False)\nload('x', weights_only=True)\n"))
+    assert not list(
+        offences(
+            "model.eval()\nre.compile('x')\nrun('x', shell=False)\nload('x', weights_only=True)\n"
+        )
+    )

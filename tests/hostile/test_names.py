@@ -38,12 +38,18 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:20])
-def test_names_that_are_no_names_write_nothing(name: str, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_are_no_names_write_nothing(
+    name: str, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     scenarios = {"full": [{"epochs": 1, "train": {"all": 1e-4}}]}
     for key in ("name", "scenarios", "control"):
-        written = {"data": {"source": "builtin"}, "scenarios": scenarios, key: {name: scenarios["full"]} if key == "scenarios" else name}
+        written = {
+            "data": {"source": "builtin"},
+            "scenarios": scenarios,
+            key: {name: scenarios["full"]} if key == "scenarios" else name,
+        }
         (tmp_path / "exp.yaml").write_text(attacks.json.dumps(written))
         before = attacks.contents(tmp_path)
         status, line = run("compare", tmp_path / "exp.yaml")
@@ -51,7 +57,9 @@ def test_names_that_are_no_names_write_nothing(name: str, tmp_path: Path, run: R
         assert attacks.contents(tmp_path) == before, key
 
 
-def test_names_on_the_command_line_write_nothing(tmp_path: Path, experiment_file: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_on_the_command_line_write_nothing(
+    tmp_path: Path, experiment_file: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     (tmp_path / "file").write_text("mine")
@@ -99,28 +107,72 @@ VALUES = [
 
 
 def test_swept_values_make_names_of_files_that_lie_in_their_folder(tmp_path: Path) -> None:
-    points = [tuple((f"key{number}", value) for number in range(count)) for value in VALUES for count in (1, 9)]
+    points = [
+        tuple((f"key{number}", value) for number in range(count))
+        for value in VALUES
+        for count in (1, 9)
+    ]
     journal = Journal(tmp_path / "out")
     trial, suite = factory.trial("full_finetune", 0), factory.suite([])
     for number, point in enumerate(points):
         label = Trial("a" * 64, 2**63 - 1, point).label
-        assert "/" not in label and "\\" not in label and label.isprintable() and not label.startswith(".")
-        one = trial.model_copy(update={"scenario": "a" * 64, "seed": 2**63 - 1, "point": dict(point), "key": f"{number:012}"})
+        assert (
+            "/" not in label
+            and "\\" not in label
+            and label.isprintable()
+            and not label.startswith(".")
+        )
+        one = trial.model_copy(
+            update={
+                "scenario": "a" * 64,
+                "seed": 2**63 - 1,
+                "point": dict(point),
+                "key": f"{number:012}",
+            }
+        )
         journal.write_trial(one)
         journal.write_predictions(one, [])
     journal.write_suite(suite)
     written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
-    assert {path.parts[:-1] for path in written} == {("out",), ("out", "records"), ("out", "predictions")}
+    assert {path.parts[:-1] for path in written} == {
+        ("out",),
+        ("out", "records"),
+        ("out", "predictions"),
+    }
     assert len(written) == 2 * len(points) + 1
 
 
-def test_a_path_given_for_output_is_the_only_place_written_to(tmp_path: Path, experiment_file: Path) -> None:
+def test_a_path_given_for_output_is_the_only_place_written_to(
+    tmp_path: Path, experiment_file: Path
+) -> None:
     for given in ("../elsewhere", "/tmp/x", "a b", "..."):
         assert load(experiment_file, {"output": [given]}).output == Path(given)
 
 
-TRAPS = ("mtlab", "torch", "numpy", "pandas", "matplotlib", "transformers", "datasets", "mlflow", "pydantic", "ruamel", "yaml", "rich")
-MORE = ("sitecustomize", "usercustomize", "conftest", "evil", "antigravity", "json", "re", "encodings")
+TRAPS = (
+    "mtlab",
+    "torch",
+    "numpy",
+    "pandas",
+    "matplotlib",
+    "transformers",
+    "datasets",
+    "mlflow",
+    "pydantic",
+    "ruamel",
+    "yaml",
+    "rich",
+)
+MORE = (
+    "sitecustomize",
+    "usercustomize",
+    "conftest",
+    "evil",
+    "antigravity",
+    "json",
+    "re",
+    "encodings",
+)
 
 
 PROGRAM = """
@@ -133,18 +185,29 @@ assert not [name for name, origin in found.items() if origin.startswith(os.getcw
 
 
 def test_nothing_in_the_working_directory_is_imported(tmp_path: Path, marker: Path) -> None:
-    """Of a program in a folder of its own, as the console script is; with ``python -m`` Python itself looks there first."""
+    """Of a program in a folder of its own, as the console script is; with ``python -m`` Python
+    itself looks there first."""
     for name in (*TRAPS, *MORE):
         (tmp_path / f"{name}.py").write_text(attacks.code(marker))
-    (tmp_path / "matplotlibrc").write_text("backend: module://evil\ntext.usetex: True\ntext.latex.preamble: \\input{evil}\n")
+    (tmp_path / "matplotlibrc").write_text(
+        "backend: module://evil\ntext.usetex: True\ntext.latex.preamble: \\input{evil}\n"
+    )
     (tmp_path / "pyvenv.cfg").write_text(f"home = {tmp_path}\n")
     (tmp_path / "evil.pth").write_text("import evil\n")
-    (tmp_path / "exp.yaml").write_text("scenarios: {full_finetune: [{epochs: 1, train: {all: 1.0e-4}}]}\n")
+    (tmp_path / "exp.yaml").write_text(
+        "scenarios: {full_finetune: [{epochs: 1, train: {all: 1.0e-4}}]}\n"
+    )
     trials = [factory.trial(name, 0) for name in ("backbone_frozen", "full_finetune")]
     factory.journal(tmp_path / "out", factory.suite(trials, seeds=1), trials)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "program").write_text(PROGRAM)
     environment = {**os.environ, "PYTHONPATH": str(Path(mtlab.__file__).parents[1])}
     command = [sys.executable, str(tmp_path / "bin" / "program"), *TRAPS]
-    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "report: out/report.md and report.html\n", "")
+    ran = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (
+        0,
+        "report: out/report.md and report.html\n",
+        "",
+    )

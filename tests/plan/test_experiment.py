@@ -1,4 +1,5 @@
-"""Experiment files: what they mean once they are read, laid over each other, overridden, swept and counted out."""
+"""Experiment files: what they mean once they are read, laid over each other, overridden, swept and
+counted out."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ scenarios:
 Overrides = dict[str, list[str]]
 
 
-def read(directory: Path, text: str = FILE, overrides: Overrides | None = None, name: str = "exp.yaml") -> Experiment:
+def read(
+    directory: Path, text: str = FILE, overrides: Overrides | None = None, name: str = "exp.yaml"
+) -> Experiment:
     (directory / name).write_text(text, encoding="utf-8")
     return load(directory / name, overrides)
 
@@ -40,7 +43,11 @@ def test_a_file_becomes_one_typed_value(tmp_path: Path) -> None:
     assert experiment.seeds == (0, 1, 2)
     assert list(experiment.scenarios) == ["nothing", "heads", "full"]
     assert experiment.scenarios["heads"][0].train == {"heads": 1e-3}
-    assert (experiment.head.dropout, experiment.batch_size, experiment.optimizer.weight_decay) == (0.1, 32, 0.01)
+    assert (experiment.head.dropout, experiment.batch_size, experiment.optimizer.weight_decay) == (
+        0.1,
+        32,
+        0.01,
+    )
 
 
 def test_the_order_of_selectors_is_kept(tmp_path: Path) -> None:
@@ -78,7 +85,9 @@ scenarios:
 
 
 def test_byte_order_mark_crlf_and_emoji(tmp_path: Path) -> None:
-    (tmp_path / "exp.yaml").write_bytes(b"\xef\xbb\xbf" + FILE.replace("Which parts?", "Wohin? 🧊").replace("\n", "\r\n").encode())
+    (tmp_path / "exp.yaml").write_bytes(
+        b"\xef\xbb\xbf" + FILE.replace("Which parts?", "Wohin? 🧊").replace("\n", "\r\n").encode()
+    )
     assert load(tmp_path / "exp.yaml").question == "Wohin? 🧊"
 
 
@@ -99,7 +108,11 @@ def test_extends_reaches_over_several_files_and_folders(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(FILE)
     (tmp_path / "sub" / "middle.yaml").write_text("extends: ../base.yaml\nbatch_size: 16\n")
     experiment = read(tmp_path, "extends: sub/middle.yaml\nselect: last\n")
-    assert (experiment.batch_size, experiment.select, experiment.question) == (16, "last", "Which parts?")
+    assert (experiment.batch_size, experiment.select, experiment.question) == (
+        16,
+        "last",
+        "Which parts?",
+    )
 
 
 def test_a_file_does_not_take_the_name_or_the_output_of_the_one_it_extends(tmp_path: Path) -> None:
@@ -138,51 +151,85 @@ def test_the_short_form_of_the_encoder_can_be_laid_over(tmp_path: Path) -> None:
         ({"data.columns.text": ["NA"]}, "data.columns", {"text": "NA"}),
         ({"scenarios.heads.0.epochs": ["7"]}, "scenarios.heads.0.epochs", 7),
         ({"scenarios.full.1.losses": ["classifier"]}, "scenarios.full.1.losses", ("classifier",)),
-        ({"scenarios.full.1.train.head.ner": ["2e-3"]}, "scenarios.full.1.train", {"encoder": 5e-5, "head.ner": 2e-3}),
-        ({"scenarios.full.1.train.layers[-1/3:]": ["1e-4"]}, "scenarios.full.1.train.layers[-1/3:]", 1e-4),
+        (
+            {"scenarios.full.1.train.head.ner": ["2e-3"]},
+            "scenarios.full.1.train",
+            {"encoder": 5e-5, "head.ner": 2e-3},
+        ),
+        (
+            {"scenarios.full.1.train.layers[-1/3:]": ["1e-4"]},
+            "scenarios.full.1.train.layers[-1/3:]",
+            1e-4,
+        ),
         ({"scenarios.new": ["[{epochs: 0}]"]}, "scenarios.new.0.epochs", 0),
         ({"sweep.data.train_size": ["100", "full"]}, "sweep", {"data.train_size": (100, "full")}),
         ({"sweep.batch_size": ["8"]}, "sweep", {"batch_size": (8,)}),
     ],
 )
-def test_any_key_can_be_overridden(tmp_path: Path, overrides: Overrides, path: str, value: Any) -> None:
+def test_any_key_can_be_overridden(
+    tmp_path: Path, overrides: Overrides, path: str, value: Any
+) -> None:
     found: Any = read(tmp_path, FILE, overrides)
     for part in path.split("."):
-        known = found.get(part) if isinstance(found, dict) else found[int(part)] if isinstance(found, tuple) else getattr(found, part)
+        known = (
+            found.get(part)
+            if isinstance(found, dict)
+            else found[int(part)]
+            if isinstance(found, tuple)
+            else getattr(found, part)
+        )
         found = known
     assert found == value
 
 
 def test_several_overrides_apply_together(tmp_path: Path) -> None:
-    experiment = read(tmp_path, FILE, {"seeds": ["5"], "scenarios": ["heads", "full"], "scenarios.heads.0.epochs": ["3"]})
+    experiment = read(
+        tmp_path,
+        FILE,
+        {"seeds": ["5"], "scenarios": ["heads", "full"], "scenarios.heads.0.epochs": ["3"]},
+    )
     assert experiment.seeds == (5,)
     assert list(experiment.scenarios) == ["heads", "full"]
     assert experiment.scenarios["heads"][0].epochs == 3
 
 
-def test_scenarios_are_chosen_in_the_order_given_and_the_control_stays_if_chosen(tmp_path: Path) -> None:
+def test_scenarios_are_chosen_in_the_order_given_and_the_control_stays_if_chosen(
+    tmp_path: Path,
+) -> None:
     chosen = read(tmp_path, FILE, {"scenarios": ["full", "nothing"]})
     assert (list(chosen.scenarios), chosen.control) == (["full", "nothing"], "full")
     assert read(tmp_path, FILE, {"scenarios": ["nothing"]}).control is None
 
 
 def test_data_may_come_from_the_command_line_alone(tmp_path: Path) -> None:
-    for text in (FILE.replace("data: {source: here}\n", ""), FILE.replace("data: {source: here}", "data:")):
+    for text in (
+        FILE.replace("data: {source: here}\n", ""),
+        FILE.replace("data: {source: here}", "data:"),
+    ):
         assert read(tmp_path, text, {"data.source": ["there"]}).data.source == "there"
-    two = read(tmp_path, FILE.replace("data: {source: here}\n", ""), {"data.classifier.source": ["a"], "data.ner.source": ["b"]})
+    two = read(
+        tmp_path,
+        FILE.replace("data: {source: here}\n", ""),
+        {"data.classifier.source": ["a"], "data.ner.source": ["b"]},
+    )
     assert two.data.classifier and two.data.ner
     assert (two.data.classifier.source, two.data.ner.source) == ("a", "b")
 
 
 # sweeps and trials
 
-SWEEP = FILE + "sweep:\n  data.train_size: [100, full]\n  scenarios.heads.0.train.heads: [1.0e-2, 1.0e-3]\n"
+SWEEP = (
+    FILE
+    + "sweep:\n  data.train_size: [100, full]\n  scenarios.heads.0.train.heads: [1.0e-2, 1.0e-3]\n"
+)
 
 
 def test_points_are_all_combinations_of_the_swept_values(tmp_path: Path) -> None:
     keys = ("data.train_size", "scenarios.heads.0.train.heads")
     values = [(100, 1e-2), (100, 1e-3), ("full", 1e-2), ("full", 1e-3)]
-    assert read(tmp_path, SWEEP).points == tuple(tuple(zip(keys, pair, strict=True)) for pair in values)
+    assert read(tmp_path, SWEEP).points == tuple(
+        tuple(zip(keys, pair, strict=True)) for pair in values
+    )
     assert read(tmp_path).points == ((),)
 
 
@@ -190,11 +237,21 @@ def test_at_a_point_the_swept_keys_have_its_values_and_nothing_is_swept(tmp_path
     experiment = read(tmp_path, SWEEP)
     point = (("data.train_size", 100), ("scenarios.heads.0.train.heads", 1e-2))
     at = experiment.at(point)
-    assert (at.data.train_size, at.data.source, at.scenarios["heads"][0].train, at.sweep) == (100, "here", {"heads": 1e-2}, {})
-    assert not at.keeps_weights and not experiment.keeps_weights  # at any point of a sweep, unless asked for
+    assert (at.data.train_size, at.data.source, at.scenarios["heads"][0].train, at.sweep) == (
+        100,
+        "here",
+        {"heads": 1e-2},
+        {},
+    )
+    assert (
+        not at.keeps_weights and not experiment.keeps_weights
+    )  # at any point of a sweep, unless asked for
     same = ("data", "scenarios", "sweep", "keep_weights")
     assert at.model_copy(update={name: getattr(experiment, name) for name in same}) == experiment
-    assert (experiment.data.train_size, experiment.scenarios["heads"][0].train) == ("full", {"heads": 1e-3})  # untouched
+    assert (experiment.data.train_size, experiment.scenarios["heads"][0].train) == (
+        "full",
+        {"heads": 1e-3},
+    )  # untouched
 
 
 SETTINGS = """settings:
@@ -207,7 +264,9 @@ SETTINGS = """settings:
 def test_settings_go_together_and_are_told_by_number(tmp_path: Path) -> None:
     experiment = read(tmp_path, FILE + SETTINGS)
     sizes = [100, "full", "full"]
-    assert experiment.points == tuple((("setting", at), ("data.train_size", size)) for at, size in enumerate(sizes, start=1))
+    assert experiment.points == tuple(
+        (("setting", at), ("data.train_size", size)) for at, size in enumerate(sizes, start=1)
+    )
     last = experiment.at(experiment.points[2])
     stage = last.scenarios["heads"][0]
     assert (last.data.train_size, stage.train, stage.epochs) == ("full", {"heads": 5e-4}, 9)
@@ -215,14 +274,25 @@ def test_settings_go_together_and_are_told_by_number(tmp_path: Path) -> None:
 
 
 def test_settings_of_scenarios_alone_are_only_a_number(tmp_path: Path) -> None:
-    assert read(tmp_path, FILE + "settings: {scenarios.heads.0.epochs: [1, 2]}\n").points == ((("setting", 1),), (("setting", 2),))
+    assert read(tmp_path, FILE + "settings: {scenarios.heads.0.epochs: [1, 2]}\n").points == (
+        (("setting", 1),),
+        (("setting", 2),),
+    )
 
 
 def test_a_sweep_meets_every_setting(tmp_path: Path) -> None:
-    experiment = read(tmp_path, FILE + "sweep: {batch_size: [8, 16]}\nsettings: {scenarios.heads.0.epochs: [1, 2]}\n")
+    experiment = read(
+        tmp_path,
+        FILE + "sweep: {batch_size: [8, 16]}\nsettings: {scenarios.heads.0.epochs: [1, 2]}\n",
+    )
     assert len(experiment.points) == 4
     made = [experiment.at(point) for point in experiment.points]
-    assert [(one.batch_size, one.scenarios["heads"][0].epochs) for one in made] == [(8, 1), (8, 2), (16, 1), (16, 2)]
+    assert [(one.batch_size, one.scenarios["heads"][0].epochs) for one in made] == [
+        (8, 1),
+        (8, 2),
+        (16, 1),
+        (16, 2),
+    ]
 
 
 def test_at_the_only_point_of_no_sweep_nothing_changes(tmp_path: Path) -> None:
@@ -231,15 +301,25 @@ def test_at_the_only_point_of_no_sweep_nothing_changes(tmp_path: Path) -> None:
 
 
 def test_encoders_can_be_swept_in_either_form(tmp_path: Path) -> None:
-    experiment = read(tmp_path, FILE + "sweep: {encoder: [minilm, {name: roberta-base, revision: abc}]}\n")
-    assert [experiment.at(point).encoder.name for point in experiment.points] == ["minilm", "roberta-base"]
+    experiment = read(
+        tmp_path, FILE + "sweep: {encoder: [minilm, {name: roberta-base, revision: abc}]}\n"
+    )
+    assert [experiment.at(point).encoder.name for point in experiment.points] == [
+        "minilm",
+        "roberta-base",
+    ]
 
 
 def test_trials_are_scenarios_times_seeds_times_points(tmp_path: Path) -> None:
     experiment = read(tmp_path, SWEEP)
     trials = experiment.trials()
     assert len(trials) == len(set(trials)) == 3 * 3 * 4
-    assert set(trials) == {Trial(name, seed, point) for name in experiment.scenarios for seed in (0, 1, 2) for point in experiment.points}
+    assert set(trials) == {
+        Trial(name, seed, point)
+        for name in experiment.scenarios
+        for seed in (0, 1, 2)
+        for point in experiment.points
+    }
 
 
 def test_each_scenario_stands_in_each_position_equally_often(tmp_path: Path) -> None:
@@ -251,7 +331,9 @@ def test_each_scenario_stands_in_each_position_equally_often(tmp_path: Path) -> 
 
 
 def test_a_label_is_a_plain_name_whatever_was_swept() -> None:
-    label = Trial("heads", 3, (("data.source", "../x/y z"), ("encoder", {"name": "<b>"}), ("train_size", 100))).label
+    label = Trial(
+        "heads", 3, (("data.source", "../x/y z"), ("encoder", {"name": "<b>"}), ("train_size", 100))
+    ).label
     assert label == "heads-seed3-.._x_y_z-_name_b_-100"
     assert "/" not in label
     assert len(Trial("heads", 0, (("question", "x" * 300),)).label) < 60
@@ -259,7 +341,18 @@ def test_a_label_is_a_plain_name_whatever_was_swept() -> None:
 
 def test_content_keys_depend_on_content_alone() -> None:
     assert content_key({"a": 1, "b": [2]}) == content_key({"b": [2], "a": 1})
-    assert len({content_key(1), content_key("1"), content_key(1, 2), content_key([1, 2]), content_key()}) == 5
+    assert (
+        len(
+            {
+                content_key(1),
+                content_key("1"),
+                content_key(1, 2),
+                content_key([1, 2]),
+                content_key(),
+            }
+        )
+        == 5
+    )
 
 
 def test_an_experiment_cannot_be_changed(tmp_path: Path) -> None:
@@ -295,20 +388,36 @@ def test_shipped_experiments_load_and_their_control_is_one_of_theirs() -> None:
 
 
 def test_what_is_varied_of_scenarios_that_are_not_run_is_left_out(tmp_path: Path) -> None:
-    varied = FILE + "settings:\n  scenarios.heads.0.epochs: [1, 2]\n  scenarios.full.0.epochs: [3, 4]\n"
-    assert list(read(tmp_path, varied, {"scenarios": ["full"]}).settings) == ["scenarios.full.0.epochs"]
+    varied = (
+        FILE + "settings:\n  scenarios.heads.0.epochs: [1, 2]\n  scenarios.full.0.epochs: [3, 4]\n"
+    )
+    assert list(read(tmp_path, varied, {"scenarios": ["full"]}).settings) == [
+        "scenarios.full.0.epochs"
+    ]
     with pytest.raises(UserError, match="there is no 'fulll' to set"):
-        read(tmp_path, varied.replace("scenarios.full.", "scenarios.fulll."), {"scenarios": ["full"]})
+        read(
+            tmp_path, varied.replace("scenarios.full.", "scenarios.fulll."), {"scenarios": ["full"]}
+        )
 
 
 def test_null_takes_an_inherited_scenario_out(tmp_path: Path) -> None:
-    (tmp_path / "base.yaml").write_text("data: {source: x}\nscenarios:\n  one: [{epochs: 0}]\n  two: [{epochs: 0}]\n")
-    (tmp_path / "child.yaml").write_text("extends: base.yaml\nscenarios:\n  one: null\n  three: [{epochs: 0}]\n")
+    (tmp_path / "base.yaml").write_text(
+        "data: {source: x}\nscenarios:\n  one: [{epochs: 0}]\n  two: [{epochs: 0}]\n"
+    )
+    (tmp_path / "child.yaml").write_text(
+        "extends: base.yaml\nscenarios:\n  one: null\n  three: [{epochs: 0}]\n"
+    )
     assert list(load(tmp_path / "child.yaml").scenarios) == ["two", "three"]
 
 
 def test_a_sweep_over_one_of_two_sources_does_not_stop_what_needs_no_data(tmp_path: Path) -> None:
-    file = FILE.replace("data: {source: here}", "data: {classifier: {source: here}, ner: {source: there}}")
+    file = FILE.replace(
+        "data: {source: here}", "data: {classifier: {source: here}, ner: {source: there}}"
+    )
     assert file != FILE
     (tmp_path / "two.yaml").write_text(file + "sweep: {data.classifier.subset: [a, b]}\n")
-    assert len(load(tmp_path / "two.yaml", with_data=False).points) == len(load(tmp_path / "two.yaml").points) == 2
+    assert (
+        len(load(tmp_path / "two.yaml", with_data=False).points)
+        == len(load(tmp_path / "two.yaml").points)
+        == 2
+    )

@@ -1,4 +1,5 @@
-"""Selectors: what they accept, what they mean at a depth, and what they say when they mean nothing."""
+"""Selectors: what they accept, what they mean at a depth, and what they say when they mean
+nothing."""
 
 import pytest
 
@@ -38,7 +39,9 @@ def test_every_name_parses_to_itself(name: str) -> None:
         ("layers[:2/2]", 6, range(6)),
     ],
 )
-def test_slices_are_pythons_and_fractions_are_of_the_depth(text: str, depth: int, blocks: range) -> None:
+def test_slices_are_pythons_and_fractions_are_of_the_depth(
+    text: str, depth: int, blocks: range
+) -> None:
     assert selectors.parse(text).blocks(depth) == blocks
 
 
@@ -54,7 +57,9 @@ def test_slices_are_pythons_and_fractions_are_of_the_depth(text: str, depth: int
         ("layers[4:2]", 6, "selector 'layers[4:2]' matches no block; the encoder has layers[0:6]"),
     ],
 )
-def test_a_slice_that_names_no_block_says_what_the_encoder_has(text: str, depth: int, line: str) -> None:
+def test_a_slice_that_names_no_block_says_what_the_encoder_has(
+    text: str, depth: int, line: str
+) -> None:
     with pytest.raises(UserError) as error:
         selectors.parse(text).blocks(depth)
     assert str(error.value) == line
@@ -68,18 +73,36 @@ SLICES = "a slice of blocks reads layers[a:b], as in layers[0:2] or layers[-1/3:
     [
         ("encodr", "unknown selector 'encodr'; did you mean 'encoder'?"),
         ("head.nre", "unknown selector 'head.nre'; did you mean 'head.ner'?"),
-        ("xyz", "unknown selector 'xyz'; known: encoder, embeddings, heads, head.classifier, head.ner, lora, all, layers[a:b]"),
+        (
+            "xyz",
+            "unknown selector 'xyz'; known: encoder, embeddings, heads, head.classifier, head.ner, lora, all, layers[a:b]",
+        ),
         ("Encoder", "unknown selector 'Encoder'; did you mean 'encoder'?"),
-        ("", "unknown selector ''; known: encoder, embeddings, heads, head.classifier, head.ner, lora, all, layers[a:b]"),
+        (
+            "",
+            "unknown selector ''; known: encoder, embeddings, heads, head.classifier, head.ner, lora, all, layers[a:b]",
+        ),
         ("layers", f"unknown selector 'layers'; {SLICES}"),
         ("layers[]", f"unknown selector 'layers[]'; {SLICES}"),
         ("layers[a:]", f"unknown selector 'layers[a:]'; {SLICES}"),
         ("layers[0.5:]", f"unknown selector 'layers[0.5:]'; {SLICES}"),
         ("layers[0:4:2]", f"unknown selector 'layers[0:4:2]'; {SLICES}"),
-        ("layers[1/3]", "selector 'layers[1/3]': one block has a whole number; for a share of the depth write layers[1/3:]"),
-        ("layers[4/3:]", "selector 'layers[4/3:]': a fraction of the depth lies between -1 and 1 and is not 0"),
-        ("layers[-0/6:]", "selector 'layers[-0/6:]': a fraction of the depth lies between -1 and 1 and is not 0"),
-        ("layers[1/0:]", "selector 'layers[1/0:]': a fraction of the depth lies between -1 and 1 and is not 0"),
+        (
+            "layers[1/3]",
+            "selector 'layers[1/3]': one block has a whole number; for a share of the depth write layers[1/3:]",
+        ),
+        (
+            "layers[4/3:]",
+            "selector 'layers[4/3:]': a fraction of the depth lies between -1 and 1 and is not 0",
+        ),
+        (
+            "layers[-0/6:]",
+            "selector 'layers[-0/6:]': a fraction of the depth lies between -1 and 1 and is not 0",
+        ),
+        (
+            "layers[1/0:]",
+            "selector 'layers[1/0:]': a fraction of the depth lies between -1 and 1 and is not 0",
+        ),
     ],
 )
 def test_what_is_no_selector_is_told_in_one_line(text: str, line: str) -> None:

@@ -1,4 +1,5 @@
-"""The journal: what was written is what is read, a file is old or new and never half, and damage is told in a line."""
+"""The journal: what was written is what is read, a file is old or new and never half, and damage is
+told in a line."""
 
 import gzip
 import json
@@ -28,7 +29,9 @@ from mtlab.record.records import (
 ENTITIES = EntityMetrics(precision=1 / 3, recall=0.1, f1=None, support=0)
 METRICS = Metrics(
     classifier=ClassifierMetrics(accuracy=0.1 + 0.2, macro_f1=None, loss=1e-300, sentences=3),
-    ner=NerMetrics(default=ENTITIES, strict=ENTITIES, by_type={"Ort🧊": ENTITIES}, loss=None, sentences=3),
+    ner=NerMetrics(
+        default=ENTITIES, strict=ENTITIES, by_type={"Ort🧊": ENTITIES}, loss=None, sentences=3
+    ),
 )
 STAGE = StageRecord(
     name="heads",
@@ -47,7 +50,9 @@ STAGE = StageRecord(
 )
 
 
-def trial(scenario: str = "heads", seed: int = 0, key: str = "a" * 64, **changes: Any) -> TrialRecord:
+def trial(
+    scenario: str = "heads", seed: int = 0, key: str = "a" * 64, **changes: Any
+) -> TrialRecord:
     return TrialRecord(key=key, scenario=scenario, seed=seed, started_at=1.5, **changes)
 
 
@@ -56,7 +61,17 @@ def full_trial() -> TrialRecord:
         point={"data.train_size": 100, "encoder": {"name": "x"}},
         ended_at=2.5,
         stages=(STAGE,),
-        epochs=(EpochRecord(stage=0, epoch=0, step=0, elapsed_s=0, ended_at=2.0, train_loss={"ner": 1 / 3}, validation=METRICS),),
+        epochs=(
+            EpochRecord(
+                stage=0,
+                epoch=0,
+                step=0,
+                elapsed_s=0,
+                ended_at=2.0,
+                train_loss={"ner": 1 / 3},
+                validation=METRICS,
+            ),
+        ),
         step_losses={"total": (1.0, None), "ner": (None, 0.1)},
         selection=Selection(rule="best", epoch=1, score=None),
         validation=METRICS,
@@ -88,12 +103,17 @@ def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
 def test_a_second_reading_and_writing_changes_no_byte(tmp_path: Path) -> None:
     path = Journal(tmp_path).write_trial(full_trial())
     before = path.read_bytes()
-    assert Journal(tmp_path).write_trial(TrialRecord.model_validate_json(before)).read_bytes() == before
+    assert (
+        Journal(tmp_path).write_trial(TrialRecord.model_validate_json(before)).read_bytes()
+        == before
+    )
     assert before.endswith(b"}\n")
     assert "Ort🧊".encode() in before
 
 
-def test_trials_come_in_the_order_of_the_suite_and_those_without_a_record_are_left_out(tmp_path: Path) -> None:
+def test_trials_come_in_the_order_of_the_suite_and_those_without_a_record_are_left_out(
+    tmp_path: Path,
+) -> None:
     journal = Journal(tmp_path)
     keys = ["b" * 64, "a" * 64, "d" * 64, "c" * 64]
     journal.write_suite(suite(*keys))
@@ -105,7 +125,9 @@ def test_trials_come_in_the_order_of_the_suite_and_those_without_a_record_are_le
 def test_records_of_an_earlier_suite_are_not_read(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.write_trial(trial(key="0" * 64))
-    (tmp_path / "records" / "heads-seed0-000000000000.json").write_text("damaged, but of no concern")
+    (tmp_path / "records" / "heads-seed0-000000000000.json").write_text(
+        "damaged, but of no concern"
+    )
     journal.write_trial(trial(key="1" * 64))
     journal.write_suite(suite("1" * 64))
     assert [record.key[0] for record in journal.read()[1]] == ["1"]
@@ -113,16 +135,26 @@ def test_records_of_an_earlier_suite_are_not_read(tmp_path: Path) -> None:
 
 def test_a_trial_is_replaced_as_it_goes_on(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
-    paths = {journal.write_trial(trial(status=status)) for status in ("running", "diverged at step 3", "ok")}
+    paths = {
+        journal.write_trial(trial(status=status))
+        for status in ("running", "diverged at step 3", "ok")
+    }
     assert paths == {tmp_path / "records" / f"heads-seed0-{'a' * 12}.json"}
     journal.write_suite(suite("a" * 64))
     assert [record.status for record in journal.read()[1]] == ["ok"]
 
 
 def test_predictions_are_a_line_a_sentence(tmp_path: Path) -> None:
-    journal, lines = Journal(tmp_path), [{"id": 0, "tokens": ["café", "a\nb"]}, {"id": 1, "tokens": []}]
+    journal, lines = (
+        Journal(tmp_path),
+        [{"id": 0, "tokens": ["café", "a\nb"]}, {"id": 1, "tokens": []}],
+    )
     path = journal.write_predictions(trial(), lines)
-    assert path == journal.predictions_path(trial()) == tmp_path / "predictions" / f"heads-seed0-{'a' * 12}.jsonl"
+    assert (
+        path
+        == journal.predictions_path(trial())
+        == tmp_path / "predictions" / f"heads-seed0-{'a' * 12}.jsonl"
+    )
     assert [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]] == lines
 
 
@@ -137,7 +169,9 @@ def test_writing_leaves_no_temporary_file(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "file.json").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "file.json"
     write_atomically(path, "old")
 
@@ -145,13 +179,17 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path,
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match=r"file\.json: cannot be written \(No space left on device\)"):
+    with pytest.raises(
+        UserError, match=r"file\.json: cannot be written \(No space left on device\)"
+    ):
         write_atomically(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_file_is_whole_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_whole_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, seen, sync = tmp_path / "file.json", [], os.fsync
 
     def look(handle: int) -> None:
@@ -184,7 +222,10 @@ def complaint(journal: Journal) -> str:
 
 
 def test_an_empty_directory_says_what_to_run(tmp_path: Path) -> None:
-    assert complaint(Journal(tmp_path)) == f"{tmp_path}: nothing was run here yet; run `mtlab compare` first, or pass the --output it had"
+    assert (
+        complaint(Journal(tmp_path))
+        == f"{tmp_path}: nothing was run here yet; run `mtlab compare` first, or pass the --output it had"
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,7 +263,11 @@ def test_a_setting_that_is_gone_is_left_out_of_a_suite_that_has_it(tmp_path: Pat
     journal.write_suite(now)
     journal.write_trial(trial())
     file = tmp_path / "suite.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "experiment": {**now.experiment, "shard": False}}))
+    file.write_text(
+        json.dumps(
+            {**json.loads(file.read_text()), "experiment": {**now.experiment, "shard": False}}
+        )
+    )
     assert journal.read()[0] == now
 
 
@@ -254,19 +299,28 @@ def test_an_archive_holds_records_whole_but_for_the_losses_of_steps(tmp_path: Pa
     assert journal.records([trials[1].key, "c" * 64]) == [trials[1]]
 
 
-def test_the_same_trials_make_the_same_archive_that_any_reader_of_gzip_reads(tmp_path: Path) -> None:
+def test_the_same_trials_make_the_same_archive_that_any_reader_of_gzip_reads(
+    tmp_path: Path,
+) -> None:
     first = (archived(tmp_path / "first", full_trial()).directory / archive.NAME).read_bytes()
-    path = archived(tmp_path / "second", full_trial()).write_archive(Journal(tmp_path / "first").read()[1])
+    path = archived(tmp_path / "second", full_trial()).write_archive(
+        Journal(tmp_path / "first").read()[1]
+    )
     assert path.read_bytes() == first
     assert first[3] == 0 and first[4:8] == bytes(4), "neither a name nor a time in its header"
-    assert [json.loads(line)["key"] for line in gzip.decompress(first).splitlines()] == [full_trial().key]
+    assert [json.loads(line)["key"] for line in gzip.decompress(first).splitlines()] == [
+        full_trial().key
+    ]
 
 
 def test_a_trial_in_an_archive_is_not_finished_here(tmp_path: Path) -> None:
     journal = archived(tmp_path, trial())
     journal.write_predictions(trial(), [])
     assert journal.read()[1] == [trial()]
-    assert journal.finished([trial().key], suite().environment) == {} and journal.find(trial().key) is None
+    assert (
+        journal.finished([trial().key], suite().environment) == {}
+        and journal.find(trial().key) is None
+    )
 
 
 def test_records_of_a_run_count_and_not_the_archive_beside_them(tmp_path: Path) -> None:
@@ -295,9 +349,21 @@ LINE = b'{"format": 1, "key": "k", "scenario": "heads", "seed": 0, "started_at":
         (packed(LINE + LINE.replace(b'"seed"', b'"sead"')), f"{archive.NAME}:2"),
         (packed(LINE + b"[" * 100_000 + b"\n"), f"{archive.NAME}:2"),
     ],
-    ids=["nothing", "no line", "no archive", "cut", "another sum", "half an object", "not UTF-8", "unknown field", "too deep"],
+    ids=[
+        "nothing",
+        "no line",
+        "no archive",
+        "cut",
+        "another sum",
+        "half an object",
+        "not UTF-8",
+        "unknown field",
+        "too deep",
+    ],
 )
-def test_a_damaged_archive_is_named_with_its_line(tmp_path: Path, content: bytes, where: str) -> None:
+def test_a_damaged_archive_is_named_with_its_line(
+    tmp_path: Path, content: bytes, where: str
+) -> None:
     journal = archived(tmp_path, trial())
     (tmp_path / archive.NAME).write_bytes(content)
     assert complaint(journal) == f"{where}: {DAMAGED}"

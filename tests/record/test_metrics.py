@@ -1,4 +1,5 @@
-"""Scores of predictions: against a scorer written here, and by hand where the definition matters."""
+"""Scores of predictions: against a scorer written here, and by hand where the definition
+matters."""
 
 import math
 import random
@@ -31,7 +32,9 @@ ALIKE = (
 
 def ner(*pairs: tuple[str, str]) -> NerMetrics:
     """Scores of (gold, predicted) sentences, their tags separated by blanks."""
-    metrics = score([Prediction(None, None, gold.split(), predicted.split()) for gold, predicted in pairs])
+    metrics = score(
+        [Prediction(None, None, gold.split(), predicted.split()) for gold, predicted in pairs]
+    )
     assert metrics.classifier is None and metrics.ner is not None
     return metrics.ner
 
@@ -43,7 +46,8 @@ def classifier(gold: str, predicted: str) -> ClassifierMetrics:
 
 
 def entities(tags: Tags, strict: bool) -> set[tuple[int, int, str]]:
-    """(start, end, type). Where no entity of its type is open, I-x begins one, as in conlleval; strictly, it is none."""
+    """(start, end, type). Where no entity of its type is open, I-x begins one, as in conlleval;
+    strictly, it is none."""
     found, start = set(), None
     for position, tag in enumerate([*tags, "O"]):
         goes_on = tag[0] == "I" and position > 0 and tags[position - 1][1:] == tag[1:]
@@ -55,30 +59,53 @@ def entities(tags: Tags, strict: bool) -> set[tuple[int, int, str]]:
     return found
 
 
-def rescored(pairs: Sequence[tuple[Tags, Tags]], strict: bool = False, kind: str | None = None) -> EntityMetrics:
+def rescored(
+    pairs: Sequence[tuple[Tags, Tags]], strict: bool = False, kind: str | None = None
+) -> EntityMetrics:
     """Micro-averaged scores, of one entity type where ``kind`` names it."""
-    sets = [[{entity for entity in entities(tags, strict) if kind in (None, entity[2])} for tags in pair] for pair in pairs]
+    sets = [
+        [
+            {entity for entity in entities(tags, strict) if kind in (None, entity[2])}
+            for tags in pair
+        ]
+        for pair in pairs
+    ]
     support, guessed = (sum(len(pair[side]) for pair in sets) for side in (0, 1))
     right = sum(len(gold & predicted) for gold, predicted in sets)
     if not support:
         return UNDEFINED
     precision = right / guessed if guessed else 0.0
-    return EntityMetrics(precision=precision, recall=right / support, f1=2 * right / (support + guessed), support=support)
+    return EntityMetrics(
+        precision=precision,
+        recall=right / support,
+        f1=2 * right / (support + guessed),
+        support=support,
+    )
 
 
 def random_tags(draw: random.Random, length: int, types: Sequence[str]) -> list[str]:
     tags = ["O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in types)]
-    return draw.choices(tags, weights=[len(types) + 1, *[1] * len(types), *[2] * len(types)], k=length)
+    return draw.choices(
+        tags, weights=[len(types) + 1, *[1] * len(types), *[2] * len(types)], k=length
+    )
 
 
-def random_pairs(count: int, seed: int, types: Sequence[str] = ("PER", "LOC", "a-b")) -> list[tuple[list[str], list[str]]]:
-    """Gold and predictions that often agree, over all sequences that B-, I- and O can make, legal or not."""
+def random_pairs(
+    count: int, seed: int, types: Sequence[str] = ("PER", "LOC", "a-b")
+) -> list[tuple[list[str], list[str]]]:
+    """Gold and predictions that often agree, over all sequences that B-, I- and O can make, legal
+    or not."""
     draw = random.Random(seed)
     pairs = []
     for _ in range(count):
         gold = random_tags(draw, draw.randint(0, 12), types)
         noise = random_tags(draw, len(gold), types)
-        pairs.append((gold, [new if draw.random() < 0.2 else old for old, new in zip(gold, noise, strict=True)]))
+        pairs.append(
+            (
+                gold,
+                [new if draw.random() < 0.2 else old for old, new in zip(gold, noise, strict=True)],
+            )
+        )
     return pairs
 
 
@@ -113,20 +140,30 @@ def test_no_name_of_a_type_changes_what_is_an_entity(types: Sequence[str]) -> No
     for kind, scores in scored.by_type.items():
         assert close(scores, rescored(pairs, kind=kind)), kind
     renamed = {kind: f"kind{number}" for number, kind in enumerate(types)}
-    plain = [tuple([tag if tag == "O" else tag[:2] + renamed[tag[2:]] for tag in side] for side in pair) for pair in pairs]
+    plain = [
+        tuple([tag if tag == "O" else tag[:2] + renamed[tag[2:]] for tag in side] for side in pair)
+        for pair in pairs
+    ]
     again = score(predictions(plain)).ner
     assert again is not None
     assert (again.default, again.strict) == (scored.default, scored.strict)
     assert {renamed[kind]: scores for kind, scores in scored.by_type.items()} == again.by_type
     assert contributions(predictions(plain)) == contributions(predictions(pairs))
-    for tags in (side for pair in pairs for side in pair):  # an exported model names the same entities
-        assert {(begin, end, kind) for kind, begin, end in reader.entities(tags)} == entities(tags, strict=False)
+    for tags in (
+        side for pair in pairs for side in pair
+    ):  # an exported model names the same entities
+        assert {(begin, end, kind) for kind, begin, end in reader.entities(tags)} == entities(
+            tags, strict=False
+        )
 
 
 def test_types_that_differ_by_a_hyphen_are_two() -> None:
     scored = ner(("B-grade O B-grade-", "B-grade- O B-grade-"))
     assert scored.default.f1 == scored.strict.f1 == pytest.approx(1 / 2)
-    assert {kind: scores.f1 for kind, scores in scored.by_type.items()} == {"grade": 0.0, "grade-": pytest.approx(2 / 3)}
+    assert {kind: scores.f1 for kind, scores in scored.by_type.items()} == {
+        "grade": 0.0,
+        "grade-": pytest.approx(2 / 3),
+    }
 
 
 @pytest.mark.filterwarnings("ignore:.*ill-defined")
@@ -136,10 +173,20 @@ def test_scores_are_those_of_seqevals_own_report() -> None:
     scored = score(predictions(pairs)).ner
     assert scored is not None
     default = classification_report(gold, predicted, output_dict=True, zero_division=0)
-    strict = classification_report(gold, predicted, output_dict=True, zero_division=0, mode="strict", scheme=IOB2)
+    strict = classification_report(
+        gold, predicted, output_dict=True, zero_division=0, mode="strict", scheme=IOB2
+    )
     rows = {"micro avg": scored.default, **scored.by_type}
-    for name, ours in [*((default[name], ours) for name, ours in rows.items()), (strict["micro avg"], scored.strict)]:
-        theirs = EntityMetrics(precision=name["precision"], recall=name["recall"], f1=name["f1-score"], support=name["support"])
+    for name, ours in [
+        *((default[name], ours) for name, ours in rows.items()),
+        (strict["micro avg"], scored.strict),
+    ]:
+        theirs = EntityMetrics(
+            precision=name["precision"],
+            recall=name["recall"],
+            f1=name["f1-score"],
+            support=name["support"],
+        )
         assert close(ours, theirs)
 
 
@@ -159,14 +206,26 @@ def test_scores_equal_it_sentence_by_sentence_too() -> None:
         ("B-LOC I-LOC", "I-LOC I-LOC", (1, 1), (0, 0)),
         ("B-LOC I-LOC", "B-LOC B-LOC", (0, 0), (0, 0)),
         ("B-LOC B-LOC", "B-LOC I-LOC", (0, 0), (0, 0)),
-        ("B-LOC I-LOC", "B-LOC I-PER", (0, 0), (0, 0)),  # strictly, I-PER begins nothing, and B-LOC is cut short
-        ("B-LOC O", "B-LOC I-PER", (1 / 2, 1), (1, 1)),  # by default, I-PER is a wrong entity; strictly, it is none
+        (
+            "B-LOC I-LOC",
+            "B-LOC I-PER",
+            (0, 0),
+            (0, 0),
+        ),  # strictly, I-PER begins nothing, and B-LOC is cut short
+        (
+            "B-LOC O",
+            "B-LOC I-PER",
+            (1 / 2, 1),
+            (1, 1),
+        ),  # by default, I-PER is a wrong entity; strictly, it is none
         ("B-LOC O B-PER", "B-LOC O O", (1, 1 / 2), (1, 1 / 2)),
         ("B-LOC O O", "B-LOC O B-LOC", (1 / 2, 1), (1 / 2, 1)),
         ("B-LOC", "B-PER", (0, 0), (0, 0)),
     ],
 )
-def test_precision_and_recall_by_hand(gold: str, predicted: str, default: tuple[float, float], strict: tuple[float, float]) -> None:
+def test_precision_and_recall_by_hand(
+    gold: str, predicted: str, default: tuple[float, float], strict: tuple[float, float]
+) -> None:
     scored = ner((gold, predicted))
     for ours, (precision, recall) in ((scored.default, default), (scored.strict, strict)):
         f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
@@ -188,7 +247,11 @@ def test_all_o_predictions_score_zero_where_there_are_entities() -> None:
 
 def test_by_type_tells_types_apart_and_marks_one_that_only_predictions_have() -> None:
     scored = ner(("B-LOC O B-PER O", "B-LOC O O B-ORG"))
-    assert {kind: scores.f1 for kind, scores in scored.by_type.items()} == {"LOC": 1.0, "ORG": None, "PER": 0.0}
+    assert {kind: scores.f1 for kind, scores in scored.by_type.items()} == {
+        "LOC": 1.0,
+        "ORG": None,
+        "PER": 0.0,
+    }
     assert list(scored.by_type) == sorted(scored.by_type)
     assert scored.default.f1 == pytest.approx(1 / 2)  # one of two gold, one of two predicted
 
@@ -201,13 +264,19 @@ def test_scores_are_those_of_the_whole_split_and_not_means_over_sentences() -> N
 
 def test_contributions_make_the_scores_again() -> None:
     draw = random.Random(3)
-    made = [Prediction(draw.choice("ab"), draw.choice("ab"), gold, guess) for gold, guess in random_pairs(200, seed=4)]
+    made = [
+        Prediction(draw.choice("ab"), draw.choice("ab"), gold, guess)
+        for gold, guess in random_pairs(200, seed=4)
+    ]
     made += [Prediction("a", "a", None, None), Prediction(None, None, ["B-LOC"], ["B-LOC"])]
     scored, found = score(made), contributions(made)
     assert scored.classifier is not None and scored.ner is not None
     assert len(found.labels_right) == 201 and len(found.entities_gold) == 201
     assert sum(found.labels_right) / 201 == pytest.approx(scored.classifier.accuracy)
-    right, predicted, gold = (sum(counts) for counts in (found.entities_right, found.entities_predicted, found.entities_gold))
+    right, predicted, gold = (
+        sum(counts)
+        for counts in (found.entities_right, found.entities_predicted, found.entities_gold)
+    )
     assert 2 * right / (predicted + gold) == pytest.approx(scored.ner.default.f1)
     assert Contributions.model_validate_json(found.model_dump_json()) == found
     assert found.model_dump(mode="json")["entities_gold"] == " ".join(map(str, found.entities_gold))
@@ -215,7 +284,11 @@ def test_contributions_make_the_scores_again() -> None:
 
 def test_macro_f1_by_hand() -> None:
     scored = classifier("aabbbc", "abbbba")
-    by_class = {"a": 2 * 1 / (2 + 2), "b": 2 * 3 / (3 + 4), "c": 0.0}  # twice the right ones over gold and predicted ones
+    by_class = {
+        "a": 2 * 1 / (2 + 2),
+        "b": 2 * 3 / (3 + 4),
+        "c": 0.0,
+    }  # twice the right ones over gold and predicted ones
     assert scored.macro_f1 == pytest.approx(sum(by_class.values()) / 3)
     assert scored.accuracy == pytest.approx(4 / 6)
     assert scored.sentences == 6
@@ -229,10 +302,18 @@ def test_labels_that_are_never_predicted_or_only_predicted_count_as_zero() -> No
 
 def test_a_task_without_gold_has_no_score_and_takes_no_sentence_of_the_other() -> None:
     assert score([]).model_dump() == {"classifier": None, "ner": None}
-    mixed = [Prediction("a", "a", None, None), Prediction(None, "b", ["B-LOC"], ["O"]), Prediction("a", "b", None, ["B-LOC"])]
+    mixed = [
+        Prediction("a", "a", None, None),
+        Prediction(None, "b", ["B-LOC"], ["O"]),
+        Prediction("a", "b", None, ["B-LOC"]),
+    ]
     scored = score(mixed, {"classifier": 0.5})
     assert scored.classifier is not None and scored.ner is not None
-    assert (scored.classifier.sentences, scored.classifier.accuracy, scored.classifier.loss) == (2, 0.5, 0.5)
+    assert (scored.classifier.sentences, scored.classifier.accuracy, scored.classifier.loss) == (
+        2,
+        0.5,
+        0.5,
+    )
     assert (scored.ner.sentences, scored.ner.default.support, scored.ner.loss) == (1, 1, None)
 
 

@@ -1,4 +1,5 @@
-"""MLflow goes down and comes back: training never waits for it, and in the end nothing is there twice and nothing is missing."""
+"""MLflow goes down and comes back: training never waits for it, and in the end nothing is there
+twice and nothing is missing."""
 
 import threading
 import time
@@ -23,7 +24,8 @@ from tests.report import factory
 
 
 class Server:
-    """A real MLflow server over a store, that can be stopped, started again at the same port, and made to hang."""
+    """A real MLflow server over a store, that can be stopped, started again at the same port, and
+    made to hang."""
 
     def __init__(self) -> None:
         self.port, self.hanging = 0, threading.Event()
@@ -52,7 +54,9 @@ class Server:
 
         self.http = make_server("127.0.0.1", self.port, app, threaded=True, request_handler=Quiet)
         self.port = self.http.server_port
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread = threading.Thread(
+            target=self.http.serve_forever, kwargs={"poll_interval": 0.01}
+        )
         self.thread.start()
 
     def stop(self) -> None:
@@ -76,7 +80,9 @@ def server(tracking: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def trials_of(count: int) -> list[TrialRecord]:
-    return [with_losses(factory.trial("full_finetune", seed), 2.0, 1.5, 1.0) for seed in range(count)]
+    return [
+        with_losses(factory.trial("full_finetune", seed), 2.0, 1.5, 1.0) for seed in range(count)
+    ]
 
 
 def children(tracking: str, suite: SuiteRecord) -> dict[str, list[Run]]:
@@ -140,7 +146,10 @@ def test_a_server_that_hangs_holds_nobody_up(server: Server, tracking: str) -> N
     tracker = Tracking("freezing")
     suite = tracker.start(suite_of(trials))
     server.hanging.set()
-    assert all(timed(lambda trial=trial: tracker.log(suite, trial)) < module.TRIAL_S + 0.5 for trial in trials)
+    assert all(
+        timed(lambda trial=trial: tracker.log(suite, trial)) < module.TRIAL_S + 0.5
+        for trial in trials
+    )
     assert timed(lambda: tracker.settle(suite)) < module.ENDING_S + 1
     assert timed(lambda: tracker.close("FINISHED")) < module.OPENING_S + 1
     assert tracker.where(suite).tracking["missing"]
@@ -174,7 +183,9 @@ def test_a_server_that_is_down_from_the_start_is_told_and_gets_all_of_it_by_sync
     check_complete(tracking, suite, trials)
 
 
-def test_making_the_tables_of_a_new_database_is_no_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_making_the_tables_of_a_new_database_is_no_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It takes longer than a suite waits for a server."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'new.db'}")
     monkeypatch.setattr(module, "OPENING_S", 0.05)
@@ -186,11 +197,15 @@ def test_making_the_tables_of_a_new_database_is_no_outage(tmp_path: Path, monkey
     suite = tracker.settle(suite)
     tracker.close("FINISHED")
     assert "missing" not in suite.tracking
-    assert said == [f"MLflow makes its tables in sqlite:///{tmp_path / 'new.db'}, which is done once"]
+    assert said == [
+        f"MLflow makes its tables in sqlite:///{tmp_path / 'new.db'}, which is done once"
+    ]
 
 
 @pytest.mark.parametrize("after", range(1, 8))
-def test_a_run_that_is_half_there_is_made_anew(after: int, tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_half_there_is_made_anew(
+    after: int, tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trials = trials_of(2)
     suite = suite_of(trials).model_copy(update={"id": "s"})
     journal = Journal(tmp_path / "report")
@@ -230,7 +245,10 @@ def test_processes_that_open_a_new_database_at_once_make_its_tables_once(tmp_pat
 
     code = "import sys; from mtlab.record.store import Store; s = Store(sys.argv[1], 'freezing'); s.open(); print(s.experiment_id)"
     uri = f"sqlite:///{tmp_path / 'new.db'}"
-    processes = [subprocess.Popen([sys.executable, "-c", code, uri], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, uri], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
     told = [process.communicate(timeout=120)[0].strip() for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert len(set(told)) == 1

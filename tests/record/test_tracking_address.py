@@ -22,7 +22,9 @@ from tests.report import factory
 SECRET = "S3CRET"
 
 
-def test_the_address_of_the_user_wins_over_a_database_here(tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_of_the_user_wins_over_a_database_here(
+    tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert tracking_uri() == tracking
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -45,7 +47,10 @@ def test_the_address_of_the_user_wins_over_a_database_here(tracking: str, tmp_pa
         (f"http://us@er:{SECRET}@host", "http://host"),
         (f"http://host/x?token={SECRET}", "http://host/x"),
         (f"http://host#{SECRET}", "http://host"),
-        (f"mysql+pymysql://user:{SECRET}@host:3306/db?ssl_key={SECRET}", "mysql+pymysql://host:3306/db"),
+        (
+            f"mysql+pymysql://user:{SECRET}@host:3306/db?ssl_key={SECRET}",
+            "mysql+pymysql://host:3306/db",
+        ),
         (f"postgresql:///db?user=u&password={SECRET}", "postgresql:///db"),
         (f"postgresql://user:a/{SECRET}@host/db", "postgresql://..."),
         (f"postgresql://user:a#{SECRET}@host/db", "postgresql://..."),
@@ -70,11 +75,15 @@ def opening(uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("uri", ["file:./mlruns", "./mlruns"])
-def test_a_file_store_gets_the_hint_to_use_a_database(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_store_gets_the_hint_to_use_a_database(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     line = opening(uri, monkeypatch)
     assert line.startswith(f"MLflow at {uri} cannot be used (")
-    assert line.endswith("; set MLFLOW_TRACKING_URI to sqlite:///mlflow.db, or unset it, to log to a database here")
+    assert line.endswith(
+        "; set MLFLOW_TRACKING_URI to sqlite:///mlflow.db, or unset it, to log to a database here"
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -89,7 +98,9 @@ def test_a_file_store_gets_the_hint_to_use_a_database(uri: str, tmp_path: Path, 
         f"http://user:{SECRET}%40@127.0.0.1:1?token={SECRET}",
     ],
 )
-def test_an_address_that_nothing_can_be_made_of_is_one_line_without_secrets(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_nothing_can_be_made_of_is_one_line_without_secrets(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert re.search(r"cannot be (used|reached) \(", opening(uri, monkeypatch))
 
 
@@ -104,7 +115,9 @@ def server(tracking: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             pass
 
     monkeypatch.setenv("_MLFLOW_SERVER_FILE_STORE", tracking)
-    monkeypatch.setattr(server.handlers, "_tracking_store", None)  # it would keep that of an earlier test
+    monkeypatch.setattr(
+        server.handlers, "_tracking_store", None
+    )  # it would keep that of an earlier test
     monkeypatch.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", "artifacts")
     http = make_server("127.0.0.1", 0, server.app, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=http.serve_forever)
@@ -125,18 +138,28 @@ def test_a_server_gets_everything_and_its_password_goes_nowhere(
     tracker.log(suite, trial)
     assert "missing" not in tracker.settle(suite).tracking
     tracker.close("FINISHED")
-    assert suite.tracking == {"uri": server.replace(f"user:{SECRET}@", ""), "experiment": "freezing", "run": tracker.parent}
+    assert suite.tracking == {
+        "uri": server.replace(f"user:{SECRET}@", ""),
+        "experiment": "freezing",
+        "run": tracker.parent,
+    }
     assert SECRET not in suite.model_dump_json()
     assert SECRET not in "".join(capfd.readouterr())
     assert SECRET.encode() not in Path(tracking.removeprefix("sqlite:///")).read_bytes()
-    (child,) = MlflowClient(tracking).search_runs([tracker.store.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.parent}'")
+    (child,) = MlflowClient(tracking).search_runs(
+        [tracker.store.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.parent}'"
+    )
     assert trial.test and trial.test.ner
-    assert (child.info.status, child.data.metrics["test/ner/f1"]) == ("FINISHED", trial.test.ner.default.f1)
+    assert (child.info.status, child.data.metrics["test/ner/f1"]) == (
+        "FINISHED",
+        trial.test.ner.default.f1,
+    )
 
 
 @contextmanager
 def listening(answer: Callable[[], None]) -> Iterator[tuple[str, list[int]]]:
-    """A server that hangs up after ``answer``; yields its address and, as a list of ones, who asked."""
+    """A server that hangs up after ``answer``; yields its address and, as a list of ones, who
+    asked."""
     asked: list[int] = []
 
     class Handler(socketserver.BaseRequestHandler):
@@ -154,7 +177,9 @@ def listening(answer: Callable[[], None]) -> Iterator[tuple[str, list[int]]]:
             thread.join()
 
 
-def test_a_server_that_hangs_up_is_not_asked_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_hangs_up_is_not_asked_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
     with listening(lambda: None) as (address, asked):
         line = opening(f"http://user:{SECRET}@{address}", monkeypatch)
@@ -162,7 +187,9 @@ def test_a_server_that_hangs_up_is_not_asked_again_and_again(monkeypatch: pytest
     assert len(asked) == 2
 
 
-def test_a_server_that_never_answers_is_left_after_the_time_that_the_user_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_never_answers_is_left_after_the_time_that_the_user_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     done = threading.Event()
@@ -174,7 +201,9 @@ def test_a_server_that_never_answers_is_left_after_the_time_that_the_user_sets(m
     assert len(asked) == 1
 
 
-def test_once_open_mlflow_is_as_patient_as_ever(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_once_open_mlflow_is_as_patient_as_ever(
+    tracking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
     Store(tracking, "freezing").open()
@@ -186,5 +215,8 @@ def test_an_experiment_that_was_deleted_is_told_with_the_way_back(tracking: str)
     store = Store(tracking, "freezing")
     store.open()
     store.client.delete_experiment(store.experiment_id)
-    with pytest.raises(UserError, match=f"freezing was deleted in MLflow.*mlflow experiments restore -x {store.experiment_id}"):
+    with pytest.raises(
+        UserError,
+        match=f"freezing was deleted in MLflow.*mlflow experiments restore -x {store.experiment_id}",
+    ):
         Store(tracking, "freezing").open()

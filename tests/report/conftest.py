@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from mtlab.report import document, figures
+from mtlab.report import document
+from mtlab.report.figures import scores
 
 from . import factory
 
@@ -22,13 +23,20 @@ def suite(trials):
 
 @pytest.fixture(scope="module")
 def html_report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a report over two points of a sweep, with a failure and with what each kind of figure is drawn of."""
+    """The folder of a report over two points of a sweep, with a failure and with what each kind of
+    figure is drawn of."""
     folder = tmp_path_factory.mktemp("html")
-    trials = [trial for size in (100, 300) for trial in factory.all_trials(2, {"data.train_size": size})]
-    trials[0] = trials[0].model_copy(update={"status": "diverged", "test": None, "contributions": None})
-    factory.journal(folder, factory.suite(trials, seeds=2, sweep={"data.train_size": [100, 300]}), trials)
+    trials = [
+        trial for size in (100, 300) for trial in factory.all_trials(2, {"data.train_size": size})
+    ]
+    trials[0] = trials[0].model_copy(
+        update={"status": "diverged", "test": None, "contributions": None}
+    )
+    factory.journal(
+        folder, factory.suite(trials, seeds=2, sweep={"data.train_size": [100, 300]}), trials
+    )
     with pytest.MonkeyPatch.context() as patch:
         some = ("quality_vs_time", "time_by_lap", "parameters")  # marks and clips, hatches, words
-        patch.setattr(figures, "FIGURES", {kind: figures.FIGURES[kind] for kind in some})
+        patch.setattr(scores, "FIGURES", {kind: scores.FIGURES[kind] for kind in some})
         document.write(folder)
         yield folder

@@ -1,4 +1,5 @@
-"""A synthetic journal of plausible size: six scenarios of a small encoder, some seeds, failures where asked for."""
+"""A synthetic journal of plausible size: six scenarios of a small encoder, some seeds, failures
+where asked for."""
 
 import hashlib
 import random
@@ -25,7 +26,12 @@ from mtlab.record.records import (
 BLOCKS = [f"layers[{index}]" for index in range(6)]
 ENCODER = ["embeddings", *BLOCKS]
 HEADS = ["head.classifier", "head.ner"]
-SIZES = {"embeddings": 11_922_432, **dict.fromkeys(BLOCKS, 1_774_464), "head.classifier": 9_240, "head.ner": 21_489}
+SIZES = {
+    "embeddings": 11_922_432,
+    **dict.fromkeys(BLOCKS, 1_774_464),
+    "head.classifier": 9_240,
+    "head.ner": 21_489,
+}
 RATES = {"head.classifier": 1e-3, "head.ner": 1e-3, "encoder": 5e-5, "layers[-1/3:]": 5e-5}
 STEPS = 60
 """Steps an epoch."""
@@ -35,8 +41,18 @@ STARTED = 1_790_000_000.0
 SCENARIOS: dict[str, tuple[list[tuple[str, int, list[str]]], float, float, float]] = {
     "fully_frozen": ([("fully_frozen", 0, [])], 0.2, 0.02, 0.0),
     "backbone_frozen": ([("backbone_frozen", 6, HEADS)], 0.952, 0.561, 0.015),
-    "classifier_head_frozen": ([("classifier_head_frozen", 6, [*ENCODER, "head.ner"])], 0.979, 0.889, 1.02),
-    "ner_head_frozen": ([("ner_head_frozen", 6, [*ENCODER, "head.classifier"])], 0.983, 0.862, 1.03),
+    "classifier_head_frozen": (
+        [("classifier_head_frozen", 6, [*ENCODER, "head.ner"])],
+        0.979,
+        0.889,
+        1.02,
+    ),
+    "ner_head_frozen": (
+        [("ner_head_frozen", 6, [*ENCODER, "head.classifier"])],
+        0.983,
+        0.862,
+        1.03,
+    ),
     "gradual_unfreeze": (
         [("heads", 2, HEADS), ("top", 2, [*BLOCKS[-2:], *HEADS]), ("full", 2, [*ENCODER, *HEADS])],
         0.981,
@@ -47,8 +63,21 @@ SCENARIOS: dict[str, tuple[list[tuple[str, int, list[str]]], float, float, float
 }
 
 MORE = {
-    **{f"top_{k}": ([(f"top_{k}", 6, [*BLOCKS[-k:], *HEADS])], 0.95 + 0.006 * k, 0.56 + 0.055 * k, 0.4 + 0.1 * k) for k in range(1, 7)},
-    "classifier_alone": ([("classifier_alone", 6, [*ENCODER, "head.classifier"])], 0.981, 0.02, 1.0),
+    **{
+        f"top_{k}": (
+            [(f"top_{k}", 6, [*BLOCKS[-k:], *HEADS])],
+            0.95 + 0.006 * k,
+            0.56 + 0.055 * k,
+            0.4 + 0.1 * k,
+        )
+        for k in range(1, 7)
+    },
+    "classifier_alone": (
+        [("classifier_alone", 6, [*ENCODER, "head.classifier"])],
+        0.981,
+        0.02,
+        1.0,
+    ),
     "ner_alone": ([("ner_alone", 6, [*ENCODER, "head.ner"])], 0.2, 0.89, 1.0),
     "ner_head_alone": ([("ner_head_alone", 6, ["head.ner"])], 0.2, 0.56, 0.015),
 }
@@ -65,10 +94,23 @@ def entities(f1: float | None, support: int = 900) -> EntityMetrics:
     return EntityMetrics(precision=f1, recall=f1, f1=f1, support=support)
 
 
-def metrics(accuracy: float, f1: float, types: tuple[str, ...] = ("PER", "ORG", "LOC", "DATE")) -> Metrics:
-    by_type = {kind: entities(min(1.0, f1 * (1.05 - 0.05 * at)), support=400 // (at + 1) ** 3) for at, kind in enumerate(types)}
-    ner = NerMetrics(default=entities(f1), strict=entities(f1 * 0.93), by_type=by_type, loss=1.2 * (1 - f1), sentences=600)
-    classifier = ClassifierMetrics(accuracy=accuracy, macro_f1=accuracy * 0.98, loss=1.5 * (1 - accuracy), sentences=600)
+def metrics(
+    accuracy: float, f1: float, types: tuple[str, ...] = ("PER", "ORG", "LOC", "DATE")
+) -> Metrics:
+    by_type = {
+        kind: entities(min(1.0, f1 * (1.05 - 0.05 * at)), support=400 // (at + 1) ** 3)
+        for at, kind in enumerate(types)
+    }
+    ner = NerMetrics(
+        default=entities(f1),
+        strict=entities(f1 * 0.93),
+        by_type=by_type,
+        loss=1.2 * (1 - f1),
+        sentences=600,
+    )
+    classifier = ClassifierMetrics(
+        accuracy=accuracy, macro_f1=accuracy * 0.98, loss=1.5 * (1 - accuracy), sentences=600
+    )
     return Metrics(classifier=classifier, ner=ner)
 
 
@@ -76,8 +118,11 @@ SENTENCES = 600
 
 
 def contributions(accuracy: float, f1: float, seed: int = 0) -> Contributions:
-    """Sentences that make these scores, to 1/600 and 1/900; who is hard is the same for every seed but for a few."""
-    rank = np.random.default_rng(1).permutation(SENTENCES) + np.random.default_rng(seed + 2).normal(0, 20, SENTENCES)
+    """Sentences that make these scores, to 1/600 and 1/900; who is hard is the same for every seed
+    but for a few."""
+    rank = np.random.default_rng(1).permutation(SENTENCES) + np.random.default_rng(seed + 2).normal(
+        0, 20, SENTENCES
+    )
     easy = np.argsort(np.argsort(rank))
     gold = np.where(np.arange(SENTENCES) % 2, 1, 2)
     found = np.cumsum(gold[np.argsort(easy)])[np.argsort(np.argsort(easy))]
@@ -93,18 +138,38 @@ def contributions(accuracy: float, f1: float, seed: int = 0) -> Contributions:
 def tested(accuracy: float, f1: float, seed: int = 0) -> dict[str, Any]:
     """The fields of a record that a test of its weights fills in, which agree with each other."""
     found = contributions(accuracy, f1, seed)
-    entities_found = 2 * sum(found.entities_right) / (sum(found.entities_predicted) + sum(found.entities_gold))
-    return {"test": metrics(sum(found.labels_right) / SENTENCES, entities_found), "contributions": found}
+    entities_found = (
+        2 * sum(found.entities_right) / (sum(found.entities_predicted) + sum(found.entities_gold))
+    )
+    return {
+        "test": metrics(sum(found.labels_right) / SENTENCES, entities_found),
+        "contributions": found,
+    }
 
 
 def stage(
-    name: str, epochs: int, trained: list[str], seed: int, before: dict[str, str], losses: tuple[str, ...] = ("classifier", "ner")
+    name: str,
+    epochs: int,
+    trained: list[str],
+    seed: int,
+    before: dict[str, str],
+    losses: tuple[str, ...] = ("classifier", "ner"),
 ) -> StageRecord:
-    units = {unit: Units(trainable=size if unit in trained else 0, frozen=0 if unit in trained else size) for unit, size in SIZES.items()}
+    units = {
+        unit: Units(trainable=size if unit in trained else 0, frozen=0 if unit in trained else size)
+        for unit, size in SIZES.items()
+    }
     trainable = sum(unit.trainable for unit in units.values())
     prefix = next((at for at, block in enumerate(BLOCKS) if block in trained), len(BLOCKS))
-    after = {unit: sha(name, unit, seed, "trained") if unit in trained else digest for unit, digest in before.items()}
-    rates = {key: rate for key, rate in RATES.items() if key in trained or (key == "encoder" and "embeddings" in trained)}
+    after = {
+        unit: sha(name, unit, seed, "trained") if unit in trained else digest
+        for unit, digest in before.items()
+    }
+    rates = {
+        key: rate
+        for key, rate in RATES.items()
+        if key in trained or (key == "encoder" and "embeddings" in trained)
+    }
     return StageRecord(
         name=name,
         epochs=epochs,
@@ -156,18 +221,33 @@ def trial(
     plan = [*plan[:-1], (plan[-1][0], plan[-1][1] if length is None else length, plan[-1][2])]
     draw = random.Random(repr((scenario, seed, point)))
     accuracy, f1 = accuracy + draw.gauss(0, spread / 2), f1 + draw.gauss(0, spread * 2)
-    stages, epochs = [], [EpochRecord(stage=0, epoch=0, step=0, elapsed_s=0.0, ended_at=STARTED, validation=metrics(0.2, 0.02))]
+    stages, epochs = (
+        [],
+        [
+            EpochRecord(
+                stage=0,
+                epoch=0,
+                step=0,
+                elapsed_s=0.0,
+                ended_at=STARTED,
+                validation=metrics(0.2, 0.02),
+            )
+        ],
+    )
     digests = {unit: sha(unit, seed if unit in HEADS else "") for unit in SIZES}
     done, elapsed = 0, 0.0
     for index, (name, length, trained) in enumerate(plan):
-        stages.append(stage(name, length, trained, seed, digests, LOSSES.get(scenario, ("classifier", "ner"))))
+        stages.append(
+            stage(name, length, trained, seed, digests, LOSSES.get(scenario, ("classifier", "ner")))
+        )
         digests = stages[-1].digests_after
         for _ in range(length):
             done += 1
             elapsed += STEPS * (0.015 if set(trained) <= set(HEADS) else step_s)
             rise = 1 - 0.45**done
             reached = metrics(
-                0.2 + (accuracy - 0.2) * rise + draw.gauss(0, spread), max(0.0, 0.02 + (f1 - 0.02) * rise + draw.gauss(0, spread))
+                0.2 + (accuracy - 0.2) * rise + draw.gauss(0, spread),
+                max(0.0, 0.02 + (f1 - 0.02) * rise + draw.gauss(0, spread)),
             )
             loss = {"total": 2.0 * (1 - rise), "classifier": 1 - rise, "ner": 1 - rise}
             epochs.append(
@@ -196,7 +276,9 @@ def trial(
         order_digest=sha("order", done),
         stages=tuple(stages),
         epochs=tuple(epochs) if ok else tuple(epochs[:3]),
-        selection=Selection(rule="best", epoch=max(0, done - seed % 2), score=(accuracy + f1) / 2) if ok else None,
+        selection=Selection(rule="best", epoch=max(0, done - seed % 2), score=(accuracy + f1) / 2)
+        if ok
+        else None,
         validation=metrics(accuracy, f1) if ok else None,
         **(tested(accuracy - 0.002, f1 - 0.004, seed) if ok else {}),
         laps=laps,
@@ -211,34 +293,72 @@ def trial(
 
 
 def suite(trials: list[TrialRecord], seeds: int = 3, **changes: Any) -> SuiteRecord:
-    """The suite of ``trials``; ``changes`` go into the experiment, or replace fields of the record."""
-    stages = {name: [{"name": label, "epochs": epochs} for label, epochs, _ in plan] for name, (plan, *_) in SCENARIOS.items()}
-    experiment = {"name": "freezing", "seeds": list(range(seeds)), "control": "full_finetune", "scenarios": stages, "sweep": {}}
+    """The suite of ``trials``; ``changes`` go into the experiment, or replace fields of the
+    record."""
+    stages = {
+        name: [{"name": label, "epochs": epochs} for label, epochs, _ in plan]
+        for name, (plan, *_) in SCENARIOS.items()
+    }
+    experiment = {
+        "name": "freezing",
+        "seeds": list(range(seeds)),
+        "control": "full_finetune",
+        "scenarios": stages,
+        "sweep": {},
+    }
     fields: dict[str, Any] = {
         "question": "Which parts should be frozen on small data?",
         "command": "mtlab compare experiments/freezing.yaml --seeds 0 1 2",
         "started_at": STARTED,
         "elapsed_s": 2345.6,
-        "environment": {"device": "cpu", "precision": "fp32", "attention": "sdpa", "threads": 2, "torch": "2.11.0", "seeded": True},
+        "environment": {
+            "device": "cpu",
+            "precision": "fp32",
+            "attention": "sdpa",
+            "threads": 2,
+            "torch": "2.11.0",
+            "seeded": True,
+        },
         "encoder": {
-            "": {"name": "minilm", "revision": None, "weights": sha("minilm"), "family": "bert", "blocks": 6, "hidden_size": 384},
+            "": {
+                "name": "minilm",
+                "revision": None,
+                "weights": sha("minilm"),
+                "family": "bert",
+                "blocks": 6,
+                "hidden_size": 384,
+            },
         },
         "data": {
             "": {
                 "sizes": {"train": 1920, "validation": 300, "test": 600},
-                "labels": {"classifier": ["sport", "politics", "science"], "ner": ["O", "B-PER", "I-PER", "B-ORG", "I-ORG"]},
+                "labels": {
+                    "classifier": ["sport", "politics", "science"],
+                    "ner": ["O", "B-PER", "I-PER", "B-ORG", "I-ORG"],
+                },
                 "fingerprint": sha("data"),
-                "notes": ["2 sentences stand in train and in test", "a validation split was cut from train"],
+                "notes": [
+                    "2 sentences stand in train and in test",
+                    "a validation split was cut from train",
+                ],
             }
         },
     }
-    experiment |= {key: value for key, value in changes.items() if key not in SuiteRecord.model_fields}
+    experiment |= {
+        key: value for key, value in changes.items() if key not in SuiteRecord.model_fields
+    }
     fields |= {key: value for key, value in changes.items() if key in SuiteRecord.model_fields}
-    return SuiteRecord(experiment=experiment, trials=tuple(record.key for record in trials), **fields)
+    return SuiteRecord(
+        experiment=experiment, trials=tuple(record.key for record in trials), **fields
+    )
 
 
-def all_trials(seeds: int = 3, point: dict[str, Any] | None = None, spread: float = 0.004) -> list[TrialRecord]:
-    return [trial(name, seed, point=point, spread=spread) for seed in range(seeds) for name in SCENARIOS]
+def all_trials(
+    seeds: int = 3, point: dict[str, Any] | None = None, spread: float = 0.004
+) -> list[TrialRecord]:
+    return [
+        trial(name, seed, point=point, spread=spread) for seed in range(seeds) for name in SCENARIOS
+    ]
 
 
 def journal(directory: Path, record: SuiteRecord, trials: list[TrialRecord]) -> Path:

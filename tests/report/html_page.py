@@ -88,17 +88,29 @@ def check_inert(source: str) -> Page:
         ("html", "head", "style"),
         ("html", "body", "script"),
     ]
-    assert len(page.all("html")) == len(page.all("body")) == len(page.all("main")) == len(page.all("h1")) == 1
+    assert (
+        len(page.all("html"))
+        == len(page.all("body"))
+        == len(page.all("main"))
+        == len(page.all("h1"))
+        == 1
+    )
     for element in page.elements:
         for name, value in element.attributes.items():
             assert name != "style" and not name.startswith("on") and "src" not in name, element
             assert "url(" not in value or re.fullmatch(r"url\(#\w+\)", value), element
             if name.endswith("href"):
-                assert value.startswith("https://") or not re.match(r"[a-z][a-z0-9+.-]*:|[/\\]", value, re.IGNORECASE), element
+                assert value.startswith("https://") or not re.match(
+                    r"[a-z][a-z0-9+.-]*:|[/\\]", value, re.IGNORECASE
+                ), element
     return page
 
 
 def of_markdown(report: Path) -> Page:
     """A report's markdown, read by the plain parser that trusts every tag in it."""
-    made = MarkdownIt("commonmark", {"html": True}).enable("table").render(report.read_text(encoding="utf-8"))
+    made = (
+        MarkdownIt("commonmark", {"html": True})
+        .enable("table")
+        .render(report.read_text(encoding="utf-8"))
+    )
     return Page(f"<main>{made}</main>")

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from mtlab.report import across, kinds
-from mtlab.report.groups import TASKS, Group, groups
+from mtlab.report.comparison import across, kinds
+from mtlab.report.comparison.groups import TASKS, Group, groups
 from mtlab.report.statistics import Interval
 
 from . import factory
@@ -17,20 +17,37 @@ def settings(scores: dict[str, list[float]], seeds: int = 3, **lengths: list[int
     """Groups of settings: scenario to its mean score at each of them."""
     count = len(next(iter(scores.values())))
     trials = [
-        factory.trial(name, seed, point={"setting": at + 1}, scores=(found[at], found[at]), length=lengths.get(name, [None] * count)[at])
+        factory.trial(
+            name,
+            seed,
+            point={"setting": at + 1},
+            scores=(found[at], found[at]),
+            length=lengths.get(name, [None] * count)[at],
+        )
         for at in range(count)
         for seed in range(seeds)
         for name, found in scores.items()
     ]
-    suite = factory.suite(trials, seeds, settings={"scenarios.full_finetune.0.epochs": list(range(1, count + 1))}, scenarios=scores)
+    suite = factory.suite(
+        trials,
+        seeds,
+        settings={"scenarios.full_finetune.0.epochs": list(range(1, count + 1))},
+        scenarios=scores,
+    )
     return groups(suite, trials)
 
 
 def test_each_scenario_gets_the_setting_that_validation_prefers():
     found = settings({"backbone_frozen": [0.5, 0.7, 0.6], "full_finetune": [0.9, 0.7, 0.8]})
     base, picked = across.chosen(found)
-    assert {name: group.point["setting"] for name, group in picked.items()} == {"backbone_frozen": 2, "full_finetune": 1}
-    assert {(trial.scenario, trial.point["setting"]) for trial in base.trials} == {("backbone_frozen", 2), ("full_finetune", 1)}
+    assert {name: group.point["setting"] for name, group in picked.items()} == {
+        "backbone_frozen": 2,
+        "full_finetune": 1,
+    }
+    assert {(trial.scenario, trial.point["setting"]) for trial in base.trials} == {
+        ("backbone_frozen", 2),
+        ("full_finetune", 1),
+    }
     assert base.complete
     assert base.label == ""
 
@@ -38,7 +55,12 @@ def test_each_scenario_gets_the_setting_that_validation_prefers():
 def test_the_choice_does_not_look_at_the_test_split():
     found = settings({"full_finetune": [0.5, 0.7]})
     worse = factory.tested(0.1, 0.1)
-    swapped = [found[0], replace(found[1], trials=tuple(trial.model_copy(update=worse) for trial in found[1].trials))]
+    swapped = [
+        found[0],
+        replace(
+            found[1], trials=tuple(trial.model_copy(update=worse) for trial in found[1].trials)
+        ),
+    ]
     assert across.chosen(swapped)[1]["full_finetune"].point == {"setting": 2}
 
 
@@ -50,9 +72,18 @@ def test_a_setting_that_lacks_a_seed_is_not_chosen_unless_all_do():
 
 
 def test_points_that_differ_in_data_are_no_settings():
-    trials = [factory.trial("full_finetune", 0, point={"data.train_size": size}) for size in (100, 300)]
-    assert not across.settings_only(groups(factory.suite(trials, 1, sweep={"data.train_size": [100, 300]}), trials))
-    assert not across.settings_only(groups(factory.suite([factory.trial("full_finetune", 0)], 1), [factory.trial("full_finetune", 0)]))
+    trials = [
+        factory.trial("full_finetune", 0, point={"data.train_size": size}) for size in (100, 300)
+    ]
+    assert not across.settings_only(
+        groups(factory.suite(trials, 1, sweep={"data.train_size": [100, 300]}), trials)
+    )
+    assert not across.settings_only(
+        groups(
+            factory.suite([factory.trial("full_finetune", 0)], 1),
+            [factory.trial("full_finetune", 0)],
+        )
+    )
 
 
 def sized(points: list[tuple[int, int, float]], seeds: int = 2) -> list[Group]:
@@ -65,29 +96,64 @@ def sized(points: list[tuple[int, int, float]], seeds: int = 2) -> list[Group]:
             "labels": ["a", "b"],
         }
         for seed in range(seeds):
-            trials.append(factory.trial("backbone_frozen", seed, point=point, scores=(0.6 + lead, 0.6 + lead), length=epochs, spread=0.001))
-            trials.append(factory.trial("full_finetune", seed, point=point, scores=(0.6, 0.6), length=epochs, spread=0.001))
-    varied = {"data.train_size": [size for size, _, _ in points], "scenarios.full_finetune.0.epochs": [epochs for _, epochs, _ in points]}
+            trials.append(
+                factory.trial(
+                    "backbone_frozen",
+                    seed,
+                    point=point,
+                    scores=(0.6 + lead, 0.6 + lead),
+                    length=epochs,
+                    spread=0.001,
+                )
+            )
+            trials.append(
+                factory.trial(
+                    "full_finetune",
+                    seed,
+                    point=point,
+                    scores=(0.6, 0.6),
+                    length=epochs,
+                    spread=0.001,
+                )
+            )
+    varied = {
+        "data.train_size": [size for size, _, _ in points],
+        "scenarios.full_finetune.0.epochs": [epochs for _, epochs, _ in points],
+    }
     scenarios = {"backbone_frozen": [], "full_finetune": []}
-    return groups(factory.suite(trials, seeds, settings=varied, data=data, scenarios=scenarios), trials)
+    return groups(
+        factory.suite(trials, seeds, settings=varied, data=data, scenarios=scenarios), trials
+    )
 
 
 def test_sizes_are_compared_at_equal_epochs_and_at_equal_updates():
     found = sized([(100, 6, 0.1), (1000, 6, -0.1), (100, 60, 0.2)])
-    assert [(group.sentences, across.epochs(group, "full_finetune")) for group in across.at_equal_epochs(found)] == [(100, 6), (1000, 6)]
-    # the factory gives every epoch the same number of steps, so that equal epochs are equal updates too
+    assert [
+        (group.sentences, across.epochs(group, "full_finetune"))
+        for group in across.at_equal_epochs(found)
+    ] == [(100, 6), (1000, 6)]
+    # the factory gives every epoch the same number of steps, so that equal epochs are equal updates
+    # too
     assert [group.sentences for group in across.at_equal_updates(found)] == [100, 1000]
 
 
 def test_a_lead_is_paired_and_none_where_a_kind_was_not_run():
     (group,) = across.at_equal_epochs(sized([(100, 6, 0.1)]))
     lead = across.lead(group, ENTITIES, kinds.HEADS, kinds.FULL)
-    assert lead is not None and lead.mean == pytest.approx(0.1, abs=0.02) and lead.low is not None and lead.low > 0
+    assert (
+        lead is not None
+        and lead.mean == pytest.approx(0.1, abs=0.02)
+        and lead.low is not None
+        and lead.low > 0
+    )
     assert across.lead(group, ENTITIES, kinds.GRADUAL, kinds.FULL) is None
 
 
 def leads(*means: float, half: float = 0.02) -> list[tuple[float, Interval]]:
-    return [(10.0**at, Interval(mean, mean - half, mean + half, 3)) for at, mean in enumerate(means, start=1)]
+    return [
+        (10.0**at, Interval(mean, mean - half, mean + half, 3))
+        for at, mean in enumerate(means, start=1)
+    ]
 
 
 def test_a_crossover_is_interpolated_over_the_logarithm_and_bounded_by_the_intervals():
@@ -104,7 +170,9 @@ def test_a_crossover_outside_the_range_is_none():
     assert wide.at is not None and wide.low is None and wide.high is None
 
 
-def by_depth(scores: dict[int, float], validation: dict[int, float] | None = None, seeds: int = 5) -> Group:
+def by_depth(
+    scores: dict[int, float], validation: dict[int, float] | None = None, seeds: int = 5
+) -> Group:
     """Heads alone, top blocks and full fine-tuning (entity F1 0.8)."""
     trials = []
     for depth, score in scores.items():
@@ -112,9 +180,14 @@ def by_depth(scores: dict[int, float], validation: dict[int, float] | None = Non
         for seed in range(seeds):
             trial = factory.trial(name, seed, scores=(0.9, score), spread=0.001)
             if validation:
-                trial = trial.model_copy(update={"validation": factory.metrics(0.9, validation[depth])})
+                trial = trial.model_copy(
+                    update={"validation": factory.metrics(0.9, validation[depth])}
+                )
             trials.append(trial)
-    trials += [factory.trial("full_finetune", seed, scores=(0.9, 0.8), spread=0.001) for seed in range(seeds)]
+    trials += [
+        factory.trial("full_finetune", seed, scores=(0.9, 0.8), spread=0.001)
+        for seed in range(seeds)
+    ]
     scenarios = {trial.scenario: [] for trial in trials}
     return groups(factory.suite(trials, seeds, scenarios=scenarios), trials)[0]
 
@@ -124,12 +197,20 @@ def test_the_fewest_blocks_are_chosen_on_validation_and_told_on_test():
     ninety = across.frontier(group, ENTITIES)[0]
     assert (ninety.share, ninety.blocks) == (0.90, 1)
     assert ninety.ratio == pytest.approx(0.5 / 0.8, abs=0.03)
-    assert (ninety.low, ninety.high) == (2, 2)  # the test split says that one is too few, and two are enough
+    assert (ninety.low, ninety.high) == (
+        2,
+        2,
+    )  # the test split says that one is too few, and two are enough
 
 
 def test_blocks_that_never_reach_a_share_are_none():
     ninety_nine = across.frontier(by_depth({0: 0.3, 1: 0.4, 2: 0.5}), ENTITIES)[2]
-    assert (ninety_nine.blocks, ninety_nine.low, ninety_nine.high, ninety_nine.ratio) == (None, None, None, None)
+    assert (ninety_nine.blocks, ninety_nine.low, ninety_nine.high, ninety_nine.ratio) == (
+        None,
+        None,
+        None,
+        None,
+    )
 
 
 def test_no_frontier_without_several_depths_and_full_fine_tuning():
@@ -138,5 +219,8 @@ def test_no_frontier_without_several_depths_and_full_fine_tuning():
 
 def test_budgets_are_points_of_several_lengths():
     found = settings({"full_finetune": [0.5, 0.6]}, full_finetune=[1, 5])
-    assert {epochs: group.point["setting"] for epochs, group in across.budgets(found, "full_finetune").items()} == {1: 1, 5: 2}
+    assert {
+        epochs: group.point["setting"]
+        for epochs, group in across.budgets(found, "full_finetune").items()
+    } == {1: 1, 5: 2}
     assert across.budgets(settings({"full_finetune": [0.5, 0.6]}), "full_finetune") == {}

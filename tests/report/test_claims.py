@@ -3,10 +3,10 @@
 import pytest
 
 from mtlab.record.records import Metrics, SuiteRecord, TrialRecord
-from mtlab.report import verdicts as verdicts_in_words
-from mtlab.report.claims import CLAIMS, findings
-from mtlab.report.evidence import Evidence, Finding
-from mtlab.report.groups import groups
+from mtlab.report.claims import verdicts as verdicts_in_words
+from mtlab.report.claims.evidence import Evidence, Finding
+from mtlab.report.claims.register import CLAIMS, findings
+from mtlab.report.comparison.groups import groups
 
 from . import factory
 
@@ -14,12 +14,18 @@ BY_NAME = {claim.name: claim for claim in CLAIMS}
 
 
 def evidence(trials: list[TrialRecord], seeds: int, **changes) -> Evidence:
-    suite = factory.suite(trials, seeds, scenarios={trial.scenario: [] for trial in trials}, **changes)
+    suite = factory.suite(
+        trials, seeds, scenarios={trial.scenario: [] for trial in trials}, **changes
+    )
     return Evidence(suite, groups(suite, trials))
 
 
 def ran(scores: dict[str, tuple[float, float]], seeds: int = 5, spread: float = 0.002) -> Evidence:
-    trials = [factory.trial(name, seed, scores=found, spread=spread) for name, found in scores.items() for seed in range(seeds)]
+    trials = [
+        factory.trial(name, seed, scores=found, spread=spread)
+        for name, found in scores.items()
+        for seed in range(seeds)
+    ]
     return evidence(trials, seeds)
 
 
@@ -29,9 +35,15 @@ def verdicts(name: str, given: Evidence) -> list[str]:
 
 def test_without_records_that_test_them_no_claim_has_a_verdict():
     nothing = ran({"top_3": (0.9, 0.8)})
-    assert {claim.name: findings(claim, nothing) for claim in CLAIMS if findings(claim, nothing)} == {}
+    assert {
+        claim.name: findings(claim, nothing) for claim in CLAIMS if findings(claim, nothing)
+    } == {}
     assert "test none of the claims" in verdicts_in_words.section(nothing.suite, nothing.found)
-    failed = [factory.trial(name, seed, status="crashed") for name in factory.SCENARIOS for seed in range(3)]
+    failed = [
+        factory.trial(name, seed, status="crashed")
+        for name in factory.SCENARIOS
+        for seed in range(3)
+    ]
     gone = evidence(failed, 3)
     assert [claim.name for claim in CLAIMS if findings(claim, gone)] == []
 
@@ -40,7 +52,9 @@ def test_every_verdict_names_the_trials_it_rests_on():
     given = ran({name: (accuracy, f1) for name, (_, accuracy, f1, _) in factory.SCENARIOS.items()})
     found = [finding for claim in CLAIMS for finding in findings(claim, given)]
     assert found
-    assert all(finding.scenarios and set(finding.scenarios) <= set(factory.SCENARIOS) for finding in found)
+    assert all(
+        finding.scenarios and set(finding.scenarios) <= set(factory.SCENARIOS) for finding in found
+    )
     assert all(finding.seeds == 5 and finding.effect is not None for finding in found)
 
 
@@ -54,20 +68,41 @@ def test_names_of_scenarios_do_not_matter():
 
 
 def test_one_seed_decides_nothing_that_varies():
-    given = ran({"backbone_frozen": (0.5, 0.4), "gradual_unfreeze": (0.8, 0.7), "full_finetune": (0.9, 0.8)}, seeds=1)
-    for name in ("faster", "below 10,000", "best of both", "heads worst for entities", "entities fall faster"):
+    given = ran(
+        {
+            "backbone_frozen": (0.5, 0.4),
+            "gradual_unfreeze": (0.8, 0.7),
+            "full_finetune": (0.9, 0.8),
+        },
+        seeds=1,
+    )
+    for name in (
+        "faster",
+        "below 10,000",
+        "best of both",
+        "heads worst for entities",
+        "entities fall faster",
+    ):
         assert set(verdicts(name, given)) == {"undecided"}, name
 
 
 def test_nothing_trained():
     def frozen(accuracy: float, **changes) -> Evidence:
-        trials = [factory.trial("fully_frozen", seed, scores=(accuracy, 0.0), spread=0.02) for seed in range(5)]
-        same = [trial.model_copy(update={"final_digest": trial.initial_digest, **changes}) for trial in trials]
+        trials = [
+            factory.trial("fully_frozen", seed, scores=(accuracy, 0.0), spread=0.02)
+            for seed in range(5)
+        ]
+        same = [
+            trial.model_copy(update={"final_digest": trial.initial_digest, **changes})
+            for trial in trials
+        ]
         data = {"": {"sizes": {"train": 100}, "labels": list("abcde")}}
         return evidence(same, 5, data=data)
 
     assert verdicts("nothing trained", frozen(0.2)) == ["supported"]
-    assert verdicts("nothing trained", frozen(0.9)) == ["contradicted"]  # the weights that were given know the task
+    assert verdicts("nothing trained", frozen(0.9)) == [
+        "contradicted"
+    ]  # the weights that were given know the task
     assert verdicts("nothing trained", frozen(0.2, final_digest="other")) == ["contradicted"]
 
 
@@ -75,12 +110,19 @@ def test_few_parameters():
     assert verdicts("few parameters", ran({"backbone_frozen": (0.9, 0.5)})) == ["supported"]
     wide = [factory.trial("backbone_frozen", seed) for seed in range(3)]
     stage = wide[0].stages[0].model_copy(update={"params_trainable": 2_000_000})
-    assert verdicts("few parameters", evidence([trial.model_copy(update={"stages": (stage,)}) for trial in wide], 3)) == ["contradicted"]
+    assert verdicts(
+        "few parameters",
+        evidence([trial.model_copy(update={"stages": (stage,)}) for trial in wide], 3),
+    ) == ["contradicted"]
 
 
-@pytest.mark.parametrize(("lead", "verdict"), [(0.2, "supported"), (-0.2, "contradicted"), (0.0, "undecided")])
+@pytest.mark.parametrize(
+    ("lead", "verdict"), [(0.2, "supported"), (-0.2, "contradicted"), (0.0, "undecided")]
+)
 def test_below_ten_thousand(lead, verdict):
-    given = ran({"backbone_frozen": (0.6 + lead, 0.6 + lead), "full_finetune": (0.6, 0.6)}, spread=0.004)
+    given = ran(
+        {"backbone_frozen": (0.6 + lead, 0.6 + lead), "full_finetune": (0.6, 0.6)}, spread=0.004
+    )
     assert verdicts("below 10,000", given) == [verdict, verdict]
 
 
@@ -90,17 +132,33 @@ def test_one_size_at_which_fine_tuning_leads_contradicts_that_freezing_is_ideal(
         data[f"data.train_size = {size}"] = {"sizes": {"train": size}, "labels": ["a"]}
         for seed in range(5):
             point = {"data.train_size": size}
-            trials.append(factory.trial("backbone_frozen", seed, point=point, scores=(0.6 + lead, 0.6 + lead), spread=0.002))
-            trials.append(factory.trial("full_finetune", seed, point=point, scores=(0.6, 0.6), spread=0.002))
+            trials.append(
+                factory.trial(
+                    "backbone_frozen",
+                    seed,
+                    point=point,
+                    scores=(0.6 + lead, 0.6 + lead),
+                    spread=0.002,
+                )
+            )
+            trials.append(
+                factory.trial("full_finetune", seed, point=point, scores=(0.6, 0.6), spread=0.002)
+            )
     given = evidence(trials, 5, data=data, sweep={"data.train_size": [100, 1000, 20_000]})
     found = findings(BY_NAME["below 10,000"], given)
     assert {finding.verdict for finding in found} == {"contradicted"}
-    assert {finding.at for finding in found} == {"1,000 sentences"}  # 20,000 are none of the claim's business
+    assert {finding.at for finding in found} == {
+        "1,000 sentences"
+    }  # 20,000 are none of the claim's business
 
 
-@pytest.mark.parametrize(("lead", "verdict"), [(0.0, "supported"), (0.05, "supported"), (-0.05, "contradicted")])
+@pytest.mark.parametrize(
+    ("lead", "verdict"), [(0.0, "supported"), (0.05, "supported"), (-0.05, "contradicted")]
+)
 def test_as_good_means_less_than_a_point_below(lead, verdict):
-    given = ran({"gradual_unfreeze": (0.8 + lead, 0.8 + lead), "full_finetune": (0.8, 0.8)}, spread=0.0005)
+    given = ran(
+        {"gradual_unfreeze": (0.8 + lead, 0.8 + lead), "full_finetune": (0.8, 0.8)}, spread=0.0005
+    )
     assert verdicts("best of both", given)[:2] == [verdict, verdict]
 
 
@@ -112,47 +170,89 @@ def test_faster_is_told_of_an_update_however_long_each_trained():
 
 
 def test_joint_training_is_judged_on_each_task_beside_that_task_alone():
-    given = ran({"full_finetune": (0.9, 0.8), "classifier_alone": (0.8, 0.0), "ner_alone": (0.2, 0.9)})
+    given = ran(
+        {"full_finetune": (0.9, 0.8), "classifier_alone": (0.8, 0.0), "ner_alone": (0.2, 0.9)}
+    )
     assert verdicts("joint", given) == ["supported", "contradicted"]
-    assert [finding.scenarios[1] for finding in findings(BY_NAME["joint"], given)] == ["classifier_alone", "ner_alone"]
+    assert [finding.scenarios[1] for finding in findings(BY_NAME["joint"], given)] == [
+        "classifier_alone",
+        "ner_alone",
+    ]
 
 
 def test_few_blocks():
     def given(**f1: float) -> Evidence:
-        return ran({"backbone_frozen": (0.9, 0.3), "full_finetune": (0.9, 0.8), **{name: (0.9, score) for name, score in f1.items()}})
+        return ran(
+            {
+                "backbone_frozen": (0.9, 0.3),
+                "full_finetune": (0.9, 0.8),
+                **{name: (0.9, score) for name, score in f1.items()},
+            }
+        )
 
     assert verdicts("few blocks", given(top_1=0.5, top_2=0.79, top_3=0.8))[1] == "supported"
     assert verdicts("few blocks", given(top_3=0.5, top_4=0.79, top_5=0.8))[1] == "contradicted"
-    assert verdicts("a quarter of the blocks", given(top_1=0.5, top_2=0.79, top_3=0.8))[1] == "supported"  # two of six
-    assert verdicts("a quarter of the blocks", given(top_1=0.4, top_2=0.6, top_3=0.8))[1] == "contradicted"
+    assert (
+        verdicts("a quarter of the blocks", given(top_1=0.5, top_2=0.79, top_3=0.8))[1]
+        == "supported"
+    )  # two of six
+    assert (
+        verdicts("a quarter of the blocks", given(top_1=0.4, top_2=0.6, top_3=0.8))[1]
+        == "contradicted"
+    )
 
 
 def lengths(**runs: list[tuple[int, float]]) -> Evidence:
     """Settings that differ in epochs: scenario to (epochs, score)."""
     trials = [
-        factory.trial(name, seed, point={"setting": at}, scores=(score, score), length=epochs, spread=0.001)
+        factory.trial(
+            name, seed, point={"setting": at}, scores=(score, score), length=epochs, spread=0.001
+        )
         for name, found in runs.items()
         for at, (epochs, score) in enumerate(found, start=1)
         for seed in range(5)
     ]
     count = len(next(iter(runs.values())))
-    return evidence(trials, 5, settings={"scenarios.full_finetune.0.epochs": list(range(1, count + 1))})
+    return evidence(
+        trials, 5, settings={"scenarios.full_finetune.0.epochs": list(range(1, count + 1))}
+    )
 
 
 def test_quality_is_capped_where_heads_stay_behind_at_their_best_length():
-    behind = lengths(backbone_frozen=[(5, 0.5), (30, 0.7), (100, 0.7)], full_finetune=[(1, 0.6), (2, 0.7), (10, 0.9)])
+    behind = lengths(
+        backbone_frozen=[(5, 0.5), (30, 0.7), (100, 0.7)],
+        full_finetune=[(1, 0.6), (2, 0.7), (10, 0.9)],
+    )
     assert verdicts("caps quality", behind) == ["supported", "supported"]
-    rising = lengths(backbone_frozen=[(5, 0.5), (30, 0.6), (100, 0.7)], full_finetune=[(1, 0.6), (2, 0.7), (10, 0.9)])
-    assert verdicts("caps quality", rising) == ["undecided", "undecided"]  # longer still may close the gap
-    caught_up = lengths(backbone_frozen=[(5, 0.5), (30, 0.95), (100, 0.95)], full_finetune=[(1, 0.6), (2, 0.7), (10, 0.9)])
+    rising = lengths(
+        backbone_frozen=[(5, 0.5), (30, 0.6), (100, 0.7)],
+        full_finetune=[(1, 0.6), (2, 0.7), (10, 0.9)],
+    )
+    assert verdicts("caps quality", rising) == [
+        "undecided",
+        "undecided",
+    ]  # longer still may close the gap
+    caught_up = lengths(
+        backbone_frozen=[(5, 0.5), (30, 0.95), (100, 0.95)],
+        full_finetune=[(1, 0.6), (2, 0.7), (10, 0.9)],
+    )
     assert verdicts("caps quality", caught_up) == ["contradicted", "contradicted"]
-    assert verdicts("caps quality", ran({"backbone_frozen": (0.5, 0.5), "full_finetune": (0.9, 0.9)})) == []  # equal epochs tell nothing
+    assert (
+        verdicts("caps quality", ran({"backbone_frozen": (0.5, 0.5), "full_finetune": (0.9, 0.9)}))
+        == []
+    )  # equal epochs tell nothing
 
 
 def test_converging_is_counted_in_updates_to_its_own_plateau():
     def early(trial: TrialRecord, at: int) -> TrialRecord:
         epochs = [
-            epoch.model_copy(update={"validation": factory.metrics(*((0.9, 0.9) if epoch.epoch >= at else (0.1, 0.1)))})
+            epoch.model_copy(
+                update={
+                    "validation": factory.metrics(
+                        *((0.9, 0.9) if epoch.epoch >= at else (0.1, 0.1))
+                    )
+                }
+            )
             for epoch in trial.epochs
         ]
         return trial.model_copy(update={"epochs": tuple(epochs)})
@@ -160,7 +260,9 @@ def test_converging_is_counted_in_updates_to_its_own_plateau():
     def given(heads_at: int, full_at: int) -> Evidence:
         made = lengths(backbone_frozen=[(2, 0.5), (8, 0.7)], full_finetune=[(2, 0.5), (8, 0.7)])
         at = {"backbone_frozen": heads_at, "full_finetune": full_at}
-        trials = [early(trial, at[trial.scenario]) for group in made.found for trial in group.trials]
+        trials = [
+            early(trial, at[trial.scenario]) for group in made.found for trial in group.trials
+        ]
         return Evidence(made.suite, groups(made.suite, trials))
 
     slow = findings(BY_NAME["converges fast"], given(6, 2))
@@ -174,7 +276,14 @@ def test_overfitting_is_what_validation_loses_after_its_best_epoch():
     def late(trial: TrialRecord, lost: float) -> TrialRecord:
         scores = [0.1] * (len(trial.epochs) - 2) + [0.9, 0.9 - lost]
         pairs = zip(trial.epochs, scores, strict=True)
-        return trial.model_copy(update={"epochs": tuple(epoch.model_copy(update={"validation": metrics(score)}) for epoch, score in pairs)})
+        return trial.model_copy(
+            update={
+                "epochs": tuple(
+                    epoch.model_copy(update={"validation": metrics(score)})
+                    for epoch, score in pairs
+                )
+            }
+        )
 
     def metrics(score: float) -> Metrics:
         return factory.metrics(score, score)
@@ -182,7 +291,11 @@ def test_overfitting_is_what_validation_loses_after_its_best_epoch():
     trials = [late(factory.trial("backbone_frozen", seed), 0.01 + seed / 1000) for seed in range(5)]
     trials += [late(factory.trial("full_finetune", seed), 0.1) for seed in range(5)]
     found = findings(BY_NAME["regularises"], evidence(trials, 5))
-    assert [finding.verdict for finding in found] == ["supported", "contradicted", "contradicted"]  # less lost, and yet worse on test
+    assert [finding.verdict for finding in found] == [
+        "supported",
+        "contradicted",
+        "contradicted",
+    ]  # less lost, and yet worse on test
     assert found[0].effect == pytest.approx(0.012 - 0.1, abs=1e-6)
 
 
@@ -191,16 +304,39 @@ def rates(**scores: tuple[float, float, float]) -> Evidence:
     trials = []
     for at, (encoder, heads, score) in enumerate(scores.values(), start=1):
         for seed in range(5):
-            trial = factory.trial("full_finetune", seed, point={"setting": at}, scores=(score, score), spread=0.001)
-            stage = trial.stages[0].model_copy(update={"train": {"encoder": encoder, "heads": heads}})
+            trial = factory.trial(
+                "full_finetune", seed, point={"setting": at}, scores=(score, score), spread=0.001
+            )
+            stage = trial.stages[0].model_copy(
+                update={"train": {"encoder": encoder, "heads": heads}}
+            )
             trials.append(trial.model_copy(update={"stages": (stage,)}))
-    return evidence(trials, 5, settings={"scenarios.full_finetune.0.train.encoder": [encoder for encoder, _, _ in scores.values()]})
+    return evidence(
+        trials,
+        5,
+        settings={
+            "scenarios.full_finetune.0.train.encoder": [
+                encoder for encoder, _, _ in scores.values()
+            ]
+        },
+    )
 
 
 def test_a_smaller_rate_below_is_judged_at_the_best_of_each_way():
-    assert verdicts("smaller rate below", rates(a=(1e-5, 1e-3, 0.9), b=(1e-4, 1e-3, 0.5), c=(1e-4, 1e-4, 0.8))) == ["supported"] * 2
-    assert verdicts("smaller rate below", rates(a=(1e-5, 1e-3, 0.6), c=(1e-4, 1e-4, 0.8))) == ["contradicted"] * 2
-    assert verdicts("smaller rate below", rates(a=(1e-5, 1e-3, 0.6), c=(1e-3, 1e-4, 0.8))) == []  # none with one rate for all
+    assert (
+        verdicts(
+            "smaller rate below",
+            rates(a=(1e-5, 1e-3, 0.9), b=(1e-4, 1e-3, 0.5), c=(1e-4, 1e-4, 0.8)),
+        )
+        == ["supported"] * 2
+    )
+    assert (
+        verdicts("smaller rate below", rates(a=(1e-5, 1e-3, 0.6), c=(1e-4, 1e-4, 0.8)))
+        == ["contradicted"] * 2
+    )
+    assert (
+        verdicts("smaller rate below", rates(a=(1e-5, 1e-3, 0.6), c=(1e-3, 1e-4, 0.8))) == []
+    )  # none with one rate for all
 
 
 def test_directions_known_from_the_literature():
@@ -214,7 +350,9 @@ def test_directions_known_from_the_literature():
 
 def test_encoders_are_compared_where_several_ran():
     trials = [
-        factory.trial("full_finetune", seed, point={"encoder": name}, scores=(score, score), spread=0.001)
+        factory.trial(
+            "full_finetune", seed, point={"encoder": name}, scores=(score, score), spread=0.001
+        )
         for name, score in (("general", 0.8), ("clinical", 0.9))
         for seed in range(5)
     ]
@@ -223,7 +361,11 @@ def test_encoders_are_compared_where_several_ran():
 
 
 def test_a_claim_of_one_task_is_not_told_of_the_other():
-    trials = [factory.trial(name, seed) for name in ("backbone_frozen", "full_finetune") for seed in range(3)]
+    trials = [
+        factory.trial(name, seed)
+        for name in ("backbone_frozen", "full_finetune")
+        for seed in range(3)
+    ]
     bare = [
         trial.model_copy(
             update={
@@ -252,7 +394,10 @@ def test_a_claim_of_one_task_is_not_told_of_the_other():
     ],
 )
 def test_effects_are_written_in_their_own_form(form, effect, low, high, shown):
-    assert verdicts_in_words.effect(Finding("supported", "", effect, low, high, form, 3, "", ())) == shown
+    assert (
+        verdicts_in_words.effect(Finding("supported", "", effect, low, high, form, 3, "", ()))
+        == shown
+    )
 
 
 def test_claims_have_names_of_their_own():
@@ -268,10 +413,15 @@ def test_the_section_tells_protocol_encoder_and_data():
 
 
 def poor(point: dict[str, float], frozen: float, seeds: int = 5) -> list[TrialRecord]:
-    """Trials at a point at which the entities' labels are few or wrong: full fine-tuning has F1 0.5, a frozen head ``frozen``."""
+    """Trials at a point at which the entities' labels are few or wrong: full fine-tuning has F1
+    0.5, a frozen head ``frozen``."""
     of_point = {"setting": 1, **point}
     scores = {"full_finetune": (0.9, 0.5), "classifier_head_frozen": (0.6, frozen)}
-    return [factory.trial(name, seed, point=of_point, scores=one, spread=0.002) for name, one in scores.items() for seed in range(seeds)]
+    return [
+        factory.trial(name, seed, point=of_point, scores=one, spread=0.002)
+        for name, one in scores.items()
+        for seed in range(seeds)
+    ]
 
 
 def test_imbalance_looks_at_the_task_that_has_few_labels():
@@ -281,17 +431,27 @@ def test_imbalance_looks_at_the_task_that_has_few_labels():
         assert verdicts("imbalance", evidence(poor(point, 0.5), 5)) == ["undecided"]
     (found,) = findings(BY_NAME["imbalance"], evidence(poor({"data.labelled.ner": 0.05}, 0.6), 5))
     assert "entity recognition has 5% of its labels" in found.measured
-    for whole in ({"data.labelled.ner": 1.0}, {"data.labelled.ner": 0.2, "data.labelled.classifier": 0.2}):
+    for whole in (
+        {"data.labelled.ner": 1.0},
+        {"data.labelled.ner": 0.2, "data.labelled.classifier": 0.2},
+    ):
         assert verdicts("imbalance", evidence(poor(whole, 0.6), 5)) == []
 
 
 def test_guidance_is_compared_with_the_same_stages_without_it():
     plain = {"epochs": 6, "train": {"all": 1e-3}, "guidance": None}
-    stages = {"full_finetune": [plain], "gradual_unfreeze": [{**plain, "guidance": {"patience": 2}}]}
+    stages = {
+        "full_finetune": [plain],
+        "gradual_unfreeze": [{**plain, "guidance": {"patience": 2}}],
+    }
 
     def watched(f1: float) -> list[str]:
         scores = {"full_finetune": (0.8, 0.5), "gradual_unfreeze": (0.9, f1)}
-        trials = [factory.trial(name, seed, scores=one, spread=0.002) for name, one in scores.items() for seed in range(5)]
+        trials = [
+            factory.trial(name, seed, scores=one, spread=0.002)
+            for name, one in scores.items()
+            for seed in range(5)
+        ]
         suite = factory.suite(trials, 5, scenarios=stages)
         return verdicts("watched", Evidence(suite, groups(suite, trials)))
 
@@ -303,9 +463,17 @@ def test_guidance_is_compared_with_the_same_stages_without_it():
 
 def test_clean_data_are_compared_with_noisy_ones_of_the_same_size():
     def at(noise: float, size: int, lead: float) -> list[TrialRecord]:
-        point = {"setting": size + int(10 * noise), "data.train_size": size, "data.label_noise.ner": noise}
+        point = {
+            "setting": size + int(10 * noise),
+            "data.train_size": size,
+            "data.label_noise.ner": noise,
+        }
         scores = {"full_finetune": (0.9, 0.5), "backbone_frozen": (0.9, 0.5 - lead)}
-        return [factory.trial(name, seed, point=point, scores=one, spread=0.002) for name, one in scores.items() for seed in range(5)]
+        return [
+            factory.trial(name, seed, point=point, scores=one, spread=0.002)
+            for name, one in scores.items()
+            for seed in range(5)
+        ]
 
     def found(clean: float, noisy: float) -> list[str]:
         trials = at(0.0, 300, 0.0) + at(0.0, 1000, clean) + at(0.2, 1000, noisy)

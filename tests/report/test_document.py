@@ -10,24 +10,30 @@ from markdown_it import MarkdownIt
 from matplotlib.image import imread
 
 from mtlab.plan.errors import UserError
-from mtlab.report import document, figures
-from mtlab.report.answer import answer
-from mtlab.report.canvas import Plot
-from mtlab.report.figures import FIGURES
-from mtlab.report.groups import TASKS, groups
+from mtlab.report import document
+from mtlab.report.comparison.groups import TASKS, groups
+from mtlab.report.figures import scores
+from mtlab.report.figures.canvas import Plot
+from mtlab.report.figures.scores import FIGURES
+from mtlab.report.sections.answer import answer
 
 from . import factory
 
 
 def written(directory: Path, trials, **changes) -> str:
-    return document.write(factory.journal(directory, factory.suite(trials, **changes), trials)).read_text(encoding="utf-8")
+    return document.write(
+        factory.journal(directory, factory.suite(trials, **changes), trials)
+    ).read_text(encoding="utf-8")
 
 
 def text(trials, **changes) -> str:
     """The report's markdown with figures that were not drawn, which is most of the time."""
     suite = factory.suite(trials, **changes)
     found = groups(suite, trials)
-    drawn = [{kind: Plot(kind, "what it shows", "A caption.") for kind in FIGURES} if group.tasks else {} for group in found]
+    drawn = [
+        {kind: Plot(kind, "what it shows", "A caption.") for kind in FIGURES} if group.tasks else {}
+        for group in found
+    ]
     return document.document(document.View(suite, found), drawn, {})
 
 
@@ -42,15 +48,25 @@ def the_answer(trials, **changes) -> str:
 
 @pytest.fixture(scope="module")
 def rebuilt(tmp_path_factory):
-    """A report's directory, its files as written here, and what a fresh process loaded that wrote them again."""
+    """A report's directory, its files as written here, and what a fresh process loaded that wrote
+    them again."""
     directory = tmp_path_factory.mktemp("report")
-    written(directory, [*factory.all_trials(2)[:-1], factory.trial("full_finetune", 1, status="crashed")], seeds=2)
+    written(
+        directory,
+        [*factory.all_trials(2)[:-1], factory.trial("full_finetune", 1, status="crashed")],
+        seeds=2,
+    )
     first = contents(directory)
     code = (
         "import sys, pathlib; from mtlab.report import document; document.write(pathlib.Path(sys.argv[1])); "
         "print(sorted({name.partition('.')[0] for name in sys.modules}))"
     )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code, str(directory)], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(directory)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return directory, first, done.stdout
 
 
@@ -67,13 +83,26 @@ def test_rebuilding_in_the_same_process_gives_the_same_bytes(rebuilt):
 
 def test_every_figure_is_there_in_both_formats(rebuilt):
     directory, first, _ = rebuilt
-    kinds = {"quality_vs_time", "intervals", "differences", "learning_curves", "parameters", "time_by_lap", "entity_types"}
-    assert {name for name in first if name.startswith("plots/")} == {f"plots/{kind}.{end}" for kind in kinds for end in ("svg", "png")}
+    kinds = {
+        "quality_vs_time",
+        "intervals",
+        "differences",
+        "learning_curves",
+        "parameters",
+        "time_by_lap",
+        "entity_types",
+    }
+    assert {name for name in first if name.startswith("plots/")} == {
+        f"plots/{kind}.{end}" for kind in kinds for end in ("svg", "png")
+    }
     for path in directory.glob("plots/*.png"):
         height, width, _ = imread(path).shape
         assert width == 1500 and height > 200  # 10 inches at 150 dpi
     for path in directory.glob("plots/*.svg"):
-        assert ElementTree.parse(path).getroot().tag.endswith("svg") and b"<dc:date>" not in path.read_bytes()
+        assert (
+            ElementTree.parse(path).getroot().tag.endswith("svg")
+            and b"<dc:date>" not in path.read_bytes()
+        )
 
 
 def test_a_report_loads_no_torch_transformers_or_mlflow(rebuilt):
@@ -89,7 +118,17 @@ def test_links_lead_to_files_and_figures_have_words(rebuilt):
 
 def test_first_screen_is_question_answer_figure_table(trials):
     report = text(trials)
-    places = [report.index(mark) for mark in ("# freezing", "**Question:**", "**Answer.**", "quality_vs_time.png", "| scenario |", "\n## ")]
+    places = [
+        report.index(mark)
+        for mark in (
+            "# freezing",
+            "**Question:**",
+            "**Answer.**",
+            "quality_vs_time.png",
+            "| scenario |",
+            "\n## ",
+        )
+    ]
     assert places == sorted(places)
 
 
@@ -97,23 +136,38 @@ def test_failed_trials_are_rows_left_out_of_means_and_block_best(trials):
     report = text(trials)
     assert "| `ner_head_frozen` | 1 | – | diverged: the loss is inf at step 12 |" in report
     assert "2 of 3 seeds" in report
-    scores = [trial.test.classifier.accuracy for trial in trials if trial.scenario == "ner_head_frozen" and trial.ok]
+    scores = [
+        trial.test.classifier.accuracy
+        for trial in trials
+        if trial.scenario == "ner_head_frozen" and trial.ok
+    ]
     assert len(scores) == 2
-    line = next(line for line in report.splitlines() if line.startswith("| `ner_head_frozen` | 0.9"))
+    line = next(
+        line for line in report.splitlines() if line.startswith("| `ner_head_frozen` | 0.9")
+    )
     assert float(line.split("|")[2].split("[")[0]) == pytest.approx(sum(scores) / 2, abs=0.0006)
-    assert "**Nothing is called best**: 1 of 18 trials has no result" in report and "is the best" not in report
+    assert (
+        "**Nothing is called best**: 1 of 18 trials has no result" in report
+        and "is the best" not in report
+    )
 
 
 def test_a_failed_trial_never_wins_even_with_the_highest_number(trials):
-    best = factory.trial("ner_head_frozen", 1).model_copy(update={"status": "certificate broken", **factory.tested(1.0, 1.0)})
+    best = factory.trial("ner_head_frozen", 1).model_copy(
+        update={"status": "certificate broken", **factory.tested(1.0, 1.0)}
+    )
     said = the_answer([best if trial.key == best.key else trial for trial in trials])
     assert "is the best" not in said and "better: " not in said
 
 
 def test_a_failed_trial_is_in_no_mean_and_no_comparison(trials):
     """Even where it left scores, as one does whose certificate broke at the end."""
-    left = factory.trial("ner_head_frozen", 1).model_copy(update={"status": "certificate broken", **factory.tested(1.0, 1.0)})
-    found = groups(factory.suite(trials), [left if trial.key == left.key else trial for trial in trials])[0]
+    left = factory.trial("ner_head_frozen", 1).model_copy(
+        update={"status": "certificate broken", **factory.tested(1.0, 1.0)}
+    )
+    found = groups(
+        factory.suite(trials), [left if trial.key == left.key else trial for trial in trials]
+    )[0]
     for task in TASKS:
         assert found.samples(task)["ner_head_frozen"].keys() == {0, 2}
         assert found.values(task.metric)["ner_head_frozen"].keys() == {0, 2}
@@ -131,7 +185,9 @@ def test_ties_are_called_ties_and_are_not_ranked():
     for trial in trials:
         if trial.scenario == "full_finetune":
             twins.append(
-                factory.trial("ner_head_frozen", trial.seed).model_copy(update={"test": trial.test, "contributions": trial.contributions})
+                factory.trial("ner_head_frozen", trial.seed).model_copy(
+                    update={"test": trial.test, "contributions": trial.contributions}
+                )
             )
     said = the_answer(twins, seeds=5)
     tied = re.search(r"tied with it \(([^)]*)\): ([^.]*)", said)
@@ -141,7 +197,9 @@ def test_ties_are_called_ties_and_are_not_ranked():
 
 
 def test_in_short_says_what_is_cheaper_and_not_worse():
-    trials = factory.all_trials(5)  # heads alone are cheaper and worse; two scenarios are cheaper and tied
+    trials = factory.all_trials(
+        5
+    )  # heads alone are cheaper and worse; two scenarios are cheaper and tied
     held = "shown to be cheaper than the control `full_finetune`, and not shown to be worse at any task: "
     assert held + "`classifier_head_frozen` and `gradual_unfreeze`." in the_answer(trials, seeds=5)
     poor = [
@@ -152,14 +210,21 @@ def test_in_short_says_what_is_cheaper_and_not_worse():
     ]
     said = the_answer(poor, seeds=5)
     assert held not in said
-    assert "what is shown to be cheaper" in said and "`backbone_frozen`" in said.partition("is worse than it")[0]
+    assert (
+        "what is shown to be cheaper" in said
+        and "`backbone_frozen`" in said.partition("is worse than it")[0]
+    )
     assert "In short" not in the_answer(trials[1:], seeds=5), "a missing trial blocks it"
 
 
 def test_a_clear_lead_is_called_best():
     leader = {"full_finetune": (0.99, 0.99)}
     trials = [
-        trial.model_copy(update=factory.tested(*leader.get(trial.scenario, (0.5 - 0.001 * trial.seed, 0.5)), trial.seed))
+        trial.model_copy(
+            update=factory.tested(
+                *leader.get(trial.scenario, (0.5 - 0.001 * trial.seed, 0.5)), trial.seed
+            )
+        )
         for trial in factory.all_trials(5)
     ]
     said = the_answer(trials, seeds=5)
@@ -170,7 +235,12 @@ def test_a_clear_lead_is_called_best():
 def test_one_seed_says_that_nothing_can_be_concluded():
     said = the_answer(factory.all_trials(1), seeds=1)
     assert "With one seed nothing can be concluded" in said
-    assert "undecided" in said and "worse:" not in said and "tied" not in said and "is best" not in said
+    assert (
+        "undecided" in said
+        and "worse:" not in said
+        and "tied" not in said
+        and "is best" not in said
+    )
 
 
 def test_no_control_and_no_result_of_the_control_are_said():
@@ -178,26 +248,40 @@ def test_no_control_and_no_result_of_the_control_are_said():
     assert "No control scenario was run" in the_answer(trials, seeds=2, control=None)
     without = [trial for trial in trials if trial.scenario != "full_finetune"]
     assert "has no result, so no scenario can be compared" in the_answer(without, seeds=2)
-    assert "there is no answer" in the_answer([factory.trial("full_finetune", 0, status="crashed")], seeds=1)
+    assert "there is no answer" in the_answer(
+        [factory.trial("full_finetune", 0, status="crashed")], seeds=1
+    )
 
 
 def test_a_report_of_failures_alone_can_be_written():
-    report = text([factory.trial(name, 0, status="out of memory") for name in factory.SCENARIOS], seeds=1)
+    report = text(
+        [factory.trial(name, 0, status="out of memory") for name in factory.SCENARIOS], seeds=1
+    )
     assert report.count("out of memory") == 6 and "![" not in report
 
 
 def test_what_intervals_cover_and_what_not_is_said(trials):
-    assert "cover what other seeds and other test sentences of the same kind would change" in text(trials)
+    assert "cover what other seeds and other test sentences of the same kind would change" in text(
+        trials
+    )
     assert "do not cover other data" in text(trials)
 
 
 def test_exact_parameters_entities_in_both_modes_and_costs_are_there(trials):
     report = text(trials)
     assert "| `gradual_unfreeze` | top | 2 | 3,579,657 | 19,020,288 | 22,599,945 | 4 |" in report
-    assert "F1 (default mode)" in report and "F1 (strict IOB2)" in report and "<details>" in report and "14 (few)" in report
+    assert (
+        "F1 (default mode)" in report
+        and "F1 (strict IOB2)" in report
+        and "<details>" in report
+        and "14 (few)" in report
+    )
     assert "14.3%" in report and "2,346 s of real time" in report
     assert "mtlab compare experiments/freezing.yaml --seeds 0 1 2" in report
-    assert "trains `layers[4]` to `layers[5]`, `head.classifier`, `head.ner`, freezes `embeddings`, `layers[0]` to `layers[3]`" in report
+    assert (
+        "trains `layers[4]` to `layers[5]`, `head.classifier`, `head.ner`, freezes `embeddings`, `layers[0]` to `layers[3]`"
+        in report
+    )
 
 
 def test_frozen_at_random_is_said_of_heads_alone_that_others_are_trained_around(trials):
@@ -207,7 +291,9 @@ def test_frozen_at_random_is_said_of_heads_alone_that_others_are_trained_around(
 
 def test_certificates_are_counted_and_broken_ones_named(trials):
     assert "Frozen units unchanged, bit for bit: **17 of 17** stages." in text(trials)
-    victim = next(trial for trial in trials if trial.scenario == "backbone_frozen" and trial.seed == 2)
+    victim = next(
+        trial for trial in trials if trial.scenario == "backbone_frozen" and trial.seed == 2
+    )
     stage = victim.stages[0]
     moved = stage.model_copy(update={"digests_after": stage.digests_after | {"layers[3]": "other"}})
     broken = victim.model_copy(update={"stages": (moved,), "initial_digest": "other"})
@@ -224,10 +310,19 @@ def test_points_of_a_sweep_are_grouped():
 
 
 def test_points_of_a_sweep_have_figures_of_their_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "FIGURES", {"parameters": FIGURES["parameters"]})
+    monkeypatch.setattr(scores, "FIGURES", {"parameters": FIGURES["parameters"]})
     trials = [factory.trial("backbone_frozen", 0, point={"batch_size": size}) for size in (8, 16)]
-    report = written(tmp_path, trials, seeds=1, control=None, sweep={"batch_size": [8, 16]}, scenarios={"backbone_frozen": []})
-    assert (tmp_path / "plots/parameters-1.png").exists() and (tmp_path / "plots/parameters-2.svg").exists()
+    report = written(
+        tmp_path,
+        trials,
+        seeds=1,
+        control=None,
+        sweep={"batch_size": [8, 16]},
+        scenarios={"backbone_frozen": []},
+    )
+    assert (tmp_path / "plots/parameters-1.png").exists() and (
+        tmp_path / "plots/parameters-2.svg"
+    ).exists()
     assert "(plots/parameters-1.png)" in report and "(plots/parameters-2.png)" in report
 
 
@@ -250,13 +345,22 @@ def test_hostile_names_stay_inert():
         trials, seeds=2, name=HOSTILE, question=HOSTILE, command=HOSTILE, data=facts, environment={HOSTILE: HOSTILE},
         encoder={"": {"name": HOSTILE}}, tracking={"uri": HOSTILE},
     )  # fmt: skip
-    html = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(report)
-    assert "<script" not in html and "<b>" not in html and 'evil.example/i.png"' not in html and 'href="http' not in html
+    html = (
+        MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(report)
+    )
+    assert (
+        "<script" not in html
+        and "<b>" not in html
+        and 'evil.example/i.png"' not in html
+        and 'href="http' not in html
+    )
     assert html.count("<img") == 6 and html.count("<h1>") == 1  # the six figures, the title
     shown = unescape(re.sub("<[^>]*>", "", html))
     whole = " ".join(HOSTILE.split())
     assert shown.count(whole) > 20
-    assert shown.count("x|y") == shown.count(whole) + 1  # but for the command, whose lines stay lines, no cell cuts it
+    assert (
+        shown.count("x|y") == shown.count(whole) + 1
+    )  # but for the command, whose lines stay lines, no cell cuts it
 
 
 def test_a_directory_without_a_run_is_said(tmp_path):

@@ -5,12 +5,21 @@ from typing import Any
 
 import pytest
 
-from mtlab.record.records import DomainScore, Drift, LogitDrift, StageRecord, SuiteRecord, TrialRecord
-from mtlab.report import document, forgetting, guided, staged
-from mtlab.report.claims import CLAIMS, findings
-from mtlab.report.evidence import Evidence
-from mtlab.report.forgetting import SOURCE, TARGET
-from mtlab.report.groups import TASKS, Group, groups
+from mtlab.record.records import (
+    DomainScore,
+    Drift,
+    LogitDrift,
+    StageRecord,
+    SuiteRecord,
+    TrialRecord,
+)
+from mtlab.report import document
+from mtlab.report.claims.evidence import Evidence
+from mtlab.report.claims.register import CLAIMS, findings
+from mtlab.report.comparison import forgetting
+from mtlab.report.comparison.forgetting import SOURCE, TARGET
+from mtlab.report.comparison.groups import TASKS, Group, groups
+from mtlab.report.sections import guided, staged
 
 from . import factory
 from .factory import BLOCKS, ENCODER, HEADS
@@ -20,7 +29,8 @@ BY_NAME = {claim.name: claim for claim in CLAIMS}
 BEFORE = (0.9, 0.8)
 """The checkpoint's accuracy and F1 on the source domain."""
 
-# scenario: trained units by stage, mitigation, accuracy on the source domain afterwards, F1 on the target domain
+# scenario: trained units by stage, mitigation, accuracy on the source domain afterwards, F1 on the
+# target domain
 SCENARIOS: dict[str, tuple[list[list[str]], dict[str, float], float, float]] = {
     "nothing": ([[]], {}, 0.9, 0.3),
     "head_alone": ([["head.ner"]], {}, 0.9, 0.4),
@@ -35,18 +45,29 @@ SCENARIOS: dict[str, tuple[list[list[str]], dict[str, float], float, float]] = {
 
 def scored(stage: int, domain: str, accuracy: float, f1: float, seed: int) -> DomainScore:
     tested = factory.tested(accuracy, f1, seed)
-    return DomainScore(stage=stage, domain=domain, metrics=tested["test"], contributions=tested["contributions"])
+    return DomainScore(
+        stage=stage, domain=domain, metrics=tested["test"], contributions=tested["contributions"]
+    )
 
 
 def stage(name: str, trained: list[str], mitigation: dict[str, float], seed: int) -> StageRecord:
-    made = factory.stage(name, 5 if trained else 0, trained, seed, {unit: factory.sha(unit) for unit in factory.SIZES}, ("ner",))
+    made = factory.stage(
+        name,
+        5 if trained else 0,
+        trained,
+        seed,
+        {unit: factory.sha(unit) for unit in factory.SIZES},
+        ("ner",),
+    )
     return made.model_copy(update=mitigation)
 
 
 def trial(name: str, seed: int, accuracy: float | None = None) -> TrialRecord:
     plan, mitigation, after, f1 = SCENARIOS[name]
     after = accuracy if accuracy is not None else after
-    stages = tuple(stage(f"{name} {at}", trained, mitigation, seed) for at, trained in enumerate(plan, start=1))
+    stages = tuple(
+        stage(f"{name} {at}", trained, mitigation, seed) for at, trained in enumerate(plan, start=1)
+    )
     encoder_moves = any(set(trained) & set(ENCODER) for trained in plan)
     same = LogitDrift(identical=True, largest=0.0, kl=0.0, changed=0.0)
     moved = LogitDrift(identical=False, largest=2.0, kl=0.1 + seed / 100, changed=0.2)
@@ -63,7 +84,9 @@ def trial(name: str, seed: int, accuracy: float | None = None) -> TrialRecord:
             "final_digest": record.initial_digest if name == "nothing" else factory.sha(name, seed),
             "start": factory.sha("start", seed),
             "matrix": (*matrix, scored(len(stages), SOURCE, after, 0.75, seed)),
-            "drift": Drift(cka=cka, logits={"classifier": moved if encoder_moves else same, "ner": moved}),
+            "drift": Drift(
+                cka=cka, logits={"classifier": moved if encoder_moves else same, "ner": moved}
+            ),
             **factory.tested(0.6, f1, seed),
         }
     )
@@ -72,11 +95,17 @@ def trial(name: str, seed: int, accuracy: float | None = None) -> TrialRecord:
 def suite(trials: list[TrialRecord]) -> SuiteRecord:
     names = dict.fromkeys(one.scenario for one in trials)
     start = {"data": {"source": "builtin"}, "stages": []}
-    return factory.suite(trials, SEEDS, scenarios={name: [] for name in names}, control="everything", start=start)
+    return factory.suite(
+        trials, SEEDS, scenarios={name: [] for name in names}, control="everything", start=start
+    )
 
 
 def ran(*names: str, **accuracy: float) -> tuple[SuiteRecord, list[TrialRecord]]:
-    trials = [trial(name, seed, accuracy.get(name)) for name in names or SCENARIOS for seed in range(SEEDS)]
+    trials = [
+        trial(name, seed, accuracy.get(name))
+        for name in names or SCENARIOS
+        for seed in range(SEEDS)
+    ]
     return suite(trials), trials
 
 
@@ -94,7 +123,9 @@ def test_transfer_is_the_score_after_minus_the_score_before() -> None:
     assert found.mean == pytest.approx(-0.2, abs=0.002)
     assert found.high < 0
     assert forgetting.transfer(group(), "nothing", TASKS[0]).mean == 0.0
-    assert forgetting.transfer(group(), "head_alone", TASKS[0], TARGET).mean == pytest.approx(0.0, abs=1e-9)
+    assert forgetting.transfer(group(), "head_alone", TASKS[0], TARGET).mean == pytest.approx(
+        0.0, abs=1e-9
+    )
 
 
 def test_the_kept_task_is_the_one_that_no_loss_trains() -> None:
@@ -107,7 +138,9 @@ def test_the_kept_task_is_the_one_that_no_loss_trains() -> None:
 
 def test_a_mitigation_is_compared_with_the_same_scenario_without_it() -> None:
     effects = {one.scenario: one for one in forgetting.effects(group(), TASKS[0])}
-    assert {name: one.without for name, one in effects.items()} == dict.fromkeys(("half", "little", "useless"), "around")
+    assert {name: one.without for name, one in effects.items()} == dict.fromkeys(
+        ("half", "little", "useless"), "around"
+    )
     assert effects["half"].share == pytest.approx(0.85, abs=0.01)
     assert effects["half"].beyond_half.low > 0
     assert effects["little"].beyond_half.high < 0
@@ -120,7 +153,10 @@ def test_the_section_says_what_was_lost_and_what_won_it_back() -> None:
     told = staged.section(group())
     assert "(`around`), it changes by −0.200" in told
     assert "(`head_alone`), every logit stays the same, bit for bit, with every seed" in told
-    assert "Shown to win back at least half of what `around` loses: `half`; shown to win back something: `half` and `little`." in told
+    assert (
+        "Shown to win back at least half of what `around` loses: `half`; shown to win back something: `half` and `little`."
+        in told
+    )
     assert "| `step_by_step` | after step_by_step 2 | 0.880 |" in told
 
 
@@ -132,11 +168,17 @@ def test_where_nothing_is_lost_there_is_nothing_to_mitigate() -> None:
 
 def test_a_head_alone_that_moved_a_logit_is_told() -> None:
     suite_, trials = ran("nothing", "head_alone")
-    drift = trials[-1].drift.model_copy(update={"logits": {"classifier": LogitDrift(identical=False, largest=1.0, kl=0.1, changed=0.1)}})
+    drift = trials[-1].drift.model_copy(
+        update={
+            "logits": {"classifier": LogitDrift(identical=False, largest=1.0, kl=0.1, changed=0.1)}
+        }
+    )
     trials[-1] = trials[-1].model_copy(update={"drift": drift})
     made = groups(suite_, trials)
     assert "every logit stays the same" not in staged.section(made[0])
-    assert [one.verdict for one in findings(BY_NAME["frozen both keeps"], Evidence(suite_, made))] == ["contradicted"]
+    assert [
+        one.verdict for one in findings(BY_NAME["frozen both keeps"], Evidence(suite_, made))
+    ] == ["contradicted"]
 
 
 def test_verdicts_of_staged_claims() -> None:
@@ -153,7 +195,13 @@ def test_verdicts_of_staged_claims() -> None:
 
 def test_claims_about_starting_anew_have_no_verdict_from_staged_records() -> None:
     tested = {claim.name for claim in CLAIMS if verdicts(claim.name)}
-    kept = {"frozen head keeps", "frozen head forgets", "frozen both keeps", "regularisation", "gradual forgets less"}
+    kept = {
+        "frozen head keeps",
+        "frozen head forgets",
+        "frozen both keeps",
+        "regularisation",
+        "gradual forgets less",
+    }
     assert tested == {"nothing trained", *kept}
 
 
@@ -171,13 +219,29 @@ def test_the_report_of_a_staged_experiment_has_its_figures(tmp_path: Path) -> No
 def test_the_ledger_is_told_with_its_numbers() -> None:
     from mtlab.record.records import Decision
 
-    numbers: dict[str, Any] = {"stage": 0, "epoch": 3, "value": 0.7, "best": 0.8, "best_epoch": 1, "waited": 2}
-    trials = [factory.trial(name, seed) for name in ("full_finetune", "gradual_unfreeze") for seed in range(2)]
-    trials[0] = trials[0].model_copy(update={"ledger": (Decision(task="ner", action="slow", **numbers),)})
+    numbers: dict[str, Any] = {
+        "stage": 0,
+        "epoch": 3,
+        "value": 0.7,
+        "best": 0.8,
+        "best_epoch": 1,
+        "waited": 2,
+    }
+    trials = [
+        factory.trial(name, seed)
+        for name in ("full_finetune", "gradual_unfreeze")
+        for seed in range(2)
+    ]
+    trials[0] = trials[0].model_copy(
+        update={"ledger": (Decision(task="ner", action="slow", **numbers),)}
+    )
     record = factory.suite(trials, 2, scenarios={one.scenario: [] for one in trials})
     (made,) = groups(record, trials)
     told = guided.section(made)
     assert "acted 1 times, in 1 trials" in told
     assert "Nothing was done in `gradual_unfreeze`" in told
-    assert "| `full_finetune` | 0 | 3 | ner | slower | 0.700 after a best of 0.800 at epoch 1: no gain in 2 validations |" in told
+    assert (
+        "| `full_finetune` | 0 | 3 | ner | slower | 0.700 after a best of 0.800 at epoch 1: no gain in 2 validations |"
+        in told
+    )
     assert guided.section(groups(record, trials[1:])[0]) == ""

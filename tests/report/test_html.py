@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mtlab.report import document
-from mtlab.report.inline_svg import inline
-from mtlab.report.page import page
+from mtlab.report.html.inline_svg import inline
+from mtlab.report.html.page import page
 
 from . import factory
 from .html_page import Page, check_inert, of_markdown
@@ -33,7 +33,11 @@ def test_the_page_says_what_the_report_says_and_nothing_else(html_report: Path, 
 
 
 def test_every_cell_of_every_table_is_there_in_its_place(html_report: Path, seen: Page) -> None:
-    cells = [cell.words for cell in of_markdown(html_report / "report.md").all("td", "th") if cell.tag == "td" or cell.words]
+    cells = [
+        cell.words
+        for cell in of_markdown(html_report / "report.md").all("td", "th")
+        if cell.tag == "td" or cell.words
+    ]
     assert [cell.words for cell in seen.all("td", "th")] == cells
 
 
@@ -43,7 +47,9 @@ def test_the_same_report_gives_the_same_page(html_report: Path) -> None:
     assert contents(html_report) == before
 
 
-def test_nothing_is_loaded_and_links_lead_to_files_beside_the_page(html_report: Path, seen: Page) -> None:
+def test_nothing_is_loaded_and_links_lead_to_files_beside_the_page(
+    html_report: Path, seen: Page
+) -> None:
     links = {element.attributes["href"] for element in seen.all("a")}
     beside = {link for link in links if not link.startswith("#")}
     assert beside == {"trials.csv"} and all((html_report / link).exists() for link in beside)
@@ -53,25 +59,39 @@ def test_nothing_is_loaded_and_links_lead_to_files_beside_the_page(html_report: 
 
 
 def test_only_the_pages_own_style_and_script_are_allowed(seen: Page) -> None:
-    policy = next(element.attributes["content"] for element in seen.all("meta") if "http-equiv" in element.attributes)
+    policy = next(
+        element.attributes["content"]
+        for element in seen.all("meta")
+        if "http-equiv" in element.attributes
+    )
     source = seen.source
     for kind in ("style", "script"):
         (text,) = re.findall(f"<{kind}>(.*?)</{kind}>", source, re.DOTALL)
-        assert f"{kind}-src 'sha256-{b64encode(sha256(text.encode()).digest()).decode()}';" in policy
+        assert (
+            f"{kind}-src 'sha256-{b64encode(sha256(text.encode()).digest()).decode()}';" in policy
+        )
     assert policy.startswith("default-src 'none';") and "unsafe" not in policy
 
 
 def test_contents_lead_to_every_heading_and_all_ids_are_unique(seen: Page) -> None:
     assert len(seen.ids) == len(set(seen.ids))
-    entries = [(element.attributes["href"], element.words) for element in seen.all("a") if "nav" in element.path]
-    headings = [(f"#{element.attributes['id']}", element.words) for element in seen.all("h1", "h2", "h3")]
+    entries = [
+        (element.attributes["href"], element.words)
+        for element in seen.all("a")
+        if "nav" in element.path
+    ]
+    headings = [
+        (f"#{element.attributes['id']}", element.words) for element in seen.all("h1", "h2", "h3")
+    ]
     assert entries == headings and len(entries) > 15
     within = [element.words for element in seen.all("a") if element.path.count("ol") == 2]
     assert within == [element.words for element in seen.all("h3")] and within
 
 
 def test_headings_are_in_order(seen: Page) -> None:
-    levels = [int(element.tag[1]) for element in seen.elements if re.fullmatch("h[1-6]", element.tag)]
+    levels = [
+        int(element.tag[1]) for element in seen.elements if re.fullmatch("h[1-6]", element.tag)
+    ]
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
@@ -79,7 +99,11 @@ def test_headings_are_in_order(seen: Page) -> None:
 def test_the_page_has_a_language_a_title_a_skip_link_and_a_width(seen: Page) -> None:
     assert seen.one("html").attributes["lang"] == "en"
     assert seen.one("title").words == seen.one("h1").words == "freezing"
-    first = next(element for element in seen.elements if element.path[:2] == ("html", "body") and len(element.path) == 3)
+    first = next(
+        element
+        for element in seen.elements
+        if element.path[:2] == ("html", "body") and len(element.path) == 3
+    )
     assert first.tag == "a" and first.attributes["href"] == "#" + seen.one("main").attributes["id"]
     assert any(element.attributes.get("name") == "viewport" for element in seen.all("meta"))
 
@@ -89,7 +113,10 @@ def test_every_figure_has_a_name_and_a_caption(html_report: Path, seen: Page) ->
     words = [html.unescape(word) for word in re.findall(r"!\[([^\]]*)\]", report)]
     figures = seen.all("svg")
     assert [figure.attributes["aria-label"] for figure in figures] == words and all(words)
-    assert all(figure.attributes["role"] == "img" and figure.path[-3:-1] == ("figure", "div") for figure in figures)
+    assert all(
+        figure.attributes["role"] == "img" and figure.path[-3:-1] == ("figure", "div")
+        for figure in figures
+    )
     assert len(seen.all("figcaption")) == len(seen.all("figure")) == len(figures) > 5
 
 
@@ -101,16 +128,27 @@ def test_what_a_figure_refers_to_is_its_own(seen: Page) -> None:
         if "svg" in element.path:
             ids |= {element.attributes["id"]: number} if "id" in element.attributes else {}
             values = (element.attributes.get(name, "") for name in REFERENCES)
-            wanted += [(found, number) for value in values for found in re.findall(r"#(f\d+_[\w-]+)", value)]
+            wanted += [
+                (found, number)
+                for value in values
+                for found in re.findall(r"#(f\d+_[\w-]+)", value)
+            ]
     assert len(wanted) > 1000 and all(ids[name] == number for name, number in wanted)
     assert set(ids) == {name for name, _ in wanted}, "what nothing refers to has no id"
 
 
 def test_every_table_has_headers_with_a_scope_and_a_name(seen: Page) -> None:
-    assert all(cell.attributes["scope"] == ("col" if "thead" in cell.path else "row") for cell in seen.all("th"))
+    assert all(
+        cell.attributes["scope"] == ("col" if "thead" in cell.path else "row")
+        for cell in seen.all("th")
+    )
     rows = [len(part.split("</th>")) - 1 for part in seen.source.split("<tr>")[1:]]
     assert min(rows) >= 1, "every row has a header cell"
-    names = [element.attributes["aria-label"] for element in seen.all("div") if "aria-label" in element.attributes]
+    names = [
+        element.attributes["aria-label"]
+        for element in seen.all("div")
+        if "aria-label" in element.attributes
+    ]
     assert len(set(names)) == len(names) == len(seen.all("table")) + len(seen.all("figure"))
     assert "Table 1: At data.train_size = 100" in names
 
@@ -118,7 +156,9 @@ def test_every_table_has_headers_with_a_scope_and_a_name(seen: Page) -> None:
 def luminance(colour: str) -> float:
     """WCAG 2's relative luminance of ``#rrggbb``."""
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -128,12 +168,19 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_every_colour_of_words_stands_out_from_every_ground() -> None:
-    assert contrast("#000000", "#ffffff") == 21 and contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
+    assert contrast("#000000", "#ffffff") == 21 and contrast("#767676", "#ffffff") == pytest.approx(
+        4.54, abs=0.01
+    )
     style = (Path(document.__file__).parent / "page.css").read_text()
     colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", style))
     rules = style.partition("}")[2]
-    assert not re.search(r"#[0-9a-fA-F]{3,8}\b|rgba?\(|hsla?\(|opacity", rules), "colours have names"
-    words, grounds = (set(re.findall(rf"(?<![\w-]){name}: var\(--(\w+)\)", rules)) for name in ("color", "background"))
+    assert not re.search(r"#[0-9a-fA-F]{3,8}\b|rgba?\(|hsla?\(|opacity", rules), (
+        "colours have names"
+    )
+    words, grounds = (
+        set(re.findall(rf"(?<![\w-]){name}: var\(--(\w+)\)", rules))
+        for name in ("color", "background")
+    )
     assert words >= {"ink", "quiet", "link"} and grounds >= {"paper", "tint"}
     for one, other in itertools.product(words, grounds):
         assert contrast(colours[one], colours[other]) >= 4.5, (one, other)
@@ -144,10 +191,17 @@ def test_a_report_with_hostile_names_is_inert_as_a_page(tmp_path: Path, no_figur
     for trial in factory.all_trials(2):
         stages = tuple(stage.model_copy(update={"name": HOSTILE}) for stage in trial.stages)
         ner = trial.test.ner.model_copy(update={"by_type": {HOSTILE: factory.entities(0.5, 3)}})
-        changes = {"stages": stages, "test": trial.test.model_copy(update={"ner": ner}), "point": {"encoder": HOSTILE}}
+        changes = {
+            "stages": stages,
+            "test": trial.test.model_copy(update={"ner": ner}),
+            "point": {"encoder": HOSTILE},
+        }
         trials.append(trial.model_copy(update=changes))
     trials[0] = trials[0].model_copy(update={"status": HOSTILE})
-    facts = {HOSTILE: {HOSTILE: [HOSTILE, 1, None], "notes": [HOSTILE]}, "</main>": {"</table>": "</td>"}}
+    facts = {
+        HOSTILE: {HOSTILE: [HOSTILE, 1, None], "notes": [HOSTILE]},
+        "</main>": {"</table>": "</td>"},
+    }
     suite = factory.suite(
         trials, seeds=2, name=HOSTILE, question=HOSTILE, command=HOSTILE, data=facts, environment={HOSTILE: HOSTILE},
         encoder={"": {"name": HOSTILE}}, tracking={"uri": HOSTILE}, sweep={"encoder": [HOSTILE]},
@@ -156,7 +210,9 @@ def test_a_report_with_hostile_names_is_inert_as_a_page(tmp_path: Path, no_figur
     seen = check_inert((tmp_path / "report.html").read_text(encoding="utf-8"))
     whole = " ".join(HOSTILE.split())
     assert seen.one("main").words.count(whole) > 20 and seen.one("title").words == whole
-    assert {element.attributes["href"] for element in seen.all("a") if "main" in element.path} == {"trials.csv"}
+    assert {element.attributes["href"] for element in seen.all("a") if "main" in element.path} == {
+        "trials.csv"
+    }
 
 
 RAW = """\
@@ -193,9 +249,14 @@ never closed
 
 def test_even_raw_html_in_the_markdown_is_text(tmp_path: Path) -> None:
     seen = of(RAW, tmp_path)
-    assert "<script>window.ran = 1</script>" in seen.one("main").words and "<!-- -->" in seen.one("main").words
+    assert (
+        "<script>window.ran = 1</script>" in seen.one("main").words
+        and "<!-- -->" in seen.one("main").words
+    )
     links = [element.attributes["href"] for element in seen.all("a") if "main" in element.path]
-    assert links == ["%5Cevil.example", "https://example.org/x", "a/b.csv#c"], "the first is the name of a file"
+    assert links == ["%5Cevil.example", "https://example.org/x", "a/b.csv#c"], (
+        "the first is the name of a file"
+    )
     assert len(seen.all("br")) == 1 and seen.all("th")[0].words == "a b"
     assert len(seen.all("details")) == 1, "the contents alone"
 
@@ -208,9 +269,14 @@ def test_headings_alike_or_without_letters_have_anchors_of_their_own(tmp_path: P
 
 
 def test_a_folded_part_and_an_image_that_is_no_figure(tmp_path: Path) -> None:
-    seen = of("# x\n\n<details>\n<summary>More *of* it</summary>\n\n| a |\n| --- |\n| 1 |\n\n</details>\n\n![words](other.png)\n", tmp_path)
+    seen = of(
+        "# x\n\n<details>\n<summary>More *of* it</summary>\n\n| a |\n| --- |\n| 1 |\n\n</details>\n\n![words](other.png)\n",
+        tmp_path,
+    )
     assert [element.words for element in seen.all("summary")] == ["Contents", "More of it"]
-    assert [element.path[-5:-1] for element in seen.all("table")] == [("body", "main", "details", "div")]
+    assert [element.path[-5:-1] for element in seen.all("table")] == [
+        ("body", "main", "details", "div")
+    ]
     assert seen.one("main").words.endswith("words") and not seen.all("img", "figure")
 
 
@@ -235,8 +301,12 @@ def test_only_what_figures_are_drawn_with_is_taken_from_a_file(tmp_path: Path) -
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
 
 
-@pytest.mark.parametrize("report", sorted(PUBLISHED.glob("*/report.md")), ids=lambda path: path.parent.name)
-def test_a_committed_report_has_links_that_lead_somewhere_and_figures_with_words(report: Path) -> None:
+@pytest.mark.parametrize(
+    "report", sorted(PUBLISHED.glob("*/report.md")), ids=lambda path: path.parent.name
+)
+def test_a_committed_report_has_links_that_lead_somewhere_and_figures_with_words(
+    report: Path,
+) -> None:
     text = report.read_text(encoding="utf-8")
     links = re.findall(r"(!?)\[((?:\\.|[^\]\\])*)\]\(([^)]+)\)", text)
     assert links and all((report.parent / target).exists() for _, _, target in links)

@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from mtlab.report.page import page
+from mtlab.report.html.page import page
 
 from .test_html import RAW
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+axe = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+)
 
-PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PROGRAM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no chromium")
 
 WIDE, PHONE, PAPER = (1440, 900), (390, 844), (690, 975)
@@ -28,16 +32,24 @@ WIDE, PHONE, PAPER = (1440, 900), (390, 844), (690, 975)
 def browser() -> Iterator[playwright.Browser]:
     root = hasattr(os, "getuid") and os.getuid() == 0
     with playwright.sync_playwright() as started:
-        made = started.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"] if root else [])
+        made = started.chromium.launch(
+            executable_path=PROGRAM, args=["--no-sandbox"] if root else []
+        )
         yield made
         made.close()
 
 
 @contextmanager
 def shown(
-    browser: playwright.Browser, file: Path, size: tuple[int, int], *, evil: bool = False, **settings: bool
+    browser: playwright.Browser,
+    file: Path,
+    size: tuple[int, int],
+    *,
+    evil: bool = False,
+    **settings: bool,
 ) -> Iterator[playwright.Page]:
-    """A page as it is shown; that it asks for nothing else and has nothing to complain of is looked at in the end."""
+    """A page as it is shown; that it asks for nothing else and has nothing to complain of is looked
+    at in the end."""
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **settings)
     tab, asked, told = context.new_page(), [], []
     tab.on("request", lambda request: asked.append(request.url))
@@ -65,11 +77,18 @@ def opened(browser: playwright.Browser, tmp_path: Path):
 
 
 def column(tab: playwright.Page, number: int = 1) -> list[str]:
-    return [words.strip() for words in tab.locator(f"main table >> nth=0 >> tbody tr > :nth-child({number})").all_inner_texts()]
+    return [
+        words.strip()
+        for words in tab.locator(
+            f"main table >> nth=0 >> tbody tr > :nth-child({number})"
+        ).all_inner_texts()
+    ]
 
 
 def table(*cells: str) -> str:
-    return "# x\n\n| name | value |\n| --- | ---: |\n" + "".join(f"| {at} | {cell} |\n" for at, cell in enumerate(cells))
+    return "# x\n\n| name | value |\n| --- | ---: |\n" + "".join(
+        f"| {at} | {cell} |\n" for at, cell in enumerate(cells)
+    )
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE])
@@ -81,7 +100,9 @@ def test_the_page_asks_for_nothing_complains_of_nothing_and_is_as_wide_as_the_sc
         tab.evaluate("scrollTo(500, 0)")
         assert tab.evaluate("scrollX") == 0
         assert tab.locator("nav details").get_attribute("open") == ("" if size == WIDE else None)
-        assert tab.locator("figure svg").first.bounding_box()["width"] > 600, "words in a figure can be read"
+        assert tab.locator("figure svg").first.bounding_box()["width"] > 600, (
+            "words in a figure can be read"
+        )
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE])
@@ -90,10 +111,14 @@ def test_axe_finds_nothing_serious(browser: playwright.Browser, html_report: Pat
         tab.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
         found = axe.Axe().run(tab).response
     assert len(found["passes"]) > 20
-    assert not [one["id"] for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    assert not [
+        one["id"] for one in found["violations"] if one["impact"] in ("serious", "critical")
+    ]
 
 
-def test_a_click_sorts_by_a_column_and_a_third_puts_it_back(browser: playwright.Browser, html_report: Path) -> None:
+def test_a_click_sorts_by_a_column_and_a_third_puts_it_back(
+    browser: playwright.Browser, html_report: Path
+) -> None:
     with shown(browser, html_report / "report.html", WIDE) as tab:
         heads = tab.locator("main table >> nth=0 >> thead th")
         names, scores = column(tab), column(tab, 2)
@@ -125,7 +150,15 @@ def test_a_key_sorts_too(opened) -> None:
 @pytest.mark.parametrize(
     ("ascending", "last"),
     [
-        (["−0.695 [−0.766, −0.623] worse", "−0.029 [−0.057, −0.001]", "0.000 [0.000, 0.000] tie", "+0.011 [−0.011, 0.033]"], ["–"]),
+        (
+            [
+                "−0.695 [−0.766, −0.623] worse",
+                "−0.029 [−0.057, −0.001]",
+                "0.000 [0.000, 0.000] tie",
+                "+0.011 [−0.011, 0.033]",
+            ],
+            ["–"],
+        ),
         (["5", "999", "12,345", "22,571,151"], ["–", "–"]),
         (["6e-05", "0.0001", "0.30× [0.21, 0.43]", "1.1×"], ["none [3 to –]"]),
         (["2.8%", "9.1%", "17.6%"], []),
@@ -134,7 +167,9 @@ def test_a_key_sorts_too(opened) -> None:
         (["layers[2]", "layers[10]", "total"], ["–"]),
     ],
 )
-def test_numbers_sort_as_numbers_words_as_words_and_what_is_missing_stays_below(opened, ascending, last) -> None:
+def test_numbers_sort_as_numbers_words_as_words_and_what_is_missing_stays_below(
+    opened, ascending, last
+) -> None:
     """Cells that are equal by their number stay in the report's order."""
     mixed = [*last[:1], *ascending[1::2], *ascending[::2], *last[1:]]
     if "5 (0.512)" in ascending:
@@ -143,15 +178,22 @@ def test_numbers_sort_as_numbers_words_as_words_and_what_is_missing_stays_below(
         tab.get_by_role("button", name="value").click()
         assert column(tab, 2) == [*ascending, *last]
         tab.get_by_role("button", name="value").click()
-        backwards = ["14 (few)", "5 (0.512)", "5 (0.510)"] if "5 (0.512)" in ascending else ascending[::-1]
+        backwards = (
+            ["14 (few)", "5 (0.512)", "5 (0.510)"] if "5 (0.512)" in ascending else ascending[::-1]
+        )
         assert column(tab, 2) == [*backwards, *last]
 
 
-def test_contents_lead_to_their_section_and_say_where_the_reader_is(browser: playwright.Browser, html_report: Path) -> None:
+def test_contents_lead_to_their_section_and_say_where_the_reader_is(
+    browser: playwright.Browser, html_report: Path
+) -> None:
     with shown(browser, html_report / "report.html", WIDE) as tab:
         for words in ("Cost", "How to reproduce"):
             tab.locator("nav a", has_text=words).click()
-            tab.wait_for_function("words => document.querySelector('nav [aria-current]').innerText === words", arg=words)
+            tab.wait_for_function(
+                "words => document.querySelector('nav [aria-current]').innerText === words",
+                arg=words,
+            )
             top = tab.locator("h2", has_text=words).bounding_box()["y"]
             assert 0 <= top < WIDE[1] and tab.locator("nav [aria-current]").count() == 1
         assert tab.locator("nav ol ol a").first.is_hidden()
@@ -164,12 +206,17 @@ def test_on_paper_everything_is_there(browser: playwright.Browser, html_report: 
         tab.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert tab.locator("main details").count() == tab.locator("main details[open]").count() > 0
         cut = "[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth).map(box => box.ariaLabel)"
-        assert tab.evaluate(cut) == [] and tab.evaluate("document.documentElement.scrollWidth") == PAPER[0]
+        assert (
+            tab.evaluate(cut) == []
+            and tab.evaluate("document.documentElement.scrollWidth") == PAPER[0]
+        )
         tab.evaluate("dispatchEvent(new Event('afterprint'))")
         assert tab.locator("main details[open]").count() == 0
 
 
-def test_only_what_scrolls_is_a_stop_for_the_keyboard(browser: playwright.Browser, html_report: Path) -> None:
+def test_only_what_scrolls_is_a_stop_for_the_keyboard(
+    browser: playwright.Browser, html_report: Path
+) -> None:
     right = """() => [...document.querySelectorAll(".scroll")].filter(box => box.checkVisibility()
         && (box.tabIndex === 0) !== (box.scrollWidth > box.clientWidth)).length === 0"""
     for size in (WIDE, PHONE):
@@ -181,18 +228,24 @@ def test_only_what_scrolls_is_a_stop_for_the_keyboard(browser: playwright.Browse
 def test_raw_html_in_the_markdown_runs_nothing(opened) -> None:
     with opened(RAW) as tab:
         tab.wait_for_timeout(200)
-        assert tab.evaluate("window.ran") is None and tab.locator("main b, main img, main svg, main script").count() == 0
+        assert (
+            tab.evaluate("window.ran") is None
+            and tab.locator("main b, main img, main svg, main script").count() == 0
+        )
 
 
 def sent_to(server: socket.socket) -> Iterator[bytes]:
-    """What a server was sent, a connection at a time; for a frame chromium connects before it reads the policy, and then sends nothing."""
+    """What a server was sent, a connection at a time; for a frame chromium connects before it reads
+    the policy, and then sends nothing."""
     while select.select([server], [], [], 0)[0]:
         with server.accept()[0] as connection:
             connection.settimeout(1)
             yield connection.recv(1000)
 
 
-def test_the_policy_stops_what_would_get_into_the_page_all_the_same(browser: playwright.Browser, tmp_path: Path) -> None:
+def test_the_policy_stops_what_would_get_into_the_page_all_the_same(
+    browser: playwright.Browser, tmp_path: Path
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         there = f"http://127.0.0.1:{server.getsockname()[1]}"
         evil = (
@@ -204,7 +257,13 @@ def test_the_policy_stops_what_would_get_into_the_page_all_the_same(browser: pla
         file.write_text(page("# x\n", tmp_path).replace("<h1", f"{evil}<h1"), encoding="utf-8")
         with shown(browser, file, WIDE, evil=True) as tab:
             tab.wait_for_timeout(300)
-            assert tab.evaluate("window.ran") is None and tab.evaluate("document.baseURI") == file.as_uri()
+            assert (
+                tab.evaluate("window.ran") is None
+                and tab.evaluate("document.baseURI") == file.as_uri()
+            )
             for what in ("h1", "main p"):
-                assert tab.locator(what).evaluate("part => getComputedStyle(part).color") == "rgb(27, 33, 41)"
+                assert (
+                    tab.locator(what).evaluate("part => getComputedStyle(part).color")
+                    == "rgb(27, 33, 41)"
+                )
         assert b"".join(sent_to(server)) == b""

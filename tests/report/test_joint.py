@@ -1,4 +1,5 @@
-"""Reports of sweeps, of settings and of several depths: what stands across points, in words and figures."""
+"""Reports of sweeps, of settings and of several depths: what stands across points, in words and
+figures."""
 
 import re
 from pathlib import Path
@@ -7,7 +8,8 @@ import pytest
 
 from mtlab.cli import main
 from mtlab.plan.errors import UserError
-from mtlab.report import document, verdicts
+from mtlab.report import document
+from mtlab.report.claims import verdicts
 
 from . import factory
 
@@ -24,17 +26,29 @@ def part(text: str, heading: str) -> str:
 
 @pytest.fixture(scope="module")
 def sizes(tmp_path_factory) -> tuple[Path, str]:
-    """Heads lead at 100 sentences and are behind at 1,000; a third point has 1,000 sentences' epochs twice over."""
+    """Heads lead at 100 sentences and are behind at 1,000; a third point has 1,000 sentences'
+    epochs twice over."""
     points = [(100, 6, 0.1), (1000, 6, -0.1), (100, 12, 0.1)]
     trials, data = [], {}
     for number, (size, epochs, lead) in enumerate(points, start=1):
         point = {"setting": number, "data.train_size": size}
-        facts = {"sizes": {"train": size, "validation": 300, "test": 600}, "labels": ["a", "b"], "sources": ["builtin (news)"]}
+        facts = {
+            "sizes": {"train": size, "validation": 300, "test": 600},
+            "labels": ["a", "b"],
+            "sources": ["builtin (news)"],
+        }
         data[f"setting = {number}, data.train_size = {size}"] = facts
         for seed in range(3):
             for name, score in (("backbone_frozen", 0.6 + lead), ("full_finetune", 0.6)):
-                trials.append(factory.trial(name, seed, point=point, scores=(score, score), length=epochs, spread=0.001))
-    varied = {"data.train_size": [size for size, *_ in points], "scenarios.full_finetune.0.epochs": [epochs for _, epochs, _ in points]}
+                trials.append(
+                    factory.trial(
+                        name, seed, point=point, scores=(score, score), length=epochs, spread=0.001
+                    )
+                )
+    varied = {
+        "data.train_size": [size for size, *_ in points],
+        "scenarios.full_finetune.0.epochs": [epochs for _, epochs, _ in points],
+    }
     directory = tmp_path_factory.mktemp("sizes")
     return directory, report(directory, trials, settings=varied, data=data)
 
@@ -66,7 +80,14 @@ def tuned(tmp_path_factory) -> tuple[Path, str]:
     scores = {"backbone_frozen": [0.4, 0.5, 0.7], "full_finetune": [0.6, 0.9, 0.8]}
     lengths = {"backbone_frozen": [2, 6, 20], "full_finetune": [1, 3, 6]}
     trials = [
-        factory.trial(name, seed, point={"setting": at + 1}, scores=(score, score), length=lengths[name][at], spread=0.001)
+        factory.trial(
+            name,
+            seed,
+            point={"setting": at + 1},
+            scores=(score, score),
+            length=lengths[name][at],
+            spread=0.001,
+        )
         for name, found in scores.items()
         for at, score in enumerate(found)
         for seed in range(3)
@@ -80,20 +101,31 @@ def test_each_scenario_is_told_at_its_best_setting(tuned):
     _, text = tuned
     assert "at the best of 3 settings, chosen on validation" in text
     assert "# At setting" not in text
-    rows = {row[1]: row[2] for row in re.finditer(r"^\| `(\w+)`(?: \(control\))? \| (0\.\d+) \[", text, re.MULTILINE)}
+    rows = {
+        row[1]: row[2]
+        for row in re.finditer(r"^\| `(\w+)`(?: \(control\))? \| (0\.\d+) \[", text, re.MULTILINE)
+    }
     assert float(rows["backbone_frozen"]) == pytest.approx(0.7, abs=0.01)
     assert float(rows["full_finetune"]) == pytest.approx(0.9, abs=0.01)
 
 
 def test_every_setting_and_what_it_sets_is_told(tuned):
     settings = part(tuned[1], "Settings")
-    assert [line.count("**") for line in settings.splitlines() if line.startswith("| setting = ")] == [0, 2, 2]
-    assert "| scenarios.full\\_finetune.0.epochs | 1 | 3 | 6 |" in settings.replace("full_finetune", "full\\_finetune")
+    assert [
+        line.count("**") for line in settings.splitlines() if line.startswith("| setting = ")
+    ] == [0, 2, 2]
+    assert "| scenarios.full\\_finetune.0.epochs | 1 | 3 | 6 |" in settings.replace(
+        "full_finetune", "full\\_finetune"
+    )
 
 
 def test_lengths_are_drawn_where_settings_differ_in_them(tuned):
     directory, text = tuned
-    assert {path.stem for path in (directory / "plots").glob("*.png")} >= {"settings", "quality_vs_epochs", "differences"}
+    assert {path.stem for path in (directory / "plots").glob("*.png")} >= {
+        "settings",
+        "quality_vs_epochs",
+        "differences",
+    }
     assert "plots/quality_vs_epochs.png" in text
 
 
@@ -124,9 +156,14 @@ def test_claims_of_several_reports_stand_on_one_page(tmp_path, sizes, frontier, 
     assert main(["claims", str(tmp_path)]) == 0
     page = (tmp_path / "claims.md").read_text()
     assert "claims.md" in capsys.readouterr().out
-    ideal = page.split("## Freezing the backbone is ideal below 10,000 samples")[1].split("\n## ")[0]
+    ideal = page.split("## Freezing the backbone is ideal below 10,000 samples")[1].split("\n## ")[
+        0
+    ]
     assert "[sizes](sizes/report.md)" in ideal and "[frontier](frontier/report.md)" in ideal
-    assert "[sizes]" not in page.split("## The top one to three blocks are enough.")[1].split("\n## ")[0]
+    assert (
+        "[sizes]"
+        not in page.split("## The top one to three blocks are enough.")[1].split("\n## ")[0]
+    )
     assert "*joint*" in page.split("**Not tested here**")[1]
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from mtlab.record.records import Units
-from mtlab.report import kinds
-from mtlab.report.groups import groups
+from mtlab.report.comparison import kinds
+from mtlab.report.comparison.groups import groups
 
 from . import factory
 
@@ -35,12 +35,18 @@ def changed(scenario: str, **units: Units):
 
 
 def test_what_is_none_of_them_is_called_none_of_them():
-    yes, no, part = Units(trainable=5, frozen=0), Units(trainable=0, frozen=5), Units(trainable=2, frozen=3)
+    yes, no, part = (
+        Units(trainable=5, frozen=0),
+        Units(trainable=0, frozen=5),
+        Units(trainable=2, frozen=3),
+    )
     assert kinds.kind(changed("top_2", **{"layers[5]": no})) == kinds.OTHER  # a block in the middle
     assert kinds.kind(changed("top_2", embeddings=yes)) == kinds.OTHER
     assert kinds.kind(changed("top_2", **{"layers[0]": part})) == kinds.OTHER
     assert kinds.kind(changed("top_2", **{"head.ner": no})) == kinds.OTHER
-    assert kinds.kind(changed("top_2", after=yes)) == kinds.top_blocks(2)  # what runs after the blocks may go with them
+    assert kinds.kind(changed("top_2", after=yes)) == kinds.top_blocks(
+        2
+    )  # what runs after the blocks may go with them
     assert kinds.kind(changed("classifier_alone", embeddings=no)) == kinds.OTHER
     stages = factory.trial("gradual_unfreeze", 0).stages
     assert kinds.kind(stages[::-1]) == kinds.OTHER  # freezing, not unfreezing
@@ -49,7 +55,10 @@ def test_what_is_none_of_them_is_called_none_of_them():
 
 
 def test_a_kind_is_found_among_scenarios_with_a_result():
-    trials = [factory.trial("backbone_frozen", 0, status="crashed"), factory.trial("full_finetune", 0)]
+    trials = [
+        factory.trial("backbone_frozen", 0, status="crashed"),
+        factory.trial("full_finetune", 0),
+    ]
     group = groups(factory.suite(trials, seeds=1), trials)[0]
     assert kinds.find(group, kinds.FULL) == "full_finetune"
     assert kinds.find(group, kinds.HEADS) is None

@@ -48,7 +48,9 @@ def rows(suite, trials):
 def test_columns_stand_in_order_with_swept_keys_after_what_became_of_a_trial(suite, trials):
     assert list(trials_table(suite, trials).columns) == COLUMNS
     swept = factory.all_trials(1, {"data.train_size": 100, "head.pooling": "cls"})
-    table = trials_table(factory.suite(swept, sweep={"data.train_size": [100], "head.pooling": ["cls"]}), swept)
+    table = trials_table(
+        factory.suite(swept, sweep={"data.train_size": [100], "head.pooling": ["cls"]}), swept
+    )
     assert list(table.columns) == [*COLUMNS[:4], "data.train_size", "head.pooling", *COLUMNS[4:]]
     assert set(table["data.train_size"]) == {100} and set(table["head.pooling"]) == {"cls"}
 
@@ -66,24 +68,43 @@ def test_csv_equals_the_records_to_the_last_digit(suite, trials):
 
 
 def test_known_values_stand_under_their_names(suite, trials):
-    row = next(row for row in rows(suite, trials) if row["scenario"] == "gradual_unfreeze" and row["seed"] == "0")
-    trial = next(trial for trial in trials if trial.scenario == "gradual_unfreeze" and trial.seed == 0)
-    assert row["params_trainable"] == "22599945" and row["params_frozen"] == "0"  # of the last stage
-    assert row["ner_f1"] == repr(trial.test.ner.default.f1) and row["ner_f1_strict"] == repr(trial.test.ner.strict.f1)
+    row = next(
+        row
+        for row in rows(suite, trials)
+        if row["scenario"] == "gradual_unfreeze" and row["seed"] == "0"
+    )
+    trial = next(
+        trial for trial in trials if trial.scenario == "gradual_unfreeze" and trial.seed == 0
+    )
+    assert (
+        row["params_trainable"] == "22599945" and row["params_frozen"] == "0"
+    )  # of the last stage
+    assert row["ner_f1"] == repr(trial.test.ner.default.f1) and row["ner_f1_strict"] == repr(
+        trial.test.ner.strict.f1
+    )
     assert row["validation_ner_f1"] == repr(trial.validation.ner.default.f1)
     assert row["setup_s"] == repr(trial.laps["setup"]) and row["key"] == trial.key
 
 
 def test_a_failed_trial_is_a_row_with_its_reason_and_no_numbers(suite, trials):
-    row = next(row for row in rows(suite, trials) if row["scenario"] == "ner_head_frozen" and row["seed"] == "1")
+    row = next(
+        row
+        for row in rows(suite, trials)
+        if row["scenario"] == "ner_head_frozen" and row["seed"] == "1"
+    )
     assert row["status"] == "diverged: the loss is inf at step 12"
     assert all(row[column] == "" for column in RESULTS)
 
 
 def test_undefined_values_and_empty_suites_are_no_errors(suite):
-    bare = factory.trial("full_finetune", 0).model_copy(update={"test": None, "stages": (), "laps": {}, "selection": None})
+    bare = factory.trial("full_finetune", 0).model_copy(
+        update={"test": None, "stages": (), "laps": {}, "selection": None}
+    )
     row = rows(suite, [bare])[0]
-    assert row["ner_f1"] == row["params_total"] == row["train_s"] == row["selected_epoch"] == "" and row["wall_s"] != ""
+    assert (
+        row["ner_f1"] == row["params_total"] == row["train_s"] == row["selected_epoch"] == ""
+        and row["wall_s"] != ""
+    )
     assert to_csv(trials_table(suite, [])).count("\n") == 1
 
 

@@ -1,4 +1,5 @@
-"""Trials that shared their device: what they scored counts, how long they took is compared with nothing."""
+"""Trials that shared their device: what they scored counts, how long they took is compared with
+nothing."""
 
 from pathlib import Path
 
@@ -6,20 +7,26 @@ import pandas as pd
 import pytest
 
 from mtlab.record.records import TrialRecord
-from mtlab.report import claim_tests, document
-from mtlab.report.answer import answer, untimed
-from mtlab.report.evidence import Evidence
-from mtlab.report.figures import FIGURES
-from mtlab.report.groups import groups
+from mtlab.report import document
+from mtlab.report.claims import testing
+from mtlab.report.claims.evidence import Evidence
+from mtlab.report.comparison.groups import groups
+from mtlab.report.comparison.winner import winner
+from mtlab.report.figures.scores import FIGURES
+from mtlab.report.sections.answer import answer, untimed
 from mtlab.report.table import TIMES, trials_table
-from mtlab.report.winner import winner
 from tests.report import factory
 
 WHY = "another trial used the device meanwhile"
 
 
 def apart(trials: list[TrialRecord], *scenarios: str) -> list[TrialRecord]:
-    return [one.model_copy(update={"untimed": WHY}) if not scenarios or one.scenario in scenarios else one for one in trials]
+    return [
+        one.model_copy(update={"untimed": WHY})
+        if not scenarios or one.scenario in scenarios
+        else one
+        for one in trials
+    ]
 
 
 def test_the_table_says_why_and_has_no_times() -> None:
@@ -38,14 +45,20 @@ def test_costs_are_judged_by_flops_where_a_scenario_has_no_time() -> None:
     timed, other = (groups(factory.suite(trials), trials)[0] for trials in (alone, shared))
     assert (timed.cost, other.cost) == ("wall_plain_s", "train_flops")
     assert untimed(timed) == ""
-    assert untimed(other) == f"**Times** of 3 of 18 trials are in no comparison; their scores and FLOPs are. Why: {WHY} (3)."
+    assert (
+        untimed(other)
+        == f"**Times** of 3 of 18 trials are in no comparison; their scores and FLOPs are. Why: {WHY} (3)."
+    )
     assert "(in training FLOPs)" in answer(other) and "(in training FLOPs)" not in answer(timed)
     one, two = winner(timed), winner(other)
     assert one is not None and two is not None and one.scenario == two.scenario
 
 
 def test_one_seed_that_shared_leaves_the_others_to_compare() -> None:
-    trials = [one.model_copy(update={"untimed": WHY}) if one.seed == 0 else one for one in factory.all_trials()]
+    trials = [
+        one.model_copy(update={"untimed": WHY}) if one.seed == 0 else one
+        for one in factory.all_trials()
+    ]
     (group,) = groups(factory.suite(trials), trials)
     assert group.cost == "wall_plain_s"
     assert all(set(by_seed) == {1, 2} for by_seed in group.values("wall_plain_s").values())
@@ -54,7 +67,9 @@ def test_one_seed_that_shared_leaves_the_others_to_compare() -> None:
 def test_claims_about_speed_rest_on_flops_alone() -> None:
     trials = apart(factory.all_trials())
     found = groups(factory.suite(trials), trials)
-    measured = [finding.measured for finding in claim_tests.faster(Evidence(factory.suite(trials), found))]
+    measured = [
+        finding.measured for finding in testing.faster(Evidence(factory.suite(trials), found))
+    ]
     assert [words.partition(" of")[0] for words in measured] == ["training FLOPs"]
 
 

@@ -3,10 +3,10 @@
 import pytest
 
 from mtlab.record.records import Contributions, TrialRecord, best_on_validation
-from mtlab.report import sections
-from mtlab.report.answer import answer
-from mtlab.report.groups import Group, groups
-from mtlab.report.winner import section, winner
+from mtlab.report.comparison.groups import Group, groups
+from mtlab.report.comparison.winner import section, winner
+from mtlab.report.sections import body
+from mtlab.report.sections.answer import answer
 from tests.report import factory
 
 SCENARIOS = ("backbone_frozen", "gradual_unfreeze", "full_finetune")
@@ -16,7 +16,9 @@ SCENARIOS = ("backbone_frozen", "gradual_unfreeze", "full_finetune")
 def group(*scores: tuple[float, float], seeds: int = 3, spread: float = 0.0005) -> Group:
     """Trials in which the three scenarios have these accuracies and F1."""
     trials = [
-        factory.trial(name, seed, spread=spread, scores=pair) for name, pair in zip(SCENARIOS, scores, strict=True) for seed in range(seeds)
+        factory.trial(name, seed, spread=spread, scores=pair)
+        for name, pair in zip(SCENARIOS, scores, strict=True)
+        for seed in range(seeds)
     ]
     stages = {name: [] for name in SCENARIOS}
     return groups(factory.suite(trials, seeds, scenarios=stages), trials)[0]
@@ -27,11 +29,17 @@ def group(*scores: tuple[float, float], seeds: int = 3, spread: float = 0.0005) 
     [
         ([(0.90, 0.80), (0.90, 0.80), (0.90, 0.80)], "backbone_frozen", "the cheapest of those"),
         ([(0.90, 0.40), (0.90, 0.80), (0.90, 0.80)], "gradual_unfreeze", "the cheapest of those"),
-        ([(0.90, 0.40), (0.70, 0.80), (0.90, 0.80)], "full_finetune", "the only one that is as good"),
+        (
+            [(0.90, 0.40), (0.70, 0.80), (0.90, 0.80)],
+            "full_finetune",
+            "the only one that is as good",
+        ),
         ([(0.90, 0.40), (0.60, 0.80), (0.89, 0.60)], "full_finetune", "none is as good"),
     ],
 )
-def test_it_is_the_cheapest_of_those_that_are_as_good_as_the_best(scores: list[tuple[float, float]], picked: str, why: str) -> None:
+def test_it_is_the_cheapest_of_those_that_are_as_good_as_the_best(
+    scores: list[tuple[float, float]], picked: str, why: str
+) -> None:
     found = winner(group(*scores))
     assert found is not None
     assert found.scenario == picked and found.why.startswith(why)
@@ -55,7 +63,9 @@ def test_its_seed_is_the_best_on_validation() -> None:
     assert found is not None
     assert found.trial == best_on_validation(made.of(found.scenario))
     assert found.trial.selection is not None
-    assert found.trial.selection.score == max(trial.selection.score for trial in made.of(found.scenario) if trial.selection)
+    assert found.trial.selection.score == max(
+        trial.selection.score for trial in made.of(found.scenario) if trial.selection
+    )
 
 
 def test_where_a_trial_has_no_result_nothing_is_picked() -> None:
@@ -76,7 +86,10 @@ def test_two_test_sentences_make_nobody_the_best() -> None:
             update={
                 **factory.tested(float(good), float(good)),
                 "contributions": Contributions(
-                    labels_right=(good, good), entities_right=(good, good), entities_predicted=(1, 1), entities_gold=(1, 1)
+                    labels_right=(good, good),
+                    entities_right=(good, good),
+                    entities_predicted=(1, 1),
+                    entities_gold=(1, 1),
                 ),
             }
         )
@@ -87,8 +100,8 @@ def test_two_test_sentences_make_nobody_the_best() -> None:
     assert "is the best" not in said and "worse" not in said and "not shown to be worse" not in said
     assert "cheaper than the control `full_finetune`; how their scores compare is undecided" in said
     assert said.count("undecided, with too few test sentences") == 2
-    assert "−1.000 undecided" in sections.results(made)
-    assert "or too few test sentences" in sections.notes(made)
+    assert "−1.000 undecided" in body.results(made)
+    assert "or too few test sentences" in body.notes(made)
     found = winner(made)
     assert found is not None and found.scenario == "full_finetune"
     assert found.why.startswith("too few test sentences") and "as good as" not in found.why

@@ -20,19 +20,21 @@ from mtlab.data.batches import Batch
 from mtlab.model.network import Network
 from mtlab.plan.experiment import load
 from mtlab.record.records import TrialRecord
-from mtlab.train import parallel, step
-from mtlab.train.course import Step
-from mtlab.train.engines import Local
-from mtlab.train.parallel import Alone
-from mtlab.train.processes import Processes
-from mtlab.train.progress import Silent
-from mtlab.train.step import Learner
+from mtlab.train.distributed.processes import Processes
+from mtlab.train.engines.local import Local
+from mtlab.train.loop import parallel, step
+from mtlab.train.loop.parallel import Alone
+from mtlab.train.loop.schedule import Step
+from mtlab.train.loop.step import Learner
+from mtlab.train.loop.vocabulary import Vocabulary
+from mtlab.train.measure.progress import Silent
 from mtlab.train.suite import Suite
 from mtlab.train.trial import Run
-from mtlab.train.vocabulary import Vocabulary
 
 
-def run(file: str, output: Path, overrides: Mapping[str, list[str]] | None = None) -> list[TrialRecord]:
+def run(
+    file: str, output: Path, overrides: Mapping[str, list[str]] | None = None
+) -> list[TrialRecord]:
     """The suite of a file, by as many processes as there are."""
     experiment = load(file, {**(overrides or {}), "output": [str(output)]})
     suite = Suite(experiment, "a test", Silent(), Local(experiment))
@@ -41,18 +43,27 @@ def run(file: str, output: Path, overrides: Mapping[str, list[str]] | None = Non
 
 
 class Once:
-    """The mistake that is easily made: a network is wrapped before its first stage, and not again when others thaw blocks."""
+    """The mistake that is easily made: a network is wrapped before its first stage, and not again
+    when others thaw blocks."""
 
     def __init__(self) -> None:
         self.wrapped: dict[int, Alone] = {}
 
-    def __call__(self, processes: Processes, network: Network, words: Vocabulary | None = None) -> Alone:
+    def __call__(
+        self, processes: Processes, network: Network, words: Vocabulary | None = None
+    ) -> Alone:
         return self.wrapped.setdefault(id(network), parallel.over(processes, network, words))
 
 
-def unscaled(learner: Learner, forward: step.Forward, batch: object, tasks: object, runtime: object) -> object:
+def unscaled(
+    learner: Learner, forward: step.Forward, batch: object, tasks: object, runtime: object
+) -> object:
     """Another: each process divides by the targets that it has, and means of means are taken."""
-    with patch.object(step, "_mean_loss", lambda logits, targets, every, processes: honest_mean(logits, targets, targets, 1)):
+    with patch.object(
+        step,
+        "_mean_loss",
+        lambda logits, targets, every, processes: honest_mean(logits, targets, targets, 1),
+    ):
         return honest_step(learner, forward, batch, tasks, runtime)  # type: ignore[arg-type]
 
 
@@ -63,7 +74,12 @@ def failing(times: int, how: Callable[[], None]) -> Callable[[Run, Step], Batch]
     """The second process fails in a step of the last stage, so many times."""
 
     def batch(run: Run, one: Step) -> Batch:
-        if run.runtime.processes.rank == 1 and run.at.stage == 2 and run.at.step == 7 and run.shared.keeper.before < times:
+        if (
+            run.runtime.processes.rank == 1
+            and run.at.stage == 2
+            and run.at.step == 7
+            and run.shared.keeper.before < times
+        ):
             how()
         return honest_batch(run, one)
 
@@ -86,7 +102,10 @@ VARIANTS: dict[str, tuple[Callable[[], AbstractContextManager[Any]], dict[str, l
     "plain": (nullcontext, {"cache": ["off"]}),
     "raises": (lambda: patch.object(Run, "_batch", failing(1, raising)), {}),
     "killed": (lambda: patch.object(Run, "_batch", failing(1, killed)), {}),
-    "hangs": (lambda: patch.object(Run, "_batch", failing(1, hanging)), {"checkpoints.stall_s": ["10"]}),
+    "hangs": (
+        lambda: patch.object(Run, "_batch", failing(1, hanging)),
+        {"checkpoints.stall_s": ["10"]},
+    ),
     "raises_always": (lambda: patch.object(Run, "_batch", failing(99, raising)), {}),
     "wrapped_once": (lambda: patch.object(step, "over", Once()), {}),
     "mean_of_means": (lambda: patch.object(Learner, "step", unscaled), {}),

@@ -1,4 +1,5 @@
-"""Trials on a Ray cluster: what they leave behind is what this process alone leaves, whatever happens to nodes."""
+"""Trials on a Ray cluster: what they leave behind is what this process alone leaves, whatever
+happens to nodes."""
 
 import json
 import os
@@ -22,10 +23,10 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import load
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
-from mtlab.train import tasks
+from mtlab.train.engines import cluster_tasks
+from mtlab.train.engines.cluster_tasks import Answer, Order
 from mtlab.train.prepare import prepare
 from mtlab.train.runtime import resolve
-from mtlab.train.tasks import Answer, Order
 from tests.conftest import EXPERIMENT, measured
 from tests.programs import finish, start, wait_until
 from tests.train.test_staged import EXPERIMENT as STAGED
@@ -38,10 +39,15 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("no_
 
 
 class Nodes:
-    """A cluster of processes on this machine: a head, and nodes with two GPUs each that are none."""
+    """A cluster of processes on this machine: a head, and nodes with two GPUs each that are
+    none."""
 
     def __init__(self) -> None:
-        quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 2}
+        quick = {
+            "health_check_initial_delay_ms": 0,
+            "health_check_period_ms": 500,
+            "health_check_failure_threshold": 2,
+        }
         head = {"num_cpus": 0, "object_store_memory": 100 << 20, "_system_config": quick}
         self.cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
         self.workers: list[Any] = []
@@ -50,7 +56,9 @@ class Nodes:
     def fill(self) -> None:
         """Put a node in the place of each that is missing."""
         while len(self.workers) < 2:
-            self.workers.append(self.cluster.add_node(num_cpus=2, num_gpus=2, object_store_memory=100 << 20))
+            self.workers.append(
+                self.cluster.add_node(num_cpus=2, num_gpus=2, object_store_memory=100 << 20)
+            )
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +70,9 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 
 
 @pytest.fixture
-def home(tmp_path: Path, encoder: Path, data: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(
+    tmp_path: Path, encoder: Path, data: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A working directory with a suite of eight trials; paths are relative to it."""
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
@@ -73,13 +83,22 @@ def home(tmp_path: Path, encoder: Path, data: Path, empty_database: Path, monkey
 
 
 def compare(nodes: Nodes, *words: str) -> int:
-    return main(["compare", "tiny.yaml", "--engine", "ray", "--address", nodes.cluster.address, *words])
+    return main(
+        ["compare", "tiny.yaml", "--engine", "ray", "--address", nodes.cluster.address, *words]
+    )
 
 
 def left(output: Path) -> dict[str, Any]:
     """What a suite left behind, times aside: records, predictions and weights byte for byte."""
-    records = {path.name: measured(json.loads(path.read_text())) for path in (output / "records").glob("*.json")}
-    files = {path.relative_to(output): path.read_bytes() for kind in ("predictions", "weights") for path in (output / kind).glob("*")}
+    records = {
+        path.name: measured(json.loads(path.read_text()))
+        for path in (output / "records").glob("*.json")
+    }
+    files = {
+        path.relative_to(output): path.read_bytes()
+        for kind in ("predictions", "weights")
+        for path in (output / kind).glob("*")
+    }
     return {"records": records, **files}
 
 
@@ -90,14 +109,17 @@ def logged() -> int:
     return len([run for run in runs if "mlflow.parentRunId" in run.data.tags])
 
 
-def test_records_are_those_of_this_process_alone(home: Path, nodes: Nodes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_are_those_of_this_process_alone(
+    home: Path, nodes: Nodes, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["compare", "tiny.yaml", "--output", "local"]) == 0
     capsys.readouterr()
     assert compare(nodes, "--output", "ray") == 0
     told = capsys.readouterr().out
-    assert "Ray cluster of 3 nodes; a trial takes 1 core and 2 GPU" not in told and "a trial takes 1 core\n" in told, (
-        "the experiment says cpu"
-    )
+    assert (
+        "Ray cluster of 3 nodes; a trial takes 1 core and 2 GPU" not in told
+        and "a trial takes 1 core\n" in told
+    ), "the experiment says cpu"
     alone, spread = left(home / "local"), left(home / "ray")
     assert len(alone["records"]) == 8
     assert spread == alone
@@ -107,7 +129,9 @@ def test_records_are_those_of_this_process_alone(home: Path, nodes: Nodes, capsy
     assert not any(record.untimed for record in Journal(home / "local").read()[1])
 
 
-def test_a_gpu_each_and_the_command_again_reads_back(home: Path, nodes: Nodes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_gpu_each_and_the_command_again_reads_back(
+    home: Path, nodes: Nodes, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ("--output", "out", "--engine.num_gpus", "1", "--scenarios", "heads", "full")
     assert compare(nodes, *words) == 0
     assert "a trial takes 1 core and 1 GPU" in capsys.readouterr().out
@@ -116,7 +140,15 @@ def test_a_gpu_each_and_the_command_again_reads_back(home: Path, nodes: Nodes, c
 
 
 def test_a_node_that_is_killed_in_the_middle_loses_nothing(home: Path, nodes: Nodes) -> None:
-    words = ("--scenarios", "heads", "full", "--scenarios.full.0.epochs", "12", "--checkpoints.every_steps", "1")
+    words = (
+        "--scenarios",
+        "heads",
+        "full",
+        "--scenarios.full.0.epochs",
+        "12",
+        "--checkpoints.every_steps",
+        "1",
+    )
     assert main(["compare", "tiny.yaml", "--output", "local", *words]) == 0
     before = len(left(home / "local")["records"])
 
@@ -124,21 +156,27 @@ def test_a_node_that_is_killed_in_the_middle_loses_nothing(home: Path, nodes: No
 
     def kill() -> None:
         unfinished = home / "out" / "unfinished"
-        while len(list(unfinished.glob("*/000*.json"))) < 3:  # a checkpoint or two of each of two trials
+        while (
+            len(list(unfinished.glob("*/000*.json"))) < 3
+        ):  # a checkpoint or two of each of two trials
             if over.wait(0.01):
                 return
         node = nodes.workers.pop()
         (raylet,) = node.all_processes["raylet"]
         processes = psutil.Process(raylet.process.pid).children(recursive=True)
         nodes.cluster.remove_node(node, allow_graceful=False)
-        for process in processes:  # as a machine that loses power would: what ran there ends with it
+        for (
+            process
+        ) in processes:  # as a machine that loses power would: what ran there ends with it
             with suppress(psutil.NoSuchProcess):
                 process.kill()
 
     killer = threading.Thread(target=kill)
     killer.start()
     try:
-        assert compare(nodes, "--output", "out", "--engine.num_gpus", "2", *words) == 0  # one trial a node
+        assert (
+            compare(nodes, "--output", "out", "--engine.num_gpus", "2", *words) == 0
+        )  # one trial a node
     finally:
         over.set()
         killer.join()
@@ -148,7 +186,9 @@ def test_a_node_that_is_killed_in_the_middle_loses_nothing(home: Path, nodes: No
     assert max(attempts) > 1, "a trial was begun again, and went on"
 
 
-def test_what_is_lost_for_good_is_a_row(home: Path, nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_lost_for_good_is_a_row(
+    home: Path, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The worker of one scenario is killed each time that it begins."""
     stop = threading.Event()
 
@@ -161,7 +201,18 @@ def test_what_is_lost_for_good_is_a_row(home: Path, nodes: Nodes, monkeypatch: p
 
     killer = threading.Thread(target=kill)
     killer.start()
-    words = ("--output", "out", "--scenarios", "full", "--seeds", "0", "--engine.retries", "1", "--scenarios.full.0.epochs", "400")
+    words = (
+        "--output",
+        "out",
+        "--scenarios",
+        "full",
+        "--seeds",
+        "0",
+        "--engine.retries",
+        "1",
+        "--scenarios.full.0.epochs",
+        "400",
+    )
     try:
         status = compare(nodes, *words)
     finally:
@@ -174,13 +225,19 @@ def test_what_is_lost_for_good_is_a_row(home: Path, nodes: Nodes, monkeypatch: p
 
 def that_run(task: str) -> list[int]:
     """Processes of the cluster that run a task."""
-    listed = subprocess.run(["pgrep", "-f", f"ray::{task}"], capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        ["pgrep", "-f", f"ray::{task}"], capture_output=True, text=True, check=False
+    ).stdout
     return [int(number) for number in listed.split()]
 
 
-def test_a_checkpoint_to_start_from_is_trained_once_before_what_starts_from_it(home: Path, nodes: Nodes, encoder: Path, data: Path) -> None:
+def test_a_checkpoint_to_start_from_is_trained_once_before_what_starts_from_it(
+    home: Path, nodes: Nodes, encoder: Path, data: Path
+) -> None:
     few = ("--scenarios", "nothing", "around", "replayed")
-    (home / "tiny.yaml").write_text(STAGED.format(encoder=encoder, source=data, target=write_target(home / "target")))
+    (home / "tiny.yaml").write_text(
+        STAGED.format(encoder=encoder, source=data, target=write_target(home / "target"))
+    )
     assert main(["compare", "tiny.yaml", "--output", "local", *few]) == 0
     assert compare(nodes, "--output", "out", *few) == 0
     assert left(home / "out") == left(home / "local")
@@ -188,17 +245,31 @@ def test_a_checkpoint_to_start_from_is_trained_once_before_what_starts_from_it(h
     assert len(starts) == 2
 
 
-def test_asked_to_stop_it_writes_checkpoints_and_goes_on_from_them(home: Path, nodes: Nodes) -> None:
+def test_asked_to_stop_it_writes_checkpoints_and_goes_on_from_them(
+    home: Path, nodes: Nodes
+) -> None:
     words = ["--scenarios", "full", "--seeds", "0", "--scenarios.full.0.epochs", "60"]
     assert main(["compare", "tiny.yaml", "--output", "local", *words]) == 0
-    command = ["compare", "tiny.yaml", "--engine", "ray", "--address", nodes.cluster.address, "--output", "out", *words]
+    command = [
+        "compare",
+        "tiny.yaml",
+        "--engine",
+        "ray",
+        "--address",
+        nodes.cluster.address,
+        "--output",
+        "out",
+        *words,
+    ]
     program = start([sys.executable, "-m", "mtlab.cli", *command], env=environment())
     wait_until(lambda: list((home / "out" / "unfinished").glob("*/trials.json")), program)
     time.sleep(0.3)
     program.send_signal(signal.SIGINT)
     status, _, err = finish(program)
     assert status == 130 and "mtlab: interrupted" in err
-    assert list((home / "out" / "unfinished").glob("*/000*.json")), "a checkpoint, though none was due"
+    assert list((home / "out" / "unfinished").glob("*/000*.json")), (
+        "a checkpoint, though none was due"
+    )
     assert compare(nodes, "--output", "out", *words) == 0
     (record,) = Journal(home / "out").read()[1]
     assert record.attempts == 2
@@ -210,14 +281,22 @@ def environment() -> dict[str, str]:
 
 
 def refused(order: Order) -> str:
-    problem = Answer.model_validate_json(tasks.run_trials(order.model_dump_json(), [0])).refused
+    problem = Answer.model_validate_json(
+        cluster_tasks.run_trials(order.model_dump_json(), [0])
+    ).refused
     assert problem is not None
     return str(UserError(problem[0], problem[1], where=problem[2]))
 
 
 def test_processes_of_a_cluster_know_no_mlflow() -> None:
-    script = "import sys, mtlab.train.tasks; print('mlflow' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment(), check=True).stdout
+    script = "import sys, mtlab.train.engines.cluster_tasks; print('mlflow' in sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=True,
+    ).stdout
     assert told.split() == ["False"]
 
 
@@ -227,34 +306,57 @@ def test_twenty_starts_on_stores_that_are_not_there_yet(home: Path, nodes: Nodes
     (home / "mlflow.db").unlink()
     for turn in range(10):
         store = {"MLFLOW_TRACKING_URI": f"sqlite:///{home / f'{turn}.db'}"}
-        words = ["--engine", "ray", "--address", nodes.cluster.address, "--scenarios", "nothing", "heads", "--seeds", "0"]
-        commands = [[*words, "--name", f"suite{number}", "--output", f"out{turn}{number}"] for number in range(2)]
+        words = [
+            "--engine",
+            "ray",
+            "--address",
+            nodes.cluster.address,
+            "--scenarios",
+            "nothing",
+            "heads",
+            "--seeds",
+            "0",
+        ]
+        commands = [
+            [*words, "--name", f"suite{number}", "--output", f"out{turn}{number}"]
+            for number in range(2)
+        ]
         program = [sys.executable, "-m", "mtlab.cli", "compare", "tiny.yaml"]
         programs = [start([*program, *words], env={**environment(), **store}) for words in commands]
         for status, out, err in (finish(program) for program in programs):
             assert status == 0, out + err
         client = MlflowClient(store["MLFLOW_TRACKING_URI"])
-        places = [one.experiment_id for one in client.search_experiments() if one.name.startswith("suite")]
+        places = [
+            one.experiment_id for one in client.search_experiments() if one.name.startswith("suite")
+        ]
         runs = client.search_runs(places)
-        assert len(places) == 2 and len(runs) == 6 and {run.info.status for run in runs} == {"FINISHED"}
+        assert (
+            len(places) == 2
+            and len(runs) == 6
+            and {run.info.status for run in runs} == {"FINISHED"}
+        )
 
 
 def test_a_node_that_is_not_like_the_parent_refuses(home: Path) -> None:
     experiment = load("tiny.yaml", {"output": ["out"]})
     order = Order(experiment=experiment.model_dump(mode="json"), folder=str(home), threads=1)
-    found = Answer.model_validate_json(tasks.look(order.model_dump_json())).found
+    found = Answer.model_validate_json(cluster_tasks.look(order.model_dump_json())).found
     assert found is not None
     order = order.model_copy(update={"environment": found.environment})
-    assert "out is not the folder that the command writes to; choose an --output that all nodes share" in refused(
-        order.model_copy(update={"holder": "{}"})
+    assert (
+        "out is not the folder that the command writes to; choose an --output that all nodes share"
+        in refused(order.model_copy(update={"holder": "{}"}))
     )
-    assert "/nowhere, where the command runs, is not there" in refused(order.model_copy(update={"folder": "/nowhere"}))
+    assert "/nowhere, where the command runs, is not there" in refused(
+        order.model_copy(update={"folder": "/nowhere"})
+    )
     older = {**found.environment, "torch": "2.9.0"}
     assert "another environment than the suite's: torch" in refused(
         order.model_copy(update={"environment": older, "keys": ("0" * 64,) * 8})
     )
-    assert "nothing-seed0 is not the trial that was planned: data, encoder or code are others there" in refused(
-        order.model_copy(update={"keys": ("0" * 64,) * 8})
+    assert (
+        "nothing-seed0 is not the trial that was planned: data, encoder or code are others there"
+        in refused(order.model_copy(update={"keys": ("0" * 64,) * 8}))
     )
     (home / "data").unlink()
     assert refused(order).startswith("node ") and "data" in refused(order)
@@ -263,19 +365,25 @@ def test_a_node_that_is_not_like_the_parent_refuses(home: Path) -> None:
 def test_times_on_another_kind_of_device_stand_apart(home: Path) -> None:
     experiment = load("tiny.yaml", {"output": ["out"], "scenarios": ["nothing"]})
     order = Order(experiment=experiment.model_dump(mode="json"), folder=str(home), threads=1)
-    found = Answer.model_validate_json(tasks.look(order.model_dump_json())).found
+    found = Answer.model_validate_json(cluster_tasks.look(order.model_dump_json())).found
     assert found is not None
     runtime = resolve(experiment)
     (prepared,) = prepare(experiment, runtime).values()
     keys = tuple(prepared.key(trial, runtime) for trial in experiment.trials())
-    order = order.model_copy(update={"environment": {**found.environment, "device_name": "another"}, "keys": keys})
-    answer = Answer.model_validate_json(tasks.run_trials(order.model_dump_json(), [0]))
+    order = order.model_copy(
+        update={"environment": {**found.environment, "device_name": "another"}, "keys": keys}
+    )
+    answer = Answer.model_validate_json(cluster_tasks.run_trials(order.model_dump_json(), [0]))
     (record,) = answer.records
     assert isinstance(record, TrialRecord) and record.ok
     assert record.untimed == f"it ran on {found.device_name}, and the suite's times are of another"
 
 
-def test_a_cluster_that_is_not_there_is_one_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cluster_that_is_not_there_is_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["compare", "tiny.yaml", "--engine", "ray", "--address", "127.0.0.1:1"]) == 2
     line = capsys.readouterr().err.strip()
-    assert line.count("\n") == 0 and line.startswith("mtlab: --engine.address: no Ray cluster at 127.0.0.1:1")
+    assert line.count("\n") == 0 and line.startswith(
+        "mtlab: --engine.address: no Ray cluster at 127.0.0.1:1"
+    )

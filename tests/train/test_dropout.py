@@ -1,11 +1,12 @@
-"""Cheap masks are masks: the right share, independent, the mean kept, the same for the same seed."""
+"""Cheap masks are masks: the right share, independent, the mean kept, the same for the same
+seed."""
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from mtlab.train import dropout
+from mtlab.train.loop import dropout
 
 CPU = torch.device("cpu")
 
@@ -17,7 +18,9 @@ def test_share_scale_and_mean(p: float) -> None:
     assert zero == pytest.approx(p, abs=3 * (p * (1 - p) / drawn.numel()) ** 0.5 + 1e-5)
     assert drawn.unique().numel() == (2 if p else 1)
     assert float(drawn.mean()) == pytest.approx(1.0, abs=0.01)
-    assert float(drawn.max()) * (1 - round(p * dropout.LEVELS) / dropout.LEVELS) == pytest.approx(1.0, rel=1e-6)
+    assert float(drawn.max()) * (1 - round(p * dropout.LEVELS) / dropout.LEVELS) == pytest.approx(
+        1.0, rel=1e-6
+    )
 
 
 def test_neighbours_are_independent() -> None:
@@ -51,7 +54,12 @@ def test_torchs_seed_decides_within_the_context() -> None:
     def twice(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
         with dropout.quick(CPU):
-            return torch.stack([functional.dropout(torch.ones(64, 7), 0.5), functional.dropout(torch.ones(64, 7), 0.5)])
+            return torch.stack(
+                [
+                    functional.dropout(torch.ones(64, 7), 0.5),
+                    functional.dropout(torch.ones(64, 7), 0.5),
+                ]
+            )
 
     drawn = twice(3)
     assert torch.equal(twice(3), drawn) and not torch.equal(twice(4), drawn)

@@ -9,11 +9,13 @@ import transformers
 from mtlab.cli import main
 from mtlab.plan.experiment import load
 from mtlab.record.journal import Journal
-from mtlab.train import dry_run
+from mtlab.train.measure import dry_run
 from tests import tiny
 
 
-def test_plan_says_what_trains_what_is_frozen_and_what_it_costs(experiment_file: Path, capsys: pytest.CaptureFixture) -> None:
+def test_plan_says_what_trains_what_is_frozen_and_what_it_costs(
+    experiment_file: Path, capsys: pytest.CaptureFixture
+) -> None:
     assert main(["plan", str(experiment_file)]) == 0
     shown = capsys.readouterr().out
     assert "4 scenarios × 2 seeds = 8 trials" in shown
@@ -29,13 +31,20 @@ def test_planned_flops_are_those_the_run_counts(experiment_file: Path, tracking:
     prepared, _ = dry_run.sketch(experiment)
     for scenario in experiment.scenarios:
         planned = dry_run._planned(prepared, scenario)
-        records = [trial for trial in Journal(experiment.output).read()[1] if trial.scenario == scenario]
+        records = [
+            trial for trial in Journal(experiment.output).read()[1] if trial.scenario == scenario
+        ]
         assert dry_run.plain(prepared, planned) == sum(trial.train_flops for trial in records)
 
 
-def test_floor_computes_the_frozen_prefix_once_for_all_epochs_and_seeds(experiment_file: Path) -> None:
+def test_floor_computes_the_frozen_prefix_once_for_all_epochs_and_seeds(
+    experiment_file: Path,
+) -> None:
     prepared, _ = dry_run.sketch(load(experiment_file))
-    floors = {name: dry_run.floor(prepared, dry_run._planned(prepared, name)) for name in ("nothing", "heads", "gradual", "full")}
+    floors = {
+        name: dry_run.floor(prepared, dry_run._planned(prepared, name))
+        for name in ("nothing", "heads", "gradual", "full")
+    }
     lengths = [len(example) for example in prepared.encoded["train"].examples]
     once = prepared.counter.prefix(3).exact(lengths)
     assert floors["nothing"] == 0
@@ -46,7 +55,9 @@ def test_floor_computes_the_frozen_prefix_once_for_all_epochs_and_seeds(experime
     assert shared == sum(floors.values()) - once, "one pass harvests the prefixes of both"
 
 
-def test_plan_of_bert_base_needs_a_configuration_alone(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_plan_of_bert_base_needs_a_configuration_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     transformers.BertConfig().save_pretrained(tmp_path / "bert-base")
     lines = [
         f'{{"tokens": ["a", "b"], "ner_tags": ["B-{kind}", "I-{kind}"], "label": "class {index}"}}'
@@ -66,17 +77,37 @@ def test_plan_of_bert_base_needs_a_configuration_alone(tmp_path: Path, capsys: p
     assert "no tokenizer there: FLOPs take a word for one token" in shown
 
 
-def test_selectors_that_do_not_fit_the_encoder_are_one_line(experiment_file: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["plan", str(experiment_file), "--scenarios.full.0.train", "{'layers[0:9]': 1.0e-3}"]) == 2
+def test_selectors_that_do_not_fit_the_encoder_are_one_line(
+    experiment_file: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert (
+        main(["plan", str(experiment_file), "--scenarios.full.0.train", "{'layers[0:9]': 1.0e-3}"])
+        == 2
+    )
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "scenarios.full.0.train.layers[0:9]: selector 'layers[0:9]' is out of range; the encoder has layers[0:3]" in error
+    assert (
+        "scenarios.full.0.train.layers[0:9]: selector 'layers[0:9]' is out of range; the encoder has layers[0:3]"
+        in error
+    )
 
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
-def test_a_gradual_experiment_runs_on_every_family(family: str, experiment_file: Path, tmp_path: Path, tracking: str) -> None:
+def test_a_gradual_experiment_runs_on_every_family(
+    family: str, experiment_file: Path, tmp_path: Path, tracking: str
+) -> None:
     directory = tiny.write_encoder(tmp_path / family, family)
-    arguments = ["compare", str(experiment_file), "--encoder", str(directory), "--seeds", "0", "--scenarios", "gradual", "full"]
+    arguments = [
+        "compare",
+        str(experiment_file),
+        "--encoder",
+        str(directory),
+        "--seeds",
+        "0",
+        "--scenarios",
+        "gradual",
+        "full",
+    ]
     assert main(arguments) == 0
     gradual, full = Journal(load(experiment_file).output).read()[1]
     assert [stage.prefix_depth for stage in gradual.stages] == [3, 2]
@@ -89,5 +120,11 @@ def test_help_needs_neither_torch_nor_pydantic() -> None:
         "import sys; from mtlab.cli import _parser; _parser().format_help(); "
         "print([module for module in ('torch', 'pydantic', 'mlflow') if module in sys.modules])"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ))
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=dict(os.environ),
+    )
     assert ran.stdout.strip() == "[]"

@@ -1,4 +1,5 @@
-"""No code knows a scenario: what the experiment files that ship call their scenarios stands nowhere in the package."""
+"""No code knows a scenario: what the experiment files that ship call their scenarios stands nowhere
+in the package."""
 
 import ast
 from pathlib import Path
@@ -34,12 +35,16 @@ def test_no_code_names_a_scenario(path: Path) -> None:
     documentation = {
         id(node.body[0].value)
         for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body and isinstance(node.body[0], ast.Expr)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
     }
     words = {
         word
         for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in documentation
         for word in node.value.replace("'", " ").replace("`", " ").split()
     }
     identifiers = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}

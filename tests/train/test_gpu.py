@@ -1,4 +1,5 @@
-"""What a GPU computes is what a CPU computes, to rounding, and the same again when it is asked again."""
+"""What a GPU computes is what a CPU computes, to rounding, and the same again when it is asked
+again."""
 
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from mtlab.record.records import TrialRecord
 from tests import tiny
 from tests.train.several import run
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"),
+]
 
 EXPERIMENT = """\
 encoder: {encoder}
@@ -33,9 +37,15 @@ scenarios:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("gpu")
-    encoder = tiny.write_encoder(home / "encoder", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    encoder = tiny.write_encoder(
+        home / "encoder", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
     path = home / "tiny.yaml"
-    path.write_text(EXPERIMENT.format(encoder=encoder, data=tiny.write_data(home / "data", train=120, validation=60, test=60)))
+    path.write_text(
+        EXPERIMENT.format(
+            encoder=encoder, data=tiny.write_data(home / "data", train=120, validation=60, test=60)
+        )
+    )
     return path
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtlab.train.occupancy import REGISTRY, SHARED, Occupancy
+from mtlab.train.measure.occupancy import REGISTRY, SHARED, Occupancy
 
 CPU = torch.device("cpu")
 

@@ -19,10 +19,10 @@ from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
-from mtlab.train import spill
+from mtlab.train.cache import spill
+from mtlab.train.cache.heads import Heads
+from mtlab.train.cache.prefix import Prefixes, States, depths_of
 from mtlab.train.group import run_trials
-from mtlab.train.heads import Heads
-from mtlab.train.prefix import Prefixes, States, depths_of
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import Runtime, resolve
 from tests import tiny
@@ -48,7 +48,9 @@ class Setting:
     """One experiment with one cache."""
 
     def __init__(self, file: Path, **overrides: list[str]) -> None:
-        experiment = load(file, {key.replace("__", "."): values for key, values in overrides.items()})
+        experiment = load(
+            file, {key.replace("__", "."): values for key, values in overrides.items()}
+        )
         self.runtime: Runtime = resolve(experiment)
         self.prepared: Prepared = prepare(experiment, self.runtime)[()]
         self.journal = Journal(experiment.output)
@@ -60,13 +62,18 @@ class Setting:
             return None
         prefixes = Prefixes(self.runtime, limit, self.journal.directory / "cache", self.said.append)
         names = self.prepared.experiment.scenarios
-        depths = [depths_of(self.prepared.experiment.scenario(name).stages, self.prepared.counter.network) for name in names]
+        depths = [
+            depths_of(self.prepared.experiment.scenario(name).stages, self.prepared.counter.network)
+            for name in names
+        ]
         prefixes.want(self.prepared, self.prepared.pristine_digests, set().union(*depths))
         return prefixes
 
     def run(self, scenario: str, *seeds: int) -> list[TrialRecord]:
         trials = [Trial(scenario, seed) for seed in seeds or (0,)]
-        runs = run_trials(self.prepared, trials, self.runtime, self.journal, self.prefixes, lambda _: None)
+        runs = run_trials(
+            self.prepared, trials, self.runtime, self.journal, self.prefixes, lambda _: None
+        )
         records = [run.record for run in runs]
         assert [record.status for record in records] == ["ok"] * len(trials)
         return records
@@ -78,7 +85,11 @@ class Setting:
 def write(directory: Path, encoder: Path, data: Path) -> Path:
     path = directory / "tiny.yaml"
     head, _, _ = EXPERIMENT.partition("scenarios:\n")
-    path.write_text(head.format(encoder=encoder, data=data).replace("control: full", "") + SCENARIOS + f"output: {directory / 'report'}\n")
+    path.write_text(
+        head.format(encoder=encoder, data=data).replace("control: full", "")
+        + SCENARIOS
+        + f"output: {directory / 'report'}\n"
+    )
     return path
 
 
@@ -91,7 +102,10 @@ def quality(record: TrialRecord) -> dict:
     """Everything that was predicted well or not, without losses."""
     assert record.test is not None
     dumped = record.test.model_dump()
-    return {task: {name: value for name, value in metrics.items() if name != "loss"} for task, metrics in dumped.items()}
+    return {
+        task: {name: value for name, value in metrics.items() if name != "loss"}
+        for task, metrics in dumped.items()
+    }
 
 
 def same(one: TrialRecord, other: TrialRecord, tolerance: float = 1e-4) -> None:
@@ -105,13 +119,27 @@ def same(one: TrialRecord, other: TrialRecord, tolerance: float = 1e-4) -> None:
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
 def test_cached_equals_plain_for_every_family(tmp_path: Path, data: Path, family: str) -> None:
-    """Without dropout a whole trial has the same losses at every step and the same test metrics, cached and not."""
+    """Without dropout a whole trial has the same losses at every step and the same test metrics,
+    cached and not."""
     still = dict.fromkeys(
-        ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "mlp_dropout", "embedding_dropout"), 0.0
+        (
+            "hidden_dropout_prob",
+            "attention_probs_dropout_prob",
+            "dropout",
+            "attention_dropout",
+            "mlp_dropout",
+            "embedding_dropout",
+        ),
+        0.0,
     )
     encoder = tiny.write_encoder(tmp_path / "encoder", family, **still)
     cached = Setting(write(tmp_path, encoder, data), head__dropout=["0"])
-    plain = Setting(write(tmp_path, encoder, data), head__dropout=["0"], cache=["off"], output=[str(tmp_path / "plain")])
+    plain = Setting(
+        write(tmp_path, encoder, data),
+        head__dropout=["0"],
+        cache=["off"],
+        output=[str(tmp_path / "plain")],
+    )
     for scenario in ("heads", "one_head", "gradual", "down_again"):
         (one,), (other,) = cached.run(scenario), plain.run(scenario)
         same(one, other)
@@ -120,24 +148,39 @@ def test_cached_equals_plain_for_every_family(tmp_path: Path, data: Path, family
 
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
-def test_states_do_not_depend_on_the_batch_they_were_computed_in(tmp_path: Path, data: Path, family: str) -> None:
+def test_states_do_not_depend_on_the_batch_they_were_computed_in(
+    tmp_path: Path, data: Path, family: str
+) -> None:
     """States of batches sorted by length, against every sentence alone."""
     made = Setting(write(tmp_path, tiny.write_encoder(tmp_path / "encoder", family), data))
-    network, digests = made.prepared.fresh_network(0, made.runtime.device).eval(), made.prepared.pristine_digests
+    network, digests = (
+        made.prepared.fresh_network(0, made.runtime.device).eval(),
+        made.prepared.pristine_digests,
+    )
     assert made.prefixes is not None
     for depth in (1, len(network.backbone.blocks)):
         states = made.prefixes.get(made.prepared, network, digests, depth, "validation")
         for index, example in enumerate(made.prepared.encoded["validation"].examples[:20]):
             batch = batches.collate([example], [0], made.prepared.pad_id)
             with torch.no_grad(), replay.watch(network.backbone, [depth]) as seen:
-                output = network.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
+                output = network.encoder(
+                    input_ids=batch.input_ids, attention_mask=batch.attention_mask
+                ).last_hidden_state
             alone = seen[depth] if depth < len(network.backbone.blocks) else output
-            assert torch.allclose(states.padded([index], torch.device("cpu")), alone, rtol=0, atol=1e-5)
+            assert torch.allclose(
+                states.padded([index], torch.device("cpu")), alone, rtol=0, atol=1e-5
+            )
 
 
 def test_with_dropout_upper_blocks_train_as_in_the_plain_loop(file: Path, tmp_path: Path) -> None:
     """A frozen block draws no dropout, so the blocks above it draw the same masks either way."""
-    file.write_text(file.read_text().replace("- {name: heads, epochs: 1, train: {heads: 1.0e-2}}\n    - {name: top", "- {name: top", 1))
+    file.write_text(
+        file.read_text().replace(
+            "- {name: heads, epochs: 1, train: {heads: 1.0e-2}}\n    - {name: top",
+            "- {name: top",
+            1,
+        )
+    )
     cached, plain = Setting(file), Setting(file, cache=["off"], output=[str(tmp_path / "plain")])
     same(cached.run("gradual")[0], plain.run("gradual")[0])
 
@@ -158,7 +201,9 @@ def test_states_are_computed_once_for_all_scenarios_and_seeds(file: Path) -> Non
         made.run(scenario, 0)
     made.run("heads", 1, 2)
     assert {split for _, split in made.prefixes.held} == {"train", "validation", "test"}
-    assert len({one.id for one in made.prefixes.passes.values()}) == 3, "one pass a split, whatever depths"
+    assert len({one.id for one in made.prefixes.passes.values()}) == 3, (
+        "one pass a split, whatever depths"
+    )
     assert len(made.prefixes.held) == 6, "two depths a split"
 
 
@@ -166,16 +211,25 @@ def test_every_trial_counts_the_passes_that_it_used_once_and_in_full(file: Path)
     made = Setting(file)
     assert made.prefixes is not None
     together = made.run("heads", 0, 1)
-    seconds = {split: made.prefixes.passes[key, split].seconds for key, split in made.prefixes.passes}
+    seconds = {
+        split: made.prefixes.passes[key, split].seconds for key, split in made.prefixes.passes
+    }
     for record in together:
         assert record.laps["cache"] == pytest.approx(sum(seconds.values()))
-    assert together[0].laps["train"] == together[1].laps["train"], "what they trained together, each counts in full"
+    assert together[0].laps["train"] == together[1].laps["train"], (
+        "what they trained together, each counts in full"
+    )
     (nothing,) = made.run("nothing")
-    assert nothing.laps["cache"] == pytest.approx(seconds["validation"] + seconds["test"]), "it never reads the training split"
+    assert nothing.laps["cache"] == pytest.approx(seconds["validation"] + seconds["test"]), (
+        "it never reads the training split"
+    )
 
 
-def test_seeds_that_train_together_count_their_time_in_full(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trial's lap holds the whole of what they trained together, which is what it would take alone or a little more."""
+def test_seeds_that_train_together_count_their_time_in_full(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial's lap holds the whole of what they trained together, which is what it would take
+    alone or a little more."""
     honest, spent = Heads.train, [0.0]
 
     def watching(self: Heads, *rest: Any) -> Any:
@@ -203,7 +257,9 @@ def test_states_past_the_limit_lie_in_files_and_change_nothing(file: Path, tmp_p
     made = Setting(file, output=[str(tmp_path / "small")])
     made.prefixes = made.cache(limit=1000)
     same(made.run("gradual")[0], inside, 1e-7)
-    assert made.prefixes is not None and all(states.file is not None for states in made.prefixes.held.values())
+    assert made.prefixes is not None and all(
+        states.file is not None for states in made.prefixes.held.values()
+    )
     again = made.cache(limit=1000)
     assert again is not None
     made.prefixes = again
@@ -221,7 +277,9 @@ def test_states_past_the_limit_lie_in_files_and_change_nothing(file: Path, tmp_p
 def resident_mb() -> float:
     """What mapped files take of memory."""
     lines = [line.split() for line in Path("/proc/self/status").read_text().splitlines()]
-    return sum(int(words[1]) for words in lines if words[0] in ("RssFile:", "RssShmem:")) * 1024 / 1e6
+    return (
+        sum(int(words[1]) for words in lines if words[0] in ("RssFile:", "RssShmem:")) * 1024 / 1e6
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel how much is resident")
@@ -233,7 +291,9 @@ def test_states_in_files_take_no_memory(tmp_path: Path) -> None:
         states.put(np.arange(start, start + 10_000), torch.full((10_000, 256), float(start)))
     spill.seal(tmp_path, "states", mapped, spill.Pass("p", 1.0))
     again = spill.find(tmp_path, "states", print)
-    assert again is not None and torch.equal(again.flat[::10_000, 0], torch.arange(0.0, rows, 10_000))
+    assert again is not None and torch.equal(
+        again.flat[::10_000, 0], torch.arange(0.0, rows, 10_000)
+    )
     again.release()
     for _ in range(3):
         assert states.pick(np.arange(0, rows, 7), torch.device("cpu"))[-1, 0] == 40_000
@@ -243,15 +303,22 @@ def test_states_in_files_take_no_memory(tmp_path: Path) -> None:
 def test_states_are_computed_once_for_processes_that_exchange_them(file: Path) -> None:
     made = Setting(file)
     (alone,) = made.run("gradual")
-    caches = [Prefixes(made.runtime, limit, made.journal.directory / "shared", print, exchange=True) for limit in (10**9, 0)]
+    caches = [
+        Prefixes(made.runtime, limit, made.journal.directory / "shared", print, exchange=True)
+        for limit in (10**9, 0)
+    ]
     records = []
     for made.prefixes in caches:
         made.prefixes.expect(made.prepared, made.prepared.pristine_digests)
         records += made.run("gradual")
-    assert caches[0].passes == caches[1].passes and caches[0].passes, "the second found what the first computed"
+    assert caches[0].passes == caches[1].passes and caches[0].passes, (
+        "the second found what the first computed"
+    )
     assert records[0].laps["cache"] == records[1].laps["cache"], "and counts its seconds in full"
     assert {record.final_digest for record in records} == {alone.final_digest}
-    assert all(states.file is not None for states in caches[1].held.values()), "past the limit they stay in files"
+    assert all(states.file is not None for states in caches[1].held.values()), (
+        "past the limit they stay in files"
+    )
 
 
 def _harvested(file: Path, number: int, found: Any, ready: Any) -> None:
@@ -261,7 +328,12 @@ def _harvested(file: Path, number: int, found: Any, ready: Any) -> None:
     prefixes.expect(made.prepared, made.prepared.pristine_digests)
     ready.wait(120)  # whoever was started last asks with the others
     states = prefixes.get(made.prepared, network, made.prepared.pristine_digests, 3, "train")
-    found.put(({one.id for one in prefixes.passes.values()}, hashlib.sha256(states.flat.numpy().tobytes()).hexdigest()))
+    found.put(
+        (
+            {one.id for one in prefixes.passes.values()},
+            hashlib.sha256(states.flat.numpy().tobytes()).hexdigest(),
+        )
+    )
 
 
 def test_processes_that_ask_at_once_do_not_race(file: Path) -> None:
@@ -269,7 +341,9 @@ def test_processes_that_ask_at_once_do_not_race(file: Path) -> None:
         file.with_name(f"{number}.yaml").write_text(file.read_text())
     context = multiprocessing.get_context("spawn")
     found, ready = context.Queue(), context.Barrier(3)
-    others = [context.Process(target=_harvested, args=(file, number, found, ready)) for number in range(3)]
+    others = [
+        context.Process(target=_harvested, args=(file, number, found, ready)) for number in range(3)
+    ]
     for other in others:
         other.start()
     answers = [found.get(timeout=120) for _ in others]
@@ -279,7 +353,12 @@ def test_processes_that_ask_at_once_do_not_race(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["{", json.dumps({"shape": [1], "dtype": "float32"}), json.dumps({"shape": [3, 2], "dtype": "os", "sha256": ""})]
+    "damage",
+    [
+        "{",
+        json.dumps({"shape": [1], "dtype": "float32"}),
+        json.dumps({"shape": [3, 2], "dtype": "os", "sha256": ""}),
+    ],
 )
 def test_a_damaged_label_is_said_and_the_states_computed_again(file: Path, damage: str) -> None:
     made = Setting(file)
@@ -301,9 +380,19 @@ def test_states_that_are_not_the_networks_fail_the_trial(file: Path, scenario: s
     assert made.prefixes is not None
     for states in made.prefixes.held.values():
         states.flat[:-1] += 1.0
-    (run,) = run_trials(made.prepared, [Trial(scenario, 0)], made.runtime, made.journal, made.prefixes, lambda _: None)
+    (run,) = run_trials(
+        made.prepared,
+        [Trial(scenario, 0)],
+        made.runtime,
+        made.journal,
+        made.prefixes,
+        lambda _: None,
+    )
     record = run.record
-    assert record.status == "certificate broken: the cached states are not what the frozen blocks compute"
+    assert (
+        record.status
+        == "certificate broken: the cached states are not what the frozen blocks compute"
+    )
 
 
 def test_no_room_for_files_is_told_in_a_line(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,7 +402,14 @@ def test_no_room_for_files_is_told_in_a_line(file: Path, monkeypatch: pytest.Mon
     made = Setting(file)
     made.prefixes = made.cache(limit=0)
     monkeypatch.setattr("os.posix_fallocate", full)
-    (run,) = run_trials(made.prepared, [Trial("heads", 0)], made.runtime, made.journal, made.prefixes, lambda _: None)
+    (run,) = run_trials(
+        made.prepared,
+        [Trial("heads", 0)],
+        made.runtime,
+        made.journal,
+        made.prefixes,
+        lambda _: None,
+    )
     record = run.record
     assert "MB of cached states (No space left on device); free some" in record.status
 
@@ -325,17 +421,27 @@ def test_one_flipped_weight_is_another_key(file: Path) -> None:
     keys = {made.prefixes.key(made.prepared, digests, depth) for depth in (1, 2, 3)}
     assert len(keys) == 3
     changed = {**digests, "layers[1]": "0" * 64}
-    assert made.prefixes.key(made.prepared, changed, 1) in keys, "a block above the depth does not matter"
+    assert made.prefixes.key(made.prepared, changed, 1) in keys, (
+        "a block above the depth does not matter"
+    )
     assert made.prefixes.key(made.prepared, changed, 2) not in keys
-    longer = replace(made.prepared, encoded={**made.prepared.encoded, "test": made.prepared.encoded["train"]})
+    longer = replace(
+        made.prepared, encoded={**made.prepared.encoded, "test": made.prepared.encoded["train"]}
+    )
     assert made.prefixes.key(longer, digests, 2) not in keys
 
 
 def test_what_computes_states_otherwise_has_another_key(file: Path) -> None:
     made = Setting(file)
-    runtimes = [made.runtime, replace(made.runtime, precision="bf16"), replace(made.runtime, threads=made.runtime.threads + 1)]
+    runtimes = [
+        made.runtime,
+        replace(made.runtime, precision="bf16"),
+        replace(made.runtime, threads=made.runtime.threads + 1),
+    ]
     caches = [Prefixes(runtime, 0, file.parent, print) for runtime in runtimes]
-    assert len({cache.key(made.prepared, made.prepared.pristine_digests, 2) for cache in caches}) == 3
+    assert (
+        len({cache.key(made.prepared, made.prepared.pristine_digests, 2) for cache in caches}) == 3
+    )
 
 
 def test_padded_states_end_in_zeros(file: Path) -> None:
@@ -347,7 +453,9 @@ def test_padded_states_end_in_zeros(file: Path) -> None:
     padded = states.padded(range(6), torch.device("cpu"))
     assert padded.shape[:2] == (6, max(lengths))
     for row, length in enumerate(lengths):
-        assert torch.equal(padded[row, :length], states.flat[states.starts[row] : states.starts[row + 1]])
+        assert torch.equal(
+            padded[row, :length], states.flat[states.starts[row] : states.starts[row + 1]]
+        )
         assert not padded[row, length:].any()
 
 
@@ -358,6 +466,8 @@ def test_plain_time_is_measured_where_the_engine_skips_work(file: Path) -> None:
     assert record.wall_s == pytest.approx(sum(record.laps.values()))
 
 
-@pytest.mark.parametrize(("written", "mode"), [("off", "off"), ("auto", "auto"), ("false", "off"), ("true", "auto")])
+@pytest.mark.parametrize(
+    ("written", "mode"), [("off", "off"), ("auto", "auto"), ("false", "off"), ("true", "auto")]
+)
 def test_cache_has_a_short_form(file: Path, written: str, mode: str) -> None:
     assert load(file, {"cache": [written]}).cache.mode == mode

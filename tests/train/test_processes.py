@@ -1,4 +1,5 @@
-"""One trial over several processes: what two of them measure is what one does, and when one of them fails all go on later."""
+"""One trial over several processes: what two of them measure is what one does, and when one of them
+fails all go on later."""
 
 import json
 import os
@@ -66,18 +67,33 @@ SIZES = {"train": 299, "validation": 401, "test": 603}
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("several")
-    encoder = tiny.write_encoder(home / "encoder", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    encoder = tiny.write_encoder(
+        home / "encoder", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
     path = home / "tiny.yaml"
-    path.write_text(EXPERIMENT.format(encoder=encoder, data=tiny.write_data(home / "data", **SIZES)))
+    path.write_text(
+        EXPERIMENT.format(encoder=encoder, data=tiny.write_data(home / "data", **SIZES))
+    )
     return path
 
 
 PATH = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
 
 
-def launched(*words: str, restarts: int = 0, folder: Path = ROOT, **environment: str) -> "subprocess.Popen[str]":
+def launched(
+    *words: str, restarts: int = 0, folder: Path = ROOT, **environment: str
+) -> "subprocess.Popen[str]":
     """Two processes, by torchrun."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", str(restarts)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "--max-restarts",
+        str(restarts),
+    ]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     variables = {**clean, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATH, **environment}
     return start([*command, "-m", *words], env=variables, cwd=folder)
@@ -96,7 +112,9 @@ def home(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         run(str(file), home / "one")
         run(str(file), home / "one-plain", {"cache": ["off"]})
     variants = ("two", "two-plain:plain", "once:wrapped_once,plain", "means:mean_of_means,plain")
-    status, out, err = finish(launched("tests.train.several", str(file), *(str(home / name) for name in variants)))
+    status, out, err = finish(
+        launched("tests.train.several", str(file), *(str(home / name) for name in variants))
+    )
     assert status == 0, out + err
     return home
 
@@ -109,49 +127,86 @@ def same(one: TrialRecord, other: TrialRecord, exactly: bool) -> None:
     for task, losses in one.step_losses.items():
         found = other.step_losses[task]
         assert [value is None for value in losses] == [value is None for value in found]
-        given = [np.array([value for value in values if value is not None]) for values in (losses, found)]
+        given = [
+            np.array([value for value in values if value is not None]) for values in (losses, found)
+        ]
         np.testing.assert_allclose(given[1], given[0], rtol=0 if exactly else 1e-4)
     for mine, theirs in ((one.validation, other.validation), (one.test, other.test)):
-        assert mine is not None and theirs is not None and mine.classifier is not None and theirs.classifier is not None
+        assert (
+            mine is not None
+            and theirs is not None
+            and mine.classifier is not None
+            and theirs.classifier is not None
+        )
         assert mine.classifier.accuracy == theirs.classifier.accuracy
-        assert mine.ner is not None and theirs.ner is not None and mine.ner.default.f1 == theirs.ner.default.f1
+        assert (
+            mine.ner is not None
+            and theirs.ner is not None
+            and mine.ner.default.f1 == theirs.ner.default.f1
+        )
     if exactly:
-        assert [epoch.validation for epoch in one.epochs] == [epoch.validation for epoch in other.epochs]
-        assert (one.test, one.contributions, one.final_digest) == (other.test, other.contributions, other.final_digest)
+        assert [epoch.validation for epoch in one.epochs] == [
+            epoch.validation for epoch in other.epochs
+        ]
+        assert (one.test, one.contributions, one.final_digest) == (
+            other.test,
+            other.contributions,
+            other.final_digest,
+        )
 
 
 @pytest.mark.parametrize("pair", [("one", "two"), ("one-plain", "two-plain")])
-def test_two_processes_measure_what_one_does_through_a_gradual_unfreeze(home: Path, pair: tuple[str, str]) -> None:
+def test_two_processes_measure_what_one_does_through_a_gradual_unfreeze(
+    home: Path, pair: tuple[str, str]
+) -> None:
     alone, together = (trials(home / name) for name in pair)
     assert len(alone) == 6 and alone.keys() == together.keys()
     for place, one in alone.items():
         scenario, _ = place
-        exactly = scenario == "nothing" or (scenario == "heads" and pair[0] == "one")  # no gradient is added up in another order
+        exactly = scenario == "nothing" or (
+            scenario == "heads" and pair[0] == "one"
+        )  # no gradient is added up in another order
         same(one, together[place], exactly)
     first = [len(stage.parameters) and stage.steps for stage in together["gradual", 0].stages]
     assert together["gradual", 0].epochs[0].validation == alone["gradual", 0].epochs[0].validation
     if pair[0] == "one":  # heads on cached states, before a block thaws
-        assert together["gradual", 0].step_losses["total"][: first[0]] == alone["gradual", 0].step_losses["total"][: first[0]]
-        assert together["gradual", 0].epochs[1].validation == alone["gradual", 0].epochs[1].validation
+        assert (
+            together["gradual", 0].step_losses["total"][: first[0]]
+            == alone["gradual", 0].step_losses["total"][: first[0]]
+        )
+        assert (
+            together["gradual", 0].epochs[1].validation == alone["gradual", 0].epochs[1].validation
+        )
 
 
 def test_a_wrapper_from_before_the_thaw_is_caught(home: Path) -> None:
     found = trials(home / "once")
     assert found["heads", 0].ok, "as long as nothing thaws there is nothing to miss"
-    assert found["gradual", 0].status.startswith("certificate broken: the processes hold different weights: layers[2]")
+    assert found["gradual", 0].status.startswith(
+        "certificate broken: the processes hold different weights: layers[2]"
+    )
     assert len(found["gradual", 0].stages) == 1, "after the first stage in which a block thaws"
 
 
 def test_means_over_processes_are_not_means_over_batches(home: Path) -> None:
-    one, other = (trials(home / name)["heads", 0].step_losses["total"] for name in ("one-plain", "means"))
+    one, other = (
+        trials(home / name)["heads", 0].step_losses["total"] for name in ("one-plain", "means")
+    )
     assert not np.allclose(one, other, rtol=1e-4), "or the tests above would see no wrong scale"
 
 
 def test_every_sentence_is_counted_once(home: Path, file: Path) -> None:
-    wanted = [json.loads(line) for line in (file.parent / "data" / "test.jsonl").read_text().splitlines()]
+    wanted = [
+        json.loads(line) for line in (file.parent / "data" / "test.jsonl").read_text().splitlines()
+    ]
     for record in trials(home / "two").values():
-        read = [json.loads(line) for line in Journal(home / "two").predictions_path(record).read_text().splitlines()]
-        assert [(line["label"], line["tags"]) for line in read] == [(line["label"], line["ner_tags"]) for line in wanted]
+        read = [
+            json.loads(line)
+            for line in Journal(home / "two").predictions_path(record).read_text().splitlines()
+        ]
+        assert [(line["label"], line["tags"]) for line in read] == [
+            (line["label"], line["ner_tags"]) for line in wanted
+        ]
         right = sum(line["label"] == line["predicted_label"] for line in read)
         assert record.test is not None and record.test.classifier is not None
         assert record.test.classifier.accuracy == pytest.approx(right / len(wanted))
@@ -166,15 +221,25 @@ def test_states_are_computed_together(home: Path) -> None:
 def test_records_say_how_many_processes_there_were(home: Path) -> None:
     assert Journal(home / "two").read()[0].environment["processes"] == 2
     assert "processes" not in Journal(home / "one").read()[0].environment
-    assert not any(record.untimed for record in trials(home / "two").values()), "they are no strangers on their device"
+    assert not any(record.untimed for record in trials(home / "two").values()), (
+        "they are no strangers on their device"
+    )
 
 
 @pytest.mark.slow
-def test_so_do_trials_that_start_from_a_checkpoint_and_are_kept_from_forgetting(file: Path, tmp_path: Path) -> None:
-    data = {"source": file.parent / "data", "data": write_target(tmp_path / "target"), "encoder": file.parent / "encoder"}
+def test_so_do_trials_that_start_from_a_checkpoint_and_are_kept_from_forgetting(
+    file: Path, tmp_path: Path
+) -> None:
+    data = {
+        "source": file.parent / "data",
+        "data": write_target(tmp_path / "target"),
+        "encoder": file.parent / "encoder",
+    }
     (tmp_path / "staged.yaml").write_text(STAGED.format(**data))
     run(str(tmp_path / "staged.yaml"), tmp_path / "one")
-    status, out, err = finish(launched("tests.train.several", str(tmp_path / "staged.yaml"), str(tmp_path / "two")))
+    status, out, err = finish(
+        launched("tests.train.several", str(tmp_path / "staged.yaml"), str(tmp_path / "two"))
+    )
     assert status == 0, out + err
     together = trials(tmp_path / "two")
     for place, one in trials(tmp_path / "one").items():
@@ -186,7 +251,9 @@ def test_so_do_trials_that_start_from_a_checkpoint_and_are_kept_from_forgetting(
 ONE_TRIAL = ("--scenarios", "gradual", "--seeds", "0", "--checkpoints.every_steps", "3")
 
 
-@pytest.mark.parametrize("variant", [pytest.param("raises", marks=pytest.mark.slow), "killed", "hangs"])
+@pytest.mark.parametrize(
+    "variant", [pytest.param("raises", marks=pytest.mark.slow), "killed", "hangs"]
+)
 def test_one_that_fails_ends_the_others_and_all_go_on_from_the_last_checkpoint(
     variant: str, home: Path, file: Path, tmp_path: Path
 ) -> None:
@@ -198,24 +265,31 @@ def test_one_that_fails_ends_the_others_and_all_go_on_from_the_last_checkpoint(
     assert essence(record) == essence(trials(home / "two")["gradual", 0])
     assert not list((tmp_path / "again" / "unfinished").glob("*"))
     written = [file.read_text() for file in (tmp_path / "again" / "failures").glob("hung-*.txt")]
-    assert len(written) == (variant == "hangs") and all("stalled-1" in text and "in hanging" in text for text in written)
+    assert len(written) == (variant == "hangs") and all(
+        "stalled-1" in text and "in hanging" in text for text in written
+    )
 
 
 def test_a_trial_in_which_that_happens_twice_is_a_row(file: Path, tmp_path: Path) -> None:
     words = ("tests.train.several", str(file), f"{tmp_path / 'again'}:raises_always", *ONE_TRIAL)
     status, out, err = finish(launched(*words, restarts=1))
     assert status != 0 and "the device is gone" in err
-    assert not [record for record in trials(tmp_path / "again").values() if record.ended_at], "none is said to have failed yet"
+    assert not [record for record in trials(tmp_path / "again").values() if record.ended_at], (
+        "none is said to have failed yet"
+    )
     status, out, err = finish(launched(*words))  # the command again, by hand
     assert status == 0, out + err
     (record,) = trials(tmp_path / "again").values()
     reason = "crashed: RuntimeError: the device is gone (failures/gradual-seed0-"
-    assert record.status.startswith(f"the processes ended 2 times while the trial ran, at last: {reason}")
+    assert record.status.startswith(
+        f"the processes ended 2 times while the trial ran, at last: {reason}"
+    )
     assert "the device is gone" in next((tmp_path / "again" / "failures").glob("*.txt")).read_text()
 
 
 def test_the_command_by_launchers(file: Path, tmp_path: Path, tracking: str) -> None:
-    """Asked to stop, started again, with a mistake: as one process, but for the words of the launcher."""
+    """Asked to stop, started again, with a mistake: as one process, but for the words of the
+    launcher."""
     shutil.copy(file, tmp_path / "tiny.yaml")
     output = tmp_path / "out"
     longer = ("--scenarios.gradual.2.epochs", "20", "--output", str(output))
@@ -226,12 +300,22 @@ def test_the_command_by_launchers(file: Path, tmp_path: Path, tracking: str) -> 
     process.send_signal(signal.SIGTERM)
     _, _, err = finish(process, 60)
     assert "stopping after this step" in err
-    assert f"mtlab: interrupted; `torchrun --standalone --nproc-per-node 2 -m mtlab compare {tmp_path / 'tiny.yaml'}" in err
+    assert (
+        f"mtlab: interrupted; `torchrun --standalone --nproc-per-node 2 -m mtlab compare {tmp_path / 'tiny.yaml'}"
+        in err
+    )
     suite = Journal(output).read()[0]
     client = MlflowClient(tracking)
     assert client.get_run(suite.tracking["run"]).info.status == "KILLED"
 
-    accelerate = [str(Path(sys.executable).with_name("accelerate")), "launch", "--multi_gpu", "--num_processes", "2", "-m"]
+    accelerate = [
+        str(Path(sys.executable).with_name("accelerate")),
+        "launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "-m",
+    ]
     environment = {**os.environ, **place, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATH}
     line = [*accelerate, *command]
     status, out, err = run_program(line, cwd=tmp_path, env=environment)
@@ -243,8 +327,13 @@ def test_the_command_by_launchers(file: Path, tmp_path: Path, tracking: str) -> 
     assert suite.command.startswith("torchrun --standalone --nproc-per-node 2 -m mtlab compare")
     assert (output / "report.md").exists() and not (output / "running.json").exists()
     children = client.search_runs([client.get_run(suite.tracking["run"]).info.experiment_id])
-    assert len([run for run in children if run.info.status == "FINISHED"]) == 2, "the suite's and the trial's"
+    assert len([run for run in children if run.info.status == "FINISHED"]) == 2, (
+        "the suite's and the trial's"
+    )
 
     status, _, err = finish(launched(*command, "--batch_size", "1", folder=tmp_path, **place))
     assert status != 0
-    assert err.count("mtlab: ") == 1 and "--batch_size: 1 sentences are fewer than 2 processes; start fewer" in err
+    assert (
+        err.count("mtlab: ") == 1
+        and "--batch_size: 1 sentences are fewer than 2 processes; start fewer" in err
+    )

@@ -13,14 +13,14 @@ from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
-from mtlab.train import stopping
+from mtlab.train.cache.prefix import Prefixes
 from mtlab.train.group import run_trials
-from mtlab.train.keeper import Keeper
-from mtlab.train.prefix import Prefixes
 from mtlab.train.prepare import Prepared, prepare
+from mtlab.train.resume import signals
+from mtlab.train.resume.keeper import Keeper
+from mtlab.train.resume.signals import Stopped
 from mtlab.train.runtime import Runtime, resolve
-from mtlab.train.start import Starts
-from mtlab.train.stopping import Stopped
+from mtlab.train.source_trials import Starts
 from tests import tiny
 from tests.train.test_staged import write_target
 
@@ -67,8 +67,11 @@ class Bench:
         self.runtime: Runtime = resolve(self.experiment)
         self.prepared: Prepared = prepare(self.experiment, self.runtime)[()]
 
-    def run(self, output: Path, scenario: str, seeds: tuple[int, ...], prefixes: Prefixes | None = None) -> list[TrialRecord]:
-        """As a suite runs them: a cache of their own where none is given, checkpoints trained or read back."""
+    def run(
+        self, output: Path, scenario: str, seeds: tuple[int, ...], prefixes: Prefixes | None = None
+    ) -> list[TrialRecord]:
+        """As a suite runs them: a cache of their own where none is given, checkpoints trained or
+        read back."""
         journal = Journal(output)
         prefixes = prefixes or Prefixes(self.runtime, 10**9, output / "cache", print)
         prepared = self.prepared.of(scenario)
@@ -76,8 +79,15 @@ class Bench:
         prepared.checkpoints.clear()
         for seed in seeds:
             starts.make_ready(prepared, seed)
-        with stopping.deferred():
-            runs = run_trials(prepared, [Trial(scenario, seed) for seed in seeds], self.runtime, journal, prefixes, lambda _: None)
+        with signals.deferred():
+            runs = run_trials(
+                prepared,
+                [Trial(scenario, seed) for seed in seeds],
+                self.runtime,
+                journal,
+                prefixes,
+                lambda _: None,
+            )
             return [run.record for run in runs]
 
 
@@ -94,7 +104,9 @@ def staged(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Bench:
     home = tmp_path_factory.mktemp("staged")
     tiny.write_data(home / "source", train=24, validation=16, test=16)
     write_target(home / "target")
-    (home / "staged.yaml").write_text(STAGED.format(encoder=encoder, source=home / "source", data=home / "target"))
+    (home / "staged.yaml").write_text(
+        STAGED.format(encoder=encoder, source=home / "source", data=home / "target")
+    )
     return Bench(home / "staged.yaml")
 
 
@@ -111,14 +123,24 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         return honest(self)
 
     monkeypatch.setattr(Keeper, "stepped", stepped)
-    with stopping.handled():
+    with signals.handled():
         yield lambda steps: left.__setitem__(0, steps)
 
 
 def essence(record: TrialRecord) -> dict[str, Any]:
     """What of a record must be the same however often the trial was interrupted."""
     fields = record.model_dump(mode="json")
-    for name in ("started_at", "ended_at", "attempts", "laps", "wall_s", "wall_plain_s", "peak_memory_mb", "tokens_per_s", "machine"):
+    for name in (
+        "started_at",
+        "ended_at",
+        "attempts",
+        "laps",
+        "wall_s",
+        "wall_plain_s",
+        "peak_memory_mb",
+        "tokens_per_s",
+        "machine",
+    ):
         del fields[name]
     for epoch in fields["epochs"]:
         del epoch["elapsed_s"], epoch["ended_at"]
@@ -127,7 +149,9 @@ def essence(record: TrialRecord) -> dict[str, Any]:
     return fields
 
 
-def check_steps(bench: Bench, scenario: str, seeds: tuple[int, ...], home: Path, stop_after: Any, every: int = 1) -> None:
+def check_steps(
+    bench: Bench, scenario: str, seeds: tuple[int, ...], home: Path, stop_after: Any, every: int = 1
+) -> None:
     whole = bench.run(home / "whole", scenario, seeds)
     assert {record.status for record in whole} == {"ok"}
     steps = len(whole[0].step_losses["total"])
@@ -142,17 +166,24 @@ def check_steps(bench: Bench, scenario: str, seeds: tuple[int, ...], home: Path,
         assert stop.value.status == 143
         assert len(list((output / "unfinished").rglob("*.safetensors"))) == 1
         stop_after(0)
-        with stopping.handled():
+        with signals.handled():
             again = bench.run(output, scenario, seeds)
         assert {record.attempts for record in again} == {2}
-        assert [essence(record) for record in again] == [essence(record) for record in whole], f"stopped after step {step}"
+        assert [essence(record) for record in again] == [essence(record) for record in whole], (
+            f"stopped after step {step}"
+        )
         for one, other in zip(whole, again, strict=True):
-            same = [Journal(place).predictions_path(record).read_bytes() for place, record in ((home / "whole", one), (output, other))]
+            same = [
+                Journal(place).predictions_path(record).read_bytes()
+                for place, record in ((home / "whole", one), (output, other))
+            ]
             assert same[0] == same[1]
         assert not list((output / "unfinished").glob("*"))
 
 
-@pytest.mark.parametrize(("scenario", "seeds"), [("heads", (0, 1)), ("gradual", (0,)), ("guided", (1,))])
+@pytest.mark.parametrize(
+    ("scenario", "seeds"), [("heads", (0, 1)), ("gradual", (0,)), ("guided", (1,))]
+)
 def test_a_trial_goes_on_from_any_step_bit_for_bit(
     scenario: str, seeds: tuple[int, ...], cold: Bench, tmp_path: Path, stop_after: Any
 ) -> None:
@@ -160,20 +191,25 @@ def test_a_trial_goes_on_from_any_step_bit_for_bit(
 
 
 @pytest.mark.parametrize("scenario", ["held", "adapters"])
-def test_so_does_one_that_started_from_a_checkpoint(scenario: str, staged: Bench, tmp_path: Path, stop_after: Any) -> None:
+def test_so_does_one_that_started_from_a_checkpoint(
+    scenario: str, staged: Bench, tmp_path: Path, stop_after: Any
+) -> None:
     check_steps(staged, scenario, (0,), tmp_path, stop_after, every=3)
 
 
-def test_states_that_a_resumed_trial_computes_are_those_of_its_own_weights(cold: Bench, tmp_path: Path, stop_after: Any) -> None:
-    """A pass of a trial that goes on in its second stage harvests nothing above the blocks that this stage trains."""
+def test_states_that_a_resumed_trial_computes_are_those_of_its_own_weights(
+    cold: Bench, tmp_path: Path, stop_after: Any
+) -> None:
+    """A pass of a trial that goes on in its second stage harvests nothing above the blocks that
+    this stage trains."""
     whole = cold.run(tmp_path / "whole", "heads", (0,))
     stop_after(5)
-    with pytest.raises(Stopped), stopping.handled():
+    with pytest.raises(Stopped), signals.handled():
         cold.run(tmp_path / "out", "gradual", (0,))
     stop_after(0)
     prefixes = Prefixes(cold.runtime, 10**9, tmp_path / "cache", print)
     prefixes.expect(cold.prepared, cold.prepared.pristine_digests)
-    with stopping.handled():
+    with signals.handled():
         cold.run(tmp_path / "out", "gradual", (0,), prefixes)
         after = cold.run(tmp_path / "out", "heads", (0,), prefixes)
     assert [essence(record) for record in after] == [essence(record) for record in whole]
@@ -183,7 +219,7 @@ def interrupted(bench: Bench, output: Path, stop_after: Any, steps: int) -> Path
     """A folder of a gradual trial that was stopped twice; returns where its checkpoints are."""
     for number in (steps, 2):
         stop_after(number)
-        with pytest.raises(Stopped), stopping.handled():
+        with pytest.raises(Stopped), signals.handled():
             bench.run(output, "gradual", (0,))
     stop_after(0)
     (folder,) = (output / "unfinished").iterdir()
@@ -202,14 +238,16 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(
         tensors = manifest.with_suffix(".safetensors")
         if damage == "manifest":
             written = json.loads(manifest.read_text())
-            manifest.write_text(json.dumps({**written, "facts": written["facts"].replace('"step": ', '"step": 1')}))
+            manifest.write_text(
+                json.dumps({**written, "facts": written["facts"].replace('"step": ', '"step": 1')})
+            )
         elif damage == "gone":
             tensors.unlink()
         else:
             content = bytearray(tensors.read_bytes())
             content[-1] ^= 1
             tensors.write_bytes(content)
-    with stopping.handled():
+    with signals.handled():
         again = cold.run(tmp_path / "out", "gradual", (0,))
     assert "is not what was written" in capsys.readouterr().out
     assert [essence(record) for record in again] == [essence(record) for record in whole]
@@ -226,13 +264,17 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_trial(
 ) -> None:
     whole = cold.run(tmp_path / "whole", "gradual", (0,))
     bench_often = cold.experiment.checkpoints
-    object.__setattr__(cold.prepared.experiment, "checkpoints", bench_often.model_copy(update={"every_steps": 2}))
+    object.__setattr__(
+        cold.prepared.experiment, "checkpoints", bench_often.model_copy(update={"every_steps": 2})
+    )
     try:
         honest = Keeper.begin
 
         def begin(self: Keeper) -> None:
             honest(self)
-            (self.folder.folder / "000001.safetensors").mkdir()  # where the first checkpoint would go
+            (
+                self.folder.folder / "000001.safetensors"
+            ).mkdir()  # where the first checkpoint would go
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Keeper, "begin", begin)

@@ -1,4 +1,5 @@
-"""Staged experiments: a checkpoint, what is trained on top of it, and what becomes of what it knew."""
+"""Staged experiments: a checkpoint, what is trained on top of it, and what becomes of what it
+knew."""
 
 import json
 import shutil
@@ -19,12 +20,13 @@ from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Stage, Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
-from mtlab.train import course, mitigation, retained, step
+from mtlab.train.continual import forgetting, mitigation
+from mtlab.train.continual.forgetting import cka
 from mtlab.train.group import run_trials
+from mtlab.train.loop import schedule, step
 from mtlab.train.prepare import Prepared, prepare
-from mtlab.train.retained import cka
 from mtlab.train.runtime import Runtime, resolve
-from mtlab.train.start import Starts
+from mtlab.train.source_trials import Starts
 from tests import tiny
 
 EXPERIMENT = """\
@@ -54,7 +56,8 @@ scenarios:
 
 
 def write_target(directory: Path) -> Path:
-    """Sentences of another kind: the label that follows from the words is the next one, and one label is new."""
+    """Sentences of another kind: the label that follows from the words is the next one, and one
+    label is new."""
     after = dict(zip(tiny.TOPICS, [*list(tiny.TOPICS)[1:], "new"], strict=True))
     directory.mkdir()
     for seed, (split, count) in enumerate({"train": 64, "validation": 16, "test": 24}.items()):
@@ -65,12 +68,16 @@ def write_target(directory: Path) -> Path:
 
 def write(directory: Path, encoder: Path, data: Path) -> Path:
     file = directory / "staged.yaml"
-    file.write_text(EXPERIMENT.format(encoder=encoder, source=data, target=write_target(directory / "target")))
+    file.write_text(
+        EXPERIMENT.format(encoder=encoder, source=data, target=write_target(directory / "target"))
+    )
     return file
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path, empty_database: Path) -> Path:
+def home(
+    tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path, empty_database: Path
+) -> Path:
     """A staged suite that ran through the command line once."""
     home = tmp_path_factory.mktemp("staged")
     shutil.copy(empty_database, home / "mlflow.db")
@@ -91,46 +98,71 @@ def scores(trial: TrialRecord, domain: str) -> list[Any]:
     return [(one.metrics, one.contributions) for one in trial.matrix if one.domain == domain]
 
 
-def test_every_trial_starts_from_the_checkpoint_of_its_seed(home: Path, trials: dict[tuple[str, int], TrialRecord]) -> None:
+def test_every_trial_starts_from_the_checkpoint_of_its_seed(
+    home: Path, trials: dict[tuple[str, int], TrialRecord]
+) -> None:
     suite, _ = Journal(home / "out").read()
     starts = [Journal(home / "out").find(key) for key in suite.starts]
-    assert [(start.scenario, start.seed, start.status) for start in starts] == [("start", 0, "ok"), ("start", 1, "ok")]
+    assert [(start.scenario, start.seed, start.status) for start in starts] == [
+        ("start", 0, "ok"),
+        ("start", 1, "ok"),
+    ]
     for (_, seed), trial in trials.items():
         assert trial.status == "ok"
         assert trial.start == starts[seed].key
         assert trial.initial_digest == starts[seed].final_digest
-        assert [one.stage for one in trial.matrix if one.domain == "source"] == [0, *range(1, len(trial.stages)), len(trial.stages)]
+        assert [one.stage for one in trial.matrix if one.domain == "source"] == [
+            0,
+            *range(1, len(trial.stages)),
+            len(trial.stages),
+        ]
     assert len(list((home / "out" / "checkpoints").iterdir())) == 2
 
 
-def test_the_checkpoint_learnt_its_data_and_all_classes_are_known(home: Path, trials: dict[tuple[str, int], TrialRecord]) -> None:
+def test_the_checkpoint_learnt_its_data_and_all_classes_are_known(
+    home: Path, trials: dict[tuple[str, int], TrialRecord]
+) -> None:
     suite, _ = Journal(home / "out").read()
     assert "new" in suite.data[""]["labels"]
     assert suite.data[""]["labels"] == suite.data[""]["start"]["labels"]
     before = trials["nothing", 0].matrix[0]
     assert before.metrics.classifier.accuracy > 0.8
-    assert trials["nothing", 0].test.classifier.accuracy < 0.5, "the target has other labels for the same words"
+    assert trials["nothing", 0].test.classifier.accuracy < 0.5, (
+        "the target has other labels for the same words"
+    )
 
 
-def test_forgetting_is_exactly_zero_after_no_step(trials: dict[tuple[str, int], TrialRecord]) -> None:
+def test_forgetting_is_exactly_zero_after_no_step(
+    trials: dict[tuple[str, int], TrialRecord],
+) -> None:
     for seed in (0, 1):
         trial = trials["nothing", seed]
         before, after = scores(trial, "source")
         assert before == after
-        assert all(drift.identical and drift.largest == drift.kl == drift.changed == 0.0 for drift in trial.drift.logits.values())
+        assert all(
+            drift.identical and drift.largest == drift.kl == drift.changed == 0.0
+            for drift in trial.drift.logits.values()
+        )
         assert all(value == pytest.approx(1.0, abs=1e-9) for value in trial.drift.cka.values())
 
 
-def test_with_head_and_backbone_frozen_every_logit_of_the_kept_task_is_the_same(trials: dict[tuple[str, int], TrialRecord]) -> None:
+def test_with_head_and_backbone_frozen_every_logit_of_the_kept_task_is_the_same(
+    trials: dict[tuple[str, int], TrialRecord],
+) -> None:
     for seed in (0, 1):
         trial = trials["head_alone", seed]
         assert trial.drift.logits["classifier"].identical
         assert not trial.drift.logits["ner"].identical
         before, after = scores(trial, "source")
-        assert (before[0].classifier, before[1].labels_right) == (after[0].classifier, after[1].labels_right)
+        assert (before[0].classifier, before[1].labels_right) == (
+            after[0].classifier,
+            after[1].labels_right,
+        )
 
 
-def test_with_the_backbone_moving_the_kept_task_drifts(trials: dict[tuple[str, int], TrialRecord]) -> None:
+def test_with_the_backbone_moving_the_kept_task_drifts(
+    trials: dict[tuple[str, int], TrialRecord],
+) -> None:
     for seed in (0, 1):
         drift = trials["around", seed].drift
         assert not drift.logits["classifier"].identical
@@ -138,7 +170,9 @@ def test_with_the_backbone_moving_the_kept_task_drifts(trials: dict[tuple[str, i
         assert drift.cka["layers[1]"] < 1.0
 
 
-def test_a_head_whose_loss_is_left_out_is_frozen_whether_it_is_named_or_not(trials: dict[tuple[str, int], TrialRecord]) -> None:
+def test_a_head_whose_loss_is_left_out_is_frozen_whether_it_is_named_or_not(
+    trials: dict[tuple[str, int], TrialRecord],
+) -> None:
     for seed in (0, 1):
         assert trials["around", seed].final_digest == trials["full", seed].final_digest
 
@@ -146,19 +180,37 @@ def test_a_head_whose_loss_is_left_out_is_frozen_whether_it_is_named_or_not(tria
 def test_what_mitigates_holds(trials: dict[tuple[str, int], TrialRecord]) -> None:
     for seed in (0, 1):
         loose = trials["around", seed]
-        assert trials["taught", seed].drift.logits["classifier"].kl < loose.drift.logits["classifier"].kl / 2
-        assert trials["replayed", seed].matrix[-1].metrics.classifier.loss < loose.matrix[-1].metrics.classifier.loss
+        assert (
+            trials["taught", seed].drift.logits["classifier"].kl
+            < loose.drift.logits["classifier"].kl / 2
+        )
+        assert (
+            trials["replayed", seed].matrix[-1].metrics.classifier.loss
+            < loose.matrix[-1].metrics.classifier.loss
+        )
         assert min(trials["pulled", seed].drift.cka.values()) > min(loose.drift.cka.values())
-        assert len({trials[name, seed].final_digest for name in ("around", "replayed", "pulled", "taught")}) == 4
+        assert (
+            len(
+                {
+                    trials[name, seed].final_digest
+                    for name in ("around", "replayed", "pulled", "taught")
+                }
+            )
+            == 4
+        )
 
 
-def test_rehearsal_is_a_share_of_steps_with_the_kept_tasks_loss(trials: dict[tuple[str, int], TrialRecord]) -> None:
+def test_rehearsal_is_a_share_of_steps_with_the_kept_tasks_loss(
+    trials: dict[tuple[str, int], TrialRecord],
+) -> None:
     trial = trials["replayed", 0]
     given = [loss is not None for loss in trial.step_losses["classifier"]]
     assert (len(given), sum(given)) == (20, 4)
     assert [loss is None for loss in trial.step_losses["ner"]] == given
     assert not any(given[:2]), "they stand between the others"
-    assert trial.order_digest != trials["around", 0].order_digest == trials["pulled", 0].order_digest
+    assert (
+        trial.order_digest != trials["around", 0].order_digest == trials["pulled", 0].order_digest
+    )
 
 
 def test_the_report_tells_what_was_kept(home: Path) -> None:
@@ -171,7 +223,9 @@ def test_the_report_tells_what_was_kept(home: Path) -> None:
     claims = report.partition("## Claims")[2].partition("\n## ")[0]
     assert "Protocol: staged" in claims
     assert "**frozen both keeps**" in claims
-    assert "faster" not in claims.partition("**Not tested here**")[0], "claims about starting anew are not tested by this"
+    assert "faster" not in claims.partition("**Not tested here**")[0], (
+        "claims about starting anew are not tested by this"
+    )
 
 
 def test_running_again_reads_checkpoints_back_and_a_changed_one_is_trained_anew(
@@ -182,7 +236,15 @@ def test_running_again_reads_checkpoints_back_and_a_changed_one_is_trained_anew(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
     files = sorted((home / "out" / "checkpoints").iterdir())
     times = [file.stat().st_mtime_ns for file in files]
-    more = ["compare", "staged.yaml", "--output", "out", "--scenarios", "nothing", "--scenarios.nothing.0.name"]
+    more = [
+        "compare",
+        "staged.yaml",
+        "--output",
+        "out",
+        "--scenarios",
+        "nothing",
+        "--scenarios.nothing.0.name",
+    ]
     assert main([*more, "other"]) == 0
     assert [file.stat().st_mtime_ns for file in files] == times
     files[0].write_bytes(files[1].read_bytes())
@@ -191,9 +253,19 @@ def test_running_again_reads_checkpoints_back_and_a_changed_one_is_trained_anew(
     assert files[0].stat().st_mtime_ns != times[0]
 
 
-def test_a_checkpoint_that_cannot_be_trained_costs_its_seed_and_no_more(tmp_path: Path, encoder: Path, data: Path, tracking: str) -> None:
+def test_a_checkpoint_that_cannot_be_trained_costs_its_seed_and_no_more(
+    tmp_path: Path, encoder: Path, data: Path, tracking: str
+) -> None:
     file = write(tmp_path, encoder, data)
-    wild = ["--start.stages.0.train.encoder", "1e30", "--output", "wild", "--scenarios", "nothing", "head_alone"]
+    wild = [
+        "--start.stages.0.train.encoder",
+        "1e30",
+        "--output",
+        "wild",
+        "--scenarios",
+        "nothing",
+        "head_alone",
+    ]
     assert main(["compare", str(file), *wild]) == 1
     _, failed = Journal(tmp_path / "wild").read()
     assert len(failed) == 4
@@ -201,24 +273,40 @@ def test_a_checkpoint_that_cannot_be_trained_costs_its_seed_and_no_more(tmp_path
     assert "no checkpoint to start from" in (tmp_path / "wild" / "report.md").read_text()
 
 
-def test_snapshots_of_stages_do_not_stay_behind(home: Path, trials: dict[tuple[str, int], TrialRecord]) -> None:
+def test_snapshots_of_stages_do_not_stay_behind(
+    home: Path, trials: dict[tuple[str, int], TrialRecord]
+) -> None:
     assert len([one for one in trials["gradual", 0].matrix if one.stage == 1]) == 2
     assert len(list((home / "out" / "checkpoints").iterdir())) == 2
 
 
-def test_the_pull_is_the_gradient_of_the_papers_penalty(tmp_path: Path, encoder: Path, data: Path) -> None:
+def test_the_pull_is_the_gradient_of_the_papers_penalty(
+    tmp_path: Path, encoder: Path, data: Path
+) -> None:
     experiment = load(write(tmp_path, encoder, data), {"seeds": ["0"]})
     runtime = resolve(experiment)
     network = prepare(experiment, runtime)[()].fresh_network(0, runtime.device)
     partition = freezing.resolve(Stage(epochs=1, train={"encoder": 1.0, "head.ner": 1.0}), network)
     freezing.apply(network, partition)
-    began = {name: weight.detach().clone() for name, weight in network.named_parameters() if name.startswith("encoder.")}
+    began = {
+        name: weight.detach().clone()
+        for name, weight in network.named_parameters()
+        if name.startswith("encoder.")
+    }
     with torch.no_grad():
         for weight in network.parameters():
-            weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)) * 0.01)
-    penalty = sum(0.5 * 3.0 * (weight - began[name]).square().sum() for name, weight in network.named_parameters() if name in began)
+            weight.add_(
+                torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)) * 0.01
+            )
+    penalty = sum(
+        0.5 * 3.0 * (weight - began[name]).square().sum()
+        for name, weight in network.named_parameters()
+        if name in began
+    )
     penalty.backward()
-    wanted = {name: weight.grad.clone() for name, weight in network.named_parameters() if name in began}
+    wanted = {
+        name: weight.grad.clone() for name, weight in network.named_parameters() if name in began
+    }
     for weight in network.parameters():
         weight.grad = torch.zeros_like(weight) if weight.requires_grad else None
     mitigation.anchor(network, began, 3.0).pull()
@@ -229,7 +317,9 @@ def test_the_pull_is_the_gradient_of_the_papers_penalty(tmp_path: Path, encoder:
             assert not weight.grad.any(), "heads are not pulled"
 
 
-def test_a_teacher_wants_nothing_at_the_start_and_the_papers_divergence_later(tmp_path: Path, encoder: Path, data: Path) -> None:
+def test_a_teacher_wants_nothing_at_the_start_and_the_papers_divergence_later(
+    tmp_path: Path, encoder: Path, data: Path
+) -> None:
     experiment = load(write(tmp_path, encoder, data))
     runtime = resolve(experiment)
     prepared = prepare(experiment, runtime)[()]
@@ -238,14 +328,24 @@ def test_a_teacher_wants_nothing_at_the_start_and_the_papers_divergence_later(tm
     batch = batches.collate(prepared.encoded["train"].examples, [3, 0, 9], prepared.pad_id)
     with torch.no_grad():
         logits = network(batch.input_ids, batch.attention_mask, ("classifier", "ner"))
-    assert float(taught.loss(logits, batch, ("classifier", "ner"), batch, 1)) == pytest.approx(0.0, abs=1e-6)
-    other = {task: values + torch.randn(values.shape, generator=torch.Generator().manual_seed(1)) for task, values in logits.items()}
+    assert float(taught.loss(logits, batch, ("classifier", "ner"), batch, 1)) == pytest.approx(
+        0.0, abs=1e-6
+    )
+    other = {
+        task: values + torch.randn(values.shape, generator=torch.Generator().manual_seed(1))
+        for task, values in logits.items()
+    }
     wanted = 0.0
     for task in ("classifier", "ner"):
-        old, new = (side[task] if task == "classifier" else side[task][batch.attention_mask.bool()] for side in (logits, other))
+        old, new = (
+            side[task] if task == "classifier" else side[task][batch.attention_mask.bool()]
+            for side in (logits, other)
+        )
         p, q = functional.softmax(old / 2, dim=-1), functional.softmax(new / 2, dim=-1)
         wanted += 4 * (p * (p / q).log()).sum(dim=-1).mean()
-    assert float(taught.loss(other, batch, ("classifier", "ner"), batch, 1)) == pytest.approx(float(wanted), rel=1e-4)
+    assert float(taught.loss(other, batch, ("classifier", "ner"), batch, 1)) == pytest.approx(
+        float(wanted), rel=1e-4
+    )
     assert taught.of(("ner",)) == ("classifier",)
     assert taught.of(("classifier", "ner")) == (), "what is rehearsed is not taught as well"
 
@@ -279,11 +379,21 @@ class Held:
 def held(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Held:
     home = tmp_path_factory.mktemp("held")
     source = tiny.write_data(home / "source", train=40, validation=16, test=16)
-    changes = {"seeds": ["0"], "start.stages.0.epochs": ["1"], "scenarios": ["around"], "scenarios.around": [TWO_STAGES]}
+    changes = {
+        "seeds": ["0"],
+        "start.stages.0.epochs": ["1"],
+        "scenarios": ["around"],
+        "scenarios.around": [TWO_STAGES],
+    }
     experiment = load(write(home, encoder, source), {"control": ["around"], **changes})
     runtime, journal = resolve(experiment), Journal(home / "out")
     made = Held(prepare(experiment, runtime)[()], runtime)
-    assert Starts(runtime, journal, None, lambda _: None, print, lambda _: None).make_ready(made.prepared, 0) is None
+    assert (
+        Starts(runtime, journal, None, lambda _: None, print, lambda _: None).make_ready(
+            made.prepared, 0
+        )
+        is None
+    )
     honest = step.Learner.step
 
     def watching(self: step.Learner, forward: Any, batch: Any, tasks: Any, *rest: Any) -> Any:
@@ -295,7 +405,9 @@ def held(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Held:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(step.Learner, "step", watching)
-        (run,) = run_trials(made.prepared, [Trial("around", 0)], runtime, journal, None, lambda _: None)
+        (run,) = run_trials(
+            made.prepared, [Trial("around", 0)], runtime, journal, None, lambda _: None
+        )
         made.record = run.record
     return made
 
@@ -308,25 +420,38 @@ def test_a_mitigated_trial_begins_at_its_checkpoint_and_is_certified(held: Held)
 def test_what_is_rehearsed_are_sentences_of_the_source(held: Held) -> None:
     source = held.prepared.source
     assert source is not None
-    examples = {("classifier",): source.encoded["train"].examples, ("ner",): held.prepared.encoded["train"].examples}
+    examples = {
+        ("classifier",): source.encoded["train"].examples,
+        ("ner",): held.prepared.encoded["train"].examples,
+    }
     assert [tasks for _, _, tasks in held.steps].count(("classifier",)) == 4
     for _, batch, tasks in held.steps:
-        assert torch.equal(batch.input_ids, batches.collate(examples[tasks], batch.ids, held.prepared.pad_id).input_ids)
+        assert torch.equal(
+            batch.input_ids,
+            batches.collate(examples[tasks], batch.ids, held.prepared.pad_id).input_ids,
+        )
 
 
 def test_weights_are_pulled_to_where_the_trial_began(held: Held) -> None:
     """Not to where the stage with the pull began."""
     began = load_file(held.prepared.checkpoints[0].file)
-    assert held.pulled and all(torch.equal(weight, began[name]) for name, weight in held.pulled.items())
+    assert held.pulled and all(
+        torch.equal(weight, began[name]) for name, weight in held.pulled.items()
+    )
 
 
 def test_the_teacher_is_the_network_as_it_stood_when_the_task_left(held: Held) -> None:
     network = held.prepared.fresh_network(0, held.runtime.device)
     held.prepared.checkpoints[0].load_into(network)
-    wanted = mitigation.teacher(held.prepared, network, ("classifier",), held.runtime).logits["classifier"]
+    wanted = mitigation.teacher(held.prepared, network, ("classifier",), held.runtime).logits[
+        "classifier"
+    ]
     for learner in {id(learner): learner for learner, _, _ in held.steps}.values():
         assert learner.teacher is not None
-        assert all(torch.equal(one, other) for one, other in zip(learner.teacher.logits["classifier"], wanted, strict=True))
+        assert all(
+            torch.equal(one, other)
+            for one, other in zip(learner.teacher.logits["classifier"], wanted, strict=True)
+        )
 
 
 def test_cka_sees_no_rotation_and_no_scale() -> None:
@@ -342,7 +467,7 @@ def test_a_look_scores_as_the_evaluation_does(tmp_path: Path, encoder: Path, dat
     runtime = resolve(experiment)
     prepared = prepare(experiment, runtime)[()]
     network = prepared.fresh_network(1, runtime.device)
-    look = retained.look(network, prepared, runtime, 0, "target")
+    look = forgetting.look(network, prepared, runtime, 0, "target")
     names = {"classifier": prepared.corpus.labels, "ner": prepared.corpus.tags}
     network.eval()
     whole = step.evaluate(
@@ -360,28 +485,45 @@ def test_a_look_scores_as_the_evaluation_does(tmp_path: Path, encoder: Path, dat
     assert len(look.logits["classifier"]) == 24
 
 
-def test_source_steps_count_their_own_tokens_and_flops(tmp_path: Path, encoder: Path, data: Path) -> None:
+def test_source_steps_count_their_own_tokens_and_flops(
+    tmp_path: Path, encoder: Path, data: Path
+) -> None:
     experiment = load(write(tmp_path, encoder, data))
     prepared = prepare(experiment, resolve(experiment))[()]
     stage = prepared.experiment.scenario("replayed").stages[0]
     partition = freezing.resolve(stage, prepared.counter.network)
-    steps = [one for number in range(stage.epochs) for one in course.epoch(prepared, stage, number)]
+    steps = [
+        one for number in range(stage.epochs) for one in schedule.epoch(prepared, stage, number)
+    ]
     rehearsed = [one for one in steps if one.rehearsal]
-    assert len({one.ids for one in rehearsed}) == len(rehearsed), "an epoch goes on where the last one left off"
+    assert len({one.ids for one in rehearsed}) == len(rehearsed), (
+        "an epoch goes on where the last one left off"
+    )
     lengths = [len(prepared.source.encoded["train"].examples[index]) for index in rehearsed[0].ids]
-    assert course.lengths_of(prepared, rehearsed[0]) == lengths
-    assert course.flops(prepared, partition, rehearsed[:1])[1] == prepared.counter.step(partition, ("classifier",)).exact(lengths)
+    assert schedule.lengths_of(prepared, rehearsed[0]) == lengths
+    assert schedule.flops(prepared, partition, rehearsed[:1])[1] == prepared.counter.step(
+        partition, ("classifier",)
+    ).exact(lengths)
 
 
-def test_the_key_holds_what_the_trial_started_from(tmp_path: Path, encoder: Path, data: Path) -> None:
+def test_the_key_holds_what_the_trial_started_from(
+    tmp_path: Path, encoder: Path, data: Path
+) -> None:
     file = write(tmp_path, encoder, data)
 
     def key(**overrides: list[str]) -> str:
-        experiment = load(file, {name.replace("__", "."): values for name, values in overrides.items()})
+        experiment = load(
+            file, {name.replace("__", "."): values for name, values in overrides.items()}
+        )
         runtime = resolve(experiment)
         return prepare(experiment, runtime)[()].key(Trial("around", 0), runtime)
 
-    keys = [key(), key(start__stages__0__epochs=["2"]), key(start__data__train_size=["50"]), key(data__train_size=["50"])]
+    keys = [
+        key(),
+        key(start__stages__0__epochs=["2"]),
+        key(start__data__train_size=["50"]),
+        key(data__train_size=["50"]),
+    ]
     assert len(set(keys)) == 4
     assert key(scenarios=["around"]) == keys[0]
 
@@ -389,35 +531,62 @@ def test_the_key_holds_what_the_trial_started_from(tmp_path: Path, encoder: Path
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"start": ["null"]}, "rehearsal: rehearsal keeps what a checkpoint knows, and there is none here; add `start`"),
-        ({"scenarios.taught.0.losses": ["ner", "classifier"]}, "distillation keeps the tasks that `losses` leaves out"),
-        ({"scenarios.full.0.select": ["each"]}, "what is kept of a checkpoint is told of one model, not of one a task"),
-        ({"scenarios.gradual.0.select": ["each"]}, "each task has its own weights at the end alone"),
-        ({"start.stages.0.train": ["{lora: 0.1}"]}, "start.stages.0.train.lora: a checkpoint has no adapters"),
+        (
+            {"start": ["null"]},
+            "rehearsal: rehearsal keeps what a checkpoint knows, and there is none here; add `start`",
+        ),
+        (
+            {"scenarios.taught.0.losses": ["ner", "classifier"]},
+            "distillation keeps the tasks that `losses` leaves out",
+        ),
+        (
+            {"scenarios.full.0.select": ["each"]},
+            "what is kept of a checkpoint is told of one model, not of one a task",
+        ),
+        (
+            {"scenarios.gradual.0.select": ["each"]},
+            "each task has its own weights at the end alone",
+        ),
+        (
+            {"start.stages.0.train": ["{lora: 0.1}"]},
+            "start.stages.0.train.lora: a checkpoint has no adapters",
+        ),
         ({"start.stages": ["[]"]}, "there is no stage; add one that trains the checkpoint"),
         ({"scenarios.pulled.0.l2_sp": ["-1"]}, "scenarios.pulled.0.l2_sp"),
     ],
 )
-def test_what_cannot_be_kept_is_one_line(tmp_path: Path, encoder: Path, data: Path, change: dict[str, list[str]], told: str) -> None:
+def test_what_cannot_be_kept_is_one_line(
+    tmp_path: Path, encoder: Path, data: Path, change: dict[str, list[str]], told: str
+) -> None:
     with pytest.raises(UserError) as error:
         load(write(tmp_path, encoder, data), change)
     assert told in str(error.value)
 
 
-def test_mistakes_in_the_source_data_and_stages_say_where_they_are(tmp_path: Path, encoder: Path, data: Path) -> None:
+def test_mistakes_in_the_source_data_and_stages_say_where_they_are(
+    tmp_path: Path, encoder: Path, data: Path
+) -> None:
     file = write(tmp_path, encoder, data)
     for change, told in (
         ({"start.data.train_size": ["9999"]}, "data.train_size"),
-        ({"start.data.labels": ["Nowhere"]}, "start.data.labels: no training sentence has the label 'Nowhere'"),
+        (
+            {"start.data.labels": ["Nowhere"]},
+            "start.data.labels: no training sentence has the label 'Nowhere'",
+        ),
         ({"start.stages.0.train": ["{'layers[7:9]': 0.1}"]}, "start.stages.0.train"),
-        ({"scenarios.head_alone.0.rehearsal": ["0.5"]}, "scenarios.head_alone.0.rehearsal: rehearsal reaches nothing that trains"),
+        (
+            {"scenarios.head_alone.0.rehearsal": ["0.5"]},
+            "scenarios.head_alone.0.rehearsal: rehearsal reaches nothing that trains",
+        ),
     ):
         experiment = load(file, change)
         with pytest.raises(UserError, match=told.replace("[", r"\[")):
             prepare(experiment, resolve(experiment))
 
 
-def test_adapters_change_nothing_until_they_are_trained_and_the_encoder_never(tmp_path: Path, encoder: Path, data: Path) -> None:
+def test_adapters_change_nothing_until_they_are_trained_and_the_encoder_never(
+    tmp_path: Path, encoder: Path, data: Path
+) -> None:
     experiment = load(write(tmp_path, encoder, data))
     runtime = resolve(experiment)
     prepared = prepare(experiment, runtime)[()]
@@ -432,19 +601,33 @@ def test_adapters_change_nothing_until_they_are_trained_and_the_encoder_never(tm
         after = network.eval()(batch.input_ids, batch.attention_mask, ("classifier", "ner"))
     assert all(torch.equal(before[task], after[task]) for task in before)
     found = freezing.units(network)
-    linear = [module for module in network.encoder.modules() if type(module).__name__ == "Linear" and hasattr(module, "lora_A")]
-    assert found["lora"].count == sum(8 * (one.in_features + one.out_features) for one in linear) > 0
+    linear = [
+        module
+        for module in network.encoder.modules()
+        if type(module).__name__ == "Linear" and hasattr(module, "lora_A")
+    ]
+    assert (
+        found["lora"].count == sum(8 * (one.in_features + one.out_features) for one in linear) > 0
+    )
     other = prepared.fresh_network(0, runtime.device)
     adapted.adapt(other, 1)
-    assert freezing.digests(other)["lora"] != freezing.digests(network)["lora"], "adapters are drawn by seed"
+    assert freezing.digests(other)["lora"] != freezing.digests(network)["lora"], (
+        "adapters are drawn by seed"
+    )
 
 
-def test_a_trial_of_adapters_starts_like_the_others_and_keeps_the_encoder(trials: dict[tuple[str, int], TrialRecord]) -> None:
+def test_a_trial_of_adapters_starts_like_the_others_and_keeps_the_encoder(
+    trials: dict[tuple[str, int], TrialRecord],
+) -> None:
     for seed in (0, 1):
         trial = trials["adapters", seed]
         assert trial.initial_digest == trials["around", seed].initial_digest
         (stage,) = trial.stages
-        changed = {unit for unit in stage.parameters if stage.digests_before[unit] != stage.digests_after[unit]}
+        changed = {
+            unit
+            for unit in stage.parameters
+            if stage.digests_before[unit] != stage.digests_after[unit]
+        }
         assert changed == {"lora", "head.ner"}
         assert (stage.prefix_depth, stage.parameters["lora"].frozen) == (0, 0)
         assert trial.drift.cka["layers[2]"] < 1.0

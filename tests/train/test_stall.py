@@ -7,47 +7,52 @@ from pathlib import Path
 
 import pytest
 
-from mtlab.train import stall
+from mtlab.train.resume import watchdog
 from mtlab.watched import NOTE, hung
 from tests.programs import run
 
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from mtlab.train import stall
+from mtlab.train.resume import watchdog
 
 def works():
     for _ in range(8):
         time.sleep(0.5)
-        stall.beat()
+        watchdog.beat()
 
 def waits():
     time.sleep(60)
 
-with stall.watched(Path(sys.argv[1]), 2.5):
+with watchdog.watched(Path(sys.argv[1]), 2.5):
     works()
 print("worked", flush=True)
-with stall.watched(Path(sys.argv[1]), 2.5):
+with watchdog.watched(Path(sys.argv[1]), 2.5):
     waits()
 """
 
 
 def test_it_says_where_it_hung_and_ends(tmp_path: Path) -> None:
-    status, out, err = run([sys.executable, "-c", PROGRAM, str(tmp_path)], env={**os.environ, NOTE: str(tmp_path / "note")})
+    status, out, err = run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)],
+        env={**os.environ, NOTE: str(tmp_path / "note")},
+    )
     assert (status, out, err) == (1, "worked\n", "")
     (file,) = hung(tmp_path)
     assert "in waits" in file.read_text()
 
 
-def test_what_nobody_would_start_again_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_nobody_would_start_again_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(NOTE, raising=False)
-    with stall.watched(tmp_path, 0.01):
+    with watchdog.watched(tmp_path, 0.01):
         time.sleep(0.1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_task_of_a_cluster_is_done_again_elsewhere(tmp_path: Path) -> None:
-    with stall.on_cluster(), stall.watched(tmp_path, 60.0):
+    with watchdog.on_cluster(), watchdog.watched(tmp_path, 60.0):
         assert hung(tmp_path) == [], "it runs"
         assert [path.name for path in tmp_path.iterdir()] == ["stalled-0.txt"]
     assert list(tmp_path.iterdir()) == []

@@ -28,7 +28,9 @@ ODD_SCENARIO = """
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path, empty_database: Path) -> Path:
+def suite(
+    tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path, empty_database: Path
+) -> Path:
     """A suite that ran through the command line once, for many tests to look at."""
     from tests.conftest import EXPERIMENT
 
@@ -48,7 +50,9 @@ def trials(suite: Path) -> list[TrialRecord]:
 
 
 def by(trials: list[TrialRecord], scenario: str) -> list[TrialRecord]:
-    return sorted((trial for trial in trials if trial.scenario == scenario), key=lambda trial: trial.seed)
+    return sorted(
+        (trial for trial in trials if trial.scenario == scenario), key=lambda trial: trial.seed
+    )
 
 
 def test_every_scenario_and_seed_left_a_record(trials: list[TrialRecord]) -> None:
@@ -58,22 +62,32 @@ def test_every_scenario_and_seed_left_a_record(trials: list[TrialRecord]) -> Non
 
 
 def test_scenarios_of_a_seed_start_from_the_same_weights(trials: list[TrialRecord]) -> None:
-    starts = {seed: {trial.initial_digest for trial in trials if trial.seed == seed} for seed in (0, 1)}
+    starts = {
+        seed: {trial.initial_digest for trial in trials if trial.seed == seed} for seed in (0, 1)
+    }
     assert all(len(digests) == 1 for digests in starts.values())
     assert starts[0] != starts[1]
 
 
 def test_scenarios_see_the_same_batches_in_the_same_order(trials: list[TrialRecord]) -> None:
-    orders = {trial.order_digest for trial in trials if trial.scenario in ("heads", "gradual", "full")}
+    orders = {
+        trial.order_digest for trial in trials if trial.scenario in ("heads", "gradual", "full")
+    }
     assert len(orders) == 1
 
 
-def test_certificates_hold_and_a_scenario_with_nothing_to_train_keeps_every_bit(trials: list[TrialRecord]) -> None:
+def test_certificates_hold_and_a_scenario_with_nothing_to_train_keeps_every_bit(
+    trials: list[TrialRecord],
+) -> None:
     for trial in trials:
         for stage in trial.stages:
             for unit, counts in stage.parameters.items():
                 same = stage.digests_before[unit] == stage.digests_after[unit]
-                reached = counts.trainable and stage.steps and unit.removeprefix("head.") in (*stage.losses, unit)
+                reached = (
+                    counts.trainable
+                    and stage.steps
+                    and unit.removeprefix("head.") in (*stage.losses, unit)
+                )
                 assert same is not bool(reached), (trial.scenario, stage.name, unit)
     for trial in by(trials, "nothing"):
         assert trial.initial_digest == trial.final_digest
@@ -84,7 +98,10 @@ def test_a_scenario_nobody_thought_of_runs_from_yaml_alone(trials: list[TrialRec
     trained = {unit for unit, counts in middle.parameters.items() if counts.trainable}
     assert trained == {"layers[1]", "head.classifier"}
     assert middle.prefix_depth == 1
-    assert {unit for unit, counts in ends.parameters.items() if counts.frozen} == {"layers[0]", "layers[1]"}
+    assert {unit for unit, counts in ends.parameters.items() if counts.frozen} == {
+        "layers[0]",
+        "layers[1]",
+    }
     assert ends.prefix_depth == 0
     assert middle.losses == ("classifier",)
 
@@ -92,15 +109,31 @@ def test_a_scenario_nobody_thought_of_runs_from_yaml_alone(trials: list[TrialRec
 def test_training_learns(trials: list[TrialRecord]) -> None:
     for trial in by(trials, "full"):
         assert trial.step_losses["total"][-1] < trial.step_losses["total"][0] / 2
-        assert trial.test.ner.default.f1 > by(trials, "nothing")[trial.seed].test.ner.default.f1 + 0.3
+        assert (
+            trial.test.ner.default.f1 > by(trials, "nothing")[trial.seed].test.ner.default.f1 + 0.3
+        )
 
 
-def test_selected_epoch_is_the_best_of_the_last_stage_ties_to_the_earlier(trials: list[TrialRecord]) -> None:
+def test_selected_epoch_is_the_best_of_the_last_stage_ties_to_the_earlier(
+    trials: list[TrialRecord],
+) -> None:
     for trial in trials:
-        last = [epoch for epoch in trial.epochs if epoch.stage == len(trial.stages) - 1 and (epoch.epoch or not trial.stages[-1].epochs)]
-        scores = {epoch.epoch: (epoch.validation.classifier.accuracy + (epoch.validation.ner.default.f1 or 0.0)) / 2 for epoch in last}
+        last = [
+            epoch
+            for epoch in trial.epochs
+            if epoch.stage == len(trial.stages) - 1 and (epoch.epoch or not trial.stages[-1].epochs)
+        ]
+        scores = {
+            epoch.epoch: (
+                epoch.validation.classifier.accuracy + (epoch.validation.ner.default.f1 or 0.0)
+            )
+            / 2
+            for epoch in last
+        }
         assert trial.selection.epoch == max(scores, key=lambda epoch: (scores[epoch], -epoch))
-        chosen = next(epoch.validation for epoch in trial.epochs if epoch.epoch == trial.selection.epoch)
+        chosen = next(
+            epoch.validation for epoch in trial.epochs if epoch.epoch == trial.selection.epoch
+        )
         assert trial.validation == chosen
 
 
@@ -108,7 +141,11 @@ def test_times_and_flops_are_told_by_their_definitions(trials: list[TrialRecord]
     for trial in trials:
         assert trial.wall_s == pytest.approx(sum(trial.laps.values()))
         assert 0 <= trial.train_flops_padding < max(1, trial.train_flops)
-        plain = trial.laps["setup"] + trial.laps["eval"] + sum((stage.step_s or 0.0) * stage.steps for stage in trial.stages)
+        plain = (
+            trial.laps["setup"]
+            + trial.laps["eval"]
+            + sum((stage.step_s or 0.0) * stage.steps for stage in trial.stages)
+        )
         if trial.scenario == "full":
             assert trial.laps["cache"] == 0.0
             assert trial.wall_plain_s == pytest.approx(plain)
@@ -121,7 +158,9 @@ def test_times_and_flops_are_told_by_their_definitions(trials: list[TrialRecord]
     assert heads.train_flops < full.train_flops / 2
 
 
-def test_logged_metrics_follow_from_the_saved_predictions_in_another_process(suite: Path, trials: list[TrialRecord]) -> None:
+def test_logged_metrics_follow_from_the_saved_predictions_in_another_process(
+    suite: Path, trials: list[TrialRecord]
+) -> None:
     code = """
 import json, sys
 from mtlab.record.metrics import Prediction, score
@@ -129,12 +168,16 @@ for path in sys.argv[1:]:
     print(score([Prediction(**json.loads(line)) for line in open(path, encoding="utf-8")]).model_dump_json())
 """
     paths = [str(Journal(suite / "out").predictions_path(trial)) for trial in trials]
-    ran = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True
+    )
     for line, trial in zip(ran.stdout.splitlines(), trials, strict=True):
         assert without_losses(Metrics.model_validate_json(line)) == without_losses(trial.test)
 
 
-def test_report_table_and_mlflow_have_the_same_numbers(suite: Path, trials: list[TrialRecord]) -> None:
+def test_report_table_and_mlflow_have_the_same_numbers(
+    suite: Path, trials: list[TrialRecord]
+) -> None:
     table = pd.read_csv(suite / "out" / "trials.csv")
     client = MlflowClient(f"sqlite:///{suite / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("odd")
@@ -163,16 +206,22 @@ def test_report_table_and_mlflow_have_the_same_numbers(suite: Path, trials: list
             else:
                 assert logged[metric] == row[column], column
     for scenario in ("heads", "full"):
-        accuracy = pd.Series([trial.test.classifier.accuracy for trial in by(trials, scenario)]).mean()
+        accuracy = pd.Series(
+            [trial.test.classifier.accuracy for trial in by(trials, scenario)]
+        ).mean()
         line = next(line for line in report.splitlines() if line.startswith(f"| `{scenario}`"))
         assert f"{accuracy:.3f}" in line
 
 
-def test_report_rebuilds_byte_for_byte_without_training(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_rebuilds_byte_for_byte_without_training(
+    suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(suite)
     before = {path: path.read_bytes() for path in (suite / "out").rglob("*") if path.is_file()}
     assert main(["report", "tiny.yaml", "--name", "odd", "--output", "out"]) == 0
-    assert {path: path.read_bytes() for path in (suite / "out").rglob("*") if path.is_file()} == before
+    assert {
+        path: path.read_bytes() for path in (suite / "out").rglob("*") if path.is_file()
+    } == before
 
 
 def test_suite_records_what_it_ran_on(suite: Path) -> None:
@@ -185,7 +234,10 @@ def test_suite_records_what_it_ran_on(suite: Path) -> None:
 
 
 def test_a_lost_mlflow_loses_nothing_else(
-    experiment_file: Path, tracking: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    experiment_file: Path,
+    tracking: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     logged: list[TrialRecord] = []
     honest, database = Store.trial, experiment_file.parent / "mlflow.db"
@@ -210,20 +262,30 @@ def test_a_lost_mlflow_loses_nothing_else(
     monkeypatch.undo()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking)
     monkeypatch.chdir(experiment_file.parent)
-    database.write_bytes(good)  # what was logged before is lost with the database: all of it comes again
+    database.write_bytes(
+        good
+    )  # what was logged before is lost with the database: all of it comes again
     assert main(["sync", *command]) == 0
-    assert "MLflow has 4 runs of trials, which is all; 4 of them were brought now" in capsys.readouterr().out
+    assert (
+        "MLflow has 4 runs of trials, which is all; 4 of them were brought now"
+        in capsys.readouterr().out
+    )
     assert main(["sync", *command]) == 0
     assert "0 of them were brought now" in capsys.readouterr().out
     assert "Not synced" not in (experiment_file.parent / "report" / "report.md").read_text()
     client = MlflowClient(tracking)
-    runs = client.search_runs([client.get_experiment_by_name(suite.experiment["name"]).experiment_id])
-    assert sorted(run.data.tags["key"] for run in runs if "key" in run.data.tags) == sorted(suite.trials)
+    runs = client.search_runs(
+        [client.get_experiment_by_name(suite.experiment["name"]).experiment_id]
+    )
+    assert sorted(run.data.tags["key"] for run in runs if "key" in run.data.tags) == sorted(
+        suite.trials
+    )
 
 
 @pytest.fixture
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Suites are interrupted when they come to gradual unfreezing; undone by the patch that it gives."""
+    """Suites are interrupted when they come to gradual unfreezing; undone by the patch that it
+    gives."""
     from mtlab.train import worker as module
 
     honest = module.run_trials
@@ -239,7 +301,10 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]
 
 
 def test_an_interrupted_suite_goes_on_where_it_was(
-    experiment_file: Path, tracking: str, interrupted: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    experiment_file: Path,
+    tracking: str,
+    interrupted: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = ["compare", str(experiment_file), "--seeds", "0"]
     journal = Journal(experiment_file.parent / "report")
@@ -255,8 +320,14 @@ def test_an_interrupted_suite_goes_on_where_it_was(
     assert {trial.scenario: trial for trial in trials[:2]} == before
     assert suite.read_back == tuple(trial.key for trial in trials[:2])
     client = MlflowClient(tracking)
-    runs = client.search_runs([client.get_experiment_by_name(suite.tracking["experiment"]).experiment_id])
-    children = [run.data.tags for run in runs if run.data.tags.get("mlflow.parentRunId") == suite.tracking["run"]]
+    runs = client.search_runs(
+        [client.get_experiment_by_name(suite.tracking["experiment"]).experiment_id]
+    )
+    children = [
+        run.data.tags
+        for run in runs
+        if run.data.tags.get("mlflow.parentRunId") == suite.tracking["run"]
+    ]
     assert {tags["scenario"] for tags in children} == {"nothing", "heads", "gradual", "full"}
 
 
@@ -270,9 +341,13 @@ def test_what_affects_a_result_runs_its_trials_anew_and_is_said(
     assert main([*command, "--scenarios.heads.0.train.heads", "2.0e-3"]) == 0
     suite, trials = journal.read()
     assert [trial.scenario for trial in trials if trial.key in suite.read_back] == ["nothing"]
-    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("changed since")]
+    told = [
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("changed since")
+    ]
     assert told == ["changed since the last run here: scenarios.heads.0.train.heads: 0.01 -> 0.002"]
-    shutil.rmtree(journal.directory / "predictions")  # as in a clone, where the last run was another's
+    shutil.rmtree(
+        journal.directory / "predictions"
+    )  # as in a clone, where the last run was another's
     assert main(command) == 0
     assert "changed since" not in capsys.readouterr().out
 
@@ -284,7 +359,9 @@ def test_records_of_an_earlier_run_are_not_taken_for_this_ones(
     journal = Journal(experiment_file.parent / "report")
     interrupted.undo()
     assert main(command) == 0
-    shutil.rmtree(journal.directory / "predictions")  # as in a report that was copied: its trials ran elsewhere
+    shutil.rmtree(
+        journal.directory / "predictions"
+    )  # as in a report that was copied: its trials ran elsewhere
     from mtlab.train import worker as module
 
     def stopped(*_: Any) -> list[TrialRecord]:
@@ -309,4 +386,7 @@ def test_a_record_that_cannot_be_read_is_run_again(experiment_file: Path, tracki
 def without_losses(metrics: Metrics) -> dict:
     """Losses come from the network, not from predicted names."""
     fields = metrics.model_dump()
-    return {task: {key: value for key, value in values.items() if key != "loss"} for task, values in fields.items()}
+    return {
+        task: {key: value for key, value in values.items() if key != "loss"}
+        for task, values in fields.items()
+    }

@@ -1,7 +1,8 @@
-"""``python -m mtlab.bench.gpu [--parts NAME ...] [--dry-run]``: everything that needs a GPU, the most important first.
+"""``python -m mtlab.bench.gpu [--parts NAME ...] [--dry-run]``: everything that needs a GPU, the
+most important first.
 
-Each part's result is in ``gpu.json``, and on the page ``gpu.md``, as soon as it is there. A part that fails is told with its reason, and
-the others go on.
+Each part's result is in ``gpu.json``, and on the page ``gpu.md``, as soon as it is there. A part
+that fails is told with its reason, and the others go on.
 """
 
 import argparse
@@ -21,17 +22,38 @@ from mtlab.record.journal import write_atomically
 def main() -> int:
     """The way in; the exit status is 1 where a part failed, and 2 where there is no GPU."""
     parser = argparse.ArgumentParser(prog="make gpu ARGS=...", description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="NAME", help=f"some of: {' '.join(PARTS)}")
-    parser.add_argument("--dry-run", action="store_true", help="tiny sizes on the CPU: does every part go through?")
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=PARTS,
+        default=list(PARTS),
+        metavar="NAME",
+        help=f"some of: {' '.join(PARTS)}",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="tiny sizes on the CPU: does every part go through?"
+    )
     parser.add_argument("--snips", type=Path, help="the folder of SNIPS, for the part `snips`")
-    parser.add_argument("--out", type=Path, default=Path("reports/gpu"), help="where results go (reports/gpu)")
-    parser.add_argument("--minutes", type=float, default=9.0, help="when a part that still runs is cut off, and no other begun (9)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("reports/gpu"), help="where results go (reports/gpu)"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=9.0,
+        help="when a part that still runs is cut off, and no other begun (9)",
+    )
     asked = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what runs is ended, too
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # so that what runs is ended, too
     import torch
 
     if not asked.dry_run and not torch.cuda.is_available():
-        print("mtlab: device: torch finds no GPU here; `make gpu ARGS=--dry-run` rehearses on the CPU", file=sys.stderr)
+        print(
+            "mtlab: device: torch finds no GPU here; `make gpu ARGS=--dry-run` rehearses on the CPU",
+            file=sys.stderr,
+        )
         return 2
     asked.out.mkdir(parents=True, exist_ok=True)
     setting = Setting(asked.out, asked.dry_run, asked.snips, time.monotonic() + 60 * asked.minutes)
@@ -43,7 +65,10 @@ def main() -> int:
         result["parts"][name] = {**found, "part_s": time.perf_counter() - began}
         write_atomically(asked.out / "gpu.json", json.dumps(result, indent=1) + "\n")
         page.write(asked.out)
-        print(f"{name}: {found.get('failed', 'done')}, {result['parts'][name]['part_s']:.0f} s", flush=True)
+        print(
+            f"{name}: {found.get('failed', 'done')}, {result['parts'][name]['part_s']:.0f} s",
+            flush=True,
+        )
     print(f"written: {asked.out}/gpu.md")
     return int(any('"failed"' in json.dumps(result["parts"][name]) for name in asked.parts))
 

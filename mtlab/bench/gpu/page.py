@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from mtlab.bench import page as bench_page
 from mtlab.plan.words import counted
 from mtlab.record.journal import write_atomically
-from mtlab.report import canvas, plots
+from mtlab.report.figures import canvas, plots
 from mtlab.report.markdown import fixed, name, rounded, table, text, whole
 
 Part = dict[str, Any]
@@ -32,7 +32,11 @@ def write(directory: Path) -> Path:
     """Write ``gpu.md``, and ``gpu.png`` where the comparison ran, beside ``gpu.json``."""
     result = json.loads((directory / "gpu.json").read_text(encoding="utf-8"))
     facts, parts = result["facts"], result["parts"]
-    lines = ["# On a GPU", "", f"{text(facts['device'])}; torch {text(facts['torch'])}, transformers {text(facts['transformers'])}."]
+    lines = [
+        "# On a GPU",
+        "",
+        f"{text(facts['device'])}; torch {text(facts['torch'])}, transformers {text(facts['transformers'])}.",
+    ]
     for part, title in TITLES.items():
         if part in parts:
             lines += ["", f"## {title}", "", *_body(part, parts[part])]
@@ -55,9 +59,23 @@ def _body(key: str, part: Part) -> list[str]:
 
 
 def _comparison(part: Part) -> list[str]:
-    header = ("scenario", "seeds", "accuracy", "entity F1", "uncached (s)", "as run (s)", "training (s)", "peak memory (MB)", "GPU busy")
+    header = (
+        "scenario",
+        "seeds",
+        "accuracy",
+        "entity F1",
+        "uncached (s)",
+        "as run (s)",
+        "training (s)",
+        "peak memory (MB)",
+        "GPU busy",
+    )
     rows = [_scenario(key, found) for key, found in part["scenarios"].items()]
-    took = f"The whole command took {part['command_s']:.0f} s. " if "command_s" in part else "Of the trials that had ended. "
+    took = (
+        f"The whole command took {part['command_s']:.0f} s. "
+        if "command_s" in part
+        else "Of the trials that had ended. "
+    )
     return [table(header, rows), "", f"{took}Means over seeds, on the test split."]
 
 
@@ -75,16 +93,35 @@ def _scenario(key: str, found: Part) -> list[str]:
 
 
 def _compare(part: Part) -> list[str]:
-    return [*_comparison(part), "", "![Each scenario's scores and the time of a trial; the numbers are in the table above](gpu.png)"]
+    return [
+        *_comparison(part),
+        "",
+        "![Each scenario's scores and the time of a trial; the numbers are in the table above](gpu.png)",
+    ]
 
 
 def _speed(part: Part) -> list[str]:
-    header = ("sentences × tokens", "step (ms)", "tokens/s", "TFLOP/s", "of measured products", "of the data sheet", "peak memory (MB)")
+    header = (
+        "sentences × tokens",
+        "step (ms)",
+        "tokens/s",
+        "TFLOP/s",
+        "of measured products",
+        "of the data sheet",
+        "peak memory (MB)",
+    )
     rows = []
     for shape, found in part["shapes"].items():
-        shares = ["–" if found[of] is None else f"{100 * found[of]:.1f}%" for of in ("of_products", "of_datasheet")]
+        shares = [
+            "–" if found[of] is None else f"{100 * found[of]:.1f}%"
+            for of in ("of_products", "of_datasheet")
+        ]
         memory = whole(None if found["peak_memory_mb"] is None else round(found["peak_memory_mb"]))
-        rates = [rounded(found["step_ms"]), whole(round(found["tokens_per_s"])), rounded(found["flop_s"] / 1e12)]
+        rates = [
+            rounded(found["step_ms"]),
+            whole(round(found["tokens_per_s"])),
+            rounded(found["flop_s"] / 1e12),
+        ]
         rows.append([shape, *rates, *shares, memory])
     said = (
         f"Everything trains, {part['precision']}, random weights, no padding; the median of 20 steps. A large product ran at "
@@ -102,9 +139,15 @@ def _trainer(part: Part) -> list[str]:
             for who, laps in row["seconds"].items():
                 seconds = statistics.median(laps)
                 ratio = "" if who == bench_page.OURS else f"{seconds / ours:.1f}"
-                rows.append([name(row["scenario"]), str(row["seeds"]), text(who), rounded(seconds), ratio])
+                rows.append(
+                    [name(row["scenario"]), str(row["seeds"]), text(who), rounded(seconds), ratio]
+                )
     sizes = part["data"]["sizes"]
-    return [table(header, rows), "", f"{whole(sizes['train'])} training sentences, five epochs, in turn in one process."]
+    return [
+        table(header, rows),
+        "",
+        f"{whole(sizes['train'])} training sentences, five epochs, in turn in one process.",
+    ]
 
 
 def _checks(part: Part) -> list[str]:
@@ -152,14 +195,25 @@ BODIES: dict[str, Callable[[Part], list[str]]] = {
 
 def _figure(part: Part) -> Figure:
     """A row a scenario: what it scored, and how long a trial of it took."""
-    scenarios, panels = part["scenarios"], {"accuracy": "accuracy", "f1": "entity F1", "wall_s": "a trial as run (s)"}
+    scenarios, panels = (
+        part["scenarios"],
+        {"accuracy": "accuracy", "f1": "entity F1", "wall_s": "a trial as run (s)"},
+    )
     with mpl.rc_context(plots.STYLE):
         figure = Figure(figsize=(8.5, 0.8 + 0.3 * len(scenarios)), layout="constrained")
-        for ax, (field, label) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
+        for ax, (field, label) in zip(
+            figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True
+        ):
             for row, found in enumerate(scenarios.values()):
                 if found[field] is not None:
                     ax.plot(found[field], row, "o", markersize=5, color=plots.COLOURS[0])
-                    ax.annotate(f"{found[field]:.3g}", (found[field], row), xytext=(5, 3), textcoords="offset points", fontsize=7)
+                    ax.annotate(
+                        f"{found[field]:.3g}",
+                        (found[field], row),
+                        xytext=(5, 3),
+                        textcoords="offset points",
+                        fontsize=7,
+                    )
             ax.set_yticks(range(len(scenarios)), list(scenarios))
             ax.set_xlim(left=0)
             ax.margins(x=0.25)

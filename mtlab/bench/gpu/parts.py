@@ -1,4 +1,6 @@
-"""The parts of a GPU run, the most important first: each runs, and returns what it found as JSON."""
+"""The parts of a GPU run, the most important first: each runs, and returns what it found as
+JSON.
+"""
 
 import json
 import math
@@ -28,7 +30,13 @@ EXACT = ("--precision", "fp32", "--head.dropout", "0", "--data.train_size", "320
 
 def compare(setting: Setting) -> dict[str, Any]:
     """The comparison of the embedded default, whole, on this device."""
-    return _compared(setting, COMPARE, *_size(setting), *(("--seeds", "0") if setting.dry else ()), name="compare")
+    return _compared(
+        setting,
+        COMPARE,
+        *_size(setting),
+        *(("--seeds", "0") if setting.dry else ()),
+        name="compare",
+    )
 
 
 def _compared(setting: Setting, file: str, *words: str, name: str) -> dict[str, Any]:
@@ -48,7 +56,9 @@ def _size(setting: Setting) -> tuple[str, ...]:
 
 def tests(setting: Setting) -> dict[str, Any]:
     """The tests that need a GPU."""
-    seconds = setting.run("pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", "tests", name="tests")
+    seconds = setting.run(
+        "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", "tests", name="tests"
+    )
     lines = (setting.out / "tests.log").read_text(encoding="utf-8").strip().splitlines()
     return {"command_s": seconds, "outcome": lines[-1].strip("= ")}
 
@@ -56,20 +66,47 @@ def tests(setting: Setting) -> dict[str, Any]:
 def speed(setting: Setting) -> dict[str, Any]:
     """Steps of bert-base at fixed shapes."""
     file = setting.out / "speed.json"
-    setting.run("mtlab.bench.gpu.speed", bert_base(setting), setting.device, str(file), name="speed")
+    setting.run(
+        "mtlab.bench.gpu.speed", bert_base(setting), setting.device, str(file), name="speed"
+    )
     return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
 def trainer(setting: Setting) -> dict[str, Any]:
     """bert-base in mtlab and in transformers.Trainer, in turn."""
     size = "64" if setting.dry else "512"
-    sizes = ("--encoder", bert_base(setting), "--data.train_size", size, "--seeds", *(("0",) if setting.dry else ("0", "1", "2")))
+    sizes = (
+        "--encoder",
+        bert_base(setting),
+        "--data.train_size",
+        size,
+        "--seeds",
+        *(("0",) if setting.dry else ("0", "1", "2")),
+    )
     experiment = plan.load(COMPARE)
-    heads = next(name for name in experiment.scenarios if [list(stage.train) for stage in experiment.scenario(name).stages] == [["heads"]])
-    scenarios = ("--scenarios", heads, *(() if setting.dry else (str(experiment.control),)), "--control", heads)
+    heads = next(
+        name
+        for name in experiment.scenarios
+        if [list(stage.train) for stage in experiment.scenario(name).stages] == [["heads"]]
+    )
+    scenarios = (
+        "--scenarios",
+        heads,
+        *(() if setting.dry else (str(experiment.control),)),
+        "--control",
+        heads,
+    )
     shutil.rmtree(setting.out / "trainer", ignore_errors=True)
     where = ("--device", setting.device, "--output", str(setting.out / "trainer"))
-    setting.run("mtlab.bench", "experiments/bench.yaml", "--once", *sizes, *scenarios, *where, name="trainer")
+    setting.run(
+        "mtlab.bench",
+        "experiments/bench.yaml",
+        "--once",
+        *sizes,
+        *scenarios,
+        *where,
+        name="trainer",
+    )
     return dict(json.loads((setting.out / "trainer" / "bench.json").read_text(encoding="utf-8")))
 
 
@@ -78,7 +115,14 @@ def snips(setting: Setting) -> dict[str, Any]:
     if setting.snips is None:
         raise Failed("no folder of SNIPS was given (--snips DIR)")
     seeds = ("--seeds", "0") if setting.dry else ("--seeds", "0", "1")
-    words = ("--data.source", str(setting.snips), "--data.max_duplicates", "1.0", *seeds, *_size(setting))
+    words = (
+        "--data.source",
+        str(setting.snips),
+        "--data.max_duplicates",
+        "1.0",
+        *seeds,
+        *_size(setting),
+    )
     return _compared(setting, "experiments/snips.yaml", *words, name="snips")
 
 
@@ -90,7 +134,16 @@ def whole(setting: Setting) -> TrialRecord:
 
 
 def _trial(setting: Setting) -> tuple[str, ...]:
-    return ("--encoder", without_dropout(setting), *EXACT, *_alone(_gradual()), "--seeds", "0", "--checkpoints.every_steps", "10")
+    return (
+        "--encoder",
+        without_dropout(setting),
+        *EXACT,
+        *_alone(_gradual()),
+        "--seeds",
+        "0",
+        "--checkpoints.every_steps",
+        "10",
+    )
 
 
 def _gradual() -> str:
@@ -105,15 +158,21 @@ def _alone(scenario: str) -> tuple[str, ...]:
 
 
 def resume(setting: Setting) -> dict[str, Any]:
-    """A process killed in the middle of a gradual trial, which goes on, beside one that nothing disturbed."""
+    """A process killed in the middle of a gradual trial, which goes on, beside one that nothing
+    disturbed.
+    """
     output = setting.out / "killed"
     shutil.rmtree(output, ignore_errors=True)
-    process = setting.start("mtlab", *setting.comparison(COMPARE, *_trial(setting), name="killed"), name="killed")
+    process = setting.start(
+        "mtlab", *setting.comparison(COMPARE, *_trial(setting), name="killed"), name="killed"
+    )
     while not list(output.glob("unfinished/*/0*.json")):
         if process.poll() is not None or not setting.left_s:
             raise Failed("it ended before there was anything to go on from")
         time.sleep(0.01)
-    os.kill(json.loads((output / "running.json").read_text(encoding="utf-8"))["pid"], signal.SIGKILL)
+    os.kill(
+        json.loads((output / "running.json").read_text(encoding="utf-8"))["pid"], signal.SIGKILL
+    )
     setting.finish(process, "killed")
     (other,) = setting.records("killed")
     if other.attempts < 2:
@@ -122,7 +181,9 @@ def resume(setting: Setting) -> dict[str, Any]:
 
 
 def processes(setting: Setting) -> dict[str, Any]:
-    """Two processes that train one trial through a gradual unfreeze, on one device, beside one process."""
+    """Two processes that train one trial through a gradual unfreeze, on one device, beside one
+    process.
+    """
     shutil.rmtree(setting.out / "two_processes", ignore_errors=True)
     launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mtlab")
     arguments = setting.comparison(COMPARE, *_trial(setting), name="two_processes")
@@ -137,7 +198,9 @@ def checks(setting: Setting) -> dict[str, Any]:
     parts = {"resume": resume, "processes": processes, "tests": tests}
     whole(setting)
     with ThreadPoolExecutor(len(parts)) as pool:
-        return dict(zip(parts, pool.map(lambda part: attempt(part, setting), parts.values()), strict=True))
+        return dict(
+            zip(parts, pool.map(lambda part: attempt(part, setting), parts.values()), strict=True)
+        )
 
 
 def attempt(part: Part, setting: Setting) -> dict[str, Any]:
@@ -156,24 +219,35 @@ def together(setting: Setting) -> dict[str, Any]:
     """Three trials of the comparison, which ran one after another, at once."""
     names = {seed: f"at_once_{seed}" for seed in range(1 if setting.dry else 3)}
     control = str(plan.load(COMPARE).control)
-    apart = [trial for trial in setting.records("compare") if trial.scenario == control and trial.seed in names]
+    apart = [
+        trial
+        for trial in setting.records("compare")
+        if trial.scenario == control and trial.seed in names
+    ]
     for name in names.values():
         shutil.rmtree(setting.out / name, ignore_errors=True)
     words = (COMPARE, *_alone(control), *_size(setting))
     started = {
-        name: setting.start("mtlab", *setting.comparison(*words, "--seeds", str(seed), name=name), name=name)
+        name: setting.start(
+            "mtlab", *setting.comparison(*words, "--seeds", str(seed), name=name), name=name
+        )
         for seed, name in names.items()
     }
     for name, process in started.items():
         setting.finish(process, name)
     at_once = [setting.records(name)[0] for name in names.values()]
-    first, last = min(began for began, _ in map(_span, at_once)), max(ended for _, ended in map(_span, at_once))
+    first, last = (
+        min(began for began, _ in map(_span, at_once)),
+        max(ended for _, ended in map(_span, at_once)),
+    )
     return {
         "trials": len(names),
         "one_after_another_s": sum(ended - began for began, ended in map(_span, apart)),
         "at_once_s": last - first,
         "excluded_from_times": sum(bool(one.untimed) for one in at_once),
-        "largest_difference_of_a_score": max(abs(mine - yours) for mine, yours in zip(_scores(apart), _scores(at_once), strict=True)),
+        "largest_difference_of_a_score": max(
+            abs(mine - yours) for mine, yours in zip(_scores(apart), _scores(at_once), strict=True)
+        ),
     }
 
 
@@ -198,7 +272,11 @@ def _f1(trial: TrialRecord) -> float | None:
 
 def differences(one: TrialRecord, other: TrialRecord) -> dict[str, Any]:
     """How far two runs of the same trial are apart."""
-    pairs = [(mine, yours) for mine, yours in zip(one.step_losses["total"], other.step_losses["total"], strict=True) if mine and yours]
+    pairs = [
+        (mine, yours)
+        for mine, yours in zip(one.step_losses["total"], other.step_losses["total"], strict=True)
+        if mine and yours
+    ]
     return {
         "steps": len(pairs),
         "same_weights": one.final_digest == other.final_digest,
@@ -212,7 +290,11 @@ def summary(trials: Sequence[TrialRecord]) -> dict[str, Any]:
     scenarios: dict[str, list[TrialRecord]] = {}
     for trial in trials:
         scenarios.setdefault(trial.scenario, []).append(trial)
-    return {"scenarios": {name: {"seeds": len(some), **_means(some)} for name, some in scenarios.items()}}
+    return {
+        "scenarios": {
+            name: {"seeds": len(some), **_means(some)} for name, some in scenarios.items()
+        }
+    }
 
 
 def _means(trials: Sequence[TrialRecord]) -> dict[str, float | None]:
@@ -232,7 +314,14 @@ def _means(trials: Sequence[TrialRecord]) -> dict[str, float | None]:
 
 
 def _utilization(trial: TrialRecord) -> float | None:
-    values = next((row for name, row in trial.machine.items() if name.startswith("gpu_") and "utilization" in name), ())
+    values = next(
+        (
+            row
+            for name, row in trial.machine.items()
+            if name.startswith("gpu_") and "utilization" in name
+        ),
+        (),
+    )
     return math.fsum(values) / len(values) if values else None
 
 
@@ -252,4 +341,9 @@ def facts(setting: Setting) -> dict[str, Any]:
     import transformers
 
     device = "a rehearsal on a CPU" if setting.dry else torch.cuda.get_device_name()
-    return {"device": device, "torch": torch.__version__, "transformers": transformers.__version__, "python": sys.version.split()[0]}
+    return {
+        "device": device,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "python": sys.version.split()[0],
+    }

@@ -15,7 +15,8 @@ from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 
 PLAIN = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-"""A configuration without dropout, so that two runs draw nothing and can be compared step by step."""
+"""A configuration without dropout, so that two runs draw nothing and can be compared step by
+step."""
 
 
 class Failed(Exception):
@@ -51,17 +52,28 @@ class Setting:
     def start(self, *words: str, name: str) -> "subprocess.Popen[bytes]":
         """Start a Python module with arguments; what it prints goes to ``<name>.log``."""
         store = f"sqlite:///{self.out / 'mlflow.db'}"
-        around = {"MLFLOW_TRACKING_URI": store, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONUNBUFFERED": "1"}
+        around = {
+            "MLFLOW_TRACKING_URI": store,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "PYTHONUNBUFFERED": "1",
+        }
         with (self.out / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *words], stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **around}, start_new_session=True
+                [sys.executable, "-m", *words],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **around},
+                start_new_session=True,
             )
 
-    def finish(self, process: "subprocess.Popen[bytes]", name: str, allowed: Sequence[int] = (0,)) -> None:
+    def finish(
+        self, process: "subprocess.Popen[bytes]", name: str, allowed: Sequence[int] = (0,)
+    ) -> None:
         """Wait for a process, no longer than time is left.
 
         Raises:
-            Failed: it ended with another status than those allowed, or time ran out; then it is ended.
+            Failed: it ended with another status than those allowed, or time ran out; then it is
+                ended.
         """
         try:
             status = process.wait(timeout=self.left_s)
@@ -71,7 +83,9 @@ class Setting:
             if process.poll() is None:
                 _end(process)
         if status not in allowed:
-            lines = (self.out / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines() or [""]
+            lines = (self.out / f"{name}.log").read_text(
+                encoding="utf-8", errors="replace"
+            ).strip().splitlines() or [""]
             raise Failed(f"ended with status {status}: {lines[-1][:300]} ({self.out / name}.log)")
 
     def run(self, *words: str, name: str) -> float:
@@ -127,7 +141,9 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def encoder(setting: Setting, name: str, **config: Any) -> str:
-    """The folder of a BERT with random weights and the embedded encoder's tokenizer, made when it is first asked for."""
+    """The folder of a BERT with random weights and the embedded encoder's tokenizer, made when it
+    is first asked for.
+    """
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
@@ -143,11 +159,21 @@ def encoder(setting: Setting, name: str, **config: Any) -> str:
 
 def bert_base(setting: Setting) -> str:
     """bert-base by its configuration, for speed alone; in a rehearsal something tiny."""
-    tiny = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+    tiny = {
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 128,
+    }
     return encoder(setting, "bert-base", **(tiny if setting.dry else {}))
 
 
 def without_dropout(setting: Setting) -> str:
     """A small encoder without dropout."""
-    size = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 256}
+    size = {
+        "hidden_size": 128,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 256,
+    }
     return encoder(setting, "without_dropout", **PLAIN, **size)

@@ -1,4 +1,6 @@
-"""``python -m mtlab.bench.gpu.speed ENCODER DEVICE FILE``: training steps of an encoder at fixed shapes, every token a real one."""
+"""``python -m mtlab.bench.gpu.speed ENCODER DEVICE FILE``: training steps of an encoder at fixed
+shapes, every token a real one.
+"""
 
 import json
 import statistics
@@ -15,7 +17,7 @@ from mtlab.data.encoding import IGNORE
 from mtlab.model import freezing
 from mtlab.plan import experiment as plan
 from mtlab.plan.scenario import Stage
-from mtlab.train import step
+from mtlab.train.loop import step
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import Runtime, resolve
 
@@ -23,7 +25,8 @@ SENTENCES, LENGTHS = 32, (12, 32, 128)
 WARM, TIMED = 5, 20
 
 DATASHEET = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
-"""Dense bf16 products, FLOP/s, as NVIDIA's data sheets of the SXM parts have them, by a part of the device's name."""
+"""Dense bf16 products, FLOP/s, as NVIDIA's data sheets of the SXM parts have them, by a part of the
+device's name."""
 
 
 def measure(encoder: str, device: str) -> dict[str, Any]:
@@ -39,8 +42,16 @@ def measure(encoder: str, device: str) -> dict[str, Any]:
     prepared = prepare(experiment, runtime)[()]
     peak = products(runtime, 8192 if runtime.device.type == "cuda" else 512)
     known = next((rate for name, rate in DATASHEET.items() if name in runtime.device_name), None)
-    shapes = {f"{SENTENCES}x{length}": _shape(prepared, runtime, length, peak, known) for length in LENGTHS}
-    return {"precision": runtime.precision, "products_flop_s": peak, "datasheet_flop_s": known, "shapes": shapes}
+    shapes = {
+        f"{SENTENCES}x{length}": _shape(prepared, runtime, length, peak, known)
+        for length in LENGTHS
+    }
+    return {
+        "precision": runtime.precision,
+        "products_flop_s": peak,
+        "datasheet_flop_s": known,
+        "shapes": shapes,
+    }
 
 
 def products(runtime: Runtime, size: int) -> float:
@@ -50,14 +61,23 @@ def products(runtime: Runtime, size: int) -> float:
     return 2 * size**3 / statistics.median(_laps(lambda: torch.mm(a, b), runtime))
 
 
-def _shape(prepared: Prepared, runtime: Runtime, length: int, peak: float, known: float | None) -> dict[str, float | None]:
+def _shape(
+    prepared: Prepared, runtime: Runtime, length: int, peak: float, known: float | None
+) -> dict[str, float | None]:
     network = prepared.fresh_network(0, runtime.device)
     stage = Stage(epochs=1, train={"encoder": 1e-5, "heads": 1e-3}, schedule="constant")
     partition = freezing.resolve(stage, network)
     freezing.apply(network, partition)
     freezing.set_modes(network, partition)
     experiment = prepared.experiment
-    learner = step.learner(network, partition, stage, WARM + TIMED, experiment.optimizer, experiment.task_weights.model_dump())
+    learner = step.learner(
+        network,
+        partition,
+        stage,
+        WARM + TIMED,
+        experiment.optimizer,
+        experiment.task_weights.model_dump(),
+    )
     assert learner is not None, "everything trains"
     batch = _batch(prepared, length).to(runtime.device)
     if runtime.device.type == "cuda":
@@ -71,7 +91,9 @@ def _shape(prepared: Prepared, runtime: Runtime, length: int, peak: float, known
         "flop_s": flops / seconds,
         "of_products": flops / seconds / peak,
         "of_datasheet": None if known is None else flops / seconds / known,
-        "peak_memory_mb": torch.cuda.max_memory_allocated() / 1e6 if runtime.device.type == "cuda" else None,
+        "peak_memory_mb": torch.cuda.max_memory_allocated() / 1e6
+        if runtime.device.type == "cuda"
+        else None,
     }
 
 
@@ -83,7 +105,14 @@ def _batch(prepared: Prepared, length: int) -> Batch:
     tags = torch.randint(0, prepared.classes["ner"], shape, generator=draw)
     tags[:, 0] = IGNORE
     labels = torch.randint(0, prepared.classes["classifier"], (SENTENCES,), generator=draw)
-    return Batch(tuple(range(SENTENCES)), ids, torch.ones(shape, dtype=torch.int64), labels, tags, (length,) * SENTENCES)
+    return Batch(
+        tuple(range(SENTENCES)),
+        ids,
+        torch.ones(shape, dtype=torch.int64),
+        labels,
+        tags,
+        (length,) * SENTENCES,
+    )
 
 
 def _laps(call: Callable[[], object], runtime: Runtime) -> list[float]:
@@ -99,4 +128,6 @@ def _laps(call: Callable[[], object], runtime: Runtime) -> list[float]:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[3]).write_text(json.dumps(measure(sys.argv[1], sys.argv[2]), indent=1), encoding="utf-8")
+    Path(sys.argv[3]).write_text(
+        json.dumps(measure(sys.argv[1], sys.argv[2]), indent=1), encoding="utf-8"
+    )

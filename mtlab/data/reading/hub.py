@@ -1,0 +1,355 @@
+"""Data sets of the Hugging Face hub, and local directories laid out as the hub lays them out,
+through ``datasets``.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from glob import escape
+from itertools import chain
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ruamel.yaml import YAML
+from ruamel.yaml.events import AliasEvent
+
+from mtlab.data import disk
+from mtlab.data.reading.readers import class_names
+from mtlab.data.reading.table import Row, Table, Told, gathered
+from mtlab.plan.errors import Found, UserError, shown
+
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+AS_TEXT = {"keep_default_na": False}
+"""For hub data in CSV files: pandas would otherwise take ``NA``, ``null`` and ``None`` for missing
+values."""
+CARDS = ("README.md", ".huggingface.yaml")
+"""Files in which a data set describes itself."""
+
+
+def from_hub(name: str, subset: str | None, revision: str | None) -> tuple[dict[str, Table], str]:
+    """The splits of a hub data set, and the commit they come from.
+
+    The revision is resolved to a commit first; out of reach of the hub, that commit is looked for
+    in the local caches.
+
+    Raises:
+        UserError: one line with the id: no such data set, revision or subset, no access, or out of
+            reach and not cached.
+    """
+    from huggingface_hub import HfApi, errors
+    from huggingface_hub.utils import httpx
+
+    api = HfApi()
+    try:
+        commit = api.resolve_revision(name, repo_type="dataset", revision=revision).resolved
+        try:
+            api.dataset_info(
+                name, revision=commit, timeout=10
+            )  # one request: load_dataset would retry for 20 s and more
+        except (errors.OfflineModeIsEnabled, httpx.TransportError):
+            return _tables(
+                _cached(name, subset, commit), name
+            ), f"{commit} (from the cache: the hub is out of reach)"
+        for card in CARDS:
+            with suppress(errors.EntryNotFoundError):
+                _check_card(
+                    Path(api.hf_hub_download(name, card, repo_type="dataset", revision=commit)),
+                    name,
+                )
+        return _tables(_build(name, subset, commit)[0], name), commit
+    except (errors.RevisionResolutionError, httpx.TransportError):
+        _out_of_reach(name)
+    except errors.GatedRepoError:
+        _gated(name)
+    except errors.RevisionNotFoundError:
+        raise UserError(
+            f"data set {name!r} has no revision {revision!r}",
+            "pass a branch, a tag or a commit of it",
+        ) from None
+    except errors.RepositoryNotFoundError:
+        problem = f"{name!r} is neither a file or directory here nor a data set on the hub that can be read without further rights"
+        raise UserError(
+            problem, "check the spelling; for a private one set HF_TOKEN or run `hf auth login`"
+        ) from None
+    except (
+        errors.HfHubHTTPError,
+        ValueError,
+    ) as error:  # a ValueError: not an id, or the answer of something that is no hub
+        problem = f"the hub does not give out data set {name!r} ({type(error).__name__})"
+        raise UserError(problem, "check the id, or try again later") from None
+
+
+def has_card(path: Path) -> bool:
+    """Whether a local directory says of itself which files its splits are, be it well or not."""
+    try:
+        cards = [_card(path / card, str(path)) for card in CARDS if (path / card).is_file()]
+    except UserError:
+        return True
+    return any(
+        "data_files" in config or "data_dir" in config
+        for card in cards
+        for config in _configs(card)
+    )
+
+
+def from_directory(
+    path: Path, subset: str | None, files: dict[str, list[Path]] | None = None
+) -> tuple[dict[str, Table], set[Path]]:
+    """The splits of a local directory as the hub would read it, and the files that they come from.
+
+    Args:
+        path: the directory, with a card in ``README.md`` or files of kinds that ``datasets`` knows.
+        subset: one of the configurations that the card has.
+        files: of each split, where the card does not say it.
+
+    Raises:
+        UserError: no data files, no such subset, or files that cannot be read.
+    """
+    for card in CARDS:
+        if (path / card).is_file():
+            _check_card(path / card, str(path))
+    splits, read = _build(str(path), subset, None, files)
+    return _tables(splits, str(path)), {Path(file).absolute() for file in read}
+
+
+def from_disk(path: Path) -> Table:
+    """A split that ``save_to_disk`` wrote.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    import datasets
+
+    where = str(path)
+    try:
+        files = [
+            file["filename"]
+            for file in json.loads((path / "state.json").read_bytes())["_data_files"]
+        ]
+        if any(Path(file).name != file for file in files):
+            raise UserError(
+                "state.json names files outside of the folder",
+                "save the data set again",
+                where=where,
+            )
+        split = datasets.load_from_disk(where)
+    except (OSError, UserError):
+        raise
+    except Exception as error:  # whatever the files of others make json, datasets and pyarrow raise
+        problem = f"the files could not be read ({type(error).__name__})"
+        raise UserError(
+            problem, "save the data set again with save_to_disk", where=where
+        ) from error
+    return table(split, where)
+
+
+def _check_card(file: Path, name: str) -> None:
+    """Read what a data set says of itself before datasets does, which would follow it anywhere.
+
+    Raises:
+        UserError: it has aliases, which may stand for more than memory holds, names files that lie
+            elsewhere, or cannot be read.
+    """
+    for config in _configs(_card(file, name)):
+        for place in _strings([config.get(key) for key in ("data_files", "data_dir")]):
+            if (
+                Path(place).is_absolute()
+                or ".." in Path(place).parts
+                or "://" in place
+                or "::" in place
+                or place.startswith("~")
+            ):
+                raise UserError(
+                    f"{file.name} names {shown(place)}, outside of the data set",
+                    "take it out",
+                    where=name,
+                )
+
+
+def _card(file: Path, name: str) -> dict[str, Any]:
+    """What a data set says of itself, where that names files.
+
+    Raises:
+        UserError: it has aliases, or cannot be read.
+    """
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+    text = file.read_text(encoding="utf-8", errors="replace")
+    if file.suffix == ".md":
+        block = REGEX_YAML_BLOCK.search(text)
+        text = block[2] if block else ""
+    try:
+        grows = "*" in text and any(
+            isinstance(event, AliasEvent) for event in YAML(typ="safe").parse(text)
+        )
+        speaks = "data_" in text or "configs" in text
+        card = YAML(typ="safe").load(text) if speaks and not grows else {}
+    except Exception as error:  # how ruamel fails on what makes no sense
+        raise UserError(
+            f"the files could not be read ({type(error).__name__})",
+            f"check the card in {file.name}",
+            where=name,
+        ) from error
+    if grows:
+        raise UserError(
+            f"{file.name} has aliases (`*name`)", "write out what they stand for", where=name
+        )
+    return card if isinstance(card, dict) else {}
+
+
+def _configs(card: dict[str, Any]) -> list[dict[str, Any]]:
+    configs = card.get("configs")
+    return (
+        [config for config in configs if isinstance(config, dict)]
+        if isinstance(configs, list)
+        else []
+    )
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
+
+
+def _gated(name: str) -> NoReturn:
+    remedy = f"ask for access at huggingface.co/datasets/{name}, then set HF_TOKEN or run `hf auth login`"
+    raise UserError(f"data set {name!r} is gated", remedy) from None
+
+
+def _out_of_reach(name: str) -> NoReturn:
+    problem = f"{name!r} is no file or directory here, and as a data set it is not in the cache, with the hub out of reach"
+    raise UserError(
+        problem, "check the path, or connect and unset HF_HUB_OFFLINE where it is set"
+    ) from None
+
+
+def _build(
+    name: str, subset: str | None, commit: str | None, files: dict[str, list[Path]] | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """The splits of a data set, and the files that they are made of."""
+    import datasets
+    from huggingface_hub import errors
+    from huggingface_hub.utils import httpx
+
+    said = (
+        {
+            split: [escape(os.path.relpath(file, name)) for file in some]
+            for split, some in files.items()
+        }
+        if files
+        else None
+    )
+    try:
+        builder = datasets.load_dataset_builder(name, subset, revision=commit, data_files=said)
+        if hasattr(builder.config, "keep_default_na"):
+            builder = datasets.load_dataset_builder(
+                name, subset, revision=commit, data_files=said, **AS_TEXT
+            )
+        builder.download_and_prepare()
+        return builder.as_dataset(), [
+            str(file) for some in (builder.config.data_files or {}).values() for file in some
+        ]
+    except (ConnectionError, errors.LocalEntryNotFoundError):
+        _out_of_reach(name)
+    except FileNotFoundError as error:
+        if isinstance(error, datasets.exceptions.DatasetNotFoundError) and "gated" in str(error):
+            _gated(name)  # anyone may read about it, but not its files
+        remedy = "name the files train, validation and test (.jsonl .json .csv .parquet .conll), or lay them out as the hub does"
+        raise UserError("no data files that could be read", remedy, where=name) from None
+    except ValueError as error:
+        problem = re.sub(r"\s*Example of usage.*", "", str(error), flags=re.DOTALL)
+        if (
+            "onfig" in problem
+        ):  # a subset that is missing or unknown: the message lists those that there are
+            raise UserError(
+                problem, "pass one of its configurations as `subset`", where=name
+            ) from None
+        raise UserError(
+            f"the files could not be read ({problem})", "check them", where=name
+        ) from None
+    except (OSError, httpx.HTTPError):
+        raise
+    except (
+        Exception
+    ) as error:  # whatever else the files of others make datasets, pandas, pyarrow and yaml raise
+        if isinstance(error, RuntimeError) and "script" in str(error):
+            remedy = "for one of the hub try `revision: refs/convert/parquet`, where it keeps a converted copy"
+            raise UserError(
+                "the data set is a script, which is never run", remedy, where=name
+            ) from None
+        problem = f"the files could not be read ({type(error).__name__})"
+        raise UserError(
+            problem,
+            "check the card in README.md, and that all files have the same columns",
+            where=name,
+        ) from error
+
+
+def _cached(name: str, subset: str | None, commit: str) -> dict[str, Any]:
+    """The data set as an earlier run left it in the cache of ``datasets``.
+
+    ``load_dataset`` itself would take the revision that was cached last, whichever was asked for.
+    """
+    from datasets.packaged_modules.cache.cache import Cache
+
+    short = name.rpartition("/")[2]
+    for options in (AS_TEXT, {}):
+        try:
+            builder = Cache(
+                repo_id=name,
+                dataset_name=short,
+                config_name=subset,
+                version="auto",
+                hash="auto",
+                **options,
+            )
+        except ValueError:
+            continue
+        with suppress(
+            FileNotFoundError
+        ):  # now the commit that was asked for, of the subset that was found
+            version = str(builder.config.version)
+            return Cache(
+                repo_id=name,
+                dataset_name=short,
+                config_name=builder.config.name,
+                version=version,
+                hash=commit,
+            ).as_dataset()
+    _out_of_reach(f"{name}@{commit}")
+
+
+def _tables(splits: dict[str, Any], name: str) -> dict[str, Table]:
+    return {str(split): table(data, f"{name} {split}") for split, data in splits.items()}
+
+
+def table(data: Any, where: str) -> Table:
+    """A split of ``datasets``, and what messages call it."""
+    rows, _ = gathered(partial(_rows, data, where), data.num_rows > disk.SENTENCES, None)
+    return Table(
+        where, tuple(data.column_names), rows, classes=class_names(data.features), flat=True
+    )  # several sets join words by blanks
+
+
+def _rows(data: Any, where: str, found: Found, told: Told) -> Iterator[Row]:
+    """The rows of a split as ``datasets`` has them: numbers of classes, not yet names; text as it
+    is.
+    """
+    try:
+        every = chain.from_iterable(
+            table.to_pylist() for table in data.with_format("arrow").iter(disk.CHUNK)
+        )
+        for number, row in enumerate(every, start=1):
+            yield Row(row, where, number, " row ")
+    except (ArithmeticError, ValueError) as error:  # dates that Python does not have
+        raise UserError(
+            f"values that cannot be read ({type(error).__name__})",
+            "write them as text",
+            where=where,
+        ) from None

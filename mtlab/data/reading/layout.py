@@ -1,0 +1,406 @@
+"""Which files of a folder are which split. Names alone tell it: no file is opened."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from mtlab.data.reading import names
+from mtlab.data.reading.names import SPLITS, Choice
+from mtlab.data.reading.readers import COMPRESSED, EXTENSIONS
+from mtlab.plan.errors import UserError, did_you_mean, shown
+
+SHARD = re.compile(r"(?P<stem>.+?)[-_.](?P<number>\d+)-of-(?P<total>\d+)(-[0-9a-f]{16})?")
+"""Part of a split that was written in several, as the hub and ``datasets`` name them."""
+OTHERS = (".ndjson", ".arrow")
+"""Kinds of files that ``datasets`` reads for us, where a folder has none of ours."""
+ABOUT = re.compile(
+    r"(readme|licen[cs]e|copying|citation|changelog|notice|authors|requirements|makefile)\b.*",
+    re.IGNORECASE,
+)
+ABOUT_KINDS = (
+    ".md",
+    ".rst",
+    ".py",
+    ".sh",
+    ".yaml",
+    ".yml",
+    ".toml",
+    ".cfg",
+    ".ipynb",
+    ".html",
+    ".pdf",
+    ".png",
+    ".jpg",
+    ".svg",
+    ".bib",
+)
+"""Files that say something of data and hold none, by name or by extension."""
+OF_DATASETS = (
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "state.json",
+    "config.json",
+    "_success",
+)
+"""What ``datasets`` and others that write data leave beside them."""
+DEPTH = 3
+"""Folders in folders that are looked into."""
+SHOWN = 7
+"""Files that are named when there are more."""
+Fits = Callable[[Path], bool]
+"""Whether a file is of a kind."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What may be a split: a file, its shards, or a folder of files."""
+
+    name: str
+    """As messages call it, relative to the folder that was given."""
+    said: str
+    """The part of its name that says the split."""
+    files: tuple[Path, ...]
+    """Empty where ``saved`` is set."""
+    whole: Path
+    """The file or folder; of shards, what their names have in common."""
+    saved: bool = False
+    """Whether it is a folder that ``save_to_disk`` wrote."""
+    missing: str = ""
+    """A shard that should be there."""
+
+    @property
+    def split(self) -> str | None:
+        """The split that its name says."""
+        return names.claim(self.said).split
+
+    @property
+    def paths(self) -> frozenset[Path]:
+        """All that it is made of."""
+        return frozenset((self.whole, *self.files))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A folder's files by split."""
+
+    pieces: dict[str, Piece]
+    choices: dict[str, Choice] = field(default_factory=dict)
+    """For splits that were not named."""
+    unread: tuple[str, ...] = ()
+    """Files and folders that are not read; what only says something of data is left out."""
+    ours: bool = True
+    """Whether we read these files; else ``datasets`` does."""
+
+
+def resolve(folder: Path, named: Mapping[str, str], option: str) -> Layout | None:
+    """Which files of a folder are which split; None where it holds none that could be.
+
+    Args:
+        folder: where they lie: in it, in a folder for each split, or in ``data`` or the one folder
+            below that has some.
+        named: splits to what the user calls their files.
+        option: what sets the source on the command line, for messages.
+
+    Raises:
+        UserError: there is no train, what is named is not there, or it cannot be told which file is
+            which split.
+    """
+    pieces, ours = _there(folder, bool(named))
+    if not pieces and not named:
+        return None
+    chosen = {split: meant_by(name, folder, pieces, split) for split, name in named.items()}
+    taken = frozenset[Path]().union(*(piece.paths for piece in chosen.values()))
+    free = {
+        piece.name: piece
+        for piece in pieces
+        if piece.split in SPLITS or taken.isdisjoint(piece.paths)
+    }
+    try:
+        choices = names.assign({name: piece.said for name, piece in free.items()}, named, option)
+    except UserError as error:
+        raise UserError(error.problem, error.remedy, where=str(folder)) from None
+    if not choices and not named and len(pieces) == 1:
+        choices = {"train": Choice(pieces[0].name, "since it is the only file")}
+    chosen |= {split: free[choice.name] for split, choice in choices.items()}
+    if "train" not in chosen:
+        _no_train(
+            folder, [piece.name for piece in free.values() if piece not in chosen.values()], option
+        )
+    for piece in chosen.values():
+        if piece.missing:
+            raise UserError(
+                f"{piece.missing} is missing, of {piece.name}",
+                "add it, or take the other shards away",
+                where=str(folder),
+            )
+    read = frozenset[Path]().union(*(piece.paths for piece in chosen.values()))
+    return Layout(
+        {split: chosen[split] for split in SPLITS if split in chosen},
+        choices,
+        tuple(unread(folder, folder, read)),
+        ours,
+    )
+
+
+def _there(folder: Path, named: bool) -> tuple[list[Piece], bool]:
+    """What may be a split, of files that we read or else of others, and whether we do."""
+    if not named and _is_saved(folder):
+        return [Piece(folder.name, "train", (), folder, saved=True)], True
+    found = [
+        (_home(folder, folder, fits, named, DEPTH), fits is _is_ours)
+        for fits in (_is_ours, _is_other)
+    ]
+    telling = [one for one in found if any(piece.split for piece in one[0])]
+    return next(iter(telling or [one for one in found if one[0]]), ([], True))
+
+
+def _no_train(folder: Path, rest: Sequence[str], option: str) -> NoReturn:
+    if rest:
+        remedy = f"pass --{option}.splits.train FILE, or name the files train, validation and test"
+        raise UserError(f"no train split among {names.listed(rest)}", remedy, where=str(folder))
+    raise UserError(
+        "no train split", f"add a file train with one of {' '.join(EXTENSIONS)}", where=str(folder)
+    )
+
+
+def _home(root: Path, folder: Path, fits: Fits, named: bool, depth: int) -> list[Piece]:
+    """What may be a split in the folder where the splits lie: this one, ``data``, or the only one
+    below that has a train split.
+
+    Where there is no such folder, all that lies anywhere.
+    """
+    here, folders = _pieces(root, folder, fits)
+    splits = {piece.split for piece in here}
+    if "train" in splits or (named and splits != {None} and here) or not depth:
+        return here
+    below: dict[Path, list[Piece]] = {}
+    for path in folders:
+        with suppress(OSError):  # what cannot be looked into is not read, and told
+            below[path] = _home(root, path, fits, named, depth - 1)
+    homes = [
+        path for path, pieces in below.items() if any(piece.split == "train" for piece in pieces)
+    ]
+    homes = [path for path in homes if path.name == "data"] or homes
+    if len(homes) == 1:
+        return below[homes[0]]
+    if homes and not named:
+        told = names.listed([f"{path.relative_to(root)}/" for path in homes])
+        raise UserError(
+            f"each of {told} has a train split",
+            "pass one of these folders as the source",
+            where=str(root),
+        )
+    return [*here, *(piece for pieces in below.values() for piece in pieces)]
+
+
+def _pieces(root: Path, folder: Path, fits: Fits) -> tuple[list[Piece], list[Path]]:
+    """What may be a split in a folder, and the other folders in it."""
+    pieces: list[Piece] = []
+    folders: list[Path] = []
+    shards = defaultdict[tuple[str, int, str], dict[int, Path]](dict)
+    saved = _saved_splits(folder)
+    for path in _visible(folder):
+        shard = SHARD.fullmatch(stem(path))
+        if path.is_dir():
+            piece = _of_folder(root, path, fits) if saved is None or path.name in saved else None
+            if piece is None:
+                folders.append(path)
+            else:
+                pieces.append(piece)
+        elif not fits(path):
+            continue
+        elif shard and (number := int(shard["number"])) not in (
+            group := shards[shard["stem"], int(shard["total"]), _kind(path)]
+        ):
+            group[number] = path
+        else:
+            pieces.append(
+                Piece(_name(root, path), shard["stem"] if shard else stem(path), (path,), path)
+            )
+    return [*pieces, *(_of_shards(root, *key, group) for key, group in shards.items())], folders
+
+
+def _of_shards(root: Path, said: str, total: int, kind: str, group: Mapping[int, Path]) -> Piece:
+    first = next(iter(group.values()))
+    lacking = next((number for number in range(total) if number not in group), None)
+    digits = len(str(SHARD.fullmatch(stem(first))["number"]))  # type: ignore[index]
+    name = f"{said}-*-of-{total:0{digits}}{kind}"
+    missing = "" if lacking is None else name.replace("*", f"{lacking:0{digits}}")
+    if total == 1:
+        name = first.name
+    files = tuple(group[number] for number in sorted(group))
+    return Piece(
+        _name(root, first.parent / name), said, files, first.parent / said, missing=missing
+    )
+
+
+def _of_folder(root: Path, path: Path, fits: Fits) -> Piece | None:
+    """A folder as a split: as ``save_to_disk`` writes one, or called as a split, with files that
+    are called as no other.
+    """
+    name = f"{_name(root, path)}/"
+    if _is_saved(path):
+        return Piece(name, path.name, (), path, saved=True) if fits is _is_ours else None
+    meant = names.claim(path.name).split
+    if meant is None:
+        return None
+    inside = _pieces(root, path, fits)[0]
+    if not inside or any(piece.split not in (None, meant) for piece in inside):
+        return None
+    missing = next((piece.missing for piece in inside if piece.missing), "")
+    return Piece(
+        name,
+        path.name,
+        tuple(file for piece in inside for file in piece.files),
+        path,
+        missing=missing,
+    )
+
+
+def beside(path: Path) -> list[Piece]:
+    """What may be a split in the folder of a file."""
+    return _pieces(path.parent, path.parent, _is_ours)[0]
+
+
+def meant_by(name: str, folder: Path, there: Sequence[Piece], split: str) -> Piece:
+    """What a user means by the name of a split: a file, its shards or a folder, with an extension
+    or without.
+
+    Raises:
+        UserError: there is no such thing.
+    """
+    path = folder
+    with suppress(RuntimeError):  # nobody's home
+        path = folder / Path(name).expanduser()
+    if path.is_file():
+        return Piece(_name(folder, path), stem(path), (path,), path)
+    found = [
+        piece for piece in there if name in (piece.name, piece.said, piece.name.removesuffix("/"))
+    ]
+    if not found and path.is_dir() and path != folder:
+        found = [
+            piece
+            for fits in (_is_ours, _is_other)
+            if (piece := _of_folder_named(folder, path, fits))
+        ][:1]
+    if len(found) != 1:
+        hint = did_you_mean(name, [piece.name for piece in there])
+        raise UserError(f"no file {name!r} for the {split} split", hint, where=str(folder))
+    return found[0]
+
+
+def _of_folder_named(root: Path, path: Path, fits: Fits) -> Piece | None:
+    files = tuple(file for piece in _pieces(root, path, fits)[0] for file in piece.files)
+    return (
+        Piece(f"{_name(root, path)}/", path.name, files, path, saved=_is_saved(path))
+        if files or _is_saved(path)
+        else None
+    )
+
+
+def unread(root: Path, folder: Path, read: Collection[Path]) -> Iterator[str]:
+    """Files and folders that nothing is read from, but for those that only say something of
+    data.
+    """
+    if folder in read and _is_saved(folder):
+        return
+    for path in _visible(folder):
+        if path.is_file():
+            if path not in read and not _is_about(path):
+                yield _name(root, path)
+        elif path in read or any(path in file.parents for file in read):
+            yield from unread(root, path, read)
+        elif _holds_data(path, DEPTH):
+            yield f"{_name(root, path)}/"
+
+
+def told(unread: Sequence[str]) -> str:
+    """What is not read as messages have it; of a file whose kind is the reason, that too."""
+    more = [f"{len(unread) - SHOWN:,} more"] if len(unread) > SHOWN else []
+    return names.listed([*(shown(name) + _why(name) for name in unread[:SHOWN]), *more])
+
+
+def remedy(unread: Sequence[str]) -> str:
+    """What helps where the kind of a file is the reason that it is not read."""
+    return f"; read are {' '.join(EXTENSIONS)}, not compressed" if any(map(_why, unread)) else ""
+
+
+def _why(name: str) -> str:
+    kind = Path(name).suffix.lower()
+    return (
+        " (compressed)"
+        if kind in COMPRESSED
+        else " (unknown kind)"
+        if kind and kind not in EXTENSIONS
+        else ""
+    )
+
+
+def _holds_data(folder: Path, depth: int) -> bool:
+    """Whether a folder has a file that may hold data; one that cannot be looked into may."""
+    try:
+        return any(
+            not _is_about(path) if path.is_file() else depth > 0 and _holds_data(path, depth - 1)
+            for path in _visible(folder)
+        )
+    except OSError:
+        return True
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted, but for hidden files and what programs leave there."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
+
+
+def stem(path: Path) -> str:
+    """The name of a file without its extension, nor that of a compressed one."""
+    return Path(path.stem).stem if path.suffix.lower() in COMPRESSED else path.stem
+
+
+def _kind(path: Path) -> str:
+    return path.name[len(stem(path)) :]
+
+
+def _name(root: Path, path: Path) -> str:
+    """What messages call it."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _is_ours(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and path.is_file() and not _is_about(path)
+
+
+def _is_other(path: Path) -> bool:
+    kind = _kind(path).lower()
+    packed = kind.endswith(COMPRESSED) and Path(kind).stem.endswith((*EXTENSIONS, *OTHERS))
+    return (kind in OTHERS or packed) and path.is_file() and not _is_about(path)
+
+
+def _is_about(path: Path) -> bool:
+    kind = path.suffix.lower()
+    return (
+        kind in ABOUT_KINDS
+        or path.name.lower() in OF_DATASETS
+        or (kind in ("", ".txt") and bool(ABOUT.match(path.name)))
+    )
+
+
+def _is_saved(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in ("state.json", "dataset_info.json"))
+
+
+def _saved_splits(folder: Path) -> Collection[str] | None:
+    """The splits that ``save_to_disk`` wrote into a folder, where it did: others are of an earlier
+    time.
+    """
+    with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
+        return [
+            str(name) for name in json.loads((folder / "dataset_dict.json").read_bytes())["splits"]
+        ]
+    return None

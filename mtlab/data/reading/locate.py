@@ -1,0 +1,295 @@
+"""Where the splits of a source lie: the built-in corpus, files in a directory, one file, a
+directory as the hub lays it out, or the hub.
+
+Everything that reads a source does so here, a run as well as ``mtlab check``.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain, combinations
+from pathlib import Path
+
+from mtlab.data import disk
+from mtlab.data.reading import hub, layout, names, readers
+from mtlab.data.reading.layout import Piece
+from mtlab.data.reading.names import SPLITS, Choice
+from mtlab.data.reading.table import Again, Row, Table
+from mtlab.plan.errors import Found, UserError, did_you_mean, shown
+from mtlab.plan.experiment import Source
+
+BUILTIN = "builtin"
+CORPUS = Path(__file__).parents[1] / "corpus"
+DOMAINS = ("news", "chat")
+"""Subsets of the built-in corpus; the first is what ``builtin`` alone means."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """The splits of a source, opened, and how it came to these."""
+
+    tables: dict[str, Table]
+    """By our names of splits."""
+    notes: tuple[str, ...] = ()
+    choices: dict[str, Choice] = field(default_factory=dict)
+    """What was taken for the splits that were not named."""
+    unread: tuple[str, ...] = ()
+    """Files of a folder, or splits of a data set, that are not read."""
+    beside: tuple[str, ...] = ()
+    """Of a single file: what lies in the same folder and is called as a split."""
+
+    @property
+    def guesses(self) -> dict[str, Choice]:
+        """Those of the choices whose names are not simply those of their splits."""
+        return {split: choice for split, choice in self.choices.items() if choice.why}
+
+    @property
+    def skipped(self) -> str:
+        """What is not read, in words, or nothing."""
+        return (
+            f"not read: {layout.told(self.unread)}{layout.remedy(self.unread)}"
+            if self.unread
+            else ""
+        )
+
+    def missed(self, split: str, read: Collection[str]) -> str:
+        """What may be a split that is not there, in words, or nothing; ``read`` are columns that
+        something else is read from.
+        """
+        there = [
+            name
+            for name in (*self.unread, *self.beside)
+            if names.may_be(layout.stem(Path(name)), split)
+        ]
+        columns = [
+            f"column {shown(column)}" for column in names.in_columns(self.tables["train"], read)
+        ]
+        told = [*([layout.told(there)] if there else []), *columns]
+        return f"it may be in what is not read: {', '.join(told)}" if told else ""
+
+
+def read(source: Source, option: str, found: Found = None) -> Located:
+    """Open a source: its splits by our names, train at least.
+
+    Args:
+        source: a path that exists, or else a hub id.
+        option: what sets the source on the command line, for messages.
+        found: where mistakes in files are gathered, if they are.
+
+    Raises:
+        UserError: there is no such thing, two files claim one split, a split that is named is not
+            there, or there is no train.
+    """
+    try:
+        return _read(source, option, found)
+    except UserError as error:
+        if error.where:
+            raise
+        raise UserError(error.problem, error.remedy, where=f"{option}.source") from None
+    except OSError as error:
+        raise UserError(
+            f"cannot be read ({error.strerror or type(error).__name__})", where=f"{option}.source"
+        ) from None
+
+
+def _read(source: Source, option: str, found: Found) -> Located:
+    given = str(source.source)
+    path = _path(given)
+    splits = {str(ours): name for ours, name in source.splits.items()}
+    if given == BUILTIN and not path.exists():
+        return _of_folder(_built_in(source, option), splits, option, found)
+    local = path.exists()
+    if local and source.revision is not None:
+        raise UserError("local data has no revisions", "leave it out", where=f"{option}.revision")
+    if path.is_dir():
+        says = source.subset is not None or (
+            hub.has_card(path) and not any((path / name).is_file() for name in splits.values())
+        )
+        return (
+            _as_the_hub(path, source, option)
+            if says
+            else _of_folder(path, splits, option, found, source)
+        )
+    if local:
+        if source.subset:
+            raise UserError(
+                "a single file has no subsets", "leave it out", where=f"{option}.subset"
+            )
+        return _of_file(path, splits, found)
+    must_be_id(given)
+    tables, commit = hub.from_hub(given, source.subset, source.revision)
+    located = _choose(tables, source, option)
+    return replace(located, notes=(f"{given}: commit {commit}.", *located.notes))
+
+
+def _built_in(source: Source, option: str) -> Path:
+    """The directory of one domain of the corpus that comes with mtlab."""
+    if source.revision is not None:
+        raise UserError(
+            "the built-in corpus has no revisions", "leave it out", where=f"{option}.revision"
+        )
+    if source.subset not in (None, *DOMAINS):
+        hint = did_you_mean(source.subset, DOMAINS)
+        raise UserError(
+            f"the built-in corpus has no domain {source.subset!r}", hint, where=f"{option}.subset"
+        )
+    return CORPUS / (source.subset or DOMAINS[0])
+
+
+def _path(given: str) -> Path:
+    """The path with ``~`` expanded, where that stands for somebody's home."""
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        return Path(given)
+
+
+def must_be_id(given: str) -> None:
+    """Refuse what cannot be a hub id."""
+    if (
+        given.startswith((".", "/", "~"))
+        or given.endswith(readers.EXTENSIONS)
+        or not hub.HUB_ID.fullmatch(given)
+    ):
+        raise UserError("no such file or directory", "check the path", where=given)
+
+
+def _of_folder(
+    path: Path, splits: dict[str, str], option: str, found: Found, source: Source | None = None
+) -> Located:
+    """The splits of a folder whose files tell by their names which they are."""
+    plan = layout.resolve(path, splits, option)
+    if plan is None:
+        return _as_the_hub(path, source or Source(source=str(path)), option)
+    if plan.ours:
+        tables = {split: _opened(piece, found) for split, piece in plan.pieces.items()}
+    else:
+        tables, _ = hub.from_directory(
+            path, None, {split: list(piece.files) for split, piece in plan.pieces.items()}
+        )
+    return Located(tables, _same(plan.pieces), plan.choices, plan.unread)
+
+
+def _as_the_hub(path: Path, source: Source, option: str) -> Located:
+    """The splits of a folder as its card says, or as ``datasets`` makes them of files of other
+    kinds.
+    """
+    tables, files = hub.from_directory(path, source.subset)
+    located = _choose(tables, source, option)
+    return replace(
+        located, unread=(*located.unread, *layout.unread(path.absolute(), path.absolute(), files))
+    )
+
+
+def _of_file(path: Path, named: dict[str, str], found: Found) -> Located:
+    """A single file is the train split; ``splits`` may name others beside it."""
+    pieces = {
+        split: layout.meant_by(name, path.parent, layout.beside(path), split)
+        for split, name in named.items()
+    }
+    train = pieces.setdefault("train", Piece(path.name, layout.stem(path), (path,), path))
+    if train.whole != path:
+        problem = f"{path.name} and {train.name} are both the train split"
+        raise UserError(problem, "pass the directory as the source", where=str(path))
+    tables = {split: _opened(pieces[split], found) for split in SPLITS if split in pieces}
+    read = {file for piece in pieces.values() for file in piece.files}
+    beside = [
+        piece
+        for piece in layout.beside(path)
+        if piece.split is not None and read.isdisjoint(piece.files)
+    ]
+    shard = layout.SHARD.fullmatch(layout.stem(path))
+    notes = (
+        [f"{path} is one of {int(shard['total']):,} shards; the others are not read."]
+        if shard and int(shard["total"]) > 1
+        else []
+    )
+    return Located(tables, (*notes, *_same(pieces)), beside=tuple(piece.name for piece in beside))
+
+
+def _same(pieces: dict[str, Piece]) -> tuple[str, ...]:
+    """That two splits are made of the same files."""
+    pairs = [
+        (one, other)
+        for one, other in combinations(pieces, 2)
+        if pieces[one].paths & pieces[other].paths
+    ]
+    return tuple(
+        f"{pieces[one].whole} is both the {one} and the {other} split." for one, other in pairs
+    )
+
+
+def _opened(piece: Piece, found: Found) -> Table:
+    """The rows of a piece; those of several files one after another."""
+    if piece.saved:
+        return hub.from_disk(piece.whole)
+    if len(piece.files) == 1:
+        return readers.read(piece.files[0], found)
+    kinds = sorted({file.suffix.lower() for file in piece.files})
+    if len(kinds) > 1:
+        raise UserError(
+            f"one split in files of several kinds ({' '.join(kinds)})",
+            "keep one kind",
+            where=str(piece.whole),
+        )
+    large = sum(file.stat().st_size for file in piece.files) > disk.FILE
+    tables: list[Table] = []
+    for file in piece.files:
+        table = readers.read(file, found)
+        if tables and table.classes != tables[0].classes:
+            raise UserError(
+                f"other classes than in {tables[0].name}",
+                "write them with the same",
+                where=table.name,
+            )
+        again = Again(partial(_rows_of, file, found), len(table.rows))
+        tables.append(replace(table, rows=again) if large else table)
+    return _one_table(str(piece.whole), tables, large)
+
+
+def _rows_of(file: Path, found: Found) -> Iterator[Row]:
+    return iter(readers.read(file, None if found is None else []).rows)
+
+
+def _one_table(name: str, tables: Sequence[Table], large: bool) -> Table:
+    columns = tuple(dict.fromkeys(column for table in tables for column in table.columns))
+    notes = tuple(note for table in tables for note in table.notes)
+    every = chain.from_iterable
+    rows = Again(
+        lambda: every(table.rows for table in tables), sum(len(table.rows) for table in tables)
+    )
+    return replace(
+        tables[0], name=name, columns=columns, rows=rows if large else list(rows), notes=notes
+    )
+
+
+def _choose(tables: dict[str, Table], source: Source, option: str) -> Located:
+    """Of a data set's splits those that are ours, under our names."""
+    chosen: dict[str, Table] = {}
+    for split, name in source.splits.items():
+        if name not in tables:
+            raise UserError(
+                f"no split {name!r}", did_you_mean(name, tables), where=str(source.source)
+            )
+        chosen[str(split)] = tables[name]
+    named = set(source.splits.values())
+    free = {name: name for name in tables if name not in named or names.claim(name).split in SPLITS}
+    try:
+        choices = names.assign(free, chosen, option)
+    except UserError as error:
+        raise UserError(error.problem, error.remedy, where=str(source.source)) from None
+    chosen |= {split: tables[choice.name] for split, choice in choices.items()}
+    if "train" not in chosen:
+        remedy = f"pass --{option}.splits.train NAME"
+        raise UserError(
+            f"no train split among {', '.join(tables)}", remedy, where=str(source.source)
+        )
+    kept = [table.name for table in chosen.values()]
+    pairs = [(one, other) for one, other in combinations(chosen, 2) if chosen[one] is chosen[other]]
+    notes = tuple(
+        f"{chosen[one].name} is both the {one} and the {other} split." for one, other in pairs
+    )
+    unread = tuple(name for name, table in tables.items() if table.name not in kept)
+    return Located(
+        {split: chosen[split] for split in SPLITS if split in chosen}, notes, choices, unread
+    )

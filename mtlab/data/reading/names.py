@@ -1,0 +1,160 @@
+"""Which split a name means: that of a file, of a folder, of a split on the hub, or of what stands
+in a column.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtlab.data.reading.table import Table
+from mtlab.plan.errors import UserError, shown
+
+SPLITS = ("train", "validation", "test")
+MEANT = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "devel", "development"), "validation"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
+"""Words to the split that everybody means by them."""
+EITHER = ("eval", "evaluation", "testa", "testb")
+"""Words that mean validation to some and test to others: only what else is there can tell."""
+LETTERED = re.compile("test[-_. ]([ab])(?![a-z])", re.IGNORECASE)
+"""``testa`` and ``testb`` with a sign before the letter."""
+WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a name says of the split that it is."""
+
+    split: str | None
+    """One of ours, ``either`` for validation or test, or None: it says nothing, or several
+    things."""
+    exact: bool = False
+    """Whether the split is all that it says."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was taken for a split."""
+
+    name: str
+    why: str = ""
+    """Why, where its name is not simply the split's."""
+
+
+def claim(name: str) -> Claim:
+    """What a name, without an extension, says: ``dev`` and ``my-dev`` mean validation,
+    ``train_test`` nothing.
+    """
+    name = LETTERED.sub(r"test\1", name)
+    if name.casefold() in MEANT or name.casefold() in EITHER:
+        return Claim(MEANT.get(name.casefold(), "either"), exact=True)
+    words = {re.sub("(set|data|split)$", "", word.casefold()) for word in WORD.findall(name)}
+    said = {MEANT.get(word, "either") for word in words if word in MEANT or word in EITHER}
+    return Claim(said.pop() if len(said) == 1 else None)
+
+
+def may_be(name: str, split: str) -> bool:
+    """Whether what is called so may be a split that is not there: its name does not say that it is
+    another one.
+    """
+    return claim(name).split in (None, split, *(() if split == "train" else ("either",)))
+
+
+def assign(
+    names: Mapping[str, str], named: Collection[str] = (), option: str = "data"
+) -> dict[str, Choice]:
+    """Which of several things is which split, by their names.
+
+    What is called exactly as a split goes before what has the split as one of several words in its
+    name.
+
+    Args:
+        names: what messages call each, to the part of its name that says the split.
+        named: splits that the user has named; nothing is looked for.
+        option: what sets the source on the command line, for messages.
+
+    Raises:
+        UserError: two are one split, or one may be validation as well as test.
+    """
+    claims = {name: claim(said) for name, said in names.items()}
+    chosen: dict[str, Choice] = {}
+    for split in SPLITS:
+        meaning = [name for name, one in claims.items() if one.split == split]
+        exact = [name for name in meaning if claims[name].exact]
+        several = exact or meaning
+        if split in named or not several:
+            continue
+        if len(several) > 1:
+            remedy = f"keep one, or name it with --{option}.splits.{split} {several[1]}"
+            if len({Path(name).suffix for name in several} - {""}) == 1:
+                remedy += f", or move all of them into a folder {split}"
+            raise UserError(
+                f"{listed(several)} are {'both' if len(several) == 2 else 'all'} the {split} split",
+                remedy,
+            )
+        chosen[split] = Choice(several[0], "" if exact else "by its name")
+    either = {name: names[name] for name, one in claims.items() if one.split == "either"}
+    return {**chosen, **_either(either, chosen, named, option)}
+
+
+def _either(
+    names: Mapping[str, str], chosen: Mapping[str, Choice], named: Collection[str], option: str
+) -> dict[str, Choice]:
+    """What is made of names that may mean validation or test: what the others leave, where they
+    leave no doubt.
+    """
+    missing = [split for split in SPLITS[1:] if split not in chosen and split not in named]
+    if not names or not missing:
+        return {}
+    letters = {LETTERED.sub(r"test\1", said).casefold()[-5:]: name for name, said in names.items()}
+    if len(missing) == len(names) == 2 and letters.keys() == {"testa", "testb"}:
+        why = "as in CoNLL-2003, where testa is validation and testb is test"
+        return {"validation": Choice(letters["testa"], why), "test": Choice(letters["testb"], why)}
+    if len(missing) == len(names) == 1:
+        other = "test" if missing == ["validation"] else "validation"
+        there = f"{shown(chosen[other].name)} is" if other in chosen else "another is named"
+        return {missing[0]: Choice(next(iter(names)), f"since {there} the {other} split")}
+    remedy = " or ".join(f"--{option}.splits.{split} {next(iter(names))}" for split in missing)
+    raise UserError(
+        f"{listed(list(names))} may be the {' or the '.join(missing)} split",
+        f"say which with {remedy}",
+    )
+
+
+def listed(names: Collection[str]) -> str:
+    """``a, b and c``; of many, the first; of none, nothing."""
+    if not names:
+        return ""
+    *most, last = [*list(names)[:8], *([f"{len(names) - 8:,} more"] if len(names) > 8 else [])]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def in_columns(table: Table, read: Collection[str] = ()) -> dict[str, Counter[str]]:
+    """Columns of a table whose cells are names of splits, two different ones at least, and how many
+    rows each has.
+
+    Args:
+        table: a split.
+        read: columns that something else is read from.
+    """
+    first = next(iter(table.rows), None)
+    names = {
+        name
+        for name, value in (first.values if first else {}).items()
+        if _is_split(value) and name not in read
+    }
+    counts: dict[str, Counter[str]] = {name: Counter() for name in names}
+    for row in table.rows if names else ():
+        for name in [name for name in counts if not _is_split(row.values.get(name))]:
+            del counts[name]
+        for name, counted in counts.items():
+            counted[row.values[name]] += 1
+    return {name: counted for name, counted in counts.items() if len(counted) > 1}
+
+
+def _is_split(value: object) -> bool:
+    return isinstance(value, str) and claim(value.strip()).exact

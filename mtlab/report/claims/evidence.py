@@ -1,0 +1,150 @@
+"""What tests of claims are given, and what they find."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from mtlab.record.records import SuiteRecord
+from mtlab.report import statistics
+from mtlab.report.comparison import across, kinds
+from mtlab.report.comparison.groups import TASKS, Group, Task
+from mtlab.report.comparison.kinds import Kind
+from mtlab.report.statistics import Interval, Values
+
+ClaimVerdict = Literal["supported", "contradicted", "undecided"]
+Form = Literal["difference", "ratio", "share", "count"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a test of a claim found.
+
+    Attributes:
+        verdict: what the interval says of the claim.
+        measured: in words, what the effect is.
+        effect: with its interval; a difference of scores, a ratio, a share or a count.
+        form: how to write it.
+        seeds: that it rests on.
+        at: training sentences, or what else is particular.
+        scenarios: whose trials were used.
+    """
+
+    verdict: ClaimVerdict
+    measured: str
+    effect: float | None
+    low: float | None
+    high: float | None
+    form: Form
+    seeds: int
+    at: str
+    scenarios: tuple[str, ...]
+
+
+class Evidence:
+    """What a suite has to offer to the tests of claims."""
+
+    def __init__(self, suite: SuiteRecord, found: Sequence[Group]) -> None:
+        self.suite, self.found = suite, found
+
+    @cached_property
+    def base(self) -> Group:
+        """Where claims about one size and recipe are tested: the best settings, or the point with
+        the most sentences.
+        """
+        if across.settings_only(self.found):
+            return across.chosen(self.found)[0]
+        return max(self.sizes or self.found, key=lambda group: group.sentences or 0)
+
+    @property
+    def staged(self) -> bool:
+        """Whether trials started from checkpoints."""
+        return bool(self.suite.experiment.get("start"))
+
+    @cached_property
+    def sizes(self) -> list[Group]:
+        """Points of growing size at equal epochs; none where points are settings."""
+        return [] if across.settings_only(self.found) else across.at_equal_epochs(self.found)
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """Those with test scores."""
+        return tuple(task for task in TASKS if any(task in group.tasks for group in self.found))
+
+    def chance(self, group: Group) -> float | None:
+        """Accuracy of a guess among all labels."""
+        facts = self.suite.data.get(group.label) or next(iter(self.suite.data.values()), {})
+        labels = facts.get("labels")
+        return 1 / len(labels) if labels else None
+
+
+def at(group: Group) -> str:
+    """Where a finding holds: the number of sentences, or the point."""
+    return f"{group.sentences:,} sentences" if group.sentences else group.label
+
+
+def two(group: Group, one: Kind, other: Kind) -> tuple[str, str] | None:
+    """The scenarios of two kinds, where a group has both."""
+    names = kinds.find(group, one), kinds.find(group, other)
+    return None if names[0] is None or names[1] is None else (names[0], names[1])
+
+
+def decide(
+    found: Interval, above: ClaimVerdict, below: ClaimVerdict, nothing: float = 0.0
+) -> ClaimVerdict:
+    """The verdict for an interval that lies above ``nothing``, or below it."""
+    decided = statistics.verdict(found, nothing)
+    return above if decided == "better" else below if decided == "worse" else "undecided"
+
+
+def scores(
+    group: Group, one: Kind, other: Kind, above: ClaimVerdict, below: ClaimVerdict, contrasts: int
+) -> Iterator[Finding]:
+    """One kind's test score minus another's, task by task."""
+    pair = two(group, one, other)
+    for task in group.tasks if pair else ():
+        found = across.lead(group, task, one, other, contrasts)
+        if found is not None and pair is not None:
+            measured = f"{task.metric_title} on test, {pair[0]} minus {pair[1]}"
+            yield finding(decide(found, above, below), measured, found, "difference", group, pair)
+
+
+def finding(
+    verdict: ClaimVerdict,
+    measured: str,
+    found: Interval,
+    form: Form,
+    group: Group,
+    names: Sequence[str],
+) -> Finding:
+    """A finding from its interval."""
+    return Finding(
+        verdict, measured, found.mean, found.low, found.high, form, found.n, at(group), tuple(names)
+    )
+
+
+def cost(
+    group: Group, one: Kind, other: Kind, column: str, words: str, contrasts: int
+) -> Iterator[Finding]:
+    """One kind's cost over another's; cheaper supports."""
+    pair = two(group, one, other)
+    if pair:
+        values = group.values(column)
+        yield from ratio(
+            {name: values[name] for name in pair},
+            pair,
+            f"{words}, {pair[0]} over {pair[1]}",
+            group,
+            contrasts,
+        )
+
+
+def ratio(
+    values: Values, pair: tuple[str, str], measured: str, group: Group, contrasts: int
+) -> Iterator[Finding]:
+    """One scenario's cost over another's, paired by seed; a ratio below 1 supports."""
+    found = statistics.ratio(values[pair[0]], values[pair[1]], contrasts)
+    if found.mean is not None:
+        yield finding(
+            decide(found, "contradicted", "supported", 1.0), measured, found, "ratio", group, pair
+        )

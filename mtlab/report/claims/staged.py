@@ -1,0 +1,137 @@
+"""The tests of claims about what a trained model keeps: each yields what staged records say, and
+nothing where they cannot tell.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from mtlab.record.records import StageRecord
+from mtlab.report import statistics
+from mtlab.report.claims.evidence import ClaimVerdict, Evidence, Finding, decide, finding
+from mtlab.report.claims.testing import POINT
+from mtlab.report.comparison import forgetting
+from mtlab.report.comparison.forgetting import SOURCE, TARGET
+from mtlab.report.comparison.groups import TASKS, Group, Task
+from mtlab.report.statistics import Interval
+
+Case = Callable[[Sequence[StageRecord]], bool]
+
+
+def nothing_changed(evidence: Evidence) -> Iterator[Finding]:
+    """Where nothing trains, weights are the checkpoint's, and so are the scores."""
+    group = evidence.base
+    for name in group.scenarios:
+        trials = group.of(name)
+        if trials and not any(stage.steps for stage in trials[0].stages):
+            task = TASKS[0]
+            moved = forgetting.transfer(group, name, task)
+            same = (
+                all(trial.initial_digest == trial.final_digest for trial in trials)
+                and moved.mean == 0.0
+            )
+            measured = f"{task.metric_title} on the source test split, after minus before; weights {'the same bits' if same else 'changed'}"
+            yield finding(
+                "supported" if same else "contradicted",
+                measured,
+                moved,
+                "difference",
+                group,
+                [name],
+            )
+
+
+def keeps(evidence: Evidence) -> Iterator[Finding]:
+    """With its head frozen and the encoder moving: the task should lose less than a point."""
+    yield from _lost(evidence, _kept)
+
+
+def forgets(evidence: Evidence) -> Iterator[Finding]:
+    """The same: the task should lose something."""
+    yield from _lost(evidence, lambda found: decide(found, "contradicted", "supported"))
+
+
+def _kept(found: Interval) -> ClaimVerdict:
+    if found.low is not None and found.low > -POINT:
+        return "supported"
+    return "contradicted" if found.high is not None and found.high < -POINT else "undecided"
+
+
+def _lost(evidence: Evidence, judge: Callable[[Interval], ClaimVerdict]) -> Iterator[Finding]:
+    group = evidence.base
+    for task, name in _cases(group, forgetting.adapts_around):
+        found = forgetting.transfer(group, name, task)
+        measured = f"{task.metric_title} on the source test split, after minus before, its head frozen and the encoder moving"
+        yield finding(judge(found), measured, found, "difference", group, [name])
+
+
+def preserved(evidence: Evidence) -> Iterator[Finding]:
+    """With head and encoder frozen: every logit should be the same, bit for bit."""
+    group = evidence.base
+    for task, name in _cases(group, forgetting.leaves_encoder):
+        same = forgetting.identical(group, name, task)
+        if same is not None:
+            found = forgetting.transfer(group, name, task)
+            measured = f"{task.metric_title} on the source test split, after minus before; logits {'identical' if same else 'changed'}"
+            yield finding(
+                "supported" if same else "contradicted",
+                measured,
+                found,
+                "difference",
+                group,
+                [name],
+            )
+
+
+def mitigates(evidence: Evidence) -> Iterator[Finding]:
+    """What each mitigation wins back, adapters aside; nothing where there was nothing to win
+    back.
+    """
+    group = evidence.base
+    for task in forgetting.kept_tasks(group):
+        for effect in forgetting.effects(group, task):
+            if not forgetting.lost(group, effect.without, task) or forgetting.adapted(
+                group.of(effect.scenario)[0].stages
+            ):
+                continue
+            share = "" if effect.share is None else f" ({effect.share:.0%} of the loss won back)"
+            measured = f"{task.metric_title} on the source test split, {effect.scenario} minus {effect.without}{share}"
+            verdict = decide(effect.retained, "supported", "contradicted")
+            yield finding(
+                verdict,
+                measured,
+                effect.retained,
+                "difference",
+                group,
+                [effect.scenario, effect.without],
+            )
+
+
+def gradual(evidence: Evidence) -> Iterator[Finding]:
+    """Gradual unfreezing against training everything at once: the kept task on the source domain,
+    the new one on the target domain.
+    """
+    group = evidence.base
+    for task, name in _cases(group, forgetting.unfreezes):
+        whole = next(
+            (other for kept, other in _cases(group, forgetting.trains_all) if kept is task), None
+        )
+        new = next(other for other in TASKS if other is not task)
+        for judged, domain in ((task, SOURCE), (new, TARGET)) if whole else ():
+            mine, theirs = (
+                forgetting.sample(group, one, judged, domain, -1) for one in (name, whole or "")
+            )
+            found = statistics.difference(mine, theirs, 2)
+            measured = f"{judged.metric_title} on the {domain} test split, {name} minus {whole}"
+            verdict = (
+                decide(found, "supported", "contradicted") if domain == SOURCE else _kept(found)
+            )
+            yield finding(verdict, measured, found, "difference", group, [name, whole or ""])
+
+
+def _cases(group: Group, case: Case) -> Iterator[tuple[Task, str]]:
+    """Kept tasks, and the first scenario of a case that keeps each."""
+    for task in forgetting.kept_tasks(group):
+        for name in group.scenarios:
+            trials = group.of(name)
+            if trials and forgetting.kept_task(trials[0].stages) is task and case(trials[0].stages):
+                yield task, name
+                break

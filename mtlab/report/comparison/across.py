@@ -1,0 +1,238 @@
+"""What results say together: over sizes of the training data, over settings, and over the blocks
+that train.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from mtlab.plan.scenario import SETTING
+from mtlab.record.records import EpochRecord, TrialRecord
+from mtlab.report import statistics
+from mtlab.report.comparison import kinds
+from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.comparison.kinds import Kind
+from mtlab.report.statistics import Interval
+
+SHARES = (0.90, 0.95, 0.99)
+"""Shares of full fine-tuning's score that the frontier is asked for."""
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where a difference that falls over x passes through 0, with the bounds that its intervals
+    give; ``None``: outside the range.
+    """
+
+    at: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How many top blocks must train to reach a share of full fine-tuning's score.
+
+    Attributes:
+        share: of the score.
+        blocks: the fewest whose mean validation score reaches it; ``None`` where none of those that
+            ran does.
+        low: the fewest that the test scores do not show to fall short.
+        high: the fewest from which on the test scores show that all reach it; ``None`` where they
+            do not show it.
+        ratio: mean test score at ``blocks`` over full fine-tuning's.
+    """
+
+    share: float
+    blocks: int | None
+    low: int | None
+    high: int | None
+    ratio: float | None
+
+
+def settings_only(found: Sequence[Group]) -> bool:
+    """Whether the points differ in settings of scenarios alone: in rates or epochs, not in data or
+    encoder.
+    """
+    return len(found) > 1 and all(set(group.point) == {SETTING} for group in found)
+
+
+def chosen(found: Sequence[Group]) -> tuple[Group, dict[str, Group]]:
+    """Each scenario at its best setting: one group, and scenario to the setting's group.
+
+    The best is that with the highest mean validation score over seeds, ties to the earlier; the
+    test split has no say. A setting that lacks a seed's result is not chosen, unless all do.
+    """
+    picked: dict[str, Group] = {}
+    for name in found[0].scenarios:
+        whole = [group for group in found if len(group.of(name)) == len(group.seeds)]
+        picked[name] = max(whole or found, key=lambda group: validation_score(group.of(name)))
+    trials = tuple(
+        trial for name, group in picked.items() for trial in group.trials if trial.scenario == name
+    )
+    return replace(found[0], point={}, trials=trials), picked
+
+
+def validation_score(trials: Sequence[TrialRecord]) -> float:
+    """Mean over trials of the score that their weights were selected by; below every score where
+    there is none.
+    """
+    scores = [
+        trial.selection.score
+        for trial in trials
+        if trial.selection and trial.selection.score is not None
+    ]
+    return sum(scores) / len(scores) if scores else -1.0
+
+
+def at_equal_epochs(found: Sequence[Group]) -> list[Group]:
+    """The points that train as many epochs as the one with the most sentences, by their number of
+    sentences; one of each.
+    """
+    return _by_size(found, lambda trial: sum(stage.epochs for stage in trial.stages), slack=0.0)
+
+
+def at_equal_updates(found: Sequence[Group]) -> list[Group]:
+    """The points that train about as many updates as the one with the most sentences, by their
+    number of sentences; one of each.
+    """
+    return _by_size(found, lambda trial: sum(stage.steps for stage in trial.stages), slack=0.1)
+
+
+def _by_size(
+    found: Sequence[Group], amount: Callable[[TrialRecord], int], slack: float
+) -> list[Group]:
+    sized = [group for group in found if group.sentences and group.good]
+    if not sized:
+        return []
+    longest = max(sized, key=lambda group: group.sentences or 0)
+    wanted = {trial.scenario: amount(trial) for trial in longest.good}
+    alike: dict[int, Group] = {}
+    for group in sized:
+        amounts = [
+            (amount(trial), wanted[trial.scenario])
+            for trial in group.good
+            if trial.scenario in wanted
+        ]
+        if all(abs(mine - asked) <= slack * asked for mine, asked in amounts):
+            alike.setdefault(group.sentences or 0, group)
+    return [alike[size] for size in sorted(alike)]
+
+
+def lead(group: Group, task: Task, one: Kind, other: Kind, contrasts: int = 1) -> Interval | None:
+    """By how much one kind of scenario leads another on a task; ``None`` where one of them was not
+    run.
+    """
+    names = kinds.find(group, one), kinds.find(group, other)
+    if names[0] is None or names[1] is None:
+        return None
+    samples = group.samples(task)
+    found = statistics.difference(samples[names[0]], samples[names[1]], contrasts)
+    return found if found.mean is not None else None
+
+
+def crossing(points: Sequence[tuple[float, Interval]]) -> Crossing:
+    """Where the mean of a difference first passes from above 0 to below it, interpolated over the
+    logarithm of x.
+
+    The bounds are where the ends of its intervals do. An end that is below 0 from the start, or
+    that never falls below it, gives no bound within the range.
+    """
+    ends = [
+        [(x, getattr(found, end)) for x, found in points if getattr(found, end) is not None]
+        for end in ("mean", "low", "high")
+    ]
+    return Crossing(*(_falls(curve) for curve in ends))
+
+
+def _falls(curve: Sequence[tuple[float, float]]) -> float | None:
+    for (x, above), (next_x, below) in itertools.pairwise(curve):
+        if above >= 0 > below:
+            share = above / (above - below)
+            return math.exp(math.log(x) + share * (math.log(next_x) - math.log(x)))
+    return None
+
+
+def depths(group: Group) -> dict[int, str]:
+    """Blocks that train, from the top, to the scenario that trains them and the heads: 0 is the
+    heads alone.
+    """
+    found: dict[int, str] = {}
+    for name in group.scenarios:
+        trials = group.of(name)
+        kind = kinds.kind(trials[0].stages) if trials else kinds.OTHER
+        if kind.name in (kinds.HEADS.name, "top blocks"):
+            found.setdefault(kind.top, name)
+    return dict(sorted(found.items()))
+
+
+def frontier(group: Group, task: Task) -> list[Reached]:
+    """How many blocks must train to reach each of :data:`SHARES`, where heads, some blocks and
+    everything were trained.
+    """
+    full, by_depth = kinds.find(group, kinds.FULL), depths(group)
+    if full is None or len(by_depth) < 3:
+        return []
+    samples, validation = group.samples(task), group.values(f"validation_{task.metric}")
+    goal = statistics.interval(validation[full].values()).mean
+    whole = statistics.estimate(samples[full]).mean
+    found = []
+    for share in SHARES:
+        means = {
+            depth: statistics.interval(validation[name].values()).mean
+            for depth, name in by_depth.items()
+        }
+        enough = [
+            depth
+            for depth, mean in means.items()
+            if mean is not None and goal is not None and mean >= share * goal
+        ]
+        over = {
+            depth: statistics.difference(samples[name], samples[full], len(by_depth), share)
+            for depth, name in by_depth.items()
+        }
+        possible = [depth for depth, one in over.items() if one.high is None or one.high >= 0]
+        shown = [
+            depth
+            for depth in over
+            if all(_above(one) for later, one in over.items() if later >= depth)
+        ]
+        blocks = min(enough, default=None)
+        reached = (
+            statistics.estimate(samples[by_depth[blocks]]).mean if blocks is not None else None
+        )
+        ratio = reached / whole if reached is not None and whole else None
+        found.append(
+            Reached(share, blocks, min(possible, default=None), min(shown, default=None), ratio)
+        )
+    return found
+
+
+def _above(found: Interval) -> bool:
+    return found.low is not None and found.low >= 0
+
+
+def epochs(group: Group, name: str) -> int | None:
+    """Epochs that a scenario trains at this point, over all stages."""
+    trials = group.of(name)
+    return sum(stage.epochs for stage in trials[0].stages) if trials else None
+
+
+def budgets(found: Sequence[Group], name: str) -> dict[int, Group]:
+    """Epochs to the point at which a scenario trains so many; settings that differ in rates alone
+    are one budget.
+    """
+    by_epochs = {count: group for group in found if (count := epochs(group, name)) is not None}
+    return dict(sorted(by_epochs.items())) if len(by_epochs) > 1 else {}
+
+
+def epoch_score(epoch: EpochRecord) -> float:
+    """Mean of the validation accuracy and entity F1 that there are."""
+    metrics = epoch.validation
+    scores = [
+        metrics.classifier.accuracy if metrics.classifier else None,
+        metrics.ner.default.f1 if metrics.ner else None,
+    ]
+    given = [score for score in scores if score is not None]
+    return sum(given) / len(given) if given else 0.0

@@ -1,0 +1,320 @@
+"""What became of what a checkpoint knew: values for the report of staged experiments, from records.
+
+A task is *kept* where no loss of a scenario trains it: its head stands as the checkpoint left it,
+and what is asked is what its scores did while other parts moved. Backward transfer (Lopez-Paz and
+Ranzato 2017) is the score after minus the score before, on the domain that the checkpoint was
+trained on; negative is forgetting.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtlab.record.records import DomainScore, StageRecord, TrialRecord
+from mtlab.report import statistics
+from mtlab.report.comparison.groups import TASKS, Group, Task
+from mtlab.report.statistics import Interval, Sample
+
+SOURCE, TARGET = "source", "target"
+
+ADAPTERS = "lora"
+"""The unit of low-rank adapters in the encoder."""
+
+HALF = 0.5
+"""The share of a loss that a mitigation should win back."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a mitigation does, beside the same scenario without it.
+
+    Attributes:
+        scenario: with the mitigation.
+        without: the same without it.
+        retained: its score on the kept task and the source domain, minus that without; ``None``
+            bounds below two seeds.
+        learned: the same on the new task and the target domain.
+        share: of what was lost without it, what it wins back.
+        beyond_half: what it wins back minus half of what was lost: an interval above 0 shows that
+            it wins back at least half.
+    """
+
+    scenario: str
+    without: str
+    retained: Interval
+    learned: Interval
+    share: float | None
+    beyond_half: Interval
+
+
+def staged(group: Group) -> bool:
+    """Whether trials of a group started from a checkpoint."""
+    return any(trial.matrix for trial in group.good)
+
+
+def new_task(stages: Sequence[StageRecord]) -> Task | None:
+    """The one task that a scenario trains; ``None`` where it trains both or nothing."""
+    trained = {
+        task for stage in stages if stage.epochs and stage.params_trainable for task in stage.losses
+    }
+    return next((task for task in TASKS if {task.name} == trained), None)
+
+
+def kept_task(stages: Sequence[StageRecord]) -> Task | None:
+    """The one task that a scenario does not train while it trains the other."""
+    new = new_task(stages)
+    return next((task for task in TASKS if task is not new), None) if new is not None else None
+
+
+def kept_tasks(group: Group) -> list[Task]:
+    """The tasks that some scenario of the group keeps, with a score on the source domain."""
+    kept = {
+        task.name
+        for name in group.scenarios
+        if (trials := group.of(name)) and (task := kept_task(trials[0].stages)) is not None
+    }
+    return [
+        task
+        for task in TASKS
+        if task.name in kept
+        and any(sample(group, name, task, SOURCE, 0) for name in group.scenarios)
+    ]
+
+
+def sample(group: Group, scenario: str, task: Task, domain: str, stage: int) -> Sample:
+    """Seed to what each test sentence of a domain adds to a task's metric.
+
+    Args:
+        group: with the scenario's trials.
+        scenario: its name.
+        task: whose metric.
+        domain: ``source`` or ``target``.
+        stage: 0 for the checkpoint, -1 for the weights that were selected, else the number of
+            stages behind the weights.
+    """
+    found = {}
+    for trial in group.of(scenario):
+        scored = at(trial, domain, stage)
+        values = task.contributed(scored.contributions) if scored is not None else None
+        if values is not None:
+            found[trial.seed] = values
+    return found
+
+
+def at(trial: TrialRecord, domain: str, stage: int) -> DomainScore | None:
+    """A trial's scores on a domain at one time."""
+    last = len(trial.stages)
+    if (
+        domain == TARGET
+        and stage in (-1, last)
+        and trial.test is not None
+        and trial.contributions is not None
+    ):
+        return DomainScore(
+            stage=last, domain=domain, metrics=trial.test, contributions=trial.contributions
+        )
+    wanted = last if stage == -1 else stage
+    return next((one for one in trial.matrix if (one.domain, one.stage) == (domain, wanted)), None)
+
+
+def transfer(
+    group: Group, scenario: str, task: Task, domain: str = SOURCE, contrasts: int = 1
+) -> Interval:
+    """Score after minus score before, paired by seed and sentence."""
+    return statistics.difference(
+        sample(group, scenario, task, domain, -1),
+        sample(group, scenario, task, domain, 0),
+        contrasts,
+    )
+
+
+def keepers(group: Group, task: Task) -> list[str]:
+    """Scenarios that train the other task alone."""
+    return [
+        one
+        for one in group.scenarios
+        if (trials := group.of(one)) and kept_task(trials[0].stages) is task
+    ]
+
+
+def change(group: Group, scenario: str, task: Task, domain: str = SOURCE) -> Interval:
+    """:func:`transfer`, with an interval adjusted for all the scenarios that keep the task."""
+    return transfer(group, scenario, task, domain, max(1, len(keepers(group, task))))
+
+
+def lost(group: Group, scenario: str, task: Task) -> bool:
+    """Whether a scenario is shown to lose something of a task: only then is there something to win
+    back.
+
+    It is the one question that an experiment asks about it, as the claims are: the interval is its
+    own, not adjusted.
+    """
+    found = transfer(group, scenario, task)
+    return found.high is not None and found.high < 0
+
+
+def adapted(stages: Sequence[StageRecord]) -> bool:
+    """Whether low-rank adapters train in place of the encoder."""
+    return any(ADAPTERS in _units(stage) for stage in stages)
+
+
+def unmitigated(stages: Sequence[StageRecord]) -> bool:
+    """Whether nothing holds what the stages do not train, and no adapters stand in for the
+    encoder.
+    """
+    return not adapted(stages) and not any(
+        stage.rehearsal or stage.l2_sp or stage.distillation for stage in stages
+    )
+
+
+def without(group: Group, scenario: str) -> str | None:
+    """The scenario that trains the same parts as long, with nothing to hold the rest; ``None``
+    where there is none.
+
+    Adapters stand in for the encoder.
+    """
+    trials = group.of(scenario)
+    if not trials or unmitigated(trials[0].stages):
+        return None
+    mine = [_trained(stage) for stage in trials[0].stages]
+    for name in group.scenarios:
+        others = group.of(name)
+        if (
+            others
+            and unmitigated(others[0].stages)
+            and [_trained(stage) for stage in others[0].stages] == mine
+        ):
+            return name
+    return None
+
+
+def _trained(stage: StageRecord) -> tuple[object, ...]:
+    units, encoder = _units(stage), _encoder(stage) - {ADAPTERS}
+    moves = bool(units & {*encoder, ADAPTERS}) and (ADAPTERS in units or encoder <= units)
+    heads = frozenset(unit for unit in units if unit.startswith("head."))
+    return (moves, heads if moves else frozenset(units)), stage.losses, stage.epochs
+
+
+def effects(group: Group, task: Task) -> list[Effect]:
+    """What each mitigation of scenarios that keep ``task`` does."""
+    pairs = [
+        (name, other)
+        for name in group.scenarios
+        if (other := without(group, name)) and kept_task(group.of(name)[0].stages) is task
+    ]
+    new = next(other for other in TASKS if other is not task)
+    return [_effect(group, name, other, task, new, len(pairs)) for name, other in pairs]
+
+
+def _effect(group: Group, name: str, other: str, task: Task, new: Task, contrasts: int) -> Effect:
+    held, loose = sample(group, name, task, SOURCE, -1), sample(group, other, task, SOURCE, -1)
+    before = sample(group, other, task, SOURCE, 0)
+    retained = statistics.difference(held, loose, contrasts)
+    shared = sorted(held.keys() & loose.keys() & before.keys())
+    beyond = {
+        seed: held[seed] - loose[seed] - HALF * (before[seed] - loose[seed]) for seed in shared
+    }
+    lost = (
+        float(np.mean([before[seed].mean() - loose[seed].mean() for seed in shared]))
+        if shared
+        else 0.0
+    )
+    learned = statistics.difference(
+        sample(group, name, new, TARGET, -1), sample(group, other, new, TARGET, -1), contrasts
+    )
+    share = retained.mean / lost if retained.mean is not None and lost > 0 else None
+    return Effect(
+        name, other, retained, learned, share, statistics.paired(beyond, contrasts, equal=False)
+    )
+
+
+def identical(group: Group, scenario: str, task: Task) -> bool | None:
+    """Whether every logit of a task on the source test split stayed as it was, bit for bit, with
+    every seed; ``None`` without records.
+    """
+    drifts = [
+        trial.drift.logits[task.name]
+        for trial in group.of(scenario)
+        if trial.drift and task.name in trial.drift.logits
+    ]
+    return all(drift.identical for drift in drifts) if drifts else None
+
+
+def cka(group: Group, scenario: str) -> dict[str, Interval]:
+    """Unit to linear CKA between the checkpoint's states and the trial's, over seeds."""
+    drifts = [trial.drift.cka for trial in group.of(scenario) if trial.drift]
+    return {
+        unit: statistics.interval((drift[unit] for drift in drifts), within=statistics.SHARE)
+        for unit in (drifts[0] if drifts else {})
+    }
+
+
+def logit_drift(group: Group, scenario: str, task: Task) -> Iterator[tuple[float, float]]:
+    """Each seed's mean Kullback-Leibler divergence (nats) and share of changed predictions, on the
+    source test split.
+    """
+    for trial in group.of(scenario):
+        if trial.drift and task.name in trial.drift.logits:
+            yield trial.drift.logits[task.name].kl, trial.drift.logits[task.name].changed
+
+
+# What a staged scenario is, read from what it trains.
+
+
+def adapts_around(stages: Sequence[StageRecord]) -> bool:
+    """Whether one stage trains the encoder and the new task's head while the kept task's head is
+    frozen, with nothing to hold it.
+    """
+    return _case(stages) == "around" and unmitigated(stages)
+
+
+def leaves_encoder(stages: Sequence[StageRecord]) -> bool:
+    """Whether the new task's head trains alone."""
+    return _case(stages) == "head"
+
+
+def trains_all(stages: Sequence[StageRecord]) -> bool:
+    """Whether one stage trains everything on the new task, with nothing to hold the rest."""
+    return _case(stages) == "all" and unmitigated(stages)
+
+
+def unfreezes(stages: Sequence[StageRecord]) -> bool:
+    """Whether several stages train more and more on the new task, in the end the whole encoder,
+    with nothing to hold the rest.
+    """
+    new, active = (
+        new_task(stages),
+        [stage for stage in stages if stage.epochs and stage.params_trainable],
+    )
+    if new is None or len(active) < 2 or not unmitigated(stages):
+        return False
+    trained = [_units(stage) for stage in active]
+    return (
+        all(one < other for one, other in itertools.pairwise(trained))
+        and _encoder(active[-1]) <= trained[-1]
+    )
+
+
+def _case(stages: Sequence[StageRecord]) -> str:
+    new, active = (
+        new_task(stages),
+        [stage for stage in stages if stage.epochs and stage.params_trainable],
+    )
+    if new is None or len(active) != 1:
+        return ""
+    trained, encoder = _units(active[0]), _encoder(active[0])
+    if trained == set(active[0].parameters):
+        return "all"
+    if trained == {f"head.{new.name}"}:
+        return "head"
+    return "around" if trained == {*encoder, f"head.{new.name}"} else ""
+
+
+def _units(stage: StageRecord) -> set[str]:
+    return {unit for unit, count in stage.parameters.items() if count.trainable}
+
+
+def _encoder(stage: StageRecord) -> set[str]:
+    return {unit for unit in stage.parameters if not unit.startswith("head.")}

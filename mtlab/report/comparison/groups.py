@@ -1,0 +1,215 @@
+"""The trials of a suite, grouped by the point of the sweep they belong to: the unit within which
+results compare.
+"""
+
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mtlab.plan.scenario import point_label, points
+from mtlab.record.records import Contributions, EntityMetrics, SuiteRecord, TrialRecord
+from mtlab.report import statistics
+from mtlab.report.table import result
+
+ENOUGH = 20
+"""Gold entities below which a type's F1 says little."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as the report speaks of it: its name in records, words for people, and the column that
+    judges it.
+    """
+
+    name: str
+    title: str
+    metric: str
+    metric_title: str
+    validation: str
+    """The metric's place in a split's ``Metrics``."""
+    contributed: Callable[[Contributions], np.ndarray | None]
+    """What each test sentence adds to the metric, whose mean over sentences is the metric; ``None``
+    where it is undefined."""
+
+    @property
+    def heading(self) -> str:
+        """The title, as a heading has it."""
+        return self.title[:1].upper() + self.title[1:]
+
+
+def _labels(found: Contributions) -> np.ndarray | None:
+    return np.array(found.labels_right, dtype=float) if found.labels_right else None
+
+
+def _entities(found: Contributions) -> np.ndarray | None:
+    return statistics.f1_values(
+        *map(np.array, (found.entities_right, found.entities_predicted, found.entities_gold))
+    )
+
+
+TASKS = (
+    Task(
+        "classifier",
+        "sentence classification",
+        "classifier_accuracy",
+        "accuracy",
+        "classifier.accuracy",
+        _labels,
+    ),
+    Task("ner", "entity recognition", "ner_f1", "entity F1", "ner.default.f1", _entities),
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What was asked for at one point of the sweep, and the trials that left a record there."""
+
+    point: dict[str, Any]
+    scenarios: tuple[str, ...]
+    """In the order of the experiment."""
+    seeds: tuple[int, ...]
+    control: str | None
+    trials: tuple[TrialRecord, ...]
+    sentences: int | None = None
+    """Training sentences."""
+
+    @property
+    def label(self) -> str:
+        """The point for people, such as ``data.train_size = 100``; empty where nothing is swept."""
+        return point_label(self.point.items())
+
+    @property
+    def asked(self) -> int:
+        """How many trials the experiment asks for at this point."""
+        return len(self.scenarios) * len(self.seeds)
+
+    @property
+    def good(self) -> list[TrialRecord]:
+        """The trials that ended well."""
+        return [trial for trial in self.trials if trial.ok]
+
+    @property
+    def failed(self) -> list[TrialRecord]:
+        """The trials that left a record and did not end well."""
+        return [trial for trial in self.trials if not trial.ok]
+
+    @property
+    def missing(self) -> list[tuple[str, int]]:
+        """Scenario and seed of the trials that were asked for and left no record."""
+        there = {(trial.scenario, trial.seed) for trial in self.trials}
+        return [pair for pair in itertools.product(self.scenarios, self.seeds) if pair not in there]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial that was asked for ended well."""
+        return not self.failed and not self.missing
+
+    @property
+    def untimed(self) -> list[TrialRecord]:
+        """The trials that ended well and whose times compare with no others'."""
+        return [trial for trial in self.good if trial.untimed]
+
+    @property
+    def cost(self) -> str:
+        """The column that costs are compared in: the time of a plain loop, or training FLOPs where
+        a scenario has no time that compares.
+        """
+        times = self.values("wall_plain_s")
+        return (
+            "wall_plain_s"
+            if all(times[name] for name in self.scenarios if self.of(name))
+            else "train_flops"
+        )
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The tasks that at least one trial has a test score for."""
+        return [task for task in TASKS if any(self.values(task.metric).values())]
+
+    def of(self, scenario: str) -> list[TrialRecord]:
+        """The trials of a scenario that ended well, by seed."""
+        return sorted(
+            (trial for trial in self.good if trial.scenario == scenario),
+            key=lambda trial: trial.seed,
+        )
+
+    def samples(self, task: Task) -> dict[str, dict[int, np.ndarray]]:
+        """Scenario to seed to what each test sentence adds to the task's metric; failed trials are
+        left out.
+        """
+        found: dict[str, dict[int, np.ndarray]] = {}
+        for name in self.scenarios:
+            pairs = (
+                (trial.seed, task.contributed(trial.contributions))
+                for trial in self.of(name)
+                if trial.contributions is not None
+            )
+            found[name] = {seed: values for seed, values in pairs if values is not None}
+        return found
+
+    def values(self, column: str) -> dict[str, dict[int, float]]:
+        """Scenario to seed to value of a column of the table; undefined values and failed trials
+        are left out.
+        """
+        found: dict[str, dict[int, float]] = {name: {} for name in self.scenarios}
+        for name in self.scenarios:
+            pairs = ((trial.seed, result(trial, column)) for trial in self.of(name))
+            found[name] = {seed: value for seed, value in pairs if value is not None}
+        return found
+
+    def entity_types(self) -> dict[str, int]:
+        """Entity type to its gold entities on test, the most frequent first."""
+        support: dict[str, int] = {}
+        for trial in self.good:
+            for kind, scores in _by_type(trial).items():
+                support[kind] = max(support.get(kind, 0), scores.support)
+        return dict(sorted(support.items(), key=lambda pair: (-pair[1], pair[0])))
+
+    def type_f1(self, scenario: str, kind: str) -> float | None:
+        """Mean test F1 of an entity type over a scenario's seeds; ``None`` where no seed has
+        one.
+        """
+        found = [
+            scores.f1
+            for trial in self.of(scenario)
+            if (scores := _by_type(trial).get(kind)) and scores.f1 is not None
+        ]
+        return sum(found) / len(found) if found else None
+
+
+def _by_type(trial: TrialRecord) -> dict[str, EntityMetrics]:
+    return trial.test.ner.by_type if trial.test and trial.test.ner else {}
+
+
+def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
+    """The suite's trials by point, in the order of the sweep; one group where nothing is swept."""
+    experiment = suite.experiment
+    scenarios = _in_order(experiment.get("scenarios", {}), (trial.scenario for trial in trials))
+    seeds = _in_order(experiment.get("seeds", ()), (trial.seed for trial in trials))
+    asked = [
+        dict(point) for point in points(experiment.get("sweep", {}), experiment.get("settings", {}))
+    ]
+    by_point: dict[str, tuple[dict[str, Any], list[TrialRecord]]] = {
+        _canonical(point): (point, []) for point in asked
+    }
+    for trial in trials:
+        by_point.setdefault(_canonical(trial.point), (trial.point, []))[1].append(trial)
+    control = experiment.get("control")
+    sizes = {label: facts.get("sizes", {}).get("train") for label, facts in suite.data.items()}
+    return [
+        Group(point, scenarios, seeds, control, tuple(found), sizes.get(point_label(point.items())))
+        for point, found in by_point.values()
+        if found or point in asked
+    ]
+
+
+def _canonical(point: dict[str, Any]) -> str:
+    return json.dumps(point, sort_keys=True, default=str)
+
+
+def _in_order(asked: Any, found: Any) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys([*asked, *found]))

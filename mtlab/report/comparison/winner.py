@@ -1,0 +1,135 @@
+"""The scenario to take home: the cheapest of those that are not shown to be worse than the best."""
+
+from dataclasses import dataclass
+
+from mtlab.plan.scenario import point_label
+from mtlab.record.records import SuiteRecord, TrialRecord, best_on_validation
+from mtlab.report import markdown, statistics
+from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.markdown import listing, name
+
+NEAR = 0.02
+"""How far below the best a mean may be of a scenario that counts as good as it: with few seeds
+intervals are so wide that they exclude nothing, and a tie alone would let an untrained model
+win."""
+
+
+@dataclass(frozen=True)
+class Winner:
+    """What was picked, and why.
+
+    Attributes:
+        scenario: the one.
+        trial: of its seeds the best on validation, whose weights are kept.
+        why: a clause in markdown that says what it is.
+    """
+
+    scenario: str
+    trial: TrialRecord
+    why: str
+
+
+def winner(group: Group) -> Winner | None:
+    """The cheapest (:attr:`Group.cost`) of the scenarios that are as good as the best at every
+    task.
+
+    As good is what is not shown to be worse, and whose mean is at most :data:`NEAR` below. Where no
+    scenario is that at every task, and with one seed or too few test sentences, which tell nothing
+    apart, it is the one whose scores have the highest mean. None where a trial has no result, for
+    then nothing is called best.
+    """
+    if not group.complete or not group.tasks:
+        return None
+    scores = {scenario: _mean_score(group, scenario) for scenario in group.scenarios}
+    highest = max(scores, key=lambda scenario: scores[scenario])
+    behind = [_behind(group, task) for task in group.tasks]
+    tied = [
+        scenario
+        for scenario in group.scenarios
+        if all(_as_good(off.get(scenario)) for off in behind)
+    ]
+    both = "both tasks" if len(group.tasks) == 2 else group.tasks[0].title
+    if len(group.seeds) < 2:
+        return _picked(
+            group,
+            highest,
+            f"with one seed nothing is told apart, and it scored highest (the mean over {both})",
+        )
+    if any(off.n > 1 and off.low is None for by_scenario in behind for off in by_scenario.values()):
+        why = "too few test sentences, or results too alike, to tell all scenarios apart; it scored highest"
+        return _picked(group, highest, f"{why} (the mean over {both})")
+    if not tied:
+        return _picked(
+            group,
+            highest,
+            f"none is as good as the best at {both}, and its mean over them is the highest",
+        )
+    costs = group.values(group.cost)
+    cheapest = min(tied, key=lambda scenario: sum(costs[scenario].values()) / len(costs[scenario]))
+    if len(tied) == 1:
+        return _picked(group, cheapest, f"the only one that is as good as the best at {both}")
+    others = listing([name(one) for one in tied if one != cheapest])
+    cheap = "the cheapest" if group.cost == "wall_plain_s" else "the cheapest (in training FLOPs)"
+    return _picked(
+        group,
+        cheapest,
+        f"{cheap} of those that are as good as the best at {both} (the others: {others})",
+    )
+
+
+def section(suite: SuiteRecord, group: Group) -> str:
+    """What to take home, why, and how."""
+    found = winner(group)
+    if found is None:
+        return "None: a trial has no result (see *Failures*), and so no scenario is called best."
+    command = suite.command.replace("mtlab compare", "mtlab export", 1)
+    point = point_label(found.trial.point.items())
+    at = f" at {markdown.text(point)}" if point else ""
+    if found.trial.selection is not None and found.trial.selection.by_task:
+        return f"{name(found.scenario)}{at}: {found.why}. Each task has weights of its own there, so there is no one model to write."
+    kept = (
+        " The scores are those on the new data; what was kept of the old ones is another matter."
+        if suite.experiment.get("start")
+        else ""
+    )
+    score = markdown.fixed(found.trial.selection.score if found.trial.selection else None)
+    return (
+        f"{name(found.scenario)}{at}: {found.why}. As good is what is not shown to be worse, and has a mean at most {NEAR:g} below.{kept} "
+        f"Of its seeds, {found.trial.seed} scored highest on validation ({score}). Where it was "
+        f"trained, and its weights were kept, this writes it as a model for transformers, with a card:\n\n{markdown.fenced(command, 'sh')}"
+    )
+
+
+def _behind(group: Group, task: Task) -> dict[str, statistics.Interval]:
+    """How far each other scenario is from the one that scored highest at a task, with Bonferroni
+    over all pairs.
+    """
+    samples = group.samples(task)
+    leader = statistics.leader(samples)
+    pairs = len(samples) * (len(samples) - 1) // 2
+    return {
+        one: statistics.difference(samples[one], samples[leader], pairs)
+        for one in samples
+        if one != leader
+    }
+
+
+def _as_good(off: statistics.Interval | None) -> bool:
+    """Whether a scenario so far from the leader counts as good as it; the leader itself is at no
+    distance.
+    """
+    return off is None or (
+        statistics.verdict(off) != "worse" and off.mean is not None and off.mean >= -NEAR
+    )
+
+
+def _mean_score(group: Group, scenario: str) -> float:
+    """The mean of a scenario's test scores over tasks and seeds; one that is not defined counts as
+    0.
+    """
+    columns = [group.values(task.metric)[scenario] for task in group.tasks]
+    return sum(sum(column.values()) / len(group.seeds) for column in columns) / len(columns)
+
+
+def _picked(group: Group, scenario: str, why: str) -> Winner:
+    return Winner(scenario, best_on_validation(group.of(scenario)), why)

@@ -1,0 +1,150 @@
+"""What figures are drawn on and saved with: one style, one legend, the same bytes for the same
+values.
+"""
+
+import io
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib import style as styles
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
+
+from mtlab.report.comparison.groups import Group
+from mtlab.report.figures import plots
+
+Drawing = tuple[Callable[[], Figure | None], str, str]
+"""Draws a figure, or finds that there are no values for it; its words for who cannot see it, and
+its caption."""
+
+
+ID = re.compile(r'(?<=["#])[a-z][0-9a-f]{10}(?=[")])')
+"""What matplotlib calls a clip path, a marker or a hatch of an SVG."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure that was saved: its name under ``plots/`` without an ending, and its words."""
+
+    name: str
+    alt: str
+    caption: str
+
+
+LEFT_OUT = Plot("", "", "")
+"""A figure that was not asked for."""
+
+
+def can_be_drawn(drawing: Drawing) -> bool:
+    """Whether there are values for a figure."""
+    with style():
+        return drawing[0]() is not None
+
+
+def write_all(
+    drawings: Mapping[str, Drawing],
+    directory: Path,
+    suffix: str = "",
+    wanted: Collection[str] | None = None,
+) -> dict[str, Plot]:
+    """Draw figures into ``directory``, each as SVG and as PNG; where names are ``wanted``, those
+    alone.
+
+    Returns:
+        Kind of figure to what was written.
+    """
+    written: dict[str, Plot] = {}
+    for kind, (draw, alt, caption) in drawings.items():
+        if wanted is not None and f"{kind}{suffix}" not in wanted:
+            written[kind] = LEFT_OUT
+            continue
+        with style():
+            made = draw()
+            if made is None:
+                continue
+            directory.mkdir(parents=True, exist_ok=True)
+            save(made, directory / f"{kind}{suffix}")
+        written[kind] = Plot(f"{kind}{suffix}", alt, caption)
+    return written
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Matplotlib's defaults and ours, whatever the user's own settings are."""
+    with styles.context(["default", plots.STYLE]):
+        yield
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as SVG and as PNG of 150 dpi: the same figure gives the same bytes."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it is laid out now; both formats would do it anew
+    for ending, metadata in (
+        ("svg", {"Date": None, "Creator": "mtlab"}),
+        ("png", {"Software": "mtlab"}),
+    ):
+        buffer = io.BytesIO()  # a figure that cannot be drawn leaves no half a file
+        figure.savefig(buffer, format=ending, metadata=metadata)
+        content = (
+            buffer.getvalue() if ending == "png" else _numbered(buffer.getvalue().decode()).encode()
+        )
+        path.with_name(f"{path.name}.{ending}").write_bytes(content)
+
+
+def light(png: bytes) -> bytes:
+    """The PNG in a palette of 64 colours, which makes it a third as large; every colour stays near
+    what it was, however rare it is.
+    """
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        palette = image.convert("RGB").quantize(
+            64, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE
+        )
+        palette.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _numbered(svg: str) -> str:
+    """An SVG with its ids in the order in which they stand: matplotlib makes them of all digits of
+    a position, the last of which depends on the processor.
+    """
+    found: dict[str, str] = {}
+    return ID.sub(lambda match: found.setdefault(match[0], f"{match[0][0]}{len(found)}"), svg)
+
+
+def figure(height: float) -> Figure:
+    """An empty figure, as high as asked (inches) and as wide as all."""
+    return Figure(figsize=(10.0, height), dpi=plots.STYLE["savefig.dpi"], layout="constrained")
+
+
+def legend(
+    figure: Figure, group: Group, names: Sequence[str], extra: Sequence[tuple[Line2D, str]] = ()
+) -> None:
+    """Name the scenarios, and what ``extra`` marks mean, below the panels."""
+    handles = plots.keys(names, plots.looks(group.scenarios)) + [handle for handle, _ in extra]
+    labels = [counted(group, name) for name in names] + [label for _, label in extra]
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns(labels))
+
+
+def columns(labels: Sequence[str]) -> int:
+    """How many columns of labels, at most four, stand side by side under a figure, which holds
+    about 136 characters.
+    """
+    for columns in (4, 3, 2):
+        rows = -(-len(labels) // columns)
+        if (
+            sum(6 + max(map(len, labels[at : at + rows])) for at in range(0, len(labels), rows))
+            <= 136
+        ):
+            return columns
+    return 1
+
+
+def counted(group: Group, name: str) -> str:
+    """A scenario's label, with the number of its seeds where some have no result."""
+    there, asked = len(group.of(name)), len(group.seeds)
+    return plots.shown(name) + (f" ({there} of {asked} seeds)" if there < asked else "")

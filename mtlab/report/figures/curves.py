@@ -1,0 +1,287 @@
+"""Figures that look over several points or scenarios: quality against data, against blocks, against
+epochs, and over settings.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mtlab.report import statistics
+from mtlab.report.comparison import across, kinds
+from mtlab.report.comparison.groups import ENOUGH, Group, Task
+from mtlab.report.figures import canvas, plots
+from mtlab.report.figures.canvas import Drawing, Plot
+from mtlab.report.figures.plots import INK
+from mtlab.report.statistics import Interval
+
+Series = Mapping[str, Sequence[tuple[float, Interval]]]
+
+
+def drawings(found: Sequence[Group], base: Group) -> dict[str, Drawing]:
+    """What there may be to see across points, and across the scenarios of ``base``."""
+    return {
+        kind: (partial(draw, found, base), alt, caption)
+        for kind, (draw, alt, caption) in FIGURES.items()
+    }
+
+
+def write_all(
+    found: Sequence[Group], base: Group, directory: Path, wanted: Collection[str] | None = None
+) -> dict[str, Plot]:
+    """Draw it into ``directory``; where names are ``wanted``, those alone."""
+    return canvas.write_all(drawings(found, base), directory, wanted=wanted)
+
+
+def _panels(
+    rows: Sequence[tuple[str, Sequence[tuple[str, Series]]]],
+    base: Group,
+    x_label: str,
+    *,
+    log: bool,
+) -> Figure:
+    """A row a task, a column a way to look at it; all share the scenarios' legend."""
+    figure = canvas.figure(2.9 * len(rows) + 0.7)
+    grid = figure.subplots(len(rows), len(rows[0][1]), squeeze=False, sharey="row")
+    for at, (y_label, columns) in enumerate(rows):
+        for column, (title, series) in enumerate(columns):
+            ax = plots.courses(series, plots.looks(base.scenarios), grid[at][column], log=log)
+            ax.set_title(title)
+            ax.set_xlabel(x_label if at == len(rows) - 1 else "")
+            ax.set_ylabel(y_label if column == 0 else "")
+    names = [
+        name
+        for name in base.scenarios
+        if any(name in series for _, columns in rows for _, series in columns)
+    ]
+    canvas.legend(figure, base, names)
+    return figure
+
+
+def _quality_vs_data(found: Sequence[Group], base: Group) -> Figure | None:
+    ways = {
+        "at equal epochs": across.at_equal_epochs(found),
+        "at equal updates": across.at_equal_updates(found),
+    }
+    ways = {title: points for title, points in ways.items() if len(points) > 1}
+    if not ways:
+        return None
+    rows = [
+        (
+            f"{task.metric_title}, test",
+            [
+                (
+                    f"{task.heading}, {title}",
+                    _over(points, task, lambda group: group.sentences or 0),
+                )
+                for title, points in ways.items()
+            ],
+        )
+        for task in base.tasks
+    ]
+    return _panels(rows, base, "training sentences", log=True)
+
+
+def _over(points: Sequence[Group], task: Task, x: Callable[[Group], float]) -> Series:
+    series: dict[str, list[tuple[float, Interval]]] = {}
+    for group in points:
+        for name, sample in group.samples(task).items():
+            estimate = statistics.estimate(sample, within=statistics.SHARE)
+            if estimate.mean is not None:
+                series.setdefault(name, []).append((x(group), estimate))
+    return series
+
+
+def _quality_vs_epochs(found: Sequence[Group], base: Group) -> Figure | None:
+    runs = (
+        {name: across.budgets(found, name) for name in base.scenarios}
+        if across.settings_only(found)
+        else {}
+    )
+    runs = {name: points for name, points in runs.items() if points}
+    if not runs:
+        return None
+    rows = []
+    for task in base.tasks:
+        series = {
+            name: [_at(group, task, name, epochs) for epochs, group in points.items()]
+            for name, points in runs.items()
+        }
+        drawn = {
+            name: [(x, one) for x, one in points if one.mean is not None]
+            for name, points in series.items()
+        }
+        rows.append((f"{task.metric_title}, test", [(task.heading, drawn)]))
+    return _panels(rows, base, "epochs of the run", log=True)
+
+
+def _at(group: Group, task: Task, name: str, x: float) -> tuple[float, Interval]:
+    return float(x), statistics.estimate(group.samples(task)[name], within=statistics.SHARE)
+
+
+def _quality_vs_blocks(found: Sequence[Group], base: Group) -> Figure | None:
+    by_depth, full = across.depths(base), kinds.find(base, kinds.FULL)
+    if len(by_depth) < 3 or full is None:
+        return None
+    figure = canvas.figure(4.2)
+    look = plots.Look(plots.COLOURS[0], plots.MARKERS[0])
+    for task, ax in zip(
+        base.tasks, figure.subplots(1, len(base.tasks), squeeze=False)[0], strict=True
+    ):
+        samples = base.samples(task)
+        points = [_at(base, task, name, depth) for depth, name in by_depth.items()]
+        plots.courses(
+            {"": [(x, one) for x, one in points if one.mean is not None]}, {"": look}, ax, log=False
+        )
+        whole = statistics.estimate(samples[full]).mean or math.nan
+        for share in (1.0, *across.SHARES):
+            ax.axhline(
+                share * whole,
+                color=INK,
+                linewidth=0.9,
+                linestyle="-" if share == 1 else (0, (4, 2)),
+                zorder=1,
+            )
+            place = (
+                "bottom" if share == 1 else "top" if share == max(across.SHARES) else "center"
+            )  # the highest lie close together
+            ax.annotate(
+                f"{share:.0%}",
+                (1.0, share * whole),
+                xycoords=("axes fraction", "data"),
+                va=place,
+                color=INK,
+                fontsize=7,
+            )
+        for reached in across.frontier(base, task):
+            if reached.blocks is not None:
+                y = next(one.mean for depth, one in points if depth == reached.blocks)
+                ax.plot(
+                    reached.blocks,
+                    y,
+                    marker="o",
+                    markersize=13,
+                    markerfacecolor="none",
+                    markeredgecolor=INK,
+                    zorder=4,
+                )
+        ax.set_title(task.heading)
+        ax.set_xlabel("blocks that train, from the top (0: the heads alone)")
+        ax.set_ylabel(f"{task.metric_title}, test")
+    ring = Line2D(
+        [], [], color=INK, marker="o", markersize=10, markerfacecolor="none", linestyle=""
+    )
+    level = Line2D([], [], color=INK, linewidth=0.9, linestyle=(0, (4, 2)))
+    figure.legend(
+        [ring, level],
+        ["fewest blocks that reach a share on validation", "shares of full fine-tuning's score"],
+        loc="outside lower center",
+        ncols=2,
+    )
+    return figure
+
+
+def _settings(found: Sequence[Group], base: Group) -> Figure | None:
+    if not across.settings_only(found):
+        return None
+    picked = across.chosen(found)[1]
+    figure = canvas.figure(1.4 + 0.42 * len(base.scenarios))
+    ax = figure.subplots()
+    look = plots.looks(base.scenarios)
+    for row, name in enumerate(base.scenarios):
+        scores = {
+            group.label: across.validation_score(group.of(name))
+            for group in found
+            if group.of(name)
+        }
+        style = look[name]
+        ax.scatter(
+            list(scores.values()),
+            [row] * len(scores),
+            s=26,
+            color=style.colour,
+            marker=style.marker,
+            alpha=0.6,
+            linewidths=0,
+            zorder=3,
+        )
+        if picked[name].label in scores:
+            ax.plot(
+                scores[picked[name].label],
+                row,
+                marker="o",
+                markersize=13,
+                markerfacecolor="none",
+                markeredgecolor=INK,
+                zorder=4,
+            )
+    ax.set_yticks(range(len(base.scenarios)), [plots.shown(name) for name in base.scenarios])
+    ax.set_ylim(len(base.scenarios) - 0.4, -0.6)
+    ax.set_xlabel(
+        "validation score (mean of accuracy and entity F1, mean over seeds); ring: the setting that was chosen"
+    )
+    ax.set_title("Every setting that was tried", loc="left")
+    return figure
+
+
+def _entity_types(found: Sequence[Group], base: Group) -> Figure | None:
+    support = {kind: count for kind, count in base.entity_types().items() if count >= ENOUGH}
+    scores = {kind: {name: base.type_f1(name, kind) for name in base.scenarios} for kind in support}
+    shown = {
+        kind: {name: f1 for name, f1 in by_name.items() if f1 is not None}
+        for kind, by_name in scores.items()
+    }
+    shown = dict(itertools.islice(((kind, marks) for kind, marks in shown.items() if marks), MOST))
+    if len(shown) < 2:
+        return None
+    figure = canvas.figure(1.5 + 0.3 * len(shown))
+    ax = plots.dots(
+        {f"{kind} ({support[kind]:,})": marks for kind, marks in shown.items()},
+        plots.looks(base.scenarios),
+        figure.subplots(),
+    )
+    ax.set_xlabel("entity F1 of the type, test, mean over seeds")
+    ax.set_title("Types of entities (gold entities in the test split)", loc="left")
+    canvas.legend(figure, base, [name for name in base.scenarios if base.of(name)])
+    return figure
+
+
+MOST = 16
+"""Types that a figure has room for."""
+
+FIGURES: dict[str, tuple[Callable[[Sequence[Group], Group], Figure | None], str, str]] = {
+    "quality_vs_data": (
+        _quality_vs_data,
+        "Test quality of each scenario against the number of training sentences, one row a task",
+        "Test quality against the number of training sentences: means over seeds, with 95% intervals over seeds and sentences. "
+        "Equal epochs show smaller data fewer updates; equal updates show it more epochs.",
+    ),
+    "quality_vs_blocks": (
+        _quality_vs_blocks,
+        "Test quality against the number of top blocks that train, one panel a task",
+        "Test quality against the number of top blocks that train beside the heads: means over seeds, with 95% intervals over seeds and "
+        "sentences. Lines are full fine-tuning's score and shares of it; rings are the fewest blocks that reach a share on validation.",
+    ),
+    "quality_vs_epochs": (
+        _quality_vs_epochs,
+        "Test quality of each scenario against the number of epochs it was given, one panel a task",
+        "Test quality against the number of epochs, each point runs of their own: means over seeds, with 95% intervals over seeds and "
+        "sentences.",
+    ),
+    "settings": (
+        _settings,
+        "Validation score of every setting of each scenario",
+        "Validation score of every setting that was tried, a mark each; the ringed one was chosen, and its test scores stand in the "
+        "table. How far the marks lie apart is what the choice is worth.",
+    ),
+    "entity_types": (
+        _entity_types,
+        "Test F1 of each type of entity in each scenario",
+        "Test F1 by type of entity, means over seeds, the types with the most gold entities. A scenario may be even on average and behind "
+        "on the types that matter.",
+    ),
+}

@@ -1,0 +1,411 @@
+"""The figures of one group: values from records, laid out with
+:mod:`mtlab.report.figures.plots`.
+"""
+
+import itertools
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from mtlab.record.records import EpochRecord, TrialRecord
+from mtlab.report import statistics
+from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.figures import canvas, plots
+from mtlab.report.figures.canvas import Drawing, Plot
+from mtlab.report.figures.plots import INK, Curve, Point
+from mtlab.report.table import look_up
+
+CLOSER = "the best of them, closer"
+
+Draw = Callable[[Group], Figure | None]
+
+
+def drawings(group: Group) -> dict[str, Drawing]:
+    """What there may be to see of a group; nothing of one that has no trials to show."""
+    at = f" at {group.label}" if group.label else ""
+    return {
+        kind: (partial(draw, group), alt + at, caption)
+        for kind, (draw, alt, caption) in FIGURES.items()
+        if group.tasks
+    }
+
+
+def write_all(
+    group: Group, directory: Path, suffix: str = "", wanted: Collection[str] | None = None
+) -> dict[str, Plot]:
+    """Draw it into ``directory``; where names are ``wanted``, those alone.
+
+    Returns:
+        Kind of figure to what was written; what the records have no values for is left out.
+    """
+    return canvas.write_all(drawings(group), directory, suffix, wanted)
+
+
+def _closeup(values: Sequence[float]) -> Point | None:
+    """Limits around the upper quarter of ``values``, where the lower ones leave it no room; else
+    ``None``.
+    """
+    if not values:
+        return None
+    top, bottom = max(values), min(values)
+    upper = [value for value in values if value >= top - 0.25 * (top - bottom)]
+    spread = max(upper) - min(upper)
+    if len(upper) == len(values) or len(upper) < 2 or spread > 0.2 * (top - bottom):
+        return None
+    margin = max(0.15 * spread, 0.002)
+    return min(upper) - margin, max(upper) + margin
+
+
+def _axes(figure: Figure, zooms: Sequence[Point | None]) -> list[list[Axes]]:
+    """The axes of each panel, one beside the other: the whole above its close-up, or the whole
+    alone.
+    """
+    grid = figure.add_gridspec(2 if any(zooms) else 1, len(zooms))
+    places = [
+        (grid[0, at], grid[1, at]) if zoom else (grid[:, at],) for at, zoom in enumerate(zooms)
+    ]
+    return [[figure.add_subplot(place) for place in column] for column in places]
+
+
+def _quality_vs_time(group: Group) -> Figure | None:
+    panels = [
+        (task, seeds, means)
+        for task, (seeds, means) in ((task, _points(group, task)) for task in group.tasks)
+        if seeds
+    ]
+    if not panels:
+        return None
+    zooms = [
+        _closeup([quality for points in seeds.values() for _, quality in points])
+        for _, seeds, _ in panels
+    ]
+    figure = canvas.figure(5.8 if any(zooms) else 3.6)
+    for (task, seeds, means), zoom, axes in zip(panels, zooms, _axes(figure, zooms), strict=True):
+        front = [means[name] for name in statistics.pareto(means)]
+        times = [seconds for points in seeds.values() for seconds, _ in points]
+        for ax, limits in zip(axes, (None, zoom), strict=False):
+            plots.quality_vs_time(seeds, means, front, plots.looks(group.scenarios), ax)
+            plots.seconds_axis(ax, max(times), min(times))
+            ax.set_ylim(limits)
+            ax.set_ylabel(f"{task.metric_title}, test")
+            ax.set_title(CLOSER if limits else task.heading)
+        axes[-1].set_xlabel("wall time of a trial (s)")
+    shown = [name for name in group.scenarios if any(name in seeds for _, seeds, _ in panels)]
+    canvas.legend(
+        figure,
+        group,
+        shown,
+        [(Line2D([], [], color=INK, linestyle=(0, (4, 2))), "Pareto front of the means")],
+    )
+    return figure
+
+
+def _points(group: Group, task: Task) -> tuple[dict[str, list[Point]], dict[str, Point]]:
+    """Each scenario's (seconds, quality) by seed, and their means."""
+    times, scores = group.values("wall_s"), group.values(task.metric)
+    seeds = {
+        name: [
+            (times[name][seed], score)
+            for seed, score in scores[name].items()
+            if seed in times[name]
+        ]
+        for name in scores
+    }
+    seeds = {name: points for name, points in seeds.items() if points}
+    return seeds, {name: _mean(points) for name, points in seeds.items()}
+
+
+def _mean(points: Sequence[Point]) -> Point:
+    return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
+
+
+def _learning_curves(group: Group) -> Figure | None:
+    tasks = [task for task in group.tasks if any(_curve(group.good, "step", task.validation).seeds)]
+    if not tasks:
+        return None
+    figure = canvas.figure(3.1 * len(tasks) + 0.7)
+    grid = figure.subplots(len(tasks), 2, squeeze=False, sharey="row")
+    axes = (("training steps", "step"), ("seconds of training (train lap)", "elapsed_s"))
+    for row, task in enumerate(tasks):
+        for column, (title, field) in enumerate(axes):
+            timed = {
+                name: [one for one in group.of(name) if field == "step" or not one.untimed]
+                for name in group.scenarios
+            }
+            found = {name: _curve(timed[name], field, task.validation) for name in group.scenarios}
+            drawn = {name: curve for name, curve in found.items() if curve.mean}
+            ax = plots.learning_curves(drawn, plots.looks(group.scenarios), grid[row][column])
+            _mark_decisions(ax, group, task, field)
+            if field == "elapsed_s":
+                _wide_seconds(ax, [curve.mean for curve in drawn.values()])
+            ax.set_title(f"{task.heading}, by {'step' if field == 'step' else 'time'}")
+            ax.set_xlabel(title if row == len(tasks) - 1 else "")
+            ax.set_ylabel(f"{task.metric_title}, validation" if column == 0 else "")
+    boundary = Line2D([], [], color=INK, linestyle=(0, (1, 2)), linewidth=0.9)
+    extra = (
+        [(boundary, "a stage ends")] if any(len(trial.stages) > 1 for trial in group.good) else []
+    )
+    done = {one.action for trial in group.good for one in trial.ledger}
+    marks = [DECISIONS[action] for action in DECISIONS if action in done]
+    extra += [
+        (Line2D([], [], color=INK, marker=mark, linestyle=""), label) for mark, label in marks
+    ]
+    canvas.legend(figure, group, [name for name in group.scenarios if group.of(name)], extra)
+    return figure
+
+
+DECISIONS = {
+    "slow": ("1", "guidance: task slowed"),
+    "refreeze": ("x", "guidance: task frozen"),
+    "advance": ("4", "guidance: next stage"),
+    "stop": ("+", "guidance: all frozen"),
+}
+"""What guidance did: marker and words."""
+
+
+def _mark_decisions(ax: Axes, group: Group, task: Task, field: str) -> None:
+    """Put a mark on each seed's curve where guidance did something to the task, or to all."""
+    for trial in group.good:
+        for one in trial.ledger:
+            epoch = next(epoch for epoch in trial.epochs if epoch.epoch == one.epoch)
+            value = look_up(epoch.validation, task.validation)
+            if one.task in (task.name, "") and one.action in DECISIONS and value is not None:
+                colour, (mark, _) = (
+                    plots.looks(group.scenarios)[trial.scenario].colour,
+                    DECISIONS[one.action],
+                )
+                ax.plot(
+                    getattr(epoch, field),
+                    value,
+                    marker=mark,
+                    color=colour,
+                    markersize=9,
+                    markeredgewidth=1.6,
+                    zorder=5,
+                )
+
+
+def _curve(trials: Sequence[TrialRecord], field: str, metric: str) -> Curve:
+    seeds = [
+        [
+            (float(getattr(epoch, field)), look_up(epoch.validation, metric))
+            for epoch in trial.epochs
+        ]
+        for trial in trials
+    ]
+    seeds = [[point for point in points if point[1] is not None] for points in seeds]
+    longest = max((len(points) for points in seeds), default=0)
+    mean = [_mean([points[at] for points in seeds if len(points) > at]) for at in range(longest)]
+    edges = [_edges(trial.epochs, field) for trial in trials]
+    boundaries = [sum(edge) / len(edge) for edge in zip(*edges, strict=False)]
+    return Curve(mean, [points for points in seeds if points], boundaries)
+
+
+def _edges(epochs: Sequence[EpochRecord], field: str) -> list[float]:
+    """Where one stage ends and the next begins."""
+    return [
+        float(getattr(here, field))
+        for here, after in itertools.pairwise(epochs[1:])
+        if here.stage != after.stage
+    ]
+
+
+def _wide_seconds(ax: Axes, curves: Sequence[Sequence[Point]]) -> None:
+    """Set a time axis from 0 on which a course of seconds and one of hours can both be read."""
+    ends = [curve[-1][0] for curve in curves if curve[-1][0] > 0]
+    if ends and max(ends) / min(ends) > 10:
+        first = min(x for curve in curves for x, _ in curve if x > 0)
+        ax.set_xscale("symlog", linthresh=first, linscale=0.4)
+        leading = (1, 2, 5) if max(ends) / first < 200 else (1,)
+        ticks = [digit * 10.0**power for power in range(-3, 8) for digit in leading]
+        ticks = [tick for tick in ticks if first <= tick <= max(ends) * 1.2]
+        ax.set_xticks([0.0, *ticks], ["0", *(f"{tick:,.6g}" for tick in ticks)])
+        ax.set_xticks([], minor=True)
+        ax.set_xlim(left=-0.15 * first)
+
+
+def _parameters(group: Group) -> Figure | None:
+    bars = [bar for name in group.scenarios for bar in _bars(group, name)]
+    if not bars:
+        return None
+    figure = canvas.figure(1.3 + 0.34 * len(bars))
+    ax = plots.parameters(bars, plots.looks(group.scenarios), figure.subplots())
+    ax.set_xlabel("parameters (millions): trained in the scenario's colour, frozen in grey")
+    ax.text(1.02, 1.02, "trained (share of all)", transform=ax.transAxes, color=INK)
+    ax.set_title("Trained and frozen parameters by stage", loc="left")
+    return figure
+
+
+def _bars(group: Group, name: str) -> list[plots.Bar]:
+    trials = group.of(name)
+    stages = trials[0].stages if trials else ()
+    labels = [name if len(stages) == 1 else f"{name}: {stage.name}" for stage in stages]
+    return [
+        plots.Bar(name, label, stage.params_trainable, stage.params_frozen)
+        for label, stage in zip(labels, stages, strict=True)
+    ]
+
+
+def _intervals(group: Group) -> Figure:
+    tasks, names = group.tasks, group.scenarios
+    scores = {task.name: group.values(task.metric) for task in tasks}
+    samples = {task.name: group.samples(task) for task in tasks}
+    estimates = {
+        task.name: {
+            name: statistics.estimate(samples[task.name][name], within=statistics.SHARE)
+            for name in names
+        }
+        for task in tasks
+    }
+    zooms = [_closeup(_ends(estimates[task.name])) for task in tasks]
+    figure = canvas.figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
+    panels = _axes(figure, zooms)
+    for task, zoom, axes in zip(tasks, zooms, panels, strict=True):
+        seeds = {name: list(by_seed.values()) for name, by_seed in scores[task.name].items()}
+        for ax, limits in zip(axes, (None, zoom), strict=False):
+            plots.intervals(
+                estimates[task.name], seeds, plots.looks(names), group.control, ax, limits=limits
+            )
+            ax.set_title(CLOSER if limits else task.heading)
+            ax.tick_params(labelleft=axes is panels[0] or len(axes) != len(panels[0]))
+        axes[-1].set_xlabel(f"{task.metric_title}, test")
+    return figure
+
+
+def _differences(group: Group) -> Figure | None:
+    control = group.control
+    if control is None or len(group.scenarios) < 2 or not group.of(control):
+        return None
+    names = [name for name in group.scenarios if name != control]
+    found = {
+        task.name: statistics.compare(group.samples(task), control, task.metric)
+        for task in group.tasks
+    }
+    intervals = {
+        task: {
+            one.scenario: statistics.Interval(one.effect, one.low, one.high, one.n) for one in some
+        }
+        for task, some in found.items()
+    }
+    zooms = [_closeup(_ends(intervals[task.name])) for task in group.tasks]
+    figure = canvas.figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
+    panels = _axes(figure, zooms)
+    for task, zoom, axes in zip(group.tasks, zooms, panels, strict=True):
+        scores = group.values(task.metric)
+        shared = {name: sorted(scores[name].keys() & scores[control].keys()) for name in names}
+        seeds = {
+            name: [scores[name][seed] - scores[control][seed] for seed in shared[name]]
+            for name in names
+        }
+        for ax, limits in zip(axes, (None, zoom), strict=False):
+            ax.axvline(0.0, color=INK, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
+            plots.intervals(
+                intervals[task.name], seeds, plots.looks(group.scenarios), None, ax, limits=limits
+            )
+            ax.set_title(CLOSER if limits else task.heading)
+            ax.tick_params(labelleft=axes is panels[0] or len(axes) != len(panels[0]))
+        axes[-1].set_xlabel(f"{task.metric_title}, difference to {plots.shown(control)}")
+    return figure
+
+
+def _ends(estimates: dict[str, statistics.Interval]) -> list[float]:
+    found = [estimate for estimate in estimates.values() if estimate.mean is not None]
+    return [
+        end
+        for estimate in found
+        for end in (estimate.low, estimate.mean, estimate.high)
+        if end is not None
+    ]
+
+
+def _time_by_lap(group: Group) -> Figure | None:
+    laps = {name: _laps(group, name) for name in group.scenarios if group.values("wall_s")[name]}
+    if not laps:
+        return None
+    means = {
+        name: statistics.interval(by_seed.values()).mean
+        for name, by_seed in group.values("wall_plain_s").items()
+    }
+    plain = {name: mean for name, mean in means.items() if mean is not None and name in laps}
+    figure = canvas.figure(1.6 + 0.36 * len(laps))
+    ax = figure.subplots()
+    plots.time_by_lap(laps, plain, plots.looks(group.scenarios), ax)
+    ax.set_xlabel(
+        "seconds of a trial, mean over seeds; the scenario's marker: the same training in a plain loop"
+    )
+    ax.text(1.04, 1.02, "wall time (s)", transform=ax.transAxes, color=INK)
+    ax.set_title("Where the time goes", loc="left")
+    used = [lap for lap in plots.LAPS if any(parts.get(lap) for parts in laps.values())]
+    patches = [
+        Patch(facecolor=plots.LAPS[lap][0], hatch=plots.LAPS[lap][1], edgecolor=INK, linewidth=0.5)
+        for lap in used
+    ]
+    figure.legend(
+        patches,
+        ["work shared with others, in full" if lap == "shared" else lap for lap in used],
+        loc="outside lower center",
+        ncols=5,
+    )
+    return figure
+
+
+def _laps(group: Group, name: str) -> dict[str, float]:
+    """Mean seconds of each lap; ``shared`` is what the wall time has beyond the trial's own
+    laps.
+    """
+    trials = [trial for trial in group.of(name) if trial.wall_s is not None and not trial.untimed]
+    parts = {
+        lap: sum(trial.laps.get(lap, 0.0) for trial in trials) / len(trials) for lap in plots.LAPS
+    }
+    wall = sum(trial.wall_s or 0.0 for trial in trials) / len(trials)
+    shared = wall - sum(parts.values())
+    return {**parts, "shared": shared if shared > 1e-3 * wall else 0.0}
+
+
+FIGURES: dict[str, tuple[Draw, str, str]] = {
+    "quality_vs_time": (
+        _quality_vs_time,
+        "Test quality of each scenario against the wall time of a trial, one panel a task",
+        "Test quality against wall time. Large marks are means over seeds, small ones single seeds; the dashed line "
+        "joins the means that no "
+        "other mean beats in both quality and time. Better is up and to the left. Marks close to each other are not "
+        "ranked: see the intervals.",
+    ),
+    "intervals": (
+        _intervals,
+        "Mean test score of each scenario with its interval and the single seeds, one panel a task",
+        "Mean test score with its 95% interval over seeds and sentences (bar) and the single seeds (small points). The dashed line "
+        "is the control's mean. Whether two scenarios differ is for the next figure to tell: these intervals may overlap where the "
+        "differences are clear.",
+    ),
+    "differences": (
+        _differences,
+        "Difference of each scenario to the control with its interval and the single seeds, one panel a task",
+        "Difference to the control on the test split, paired by seed and sentence, with the interval that decides (bar) and the single "
+        "seeds (small points). A bar that meets the dashed line is a tie.",
+    ),
+    "learning_curves": (
+        _learning_curves,
+        "Validation score of each scenario over training steps and over seconds of training",
+        "Validation score at the end of each epoch, by training step and by seconds of training: means over seeds (thick) and single seeds "
+        "(thin). The first point is the untrained state; a dotted level is a scenario that trains nothing; upright "
+        "dots mark the end of a stage.",
+    ),
+    "parameters": (
+        _parameters,
+        "Trained and frozen parameters of each scenario and stage",
+        "Parameters trained (coloured, ending in the scenario's marker) and frozen (grey) in each stage, on a linear scale; "
+        "the numbers count the trained ones.",
+    ),
+    "time_by_lap": (
+        _time_by_lap,
+        "Wall time of each scenario, split into set-up, cache, training and evaluation",
+        "Wall time of a trial on this engine, mean over seeds, by lap. The coloured marker is the time that a plain "
+        "loop would take for the same training: where it stands to the right of its bar, the engine saved that much.",
+    ),
+}

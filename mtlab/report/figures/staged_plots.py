@@ -1,0 +1,139 @@
+"""The figures of staged experiments: what is kept against what is learnt, and how far each block
+moved.
+"""
+
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mtlab.report import statistics
+from mtlab.report.comparison import forgetting
+from mtlab.report.comparison.forgetting import SOURCE, TARGET
+from mtlab.report.comparison.groups import TASKS, Group
+from mtlab.report.figures import canvas, plots
+from mtlab.report.figures.canvas import Drawing, Plot
+from mtlab.report.figures.plots import INK
+
+
+def drawings(group: Group) -> dict[str, Drawing]:
+    """The figures of a group whose trials started from checkpoints; none where they did not."""
+    staged = forgetting.staged(group)
+    return {
+        kind: (partial(draw, group), alt, caption)
+        for kind, (draw, alt, caption) in FIGURES.items()
+        if staged
+    }
+
+
+def write_all(
+    group: Group, directory: Path, suffix: str = "", wanted: Collection[str] | None = None
+) -> dict[str, Plot]:
+    """Draw them into ``directory``; where names are ``wanted``, those alone."""
+    return canvas.write_all(drawings(group), directory, suffix, wanted)
+
+
+def _kept_and_learnt(group: Group) -> Figure | None:
+    tasks = forgetting.kept_tasks(group)
+    if not tasks:
+        return None
+    figure = canvas.figure(4.6)
+    look = plots.looks(group.scenarios)
+    drawn: set[str] = set()
+    for task, ax in zip(tasks, figure.subplots(1, len(tasks), squeeze=False)[0], strict=True):
+        new = next(other for other in TASKS if other is not task)
+        means = {}
+        for name in group.scenarios:
+            kept = statistics.estimate(
+                forgetting.sample(group, name, task, SOURCE, -1), within=statistics.SHARE
+            )
+            learnt = statistics.estimate(
+                forgetting.sample(group, name, new, TARGET, -1), within=statistics.SHARE
+            )
+            trials = group.of(name)
+            if (
+                kept.mean is None
+                or learnt.mean is None
+                or forgetting.kept_task(trials[0].stages) not in (task, None)
+            ):
+                continue
+            means[name] = (-kept.mean, learnt.mean)
+            drawn.add(name)
+            style = look[name]
+            for found, other, upright in ((kept, learnt.mean, False), (learnt, kept.mean, True)):
+                if found.low is not None and found.high is not None:
+                    ends, same = [found.low, found.high], [other, other]
+                    ax.plot(
+                        *((same, ends) if upright else (ends, same)),
+                        color=style.colour,
+                        linewidth=1.2,
+                        alpha=0.55,
+                        zorder=2,
+                    )
+            ax.plot(
+                kept.mean,
+                learnt.mean,
+                marker=style.marker,
+                color=style.colour,
+                markersize=9,
+                markeredgecolor="white",
+                zorder=4,
+            )
+        front = [(-means[name][0], means[name][1]) for name in statistics.pareto(means)]
+        if len(front) > 1:
+            ax.plot(
+                *zip(*front, strict=True), color=INK, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1
+            )
+        before = (
+            statistics.estimate(forgetting.sample(group, next(iter(means)), task, SOURCE, 0)).mean
+            if means
+            else None
+        )
+        if before is not None:
+            ax.axvline(before, color=INK, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
+        ax.set_xlabel(f"kept: {task.title}, {task.metric_title} on the source test split")
+        ax.set_ylabel(f"learnt: {new.title}, {new.metric_title}, target")
+    front_line = Line2D([], [], color=INK, linestyle=(0, (4, 2)), linewidth=1.0)
+    level = Line2D([], [], color=INK, linestyle=(0, (1, 2)), linewidth=0.9)
+    names = [name for name in group.scenarios if name in drawn]
+    canvas.legend(
+        figure, group, names, [(front_line, "Pareto front of the means"), (level, "the checkpoint")]
+    )
+    return figure
+
+
+def _drift(group: Group) -> Figure | None:
+    found = {name: forgetting.cka(group, name) for name in group.scenarios}
+    series = {
+        name: [(float(at), one) for at, one in enumerate(by_unit.values())]
+        for name, by_unit in found.items()
+        if by_unit
+    }
+    if not series:
+        return None
+    figure = canvas.figure(3.9)
+    ax = plots.courses(series, plots.looks(group.scenarios), figure.subplots(), log=False)
+    units = list(next(by_unit for by_unit in found.values() if by_unit))
+    ax.set_xticks(range(len(units)), [plots.shown(unit) for unit in units])
+    ax.set_ylabel("linear CKA with the checkpoint")
+    ax.set_title("How far each block's output moved", loc="left")
+    canvas.legend(figure, group, list(series))
+    return figure
+
+
+FIGURES: dict[str, tuple[Callable[[Group], Figure | None], str, str]] = {
+    "kept_and_learnt": (
+        _kept_and_learnt,
+        "Quality on the new task against quality retained on the kept task, one point a scenario",
+        "What is learnt against what is kept: the new task's quality on the target test split over the kept task's on the source test "
+        "split, means over seeds with 95% intervals over seeds and sentences. Up and to the right is better.",
+    ),
+    "drift": (
+        _drift,
+        "Linear CKA between the checkpoint's hidden states and each scenario's, block by block",
+        "Linear CKA between the checkpoint's hidden states and each scenario's on the source test split: means over seeds, with 95% "
+        "intervals over seeds. 1 is no change.",
+    ),
+}

@@ -1,0 +1,219 @@
+"""The answer in words, from comparisons with the control: ties are called ties and are not
+ranked.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from mtlab.plan.words import counted
+from mtlab.report import markdown, statistics
+from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.markdown import listing, name
+from mtlab.report.statistics import Comparison, Verdict
+
+FEW = 5
+"""Seeds below which the answer says that its intervals are wide."""
+
+
+def answer(group: Group) -> str:
+    """A paragraph that a manager can read: what is better, worse or tied with the control, and what
+    each costs.
+    """
+    if not group.good:
+        return "No trial ended well, so there is no answer; the reasons stand under *Failures*."
+    return " ".join(
+        sentence
+        for sentence in [
+            _one_seed(group),
+            in_short(group),
+            *_against(group),
+            untimed(group),
+            _best(group),
+            _rests_on(group),
+        ]
+        if sentence
+    )
+
+
+def _one_seed(group: Group) -> str:
+    if len(group.seeds) > 1:
+        return ""
+    return "**With one seed nothing can be concluded:** a difference may be luck. What follows describes these runs and no more."
+
+
+def in_short(group: Group) -> str:
+    """Whether anything is cheaper than the control (:attr:`Group.cost`) and not worse, where
+    intervals can tell.
+    """
+    if (
+        group.control is None
+        or not group.complete
+        or len(group.seeds) < 2
+        or len(group.scenarios) < 2
+    ):
+        return ""
+    control = group.control
+    cheaper = _those(
+        statistics.compare_cost(group.values(group.cost), control, group.cost), "better"
+    )
+    than = f"cheaper than the control {name(control)}" + (
+        "" if group.cost == "wall_plain_s" else " (in training FLOPs)"
+    )
+    compared = [
+        one
+        for task in group.tasks
+        for one in statistics.compare(group.samples(task), control, task.metric)
+    ]
+    worse, unclear = (
+        {one.scenario for one in _those(compared, verdict)} for verdict in ("worse", "undecided")
+    )
+    held = [name(one.scenario) for one in cheaper if one.scenario not in worse | unclear]
+    if held:
+        return f"**In short:** shown to be {than}, and not shown to be worse at any task: {listing(held)}."
+    lost = listing([name(one.scenario) for one in cheaper])
+    if not cheaper:
+        return f"**In short:** no scenario is shown to be {than}."
+    if all(one.scenario in worse for one in cheaper):
+        return f"**In short:** what is shown to be {than} ({lost}) is worse than it at one task or more."
+    verb, whose = ("is", "its") if len(cheaper) == 1 else ("are", "their")
+    lost = f"{lost} {verb} shown to be {than}"
+    if not any(one.scenario in worse for one in cheaper):
+        return f"**In short:** {lost}; how {whose} scores compare is undecided."
+    return f"**In short:** {lost}; some are worse at one task or more, and for the others that is undecided."
+
+
+def untimed(group: Group) -> str:
+    """Whose times are in no comparison, and why; empty where all are."""
+    apart = group.untimed
+    if not apart:
+        return ""
+    why = listing(
+        [
+            f"{reason} ({count})"
+            for reason, count in Counter(trial.untimed for trial in apart).items()
+        ]
+    )
+    count = f"{len(apart)} of {len(group.good)}"
+    return f"**Times** of {count} trials are in no comparison; their scores and FLOPs are. Why: {markdown.text(why)}."
+
+
+def _rests_on(group: Group) -> str:
+    """How many seeds and sentences stand behind the numbers, and what is in the brackets."""
+    if len(group.seeds) < 2 or not group.tasks:
+        return ""
+    sentences = max(
+        len(sample)
+        for by_seed in group.samples(group.tasks[0]).values()
+        for sample in by_seed.values()
+    )
+    basis = f"All this rests on {len(group.seeds)} seeds and {counted(sentences, 'test sentence')}; brackets are the intervals that decide"
+    few = (
+        f" ({len(group.seeds)} seeds make wide ones and many ties; {FEW} or more are better)"
+        if len(group.seeds) < FEW
+        else ""
+    )
+    return f"{basis}{few}."
+
+
+def _against(group: Group) -> list[str]:
+    if group.control is None:
+        return [
+            "No control scenario was run, so no scenario is compared with another; the table gives the means."
+        ]
+    if not group.of(group.control):
+        return [
+            f"The control {name(group.control)} has no result, so no scenario can be compared with it."
+        ]
+    if len(group.scenarios) < 2:
+        return ["There is no other scenario to compare the control with."]
+    return [
+        *(_verdicts(group, task, group.control) for task in group.tasks),
+        _costs(group, group.control),
+    ]
+
+
+def _verdicts(group: Group, task: Task, control: str) -> str:
+    samples = group.samples(task)
+    found = statistics.compare(samples, control, task.metric)
+    mean = statistics.estimate(samples[control], within=statistics.SHARE)
+    told = f"{markdown.fixed(mean.mean)}{markdown.bounds(mean.low, mean.high)}"
+    lead = f"On **{task.title}** ({task.metric_title} {told} for the control {name(control)})"
+    better, worse, tied, undecided = (
+        _those(found, verdict) for verdict in ("better", "worse", "tie", "undecided")
+    )
+    parts = [f"better: {_with_effect(better)}" if better else "no scenario is shown to be better"]
+    parts += [f"worse: {_with_effect(worse)}"] if worse else []
+    parts += (
+        [
+            "tied with it (not told apart by these seeds and sentences, and so not ranked): "
+            f"{listing([name(one.scenario) for one in tied])}"
+        ]
+        if tied
+        else []
+    )
+    for seeds, why in ((False, "fewer than two seeds to compare"), (True, statistics.TOO_FEW)):
+        open_ones = [one for one in undecided if (one.n > 1) is seeds]
+        parts += [f"undecided, with {why}: {_with_effect(open_ones)}"] if open_ones else []
+    return f"{lead}, {'; '.join(parts)}."
+
+
+def _those(found: Sequence[Comparison], verdict: Verdict) -> list[Comparison]:
+    return [comparison for comparison in found if comparison.verdict == verdict]
+
+
+def _with_effect(found: Sequence[Comparison]) -> str:
+    return listing(
+        [
+            f"{name(one.scenario)} ({markdown.signed(one.effect)}{markdown.bounds(one.low, one.high)})"
+            for one in found
+        ]
+    )
+
+
+def _costs(group: Group, control: str) -> str:
+    times, flops = (
+        statistics.compare_cost(group.values(column), control, column)
+        for column in ("wall_plain_s", "train_flops")
+    )
+    parts = [
+        f"{name(time.scenario)} {_share(time)}{markdown.bounds(time.low, time.high, 2)} ({_share(work)})"
+        for time, work in zip(times, flops, strict=True)
+    ]
+    return (
+        f"**Cost** as a share of the control's time in a plain loop (and of its training FLOPs): {', '.join(parts)}."
+        if parts
+        else ""
+    )
+
+
+def _share(found: Comparison) -> str:
+    return "–" if found.effect is None else f"{found.effect:.2f}"
+
+
+def _best(group: Group) -> str:
+    if not group.complete:
+        lost = group.asked - len(group.good)
+        return f"**Nothing is called best**: {lost} of {group.asked} trials {'has' if lost == 1 else 'have'} no result (see *Failures*)."
+    if len(group.seeds) < 2 or len(group.scenarios) < 2:
+        return ""
+    leaders = {
+        task.title: statistics.best(group.samples(task), group.seeds) for task in group.tasks
+    }
+    said = [
+        f"For {title}, {name(one)} is the best: its difference from each other scenario excludes 0."
+        for title, one in leaders.items()
+        if one
+    ]
+    even = [title for title, one in leaders.items() if one is None]
+    return " ".join(
+        [
+            *said,
+            *(
+                [
+                    f"For {listing(even)}, no single scenario is best: the leading ones are not told apart."
+                ]
+                if even
+                else []
+            ),
+        ]
+    )

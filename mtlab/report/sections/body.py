@@ -1,0 +1,334 @@
+"""The report's sections about results: scores, entities, cost, parameters. Each makes markdown of
+one group.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from mtlab.record.records import StageRecord, SuiteRecord, Units
+from mtlab.report import markdown, statistics
+from mtlab.report.comparison.groups import ENOUGH, Group, Task
+from mtlab.report.markdown import fixed, name, rounded, text, whole
+from mtlab.report.statistics import Comparison, Interval
+
+
+def scenarios(group: Group) -> str:
+    """A line on what each scenario trains and freezes, stage by stage, as its records have it."""
+    lines = []
+    for scenario in group.scenarios:
+        trial = next(
+            (trial for trial in group.trials if trial.scenario == scenario and trial.stages), None
+        )
+        stages = trial.stages if trial is not None else ()
+        never = _never_trained(stages, bool(trial and trial.start))
+        said = [
+            _stage(stage.name, stage.epochs, stage.parameters, alone=len(stages) == 1)
+            for stage in stages
+        ]
+        control = " (the control)" if group.control == scenario else ""
+        lines.append(
+            f"- {name(scenario)}{control}: {'; then '.join(said) or 'left no record of its stages'}.{never}"
+        )
+    return "\n".join(lines)
+
+
+def _stage(label: str, epochs: int, units: dict[str, Units], *, alone: bool) -> str:
+    trained = _ranges(unit for unit, count in units.items() if count.trainable and not count.frozen)
+    partly = _ranges(unit for unit, count in units.items() if count.trainable and count.frozen)
+    frozen = _ranges(unit for unit, count in units.items() if count.frozen and not count.trainable)
+    words = [
+        f"trains {trained or 'nothing'}" if trained or not partly else "",
+        f"trains parts of {partly}" if partly else "",
+    ]
+    words.append(f"freezes {frozen or 'nothing'}")
+    length = f"{epochs} epoch{'' if epochs == 1 else 's'}"
+    return f"{'' if alone else f'{text(label)}, '}{length}: {', '.join(word for word in words if word)}"
+
+
+def _ranges(units: Iterable[str]) -> str:
+    """Units as a list in which numbered neighbours are one item: ``embeddings, layers[0] to
+    layers[3]``.
+    """
+    runs: list[list[str]] = []
+    for unit in units:
+        if runs and _follows(runs[-1][-1], unit):
+            runs[-1].append(unit)
+        else:
+            runs.append([unit])
+    return ", ".join(
+        name(run[0]) if len(run) == 1 else f"{name(run[0])} to {name(run[-1])}" for run in runs
+    )
+
+
+def _follows(before: str, after: str) -> bool:
+    parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", unit) for unit in (before, after)]
+    one, two = parts
+    return (
+        bool(one and two) and (one[1], int(one[2]) + 1, one[3]) == (two[1], int(two[2]), two[3])
+        if one and two
+        else False
+    )
+
+
+def _never_trained(stages: Sequence[StageRecord], from_checkpoint: bool) -> str:
+    """The note on heads that stay as they were, drawn or learnt, while other parts are trained
+    around them.
+    """
+    if not any(stage.params_trainable and stage.epochs for stage in stages):
+        return ""
+    heads = [unit for unit in stages[0].parameters if unit.startswith("head")]
+    kept = [
+        head
+        for head in heads
+        if all(
+            head in stage.parameters and not stage.parameters[head].trainable for stage in stages
+        )
+    ]
+    if not kept:
+        return ""
+    verb = "is" if len(kept) == 1 else "are"
+    which = f" {markdown.listing([name(head) for head in kept])} {verb}"
+    if from_checkpoint:
+        return f"{which} as the checkpoint learnt {'it' if len(kept) == 1 else 'them'}, and not trained."
+    return f"{which} *frozen at random*: a fixed random projection that what is trained can learn to serve, not a skill that is kept."
+
+
+def results(group: Group) -> str:
+    """Mean, interval and verdict of each scenario and task, with how many seeds stand behind
+    them.
+    """
+    tasks = group.tasks
+    if not tasks:
+        return "No trial ended well: there are no results."
+    compared = {task.name: _comparisons(group, task) for task in tasks}
+    header = [
+        "scenario",
+        *(cell for task in tasks for cell in (task.metric_title, "against the control")),
+        "plain time (s)",
+        "seeds",
+    ]
+    rows = []
+    for scenario in group.scenarios:
+        row = [f"{name(scenario)} (control)" if group.control == scenario else name(scenario)]
+        for task in tasks:
+            estimate = statistics.estimate(group.samples(task)[scenario], within=statistics.SHARE)
+            row += [estimated(estimate), _against(compared[task.name].get(scenario))]
+        plain = statistics.interval(group.values("wall_plain_s")[scenario].values())
+        rows.append([*row, rounded(plain.mean), _count(group, scenario)])
+    return markdown.table(header, rows)
+
+
+def notes(group: Group) -> str:
+    """How to read the table of results."""
+    lines = [
+        "Test split; mean over seeds [95% interval, by a two-way analysis of variance over seeds and sentences]."
+    ]
+    contrasts = len(group.scenarios) - 1
+    if group.control is not None and contrasts > 0:
+        lines.append(
+            "Against the control: mean difference paired by seed and by test sentence, [its interval, with Bonferroni's adjustment over "
+            f"{contrasts} contrast{'' if contrasts == 1 else 's'}], and the verdict. *Tie*: the interval holds 0, these seeds and "
+            "sentences do not tell the two apart, which is no proof that they are equal. *Undecided*: fewer than two seeds to compare"
+            f"{_too_few_sentences(group)}."
+        )
+        if not group.complete:
+            lines.append(
+                "Where a seed is missing, the difference is over the seeds that both have, and so not that of the two means."
+            )
+    return " ".join([*lines, f"**{statistics.SCOPE}**"])
+
+
+def _too_few_sentences(group: Group) -> str:
+    """The other reason why something is undecided, where it is one here."""
+    found = [one for task in group.tasks for one in _comparisons(group, task).values()]
+    return (
+        f", or {statistics.TOO_FEW}"
+        if any(one.verdict == "undecided" and one.n > 1 for one in found)
+        else ""
+    )
+
+
+def _comparisons(group: Group, task: Task) -> dict[str, Comparison]:
+    if group.control is None:
+        return {}
+    return {
+        found.scenario: found
+        for found in statistics.compare(group.samples(task), group.control, task.metric)
+    }
+
+
+def estimated(found: Interval) -> str:
+    """A mean with its interval."""
+    return fixed(found.mean) + markdown.bounds(found.low, found.high)
+
+
+def _against(found: Comparison | None) -> str:
+    if found is None or found.effect is None:
+        return "–"
+    return (
+        f"{markdown.signed(found.effect)}{markdown.bounds(found.low, found.high)} {found.verdict}"
+    )
+
+
+def _count(group: Group, scenario: str) -> str:
+    there = len(group.of(scenario))
+    return str(there) if there == len(group.seeds) else f"{there} of {len(group.seeds)} seeds"
+
+
+def entities(group: Group) -> str:
+    """Entity scores in both modes, and by type, folded."""
+    columns = ("ner_precision", "ner_recall", "ner_f1", "ner_f1_strict")
+    values = {column: group.values(column) for column in columns}
+    if not any(values["ner_f1"].values()):
+        return "No test score for entities."
+    header = ["scenario", "precision", "recall", "F1 (default mode)", "F1 (strict IOB2)"]
+    rows = [
+        [name(one), *(fixed(_mean(values[column][one].values())) for column in columns)]
+        for one in group.scenarios
+    ]
+    said = (
+        "Means over seeds, test split, micro-averaged over entities. *Default mode* is seqeval's default, which is conlleval's and the "
+        "literature's; *strict* is seqeval's `mode=\"strict\", scheme=IOB2`, which counts only entities that begin with a B tag. The two "
+        "differ by points, so compare like with like."
+    )
+    folded = markdown.details("F1 by entity type (default mode)", _by_type(group))
+    return "\n\n".join([markdown.table(header, rows), said, folded])
+
+
+def _by_type(group: Group) -> str:
+    support = group.entity_types()
+    rows = []
+    for kind, count in support.items():
+        cells = [fixed(group.type_f1(scenario, kind)) for scenario in group.scenarios]
+        rows.append([text(kind), whole(count) + ("" if count >= ENOUGH else " (few)"), *cells])
+    few = (
+        f"*Few*: below {ENOUGH} gold entities, where one more or less moves F1 by points."
+        if min(support.values(), default=ENOUGH) < ENOUGH
+        else ""
+    )
+    made = markdown.table(
+        ["type", "gold entities", *(name(scenario) for scenario in group.scenarios)], rows
+    )
+    return f"{made}\n\n{few}".strip()
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    return statistics.interval(values).mean
+
+
+COST = (
+    ("wall_plain_s", "plain time (s)"),
+    ("wall_s", "wall time (s)"),
+    ("train_flops", "training TFLOP"),
+    ("train_flops_padding", "of it padding"),
+    ("tokens_per_s", "tokens/s"),
+    ("peak_memory_mb", "peak memory (MB)"),
+)
+
+
+def cost(group: Group) -> str:
+    """What each scenario costs, in means over seeds."""
+    values = {column: group.values(column) for column, _ in COST}
+    plain = _ratios(group, "wall_plain_s")
+    rows = []
+    for scenario in group.scenarios:
+        means = {column: _mean(values[column][scenario].values()) for column in values}
+        flops, padding = means["train_flops"], means["train_flops_padding"]
+        share = f"{padding / flops:.1%}" if flops and padding is not None else "–"
+        row = [
+            name(scenario),
+            rounded(means["wall_plain_s"]),
+            plain.get(scenario, "–"),
+            rounded(means["wall_s"]),
+        ]
+        row += [
+            rounded(None if flops is None else flops / 1e12),
+            share,
+            rounded(means["tokens_per_s"], 4),
+            rounded(means["peak_memory_mb"], 4),
+        ]
+        rows.append(row)
+    titles = dict(COST)
+    header = ["scenario", titles.pop("wall_plain_s"), "against the control", *titles.values()]
+    return markdown.table(header, rows)
+
+
+def _ratios(group: Group, column: str) -> dict[str, str]:
+    """Each scenario's cost over the control's, with its interval."""
+    if group.control is None:
+        return {}
+    found = statistics.compare_cost(group.values(column), group.control, column)
+    return {
+        one.scenario: f"{one.effect:.2f}×{markdown.bounds(one.low, one.high, 2)}"
+        for one in found
+        if one.effect is not None
+    }
+
+
+def cost_words(suite: SuiteRecord) -> str:
+    """A sentence on each number of cost, and the suite's own time."""
+    lines = [
+        "- **Plain time** is what a plain training loop would take, without a cache: each stage's measured step times its steps, plus "
+        "set-up and evaluation. Whether freezing is faster is judged on it and on FLOPs. Its ratio to the control is paired by "
+        "seed [adjusted interval].",
+        "- **Wall time** is what the scenario would have cost alone on this engine: its own laps plus, in full, the shared work that it "
+        "used: reading data and encoder, and the passes that computed cached states of frozen blocks. Seeds that trained together each "
+        "count all of that time.",
+        "- **Training FLOPs** are the matrix multiplications of training in a plain loop, 1 TFLOP = 10¹²; *padding* is the "
+        "share that went into padding.",
+        "- **Tokens/s** are sub-word tokens, without padding, over the seconds of the training lap; **peak memory** is the trial's "
+        "high-water mark in MB (10⁶ bytes): on a CPU the resident memory of the whole process, libraries and evaluation included.",
+    ]
+    if suite.elapsed_s is not None:
+        lines.append(
+            f"- **The whole suite** took {rounded(suite.elapsed_s, 4)} s of real time from start to end, on work shared where it could be"
+            + (
+                f"; {len(suite.read_back)} trials that an earlier run had finished are not in it."
+                if suite.read_back
+                else "."
+            )
+        )
+    return "\n".join(lines)
+
+
+def parameters(group: Group) -> str:
+    """Exact counts of each stage, with what it trains at which rate."""
+    header = [
+        "scenario",
+        "stage",
+        "epochs",
+        "trained",
+        "frozen",
+        "total",
+        "frozen blocks below",
+        "rates",
+    ]
+    rows = []
+    for scenario in group.scenarios:
+        stages = next(
+            (trial.stages for trial in group.trials if trial.scenario == scenario and trial.stages),
+            (),
+        )
+        for stage in stages:
+            rates = (
+                ", ".join(f"{name(selector)} {rate:g}" for selector, rate in stage.train.items())
+                or "–"
+            )
+            counts = [
+                whole(stage.params_trainable),
+                whole(stage.params_frozen),
+                whole(stage.params_total),
+            ]
+            rows.append(
+                [
+                    name(scenario),
+                    text(stage.name),
+                    whole(stage.epochs),
+                    *counts,
+                    whole(stage.prefix_depth),
+                    rates,
+                ]
+            )
+    return (
+        markdown.table(header, rows, words=2) if rows else "No trial left a record of its stages."
+    )

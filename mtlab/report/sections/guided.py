@@ -1,0 +1,53 @@
+"""The report's section on guidance: what was done, when, and on which numbers."""
+
+from mtlab.record.records import Decision
+from mtlab.report import markdown
+from mtlab.report.comparison.groups import Group
+from mtlab.report.markdown import fixed, name, text
+
+DONE = {
+    "slow": "slower",
+    "refreeze": "frozen again",
+    "advance": "on to the next stage",
+    "stop": "all frozen: the stage ends",
+}
+
+
+def section(group: Group) -> str:
+    """The ledger; empty where no trial was guided to do anything."""
+    rows = [
+        [
+            name(trial.scenario),
+            str(trial.seed),
+            str(one.epoch),
+            text(one.task or "all"),
+            DONE.get(one.action, text(one.action)),
+            _why(one),
+        ]
+        for scenario in group.scenarios
+        for trial in group.of(scenario)
+        for one in trial.ledger
+    ]
+    if not rows:
+        return ""
+    trials = [trial for trial in group.good if trial.ledger]
+    quiet = sorted(
+        {name(trial.scenario) for trial in group.good} - {name(trial.scenario) for trial in trials}
+    )
+    said = (
+        f"Guidance watched each task's validation after every epoch and acted {len(rows)} times, in {len(trials)} trials. Each decision "
+        "follows from the validation scores in the records alone."
+    )
+    said += f" Nothing was done in {markdown.listing(quiet)}." if quiet else ""
+    ledger = markdown.table(["scenario", "seed", "epoch", "task", "done", "because"], rows, words=5)
+    return f"{said}\n\n{markdown.details('The ledger', ledger)}"
+
+
+def _why(one: Decision) -> str:
+    if one.best_epoch is None:
+        return (
+            f"no task gained in {one.waited} validations"
+            if one.action == "advance"
+            else "no task is left"
+        )
+    return f"{fixed(one.value)} after a best of {fixed(one.best)} at epoch {one.best_epoch}: no gain in {one.waited} validations"

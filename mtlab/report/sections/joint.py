@@ -1,0 +1,202 @@
+"""The report's sections that look over several points, settings or numbers of blocks."""
+
+from collections.abc import Mapping, Sequence
+
+from mtlab.record.records import SuiteRecord
+from mtlab.report import markdown, statistics
+from mtlab.report.comparison import across, kinds
+from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.markdown import fixed, listing, name, text
+from mtlab.report.sections.body import estimated
+
+
+def settings(suite: SuiteRecord, found: Sequence[Group], picked: Mapping[str, Group]) -> str:
+    """The validation score of every setting, the chosen one of each scenario, and what the settings
+    are.
+    """
+    names = found[0].scenarios
+    rows = [[text(group.label), *(_score(group, one, picked) for one in names)] for group in found]
+    varied = suite.experiment.get("settings", {})
+    keys = [[text(key), *(text(value) for value in values)] for key, values in varied.items()]
+    numbers = [str(at) for at in range(1, len(found) + 1)]
+    said = (
+        f"Mean validation score over seeds (the mean of accuracy and entity F1) of each of {len(found)} settings, as many for every "
+        "scenario. The highest of each column is the scenario's choice (bold); the test split had no say in it."
+    )
+    return "\n\n".join(
+        [
+            said,
+            markdown.table(["setting", *map(name, names)], rows),
+            markdown.details("What the settings set", markdown.table(["key", *numbers], keys)),
+        ]
+    )
+
+
+def _score(group: Group, scenario: str, picked: Mapping[str, Group]) -> str:
+    trials = group.of(scenario)
+    if not trials:
+        return "–"
+    score = fixed(across.validation_score(trials))
+    return f"**{score}**" if picked[scenario] is group else score
+
+
+def sizes(found: Sequence[Group]) -> str:
+    """Each task's scores by size of the training data, and where freezing stops to pay."""
+    parts = []
+    for way, points in (
+        ("equal epochs", across.at_equal_epochs(found)),
+        ("equal updates", across.at_equal_updates(found)),
+    ):
+        if len(points) > 1:
+            parts += [_sizes(points, task, way) for task in points[-1].tasks]
+    return "\n\n".join(parts)
+
+
+def answer(found: Sequence[Group]) -> str:
+    """What the sizes say together, from intervals: where freezing is tied with full fine-tuning and
+    where it is behind.
+    """
+    points = across.at_equal_epochs(found)
+    full = kinds.find(points[-1], kinds.FULL) if len(points) > 1 else None
+    if full is None:
+        return ""
+    parts = []
+    for task in points[-1].tasks:
+        for kind in (kinds.HEADS, kinds.GRADUAL):
+            leads = [
+                (group, across.lead(group, task, kind, kinds.FULL, len(points))) for group in points
+            ]
+            given = [(group, one) for group, one in leads if one is not None]
+            if given:
+                parts.append(
+                    f"On {task.title}, {name(kinds.find(given[-1][0], kind))} is {_by_verdict(given)}."
+                )
+    return (
+        f"**Answer.** Against {name(full)} at equal epochs ({len(points[-1].seeds)} seeds). {' '.join(parts)}"
+        if parts
+        else ""
+    )
+
+
+WORDS = {"better": "better", "worse": "worse", "tie": "tied with it", "undecided": "undecided"}
+
+
+def _by_verdict(leads: Sequence[tuple[Group, statistics.Interval]]) -> str:
+    said = []
+    for verdict, words in WORDS.items():
+        sizes = [
+            f"{group.sentences:,} ({_signed(one)})"
+            for group, one in leads
+            if statistics.verdict(one) == verdict
+        ]
+        if sizes:
+            said.append(f"{words} at {listing(sizes)} sentences")
+    return listing(said)
+
+
+def _sizes(points: Sequence[Group], task: Task, way: str) -> str:
+    header = ["scenario", *(f"{group.sentences:,} sentences" for group in points)]
+    rows = []
+    for scenario in points[-1].scenarios:
+        cells = [
+            estimated(
+                statistics.estimate(group.samples(task).get(scenario, {}), within=statistics.SHARE)
+            )
+            for group in points
+        ]
+        rows.append([name(scenario), *cells])
+    lines = [
+        f"**{task.heading}** ({task.metric_title}, test), at {way}:",
+        markdown.table(header, rows),
+    ]
+    full = kinds.find(points[-1], kinds.FULL)
+    for kind in (kinds.HEADS, kinds.GRADUAL):
+        frozen = kinds.find(points[-1], kind)
+        leads = [
+            (group, across.lead(group, task, kind, kinds.FULL, len(points))) for group in points
+        ]
+        given = [(group.sentences or 0, found) for group, found in leads if found is not None]
+        if frozen and full and len(given) > 1:
+            lines.append(_crossover(frozen, full, given))
+    return "\n\n".join(lines)
+
+
+def _crossover(frozen: str, full: str, leads: Sequence[tuple[float, statistics.Interval]]) -> str:
+    """Where one scenario's lead over full fine-tuning passes through 0."""
+    shown = ", ".join(f"{_signed(found)} at {size:,.0f}" for size, found in leads)
+    lead = f"{name(frozen)} minus {name(full)}: {shown} ({len(leads)} intervals, adjusted)."
+    if all(statistics.verdict(one) == "tie" for _, one in leads):
+        return f"{lead} Tied at every size: which of them leads, and whether that changes, is not shown."
+    if all(statistics.verdict(one) in ("tie", "undecided") for _, one in leads):
+        return f"{lead} Tied or undecided at every size: which of them leads, and whether that changes, is not shown."
+    found = across.crossing(leads)
+    if found.at is None:
+        ahead = full if all((one.mean or 0.0) < 0 for _, one in leads) else frozen
+        return f"{lead} No crossover in range: {name(ahead)} leads at {'every size' if _one_sided(leads) else 'the largest size'}."
+    low, high = (f"{end:,.0f}" if end is not None else None for end in (found.low, found.high))
+    between = f"between {low or f'fewer than {leads[0][0]:,.0f}'} and {high or f'more than {leads[-1][0]:,.0f}'}"
+    return f"{lead} Crossover n* at about {found.at:,.0f} sentences (interval: {between}): beyond it {name(full)} leads."
+
+
+def _one_sided(leads: Sequence[tuple[float, statistics.Interval]]) -> bool:
+    signs = {(found.mean or 0.0) > 0 for _, found in leads}
+    return len(signs) == 1
+
+
+def frontier(base: Group) -> str:
+    """Scores by number of top blocks that train, and the fewest that reach a share of full
+    fine-tuning.
+    """
+    by_depth, full = across.depths(base), kinds.find(base, kinds.FULL)
+    if len(by_depth) < 3 or full is None:
+        return ""
+    header, rows = ["top blocks that train", "trained parameters"], []
+    header += [cell for task in base.tasks for cell in (task.metric_title, f"of {text(full)}'s")]
+    for label, scenario in [
+        *((str(depth), one) for depth, one in by_depth.items()),
+        ("all, and embeddings", full),
+    ]:
+        row = [label, markdown.whole(base.of(scenario)[0].stages[-1].params_trainable)]
+        for task in base.tasks:
+            samples = base.samples(task)
+            mine, whole = (
+                statistics.estimate(samples[scenario], within=statistics.SHARE),
+                statistics.estimate(samples[full]).mean,
+            )
+            row += [
+                estimated(mine),
+                f"{mine.mean / whole:.1%}" if mine.mean is not None and whole else "–",
+            ]
+        rows.append(row)
+    return markdown.table(header, rows)
+
+
+def fewest(base: Group) -> str:
+    """The fewest top blocks that reach each share of full fine-tuning; empty where too few depths
+    were run.
+    """
+    found = {task.heading: across.frontier(base, task) for task in base.tasks}
+    if not any(found.values()):
+        return ""
+    lines = [
+        f"- **{heading}:** {'; '.join(map(_reached, shares))}." for heading, shares in found.items()
+    ]
+    said = (
+        "**The fewest top blocks** that reach a share of full fine-tuning, chosen on validation. The brackets hold every number of blocks "
+        "that the test split leaves possible: from the fewest that it does not show to fall short, to the fewest from which on it shows "
+        f"that all reach the share ({len(base.seeds)} seeds; intervals adjusted for the number of depths)."
+    )
+    return f"{said}\n\n" + "\n".join(lines)
+
+
+def _reached(found: across.Reached) -> str:
+    high = "not shown" if found.high is None else str(found.high)
+    low = "not possible" if found.low is None else str(found.low)
+    if found.blocks is None:
+        return f"{found.share:.0%} is not reached on validation [{low} to {high}]"
+    ratio = "" if found.ratio is None else f", {found.ratio:.1%} on test"
+    return f"{found.share:.0%} with {found.blocks} block{'' if found.blocks == 1 else 's'} [{low} to {high}]{ratio}"
+
+
+def _signed(found: statistics.Interval) -> str:
+    return f"{markdown.signed(found.mean)}{markdown.bounds(found.low, found.high)}"

@@ -1,0 +1,270 @@
+"""The report's sections about trust: certificates, selection, data, environment, failures, how to
+repeat the run.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from mtlab.record.records import StageRecord, SuiteRecord, TrialRecord
+from mtlab.report import markdown
+from mtlab.report.comparison.groups import Group
+from mtlab.report.markdown import name, text
+
+
+def certificates(groups: list[Group]) -> str:
+    """Whether frozen meant frozen, trained meant trained, and the scenarios began alike, counted
+    over the good trials.
+    """
+    stages = [(trial, stage) for group in groups for trial in group.good for stage in trial.stages]
+    lines = [
+        _tally(
+            "Frozen units unchanged, bit for bit",
+            [(_where(trial, stage), _kept(stage)) for trial, stage in stages],
+            "stages",
+        ),
+        _tally(
+            "Every trained unit changed",
+            [(_where(trial, stage), _moved(stage)) for trial, stage in stages],
+            "stages that took a step",
+        ),
+        _tally("Same starting weights in all scenarios", _alike(groups, "initial_digest"), "seeds"),
+        _tally(
+            "Same batches in the same order in scenarios of equal length",
+            _alike(groups, "order_digest"),
+            "sets of such trials",
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _tally(claim: str, checks: list[tuple[str, bool | None]], what: str) -> str:
+    """One line: how often a claim holds, and where it does not. ``None`` marks a case that the
+    claim is not about.
+    """
+    judged = [(where, holds) for where, holds in checks if holds is not None]
+    if not judged:
+        return f"- {claim}: nothing to check."
+    broken = [where for where, holds in judged if not holds]
+    said = f"- {claim}: **{len(judged) - len(broken)} of {len(judged)}** {what}."
+    return said + (f" **Not in:** {'; '.join(broken)}." if broken else "")
+
+
+def _where(trial: TrialRecord, stage: StageRecord) -> str:
+    return f"{name(trial.scenario)} seed {trial.seed}, {text(stage.name)}"
+
+
+def _kept(stage: StageRecord) -> bool | None:
+    frozen = [
+        unit for unit, count in stage.parameters.items() if count.frozen and not count.trainable
+    ]
+    return (
+        all(
+            _digest(stage.digests_before, unit) == _digest(stage.digests_after, unit)
+            for unit in frozen
+        )
+        if frozen
+        else None
+    )
+
+
+def _moved(stage: StageRecord) -> bool | None:
+    """Tell whether every trained unit changed; a head whose loss does not count is not expected
+    to.
+    """
+    idle = {f"head.{task}" for task in ("classifier", "ner") if task not in stage.losses}
+    trained = [
+        unit for unit, count in stage.parameters.items() if count.trainable and unit not in idle
+    ]
+    if not trained or not stage.steps:
+        return None
+    return all(
+        _digest(stage.digests_before, unit) != _digest(stage.digests_after, unit)
+        for unit in trained
+    )
+
+
+def _digest(digests: dict[str, str], unit: str) -> object:
+    """A unit's digest; one that was not recorded equals nothing, so that the claim is not taken for
+    granted.
+    """
+    return digests.get(unit) or object()
+
+
+def _alike(groups: list[Group], field: str) -> list[tuple[str, bool | None]]:
+    """For each point and seed (and length of training, where the order is meant), whether a digest
+    is one and the same.
+    """
+    found: dict[tuple[str, int, int], list[str]] = defaultdict(list)
+    for group in groups:
+        for trial in group.good:
+            steps = sum(stage.steps for stage in trial.stages) if field == "order_digest" else 1
+            if steps:
+                found[group.label, trial.seed, steps].append(getattr(trial, field))
+    return [
+        (f"{text(label)} seed {seed}".strip(), _one(digests))
+        for (label, seed, _), digests in found.items()
+    ]
+
+
+def _one(digests: list[str]) -> bool | None:
+    """Whether all digests are the same and recorded; nothing can be said of one alone."""
+    return None if len(digests) < 2 else len(set(digests)) == 1 and "" not in digests
+
+
+def selection(group: Group) -> str:
+    """Which epoch's weights were tested in each trial, of how many, and by which rule."""
+    chosen = {(trial.scenario, trial.seed): trial for trial in group.good if trial.selection}
+    if not chosen:
+        return "No trial came to a selection."
+    rows = []
+    for scenario in group.scenarios:
+        last = max(
+            (trial.epochs[-1].epoch for trial in group.of(scenario) if trial.epochs), default=None
+        )
+        cells = [_choice(chosen.get((scenario, seed))) for seed in group.seeds]
+        rows.append([name(scenario), markdown.whole(last), *cells])
+    rules = sorted({trial.selection.rule for trial in chosen.values() if trial.selection})
+    said = (
+        f"Rule: {', '.join(text(rule) for rule in rules)}. The cells give the epoch whose weights were tested and, in "
+        "brackets, its validation "
+        "score: the mean of accuracy and entity F1 over the tasks of the last stage's losses. It was written down "
+        "before the test split was read."
+    )
+    return (
+        markdown.table(["scenario", "epochs", *(f"seed {seed}" for seed in group.seeds)], rows)
+        + "\n\n"
+        + said
+    )
+
+
+def _choice(trial: TrialRecord | None) -> str:
+    if trial is None or trial.selection is None:
+        return "–"
+    return f"{trial.selection.epoch} ({markdown.fixed(trial.selection.score)})"
+
+
+def data(suite: SuiteRecord) -> str:
+    """Sizes, labels, fingerprint and notes of the data, for each point that has its own."""
+    return _by_point(suite.data)
+
+
+def encoder(suite: SuiteRecord) -> str:
+    """The encoder's name, revision, hash and shape, for each point that has its own."""
+    return _by_point(suite.encoder)
+
+
+def environment(suite: SuiteRecord) -> str:
+    """The machine and the versions."""
+    return _facts(suite.environment)
+
+
+def _by_point(facts: Mapping[str, Mapping[str, Any]]) -> str:
+    tables = {label: _facts(found) for label, found in facts.items()}
+    if len(set(tables.values())) == 1:  # the sweep is over something else
+        return next(iter(tables.values()))
+    return (
+        "\n\n".join(f"**{text(label)}**\n\n{table}" for label, table in tables.items())
+        or "Nothing was recorded."
+    )
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    return markdown.table(
+        ["", ""],
+        [[text(key.replace("_", " ")), _value(value)] for key, value in facts.items()],
+        words=2,
+    )
+
+
+def _value(value: Any) -> str:
+    """A value of any nesting as inert text."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return markdown.whole(value)
+    if isinstance(value, Mapping):
+        return "<br>".join(f"{text(key)}: {_value(inner)}" for key, inner in value.items()) or "–"
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        items = [_value(inner) for inner in value]
+        spaced = any(" " in item for item in items)
+        return ("<br>" if spaced else ", ").join(items) or "none"
+    return text(value)
+
+
+def failures(groups: list[Group]) -> str:
+    """Every trial without a result and why; they are left out of means and block every claim to be
+    best.
+    """
+    rows = []
+    for group in groups:
+        where = text(group.label) or "–"
+        rows += [
+            [name(trial.scenario), str(trial.seed), where, text(_reason(trial))]
+            for trial in group.failed
+        ]
+        rows += [
+            [name(scenario), str(seed), where, "left no record"] for scenario, seed in group.missing
+        ]
+    told = (
+        markdown.table(["scenario", "seed", "point", "reason"], rows, words=4)
+        if rows
+        else "None: every trial ended well."
+    )
+    return "\n\n".join([told, *_interrupted(groups)])
+
+
+def _interrupted(groups: list[Group]) -> list[str]:
+    """Trials that were begun more than once, whose times are put together from pieces."""
+    again = [trial for group in groups for trial in group.trials if trial.attempts > 1]
+    if not again:
+        return []
+    which = markdown.listing(
+        [f"{text(trial.label)} ({trial.attempts} times begun)" for trial in again]
+    )
+    return [
+        f"Interrupted, and gone on with when the command ran again: {which}. Their results are those of trials that were not interrupted; "
+        "their times are of the work that was kept."
+    ]
+
+
+def _reason(trial: TrialRecord) -> str:
+    return (
+        "did not end: still running, or stopped before its end"
+        if trial.status == "running"
+        else trial.status
+    )
+
+
+def reproduce(suite: SuiteRecord, all_figures: bool) -> str:
+    """The command, when it ran, how the other figures are drawn where not all are there, and where
+    MLflow has it.
+    """
+    started = datetime.fromtimestamp(suite.started_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    figures = (
+        "Every figure lies in `plots/` as PNG and as SVG."
+        if all_figures
+        else "Not all figures are here; this draws them:"
+    )
+    parts = [
+        markdown.fenced(suite.command, "sh"),
+        f"Run on {started}. One row a trial, exact to the last digit: [trials.csv](trials.csv). {figures}",
+    ]
+    if not all_figures:
+        parts.append(
+            markdown.fenced(
+                f"mtlab report{suite.command.partition('mtlab compare')[2]} --figures all", "sh"
+            )
+        )
+    if suite.tracking:
+        parts.append("In MLflow:\n\n" + _facts(suite.tracking))
+    if "missing" in suite.tracking:
+        command = suite.command.replace("mtlab compare", "mtlab sync", 1)
+        parts.append(
+            f"**Not synced:** {text(suite.tracking['missing'])} runs are missing in MLflow. This brings them:"
+        )
+        parts.append(markdown.fenced(command, "sh"))
+    return "\n\n".join(parts)

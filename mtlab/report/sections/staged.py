@@ -1,0 +1,233 @@
+"""The report's sections on staged experiments: what was forgotten, what held it, and how far the
+network moved.
+"""
+
+from collections.abc import Sequence
+
+from mtlab.report import markdown, statistics
+from mtlab.report.comparison import forgetting
+from mtlab.report.comparison.forgetting import SOURCE, TARGET, Effect
+from mtlab.report.comparison.groups import TASKS, Group, Task
+from mtlab.report.markdown import fixed, listing, name
+from mtlab.report.sections.body import estimated
+from mtlab.report.statistics import Interval
+
+HALF = {"better": "yes", "worse": "no", "tie": "undecided", "undecided": "undecided"}
+
+WORDS = {"worse": "forgets", "better": "gains", "tie": "not told from 0", "undecided": "undecided"}
+
+
+def section(group: Group) -> str:
+    """What became of what the checkpoint knew; empty where nothing started from one."""
+    if not forgetting.staged(group):
+        return ""
+    parts = [
+        part
+        for task in forgetting.kept_tasks(group)
+        for part in (_answer(group, task), _transfers(group, task), _held(group, task))
+    ]
+    said = (
+        "Every scenario starts from the checkpoint of its seed, trained on the source data, and trains on the target data with the losses "
+        "that it names. *Backward transfer* is the score on the source test split after that minus the score of the checkpoint (Lopez-Paz "
+        "and Ranzato 2017), paired by seed and sentence, with an interval adjusted for the scenarios that keep the task (in the paragraph "
+        "above, which is about one scenario, with its own); the test splits had no say in which epoch was selected."
+    )
+    return "\n\n".join(
+        part
+        for part in (*parts, said, _moved(group), markdown.details("All scores", _matrix(group)))
+        if part
+    )
+
+
+def lost(group: Group) -> str:
+    """What the kept tasks lost, in a paragraph for each; empty where nothing started from a
+    checkpoint.
+    """
+    return (
+        "\n\n".join(_answer(group, task) for task in forgetting.kept_tasks(group))
+        if forgetting.staged(group)
+        else ""
+    )
+
+
+def _answer(group: Group, task: Task) -> str:
+    """What the kept task lost, in a paragraph."""
+    names = forgetting.keepers(group, task)
+    found = {one: forgetting.transfer(group, one, task) for one in names}
+    stages = {one: group.of(one)[0].stages for one in names}
+    sentences = []
+    for one in names:
+        if forgetting.adapts_around(stages[one]):
+            sentences.append(
+                f"With its head frozen and the encoder moving ({name(one)}), it changes by {_signed(found[one])}."
+            )
+    for one in names:
+        if forgetting.leaves_encoder(stages[one]):
+            same = forgetting.identical(group, one, task)
+            told = (
+                "every logit stays the same, bit for bit, with every seed"
+                if same
+                else f"it changes by {_signed(found[one])}"
+            )
+            sentences.append(f"With the encoder frozen too ({name(one)}), {told}.")
+    sentences += [
+        _mitigated(group, task, without, effects)
+        for without, effects in _by_baseline(group, task).items()
+    ]
+    before = statistics.estimate(
+        forgetting.sample(group, names[0], task, SOURCE, 0), within=statistics.SHARE
+    )
+    lead = f"**{task.heading}, which these scenarios do not train,** has {task.metric_title} {estimated(before)} on the source domain."
+    return " ".join([lead, *sentences])
+
+
+def _by_baseline(group: Group, task: Task) -> dict[str, list[Effect]]:
+    """Mitigations by the scenario that they are compared with."""
+    found: dict[str, list[Effect]] = {}
+    for one in forgetting.effects(group, task):
+        found.setdefault(one.without, []).append(one)
+    return found
+
+
+def _mitigated(group: Group, task: Task, without: str, effects: Sequence[Effect]) -> str:
+    if not forgetting.lost(group, without, task):
+        return f"What {name(without)} loses is not told from 0, so there was nothing to mitigate."
+    half = [
+        name(one.scenario)
+        for one in effects
+        if one.beyond_half.low is not None and one.beyond_half.low > 0
+    ]
+    some = [
+        name(one.scenario)
+        for one in effects
+        if one.retained.low is not None and one.retained.low > 0
+    ]
+    rest = (
+        f"; shown to win back something: {listing(some)}"
+        if some
+        else "; none is shown to win back anything"
+    )
+    return f"Shown to win back at least half of what {name(without)} loses: {listing(half)}{rest}."
+
+
+def _transfers(group: Group, task: Task) -> str:
+    names = forgetting.keepers(group, task)
+    nothing = [
+        one
+        for one in group.scenarios
+        if (trials := group.of(one)) and not any(stage.steps for stage in trials[0].stages)
+    ]
+    rows = []
+    for one in [*nothing, *names]:
+        before, after = (
+            statistics.estimate(
+                forgetting.sample(group, one, task, SOURCE, stage), within=statistics.SHARE
+            )
+            for stage in (0, -1)
+        )
+        moved, abroad = (forgetting.change(group, one, task, domain) for domain in (SOURCE, TARGET))
+        verdict = WORDS[statistics.verdict(moved)]
+        rows.append(
+            [
+                name(one),
+                fixed(before.mean),
+                estimated(after),
+                f"{_signed(moved)} {verdict}",
+                _signed(abroad),
+                _logits(group, one, task),
+            ]
+        )
+    header = [
+        "scenario",
+        "checkpoint",
+        f"{task.metric_title}, source",
+        "backward transfer",
+        "change on the target domain",
+        "logits",
+    ]
+    return markdown.table(header, rows)
+
+
+def _logits(group: Group, scenario: str, task: Task) -> str:
+    if forgetting.identical(group, scenario, task):
+        return "identical"
+    drifts = list(forgetting.logit_drift(group, scenario, task))
+    if not drifts:
+        return "–"
+    kl, changed = (sum(values) / len(values) for values in zip(*drifts, strict=True))
+    return f"KL {fixed(kl)}, {changed:.1%} of predictions changed"
+
+
+def _held(group: Group, task: Task) -> str:
+    """What each mitigation does to the kept task and to the new one."""
+    new = next(other for other in TASKS if other is not task)
+    tables = []
+    for without, effects in _by_baseline(group, task).items():
+        lost = forgetting.lost(group, without, task)
+        rows = []
+        for one in effects:
+            share = "–" if one.share is None or not lost else f"{one.share:.0%}".replace("-", "−")
+            half = HALF[statistics.verdict(one.beyond_half)] if lost else "–"
+            rows.append(
+                [name(one.scenario), _signed(one.retained), _signed(one.learned), share, half]
+            )
+        columns = [
+            f"{task.metric_title}, source",
+            f"{new.metric_title}, target",
+            "share of the loss won back",
+            "at least half",
+        ]
+        tables.append(markdown.table([f"against {name(without)}", *columns], rows))
+    return (
+        "\n\n".join(["What holds the kept task, and what that costs the new one:", *tables])
+        if tables
+        else ""
+    )
+
+
+def _moved(group: Group) -> str:
+    """Linear CKA by block."""
+    found = {one: forgetting.cka(group, one) for one in group.scenarios}
+    found = {one: by_unit for one, by_unit in found.items() if by_unit}
+    if not found:
+        return ""
+    units = list(next(iter(found.values())))
+    rows = [
+        [name(one), *(fixed(by_unit[unit].mean) for unit in units)]
+        for one, by_unit in found.items()
+    ]
+    said = (
+        "How far the encoder moved: linear CKA (Kornblith et al. 2019) between the checkpoint's hidden states and the trial's, on the "
+        "source test split, means over seeds; 1 is no change."
+    )
+    return f"{said}\n\n{markdown.table(['after', *map(name, units)], rows)}"
+
+
+def _matrix(group: Group) -> str:
+    """Every task, stage and domain: means over seeds."""
+    cells = [(task, domain) for task in TASKS for domain in (SOURCE, TARGET)]
+    rows = []
+    for one in group.scenarios:
+        trials = group.of(one)
+        lengths = {len(trial.stages) for trial in trials}
+        for stage in range(max(lengths) + 1) if len(lengths) == 1 else (0, -1) if lengths else ():
+            means = [
+                statistics.estimate(forgetting.sample(group, one, task, domain, stage)).mean
+                for task, domain in cells
+            ]
+            if any(mean is not None for mean in means):
+                when = (
+                    "in the end"
+                    if stage == -1
+                    else f"after {markdown.text(trials[0].stages[stage - 1].name)}"
+                )
+                rows.append([name(one), when if stage else "checkpoint", *map(fixed, means)])
+    return markdown.table(
+        ["scenario", "when", *(f"{task.metric_title}, {domain}" for task, domain in cells)],
+        rows,
+        words=2,
+    )
+
+
+def _signed(found: Interval) -> str:
+    return f"{markdown.signed(found.mean)}{markdown.bounds(found.low, found.high)}"

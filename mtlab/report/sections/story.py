@@ -1,0 +1,35 @@
+"""What the suite's page in MLflow says: the question, the answer, the table, and what to take
+home.
+"""
+
+from pathlib import Path
+
+from mtlab.record.journal import Journal
+from mtlab.report import markdown
+from mtlab.report.claims.evidence import Evidence
+from mtlab.report.comparison import winner
+from mtlab.report.comparison.groups import groups
+from mtlab.report.sections import body
+from mtlab.report.sections.answer import answer
+
+
+def story(directory: Path) -> str:
+    """Markdown, in which what comes from data and names is inert.
+
+    Args:
+        directory: of the records.
+
+    Raises:
+        UserError: there is no suite, or a record cannot be read.
+    """
+    suite, trials = Journal(directory).read()
+    group = Evidence(suite, groups(suite, trials)).base
+    at = f" at {markdown.text(group.label)}" if group.label else ""
+    parts = [
+        f"**Question:** {markdown.text(suite.question or 'which parts should be frozen?')}",
+        f"**Answer{at}.** {answer(group)}",
+        body.results(group),
+        "**To take home:** " + winner.section(suite, group),
+        "The whole report is among the artifacts: `report.md`, `report.html`, `trials.csv` and the plots.",
+    ]
+    return "\n\n".join(parts)

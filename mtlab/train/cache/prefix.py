@@ -1,0 +1,425 @@
+"""The cache of frozen prefixes: hidden states that cannot change are computed once, for every
+epoch, seed and scenario.
+
+States are stored as they were computed, in their own precision and without padding, by example. One
+pass over a split harvests every depth that the experiment will ask for. A key over everything that
+determines the states (weights below the depth, encoded sentences, precision, attention kernel,
+device) decides who may share them; nobody declares it. Processes that work on one experiment share
+them through files: one computes, others wait for it and read.
+"""
+
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtlab.data import batches
+from mtlab.data.batches import EVALUATION_TOKENS, Batch
+from mtlab.model import freezing, lora, replay
+from mtlab.model.network import Network
+from mtlab.model.replay import Tail
+from mtlab.plan.scenario import Stage, content_key
+from mtlab.train.cache import spill
+from mtlab.train.cache.spill import Pass
+from mtlab.train.prepare import Prepared
+from mtlab.train.resume import signals, watchdog
+from mtlab.train.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class States:
+    """Hidden states of a split at one depth.
+
+    Attributes:
+        flat: (tokens + 1, hidden): sentence after sentence; the last row is zero and stands for
+            padding.
+        file: what ``flat`` lies in, where that is not memory.
+        starts: (sentences + 1,): where each sentence begins in ``flat``.
+    """
+
+    flat: Tensor
+    file: spill.Mapped | None
+    starts: np.ndarray
+
+    def rows(self, ids: Sequence[int]) -> np.ndarray:
+        """(sentences, tokens): rows of ``flat`` for a batch of ``ids``, padded to the longest with
+        the zero row.
+        """
+        begins, ends = self.starts[list(ids)], self.starts[[index + 1 for index in ids]]
+        places = begins[:, None] + np.arange(int((ends - begins).max()))
+        return np.where(places < ends[:, None], places, len(self.flat) - 1)
+
+    def padded(self, ids: Sequence[int], device: torch.device) -> Tensor:
+        """(sentences, tokens, hidden): the states of a batch, padded with zeros."""
+        rows = self.rows(ids)
+        return self.pick(rows.ravel(), device).view(*rows.shape, -1)
+
+    def pick(self, rows: np.ndarray, device: torch.device) -> Tensor:
+        """(rows, hidden): a copy of these rows of ``flat``."""
+        picked = self.flat.index_select(0, torch.from_numpy(rows).to(self.flat.device)).to(
+            device, non_blocking=True
+        )
+        if self.file is not None:
+            self.file.release()
+        return picked
+
+    def put(self, rows: np.ndarray, values: Tensor) -> None:
+        """Store ``values`` (rows, hidden) at these rows of ``flat``."""
+        self.flat.index_copy_(
+            0, torch.from_numpy(rows).to(self.flat.device), values.to(self.flat.device)
+        )
+        if self.file is not None:
+            self.file.release()
+
+
+@dataclass
+class Begun:
+    """A forward pass that begins on states that are at hand.
+
+    Attributes:
+        network: whose heads, and upper blocks, compute.
+        states: of the split that batches are of.
+        tail: the upper blocks; None where the states are the encoder's output.
+    """
+
+    network: Network
+    states: States
+    tail: Tail | None
+
+    def __call__(self, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
+        """Logits by task."""
+        return self.network.read(self.hidden(batch), batch.attention_mask, tasks)
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """The encoder's last hidden states (sentences, tokens, hidden)."""
+        states = self.states.padded(batch.ids, batch.input_ids.device)
+        return (
+            states
+            if self.tail is None
+            else self.tail(states, batch.input_ids, batch.attention_mask)
+        )
+
+
+@dataclass
+class Prefixes:
+    """All states that are at hand in a suite.
+
+    Attributes:
+        runtime: device and precision of the suite.
+        limit: bytes of states to keep in memory; what is beyond lies in files that are mapped into
+            it.
+        directory: for those files.
+        say: tells the user what happened to a file.
+        exchange: whether other processes need the same states: all of them then lie in files.
+            Processes that run the suite together make each of them together: every one computes its
+            share of the batches, and writes it into the file that the first made.
+    """
+
+    runtime: Runtime
+    limit: int
+    directory: Path
+    say: spill.Say
+    exchange: bool = False
+    wanted: dict[str, set[int]] = field(default_factory=dict)
+    """Key of weights up to a depth, as trials begin with them, to that depth: what a pass over them
+    should harvest."""
+    held: dict[tuple[str, str], States] = field(default_factory=dict)
+    """(key, split) to states."""
+    passes: dict[tuple[str, str], Pass] = field(default_factory=dict)
+    """(key, split) to the pass that computed the states."""
+
+    def expect(self, prepared: Prepared, digests: Mapping[str, str]) -> None:
+        """Announce that the scenarios of an experiment will begin with weights of these digests."""
+        names = [
+            name for name in prepared.experiment.scenarios if not prepared.of(name).adapted
+        ]  # adapters have other weights
+        depths = [
+            depths_of(prepared.experiment.scenario(name).stages, prepared.counter.network)
+            for name in names
+        ]
+        self.want(prepared, digests, set().union(*depths))
+
+    def want(self, prepared: Prepared, digests: Mapping[str, str], depths: Iterable[int]) -> None:
+        """Announce that states of weights of these digests will be asked for at these depths."""
+        for depth in depths:
+            self.wanted.setdefault(self.key(prepared, digests, depth), set()).add(depth)
+
+    def key(self, prepared: Prepared, digests: Mapping[str, str], depth: int) -> str:
+        """SHA-256 over everything that determines the states at ``depth`` of a network whose units
+        have these digests.
+        """
+        blocks = len(prepared.pristine.blocks)
+        units = [
+            "embeddings",
+            lora.UNIT,
+            *(f"layers[{index}]" for index in range(depth)),
+            *(["after"] if depth == blocks else []),
+        ]
+        weights = {unit: digests[unit] for unit in units if unit in digests}
+        facts = self.runtime.describe()
+        computing = [
+            facts[name]
+            for name in (
+                "device",
+                "device_name",
+                "precision",
+                "threads",
+                "torch",
+                "transformers",
+                "mtlab",
+            )
+        ]
+        kernel = prepared.pristine.model.config._attn_implementation
+        return content_key(
+            weights,
+            depth,
+            prepared.location.config.to_json_string(),
+            prepared.encoding_digest,
+            computing,
+            kernel,
+            EVALUATION_TOKENS,
+        )
+
+    def get(
+        self,
+        prepared: Prepared,
+        network: Network,
+        digests: Mapping[str, str],
+        depth: int,
+        split: str,
+        alone: bool = False,
+    ) -> States:
+        """States of a split at ``depth``, from memory, from a file, or computed now.
+
+        Args:
+            prepared: the encoded split.
+            network: whose prefix computes what is not at hand.
+            digests: of the network's units, as they are now.
+            depth: blocks in the prefix.
+            split: ``train``, ``validation`` or ``test``.
+            alone: leave out what else is wanted of weights of these digests: above ``depth`` the
+                network may have others by now.
+        """
+        key = self.key(prepared, digests, depth)
+        if (key, split) not in self.held:
+            also = set() if alone else self._also(prepared, digests)
+            self._harvest(prepared, network, digests, {depth, *also}, split)
+        return self.held[key, split]
+
+    def spent(self, prepared: Prepared, digests: Mapping[str, str], depth: int, split: str) -> Pass:
+        """The pass that computed these states; whoever uses them counts its seconds in full."""
+        return self.passes[self.key(prepared, digests, depth), split]
+
+    def forget_unwanted(self) -> None:
+        """Drop states of weights that only one trial had."""
+        for key, split in [place for place in self.held if place[0] not in self.wanted]:
+            if self.held.pop((key, split)).file is not None or self.exchange:
+                spill.remove(self.directory, f"{key}-{split}")
+
+    def _also(self, prepared: Prepared, digests: Mapping[str, str]) -> set[int]:
+        depths = set().union(*self.wanted.values()) if self.wanted else set()
+        return {depth for depth in depths if self.key(prepared, digests, depth) in self.wanted}
+
+    def _harvest(
+        self,
+        prepared: Prepared,
+        network: Network,
+        digests: Mapping[str, str],
+        depths: set[int],
+        split: str,
+    ) -> None:
+        """Bring states of a split at ``depths`` to hand: from files where they lie there, and else
+        in one pass.
+        """
+        starts = prepared.encoded[split].examples.starts
+        missing = {
+            depth: key
+            for depth in depths
+            if ((key := self.key(prepared, digests, depth)), split) not in self.held
+        }
+        names = [f"{key}-{split}" for key in missing.values()]
+        processes = self.runtime.processes
+        with (
+            spill.alone(self.directory, names)
+            if self.exchange and not processes.several
+            else nullcontext()
+        ):
+            for key in missing.values():
+                self._find(key, split, starts, prepared.pristine.hidden_size)
+            for found in processes.gather([(key, split) in self.held for key in missing.values()]):
+                for key in (
+                    key for key, there in zip(missing.values(), found, strict=True) if not there
+                ):
+                    self.held.pop((key, split), None)  # what one process cannot read all compute
+            computed = {
+                depth: key for depth, key in missing.items() if (key, split) not in self.held
+            }
+            if computed:
+                self._compute(prepared, network, starts, computed, split)
+
+    def _find(self, key: str, split: str, starts: np.ndarray, hidden: int) -> None:
+        """Take up states that lie in a file."""
+        mapped = spill.find(self.directory, f"{key}-{split}", self.say)
+        if (
+            mapped is not None
+            and mapped.made_by is not None
+            and mapped.flat.shape == (int(starts[-1]) + 1, hidden)
+        ):
+            self.held[key, split] = self._at_hand(mapped, starts)
+            self.passes[key, split] = mapped.made_by
+
+    @torch.no_grad()
+    def _compute(
+        self,
+        prepared: Prepared,
+        network: Network,
+        starts: np.ndarray,
+        keys: Mapping[int, str],
+        split: str,
+    ) -> None:
+        """One forward pass over a split, everything in eval mode, keeping the states at the depths
+        of ``keys``.
+        """
+        began = time.perf_counter()
+        modes = {module: module.training for module in network.modules()}
+        network.eval()
+        encoded, blocks, processes = (
+            prepared.encoded[split],
+            len(network.backbone.blocks),
+            self.runtime.processes,
+        )
+        stores: dict[int, States] = {}
+        with replay.watch(network.backbone, list(keys)) as seen:
+            for ids in processes.share(batches.by_length(encoded, EVALUATION_TOKENS)):
+                watchdog.beat()
+                signals.leave_if_asked()  # a pass may be long, and nothing of it is kept
+                batch = batches.collate(encoded.examples, ids, prepared.pad_id).to(
+                    self.runtime.device
+                )
+                with self.runtime.autocast():
+                    seen[blocks] = network.encoder(
+                        input_ids=batch.input_ids, attention_mask=batch.attention_mask
+                    ).last_hidden_state
+                kept = batch.attention_mask.bool()
+                rows = np.concatenate(
+                    [np.arange(starts[index], starts[index + 1]) for index in ids]
+                )
+                stores = stores or self._stores(
+                    keys,
+                    split,
+                    starts,
+                    {depth: (seen[depth].shape[-1], seen[depth].dtype) for depth in keys},
+                )
+                for depth in keys:
+                    stores[depth].put(rows, seen[depth][kept])
+        stores = stores or self._stores(keys, split, starts, {})  # of a process that had no batch
+        for module, training in modes.items():
+            module.training = training
+        self.runtime.synchronize()
+        processes.barrier()
+        done = processes.once(lambda: Pass(uuid.uuid4().hex, time.perf_counter() - began))
+        files = {depth: states.file for depth, states in stores.items() if states.file is not None}
+        processes.once(
+            lambda: [
+                spill.seal(self.directory, f"{keys[depth]}-{split}", file, done).place
+                for depth, file in files.items()
+            ]
+        )
+        for depth, states in stores.items():
+            self.held[keys[depth], split] = (
+                self._at_hand(files[depth], starts) if depth in files else states
+            )
+        self.passes.update(dict.fromkeys(((key, split) for key in keys.values()), done))
+
+    def _stores(
+        self,
+        keys: Mapping[int, str],
+        split: str,
+        starts: np.ndarray,
+        kinds: Mapping[int, tuple[int, torch.dtype]],
+    ) -> dict[int, States]:
+        """Room for the states of a split at all depths; of several processes the first makes it.
+
+        Args:
+            keys: depth to key.
+            split: for names of files.
+            starts: where each sentence begins.
+            kinds: depth to width and precision of its states, as the first process has seen them.
+        """
+        stores: dict[int, States] = {}
+
+        def make() -> list[tuple[int, spill.Place | None]]:
+            for depth, (width, dtype) in kinds.items():
+                held = [*self.held.values(), *stores.values()]
+                stores[depth] = States(
+                    *self._room(
+                        f"{keys[depth]}-{split}", (int(starts[-1]) + 1, width), dtype, held
+                    ),
+                    starts,
+                )
+            return [
+                (depth, None if states.file is None else states.file.place)
+                for depth, states in stores.items()
+            ]
+
+        for depth, place in self.runtime.processes.once(make):
+            if place is not None and depth not in stores:
+                file = spill.open_at(place)
+                stores[depth] = States(file.flat, file, starts)
+        return stores
+
+    def _room(
+        self, name: str, shape: tuple[int, int], dtype: torch.dtype, held: Iterable[States]
+    ) -> tuple[Tensor, spill.Mapped | None]:
+        """Zeros for the states of a split, and the file that they lie in: on the GPU where they
+        fit, in memory, or in a file.
+        """
+        size = shape[0] * shape[1] * dtype.itemsize
+        if self.exchange or not self._fits(size, held):
+            mapped = spill.make(self.directory, name, shape, dtype)
+            return mapped.flat, mapped
+        return torch.zeros(shape, dtype=dtype, device=self._nearest(size)), None
+
+    def _at_hand(self, mapped: spill.Mapped, starts: np.ndarray) -> States:
+        """States of a file as trials read them: where memory has room for them they need not be
+        given back to the file after each read.
+        """
+        if not self._fits(mapped.flat.nbytes, self.held.values()):
+            return States(mapped.flat, mapped, starts)
+        return States(mapped.flat.to(self._nearest(mapped.flat.nbytes)), None, starts)
+
+    def _fits(self, size: int, held: Iterable[States]) -> bool:
+        """Whether memory takes so many bytes more."""
+        return (
+            size + sum(states.flat.nbytes for states in held if states.file is None) <= self.limit
+        )
+
+    def _nearest(self, size: int) -> torch.device:
+        """The device where so many bytes of states lie best: the GPU, unless that would be a
+        quarter of what it has free.
+        """
+        device = self.runtime.device
+        crowded = device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 4
+        return torch.device("cpu") if crowded else device
+
+
+def depths_of(stages: Sequence[Stage], network: Network) -> set[int]:
+    """Depths at which a scenario's stages can use states of the weights that it begins with: no
+    earlier stage trained below them.
+    """
+    depths: set[int] = set()
+    touched: set[str] = set()
+    for stage in stages:
+        partition = freezing.resolve(stage, network)
+        depth = partition.prefix_depth
+        below = {"embeddings", *(f"layers[{index}]" for index in range(depth))}
+        if depth and not below & touched and not stage.mitigated:
+            depths.add(depth)
+        touched |= partition.trained_units
+    return depths

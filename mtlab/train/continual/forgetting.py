@@ -1,0 +1,126 @@
+"""What a network still knows of the data it was trained on first: scores, logits and hidden states
+on their test split.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mtlab.data.batches import Batch
+from mtlab.data.encoding import IGNORE
+from mtlab.model import replay
+from mtlab.model.network import Network
+from mtlab.record.metrics import contributions, score
+from mtlab.record.records import DomainScore, Drift, LogitDrift
+from mtlab.train.distributed.processes import ALONE
+from mtlab.train.loop import step
+from mtlab.train.prepare import Prepared
+from mtlab.train.runtime import Runtime
+from mtlab.train.source_checkpoint import Look
+
+ROWS = 2048
+"""About as many sub-words' hidden states are compared, spread evenly over the split."""
+
+
+@dataclass
+class _Noting:
+    """A plain forward pass that notes what it computes."""
+
+    network: Network
+    every: int
+    seen: Mapping[int, Tensor]
+    logits: dict[str, list[Tensor]] = field(default_factory=dict)
+    states: dict[int, list[Tensor]] = field(default_factory=dict)
+    passed: int = 0
+
+    def __call__(self, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
+        """Logits by task."""
+        top = self.network.encoder(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask
+        ).last_hidden_state
+        logits = self.network.read(top, batch.attention_mask, tasks)
+        kept = batch.attention_mask.bool()
+        rows = torch.arange(
+            -self.passed % self.every, int(kept.sum()), self.every, device=kept.device
+        )
+        self.passed += int(kept.sum())
+        for depth, states in {**self.seen, len(self.network.backbone.blocks): top}.items():
+            self.states.setdefault(depth, []).append(states[kept][rows].float().cpu())
+        for task, values in logits.items():
+            counted = values if task == "classifier" else values[batch.tags != IGNORE]
+            self.logits.setdefault(task, []).append(counted.float().cpu())
+        return logits
+
+
+def look(network: Network, prepared: Prepared, runtime: Runtime, stage: int, domain: str) -> Look:
+    """Put a test split to a network: one pass in eval mode, everything computed.
+
+    Args:
+        network: whose modes are left in eval mode.
+        prepared: the data.
+        runtime: device and precision.
+        stage: for the score: stages behind the weights.
+        domain: for the score: ``source`` or ``target``.
+    """
+    network.eval()
+    encoded, corpus = prepared.encoded["test"], prepared.corpus
+    every = max(1, int(encoded.examples.starts[-1]) // ROWS)
+    names = {"classifier": corpus.labels, "ner": corpus.tags}
+    with replay.watch(network.backbone, range(len(network.backbone.blocks))) as seen:
+        noting = _Noting(network, every, seen)
+        ready, alone = (
+            prepared.ready("test", runtime.device),
+            replace(runtime, processes=ALONE),
+        )  # all is noted in every process
+        predictions, losses = step.evaluate(
+            noting, ready, encoded, corpus.splits["test"], names, alone
+        )
+    scored = DomainScore(
+        stage=stage,
+        domain=domain,
+        metrics=score(predictions, losses),
+        contributions=contributions(predictions),
+    )
+    return Look(
+        scored,
+        {task: torch.cat(values) for task, values in noting.logits.items()},
+        {depth: torch.cat(values) for depth, values in sorted(noting.states.items())},
+    )
+
+
+def drift(before: Look, after: Look) -> Drift:
+    """How far what a network computes moved between two looks at the same split."""
+    names = {depth: f"layers[{depth - 1}]" if depth else "embeddings" for depth in before.states}
+    return Drift(
+        cka={name: cka(before.states[depth], after.states[depth]) for depth, name in names.items()},
+        logits={
+            task: _logit_drift(logits, after.logits[task])
+            for task, logits in before.logits.items()
+            if len(logits)
+        },
+    )
+
+
+def cka(one: Tensor, other: Tensor) -> float:
+    """Linear centred kernel alignment of two sets of states (items, hidden) of the same items, 1
+    where they are equal.
+
+    ``|Y'X|^2 / (|X'X| |Y'Y|)`` in Frobenius norms, columns centred (Kornblith, Norouzi, Lee and
+    Hinton 2019, section 3). It does not see rotations and scale, which a head would.
+    """
+    x, y = (states.double() - states.double().mean(dim=0) for states in (one, other))
+    across, of_x, of_y = (torch.linalg.matrix_norm(a.T @ b) for a, b in ((y, x), (x, x), (y, y)))
+    return float(across**2 / (of_x * of_y))
+
+
+def _logit_drift(before: Tensor, after: Tensor) -> LogitDrift:
+    old, new = (functional.log_softmax(logits.double(), dim=-1) for logits in (before, after))
+    return LogitDrift(
+        identical=torch.equal(before, after),
+        largest=float((before - after).abs().max()),
+        kl=float((old.exp() * (old - new)).sum(dim=-1).mean()),
+        changed=float((before.argmax(dim=-1) != after.argmax(dim=-1)).double().mean()),
+    )

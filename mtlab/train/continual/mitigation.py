@@ -1,0 +1,145 @@
+"""What keeps a network from forgetting while it learns something else: a pull on its weights, and a
+teacher of what it said before.
+
+The third way, rehearsal, is steps on the sentences of before:
+:func:`mtlab.train.loop.schedule.epoch`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mtlab.data.batches import Batch
+from mtlab.model.network import Network
+from mtlab.train.prepare import Prepared
+from mtlab.train.resume import watchdog
+from mtlab.train.runtime import Runtime
+
+TEMPERATURE = 2.0
+"""What both sides' logits are divided by in distillation (Li and Hoiem 2016 take 2)."""
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """L2-SP (Li, Grandvalet and Davoine 2018): to the loss belongs ``strength / 2 * sum((w -
+    w0)**2)`` over the encoder's trained weights.
+
+    It enters as its gradient, ``strength * (w - w0)``, before clipping and AdamW, as the paper's
+    penalty does. Heads are not pulled: the one that trains has a new task's data to learn from.
+
+    Attributes:
+        strength: the paper's alpha.
+        weights: the trained weights, each with where it began.
+    """
+
+    strength: float
+    weights: tuple[tuple[nn.Parameter, Tensor], ...]
+
+    @torch.no_grad()
+    def pull(self) -> None:
+        """Add the penalty's gradient."""
+        for weight, began in self.weights:
+            if weight.grad is not None:
+                weight.grad.add_(weight.detach() - began, alpha=self.strength)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Learning without forgetting (Li and Hoiem 2016): what the network said of the new sentences
+    before it learnt from them.
+
+    To the loss belongs ``strength * T**2 * KL(softmax(z0 / T) || softmax(z / T))`` with the
+    temperature ``T`` (Hinton, Vinyals and Dean 2015), in the mean over sentences, or over
+    sub-words; ``z0`` are the logits, in eval mode, of the network as it stood when the task left
+    the losses, or as the trial began.
+
+    Attributes:
+        strength: weight of the term.
+        logits: task to each training sentence's logits: (labels,), or (sub-words, tags).
+    """
+
+    strength: float
+    logits: Mapping[str, Sequence[Tensor]]
+
+    def of(self, tasks: Sequence[str]) -> tuple[str, ...]:
+        """The tasks that are taught beside the losses of ``tasks``; none where those rehearse
+        them.
+        """
+        return tuple(task for task in self.logits if task not in tasks)
+
+    def loss(
+        self,
+        logits: Mapping[str, Tensor],
+        batch: Batch,
+        tasks: Sequence[str],
+        every: Batch,
+        processes: int,
+    ) -> Tensor:
+        """The term for training sentences.
+
+        Args:
+            logits: of a process's part of a batch.
+            batch: that part.
+            tasks: that are taught.
+            every: the whole batch.
+            processes: over so many the mean of this is the term for the whole batch.
+        """
+        terms = []
+        for task in tasks:
+            wanted = torch.cat(
+                [self.logits[task][index].view(-1, logits[task].shape[-1]) for index in batch.ids]
+            )
+            given = (
+                logits[task] if task == "classifier" else logits[task][batch.attention_mask.bool()]
+            )
+            old, new = (
+                functional.log_softmax(side.float() / TEMPERATURE, dim=-1)
+                for side in (wanted, given)
+            )
+            items = len(every.ids) if task == "classifier" else sum(every.lengths)
+            terms.append(
+                functional.kl_div(new, old, reduction="sum", log_target=True) * processes / items
+            )
+        return self.strength * TEMPERATURE**2 * torch.stack(terms).sum()
+
+
+@torch.no_grad()
+def teacher(
+    prepared: Prepared, network: Network, tasks: Sequence[str], runtime: Runtime
+) -> Teacher:
+    """A teacher (of strength 1) that says of the training split what ``network`` says of it now:
+    one pass.
+    """
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    found: dict[str, dict[int, Tensor]] = {task: {} for task in tasks}
+    for batch in prepared.ready("train", runtime.device):
+        watchdog.beat()
+        with runtime.autocast():
+            logits = network(batch.input_ids, batch.attention_mask, tasks)
+        for task in tasks:
+            for row, index in enumerate(batch.ids):
+                of_row = logits[task][row]
+                found[task][index] = (
+                    of_row if task == "classifier" else of_row[batch.attention_mask[row].bool()]
+                ).float()
+    for module, training in modes.items():
+        module.training = training
+    return Teacher(
+        1.0, {task: [by_id[index] for index in range(len(by_id))] for task, by_id in found.items()}
+    )
+
+
+def anchor(network: Network, began: Mapping[str, Tensor], strength: float) -> Anchor:
+    """An anchor that pulls the encoder's trained weights to ``began``, by their names in the
+    network.
+    """
+    trained = [
+        (weight, began[name])
+        for name, weight in network.named_parameters()
+        if name in began and weight.requires_grad
+    ]
+    return Anchor(strength, tuple(trained))

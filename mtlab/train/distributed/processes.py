@@ -1,0 +1,245 @@
+"""The processes that run one suite together, each on a device of its own, as ``torchrun`` or
+``accelerate launch`` starts them.
+
+All of them run the whole suite (SPMD): they read the same data, take the same decisions and hold
+the same weights. What is divided is a batch's sentences, the batches of an evaluation and of a pass
+over a split; what is written is written by the first.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import distributed
+
+from mtlab import launch
+from mtlab.plan.errors import UserError
+from mtlab.record.journal import Journal
+from mtlab.record.records import SuiteRecord, TrialRecord
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a suite, as one of them sees them; one alone has nobody to wait for.
+
+    What is called here is called by all of them, in the same order.
+
+    Attributes:
+        number: of processes.
+        rank: this one's, from 0 on.
+        group: what Python objects are sent through: by the host, so that no device waits.
+    """
+
+    number: int = 1
+    rank: int = 0
+    group: Any = None
+
+    @property
+    def several(self) -> bool:
+        """Whether there are others."""
+        return self.number > 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """Every so many-th of the items, for this process; all processes together have each
+        once.
+        """
+        return items[self.rank :: self.number]
+
+    def gather(self, value: T) -> list[T]:
+        """The value of every process, in their order, for each of them.
+
+        Raises:
+            Lost: another process is gone.
+        """
+        values: list[Any] = [value] * self.number
+        if self.several:
+            with _others():
+                distributed.all_gather_object(values, value, group=self.group)
+        return values
+
+    def rejoin(self, mine: Sequence[T]) -> list[T]:
+        """What was made of each item of a :meth:`share`, of all items in their order."""
+        parts = self.gather(list(mine))
+        return [
+            parts[place % self.number][place // self.number]
+            for place in range(sum(map(len, parts)))
+        ]
+
+    def once(self, action: Callable[[], T]) -> T:
+        """Have the first process do something; what it returns or raises, all return or raise.
+
+        Raises:
+            Lost: another process is gone.
+        """
+        if not self.several:
+            return action()
+        told: list[Any] = [None, None]
+        if self.leads:
+            try:
+                told[0] = action()
+            except Exception as error:
+                told[1] = error
+        with _others():
+            distributed.broadcast_object_list(told, src=0, group=self.group)
+        if told[1] is not None:
+            raise told[1]
+        return told[0]
+
+    def barrier(self) -> None:
+        """Wait until all processes are here.
+
+        Raises:
+            Lost: another process is gone.
+        """
+        if self.several:
+            with _others():
+                distributed.barrier(group=self.group)
+
+    @contextmanager
+    def agreeing(self) -> Iterator[None]:
+        """Within, a mistake that one process is told all of them raise, at the end."""
+        mistake: UserError | None = None
+        try:
+            yield
+        except UserError as error:
+            mistake = error
+        for found in self.gather(mistake):
+            if found is not None:
+                raise found
+
+    def agree(self, facts: Mapping[str, object], remedy: str) -> None:
+        """See that all processes have the same facts.
+
+        Raises:
+            UserError: they have not.
+        """
+        for rank, other in enumerate(told := self.gather(dict(facts))):
+            for name, value in other.items():
+                if value != told[0].get(name):
+                    raise UserError(
+                        f"process {rank} has {name} {value}, and process 0 has {told[0].get(name)}",
+                        remedy,
+                    )
+
+    def close(self) -> None:
+        """Part, at the end."""
+        if self.several:
+            distributed.destroy_process_group()
+
+
+ALONE = Processes()
+"""A process that nobody runs beside."""
+
+
+@contextmanager
+def _others() -> Iterator[None]:
+    """Within, only what concerns the other processes is done: its failing means that one of them is
+    gone.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise launch.Lost(
+            f"another process is gone ({str(error).partition(chr(10))[0][:200]})"
+        ) from error
+
+
+def join(device: torch.device) -> tuple[Processes, torch.device]:
+    """Meet the other processes that the launcher started; returns them and this one's own device.
+
+    Args:
+        device: of which kind it is to be; with a number, the one that all of them share.
+
+    Raises:
+        UserError: so many processes cannot run here.
+    """
+    number, remedy = (
+        launch.number(),
+        "start one process for each, pass --device cuda:0 to share one, or --device cpu",
+    )
+    if launch.here() != number:
+        raise UserError(
+            f"{number} processes on several machines",
+            "start all of them on one",
+            where="the launcher",
+        )
+    if device.type == "cuda" and device.index is None and torch.cuda.device_count() < number:
+        raise UserError(
+            f"{number} processes were started, and there are {torch.cuda.device_count()} GPUs",
+            remedy,
+            where="device",
+        )
+    return _join(device.type, device if device.index is not None else None)
+
+
+@cache
+def _join(kind: str, one: torch.device | None) -> tuple[Processes, torch.device]:
+    from accelerate import PartialState
+
+    # a launcher that starts its processes again keeps what those before told each other of their
+    # addresses (pytorch issue 135712)
+    store, rank, number = next(distributed.rendezvous("env://"))
+    told = {
+        "store": distributed.PrefixStore(f"mtlab-{launch.restarts()}", store),
+        "rank": rank,
+        "world_size": number,
+    }
+    if one is not None:  # nccl refuses two processes on one GPU
+        torch.cuda.set_device(one)
+        distributed.init_process_group("gloo", **told)
+        return Processes(number, rank), one
+    state = PartialState(cpu=kind == "cpu", backend="gloo" if kind == "cpu" else None, **told)
+    group = None if kind == "cpu" else distributed.new_group(backend="gloo")
+    return Processes(state.num_processes, state.process_index, group), state.device
+
+
+class CommonJournal(Journal):
+    """The journal of several processes: the first writes and reads, and what comes of it is
+    everybody's.
+
+    Args:
+        directory: of the experiment.
+        processes: those.
+    """
+
+    def __init__(self, directory: Path, processes: Processes) -> None:
+        super().__init__(directory)
+        self.processes = processes
+
+    @contextmanager
+    def held(self, command: str) -> Iterator[None]:
+        """As by one process; nobody leaves before the first is done, for a launcher may end the
+        others when one has left.
+        """
+        with ExitStack() as mine:
+            held = super().held(command)
+            self.processes.once(lambda: mine.enter_context(held))
+            yield
+            self.processes.barrier()
+
+    def write_suite(self, suite: SuiteRecord) -> None:
+        """Write what the trials share."""
+        self.processes.once(lambda: Journal.write_suite(self, suite))
+
+    def write_trial(self, trial: TrialRecord) -> Path:
+        """Write a trial's record."""
+        return self.processes.once(lambda: Journal.write_trial(self, trial))
+
+    def write_predictions(self, trial: TrialRecord, lines: list[dict[str, object]]) -> Path:
+        """Write the test predictions of a trial."""
+        return self.processes.once(lambda: Journal.write_predictions(self, trial, lines))
+
+    def find(self, key: str) -> TrialRecord | None:
+        """The record of a trial by its key."""
+        return self.processes.once(lambda: Journal.find(self, key))

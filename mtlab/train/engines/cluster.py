@@ -1,0 +1,273 @@
+"""A Ray cluster runs the trials: a group is a task (``cluster_tasks.py``), which goes on elsewhere
+when its node is lost.
+
+Nothing but an order and an answer crosses, both as JSON: which trials to run, and their records.
+All else lies in the output folder, which every node must see: checkpoints, states of frozen
+prefixes, predictions. MLflow hears of trials from this process alone.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtlab.plan.errors import UserError
+from mtlab.plan.experiment import Experiment
+from mtlab.plan.scenario import Trial
+from mtlab.plan.words import counted
+from mtlab.record.journal import HOLDER
+from mtlab.record.records import TrialRecord
+from mtlab.train import runtime as runtimes
+from mtlab.train.engines import cluster_tasks
+from mtlab.train.engines.cluster_tasks import Answer, Order
+from mtlab.train.resume import signals
+from mtlab.train.runtime import Runtime
+from mtlab.train.worker import Begun, Group, Work, starts
+
+POLL_S = 1.0
+"""Seconds between two looks at whether the user asked to stop."""
+
+PATIENCE_S = 20.0
+"""Seconds after which a user is told that the cluster has no room yet."""
+
+KNOCKING_S = 10.0
+"""Seconds that an address has to answer."""
+
+LEAVING_S = 120.0
+"""Seconds that tasks have, when the user asked to stop, to finish their step and write a
+checkpoint."""
+
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""Ray neither reports its use to its makers nor hides GPUs from tasks that were given none."""
+
+
+@contextmanager
+def joined(experiment: Experiment) -> Iterator["Cluster"]:
+    """The cluster that an experiment names, or one of this machine alone, for as long as it is
+    needed.
+
+    Raises:
+        UserError: Ray is not installed, or there is no such cluster.
+    """
+    os.environ.update({key: value for key, value in QUIET.items() if key not in os.environ})
+    with experiment.pointing():
+        try:
+            import ray
+        except ImportError:
+            raise UserError(
+                "Ray is not installed",
+                "pip install 'mtlab[ray]', or --engine local",
+                where="engine",
+            ) from None
+        address = experiment.engine.address or os.environ.get("RAY_ADDRESS")
+        own: dict[str, Any] = (
+            {} if address else {"num_cpus": runtimes.cores(), "include_dashboard": False}
+        )
+        try:
+            _knock(address or "")
+            with signals.deferred():  # what a signal's handler raises does not get through Ray
+                ray.init(
+                    address or "local", log_to_driver=False, logging_level=logging.ERROR, **own
+                )
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            problem = f"no Ray cluster at {address or 'this machine'} ({str(error).strip().splitlines()[0][:200]})"
+            raise UserError(
+                problem,
+                "start one with `ray start --head`, or correct the address",
+                where="engine.address",
+            ) from None
+    try:
+        yield Cluster(experiment, ray)
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """See that something answers at ``host:port``; Ray itself would try for minutes.
+
+    Raises:
+        OSError: nothing does.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "//" not in host:
+        socket.create_connection((host, int(port)), timeout=KNOCKING_S).close()
+
+
+class Cluster:
+    """Runs groups as tasks, as many at once as there is room for.
+
+    Args:
+        experiment: whose trials run.
+        ray: the library, which is connected.
+    """
+
+    def __init__(self, experiment: Experiment, ray: Any) -> None:
+        self.experiment, self.ray, self.made = experiment, ray, set[str]()
+        settings = experiment.engine
+        gpus = settings.num_gpus
+        if gpus is None:
+            gpus = (
+                0 if experiment.device == "cpu" else min(1, ray.cluster_resources().get("GPU", 0))
+            )
+        self.room = {"num_cpus": settings.num_cpus, "num_gpus": gpus}
+        nodes = sum(node["Alive"] for node in ray.nodes())
+        self.where = f"Ray cluster of {counted(nodes, 'node')}; a trial takes {self._wanted()}"
+        self.order = Order(
+            experiment=experiment.model_dump(mode="json"),
+            folder=str(Path.cwd()),
+            threads=settings.num_cpus,
+        )
+
+    def runtime(self) -> Runtime:
+        """What a process of the cluster has, which may not be what this machine has."""
+        answer = self._first(
+            self._task(cluster_tasks.look).remote(self.order.model_dump_json())
+        ).found
+        assert answer is not None
+        found = Runtime(
+            torch.device(answer.device),
+            answer.precision,
+            answer.attention,
+            answer.threads,
+            answer.device_name,
+        )
+        if differing := cluster_tasks.differences(answer.environment, found.describe()):
+            with self.experiment.pointing():
+                raise UserError(
+                    f"the cluster has {differing} here",
+                    "install the same there and here",
+                    where="engine",
+                )
+        self.order = self.order.model_copy(update={"environment": answer.environment})
+        return found
+
+    def pace(self, work: Work, trials: Sequence[Trial], flops: Sequence[int]) -> None:
+        """Not known: it depends on how many run at once."""
+
+    def run(
+        self, work: Work, groups: Sequence[Group], begun: Begun
+    ) -> Iterator[tuple[Group, list[TrialRecord]]]:
+        """As they end, in whatever order. Trials that start from a checkpoint wait for the task
+        that trains it.
+        """
+        holder = (work.journal.directory / HOLDER).read_text(encoding="utf-8")
+        every = work.experiment.trials()
+        keys = tuple(work.prepared[trial.point].key(trial, work.runtime) for trial in every)
+        order = self.order.model_copy(update={"holder": holder, "keys": keys}).model_dump_json()
+        numbers = {trial: number for number, trial in enumerate(every)}
+        first = starts(work, [trial for group in groups for trial in group])
+        waiting: dict[str, list[Group]] = {key: [] for key in first}
+        train, make_start = (
+            self._task(cluster_tasks.run_trials, work.runtime),
+            self._task(cluster_tasks.make_start, work.runtime),
+        )
+        running: dict[Any, str | Group] = {
+            make_start.remote(order, numbers[trial]): key for key, trial in first.items()
+        }
+
+        def submit(group: Group) -> None:
+            running[train.remote(order, [numbers[trial] for trial in group])] = group
+
+        for group in groups:
+            key = work.prepared[group[0].point].start_key(group[0].seed, work.runtime)
+            waiting[key].append(group) if key is not None else submit(group)
+        try:
+            while running:
+                for ref in self._ended(list(running)):
+                    job = running.pop(ref)
+                    answer, lost = self._answer(ref)
+                    for line in answer.said:
+                        work.say(line)
+                    if not isinstance(job, str):
+                        yield (
+                            job,
+                            list(answer.records)
+                            if lost is None
+                            else [work.failed(trial, lost) for trial in job],
+                        )
+                        continue
+                    if answer.started is not None:
+                        work.started(answer.started)
+                    reason = answer.failed or lost
+                    for group in waiting.pop(job):
+                        if reason is None:
+                            submit(group)
+                        else:
+                            yield group, [work.failed(trial, reason) for trial in group]
+                    self.made |= {job} if reason is None else set()
+        finally:
+            self._call_back(list(running))
+
+    def _task(self, work: Any, runtime: Runtime | None = None) -> Any:
+        """A function as a task. A process that used a GPU ends with its task, as Ray has it; others
+        are used again.
+        """
+        again = {"max_calls": 0} if runtime is not None and runtime.device.type != "cuda" else {}
+        return self.ray.remote(max_retries=self.experiment.engine.retries, **self.room, **again)(
+            work
+        )
+
+    def _first(self, ref: Any) -> Answer:
+        """The answer of the first task, for which the cluster may have no room yet."""
+        waited = 0.0
+        while not self._ended([ref]):
+            waited += POLL_S
+            if waited == PATIENCE_S:
+                print(f"waiting for a node of the cluster that has {self._wanted()}", flush=True)
+        answer, lost = self._answer(ref)
+        if lost is not None:
+            raise UserError(
+                f"the cluster cannot run trials: {lost}",
+                "see Ray's own logs on its nodes",
+                where="engine",
+            )
+        return answer
+
+    def _ended(self, refs: list[Any]) -> list[Any]:
+        """One of some tasks that has ended; none where none has for a while.
+
+        Raises:
+            Stopped: the process was asked to stop.
+        """
+        with signals.deferred():
+            return list(self.ray.wait(refs, timeout=POLL_S)[0])
+
+    def _answer(self, ref: Any) -> tuple[Answer, str | None]:
+        """What a task answered; or nothing, and why it never will.
+
+        Raises:
+            UserError: it cannot run where it was to.
+        """
+        try:
+            answer = Answer.model_validate_json(self.ray.get(ref))
+        except self.ray.exceptions.RayTaskError:  # a mistake of ours
+            raise
+        except self.ray.exceptions.RayError as error:
+            tries = counted(1 + self.experiment.engine.retries, "time")
+            return (
+                Answer(),
+                f"what ran it was lost {tries} ({type(error).__name__}: {str(error).strip().splitlines()[0][:200]})",
+            )
+        if answer.refused is not None:
+            problem, remedy, where = answer.refused
+            raise UserError(problem, remedy, where=where)
+        return answer, None
+
+    def _wanted(self) -> str:
+        """The room that a trial takes, in words."""
+        gpus = self.room["num_gpus"]
+        return counted(self.experiment.engine.num_cpus, "core") + (
+            f" and {gpus:g} GPU" if gpus else ""
+        )
+
+    def _call_back(self, refs: list[Any]) -> None:
+        """Have tasks finish their step, write a checkpoint and end."""
+        for ref in refs:
+            self.ray.cancel(ref, force=False)
+        if refs:
+            self.ray.wait(refs, num_returns=len(refs), timeout=LEAVING_S)

@@ -1,0 +1,97 @@
+"""What runs the trials of a suite: this process, or workers of a cluster. Records do not tell which
+it was, and reports do not ask.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from mtlab import launch
+from mtlab.plan.errors import UserError
+from mtlab.plan.experiment import Experiment
+from mtlab.plan.scenario import Trial
+from mtlab.record.records import TrialRecord
+from mtlab.train import forecast, runtime
+from mtlab.train.measure import warm
+from mtlab.train.measure.progress import Pace
+from mtlab.train.runtime import Runtime
+from mtlab.train.worker import Begun, Group, Work, Worker
+
+
+class Engine(Protocol):
+    """Runs groups of trials."""
+
+    where: str
+    """Where trials run, for the user; empty where that is here."""
+    made: set[str]
+    """Keys of the trials whose checkpoints others can start from."""
+
+    def runtime(self) -> Runtime:
+        """Device, precision and threads of the trials.
+
+        Raises:
+            UserError: what the experiment asks for is not there.
+        """
+        ...
+
+    def pace(self, work: Work, trials: Sequence[Trial], flops: Sequence[int]) -> Pace | None:
+        """Seconds that a FLOP of these trials takes; None where that is not known before they
+        run.
+        """
+        ...
+
+    def run(
+        self, work: Work, groups: Sequence[Group], begun: Begun
+    ) -> Iterator[tuple[Group, list[TrialRecord]]]:
+        """Run all groups; each with its records, as it ends.
+
+        Raises:
+            Stopped: the process was asked to stop; checkpoints of what ran are written.
+            UserError: a record cannot be written, or trials cannot run where the engine runs them.
+        """
+        ...
+
+
+class Local:
+    """Runs them in this process, one group after another."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment, self.where, self.made = experiment, "", set[str]()
+
+    def runtime(self) -> Runtime:
+        """What this machine has."""
+        return runtime.resolve(self.experiment)
+
+    def pace(self, work: Work, trials: Sequence[Trial], flops: Sequence[int]) -> Pace | None:
+        """Measured, on steps that are thrown away."""
+        if trials:
+            warm.up(work.of(trials[0]), work.runtime)
+        return forecast.pace(work.prepared, work.runtime, trials, flops)
+
+    def run(
+        self, work: Work, groups: Sequence[Group], begun: Begun
+    ) -> Iterator[tuple[Group, list[TrialRecord]]]:
+        """In the order given."""
+        worker = Worker(work, exchange=work.runtime.processes.several)
+        self.made = worker.starts.made
+        for group in groups:
+            begun(group)
+            yield group, worker.run(group)
+
+
+def opened(experiment: Experiment) -> AbstractContextManager[Engine]:
+    """The engine that an experiment asks for; left, it is closed.
+
+    Raises:
+        UserError: it is not installed, or cannot be reached, or several processes are to run each
+            trial.
+    """
+    if experiment.engine.name == "local":
+        return nullcontext(Local(experiment))
+    if launch.number() > 1:
+        problem = f"{launch.number()} processes were started to run each trial together, and {experiment.engine.name} runs them apart"
+        with experiment.pointing():
+            raise UserError(problem, "start `mtlab` itself, or pass --engine local", where="engine")
+    from mtlab.train.engines import cluster
+
+    return cluster.joined(experiment)

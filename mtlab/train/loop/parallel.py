@@ -1,0 +1,107 @@
+"""Gradients over several processes: each computes those of its part of a batch, and all go on with
+their mean.
+
+torch's DistributedDataParallel (Li et al. 2020) does it. It knows the parameters that train when it
+wraps a module, and never learns of others: a block that thaws later would train in every process by
+itself, and the processes would drift apart. So every piece of a stage is wrapped anew, together
+with its optimizer.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mtlab.data.batches import Batch
+from mtlab.model.network import Network
+from mtlab.train.distributed.processes import Processes
+from mtlab.train.loop.forward import Forward
+from mtlab.train.loop.vocabulary import Vocabulary
+
+Losses = tuple[Tensor, dict[str, Tensor]]
+"""What was minimised, and each task's own mean loss."""
+
+
+class Alone:
+    """One process: its gradients are those of the whole batch."""
+
+    def logits(self, forward: Forward, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
+        """Logits by task."""
+        return forward(batch, tasks)
+
+    def backward(self, loss: Tensor, by_task: Mapping[str, Tensor]) -> Losses:
+        """Compute gradients; returns the losses, detached."""
+        loss.backward()
+        return loss.detach(), {task: value.detach() for task, value in by_task.items()}
+
+
+class Parallel(Alone):
+    """One of several processes: gradients, and the losses that are told, are means over all of
+    them.
+
+    Args:
+        network: what trains in it now is what stays the same in all processes.
+        words: the small table of embeddings that trains in place of the large one, where there is
+            one.
+    """
+
+    def __init__(self, network: Network, words: Vocabulary | None) -> None:
+        self.module = _Told(network, words)
+        # not through Accelerate: it would wrap the forward pass in a precision of its own, and keep
+        # every module that it wrapped
+        self.wrapped = DistributedDataParallel(
+            self.module, find_unused_parameters=True, init_sync=False
+        )
+        self.told: Tensor | None = None
+
+    def logits(self, forward: Forward, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
+        """Logits by task, of this process's part of a batch."""
+        logits, self.told = self.wrapped(forward, batch, tasks)
+        return logits
+
+    def backward(self, loss: Tensor, by_task: Mapping[str, Tensor]) -> Losses:
+        """Compute gradients, and their means with the losses'."""
+        assert self.told is not None, "logits were computed"
+        values = torch.stack([loss, *by_task.values()]).detach()
+        (loss + (self.told[: len(values)] * values).sum()).backward()
+        self.told, means = None, self.module.told.grad
+        self.module.told.grad = None
+        return means[0], dict(zip(by_task, means[1:], strict=False))
+
+
+class _Told(nn.Module):
+    """What DistributedDataParallel wraps.
+
+    Losses travel with the gradients, so that they cost no exchange of their own: as the gradient of
+    ``told``, which is 0 and stays so.
+    """
+
+    def __init__(self, network: Network, words: Vocabulary | None) -> None:
+        super().__init__()
+        self.network = network
+        self.words = None if words is None else words.weight
+        self.told = nn.Parameter(
+            torch.zeros(1 + len(network.heads), device=next(network.heads.parameters()).device)
+        )
+        self._ddp_params_and_buffers_to_ignore = [
+            *(
+                name for name, _ in self.named_buffers(remove_duplicate=False)
+            ),  # the same everywhere, and constant
+            *(
+                name
+                for name, one in self.named_parameters(remove_duplicate=False)
+                if words is not None and words.stands_for(one)
+            ),
+        ]
+
+    def forward(
+        self, forward: Forward, batch: Batch, tasks: Sequence[str]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Logits by task, and where losses are to be told."""
+        return forward(batch, tasks), self.told.clone()
+
+
+def over(processes: Processes, network: Network, words: Vocabulary | None = None) -> Alone:
+    """How a network that trains in these processes comes by its gradients."""
+    return Parallel(network, words) if processes.several else Alone()

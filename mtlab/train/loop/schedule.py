@@ -1,0 +1,141 @@
+"""The course of a stage before it is run: which batches, for which tasks, at how many FLOPs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mtlab.data import batches
+from mtlab.model.flops import Cost
+from mtlab.model.freezing import Partition
+from mtlab.plan.errors import UserError
+from mtlab.plan.scenario import Stage
+from mtlab.train.prepare import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One training step: the examples of its batch, and the tasks whose losses count (their source
+    has labels for).
+
+    Attributes:
+        ids: of the training split; of the source data's where the step rehearses.
+        tasks: whose losses count.
+        kept: tasks whose logits are held near the checkpoint's.
+        rehearsal: whether the step is on source sentences.
+    """
+
+    ids: tuple[int, ...]
+    tasks: tuple[str, ...]
+    kept: tuple[str, ...] = ()
+    rehearsal: bool = False
+
+
+def epoch(prepared: Prepared, stage: Stage, number: int) -> list[Step]:
+    """The steps of one epoch: the same for every scenario and seed whose stage has the same losses
+    and mitigations.
+
+    Args:
+        prepared: the data.
+        stage: for its losses and what it keeps.
+        number: the epoch, counted over all stages of the trial.
+    """
+    tasks = [tuple(task for task in has if task in stage.losses) for has in prepared.corpus.tasks]
+    sources = [source for source, useful in enumerate(tasks) if useful]
+    experiment, encoded = prepared.experiment, prepared.encoded["train"]
+    order = batches.epoch(encoded, sources, experiment.batch_size, experiment.data_seed, number)
+    kept = stage.silent if stage.distillation else ()
+    steps = [Step(ids, tasks[encoded.examples.sources[ids[0]]], kept) for ids in order]
+    return _with_rehearsal(prepared, stage, steps, number) if stage.rehearsal else steps
+
+
+def _with_rehearsal(
+    prepared: Prepared, stage: Stage, steps: Sequence[Step], number: int
+) -> list[Step]:
+    """Put steps between others, evenly, on source sentences and with the losses that the stage
+    leaves out.
+
+    Experience replay (Robins 1995; Rolnick et al. 2019). An epoch takes up the source sentences
+    where the one before it left off.
+    """
+    assert prepared.source is not None, "the experiment was checked"
+    wanted, first = (
+        round(stage.rehearsal * len(steps)),
+        (number * round(stage.rehearsal * len(steps))),
+    )
+    of_source = Stage(epochs=1, train={"all": 1.0}, losses=stage.silent)
+    passes: dict[int, list[Step]] = {0: epoch(prepared.source, of_source, 0)}
+    if not passes[0]:
+        raise UserError(
+            f"the source data have no labels for {' and '.join(stage.silent)}",
+            "take rehearsal out",
+            where="start.data",
+        )
+    rehearsed = []
+    for turn in range(first, first + wanted):
+        again, place = divmod(turn, len(passes[0]))
+        if again not in passes:
+            passes[again] = epoch(prepared.source, of_source, again)
+        rehearsed.append(replace(passes[again][place], rehearsal=True))
+    placed = [(float(at), one) for at, one in enumerate(steps)]
+    placed += [((turn + 1) * len(steps) / wanted - 0.5, one) for turn, one in enumerate(rehearsed)]
+    return [one for _, one in sorted(placed, key=lambda place: place[0])]
+
+
+def flops(
+    prepared: Prepared, partition: Partition, steps: Sequence[Step], cached: bool = False
+) -> tuple[int, int]:
+    """FLOPs of training steps as they run, padding included, and what they would be without
+    padding.
+
+    Args:
+        prepared: lengths of sentences and the cost of a step.
+        partition: what the steps train.
+        steps: the steps.
+        cached: leave out the frozen prefix, as if its hidden states were at hand.
+    """
+    padded = exact = 0
+    costs = {
+        tasks: prepared.counter.step(partition, tasks)
+        for tasks in {_computed(one) for one in steps}
+    }
+    if cached and "embeddings" in partition.frozen:
+        costs = {
+            tasks: cost - prepared.counter.prefix(partition.prefix_depth)
+            for tasks, cost in costs.items()
+        }
+    for one in steps:
+        cost, lengths = costs[_computed(one)], lengths_of(prepared, one)
+        padded += cost.padded(len(lengths), max(lengths))
+        exact += cost.exact(lengths)
+    return padded, exact
+
+
+def lengths_of(prepared: Prepared, one: Step) -> list[int]:
+    """Tokens of each sentence of a step."""
+    lengths: list[int] = (
+        prepared.examples("train", of_source=one.rehearsal).lengths[list(one.ids)].tolist()
+    )
+    return lengths
+
+
+def _computed(one: Step) -> tuple[str, ...]:
+    """The tasks whose heads a step computes, and learns through."""
+    return (*one.tasks, *(task for task in one.kept if task not in one.tasks))
+
+
+def evaluation_flops(prepared: Prepared, split: str, depth: int = 0) -> int:
+    """FLOPs of one forward pass over a split from block ``depth`` on, padding not counted."""
+    return forward_flops(prepared, prepared.encoded[split].examples.lengths, depth)
+
+
+def forward_flops(prepared: Prepared, lengths: Sequence[int] | np.ndarray, depth: int = 0) -> int:
+    """FLOPs of a forward pass from block ``depth`` on over sentences of these lengths, padding not
+    counted.
+    """
+    return _above(prepared, depth).exact(lengths)
+
+
+def _above(prepared: Prepared, depth: int) -> Cost:
+    blocks = prepared.counter.prefix(len(prepared.pristine.blocks))
+    return blocks - prepared.counter.prefix(depth) if depth else blocks

@@ -1,0 +1,311 @@
+"""The training step and the evaluation pass: what every scenario, stage and trial shares."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import LRScheduler
+
+from mtlab.data.batches import Batch
+from mtlab.data.encoding import IGNORE, Encoded
+from mtlab.data.stored import Sentence
+from mtlab.model.freezing import Partition, units
+from mtlab.model.network import Network
+from mtlab.plan.experiment import Optimizer as OptimizerSettings
+from mtlab.plan.scenario import Stage
+from mtlab.record.metrics import Prediction
+from mtlab.train.continual.mitigation import Anchor, Teacher
+from mtlab.train.distributed.processes import ALONE, Processes
+from mtlab.train.loop import adamw
+from mtlab.train.loop.dropout import quick
+from mtlab.train.loop.forward import Forward
+from mtlab.train.loop.parallel import Alone, over
+from mtlab.train.loop.vocabulary import Vocabulary
+from mtlab.train.resume import watchdog
+from mtlab.train.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """Losses of a step, on the device and detached: reading them would make the host wait.
+
+    Attributes:
+        loss: the weighted sum that was minimised, without the pull of an anchor.
+        by_task: each task's own mean loss; NaN where no item of the batch had a target.
+    """
+
+    loss: Tensor
+    by_task: dict[str, Tensor]
+
+
+@dataclass
+class Whole:
+    """The plain forward pass, from the words up."""
+
+    network: Network
+
+    def __call__(self, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
+        """Logits by task."""
+        return self.network(batch.input_ids, batch.attention_mask, tasks)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A stage's optimizer and the course of its rates. A stage boundary makes a new one: moments do
+    not carry over.
+    """
+
+    optimizer: torch.optim.Optimizer
+    scheduler: LRScheduler
+    parameters: tuple[nn.Parameter, ...]
+    clip_norm: float
+    weights: Mapping[str, float]
+    gradients: Alone
+    vocabulary: Vocabulary | None = None
+    anchor: Anchor | None = None
+    teacher: Teacher | None = None
+
+    def in_place(self) -> AbstractContextManager[None]:
+        """Within, steps are made; after, the network has the weights that they came to."""
+        return self.vocabulary.in_place() if self.vocabulary is not None else nullcontext()
+
+    def step(
+        self, forward: Forward, batch: Batch, tasks: Sequence[str], runtime: Runtime
+    ) -> StepOutput:
+        """One update on one batch. Nothing written here makes the host wait for the device.
+
+        (On CUDA transformers itself reads the mask once a step, to see whether the batch is
+        padded.)
+
+        Of several processes each computes its part of the sentences. Its losses are sums over
+        those, divided by what the whole batch has to each process, so that the mean over processes
+        is the mean over the batch, however targets fall.
+        """
+        processes = runtime.processes
+        part = batch.part(processes.rank, processes.number) if processes.several else batch
+        kept = self.teacher.of(tasks) if self.teacher is not None else ()
+        with runtime.autocast(), quick(runtime.device):
+            logits = self.gradients.logits(forward, part, (*tasks, *kept))
+        by_task = {
+            task: _mean_loss(
+                logits[task], _targets(part, task), _targets(batch, task), processes.number
+            )
+            for task in tasks
+        }
+        loss = torch.stack([self.weights[task] * value for task, value in by_task.items()]).sum()
+        if self.teacher is not None and kept:
+            loss = loss + self.teacher.loss(logits, part, kept, batch, processes.number)
+        total, means = self.gradients.backward(loss, by_task)
+        if self.anchor is not None:
+            self.anchor.pull()
+        self._clip(runtime)
+        self.optimizer.step()
+        if self.vocabulary is not None:
+            self.vocabulary.decay *= self._decay_of(self.vocabulary.weight)
+        self.scheduler.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return StepOutput(
+            total, {task: told(value, _targets(batch, task)) for task, value in means.items()}
+        )
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Moments, rates, and the small table of embeddings, as they stand between two steps: what
+        is no tensor, and what is.
+        """
+        facts, tensors = adamw.state_of(self.optimizer, self.scheduler)
+        if self.vocabulary is not None:
+            facts["decay"], tensors["vocabulary"] = self.vocabulary.decay, self.vocabulary.weight
+        return facts, tensors
+
+    @torch.no_grad()
+    def go_on(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take up what :meth:`state` told of a learner of the same stage."""
+        adamw.give_state(self.optimizer, self.scheduler, facts, tensors)
+        if self.vocabulary is not None:
+            self.vocabulary.decay = facts["decay"]
+            self.vocabulary.weight.copy_(tensors["vocabulary"])
+
+    def _clip(self, runtime: Runtime) -> None:
+        """``torch.nn.utils.clip_grad_norm_``. On a CPU the norm can be read without waiting, and a
+        product with 1 left out.
+        """
+        grads = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        norm = nn.utils.get_total_norm(grads)
+        if runtime.device.type != "cpu" or not float(norm) + 1e-6 <= self.clip_norm:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
+
+    def _decay_of(self, parameter: nn.Parameter) -> float:
+        """What AdamW just multiplied a weight without gradient with: decoupled decay (Loshchilov
+        and Hutter 2019) at its group's rate.
+        """
+        group = next(
+            group
+            for group in self.optimizer.param_groups
+            if any(one is parameter for one in group["params"])
+        )
+        return 1.0 - float(group["lr"]) * float(group["weight_decay"])
+
+
+def learner(
+    network: Network,
+    partition: Partition,
+    stage: Stage,
+    steps: int,
+    settings: OptimizerSettings,
+    weights: Mapping[str, float],
+    vocabulary: Vocabulary | None = None,
+    anchor: Anchor | None = None,
+    teacher: Teacher | None = None,
+    processes: Processes = ALONE,
+) -> Learner | None:
+    """The optimizer of a stage: AdamW over the trained units alone, one parameter group a selector;
+    none where all is frozen.
+    """
+    if not partition.trainable:
+        return None
+    gradients = over(processes, network, vocabulary)
+    known = units(network)
+    groups: list[dict[str, Any]] = [
+        {
+            "params": [p for unit in group.units for p in known[unit].parameters.values()],
+            "lr": group.rate,
+        }
+        for group in partition.trainable
+    ]
+    if vocabulary is not None:
+        for group in groups:
+            group["params"] = [
+                vocabulary.weight if vocabulary.stands_for(one) else one for one in group["params"]
+            ]
+    optimizer, scheduler = adamw.adamw(groups, stage, steps, settings)
+    parameters = tuple(parameter for group in groups for parameter in group["params"])
+    own = {task: weight * stage.weight(task) for task, weight in weights.items()}
+    return Learner(
+        optimizer,
+        scheduler,
+        parameters,
+        settings.clip_norm,
+        own,
+        gradients,
+        vocabulary,
+        anchor,
+        teacher,
+    )
+
+
+@torch.no_grad()
+def evaluate(
+    forward: Forward,
+    ready: Sequence[Batch],
+    encoded: Encoded,
+    sentences: Sequence[Sentence],
+    names: Mapping[str, Sequence[str]],
+    runtime: Runtime,
+) -> tuple[list[Prediction], dict[str, float | None]]:
+    """Predict a split, each of several processes some of its batches.
+
+    Args:
+        forward: the forward pass of a network in eval mode.
+        ready: the split in batches, on the device.
+        encoded: the split's examples.
+        sentences: the same sentences, with gold names.
+        names: task to class names.
+        runtime: device, precision and processes.
+
+    Returns:
+        A prediction a sentence, in the split's order, and each task's mean loss.
+    """
+    tasks = tuple(names)
+    computed: list[tuple[Tensor, dict[str, Tensor]]] = []
+    for batch in runtime.processes.share(ready):
+        watchdog.beat()
+        with runtime.autocast():
+            logits = forward(batch, tasks)
+        gold = {task: _targets(batch, task) for task in tasks}
+        sums = [
+            torch.stack(
+                [
+                    _sum_loss(logits[task], gold[task]).double(),
+                    (gold[task] != IGNORE).sum().double(),
+                ]
+            )
+            for task in tasks
+        ]
+        computed.append(
+            (torch.stack(sums), {task: values.argmax(dim=-1) for task, values in logits.items()})
+        )
+    # read from the device when all of it is queued
+    mine = [
+        (sums.tolist(), {task: values.cpu().numpy() for task, values in best.items()})
+        for sums, best in computed
+    ]
+    rows: dict[int, dict[str, Any]] = {}
+    losses = np.zeros((len(tasks), 2))
+    for batch, (sums, best) in zip(
+        ready, runtime.processes.rejoin(mine), strict=True
+    ):  # added up in the order that one process has
+        losses += sums
+        rows |= {
+            index: {task: values[row] for task, values in best.items()}
+            for row, index in enumerate(batch.ids)
+        }
+    pairs = enumerate(
+        zip(sentences, encoded.examples, strict=True)
+    )  # in their order, for that is how sentences on a disk are read
+    predictions = [
+        _prediction(sentence, example.words, rows[index], names)
+        for index, (sentence, example) in pairs
+    ]
+    means = {
+        task: float(total / count) if count else None
+        for task, (total, count) in zip(tasks, losses.tolist(), strict=True)
+    }
+    return predictions, means
+
+
+def _prediction(
+    sentence: Sentence,
+    words: np.ndarray,
+    best: Mapping[str, Any],
+    names: Mapping[str, Sequence[str]],
+) -> Prediction:
+    predicted = None
+    if sentence.tags is not None:  # a word without a sub-word counts, as O
+        predicted = [
+            names["ner"][best["ner"][position]] if position >= 0 else "O" for position in words
+        ]
+    label = names["classifier"][best["classifier"]] if sentence.label is not None else None
+    return Prediction(sentence.label, label, sentence.tags, predicted)
+
+
+def _targets(batch: Batch, task: str) -> Tensor:
+    return batch.labels if task == "classifier" else batch.tags
+
+
+def _sum_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    return functional.cross_entropy(
+        logits.flatten(0, -2).float(), targets.flatten(), ignore_index=IGNORE, reduction="sum"
+    )
+
+
+def told(loss: Tensor, targets: Tensor) -> Tensor:
+    """A task's loss for the record: NaN where no item of the batch had a target."""
+    return torch.where((targets != IGNORE).any(), loss, torch.nan)
+
+
+def _mean_loss(logits: Tensor, targets: Tensor, every: Tensor, processes: int) -> Tensor:
+    """Mean over the items that have a target; 0 where none has, which torch's own mean would make
+    NaN.
+
+    Args:
+        logits: of a process's part of the batch.
+        targets: of that part.
+        every: of the whole batch.
+        processes: over so many the mean of this is the mean over the batch.
+    """
+    return _sum_loss(logits, targets) * processes / (every != IGNORE).sum().clamp(min=1)

@@ -1,0 +1,92 @@
+"""Training the word embeddings that occur: most rows of the table belong to words that the training
+data do not have.
+
+Such a row never gets a gradient, so AdamW's moments of it stay zero and all that happens to it is
+weight decay, the same factor for every row. The rows that occur are trained as a small table of
+their own, with small gradients and moments; the others are multiplied with the decay of all steps
+when the large table is wanted again.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mtlab.data.encoding import Examples
+from mtlab.model.network import Network
+
+
+class Vocabulary:
+    """The rows of a network's word embeddings that occur in some examples.
+
+    Args:
+        network: its word embeddings train.
+        examples: the training split.
+        pad_id: what batches are padded with.
+    """
+
+    def __init__(self, network: Network, examples: Examples, pad_id: int) -> None:
+        table = network.encoder.get_input_embeddings()
+        assert isinstance(table, nn.Embedding)
+        self.table = table
+        device = table.weight.device
+        occurs = np.zeros(table.num_embeddings, dtype=bool)
+        occurs[pad_id] = True
+        occurs[examples.input_ids] = True
+        occurring = np.flatnonzero(occurs)
+        self.rows = torch.from_numpy(occurring).to(device)
+        self.others = torch.ones(table.num_embeddings, dtype=torch.bool, device=device).index_fill_(
+            0, self.rows, False
+        )
+        self.place = torch.full((table.num_embeddings,), -1, device=device).index_copy_(
+            0, self.rows, torch.arange(len(occurring), device=device)
+        )
+        self.weight = nn.Parameter(table.weight.detach()[self.rows])
+        self.decay = 1.0
+        """What the rows that do not occur are still to be multiplied with."""
+        padding = table.padding_idx
+        self.padding = (
+            int(self.place[padding])
+            if padding is not None and int(self.place[padding]) >= 0
+            else None
+        )
+
+    def stands_for(self, parameter: nn.Parameter) -> bool:
+        """Whether ``parameter`` is the large table that this one stands for."""
+        return parameter is self.table.weight
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Within, the network reads the small table; after, the large one is as if it had been
+        trained.
+        """
+        self.table.forward = self._look_up
+        try:
+            yield
+        finally:
+            del self.table.forward  # the class's own shows again
+            self._write_back()
+
+    def _look_up(self, ids: Tensor) -> Tensor:
+        return functional.embedding(self.place[ids], self.weight, self.padding)
+
+    @torch.no_grad()
+    def _write_back(self) -> None:
+        self.table.weight.index_copy_(0, self.rows, self.weight)
+        if self.decay != 1.0:
+            self.table.weight[self.others] *= self.decay
+            self.decay = 1.0
+
+
+def occurring(
+    network: Network, examples: Examples, pad_id: int, trained: frozenset[str]
+) -> Vocabulary | None:
+    """The small table, where the embeddings train and torch's plain table is what they are; None
+    elsewhere.
+    """
+    table = network.encoder.get_input_embeddings()
+    plain = type(table) is nn.Embedding and table.max_norm is None and not table.scale_grad_by_freq
+    return Vocabulary(network, examples, pad_id) if plain and "embeddings" in trained else None

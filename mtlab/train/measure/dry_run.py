@@ -1,0 +1,247 @@
+"""The plan: what an experiment would train, freeze and cost, worked out without weights and without
+training.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtlab.data import sources
+from mtlab.data.encoding import Encoded, Example, Examples
+from mtlab.data.sources import Corpus
+from mtlab.data.stored import Sentence
+from mtlab.model import backbone
+from mtlab.model.backbone import Location
+from mtlab.model.flops import Counter
+from mtlab.model.freezing import Partition, resolve, units
+from mtlab.plan.errors import UserError
+from mtlab.plan.experiment import START, Experiment
+from mtlab.plan.scenario import Stage, point_label
+from mtlab.plan.words import counted
+from mtlab.train.loop import schedule
+from mtlab.train.loop.schedule import Step
+from mtlab.train.prepare import Prepared, check_scenarios, encode, length_limit
+
+TERA = 1e12
+
+
+def lines(experiment: Experiment) -> Iterator[str]:
+    """The plan of an experiment, line by line.
+
+    Raises:
+        UserError: something is wrong with the experiment, its data or its encoder.
+    """
+    names, seeds, points = experiment.scenarios, experiment.seeds, experiment.points
+    factors = [
+        counted(len(names), "scenario"),
+        counted(len(seeds), "seed"),
+        *([f"{len(points)} points"] if len(points) > 1 else []),
+    ]
+    yield f"{experiment.name}: {' × '.join(factors)} = {counted(len(experiment.trials()), 'trial')}; nothing is trained here"
+    for point in points:
+        if point:
+            yield f"\n{point_label(point)}"
+        with experiment.pointing():
+            yield from _point_lines(experiment.at(point))
+
+
+def sketch(experiment: Experiment, corpus: Corpus | None = None) -> tuple[Prepared, list[str]]:
+    """A point of the experiment as far as it can be prepared without weights, and notes on what was
+    assumed.
+
+    Args:
+        experiment: nothing is swept in it.
+        corpus: its data, where they are read already.
+    """
+    location = backbone.find(experiment.encoder)
+    corpus = corpus or sources.load(experiment.data, experiment.data_seed)
+    first = experiment.source_phase()
+    if first is None:
+        return _sketch(experiment, corpus, location)
+    corpus, earlier = sources.together(
+        [corpus, sources.load(first.data, first.data_seed, "start.data")]
+    )
+    source, _ = _sketch(first, earlier, location, where="start.stages")
+    return _sketch(experiment, corpus, location, source)
+
+
+def _sketch(
+    experiment: Experiment,
+    corpus: Corpus,
+    location: Location,
+    source: Prepared | None = None,
+    where: str = "scenarios.{name}",
+) -> tuple[Prepared, list[str]]:
+    notes = []
+    counter = Counter(
+        location.config,
+        {"classifier": len(corpus.labels), "ner": len(corpus.tags)},
+        experiment.head,
+    )
+    skeleton = counter.network.backbone
+    try:
+        tokenizer = backbone.tokenizer(location)
+        limit = length_limit(experiment, skeleton, tokenizer)
+        encoded = encode(corpus, tokenizer, limit)
+    except UserError as error:
+        if "no tokenizer" not in error.problem:
+            raise
+        notes.append("no tokenizer there: FLOPs take a word for one token")
+        encoded = {
+            split: _word_lengths(corpus, split, length_limit(experiment, skeleton, None))
+            for split in corpus.splits
+        }
+    prepared = Prepared(
+        experiment, corpus, encoded, 0, location, skeleton, {}, counter, 0.0, source
+    )
+    check_scenarios(prepared, where)
+    return prepared, notes
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A stage of a scenario, with the steps of all its epochs."""
+
+    stage: Stage
+    partition: Partition
+    steps: list[Step]
+
+
+def floor(prepared: Prepared, planned: list[Planned]) -> int:
+    """FLOPs that cannot be avoided when these stages are trained with all seeds, padding left out.
+
+    What lies below the first trained block is computed once, in one pass for all epochs, seeds and
+    scenarios (one a seed, where each seed has a checkpoint of its own); what lies above it, at
+    every step.
+    """
+    above, deepest = 0, 0
+    for one in planned:
+        deepest = max(deepest, one.partition.prefix_depth if one.steps else 0)
+        above += schedule.flops(prepared, one.partition, one.steps, cached=True)[1]
+    lengths = prepared.encoded["train"].examples.lengths
+    seeds = len(prepared.experiment.seeds)
+    below = prepared.counter.prefix(deepest).exact(lengths) if deepest else 0
+    return above * seeds + below * (1 if prepared.source is None else seeds)
+
+
+def plain(prepared: Prepared, planned: list[Planned]) -> int:
+    """FLOPs of a plain loop over these stages with all seeds, padding included."""
+    return sum(schedule.flops(prepared, one.partition, one.steps)[0] for one in planned) * len(
+        prepared.experiment.seeds
+    )
+
+
+def _point_lines(experiment: Experiment) -> Iterator[str]:
+    prepared, notes = sketch(experiment)
+    config, corpus = prepared.location.config, prepared.corpus
+    sizes = ", ".join(f"{split} {len(rows):,}" for split, rows in corpus.splits.items())
+    total = sum(unit.count for unit in units(prepared.counter.network).values())
+    blocks, hidden = len(prepared.pristine.blocks), prepared.pristine.hidden_size
+    yield f"encoder {experiment.encoder.name}: {config.model_type}, {blocks} blocks, hidden {hidden}"
+    yield f"data: {sizes} sentences; {len(corpus.labels)} labels, {len(corpus.tags)} tags"
+    yield f"parameters in all: {total:,}, the encoder's pooler left out"
+    yield from (f"note: {note}" for note in (*corpus.notes, *notes))
+    planned = {name: _planned(prepared.of(name), name) for name in experiment.scenarios}
+    if prepared.source is not None:
+        yield f"\n{START}: the checkpoint of each seed, trained on {prepared.source.experiment.data.title}"
+        yield from _stage_lines(prepared.source, _planned(prepared.source, START))
+    for name, stages in planned.items():
+        yield f"\n{name}"
+        yield from _stage_lines(prepared.of(name), stages)
+    yield "\nTraining FLOPs of all seeds, in 10^12"
+    yield "  plain: every step computes everything, padding too, as this engine does; floor: what cannot change once, no padding"
+    width = max(map(len, experiment.scenarios))
+    for name, stages in planned.items():
+        yield _cost_line(
+            name.ljust(width), plain(prepared.of(name), stages), floor(prepared.of(name), stages)
+        )
+    variants = [prepared, *(one for one in prepared.variants.values() if one.adapted)]
+    together = [
+        [one for name, stages in planned.items() if prepared.of(name) is of for one in stages]
+        for of in variants
+    ]
+    sums = (
+        sum(count(of, some) for of, some in zip(variants, together, strict=True))
+        for count in (plain, floor)
+    )
+    yield _cost_line("together".ljust(width), *sums)
+
+
+def _stage_lines(prepared: Prepared, stages: list[Planned]) -> Iterator[str]:
+    for one in stages:
+        stage, losses = one.stage, " + ".join(one.stage.losses)
+        epochs, steps = counted(stage.epochs, "epoch"), counted(len(one.steps), "step")
+        yield f"  {stage.name}: {epochs}, {steps} of {prepared.experiment.batch_size}, losses {losses}"
+        held = [
+            f"{key} {getattr(stage, key):g}"
+            for key in ("rehearsal", "l2_sp", "distillation")
+            if getattr(stage, key)
+        ]
+        if held:
+            yield f"    with {', '.join(held)}"
+        if stage.guidance is not None:
+            rules = stage.guidance
+            yield f"    guided by each task's validation {rules.monitor}, patience {rules.patience}: {', then '.join(rules.actions)}"
+        yield from _partition_lines(prepared, one.partition)
+
+
+def _planned(prepared: Prepared, name: str) -> list[Planned]:
+    planned, done = [], 0
+    for stage in prepared.experiment.scenario(name).stages:
+        partition = resolve(stage, prepared.counter.network)
+        steps = [
+            one
+            for number in range(stage.epochs)
+            for one in schedule.epoch(prepared, stage, done + number)
+        ]
+        planned.append(Planned(stage, partition, steps))
+        done += stage.epochs
+    return planned
+
+
+def _partition_lines(prepared: Prepared, partition: Partition) -> Iterator[str]:
+    counts = {name: unit.count for name, unit in units(prepared.counter.network).items()}
+    for group in partition.trainable:
+        trained = sum(counts[name] for name in group.units)
+        yield f"    trains {trained:>12,}  at {group.rate:g}: {_listed(group.units, counts)}"
+    if not partition.trainable:
+        yield f"    trains {0:>12,}"
+    if partition.frozen:
+        yield f"    frozen {sum(counts[name] for name in partition.frozen):>12,}  {_listed(partition.frozen, counts)}"
+    yield f"    frozen prefix: {partition.prefix_depth} of {len(prepared.pristine.blocks)} blocks"
+
+
+def _listed(names: tuple[str, ...], counts: Mapping[str, int]) -> str:
+    """Names with their counts; neighbouring blocks of one size are told as a slice."""
+    runs: list[list[str]] = []
+    for name in names:
+        both_blocks = runs and name.startswith("layers[") and runs[-1][-1].startswith("layers[")
+        if both_blocks and counts[name] == counts[runs[-1][-1]]:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    told = []
+    for run in runs:
+        first, last = run[0], run[-1]
+        slice_ = first if len(run) == 1 else f"{first[:-1]}:{int(last[7:-1]) + 1}]"
+        told.append(f"{slice_} {'' if len(run) == 1 else f'{len(run)} × '}{counts[first]:,}")
+    return ", ".join(told)
+
+
+def _cost_line(name: str, plain_flops: int, floor_flops: int) -> str:
+    ratio = f"{plain_flops / floor_flops:6.1f} times" if floor_flops else ""
+    return f"  {name}  plain {plain_flops / TERA:10.3f}   floor {floor_flops / TERA:10.3f}   {ratio}".rstrip()
+
+
+def _word_lengths(corpus: Corpus, split: str, limit: int) -> Encoded:
+    none = np.zeros(0, dtype=np.int64)
+
+    def example(sentence: Sentence) -> Example:
+        words = sentence.tokens or tuple((sentence.text or "").split())
+        ids = np.zeros(
+            min(len(words) + 2, limit), dtype=np.int64
+        )  # two for the tokens that begin and end a sentence
+        return Example(sentence.source, ids, none, none, 0)
+
+    return Encoded(Examples.of(map(example, corpus.splits[split])))

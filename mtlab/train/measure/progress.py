@@ -1,0 +1,181 @@
+"""Showing how far a suite is: one live display on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mtlab.plan.words import counted
+from mtlab.record.records import TrialRecord
+
+SHORT_S = 20.0
+"""Below this a suite's time is mostly that of other things than arithmetic, of which no estimate
+knows."""
+
+WIDE = 1.5
+"""How many times the least of what is likely the most of it is where both are told."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that a piece of work takes: usually, and the least and the most that is likely."""
+
+    usual: float
+    low: float
+    high: float
+
+
+class PlainProgress:
+    """A line for each thing that happened; what logs and pipes get."""
+
+    def __init__(self) -> None:
+        self.trials = self.number = self.work = self.done = 0
+        self.pace: float | None = None
+        self.began = time.perf_counter()
+
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+        print(line, flush=True)
+
+    def begin(self, trials: int, work: int, pace: Pace | None) -> None:
+        """The suite has this many trials and this much work in all, done at ``pace`` where that is
+        known.
+        """
+        self.trials, self.work, self.began = trials, work, time.perf_counter()
+        self.pace = None if pace is None else pace.usual
+        if pace is not None:
+            self.say(f"{counted(trials, 'trial')}, {_expected(work, pace)}")
+
+    def trial(self, number: int, label: str) -> None:
+        """Trial ``number`` begins."""
+        self.number = number
+
+    def advance(self, work: int) -> None:
+        """So much work was done."""
+        self.done += work
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial ended."""
+        left = f"  ({self.left()})" if self.number < self.trials else ""
+        self.say(f"[{self.number:>{len(str(self.trials))}}/{self.trials}] {summary(record)}{left}")
+
+    def close(self) -> None:
+        """Nothing more is shown."""
+
+    def left(self) -> str:
+        """Time left, in words."""
+        seconds = self.seconds_left(time.perf_counter() - self.began)
+        return "time left: not known yet" if seconds is None else f"about {duration(seconds)} left"
+
+    def seconds_left(self, spent: float) -> float | None:
+        """The work that is left, at a pace that leans on what was measured at first, and from half
+        of the work on on what was seen alone.
+
+        What comes early is often cheap heads, whose work takes longer than its FLOPs say; so what
+        is seen early says little. But when it is far from what was measured, as on a machine that
+        was busy just then, what was measured is dropped after a tenth.
+
+        Args:
+            spent: seconds so far.
+        """
+        left, share = max(0, self.work - self.done), self.done / self.work if self.work else 0.0
+        if self.pace is None and share < 0.1:
+            return None  # what ended so far may be anything
+        if not self.done:
+            return None if self.pace is None else left * self.pace
+        seen = spent / self.done
+        if self.pace is None or (share > 0.1 and not 2 / 3 < seen / self.pace < 3 / 2):
+            return left * seen
+        weight = min(1.0, 2 * share)
+        return left * (weight * seen + (1 - weight) * self.pace)
+
+
+class Silent(PlainProgress):
+    """Nothing is shown: of several processes one speaks."""
+
+    def say(self, line: str) -> None:
+        """Say nothing."""
+
+
+class LiveProgress(PlainProgress):
+    """One line that moves, with the time left; lines that stay scroll above it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}", markup=False),
+        )
+        self.bar = Progress(*columns, console=Console(), refresh_per_second=2)
+        self.task = self.bar.add_task("reading data and encoder", total=None, left="")
+        self.bar.start()
+
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+        self.bar.console.print(line, markup=False, highlight=False, emoji=False)
+
+    def begin(self, trials: int, work: int, pace: Pace | None) -> None:
+        """The suite has this many trials and this much work in all, done at ``pace`` where that is
+        known.
+        """
+        super().begin(trials, work, pace)
+        self.bar.reset(self.task, total=work, left=self.left())
+
+    def trial(self, number: int, label: str) -> None:
+        """Trial ``number`` begins."""
+        super().trial(number, label)
+        self.bar.update(self.task, description=f"[{number}/{self.trials}] {label}")
+
+    def advance(self, work: int) -> None:
+        """So much work was done."""
+        super().advance(work)
+        self.bar.update(self.task, completed=self.done, left=self.left())
+
+    def close(self) -> None:
+        """Nothing more is shown."""
+        self.bar.stop()
+
+
+def progress() -> PlainProgress:
+    """The display that suits where output goes."""
+    return LiveProgress() if sys.stdout.isatty() else PlainProgress()
+
+
+def summary(record: TrialRecord) -> str:
+    """A trial in a line: what it scored, or why it failed."""
+    if not record.ok or record.test is None:
+        return f"{record.label}: FAILED, {record.status}"
+    parts = []
+    if record.test.classifier is not None:
+        parts.append(f"accuracy {_figure(record.test.classifier.accuracy)}")
+    if record.test.ner is not None:
+        parts.append(f"entity F1 {_figure(record.test.ner.default.f1)}")
+    return f"{record.label}: {', '.join(parts)}, {duration(record.wall_s or 0.0)}"
+
+
+def _expected(work: int, pace: Pace) -> str:
+    """How long the work takes, in words: a range where the pace varies much."""
+    if work * pace.high < SHORT_S:
+        return "half a minute at most on this machine"
+    low, high = duration(work * pace.low), duration(work * pace.high)
+    if pace.high <= WIDE * pace.low or low == high:
+        return f"about {duration(work * pace.usual)} on this machine"
+    number, _, unit = low.partition(" ")
+    least = number if high.split(" ")[1:] == [unit] else low
+    return f"about {least} to {high} on this machine, where steps take now longer, now shorter"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

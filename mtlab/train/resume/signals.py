@@ -1,0 +1,105 @@
+"""Being asked to stop: the step that runs is finished and a checkpoint written, and asked twice the
+process leaves at once.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(BaseException):
+    """The user, or the system, asked the process to stop. Not an ``Exception``: no trial may take
+    it for its own failure.
+
+    Args:
+        number: the signal's.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def status(self) -> int:
+        """The exit status that shells give a process which a signal ended: 130, 143."""
+        return 128 + self.number
+
+
+class _Asked:
+    """What this process was asked, and whether it may be interrupted where it stands."""
+
+    number: int | None = None
+    waiting = False
+    obeys = True
+
+
+_asked = _Asked()
+
+
+def asked() -> bool:
+    """Whether the process was asked to stop and has not yet done so."""
+    return _asked.obeys and _asked.number is not None
+
+
+def leave_if_asked() -> None:
+    """Stop here, if that was asked for.
+
+    Raises:
+        Stopped: it was.
+    """
+    if asked() and _asked.number is not None:
+        raise Stopped(_asked.number)
+
+
+@contextmanager
+def handled(obeys: bool = True) -> Iterator[None]:
+    """Within, SIGINT and SIGTERM raise :class:`Stopped`, once; a second one ends the process at
+    once.
+
+    Only a process's main thread can have it so; elsewhere nothing changes.
+
+    Args:
+        obeys: whether this process stops by itself. Of several that run together the first does,
+            and the others miss it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _asked.number, _asked.obeys = None, obeys
+    before = {number: signal.signal(number, _handle) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _asked.number, _asked.obeys = None, True
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Within, a signal is only noted: what runs asks :func:`asked` where it can stop, and
+    :class:`Stopped` is raised at the end.
+    """
+    outer, _asked.waiting = _asked.waiting, True
+    try:
+        yield
+    finally:
+        _asked.waiting = outer
+    if not outer:
+        leave_if_asked()
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    if _asked.number is not None:
+        os._exit(128 + number)
+    _asked.number = number
+    if not _asked.obeys:
+        return
+    if not _asked.waiting:
+        raise Stopped(number)
+    os.write(2, b"\nmtlab: stopping after this step; once more leaves at once\n")
