@@ -25,19 +25,20 @@ WATCHED = [sys.executable, "-m", "mtlab.supervise"]
 DYING = """
 import os, signal, sys, time
 from mtlab.cli import main
-from mtlab.train.trial import Run
+from mtlab.train.state import TrialState
 
-honest = Run.go
+honest = TrialState.begin
 
-def go(run):
+def begin(state):
     what, how = sys.argv[1:3]
-    if run.trial.scenario == "gradual" and run.trial.seed == 1 and (how == "always" or run.shared.keeper.before == 0):
+    first = state.setup.keeper.before == 0
+    if state.trial.scenario == "gradual" and state.trial.seed == 1 and (how == "always" or first):
         if what == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(600)
-    return honest(run)
+    return honest(state)
 
-Run.go = go
+TrialState.begin = begin
 sys.exit(main(sys.argv[3:]))
 """
 

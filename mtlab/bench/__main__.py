@@ -22,7 +22,6 @@ import torch
 from mtlab.bench import floor, peer
 from mtlab.cli import parse_overrides
 from mtlab.model import backbone
-from mtlab.model.freezing import resolve as resolve_stage
 from mtlab.plan import experiment as plan
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Trial
@@ -30,11 +29,10 @@ from mtlab.record.journal import Journal, write_atomically
 from mtlab.record.records import TrialRecord
 from mtlab.train import prepare as preparing
 from mtlab.train import worker
-from mtlab.train.cache.heads import only_heads
-from mtlab.train.group import run_trials
 from mtlab.train.measure import warm
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime, resolve
+from mtlab.train.trial import run_trials
 from mtlab.train.worker import Work
 
 SHORT_S, TIMES = 120.0, 3
@@ -133,12 +131,8 @@ class Bench:
 
     def skips(self, scenario: str) -> bool:
         """Whether the cache saves work in training this scenario."""
-        stages = self.experiment.scenario(scenario).stages
-        return any(
-            resolve_stage(stage, self.prepared.counter.network).prefix_depth
-            for stage in stages
-            if stage.epochs
-        )
+        plans = self.prepared.stage_plans(scenario)
+        return any(plan.cached_depth for plan in plans if plan.stage.epochs)
 
     def scenario(self, name: str) -> dict[str, Any]:
         """Everybody's runs of a scenario, and what this machine could do when they ran."""
@@ -175,12 +169,8 @@ class Bench:
 
     def together(self, name: str) -> bool:
         """Whether seeds share work: nothing but heads is trained."""
-        stages = self.experiment.scenario(name).stages
-        return all(
-            only_heads(resolve_stage(stage, self.prepared.counter.network))
-            for stage in stages
-            if stage.epochs
-        )
+        plans = self.prepared.stage_plans(name)
+        return all(plan.stacks for plan in plans if plan.stage.epochs)
 
     @torch.no_grad()
     def forward_pass(self) -> float:

@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 
-from mtlab.model.freezing import resolve, units
+from mtlab.model.freezing import units
 from mtlab.train.loop import schedule
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
@@ -52,17 +52,14 @@ def seconds(prepared: Prepared, scenario: str, machine: Machine, runtime: Runtim
     """The floor of a scenario's training in a plain loop: its FLOPs without padding at the rate of
     products, and AdamW's bytes.
     """
-    total, done = 0.0, 0
-    network = prepared.counter.network
-    sizes = {name: unit.count for name, unit in units(network).items()}
-    for stage in prepared.experiment.scenario(scenario).stages:
-        partition = resolve(stage, network)
-        trained = sum(sizes[unit] for unit in partition.trained_units)
-        for number in range(stage.epochs):
-            steps = schedule.epoch(prepared, stage, done + number)
-            total += schedule.flops(prepared, partition, steps)[1] / machine.gemm[runtime.precision]
+    total = 0.0
+    sizes = {name: unit.count for name, unit in units(prepared.counter.network).items()}
+    for plan in prepared.stage_plans(scenario):
+        trained = sum(sizes[unit] for unit in plan.partition.trained_units)
+        for steps in schedule.epochs(prepared, plan):
+            _, flops = schedule.flops(prepared, plan.partition, steps)
+            total += flops / machine.gemm[runtime.precision]
             total += len(steps) * trained * ADAMW_BYTES / machine.bandwidth
-        done += stage.epochs
     return total
 
 

@@ -1,177 +1,155 @@
-"""Trials that run together: the seeds of a scenario, whose heads train as one problem where only
-heads train.
-"""
+"""Trials that train in step: where they stand, which of them failed, and what resumes them."""
 
-import time
+import traceback
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
 from mtlab.launch import Lost
-from mtlab.plan.scenario import Trial
-from mtlab.record.journal import Journal
-from mtlab.train.cache.heads import Heads
-from mtlab.train.cache.prefix import Prefixes
-from mtlab.train.measure.machine import Machine
-from mtlab.train.measure.memory import Memory
-from mtlab.train.measure.occupancy import Occupancy
-from mtlab.train.measure.uncached import Plain
-from mtlab.train.prepare import Prepared
-from mtlab.train.resume.keeper import Keeper
-from mtlab.train.resume.signals import Stopped
-from mtlab.train.resume.unfinished import Died, Unfinished
-from mtlab.train.runtime import Runtime
-from mtlab.train.shared import Advance, HeadsEpoch, Shared
-from mtlab.train.trial import Run
+from mtlab.model.freezing import CertificateError
+from mtlab.plan.errors import UserError, printable
+from mtlab.plan.scenario import Stage, Trial
+from mtlab.record.journal import write_atomically
+from mtlab.train import outcome
+from mtlab.train.loop.tally import Diverged
+from mtlab.train.resume.keeper import Tensors, above, below
+from mtlab.train.selection import Choice
+from mtlab.train.state import Setup, TrialState
+from mtlab.train.trainers import Trainer
+
+FORMAT = 2
+"""Of resume states: those of another format are not read."""
 
 
-def run_trials(
-    prepared: Prepared,
-    trials: Sequence[Trial],
-    runtime: Runtime,
-    journal: Journal,
-    prefixes: Prefixes | None,
-    advance: Advance,
-    say: Callable[[str], None] = print,
-    apart: str = "",
-) -> list[Run]:
-    """Run trials of one scenario that differ in their seed alone, write their records, and return
-    them with their networks.
+@dataclass
+class Position:
+    """Where trials stand that train in step.
 
-    They run one after another but where heads train on states of a frozen encoder: there they train
-    together. A trial that fails leaves a record too, with its reason as status; the others go on.
-    Trials that were interrupted go on from their last checkpoint.
+    Attributes:
+        stage: of the scenario, by its index.
+        piece: what is left of it to be trained at one go: all of it, unless guidance changed
+            something; None when it is done.
+        epoch: of the piece, so many are done.
+        step: of the epoch that runs, so many are done.
+        timed: seconds and number of the piece's steps whose time counts.
+    """
+
+    stage: int
+    piece: Stage | None
+    epoch: int = 0
+    step: int = 0
+    timed: tuple[float, int] = (0.0, 0)
+
+
+class Group:
+    """Trials of one scenario that differ in their seed alone; mostly one.
 
     Args:
-        prepared: what the trials run on.
-        trials: of one scenario and point.
-        runtime: device, precision and threads.
-        journal: where records go.
-        prefixes: states of frozen prefixes; None computes everything each time.
-        advance: is told what was done.
-        say: tells the user what happened to a checkpoint.
-        apart: why times here do not compare with those of other trials, if they do not.
-
-    Raises:
-        Stopped: the process was asked to stop; a checkpoint is written.
-        Lost: of several processes this one failed, or another did.
-        UserError: a record cannot be written.
+        trials: to run.
+        setup: what they share.
     """
-    memory = Memory(runtime)
-    keys = [prepared.key(trial, runtime) for trial in trials]
-    keeper = Keeper(
-        Unfinished(journal.directory, keys, say),
-        prepared.experiment.checkpoints,
-        say,
-        runtime.processes,
-    )
-    machine, occupancy = Machine(runtime.device), Occupancy(runtime.device, apart)
-    shared = Shared(
-        prepared,
-        runtime,
-        journal,
-        prefixes,
-        advance,
-        memory,
-        Plain(prepared, runtime, memory),
-        keeper,
-        machine,
-        occupancy,
-    )
-    runs = [Run(shared, trial) for trial in trials]
-    try:
-        keeper.begin()
-    except Died as error:
-        for run in runs:
-            run.finish(str(error))
-        keeper.end()
-        return runs
-    if keeper.saved is not None:
-        say(f"{', '.join(trial.label for trial in trials)}: going on from the last checkpoint")
-    devices = [runtime.device] if runtime.device.type == "cuda" else []
-    own = (
-        runtime.device.type == "cuda" or runtime.processes.leads
-    )  # several processes that share a CPU are no strangers there
-    try:
-        # dropout draws from torch's global stream; the caller's is left as it was
-        with (
-            machine,
-            occupancy if own else nullcontext(),
-            torch.random.fork_rng(devices),
-            keeper.watched(),
-        ):
-            _go(runs)
-    except Lost as error:
-        keeper.left(str(error))
-        raise
-    except Stopped:
-        keeper.left()
-        raise
-    keeper.end()
-    if prefixes is not None:
-        prefixes.forget_unwanted()
-    return runs
 
+    def __init__(self, trials: Sequence[Trial], setup: Setup) -> None:
+        self.setup = setup
+        self.states = [TrialState(trial, setup) for trial in trials]
+        self.alive = list(self.states)
+        """Those that have not failed."""
+        self.at = Position(0, None)
+        self.trainer: Trainer | None = None
 
-def _go(runs: Sequence[Run]) -> None:
-    """Run trials to their ends: each by itself, but for the epochs of heads that all ask for."""
-    asking = {run: request for run in runs if (request := run.go()) is not None}
-    together: dict[int, tuple[list[Run], Heads]] = {}
-    while asking:
-        asking = _train_heads(asking, together)
+    def begin_stage(self, index: int, stage: Stage) -> None:
+        """Stand before the first epoch of a stage."""
+        self.at = Position(index, stage)
+        for state in self.alive:
+            state.choice = Choice(standing=state.choice.standing)
 
+    def each(self, action: Callable[[TrialState], object]) -> None:
+        """Do something with each trial that is alive; one that fails ends with its reason."""
+        for state in tuple(self.alive):
+            self.attempt(action, state)
 
-def _train_heads(
-    asking: dict[Run, HeadsEpoch], together: dict[int, tuple[list[Run], Heads]]
-) -> dict[Run, HeadsEpoch]:
-    """Give trials the epoch that they ask for, all at once; returns what they ask for next.
+    def attempt(self, action: Callable[[TrialState], object], state: TrialState) -> bool:
+        """Do something with one trial; returns whether it did not fail.
 
-    Args:
-        asking: the trials, all before the same epoch, or in it at the same step.
-        together: piece to the trials that train together in it, and their heads; filled here.
-    """
-    first, request = next(iter(asking.items()))
-    keeper = first.shared.keeper
-    try:
-        if request.piece not in together:
-            together[request.piece] = (list(asking), _heads(list(asking), request))
-            keeper.restore_heads(together[request.piece][1])
-        runs, heads = together[request.piece]
-        kept = (
-            runs if len(asking) == len(runs) else []
-        )  # with one that failed, all go on from where it had not
-        while first.at.step < len(request.steps):
-            keeper.keep_if_due(kept, heads)
-            began = time.perf_counter()
-            outputs = heads.train(request.steps[first.at.step :], first.tally.steps, keeper.stepped)
-            first.runtime.synchronize()
-            seconds = time.perf_counter() - began
-            for run in asking:
-                made = outputs[runs.index(run)]
-                run.tally.running += made
-                run.at.step += len(made)
-                run.clock.laps["train"] += seconds
-        keeper.keep_if_due(kept, heads)
-        heads.write_back()
-    except Exception as error:
-        for run in asking:
-            run.fail(error)
-        return {}
-    return {run: following for run in asking if (following := run.go()) is not None}
+        Raises:
+            Lost: of several processes only this one may have failed, so that it cannot continue
+                with the others.
+        """
+        try:
+            action(state)
+        except Exception as error:
+            self.fail(state, error)
+            return False
+        return True
 
+    def fail(self, state: TrialState, error: Exception) -> None:
+        """End a trial with the reason why it failed.
 
-def _heads(runs: list[Run], request: HeadsEpoch) -> Heads:
-    first = runs[0]
-    networks, seeds = [run.network for run in runs], [run.trial.seed for run in runs]
-    readings = first.ground.readings()
-    return Heads(
-        networks,
-        seeds,
-        request.partition,
-        request.plan,
-        request.total,
-        first.prepared,
-        readings,
-        first.runtime,
-    )
+        Raises:
+            Lost: as :meth:`attempt` has it.
+        """
+        self.alive.remove(state)
+        if isinstance(error, Diverged):
+            outcome.finish(state, f"diverged: {error}")
+        elif isinstance(error, UserError):
+            outcome.finish(state, str(error))
+        elif isinstance(error, CertificateError):
+            outcome.finish(state, f"certificate broken: {error}")
+        else:  # the reasons above are the same in all processes, for losses and digests are
+            outcome.finish(state, self._crash(state, error))
+
+    def _crash(self, state: TrialState, error: Exception) -> str:
+        """The status of a trial that met an error which is nobody's mistake but ours, or the
+        machine's.
+        """
+        setup, label = self.setup, state.trial.label
+        known = isinstance(error, torch.OutOfMemoryError)
+        directory = setup.journal.directory
+        file = directory / "failures" / f"{label}-{state.record.key[:12]}.txt"
+        first_line = str(error).partition("\n")[0][:200]
+        reason = printable(f"{type(error).__name__}: {first_line}")
+        status = "out of memory" if known else f"crashed: {reason} (failures/{file.name})"
+        first = not setup.runtime.processes.several or setup.keeper.left(status)
+        if first and not known:
+            write_atomically(file, "".join(traceback.format_exception(error)))
+        if setup.runtime.processes.several:
+            raise Lost(f"{label}: {status if first else reason}") from error
+        return status
+
+    def state_dict(self) -> tuple[dict[str, Any], Tensors] | None:
+        """What another process needs to continue from here: what is no tensor, and what is.
+
+        None where a trial has failed: all continue from where it had not.
+        """
+        if len(self.alive) < len(self.states) or self.trainer is None:
+            return None
+        assert self.at.piece is not None
+        trainer, tensors = self.trainer.state_dict()
+        tensors = above("trainer", tensors)
+        trials = {}
+        for state in self.states:
+            trials[state.record.key], own = state.state_dict()
+            tensors |= above(state.record.key, own)
+        position = {**asdict(self.at), "piece": self.at.piece.model_dump(mode="json")}
+        return {"format": FORMAT, "at": position, "trials": trials, "trainer": trainer}, tensors
+
+    def resume(self) -> tuple[dict[str, Any], Tensors] | None:
+        """Take up what :meth:`state_dict` gave, where an interrupted run left it; returns what its
+        trainer is to take up, or None where the trials begin.
+        """
+        saved = self.setup.keeper.saved
+        if saved is None or len(self.alive) < len(self.states):
+            return None
+        if saved.facts.get("format") != FORMAT:
+            self.setup.keeper.say("the last checkpoint is of another mtlab; trials begin again")
+            return None
+        facts, at = saved.facts, saved.facts["at"]
+        timed = (at["timed"][0], at["timed"][1])
+        piece = Stage.model_validate(at["piece"])
+        self.at = Position(at["stage"], piece, at["epoch"], at["step"], timed)
+        for state in self.states:
+            key = state.record.key
+            state.load_state_dict(facts["trials"][key], below(saved.tensors, key), self.at.stage)
+        return facts["trainer"], below(saved.tensors, "trainer")

@@ -22,7 +22,7 @@ from mtlab.data.stored import Sentence
 from mtlab.model import backbone, lora
 from mtlab.model.backbone import Backbone, Location
 from mtlab.model.flops import Counter
-from mtlab.model.freezing import digests, resolve
+from mtlab.model.freezing import digests
 from mtlab.model.network import Network
 from mtlab.plan.errors import Found, UserError, noted, shown
 from mtlab.plan.experiment import START, Experiment
@@ -30,7 +30,8 @@ from mtlab.plan.scenario import Point, Trial, content_key
 from mtlab.plan.words import counted
 from mtlab.record.records import FORMAT
 from mtlab.train.runtime import Runtime
-from mtlab.train.source_checkpoint import Checkpoint
+from mtlab.train.stage_plan import StagePlan, plan_stages
+from mtlab.train.weights.source_checkpoint import Checkpoint
 
 T = TypeVar("T")
 
@@ -117,6 +118,16 @@ class Prepared:
             counter = Counter(self.location.config, self.classes, self.experiment.head, adapters)
             self.variants[adapted] = replace(self, counter=counter, adapted=adapted)
         return self.variants[adapted]
+
+    def stage_plans(self, scenario: str) -> tuple[StagePlan, ...]:
+        """The stages of a scenario, each resolved against the network that its trials train.
+
+        Raises:
+            UserError: a selector does not fit the network.
+        """
+        stages = self.experiment.scenario(scenario).stages
+        cached = self.experiment.cache.mode != "off"
+        return plan_stages(stages, self.of(scenario).counter.network, cached)
 
     def adapt(self, network: Network, seed: int) -> None:
         """Give a network the adapters that its scenario trains, if it trains any."""
@@ -282,42 +293,35 @@ def prepare(
 
 
 def check_scenarios(prepared: Prepared, where: str = "scenarios.{name}") -> None:
-    """Resolve every stage of every scenario once; ``where`` says where the file has a scenario's
+    """Plan every stage of every scenario once; ``where`` says where the file has a scenario's
     stages.
 
     Raises:
         UserError: a selector does not fit the network, or no loss reaches what a stage trains.
     """
     for name in prepared.experiment.scenarios:
-        for index, stage in enumerate(prepared.experiment.scenario(name).stages):
-            place = f"{where.format(name=name)}.{index}"
-            try:
-                partition = resolve(stage, prepared.of(name).counter.network)
-            except UserError as error:
-                raise UserError(
-                    error.problem, error.remedy, where=f"{place}.train.{error.where}"
-                ) from None
-            if stage.rehearsal and not partition.trained_units - {
-                f"head.{task}" for task in stage.losses
-            }:
-                raise UserError(
-                    "rehearsal reaches nothing that trains here",
-                    "take it out",
-                    where=f"{place}.rehearsal",
-                )
-            kept = (
-                stage.rehearsal or stage.distillation
-            )  # these reach the heads of tasks that `losses` leaves out
-            if (
-                stage.epochs
-                and not kept
-                and partition.trained_units <= {f"head.{task}" for task in stage.silent}
-            ):
-                raise UserError(
-                    "no loss reaches what trains here",
-                    "name the head's own task among `losses`",
-                    where=f"{place}.losses",
-                )
+        place = where.format(name=name)
+        try:
+            plans = prepared.stage_plans(name)
+        except UserError as error:
+            where_of_error = f"{place}.{error.where}"
+            raise UserError(error.problem, error.remedy, where=where_of_error) from None
+        for index, plan in enumerate(plans):
+            _check_losses(plan, f"{place}.{index}")
+
+
+def _check_losses(plan: StagePlan, place: str) -> None:
+    stage, trained = plan.stage, plan.partition.trained_units
+    if stage.rehearsal and not trained - {f"head.{task}" for task in stage.losses}:
+        problem = "rehearsal reaches nothing that trains here"
+        raise UserError(problem, "take it out", where=f"{place}.rehearsal")
+    # rehearsal and distillation reach the heads of tasks that `losses` leaves out
+    kept = stage.rehearsal or stage.distillation
+    silent = {f"head.{task}" for task in stage.silent}
+    if stage.epochs and not kept and trained <= silent:
+        problem = "no loss reaches what trains here"
+        remedy = "name the head's own task among `losses`"
+        raise UserError(problem, remedy, where=f"{place}.losses")
 
 
 class _Shared:

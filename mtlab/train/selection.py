@@ -1,7 +1,7 @@
 """Which epoch's weights a stage hands on: decided on validation alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -26,6 +26,21 @@ class Best:
     epoch: int
     piece: int
     weights: Mapping[str, Tensor]
+
+
+@dataclass
+class Choice:
+    """Which weights a stage may hand on.
+
+    Attributes:
+        best: the best of the stage so far, by name (:func:`watched`).
+        moved: names of the parameters that have trained in it.
+        standing: the epoch whose weights the network has; None before the first.
+    """
+
+    best: dict[str, Best] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
+    standing: int | None = None
 
 
 def watched(stage: Stage) -> dict[str, tuple[str, ...]]:

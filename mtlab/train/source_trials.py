@@ -15,11 +15,11 @@ from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train.cache.prefix import Prefixes
 from mtlab.train.continual import forgetting
-from mtlab.train.group import run_trials
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
-from mtlab.train.shared import Advance
-from mtlab.train.source_checkpoint import Checkpoint, load, save
+from mtlab.train.state import Advance
+from mtlab.train.trial import run_trials
+from mtlab.train.weights.source_checkpoint import Checkpoint, load, save
 
 
 @dataclass

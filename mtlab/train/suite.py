@@ -14,12 +14,13 @@ from mtlab.plan.words import counted
 from mtlab.record.changes import changes
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.train import forecast, kept
 from mtlab.train.distributed.processes import CommonJournal, Processes
 from mtlab.train.engines.local import Engine
+from mtlab.train.measure import forecast
 from mtlab.train.measure.progress import PlainProgress
 from mtlab.train.prepare import prepare
 from mtlab.train.resume import unfinished
+from mtlab.train.weights import kept
 from mtlab.train.worker import Group, Work, groups, starts
 
 
@@ -140,7 +141,8 @@ class Suite:
         together = groups(left, work)
         todo = {trial: forecast.work(work.of(trial), trial) for trial in left}
         todo |= {
-            trial: todo[trial] + flops for trial, flops in forecast.common(work, together).items()
+            trial: todo[trial] + flops
+            for trial, flops in forecast.common(work.of, together).items()
         }
         first = {key: self._work_of_start(trial) for key, trial in starts(work, left).items()}
         progress.begin(

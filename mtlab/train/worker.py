@@ -4,20 +4,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mtlab.model.freezing import resolve as resolve_stage
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Point, Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
-from mtlab.train.cache.heads import only_heads
 from mtlab.train.cache.prefix import Prefixes
-from mtlab.train.group import run_trials
 from mtlab.train.measure import warm
 from mtlab.train.prepare import CACHE, Prepared
 from mtlab.train.resume import signals
 from mtlab.train.runtime import Runtime
-from mtlab.train.shared import Advance
 from mtlab.train.source_trials import Starts
+from mtlab.train.state import Advance
+from mtlab.train.trial import run_trials
 
 Group = Sequence[Trial]
 """Trials that run together: one, or the seeds of a scenario."""
@@ -140,24 +138,18 @@ def prefixes_for(work: Work, exchange: bool = False) -> Prefixes | None:
 
 
 def groups(trials: Iterable[Trial], work: Work) -> list[list[Trial]]:
-    """Trials in the order they run: the seeds of a scenario that trains heads alone go together,
-    the first one's turn counting.
+    """Trials in the order they run: the seeds of a scenario whose stages all stack go together, the
+    first one's turn counting.
     """
-    cached = work.experiment.cache.mode != "off"
-    found: dict[tuple, list[Trial]] = {}
+    by_group: dict[tuple, list[Trial]] = {}
     for trial in trials:
-        one = work.of(trial)
-        stages = [stage for stage in one.experiment.scenario(trial.scenario).stages if stage.epochs]
-        alike = (
-            cached and one.source is None and not any(stage.guidance for stage in stages)
-        )  # and so on the same states
-        joint = (
-            alike
-            and stages
-            and all(only_heads(resolve_stage(stage, one.counter.network)) for stage in stages)
-        )
-        found.setdefault((trial.scenario, trial.point) if joint else (trial,), []).append(trial)
-    return list(found.values())
+        prepared = work.of(trial)
+        plans = [plan for plan in prepared.stage_plans(trial.scenario) if plan.stage.epochs]
+        alike = prepared.source is None and not any(plan.stage.guidance for plan in plans)
+        joint = alike and plans and all(plan.stacks for plan in plans)
+        key = (trial.scenario, trial.point) if joint else (trial,)
+        by_group.setdefault(key, []).append(trial)
+    return list(by_group.values())
 
 
 def starts(work: Work, trials: Sequence[Trial]) -> Mapping[str, Trial]:

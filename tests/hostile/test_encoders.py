@@ -12,7 +12,7 @@ from mtlab.model import backbone
 from mtlab.model.network import Network
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Encoder, Head
-from mtlab.train import source_checkpoint
+from mtlab.train.weights import source_checkpoint
 from tests import tiny
 from tests.hostile import attacks
 from tests.hostile.attacks import Attack

@@ -3,6 +3,7 @@
 ``python -m tests.train.several FILE OUTPUT[:VARIANT,VARIANT] ... [--KEY VALUE ...]``
 """
 
+import itertools
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from mtlab.data.batches import Batch
 from mtlab.model.network import Network
 from mtlab.plan.experiment import load
 from mtlab.record.records import TrialRecord
+from mtlab.train import trainers
 from mtlab.train.distributed.processes import Processes
 from mtlab.train.engines.local import Local
 from mtlab.train.loop import parallel, step
@@ -28,8 +30,8 @@ from mtlab.train.loop.schedule import Step
 from mtlab.train.loop.step import Learner
 from mtlab.train.loop.vocabulary import Vocabulary
 from mtlab.train.measure.progress import Silent
+from mtlab.train.state import TrialState
 from mtlab.train.suite import Suite
-from mtlab.train.trial import Run
 
 
 def run(
@@ -67,23 +69,21 @@ def unscaled(
         return honest_step(learner, forward, batch, tasks, runtime)  # type: ignore[arg-type]
 
 
-honest_mean, honest_step, honest_batch = step._mean_loss, Learner.step, Run._batch
+honest_mean, honest_step, honest_batch = step._mean_loss, Learner.step, trainers.collated
 
 
-def failing(times: int, how: Callable[[], None]) -> Callable[[Run, Step], Batch]:
+def failing(times: int, how: Callable[[], None]) -> Callable[[TrialState, Step], Batch]:
     """The second process fails in a step of the last stage, so many times."""
+    steps = itertools.count()
 
-    def batch(run: Run, one: Step) -> Batch:
-        if (
-            run.runtime.processes.rank == 1
-            and run.at.stage == 2
-            and run.at.step == 7
-            and run.shared.keeper.before < times
-        ):
+    def collated(state: TrialState, planned: Step) -> Batch:
+        setup, last = state.setup, len(state.record.stages) == 2
+        fails = setup.runtime.processes.rank == 1 and setup.keeper.before < times
+        if fails and last and next(steps) == 7:
             how()
-        return honest_batch(run, one)
+        return honest_batch(state, planned)
 
-    return batch
+    return collated
 
 
 def raising() -> None:
@@ -100,13 +100,13 @@ def hanging() -> None:
 
 VARIANTS: dict[str, tuple[Callable[[], AbstractContextManager[Any]], dict[str, list[str]]]] = {
     "plain": (nullcontext, {"cache": ["off"]}),
-    "raises": (lambda: patch.object(Run, "_batch", failing(1, raising)), {}),
-    "killed": (lambda: patch.object(Run, "_batch", failing(1, killed)), {}),
+    "raises": (lambda: patch.object(trainers, "collated", failing(1, raising)), {}),
+    "killed": (lambda: patch.object(trainers, "collated", failing(1, killed)), {}),
     "hangs": (
-        lambda: patch.object(Run, "_batch", failing(1, hanging)),
+        lambda: patch.object(trainers, "collated", failing(1, hanging)),
         {"checkpoints.stall_s": ["10"]},
     ),
-    "raises_always": (lambda: patch.object(Run, "_batch", failing(99, raising)), {}),
+    "raises_always": (lambda: patch.object(trainers, "collated", failing(99, raising)), {}),
     "wrapped_once": (lambda: patch.object(step, "over", Once()), {}),
     "mean_of_means": (lambda: patch.object(Learner, "step", unscaled), {}),
 }

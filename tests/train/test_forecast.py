@@ -11,8 +11,8 @@ from mtlab.plan import experiment as plan
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
-from mtlab.train import forecast
 from mtlab.train.loop import schedule
+from mtlab.train.measure import forecast
 from mtlab.train.measure.progress import Pace, PlainProgress
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import resolve

@@ -18,12 +18,12 @@ from mtlab.record.records import (
     NerMetrics,
     TrialRecord,
 )
-from mtlab.train import guidance
 from mtlab.train.cache.prefix import Prefixes
-from mtlab.train.group import run_trials
-from mtlab.train.guidance import Guide, with_head
+from mtlab.train.loop import guidance
+from mtlab.train.loop.guidance import Guide, with_head
 from mtlab.train.prepare import prepare
 from mtlab.train.runtime import resolve
+from mtlab.train.trial import run_trials
 
 
 def metrics(accuracy: float, f1: float | None, losses: tuple[float, float] = (1.0, 1.0)) -> Metrics:

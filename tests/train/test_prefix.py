@@ -21,10 +21,10 @@ from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train.cache import spill
 from mtlab.train.cache.heads import Heads
-from mtlab.train.cache.prefix import Prefixes, States, depths_of
-from mtlab.train.group import run_trials
+from mtlab.train.cache.prefix import Prefixes, States
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import Runtime, resolve
+from mtlab.train.trial import run_trials
 from tests import tiny
 from tests.conftest import EXPERIMENT
 
@@ -61,12 +61,7 @@ class Setting:
         if self.prepared.experiment.cache.mode == "off":
             return None
         prefixes = Prefixes(self.runtime, limit, self.journal.directory / "cache", self.said.append)
-        names = self.prepared.experiment.scenarios
-        depths = [
-            depths_of(self.prepared.experiment.scenario(name).stages, self.prepared.counter.network)
-            for name in names
-        ]
-        prefixes.want(self.prepared, self.prepared.pristine_digests, set().union(*depths))
+        prefixes.expect(self.prepared, self.prepared.pristine_digests)
         return prefixes
 
     def run(self, scenario: str, *seeds: int) -> list[TrialRecord]:

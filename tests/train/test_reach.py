@@ -16,9 +16,9 @@ from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train.cache.heads import Readings
 from mtlab.train.cache.prefix import Prefixes
-from mtlab.train.group import run_trials
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import resolve
+from mtlab.train.trial import run_trials
 from mtlab.train.worker import Work, prefixes_for
 from tests import reach, tiny
 from tests.data.test_stored import as_conll, as_csv, as_jsonl

@@ -14,13 +14,13 @@ from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train.cache.prefix import Prefixes
-from mtlab.train.group import run_trials
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.resume import signals
 from mtlab.train.resume.keeper import Keeper
 from mtlab.train.resume.signals import Stopped
 from mtlab.train.runtime import Runtime, resolve
 from mtlab.train.source_trials import Starts
+from mtlab.train.trial import run_trials
 from tests import tiny
 from tests.train.test_staged import write_target
 

@@ -22,11 +22,12 @@ from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train.continual import forgetting, mitigation
 from mtlab.train.continual.forgetting import cka
-from mtlab.train.group import run_trials
+from mtlab.train.continual.mitigation import Anchor, Teacher
 from mtlab.train.loop import schedule, step
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import Runtime, resolve
 from mtlab.train.source_trials import Starts
+from mtlab.train.trial import run_trials
 from tests import tiny
 
 EXPERIMENT = """\
@@ -309,7 +310,7 @@ def test_the_pull_is_the_gradient_of_the_papers_penalty(
     }
     for weight in network.parameters():
         weight.grad = torch.zeros_like(weight) if weight.requires_grad else None
-    mitigation.anchor(network, began, 3.0).pull()
+    mitigation.anchor(network, began, 3.0).after_backward()
     for name, weight in network.named_parameters():
         if name in began:
             torch.testing.assert_close(weight.grad, wanted[name])
@@ -328,9 +329,7 @@ def test_a_teacher_wants_nothing_at_the_start_and_the_papers_divergence_later(
     batch = batches.collate(prepared.encoded["train"].examples, [3, 0, 9], prepared.pad_id)
     with torch.no_grad():
         logits = network(batch.input_ids, batch.attention_mask, ("classifier", "ner"))
-    assert float(taught.loss(logits, batch, ("classifier", "ner"), batch, 1)) == pytest.approx(
-        0.0, abs=1e-6
-    )
+    assert float(taught.loss(logits, batch, batch, 1)) == pytest.approx(0.0, abs=1e-6)
     other = {
         task: values + torch.randn(values.shape, generator=torch.Generator().manual_seed(1))
         for task, values in logits.items()
@@ -343,11 +342,9 @@ def test_a_teacher_wants_nothing_at_the_start_and_the_papers_divergence_later(
         )
         p, q = functional.softmax(old / 2, dim=-1), functional.softmax(new / 2, dim=-1)
         wanted += 4 * (p * (p / q).log()).sum(dim=-1).mean()
-    assert float(taught.loss(other, batch, ("classifier", "ner"), batch, 1)) == pytest.approx(
-        float(wanted), rel=1e-4
-    )
-    assert taught.of(("ner",)) == ("classifier",)
-    assert taught.of(("classifier", "ner")) == (), "what is rehearsed is not taught as well"
+    assert float(taught.loss(other, batch, batch, 1)) == pytest.approx(float(wanted), rel=1e-4)
+    assert taught.tasks(("ner",)) == ("classifier",)
+    assert taught.tasks(("classifier", "ner")) == (), "what is rehearsed is not taught as well"
 
 
 TWO_STAGES = """\
@@ -398,9 +395,9 @@ def held(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Held:
 
     def watching(self: step.Learner, forward: Any, batch: Any, tasks: Any, *rest: Any) -> Any:
         made.steps.append((self, batch, tuple(tasks)))
-        if self.anchor is not None and not made.pulled:
-            names = {id(weight): name for name, weight in forward.network.named_parameters()}
-            made.pulled.update({names[id(weight)]: began for weight, began in self.anchor.weights})
+        names = {id(weight): name for name, weight in forward.network.named_parameters()}
+        for anchor in (term for term in self.terms if isinstance(term, Anchor)):
+            made.pulled.update({names[id(weight)]: began for weight, began in anchor.weights})
         return honest(self, forward, batch, tasks, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -447,11 +444,9 @@ def test_the_teacher_is_the_network_as_it_stood_when_the_task_left(held: Held) -
         "classifier"
     ]
     for learner in {id(learner): learner for learner, _, _ in held.steps}.values():
-        assert learner.teacher is not None
-        assert all(
-            torch.equal(one, other)
-            for one, other in zip(learner.teacher.logits["classifier"], wanted, strict=True)
-        )
+        (teacher,) = (term for term in learner.terms if isinstance(term, Teacher))
+        pairs = zip(teacher.logits["classifier"], wanted, strict=True)
+        assert all(torch.equal(*pair) for pair in pairs)
 
 
 def test_cka_sees_no_rotation_and_no_scale() -> None:
@@ -471,7 +466,7 @@ def test_a_look_scores_as_the_evaluation_does(tmp_path: Path, encoder: Path, dat
     names = {"classifier": prepared.corpus.labels, "ner": prepared.corpus.tags}
     network.eval()
     whole = step.evaluate(
-        step.Whole(network),
+        step.FullForward(network),
         prepared.ready("test", runtime.device),
         prepared.encoded["test"],
         prepared.corpus.splits["test"],

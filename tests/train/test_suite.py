@@ -18,7 +18,7 @@ from mtlab.record.journal import Journal
 from mtlab.record.records import Metrics, SuiteRecord, TrialRecord
 from mtlab.record.store import Store
 from mtlab.train.prepare import Prepared
-from mtlab.train.trial import Run
+from mtlab.train.state import TrialState
 
 ODD_SCENARIO = """
   middle_then_norms_of_nothing:
@@ -290,7 +290,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]
 
     honest = module.run_trials
 
-    def until_gradual(prepared: Prepared, trials: list[Trial], *rest: Any) -> list[Run]:
+    def until_gradual(prepared: Prepared, trials: list[Trial], *rest: Any) -> list[TrialState]:
         if trials[0].scenario == "gradual":
             raise KeyboardInterrupt
         return honest(prepared, trials, *rest)

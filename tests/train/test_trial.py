@@ -12,14 +12,17 @@ import torch
 from mtlab.data import batches
 from mtlab.model import freezing
 from mtlab.plan.experiment import load
-from mtlab.plan.scenario import Trial
+from mtlab.plan.scenario import Stage, Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
+from mtlab.train import outcome
 from mtlab.train.cache.prefix import Prefixes
-from mtlab.train.group import run_trials
 from mtlab.train.loop import schedule, step
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import Runtime, resolve
+from mtlab.train.stage import StageRunner
+from mtlab.train.state import TrialState
+from mtlab.train.trial import run_trials
 from tests import tiny
 
 Setting = tuple[Prepared, Runtime, Journal]
@@ -188,21 +191,27 @@ def test_dropout_left_on_in_a_frozen_block_fails_the_trial(
 def test_a_frozen_unit_that_changes_between_stages_or_before_the_test_fails_the_trial(
     made: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mtlab.train.trial import Run
+    def changed(state: TrialState) -> None:
+        state.network.encoder.embeddings.word_embeddings.weight.data[0] += 1.0
 
-    def meddling(self: Run, *arguments: Any, **named: Any) -> Any:
-        self.network.encoder.embeddings.word_embeddings.weight.data[0] += 1.0
-        return honest(self, *arguments, **named)
+    def select(state: TrialState, stage: Stage) -> None:
+        changed(state)
+        honest(state, stage)
 
-    honest = Run._select
+    honest = outcome.select
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "_select", meddling)
+        patch.setattr(outcome, "select", select)
         assert (
             run(made, "heads").status
             == "certificate broken: frozen unit embeddings changed after its last stage"
         )
-    honest = Run._piece
-    monkeypatch.setattr(Run, "_piece", meddling)
+    honest_run = StageRunner.run
+
+    def run_changed(runner: StageRunner) -> Stage | None:
+        changed(runner.group.alive[0])
+        return honest_run(runner)
+
+    monkeypatch.setattr(StageRunner, "run", run_changed)
     assert run(made, "heads").status == "certificate broken: frozen unit embeddings changed"
 
 

@@ -49,7 +49,9 @@ def trained(prepared: Prepared, runtime: Runtime, small: bool) -> tuple[Network,
         for number, one in enumerate(schedule.epoch(prepared, stage, 0)[:STEPS]):
             torch.manual_seed(number)
             batch = batches.collate(examples, one.ids, prepared.pad_id)
-            losses.append(float(learner.step(step.Whole(network), batch, one.tasks, runtime).loss))
+            losses.append(
+                float(learner.step(step.FullForward(network), batch, one.tasks, runtime).loss)
+            )
     return network, losses
 
 

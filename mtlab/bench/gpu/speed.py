@@ -82,7 +82,9 @@ def _shape(
     batch = _batch(prepared, length).to(runtime.device)
     if runtime.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    laps = _laps(lambda: learner.step(step.Whole(network), batch, stage.losses, runtime), runtime)
+    laps = _laps(
+        lambda: learner.step(step.FullForward(network), batch, stage.losses, runtime), runtime
+    )
     seconds = statistics.median(laps)
     flops = prepared.counter.step(partition, stage.losses).exact([length] * SENTENCES)
     return {

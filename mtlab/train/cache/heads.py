@@ -6,7 +6,8 @@ their weights are stacked, and a step is one batched product for all of them; lo
 clipping and update of each are what they would be alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,7 +205,7 @@ class Heads:
             for trial in range(len(self.networks))
         ]
 
-    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Weights, moments and rates as they stand between two steps: what is no tensor, and what
         is.
         """
@@ -214,8 +215,8 @@ class Heads:
         return facts, tensors
 
     @torch.no_grad()
-    def go_on(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Take up what :meth:`state` told of the heads of the same trials in the same stage."""
+    def load_state_dict(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take up what :meth:`state_dict` gave of the heads of the same trials in the same stage."""
         adamw.give_state(self.optimizer, self.scheduler, facts, tensors)
         for task in self.stacks:
             for mine, name in zip(self._tensors(task), ("weight", "bias"), strict=True):
@@ -253,7 +254,7 @@ class Heads:
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
         return loss.detach(), {
-            task: step.told(value.detach(), read[task][1]) for task, value in by_task.items()
+            task: step.recorded(value.detach(), read[task][1]) for task, value in by_task.items()
         }
 
     def _losses(self, task: str, inputs: Tensor, gold: Tensor, draws: Sequence[Draws]) -> Tensor:
@@ -284,8 +285,14 @@ class Heads:
         for grad in grads:
             grad.mul_(factor.view(-1, 1, 1))
 
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Within, steps are made; after, the networks of the trials have the weights."""
+        yield
+        self._write_back()
+
     @torch.no_grad()
-    def write_back(self) -> None:
+    def _write_back(self) -> None:
         """Give the networks of the trials their weights, as they are now."""
         for task in self.stacks:
             weight, bias = self._tensors(task)
@@ -294,10 +301,3 @@ class Heads:
                 assert isinstance(linear, nn.Linear)
                 linear.weight.copy_(weight[trial])
                 linear.bias.copy_(bias[trial, 0])
-
-
-def only_heads(partition: Partition) -> bool:
-    """Whether heads train and nothing else does."""
-    return bool(partition.trained_units) and all(
-        unit.startswith("head.") for unit in partition.trained_units
-    )

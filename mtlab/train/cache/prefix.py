@@ -21,10 +21,10 @@ from torch import Tensor
 
 from mtlab.data import batches
 from mtlab.data.batches import EVALUATION_TOKENS, Batch
-from mtlab.model import freezing, lora, replay
+from mtlab.model import lora, replay
 from mtlab.model.network import Network
 from mtlab.model.replay import Tail
-from mtlab.plan.scenario import Stage, content_key
+from mtlab.plan.scenario import content_key
 from mtlab.train.cache import spill
 from mtlab.train.cache.spill import Pass
 from mtlab.train.prepare import Prepared
@@ -79,8 +79,8 @@ class States:
 
 
 @dataclass
-class Begun:
-    """A forward pass that begins on states that are at hand.
+class CachedForward:
+    """A forward pass that begins on cached states.
 
     Attributes:
         network: whose heads, and upper blocks, compute.
@@ -139,11 +139,9 @@ class Prefixes:
         names = [
             name for name in prepared.experiment.scenarios if not prepared.of(name).adapted
         ]  # adapters have other weights
-        depths = [
-            depths_of(prepared.experiment.scenario(name).stages, prepared.counter.network)
-            for name in names
-        ]
-        self.want(prepared, digests, set().union(*depths))
+        plans = [plan for name in names for plan in prepared.stage_plans(name)]
+        depths = {plan.cached_depth for plan in plans if plan.untouched} - {0}
+        self.want(prepared, digests, depths)
 
     def want(self, prepared: Prepared, digests: Mapping[str, str], depths: Iterable[int]) -> None:
         """Announce that states of weights of these digests will be asked for at these depths."""
@@ -407,19 +405,3 @@ class Prefixes:
         device = self.runtime.device
         crowded = device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 4
         return torch.device("cpu") if crowded else device
-
-
-def depths_of(stages: Sequence[Stage], network: Network) -> set[int]:
-    """Depths at which a scenario's stages can use states of the weights that it begins with: no
-    earlier stage trained below them.
-    """
-    depths: set[int] = set()
-    touched: set[str] = set()
-    for stage in stages:
-        partition = freezing.resolve(stage, network)
-        depth = partition.prefix_depth
-        below = {"embeddings", *(f"layers[{index}]" for index in range(depth))}
-        if depth and not below & touched and not stage.mitigated:
-            depths.add(depth)
-        touched |= partition.trained_units
-    return depths

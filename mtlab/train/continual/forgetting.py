@@ -19,7 +19,7 @@ from mtlab.train.distributed.processes import ALONE
 from mtlab.train.loop import step
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
-from mtlab.train.source_checkpoint import Look
+from mtlab.train.weights.source_checkpoint import Look
 
 ROWS = 2048
 """About as many sub-words' hidden states are compared, spread evenly over the split."""

@@ -22,7 +22,7 @@ TEMPERATURE = 2.0
 """What both sides' logits are divided by in distillation (Li and Hoiem 2016 take 2)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Anchor:
     """L2-SP (Li, Grandvalet and Davoine 2018): to the loss belongs ``strength / 2 * sum((w -
     w0)**2)`` over the encoder's trained weights.
@@ -38,15 +38,25 @@ class Anchor:
     strength: float
     weights: tuple[tuple[nn.Parameter, Tensor], ...]
 
+    def tasks(self, losses: Sequence[str]) -> tuple[str, ...]:
+        """None: it looks at weights alone."""
+        return ()
+
+    def loss(
+        self, logits: Mapping[str, Tensor], part: Batch, batch: Batch, processes: int
+    ) -> Tensor:
+        """Never asked for: :meth:`tasks` names none."""
+        raise AssertionError("L2-SP enters as a gradient")
+
     @torch.no_grad()
-    def pull(self) -> None:
+    def after_backward(self) -> None:
         """Add the penalty's gradient."""
         for weight, began in self.weights:
             if weight.grad is not None:
                 weight.grad.add_(weight.detach() - began, alpha=self.strength)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Teacher:
     """Learning without forgetting (Li and Hoiem 2016): what the network said of the new sentences
     before it learnt from them.
@@ -64,46 +74,30 @@ class Teacher:
     strength: float
     logits: Mapping[str, Sequence[Tensor]]
 
-    def of(self, tasks: Sequence[str]) -> tuple[str, ...]:
-        """The tasks that are taught beside the losses of ``tasks``; none where those rehearse
-        them.
-        """
-        return tuple(task for task in self.logits if task not in tasks)
+    def tasks(self, losses: Sequence[str]) -> tuple[str, ...]:
+        """The tasks that are taught beside these losses; none where those rehearse them."""
+        return tuple(task for task in self.logits if task not in losses)
 
     def loss(
-        self,
-        logits: Mapping[str, Tensor],
-        batch: Batch,
-        tasks: Sequence[str],
-        every: Batch,
-        processes: int,
+        self, logits: Mapping[str, Tensor], part: Batch, batch: Batch, processes: int
     ) -> Tensor:
-        """The term for training sentences.
-
-        Args:
-            logits: of a process's part of a batch.
-            batch: that part.
-            tasks: that are taught.
-            every: the whole batch.
-            processes: over so many the mean of this is the term for the whole batch.
-        """
+        """The term for training sentences (:class:`mtlab.train.loop.step.Term`)."""
         terms = []
-        for task in tasks:
-            wanted = torch.cat(
-                [self.logits[task][index].view(-1, logits[task].shape[-1]) for index in batch.ids]
-            )
-            given = (
-                logits[task] if task == "classifier" else logits[task][batch.attention_mask.bool()]
-            )
+        for task, values in logits.items():
+            rows = [self.logits[task][index].view(-1, values.shape[-1]) for index in part.ids]
+            sentence = task == "classifier"
+            given = values if sentence else values[part.attention_mask.bool()]
             old, new = (
                 functional.log_softmax(side.float() / TEMPERATURE, dim=-1)
-                for side in (wanted, given)
+                for side in (torch.cat(rows), given)
             )
-            items = len(every.ids) if task == "classifier" else sum(every.lengths)
-            terms.append(
-                functional.kl_div(new, old, reduction="sum", log_target=True) * processes / items
-            )
+            items = len(batch.ids) if sentence else sum(batch.lengths)
+            divergence = functional.kl_div(new, old, reduction="sum", log_target=True)
+            terms.append(divergence * processes / items)
         return self.strength * TEMPERATURE**2 * torch.stack(terms).sum()
+
+    def after_backward(self) -> None:
+        """Nothing: all of it is in the loss."""
 
 
 @torch.no_grad()

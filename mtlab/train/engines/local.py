@@ -11,8 +11,8 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Trial
 from mtlab.record.records import TrialRecord
-from mtlab.train import forecast, runtime
-from mtlab.train.measure import warm
+from mtlab.train import runtime
+from mtlab.train.measure import forecast, warm
 from mtlab.train.measure.progress import Pace
 from mtlab.train.runtime import Runtime
 from mtlab.train.worker import Begun, Group, Work, Worker

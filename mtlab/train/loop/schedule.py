@@ -1,6 +1,6 @@
 """The course of a stage before it is run: which batches, for which tasks, at how many FLOPs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from mtlab.model.freezing import Partition
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage
 from mtlab.train.prepare import Prepared
+from mtlab.train.stage_plan import StagePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,12 @@ def epoch(prepared: Prepared, stage: Stage, number: int) -> list[Step]:
     kept = stage.silent if stage.distillation else ()
     steps = [Step(ids, tasks[encoded.examples.sources[ids[0]]], kept) for ids in order]
     return _with_rehearsal(prepared, stage, steps, number) if stage.rehearsal else steps
+
+
+def epochs(prepared: Prepared, plan: StagePlan) -> Iterator[list[Step]]:
+    """The steps of each epoch of a stage, made when they are asked for."""
+    for number in range(plan.stage.epochs):
+        yield epoch(prepared, plan.stage, plan.first_epoch + number)
 
 
 def _with_rehearsal(

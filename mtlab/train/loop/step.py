@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from mtlab.model.network import Network
 from mtlab.plan.experiment import Optimizer as OptimizerSettings
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction
-from mtlab.train.continual.mitigation import Anchor, Teacher
 from mtlab.train.distributed.processes import ALONE, Processes
 from mtlab.train.loop import adamw
 from mtlab.train.loop.dropout import quick
@@ -43,8 +42,33 @@ class StepOutput:
     by_task: dict[str, Tensor]
 
 
+class Term(Protocol):
+    """What a stage adds to the loss of its steps, or to their gradients."""
+
+    def tasks(self, losses: Sequence[str]) -> tuple[str, ...]:
+        """The tasks whose logits it needs beside those of ``losses``."""
+        ...
+
+    def loss(
+        self, logits: Mapping[str, Tensor], part: Batch, batch: Batch, processes: int
+    ) -> Tensor:
+        """What it adds to the loss of a step for which :meth:`tasks` named any.
+
+        Args:
+            logits: by task of :meth:`tasks`, of a process's part of a batch.
+            part: that part.
+            batch: the whole batch.
+            processes: over so many the mean of this is the term for the whole batch.
+        """
+        ...
+
+    def after_backward(self) -> None:
+        """Change the gradients, before they are clipped."""
+        ...
+
+
 @dataclass
-class Whole:
+class FullForward:
     """The plain forward pass, from the words up."""
 
     network: Network
@@ -67,8 +91,7 @@ class Learner:
     weights: Mapping[str, float]
     gradients: Alone
     vocabulary: Vocabulary | None = None
-    anchor: Anchor | None = None
-    teacher: Teacher | None = None
+    terms: tuple[Term, ...] = ()
 
     def in_place(self) -> AbstractContextManager[None]:
         """Within, steps are made; after, the network has the weights that they came to."""
@@ -88,9 +111,10 @@ class Learner:
         """
         processes = runtime.processes
         part = batch.part(processes.rank, processes.number) if processes.several else batch
-        kept = self.teacher.of(tasks) if self.teacher is not None else ()
+        needed = {term: more for term in self.terms if (more := term.tasks(tasks))}
+        others = tuple(task for more in needed.values() for task in more)
         with runtime.autocast(), quick(runtime.device):
-            logits = self.gradients.logits(forward, part, (*tasks, *kept))
+            logits = self.gradients.logits(forward, part, (*tasks, *others))
         by_task = {
             task: _mean_loss(
                 logits[task], _targets(part, task), _targets(batch, task), processes.number
@@ -98,11 +122,12 @@ class Learner:
             for task in tasks
         }
         loss = torch.stack([self.weights[task] * value for task, value in by_task.items()]).sum()
-        if self.teacher is not None and kept:
-            loss = loss + self.teacher.loss(logits, part, kept, batch, processes.number)
+        for term, more in needed.items():
+            of_term = {task: logits[task] for task in more}
+            loss = loss + term.loss(of_term, part, batch, processes.number)
         total, means = self.gradients.backward(loss, by_task)
-        if self.anchor is not None:
-            self.anchor.pull()
+        for term in self.terms:
+            term.after_backward()
         self._clip(runtime)
         self.optimizer.step()
         if self.vocabulary is not None:
@@ -110,10 +135,10 @@ class Learner:
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
         return StepOutput(
-            total, {task: told(value, _targets(batch, task)) for task, value in means.items()}
+            total, {task: recorded(value, _targets(batch, task)) for task, value in means.items()}
         )
 
-    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Moments, rates, and the small table of embeddings, as they stand between two steps: what
         is no tensor, and what is.
         """
@@ -123,8 +148,8 @@ class Learner:
         return facts, tensors
 
     @torch.no_grad()
-    def go_on(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Take up what :meth:`state` told of a learner of the same stage."""
+    def load_state_dict(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take up what :meth:`state_dict` gave of a learner of the same stage."""
         adamw.give_state(self.optimizer, self.scheduler, facts, tensors)
         if self.vocabulary is not None:
             self.vocabulary.decay = facts["decay"]
@@ -159,15 +184,12 @@ def learner(
     settings: OptimizerSettings,
     weights: Mapping[str, float],
     vocabulary: Vocabulary | None = None,
-    anchor: Anchor | None = None,
-    teacher: Teacher | None = None,
+    terms: tuple[Term, ...] = (),
     processes: Processes = ALONE,
-) -> Learner | None:
-    """The optimizer of a stage: AdamW over the trained units alone, one parameter group a selector;
-    none where all is frozen.
+) -> Learner:
+    """The optimizer of a stage that trains something: AdamW over the trained units alone, one
+    parameter group a selector.
     """
-    if not partition.trainable:
-        return None
     gradients = over(processes, network, vocabulary)
     known = units(network)
     groups: list[dict[str, Any]] = [
@@ -193,8 +215,7 @@ def learner(
         own,
         gradients,
         vocabulary,
-        anchor,
-        teacher,
+        terms,
     )
 
 
@@ -293,7 +314,7 @@ def _sum_loss(logits: Tensor, targets: Tensor) -> Tensor:
     )
 
 
-def told(loss: Tensor, targets: Tensor) -> Tensor:
+def recorded(loss: Tensor, targets: Tensor) -> Tensor:
     """A task's loss for the record: NaN where no item of the batch had a target."""
     return torch.where((targets != IGNORE).any(), loss, torch.nan)
 

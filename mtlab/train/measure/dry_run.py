@@ -3,7 +3,7 @@ training.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -14,14 +14,15 @@ from mtlab.data.stored import Sentence
 from mtlab.model import backbone
 from mtlab.model.backbone import Location
 from mtlab.model.flops import Counter
-from mtlab.model.freezing import Partition, resolve, units
+from mtlab.model.freezing import Partition, units
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import START, Experiment
-from mtlab.plan.scenario import Stage, point_label
+from mtlab.plan.scenario import point_label
 from mtlab.plan.words import counted
 from mtlab.train.loop import schedule
 from mtlab.train.loop.schedule import Step
 from mtlab.train.prepare import Prepared, check_scenarios, encode, length_limit
+from mtlab.train.stage_plan import StagePlan
 
 TERA = 1e12
 
@@ -100,11 +101,9 @@ def _sketch(
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A stage of a scenario, with the steps of all its epochs."""
+class Planned(StagePlan):
+    """A stage plan with the steps of all its epochs."""
 
-    stage: Stage
-    partition: Partition
     steps: list[Step]
 
 
@@ -187,17 +186,13 @@ def _stage_lines(prepared: Prepared, stages: list[Planned]) -> Iterator[str]:
 
 
 def _planned(prepared: Prepared, name: str) -> list[Planned]:
-    planned, done = [], 0
-    for stage in prepared.experiment.scenario(name).stages:
-        partition = resolve(stage, prepared.counter.network)
-        steps = [
-            one
-            for number in range(stage.epochs)
-            for one in schedule.epoch(prepared, stage, done + number)
-        ]
-        planned.append(Planned(stage, partition, steps))
-        done += stage.epochs
-    return planned
+    return [
+        Planned(
+            **{field.name: getattr(plan, field.name) for field in fields(plan)},
+            steps=[step for steps in schedule.epochs(prepared, plan) for step in steps],
+        )
+        for plan in prepared.stage_plans(name)
+    ]
 
 
 def _partition_lines(prepared: Prepared, partition: Partition) -> Iterator[str]:

@@ -186,8 +186,7 @@ def stepping(
     learner = step.learner(
         network, partition, stage, total, experiment.optimizer, weights, words, processes=processes
     )
-    assert learner is not None, "a stage with epochs trains something"
-    forward = step.Whole(network)
+    forward = step.FullForward(network)
 
     def take(one: Step) -> object:
         batch = batches.collate(

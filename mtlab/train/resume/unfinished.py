@@ -21,7 +21,7 @@ from torch import Tensor
 from mtlab import launch
 from mtlab.plan.scenario import content_key
 from mtlab.record.journal import write_atomically
-from mtlab.train.source_checkpoint import write_tensors
+from mtlab.train.weights.source_checkpoint import write_tensors
 from mtlab.watched import DEATHS, NOTE, STALLED, hung, why
 
 KEPT = 2

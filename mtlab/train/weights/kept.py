@@ -2,7 +2,7 @@
 point of the sweep.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mtlab.model import freezing
@@ -10,20 +10,22 @@ from mtlab.model.network import Network
 from mtlab.plan.scenario import point_label
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord, best_on_validation
-from mtlab.train.prepare import Prepared
-from mtlab.train.source_checkpoint import write_tensors
+from mtlab.train.weights.source_checkpoint import write_tensors
 
 
-def keep(network: Network, prepared: Prepared, file: Path) -> None:
+def keep(network: Network, pretrained: Mapping[str, str], file: Path) -> None:
     """Write what of a network is not as it was pretrained: the units that changed, and the heads.
+
+    Args:
+        network: a trial's.
+        pretrained: SHA-256 of each unit as it was pretrained.
+        file: for the weights.
 
     Raises:
         UserError: it cannot be written.
     """
     now = freezing.digests(network)
-    changed = {
-        unit for unit, digest in now.items() if digest != prepared.pristine_digests.get(unit)
-    }
+    changed = {unit for unit, digest in now.items() if digest != pretrained.get(unit)}
     names = {
         name
         for unit, parts in freezing.units(network).items()

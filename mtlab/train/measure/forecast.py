@@ -7,83 +7,68 @@ one by one; what is usual is told, and the range where they differ.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 
 import torch
 
 from mtlab.model import freezing
-from mtlab.plan.scenario import Stage, Trial, content_key
-from mtlab.train.cache.prefix import depths_of
+from mtlab.plan.scenario import Trial, content_key
 from mtlab.train.loop import schedule
 from mtlab.train.loop.vocabulary import occurring
 from mtlab.train.measure import uncached
 from mtlab.train.measure.progress import Pace
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
-from mtlab.train.worker import Group, Work
+from mtlab.train.stage_plan import StagePlan
 
 
 def work(prepared: Prepared, trial: Trial) -> int:
     """FLOPs of a trial as this engine runs it, evaluation included; passes that trials share are
     left out.
     """
-    cached = prepared.experiment.cache.mode != "off"
-    total = done = depth = 0
-    for stage in prepared.experiment.scenario(trial.scenario).stages:
-        partition = freezing.resolve(stage, prepared.counter.network)
-        depth = partition.prefix_depth if cached and not stage.mitigated else 0
-        total += 0 if done else schedule.evaluation_flops(prepared, "validation", depth)
-        for number in range(stage.epochs):
-            total += schedule.flops(
-                prepared,
-                partition,
-                schedule.epoch(prepared, stage, done + number),
-                cached=bool(depth),
-            )[0]
+    total = depth = 0
+    for plan in prepared.stage_plans(trial.scenario):
+        depth = plan.cached_depth
+        total += 0 if plan.first_epoch else schedule.evaluation_flops(prepared, "validation", depth)
+        for steps in schedule.epochs(prepared, plan):
+            total += schedule.flops(prepared, plan.partition, steps, cached=bool(depth))[0]
             total += schedule.evaluation_flops(prepared, "validation", depth)
-        done += stage.epochs
     return total + schedule.evaluation_flops(prepared, "test", depth)
 
 
-def common(whole: Work, groups: Sequence[Group]) -> dict[Trial, int]:
+def common(
+    prepared_of: Callable[[Trial], Prepared], groups: Sequence[Sequence[Trial]]
+) -> dict[Trial, int]:
     """FLOPs of what is done once for several trials, each as work of the first trial that needs it.
 
-    That is the passes over all sentences whose states are kept, and the steps by which those of a
+    That is the passes over all sentences whose states are cached, and the steps by which those of a
     loop without a cache are timed.
+
+    Args:
+        prepared_of: what a trial runs on.
+        groups: trials that run together.
     """
     flops: dict[Trial, int] = {}
     passed: set[str] = set()
     for trial in (group[0] for group in groups):
-        prepared = whole.of(trial)
-        if whole.experiment.cache.mode == "off":
-            continue
-        flops[trial] = _timed_steps(prepared, trial)
+        prepared = prepared_of(trial)
+        plans = [plan for plan in prepared.stage_plans(trial.scenario) if plan.cached_depth]
+        flops[trial] = sum(_timed_steps(prepared, plan) for plan in plans if plan.stage.epochs)
         states = content_key(prepared.encoder_digest, prepared.encoding_digest)
         alone = prepared.source is not None or prepared.adapted or states in passed
-        if not alone and depths_of(
-            prepared.experiment.scenario(trial.scenario).stages, prepared.counter.network
-        ):
+        if not alone and any(plan.untouched for plan in plans):
             passed.add(states)
-            flops[trial] += sum(
-                schedule.evaluation_flops(prepared, split) for split in prepared.encoded
-            )
+            splits = prepared.encoded
+            flops[trial] += sum(schedule.evaluation_flops(prepared, split) for split in splits)
     return flops
 
 
-def _timed_steps(prepared: Prepared, trial: Trial) -> int:
-    """FLOPs of the steps by which :class:`mtlab.train.measure.uncached.Plain` times the stages of a
-    trial that train on cached states.
-    """
-    total = 0
-    for stage in prepared.experiment.scenario(trial.scenario).stages:
-        partition = freezing.resolve(stage, prepared.counter.network)
-        if stage.epochs and partition.prefix_depth and not stage.mitigated:
-            steps = uncached.spread(
-                schedule.epoch(prepared, stage, 0), uncached.WARM_STEPS + uncached.TIMED_STEPS
-            )
-            total += schedule.flops(prepared, partition, steps)[0]
-    return total
+def _timed_steps(prepared: Prepared, plan: StagePlan) -> int:
+    """FLOPs of the steps by which :class:`mtlab.train.measure.uncached.Plain` times a stage."""
+    steps = next(schedule.epochs(prepared, plan))
+    timed = uncached.spread(steps, uncached.WARM_STEPS + uncached.TIMED_STEPS)
+    return schedule.flops(prepared, plan.partition, timed)[0]
 
 
 MEASURING_S, FEWEST, MOST = 5.0, 4, 48
@@ -114,20 +99,18 @@ def pace(
         return None
     trial = trials[todo.index(max(todo))]
     prepared = points[trial.point].of(trial.scenario)
-    stages = [
-        stage for stage in prepared.experiment.scenario(trial.scenario).stages if stage.epochs
-    ]
+    plans = [plan for plan in prepared.stage_plans(trial.scenario) if plan.stage.epochs]
     try:
         with torch.random.fork_rng([runtime.device] if runtime.device.type == "cuda" else []):
-            return _timed(prepared, runtime, trial.seed, stages[-1]) if stages else None
+            return _timed(prepared, runtime, trial.seed, plans[-1]) if plans else None
     except Exception:
         return None
 
 
-def _timed(prepared: Prepared, runtime: Runtime, seed: int, stage: Stage) -> Pace:
+def _timed(prepared: Prepared, runtime: Runtime, seed: int, plan: StagePlan) -> Pace:
     network = prepared.fresh_network(seed, runtime.device)
     prepared.adapt(network, seed)
-    partition = freezing.resolve(stage, network)
+    stage, partition = plan.stage, plan.partition
     freezing.apply(network, partition)
     words = occurring(
         network, prepared.encoded["train"].examples, prepared.pad_id, partition.trained_units

@@ -6,7 +6,8 @@ Decisions depend on the validation scores alone, so that they can be made again 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from mtlab.plan.scenario import Guidance, Stage
 from mtlab.plan.selectors import TASKS
@@ -72,6 +73,10 @@ class Guide:
             decisions.append(_about_all("stop", stage, epoch, decisions[-1].waited))
         return decisions
 
+    def state_dict(self) -> dict[str, Any]:
+        """The tasks as they stand, to be written down between two steps."""
+        return {task: asdict(watched) for task, watched in self.tasks.items()}
+
     def _act(self, task: str, stage: int, epoch: int, metrics: Metrics) -> Decision:
         watched, action = self.tasks[task], self.rules.actions[self.tasks[task].done]
         value = monitored(metrics, task, self.rules.monitor)
@@ -115,6 +120,13 @@ def guide(stage: Stage, followed: bool, epoch: int, metrics: Metrics) -> Guide |
     for watched in made.tasks.values():
         watched.waited = 0  # nobody has waited yet, not even for a score that is undefined
     return made
+
+
+def resumed(stages: Sequence[Stage], stage: int, tasks: Mapping[str, Any]) -> Guide | None:
+    """The guide of a stage of these, from what :meth:`Guide.state_dict` gave."""
+    rules, followed = stages[stage].guidance, stage + 1 < len(stages)
+    watched = {task: Watched(**values) for task, values in tasks.items()}
+    return None if rules is None else Guide(rules, followed, watched)
 
 
 def monitored(metrics: Metrics, task: str, what: str) -> float | None:

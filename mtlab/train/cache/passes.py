@@ -1,6 +1,4 @@
-"""What a trial's forward passes begin with: words, or the states of its frozen prefix where those
-are at hand.
-"""
+"""A trial's forward passes: from the words up, or from the cached states of its frozen prefix."""
 
 import torch
 
@@ -11,19 +9,20 @@ from mtlab.model.network import Network
 from mtlab.model.replay import Tail
 from mtlab.record.measure import Clock
 from mtlab.train.cache.heads import Readings
-from mtlab.train.cache.prefix import Begun, Pass, Prefixes, States
-from mtlab.train.loop import step
-from mtlab.train.loop.step import Forward
+from mtlab.train.cache.prefix import CachedForward, Pass, Prefixes, States
+from mtlab.train.loop import schedule
+from mtlab.train.loop.forward import Forward
+from mtlab.train.loop.step import FullForward
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
 
 CERTIFIED_SENTENCES = 16
-"""About as many sentences' states are computed anew after a stage, to see that those at hand are
+"""About as many sentences' states are computed anew after a stage, to see that the cached ones are
 right."""
 
 
-class Ground:
-    """The ground that a network stands on.
+class Passes:
+    """How a trial's network reads a split.
 
     Args:
         network: the trial's.
@@ -42,22 +41,20 @@ class Ground:
         prefixes: Prefixes | None,
         clock: Clock,
     ) -> None:
-        self.network, self.prepared, self.runtime, self.prefixes, self.clock = (
-            network,
-            prepared,
-            runtime,
-            prefixes,
-            clock,
-        )
+        self.network, self.prepared, self.runtime = network, prepared, runtime
+        self.prefixes, self.clock = prefixes, clock
         self.digests: dict[str, str] = {}
-        """SHA-256 of the units as they were when they were last looked at; those below
-        :attr:`depth` are so still."""
+        """SHA-256 of the units when they were last hashed; those below :attr:`depth` are the same
+        still."""
         self.trained = False
         """Whether anything may have changed since."""
         self.depth = 0
-        self.passes: frozenset[Pass] = frozenset()
+        """Blocks whose output is read from the cache."""
+        self.skipped_flops = 0
+        """FLOPs of evaluation that the cache saved."""
+        self.used: frozenset[Pass] = frozenset()
 
-    def look(self) -> dict[str, str]:
+    def hash_units(self) -> dict[str, str]:
         """SHA-256 of the network's units as they are now, which are noted.
 
         Raises:
@@ -65,45 +62,55 @@ class Ground:
         """
         self.digests, self.trained = freezing.digests(self.network), False
         others = self.runtime.processes.gather(self.digests)
-        differing = [unit for unit in self.digests if len({one.get(unit) for one in others}) > 1]
+        differing = [
+            unit for unit in self.digests if len({digests.get(unit) for digests in others}) > 1
+        ]
         if differing:
             raise CertificateError(f"the processes hold different weights: {', '.join(differing)}")
         return self.digests
 
     def begin_at(self, depth: int) -> None:
-        """From now on, forward passes begin at ``depth``: on states that are at hand, or that are
-        computed when first asked for.
-        """
-        self.depth = depth if self.prefixes is not None else 0
+        """From now on, forward passes begin at block ``depth``, on cached states."""
+        self.depth = depth
         blocks = len(self.prepared.pristine.blocks)
-        self.tail = Tail(self.network.backbone, self.depth) if 0 < self.depth < blocks else None
+        self.tail = Tail(self.network.backbone, depth) if 0 < depth < blocks else None
 
     def states(self, split: str) -> States:
-        """The states of a split that passes begin with."""
+        """The cached states of a split, computed where nobody has yet."""
         assert self.prefixes is not None
         states = self.prefixes.get(
             self.prepared, self.network, self.digests, self.depth, split, alone=self.trained
         )
-        self.passes |= {self.prefixes.spent(self.prepared, self.digests, self.depth, split)}
-        self.clock.laps["cache"] = sum(one.seconds for one in self.passes)
+        self.used |= {self.prefixes.spent(self.prepared, self.digests, self.depth, split)}
+        self.clock.laps["cache"] = sum(used.seconds for used in self.used)
         return states
 
     def forward(self, split: str) -> Forward:
         """How the logits of a batch of ``split`` come about."""
         if not self.depth:
-            return step.Whole(self.network)
-        return Begun(self.network, self.states(split), self.tail)
+            return FullForward(self.network)
+        return CachedForward(self.network, self.states(split), self.tail)
+
+    def count_evaluation(self, split: str) -> int:
+        """Count an evaluation pass; returns its FLOPs, padding not counted."""
+        flops = schedule.evaluation_flops(self.prepared, split, self.depth)
+        self.skipped_flops += schedule.evaluation_flops(self.prepared, split) - flops
+        return flops
 
     def readings(self) -> Readings:
         """What heads read of the training split, for this trial and all that train with it."""
         assert self.prefixes is not None
         return Readings(
-            self.prepared, self.network, self.states("train"), self.runtime, self.prefixes.directory
+            self.prepared,
+            self.network,
+            self.states("train"),
+            self.runtime,
+            self.prefixes.directory,
         )
 
     @torch.no_grad()
     def certify(self) -> None:
-        """States at hand must be what the network computes: some sentences are computed both ways.
+        """Cached states must be what the network computes: some sentences are computed both ways.
 
         Raises:
             CertificateError: they are not.
@@ -114,13 +121,14 @@ class Ground:
         examples = self.prepared.encoded["validation"].examples
         some = range(0, len(examples), max(1, len(examples) // CERTIFIED_SENTENCES))
         batch = batches.collate(examples, some, self.prepared.pad_id).to(self.runtime.device)
-        begun = self.forward("validation")
-        assert isinstance(begun, Begun)
+        cached = self.forward("validation")
+        assert isinstance(cached, CachedForward)
         with self.runtime.autocast():
-            whole = self.network.encoder(
+            full = self.network.encoder(
                 input_ids=batch.input_ids, attention_mask=batch.attention_mask
             ).last_hidden_state
-            other = begun.hidden(batch)
-        kept, near = batch.attention_mask.bool(), 0.1 if self.runtime.precision == "bf16" else 1e-3
-        if not torch.allclose(whole[kept].float(), other[kept].float(), rtol=near, atol=near):
+            other = cached.hidden(batch)
+        kept = batch.attention_mask.bool()
+        near = 0.1 if self.runtime.precision == "bf16" else 1e-3
+        if not torch.allclose(full[kept].float(), other[kept].float(), rtol=near, atol=near):
             raise CertificateError("the cached states are not what the frozen blocks compute")

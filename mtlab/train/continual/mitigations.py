@@ -1,0 +1,82 @@
+"""What a trial holds on to so that it forgets less: where its weights began, and what it said."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from mtlab.model.network import Network
+from mtlab.plan.scenario import Stage
+from mtlab.train.continual import mitigation
+from mtlab.train.continual.mitigation import Teacher
+from mtlab.train.loop import schedule
+from mtlab.train.loop.step import Term
+from mtlab.train.loop.tally import Tally
+from mtlab.train.prepare import Prepared
+from mtlab.train.runtime import Runtime
+
+
+class Mitigations:
+    """The terms that a trial's stages add to their steps.
+
+    Args:
+        network: as the trial begins with it.
+        prepared: the data.
+        runtime: device and precision.
+        stages: of the scenario.
+    """
+
+    def __init__(
+        self, network: Network, prepared: Prepared, runtime: Runtime, stages: Sequence[Stage]
+    ) -> None:
+        self.network, self.prepared, self.runtime = network, prepared, runtime
+        anchored = any(stage.l2_sp for stage in stages)
+        self.began = {
+            name: parameter.detach().clone()
+            for name, parameter in network.named_parameters()
+            if anchored and name.startswith("encoder.")
+        }
+        self.teacher = Teacher(1.0, {})
+
+    def teach(self, tasks: Iterable[str], tally: Tally) -> None:
+        """Keep what the network says of the training sentences now, of tasks of which nothing is
+        kept yet.
+        """
+        missing = [task for task in tasks if task not in self.teacher.logits]
+        if not missing:
+            return
+        said = mitigation.teacher(self.prepared, self.network, missing, self.runtime)
+        self._add(said.logits)
+        flops = schedule.evaluation_flops(self.prepared, "train")
+        tally.flops, tally.flops_exact = tally.flops + flops, tally.flops_exact + flops
+
+    def terms(self, stage: Stage) -> tuple[Term, ...]:
+        """What a stage adds to its steps."""
+        terms: list[Term] = []
+        if stage.l2_sp:
+            terms.append(mitigation.anchor(self.network, self.began, stage.l2_sp))
+        if stage.distillation:
+            logits = {str(task): self.teacher.logits[task] for task in stage.silent}
+            terms.append(Teacher(stage.distillation, logits))
+        return tuple(terms)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What the teacher said: each task's logits, one sentence after another, flat."""
+        return {
+            task: torch.cat([sentence.flatten() for sentence in logits])
+            for task, logits in self.teacher.logits.items()
+        }
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up what :meth:`state_dict` gave of the same trial."""
+        examples, classes = self.prepared.encoded["train"].examples, self.prepared.classes
+        for task, values in tensors.items():
+            sentence = task == "classifier"
+            sizes = [classes[task] * (1 if sentence else len(example)) for example in examples]
+            shape = (classes[task],) if sentence else (-1, classes[task])
+            flat = values.to(self.runtime.device)
+            self._add({task: [row.view(shape) for row in flat.split(sizes)]})
+
+    def _add(self, logits: Mapping[str, Sequence[Tensor]]) -> None:
+        self.teacher = replace(self.teacher, logits={**self.teacher.logits, **logits})

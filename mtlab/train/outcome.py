@@ -1,0 +1,238 @@
+"""What a trial comes to: validation after each epoch, the weights a stage hands on, the test split
+once, and the record.
+"""
+
+import math
+import time
+from dataclasses import asdict
+
+from mtlab.model.freezing import CertificateError
+from mtlab.plan.errors import UserError
+from mtlab.plan.scenario import Stage, content_key
+from mtlab.record.metrics import Prediction, contributions, score
+from mtlab.record.records import EpochRecord, Metrics
+from mtlab.train import selection
+from mtlab.train.continual import forgetting
+from mtlab.train.loop import step
+from mtlab.train.loop.tally import Diverged
+from mtlab.train.selection import Best
+from mtlab.train.state import Snapshot, TrialState
+from mtlab.train.weights.kept import keep
+from mtlab.train.weights.source_checkpoint import Checkpoint, load, save
+
+
+def evaluate(state: TrialState, split: str) -> tuple[Metrics, list[Prediction]]:
+    """Score a split.
+
+    Raises:
+        Diverged: the loss is not finite: the last update may have broken the weights.
+    """
+    prepared, runtime = state.setup.prepared, state.setup.runtime
+    names = {"classifier": prepared.corpus.labels, "ner": prepared.corpus.tags}
+    ready, sentences = prepared.ready(split, runtime.device), prepared.corpus.splits[split]
+    state.network.eval()
+    forward = state.passes.forward(split)
+    with state.clock.lap("eval"):
+        predictions, losses = step.evaluate(
+            forward, ready, prepared.encoded[split], sentences, names, runtime
+        )
+        metrics = score(predictions, losses)
+    flops = state.passes.count_evaluation(split)
+    if any(loss is not None and not math.isfinite(loss) for loss in losses.values()):
+        raise Diverged(f"the {split} loss is not finite after step {state.tally.steps}")
+    state.setup.advance(flops)
+    return metrics, predictions
+
+
+def validate(state: TrialState, stage: int, epoch: int, losses: dict[str, float]) -> None:
+    """Score the validation split, and write the epoch down.
+
+    Args:
+        state: the trial.
+        stage: index of the piece of a stage.
+        epoch: of the trial, 0 before any training.
+        losses: mean training losses of the epoch.
+    """
+    metrics, _ = evaluate(state, "validation")
+    record = EpochRecord(
+        stage=stage,
+        epoch=epoch,
+        step=state.tally.steps,
+        elapsed_s=state.clock.laps["train"],
+        ended_at=time.time(),
+        train_loss=losses,
+        validation=metrics,
+    )
+    state.note(epochs=(*state.record.epochs, record))
+    state.choice.standing = epoch
+
+
+def remember(state: TrialState, stage: Stage, piece: int) -> None:
+    """Keep the weights of the epoch that just ended where they are the best of the stage so far."""
+    epoch, choice = state.record.epochs[-1], state.choice
+    for name, value in selection.better(stage, choice.best, epoch.validation).items():
+        with state.clock.lap("eval"):  # keeping the best weights is part of selecting them
+            weights = {
+                key: parameter.detach().to("cpu", copy=True)
+                for key, parameter in state.network.named_parameters()
+                if key in choice.moved
+            }
+        choice.best[name] = Best(value, epoch.epoch, piece, weights)
+
+
+def standing(state: TrialState) -> EpochRecord:
+    """The epoch whose weights the network has."""
+    epochs = state.record.epochs
+    return next(epoch for epoch in epochs if epoch.epoch == state.choice.standing)
+
+
+def hand_on(state: TrialState, stage: Stage) -> None:
+    """Give the network the weights that a stage hands on."""
+    best = state.choice.best.get("")
+    if stage.select == "best" and best is not None:
+        _load(state, best)
+        state.choice.standing = best.epoch
+    else:
+        _certify(state, len(state.record.stages) - 1)
+
+
+def snapshot(state: TrialState) -> None:
+    """Keep what a stage of a staged trial handed on, to be looked at when all is selected: on disk,
+    where it takes no memory.
+    """
+    if state.source is not None:
+        number = len(state.record.stages)
+        path = state.source.file.with_name(f"{state.record.key[:16]}-{number}.safetensors")
+        state.setup.runtime.processes.once(lambda: save(state.network, path))
+        state.history.snapshots.append(Snapshot(number, path))
+
+
+def conclude(state: TrialState) -> None:
+    """Select weights, test them, and measure what the trial forgot."""
+    select(state, state.scenario.stages[-1])
+    test(state)
+    _keep_weights(state)
+    if state.passes.skipped_flops:
+        plain = state.setup.plain
+        state.history.uncached_s += plain.pass_s(state.network, state.passes.skipped_flops)
+    if state.source is not None:
+        with state.setup.memory.uncounted():
+            _measure_forgetting(state, state.source)
+
+
+def select(state: TrialState, stage: Stage) -> None:
+    """Settle which weights are tested, and write it down before the test split is read."""
+    hand_on(state, stage)
+    best = state.choice.best
+    settled = selection.settled(stage, best, standing(state))
+    digests = [content_key(state.passes.digests)]
+    if settled.by_task:
+        digests = [content_key(_load(state, of_task)) for of_task in best.values()]
+    validation = {epoch.epoch: epoch.validation for epoch in state.record.epochs}
+    by_task = {task: validation[epoch] for task, epoch in settled.by_task.items()}
+    state.note(
+        selection=settled,
+        validation=selection.merged(validation[settled.epoch], by_task),
+        final_digest=digests[0] if len(digests) == 1 else content_key(digests),
+        status="selected",
+    )
+    state.setup.journal.write_trial(state.record)
+
+
+def test(state: TrialState) -> None:
+    """Score the test split with the selected weights; where each task has its own, with those of
+    each.
+    """
+    metrics, predictions = Metrics(), list[Prediction]()
+    for task in state.choice.best or [""]:
+        if task:
+            _load(state, state.choice.best[task])
+        of_task, predicted = evaluate(state, "test")
+        if predictions:
+            metrics = selection.merged(metrics, {task: of_task})
+            pairs = zip(predictions, predicted, strict=True)
+            predictions = [selection.with_task(*pair, task) for pair in pairs]
+        else:
+            metrics, predictions = of_task, predicted
+    state.note(test=metrics, contributions=contributions(predictions))
+    rows = [asdict(prediction) for prediction in predictions]
+    state.setup.journal.write_predictions(state.record, rows)
+
+
+def finish(state: TrialState, status: str) -> None:
+    """Add what was measured, and write the record."""
+    setup, processes = state.setup, state.setup.runtime.processes
+    measured = state.measured()
+    laps, record = measured["laps"], state.record
+    steps_s = sum((stage.step_s or 0.0) * stage.steps for stage in record.stages)
+    peaks = [peak for peak in processes.gather(setup.memory.peak_mb()) if peak is not None]
+    reasons = processes.gather(setup.occupancy.why())
+    measured |= {
+        "peak_memory_mb": max(peaks, default=None),
+        "untimed": record.untimed or next(filter(None, reasons), ""),
+    }
+    state.note(
+        **measured,
+        status=status,
+        ended_at=time.time(),
+        wall_s=sum(laps.values()),
+        wall_plain_s=laps["setup"] + laps["eval"] + steps_s + state.history.uncached_s,
+    )
+    setup.journal.write_trial(state.record)
+    for kept in state.history.snapshots:
+        kept.file.unlink(missing_ok=True)
+
+
+def _load(state: TrialState, best: Best) -> dict[str, str]:
+    """Give the network these weights; returns the digests of its units."""
+    state.network.load_state_dict(best.weights, strict=False)
+    return _certify(state, best.piece)
+
+
+def _certify(state: TrialState, piece: int) -> dict[str, str]:
+    """What was frozen when the selected weights were trained must be in them as it was then;
+    returns the digests of all units.
+
+    Raises:
+        CertificateError: it is not.
+    """
+    then, now = state.record.stages[piece], state.passes.hash_units()
+    for unit, counts in then.parameters.items():
+        if counts.frozen and now[unit] != then.digests_after[unit]:
+            raise CertificateError(f"frozen unit {unit} changed after its last stage")
+    return now
+
+
+def _keep_weights(state: TrialState) -> None:
+    """Write the selected weights where the experiment keeps them; where each task has its own,
+    there is no one network to keep.
+    """
+    setup, selected = state.setup, state.record.selection
+    if not setup.prepared.experiment.keeps_weights or (selected and selected.by_task):
+        return
+    path = setup.journal.weights_path(state.record)
+    pretrained = setup.prepared.pristine_digests
+    try:
+        with setup.memory.uncounted():  # a loop would not keep them
+            setup.runtime.processes.once(lambda: keep(state.network, pretrained, path))
+    except UserError as error:  # what was measured stands
+        setup.keeper.say(f"the weights of {state.trial.label} are not kept: {error}")
+
+
+def _measure_forgetting(state: TrialState, checkpoint: Checkpoint) -> None:
+    """What became of what the checkpoint knew: after each stage, and in the selected weights. In no
+    lap: a loop would not do it.
+    """
+    prepared, runtime, network = state.setup.prepared, state.setup.runtime, state.network
+    source = prepared.source
+    assert source is not None
+    after = forgetting.look(network, source, runtime, len(state.record.stages), "source")
+    matrix = [checkpoint.source.score, checkpoint.target]
+    for kept in state.history.snapshots:
+        with runtime.processes.agreeing():
+            load(network, kept.file)
+        for domain, data in (("source", source), ("target", prepared)):
+            look = forgetting.look(network, data, runtime, kept.stage, domain)
+            matrix.append(look.score)
+    drift = forgetting.drift(checkpoint.source, after)
+    state.note(start=checkpoint.key, matrix=(*matrix, after.score), drift=drift)

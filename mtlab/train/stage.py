@@ -1,0 +1,281 @@
+"""A stage as it runs: epochs, validation, and the certificate that nothing else changed."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from mtlab.model import freezing
+from mtlab.model.freezing import Partition
+from mtlab.plan.scenario import Stage
+from mtlab.record.records import Decision, StageRecord, Units
+from mtlab.train import outcome
+from mtlab.train.group import Group
+from mtlab.train.loop import adamw, guidance, schedule
+from mtlab.train.loop.schedule import Step
+from mtlab.train.measure.uncached import WARM_STEPS
+from mtlab.train.resume.keeper import Tensors
+from mtlab.train.stage_plan import cached_depth, only_heads
+from mtlab.train.state import TrialState
+from mtlab.train.trainers import OneNetwork, stacked
+
+
+class StageRunner:
+    """Trains a piece of a stage, which without guidance is all of it.
+
+    Args:
+        group: the trials, which train in step.
+        stage: as the scenario has it.
+        saved: what an interrupted run left of the piece's trainer.
+    """
+
+    def __init__(
+        self, group: Group, stage: Stage, saved: tuple[dict[str, Any], Tensors] | None
+    ) -> None:
+        assert group.at.piece is not None
+        self.group, self.whole, self.piece, self.saved = group, stage, group.at.piece, saved
+        first, self.setup = group.alive[0], group.setup
+        self.index = len(first.record.stages)
+        epochs = first.record.epochs
+        self.done = epochs[-1].epoch - group.at.epoch if epochs else 0
+        """Epochs of the trial before the piece."""
+        self.plan = [
+            schedule.epoch(self.setup.prepared, self.piece, self.done + number)
+            for number in range(self.piece.epochs)
+        ]
+        self.partition = freezing.resolve(self.piece, first.network)
+
+    def run(self) -> Stage | None:
+        """Train the piece; returns the next one, where guidance changed what is left."""
+        group, at = self.group, self.group.at
+        group.each(self._freeze)
+        if not group.alive:
+            return None
+        group.each(self._begin)
+        self._make_trainer()
+        decisions: list[Decision] = []
+        begun = at.epoch
+        while group.alive and at.epoch < self.piece.epochs:
+            if at.epoch > begun or self.saved is None:
+                decisions = self._decisions()
+            if decisions:
+                break
+            self._epoch(self.plan[at.epoch], first=at.epoch == begun)
+        group.each(lambda state: self._certify(state, decisions))
+        group.trainer = None
+        left = self.piece.epochs - at.epoch
+        return guidance.rest(self.piece, decisions, left) if decisions else None
+
+    def _freeze(self, state: TrialState) -> None:
+        piece, partition = self.piece, self.partition
+        if self.saved is None:
+            # of the end of the piece before, so that what changed in between would show, too
+            state.history.before = state.passes.digests
+        if piece.distillation:
+            teach(state, piece.silent)
+        cached = self.setup.prefixes is not None
+        with state.clock.lap("setup"):
+            freezing.apply(state.network, partition)
+            state.passes.begin_at(cached_depth(piece, partition, cached))
+            state.choice.moved |= {
+                name
+                for name, parameter in state.network.named_parameters()
+                if parameter.requires_grad
+            }
+
+    def _begin(self, state: TrialState) -> None:
+        """Validate before the first step of a trial, and begin to guide."""
+        if not state.record.epochs:
+            outcome.validate(state, self.index, 0, {})
+        if self.piece is self.whole and self.saved is None:
+            epoch = outcome.standing(state)
+            followed = self.group.at.stage + 1 < len(state.scenario.stages)
+            state.guide = guidance.guide(self.whole, followed, epoch.epoch, epoch.validation)
+
+    def _make_trainer(self) -> None:
+        group, total = self.group, sum(map(len, self.plan))
+        if not self.plan or not group.alive:
+            return
+        first = group.alive[0]
+        with self._failing(group.alive):
+            if first.passes.depth and only_heads(self.partition):
+                group.trainer = stacked(group.alive, self.piece, self.partition, total)
+            else:
+                with first.clock.lap("setup"):
+                    group.trainer = OneNetwork(first, self.piece, self.partition, total)
+            if self.saved is not None:
+                group.trainer.load_state_dict(*self.saved)
+        self.trained = tuple(group.alive)
+
+    def _decisions(self) -> list[Decision]:
+        """What guidance does now; seeds that train in step are not guided."""
+        state, at = self.group.alive[0], self.group.at
+        if state.guide is None or not at.epoch:
+            return []
+        epoch = state.record.epochs[-1]
+        return state.guide.decide(self.index, self.done + at.epoch, epoch.validation)
+
+    def _epoch(self, steps: Sequence[Step], first: bool) -> None:
+        """Train an epoch and validate.
+
+        Args:
+            steps: of the epoch.
+            first: whether it is the first that this process trains of the piece.
+        """
+        group, at = self.group, self.group.at
+
+        def ready(state: TrialState) -> None:
+            freezing.set_modes(state.network, self.partition)
+            state.passes.forward("train")  # so that a pass is in the cache lap of each
+            state.passes.trained = True
+
+        def validate(state: TrialState) -> None:
+            freezing.check_modes(state.network, self.partition)
+            losses = state.tally.end_epoch(self.setup.prepared, self.partition, steps)
+            cached = bool(state.passes.depth)
+            flops, _ = schedule.flops(self.setup.prepared, self.partition, steps, cached)
+            self.setup.advance(flops)
+            outcome.validate(state, self.index, self.done + at.epoch, losses)
+            outcome.remember(state, self.whole, self.index)
+
+        group.each(ready)
+        with self._failing(group.alive):
+            self._train(steps, at.step + WARM_STEPS if first else 0)
+        at.epoch, at.step = at.epoch + 1, 0
+        group.each(validate)
+
+    def _train(self, steps: Sequence[Step], warm: int) -> None:
+        """Train what is left of an epoch; the seconds of its steps from ``warm`` on count as those
+        of steps without a cache.
+
+        It is trained at a stretch, in the lap; between stretches, in none, a resume state may be
+        written.
+        """
+        group, at, keeper, trainer = (
+            self.group,
+            self.group.at,
+            self.setup.keeper,
+            self.group.trainer,
+        )
+        if not group.alive:
+            return
+        assert trainer is not None, "a stage with epochs trains something"
+        clock, warm = group.alive[0].clock, min(warm, len(steps) - 1)
+
+        def enough() -> bool:
+            at.step += 1
+            return keeper.stepped() or at.step == warm
+
+        with ExitStack() as standing_in:
+            standing_in.enter_context(trainer.in_place())
+            while at.step < len(steps):
+                keeper.keep_if_due(group)
+                first, before = at.step, clock.laps["train"]
+                with self._lap("train"):
+                    made = group.alive[0].tally.steps
+                    outputs = trainer.train(steps[first:], made, enough)
+                for state, of_state in zip(self.trained, outputs, strict=True):
+                    state.tally.running += of_state
+                if first >= warm:
+                    seconds = clock.laps["train"] - before
+                    at.timed = (at.timed[0] + seconds, at.timed[1] + at.step - first)
+            keeper.keep_if_due(group)
+            with self._lap("train"):
+                standing_in.close()
+
+    def _certify(self, state: TrialState, decisions: Sequence[Decision]) -> None:
+        """Write down what the piece trained, and that nothing else changed.
+
+        Raises:
+            CertificateError: something else changed, or what trained did not.
+        """
+        at, partition, prepared = self.group.at, self.partition, self.setup.prepared
+        piece = self.piece.model_copy(update={"epochs": at.epoch})
+        steps, total = sum(map(len, self.plan[: at.epoch])), sum(map(len, self.plan))
+        before, after = state.history.before, state.passes.hash_units()
+        seconds, timed = at.timed
+        step_s = seconds / timed if timed else None
+        if state.passes.depth and self.plan:
+            plain = self.setup.plain
+            step_s = plain.step_s(self.index, state.network, partition, piece, self.plan[0])
+        record = describe(state, piece, partition, steps, (before, after), step_s)
+        state.note(stages=(*state.record.stages, record))
+        updated = steps > bool(adamw.warmup_steps(piece, total))  # warm-up begins at rate 0
+        silent = {f"head.{task}" for task in prepared.classes if task not in piece.losses}
+        reached = partition.trained_units - silent if updated else frozenset[str]()
+        freezing.check(state.network, partition, before, after, reached)
+        state.passes.certify()
+        state.note(ledger=(*state.record.ledger, *decisions))
+
+    @contextmanager
+    def _lap(self, name: str) -> Iterator[None]:
+        """What happens inside adds to this lap of every trial: they do it together."""
+        with ExitStack() as laps:
+            for state in self.group.alive:
+                laps.enter_context(state.clock.lap(name))
+            yield
+
+    @contextmanager
+    def _failing(self, states: Iterable[TrialState]) -> Iterator[None]:
+        """An error inside is one of all these trials: they do it together."""
+        try:
+            yield
+        except Exception as error:
+            for state in tuple(states):
+                self.group.fail(state, error)
+
+
+def teach(state: TrialState, tasks: Iterable[str]) -> None:
+    """Keep what the network says now of the training sentences, for distillation."""
+    before = state.clock.laps["train"]
+    with state.clock.lap("train"):
+        state.mitigations.teach(tasks, state.tally)
+    state.history.uncached_s += state.clock.laps["train"] - before
+
+
+def describe(
+    state: TrialState,
+    piece: Stage,
+    partition: Partition,
+    steps: int,
+    digests: tuple[dict[str, str], dict[str, str]],
+    step_s: float | None,
+) -> StageRecord:
+    """The record of a piece that was trained.
+
+    Args:
+        state: the trial.
+        piece: with the epochs that it came to have.
+        partition: what trained.
+        steps: that were made.
+        digests: SHA-256 of each unit before and after.
+        step_s: seconds of a step without a cache.
+    """
+    trained = partition.trained_units
+    counts = {
+        name: Units(
+            trainable=unit.count if name in trained else 0,
+            frozen=0 if name in trained else unit.count,
+        )
+        for name, unit in freezing.units(state.network).items()
+    }
+    trainable = sum(unit.trainable for unit in counts.values())
+    frozen = sum(unit.frozen for unit in counts.values())
+    return StageRecord(
+        name=piece.name,
+        epochs=piece.epochs,
+        steps=steps,
+        train=piece.train,
+        losses=piece.losses,
+        rehearsal=piece.rehearsal,
+        l2_sp=piece.l2_sp,
+        distillation=piece.distillation,
+        weights=dict(piece.weights),
+        prefix_depth=partition.prefix_depth,
+        parameters=counts,
+        params_total=trainable + frozen,
+        params_trainable=trainable,
+        params_frozen=frozen,
+        digests_before=digests[0],
+        digests_after=digests[1],
+        step_s=step_s,
+    )

@@ -1,0 +1,80 @@
+"""Stage plans: all that is known of a scenario's stages before training, worked out once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mtlab.model import freezing
+from mtlab.model.freezing import Partition
+from mtlab.model.network import Network
+from mtlab.plan.errors import UserError
+from mtlab.plan.scenario import Stage
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage, resolved against a network.
+
+    Attributes:
+        stage: as the scenario has it.
+        partition: what trains at which rate, and what is frozen.
+        cached_depth: blocks whose output may be read from the cache; 0 without a cache, and where
+            a mitigation needs the whole network.
+        untouched: whether no earlier stage trained anything below ``cached_depth``.
+        first_epoch: epochs of the stages before.
+    """
+
+    stage: Stage
+    partition: Partition
+    cached_depth: int
+    untouched: bool
+    first_epoch: int
+
+    @property
+    def stacks(self) -> bool:
+        """Whether seeds can train as one stacked problem: heads alone, on cached states."""
+        return bool(self.cached_depth and self.stage.epochs) and only_heads(self.partition)
+
+
+def plan_stages(stages: Sequence[Stage], network: Network, cached: bool) -> tuple[StagePlan, ...]:
+    """The plans of a scenario's stages, in order.
+
+    Args:
+        stages: of the scenario.
+        network: any of its shape; weights do not matter.
+        cached: whether there is a cache of frozen prefixes.
+
+    Raises:
+        UserError: a selector does not fit the network; ``where`` is ``INDEX.train.SELECTOR``.
+    """
+    plans: list[StagePlan] = []
+    trained: set[str] = set()
+    epochs = 0
+    for index, stage in enumerate(stages):
+        try:
+            plans.append(_plan(stage, network, cached, trained, epochs))
+        except UserError as error:
+            place = f"{index}.train.{error.where}"
+            raise UserError(error.problem, error.remedy, where=place) from None
+        trained |= plans[-1].partition.trained_units
+        epochs += stage.epochs
+    return tuple(plans)
+
+
+def _plan(
+    stage: Stage, network: Network, cached: bool, trained: set[str], first_epoch: int
+) -> StagePlan:
+    partition = freezing.resolve(stage, network)
+    depth = cached_depth(stage, partition, cached)
+    below = {"embeddings", *(f"layers[{index}]" for index in range(depth))}
+    return StagePlan(stage, partition, depth, not below & trained, first_epoch)
+
+
+def cached_depth(stage: Stage, partition: Partition, cached: bool) -> int:
+    """Blocks whose output may be read from the cache in a stage, or in a piece of one."""
+    return partition.prefix_depth if cached and not stage.mitigated else 0
+
+
+def only_heads(partition: Partition) -> bool:
+    """Whether heads train and nothing else does."""
+    units = partition.trained_units
+    return bool(units) and all(unit.startswith("head.") for unit in units)

@@ -1,0 +1,130 @@
+"""What makes the steps of a stage: the network of one trial, or the stacked heads of several."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import torch
+
+from mtlab.data import batches
+from mtlab.model.freezing import Partition
+from mtlab.model.network import stream_seed
+from mtlab.plan.scenario import Stage
+from mtlab.train.cache.heads import Heads
+from mtlab.train.loop import step
+from mtlab.train.loop.schedule import Step
+from mtlab.train.loop.step import StepOutput
+from mtlab.train.loop.vocabulary import occurring
+from mtlab.train.resume.keeper import Tensors
+from mtlab.train.state import TrialState
+
+
+class Trainer(Protocol):
+    """Makes steps, and has a state between two of them."""
+
+    def in_place(self) -> AbstractContextManager[None]:
+        """Within, steps are made; after, the networks have the weights that they came to."""
+        ...
+
+    def train(
+        self, steps: Sequence[Step], first: int, enough: Callable[[], bool]
+    ) -> list[list[StepOutput]]:
+        """Make steps of an epoch; the outputs of each, by trial.
+
+        Args:
+            steps: of the epoch, those that are left.
+            first: steps that the trials had made before.
+            enough: asked after every step whether to leave the others for later.
+        """
+        ...
+
+    def state_dict(self) -> tuple[dict[str, Any], Tensors]:
+        """Moments and rates, and the weights that are not in the networks yet."""
+        ...
+
+    def load_state_dict(self, facts: dict[str, Any], tensors: Tensors) -> None:
+        """Take up what :meth:`state_dict` gave in the same stage."""
+        ...
+
+
+class OneNetwork(Trainer):
+    """Trains the network of one trial.
+
+    Args:
+        state: of the trial.
+        stage: the piece of a stage to train.
+        partition: what trains.
+        total: steps of the piece.
+    """
+
+    def __init__(self, state: TrialState, stage: Stage, partition: Partition, total: int) -> None:
+        self.state = state
+        prepared, processes = state.setup.prepared, state.setup.runtime.processes
+        words = None
+        if not stage.l2_sp and not stage.rehearsal:
+            # L2-SP pulls the rows of words that do not occur, and the source has other words
+            examples, trained = prepared.encoded["train"].examples, partition.trained_units
+            words = occurring(state.network, examples, prepared.pad_id, trained)
+        self.learner = step.learner(
+            state.network,
+            partition,
+            stage,
+            total,
+            prepared.experiment.optimizer,
+            prepared.experiment.task_weights.model_dump(),
+            words,
+            state.mitigations.terms(stage),
+            processes,
+        )
+        # each process draws dropout masks of its own
+        self.stream = (processes.rank,) if processes.several else ()
+
+    def in_place(self) -> AbstractContextManager[None]:
+        """See :class:`Trainer`."""
+        return self.learner.in_place()
+
+    def train(
+        self, steps: Sequence[Step], first: int, enough: Callable[[], bool]
+    ) -> list[list[StepOutput]]:
+        """See :class:`Trainer`."""
+        forward, runtime = self.state.passes.forward("train"), self.state.setup.runtime
+        outputs: list[StepOutput] = []
+        for number, planned in enumerate(steps, start=first):
+            seed = stream_seed("dropout", self.state.trial.seed, number, *self.stream)
+            torch.manual_seed(seed)
+            batch = collated(self.state, planned)
+            outputs.append(self.learner.step(forward, batch, planned.tasks, runtime))
+            if enough():
+                break
+        return [outputs]
+
+    def state_dict(self) -> tuple[dict[str, Any], Tensors]:
+        """See :class:`Trainer`."""
+        return self.learner.state_dict()
+
+    def load_state_dict(self, facts: dict[str, Any], tensors: Tensors) -> None:
+        """See :class:`Trainer`."""
+        self.learner.load_state_dict(facts, tensors)
+
+
+def collated(state: TrialState, planned: Step) -> batches.Batch:
+    """The batch of a step, on the device."""
+    prepared = state.setup.prepared
+    examples = prepared.examples("train", of_source=planned.rehearsal)
+    batch = batches.collate(examples, planned.ids, prepared.pad_id)
+    return batch.to(state.setup.runtime.device)
+
+
+def stacked(states: Sequence[TrialState], stage: Stage, partition: Partition, total: int) -> Heads:
+    """Trains the heads of several trials, or of one, on the cached states of their encoder."""
+    setup = states[0].setup
+    return Heads(
+        [state.network for state in states],
+        [state.trial.seed for state in states],
+        partition,
+        stage,
+        total,
+        setup.prepared,
+        states[0].passes.readings(),
+        setup.runtime,
+    )
