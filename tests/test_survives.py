@@ -77,7 +77,7 @@ def test_a_suite_that_is_asked_to_stop_is_written_down_and_goes_on(
     assert client.get_run(suite.tracking["run"]).info.status == "KILLED"
     status, out, err = run([*MTLAB, "compare", str(long_file)])
     assert status == 0, err
-    assert "going on from the last checkpoint" in out
+    assert "continuing from the last checkpoint" in out
     again, trials = Journal(output).read()
     assert again.id == suite.id
     assert client.get_run(suite.tracking["run"]).info.status == "FINISHED"

@@ -119,7 +119,7 @@ class Group:
         return status
 
     def state_dict(self) -> tuple[dict[str, Any], Tensors] | None:
-        """What another process needs to continue from here: what is no tensor, and what is.
+        """What another process needs to continue from here: all that is not a tensor, and the tensors.
 
         None where a trial has failed: all continue from where it had not.
         """

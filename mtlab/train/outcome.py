@@ -205,7 +205,7 @@ def _certify(state: TrialState, piece: int) -> dict[str, str]:
 
 def _keep_weights(state: TrialState) -> None:
     """Write the selected weights where the experiment keeps them; where each task has its own,
-    there is no one network to keep.
+    no single network can be kept.
     """
     setup, selected = state.setup, state.record.selection
     if not setup.prepared.experiment.keeps_weights or (selected and selected.by_task):

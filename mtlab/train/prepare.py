@@ -330,15 +330,15 @@ class _Shared:
     """
 
     def __init__(self) -> None:
-        self.made: dict[str, tuple[Any, float]] = {}
+        self.kept: dict[str, tuple[Any, float]] = {}
 
     def get(self, make: Callable[[], T], *settings: Any) -> tuple[T, float]:
         """What ``make`` returns, made once for equal ``settings``, and the seconds that took."""
         key = content_key(*settings)
-        if key not in self.made:
+        if key not in self.kept:
             start = time.perf_counter()
-            self.made[key] = (make(), time.perf_counter() - start)
-        return self.made[key]
+            self.kept[key] = (make(), time.perf_counter() - start)
+        return self.kept[key]
 
     def corpus(self, experiment: Experiment, option: str) -> tuple[Corpus, float]:
         """The data of an experiment, where ``option`` says so in the file, and the seconds that
@@ -411,7 +411,7 @@ def _ready(
         )
     _check_vocabulary(encoded, tokenizer.pad_token_id, location)
     setup_s = data_s + tokenizer_s + weights_s + encoding_s
-    made = Prepared(
+    prepared = Prepared(
         experiment,
         corpus,
         encoded,
@@ -423,8 +423,8 @@ def _ready(
         setup_s,
         source,
     )
-    check_scenarios(made, where)
-    return made
+    check_scenarios(prepared, where)
+    return prepared
 
 
 def encode(
@@ -436,13 +436,13 @@ def encode(
     Raises:
         UserError: the tokenizer leaves nothing of a sentence, as of one that is a zero-width space.
     """
-    made = {
+    encoded_splits = {
         split: encoding.encode(rows, tokenizer, corpus.labels, corpus.tags, limit, directory)
         for split, rows in corpus.splits.items()
     }
-    for split, encoded in made.items():
+    for split, encoded in encoded_splits.items():
         check_encoded(corpus.splits[split], encoded, tokenizer)
-    return made
+    return encoded_splits
 
 
 def lost_words(counts: Mapping[str, int]) -> list[str]:
@@ -463,7 +463,7 @@ def check_encoded(
     sentences: Sequence[Sentence],
     encoded: Encoded,
     tokenizer: PreTrainedTokenizerBase,
-    found: Found = None,
+    notes: Found = None,
 ) -> None:
     """Refuse sentences of which nothing is left.
 
@@ -474,7 +474,7 @@ def check_encoded(
     for index in np.flatnonzero(encoded.examples.lengths <= nothing).tolist():
         sentence = sentences[index]
         problem = f"the encoder's tokenizer leaves nothing of {shown(sentence.surface)}"
-        with noted(found):
+        with noted(notes):
             raise UserError(problem, "remove the sentence", where=sentence.place)
 
 

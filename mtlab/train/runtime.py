@@ -98,10 +98,10 @@ def resolve(experiment: Experiment) -> Runtime:
     if device.type == "cuda" and (
         not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
     ):
-        found = f"{torch.cuda.device_count()} found" if torch.cuda.is_available() else "none found"
+        there = f"{torch.cuda.device_count()} found" if torch.cuda.is_available() else "none found"
         with experiment.pointing():
             raise UserError(
-                f"{experiment.device} was asked for, {found}",
+                f"{experiment.device} was asked for, {there}",
                 "use `--device auto` or `--device cpu`",
                 where="device",
             )

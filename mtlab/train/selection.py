@@ -77,8 +77,8 @@ def settled(stage: Stage, best: Mapping[str, Best], standing: EpochRecord) -> Se
             rule="best of the last stage on validation", epoch=best[""].epoch, score=best[""].score
         )
     if best:
-        by_task = {task: one.epoch for task, one in best.items()}
-        mean = sum(one.score for one in best.values()) / len(best)
+        by_task = {task: best_of_task.epoch for task, best_of_task in best.items()}
+        mean = sum(best_of_task.score for best_of_task in best.values()) / len(best)
         rule = "each task's best of the last stage on validation"
         return SelectionRecord(rule=rule, epoch=max(by_task.values()), score=mean, by_task=by_task)
     return SelectionRecord(
@@ -93,8 +93,8 @@ def merged(metrics: Metrics, by_task: Mapping[str, Metrics]) -> Metrics:
     return metrics.model_copy(update={task: getattr(own, task) for task, own in by_task.items()})
 
 
-def with_task(one: Prediction, other: Prediction, task: str) -> Prediction:
+def with_task(prediction: Prediction, other: Prediction, task: str) -> Prediction:
     """A prediction with that of another model for one of the tasks."""
     if task == "classifier":
-        return replace(one, predicted_label=other.predicted_label)
-    return replace(one, predicted_tags=other.predicted_tags)
+        return replace(prediction, predicted_label=other.predicted_label)
+    return replace(prediction, predicted_tags=other.predicted_tags)

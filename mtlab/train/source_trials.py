@@ -29,8 +29,8 @@ class Starts:
     Attributes:
         runtime: device, precision and threads.
         journal: where records and weights go.
-        prefixes: states of frozen prefixes; it is told what will be asked of it.
-        advance: is told what was done.
+        prefixes: states of frozen prefixes; it learns what will be asked of it.
+        advance: is called with what was done.
         say: tells the user.
         ended: is given the record of a trial that trained a checkpoint.
         made: keys of the trials whose weights are on disk.
@@ -43,7 +43,7 @@ class Starts:
     advance: Advance
     say: Callable[[str], None]
     ended: Callable[[TrialRecord], None]
-    made: set[str] = field(default_factory=set)
+    ready: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
 
     def make_ready(self, prepared: Prepared, seed: int) -> str | None:
@@ -63,11 +63,11 @@ class Starts:
             network = self._train(prepared.source, trial, key, file)
         if network is None:
             return self.failed[key]
-        self.made.add(key)
+        self.ready.add(key)
         digests = freezing.digests(network)
         source, target = (
-            forgetting.look(network, one, self.runtime, 0, domain)
-            for one, domain in ((prepared.source, "source"), (prepared, "target"))
+            forgetting.look(network, data, self.runtime, 0, domain)
+            for data, domain in ((prepared.source, "source"), (prepared, "target"))
         )
         prepared.checkpoints[seed] = Checkpoint(key, file, digests, source, target.score)
         if self.prefixes is not None:

@@ -171,8 +171,8 @@ class StageRunner:
                 keeper.keep_if_due(group)
                 first, before = at.step, clock.laps["train"]
                 with self._lap("train"):
-                    made = group.alive[0].tally.steps
-                    outputs = trainer.train(steps[first:], made, enough)
+                    steps_before = group.alive[0].tally.steps
+                    outputs = trainer.train(steps[first:], steps_before, enough)
                 for state, of_state in zip(self.trained, outputs, strict=True):
                     state.tally.running += of_state
                 if first >= warm:

@@ -29,7 +29,7 @@ from mtlab.train.selection import Best, Choice
 from mtlab.train.weights.source_checkpoint import Checkpoint
 
 Advance = Callable[[int], None]
-"""Called with the FLOPs of what was just done, for whoever shows progress."""
+"""Called with the FLOPs of what was just done, for the display of progress."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class TrialState:
         }
 
     def state_dict(self) -> tuple[dict[str, Any], Tensors]:
-        """What another process needs to continue the trial: what is no tensor, and what is."""
+        """What another process needs to continue the trial: all that is not a tensor, and the tensors."""
         choice, history = self.choice, self.history
         tensors = above("network", self.network.state_dict())
         for name, best in choice.best.items():

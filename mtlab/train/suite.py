@@ -25,7 +25,7 @@ from mtlab.train.worker import Group, Work, groups, starts
 
 
 class Suite:
-    """An experiment with its data and its encoder at hand.
+    """An experiment with its data and its encoder loaded.
 
     Args:
         experiment: what to run.
@@ -68,8 +68,8 @@ class Suite:
         """Run all trials; the caller holds the journal.
 
         Trials that an earlier run in the same place finished, on this machine and with everything
-        that affects them the same, are read back, and one that it had begun goes on from its last
-        checkpoint: running the command of an interrupted suite again goes on with it.
+        that affects them the same, are read back, and one that it had begun continues from its last
+        resume state: the same command resumes an interrupted suite.
 
         Several processes run it together: each runs all of it, on its part of every batch, and the
         first writes.
@@ -117,7 +117,7 @@ class Suite:
             )  # once more, for where the last trial's end was the last thing that was done
             shutil.rmtree(
                 journal.directory / "unfinished", ignore_errors=True
-            )  # of what is no part of this suite
+            )  # of trials outside this suite
         suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - self.clock})
         journal.write_suite(suite)
         return suite, [records[trial] for trial in trials]
@@ -154,11 +154,11 @@ class Suite:
         def begun(group: Group) -> None:
             progress.trial(len(records) + 1, group[0].label)
 
-        for group, found in engine.run(work, together, begun):
-            for trial, record in zip(group, found, strict=True):
+        for group, group_records in engine.run(work, together, begun):
+            for trial, record in zip(group, group_records, strict=True):
                 records[trial] = record
                 done = sum(todo[other] for other in records if other in todo)
-                done += sum(flops for key, flops in first.items() if key in engine.made)
+                done += sum(flops for key, flops in first.items() if key in engine.ready)
                 progress.advance(
                     done - progress.done
                 )  # a trial that failed did not do all of its work
@@ -193,9 +193,13 @@ class Suite:
             started_at=self.began,
             environment={**self.runtime.describe()},
             encoder={
-                point_label(point): one.describe_encoder() for point, one in self.prepared.items()
+                point_label(point): prepared.describe_encoder()
+                for point, prepared in self.prepared.items()
             },
-            data={point_label(point): one.describe_data() for point, one in self.prepared.items()},
+            data={
+                point_label(point): prepared.describe_data()
+                for point, prepared in self.prepared.items()
+            },
             trials=tuple(self.prepared[trial.point].key(trial, self.runtime) for trial in trials),
             starts=tuple(starts(self._work(lambda _: None), trials)),
         )
@@ -221,7 +225,7 @@ def check_batches(experiment: Experiment, processes: Processes) -> None:
 
 
 def _id(before: SuiteRecord | None, suite: SuiteRecord, finished: Mapping[str, TrialRecord]) -> str:
-    """The suite's own, or that of the one before, if this goes on with it: the same trials, and it
+    """The suite's own, or that of the one before, if this continues it: the same trials, and it
     did not end or left some of them.
     """
     same = (

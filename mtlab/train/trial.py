@@ -121,7 +121,7 @@ def run_trials(
     group = Group(trials, setup)
     if keeper.saved is not None:
         labels = ", ".join(trial.label for trial in trials)
-        say(f"{labels}: going on from the last checkpoint")
+        say(f"{labels}: continuing from the last checkpoint")
     _supervised(group)
     keeper.end()
     if prefixes is not None:

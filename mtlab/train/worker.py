@@ -26,14 +26,14 @@ Begun = Callable[[Group], None]
 
 @dataclass(frozen=True)
 class Work:
-    """What an engine is given: an experiment, ready to run, and who is told what happens.
+    """What an engine is given: an experiment, ready to run, and who hears of what happens.
 
     Attributes:
         experiment: whose trials run.
         prepared: point of the sweep to what its trials run on.
         runtime: device, precision and threads.
-        journal: where records go; whoever made this holds it.
-        advance: is told the FLOPs of what was just done.
+        journal: where records go; the caller holds it.
+        advance: is called with the FLOPs of what was just done.
         say: tells the user.
         started: is given the record of a trial that trained a checkpoint which others start from.
     """
@@ -66,7 +66,7 @@ class Work:
 
 
 class Worker:
-    """Runs groups, with everything that they share at hand.
+    """Runs groups, with everything that they share.
 
     Args:
         work: the experiment.
@@ -90,13 +90,13 @@ class Worker:
             Stopped: the process was asked to stop; a checkpoint is written.
             UserError: a record cannot be written.
         """
-        work, one = self.work, self.work.of(group[0])
+        work, prepared = self.work, self.work.of(group[0])
         with signals.deferred():
-            reason = self.starts.make_ready(one, group[0].seed)
+            reason = self.starts.make_ready(prepared, group[0].seed)
             if reason is not None:
                 return [work.failed(trial, reason) for trial in group]
             runs = run_trials(
-                one,
+                prepared,
                 group,
                 work.runtime,
                 work.journal,
@@ -131,9 +131,9 @@ def prefixes_for(work: Work, exchange: bool = False) -> Prefixes | None:
         work.say,
         exchange,
     )
-    for one in work.prepared.values():
-        if one.source is None:
-            prefixes.expect(one, one.pristine_digests)
+    for prepared in work.prepared.values():
+        if prepared.source is None:
+            prefixes.expect(prepared, prepared.pristine_digests)
     return prefixes
 
 
@@ -156,9 +156,9 @@ def starts(work: Work, trials: Sequence[Trial]) -> Mapping[str, Trial]:
     """Keys of the trials that train the checkpoints which some trials start from, and for each a
     trial that starts from it.
     """
-    found: dict[str, Trial] = {}
+    by_key: dict[str, Trial] = {}
     for trial in trials:
         key = work.prepared[trial.point].start_key(trial.seed, work.runtime)
         if key is not None:
-            found.setdefault(key, trial)
-    return found
+            by_key.setdefault(key, trial)
+    return by_key

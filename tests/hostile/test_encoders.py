@@ -262,7 +262,7 @@ def test_tampered_weights_of_a_checkpoint_are_refused(
         (tmp_path / "bad.safetensors").write_bytes(content)
         with pytest.raises(UserError) as error:
             source_checkpoint.load(network, tmp_path / "bad.safetensors")
-        assert "is no checkpoint of this network; remove it and run again" in str(error.value), how
+        assert "belongs to another network; remove it and run again" in str(error.value), how
     source_checkpoint.load(network, tmp_path / "good.safetensors")
 
 

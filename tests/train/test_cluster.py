@@ -340,7 +340,7 @@ def test_twenty_starts_on_stores_that_are_not_there_yet(home: Path, nodes: Nodes
 def test_a_node_that_is_not_like_the_parent_refuses(home: Path) -> None:
     experiment = load("tiny.yaml", {"output": ["out"]})
     order = Order(experiment=experiment.model_dump(mode="json"), folder=str(home), threads=1)
-    found = Answer.model_validate_json(cluster_tasks.look(order.model_dump_json())).found
+    found = Answer.model_validate_json(cluster_tasks.look(order.model_dump_json())).machine
     assert found is not None
     order = order.model_copy(update={"environment": found.environment})
     assert (
@@ -365,7 +365,7 @@ def test_a_node_that_is_not_like_the_parent_refuses(home: Path) -> None:
 def test_times_on_another_kind_of_device_stand_apart(home: Path) -> None:
     experiment = load("tiny.yaml", {"output": ["out"], "scenarios": ["nothing"]})
     order = Order(experiment=experiment.model_dump(mode="json"), folder=str(home), threads=1)
-    found = Answer.model_validate_json(cluster_tasks.look(order.model_dump_json())).found
+    found = Answer.model_validate_json(cluster_tasks.look(order.model_dump_json())).machine
     assert found is not None
     runtime = resolve(experiment)
     (prepared,) = prepare(experiment, runtime).values()

@@ -320,7 +320,7 @@ def test_the_command_by_launchers(file: Path, tmp_path: Path, tracking: str) -> 
     line = [*accelerate, *command]
     status, out, err = run_program(line, cwd=tmp_path, env=environment)
     assert status == 0, out + err
-    assert out.count("going on from the last checkpoint") == 1, "one process speaks"
+    assert out.count("continuing from the last checkpoint") == 1, "one process speaks"
     assert "2 processes, each with 1 thread" in out
     suite, (record,) = Journal(output).read()
     assert record.ok and record.attempts == 2, "being asked to stop is no failure"

@@ -193,8 +193,8 @@ class Heads:
             enough: asked after every step whether to leave the others for later.
         """
         outputs = []
-        for number, one in enumerate(steps):
-            outputs.append(self._step(one, first + number))
+        for number, planned in enumerate(steps):
+            outputs.append(self._step(planned, first + number))
             if enough():
                 break
         return [
@@ -206,8 +206,8 @@ class Heads:
         ]
 
     def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Weights, moments and rates as they stand between two steps: what is no tensor, and what
-        is.
+        """Weights, moments and rates as they stand between two steps: all that is not a tensor, and the
+        tensors.
         """
         facts, tensors = adamw.state_of(self.optimizer, self.scheduler)
         for task in self.stacks:
@@ -237,11 +237,11 @@ class Heads:
     def _tensors(self, task: str) -> tuple[Tensor, Tensor]:
         return self.stacks[task].weight, self.stacks[task].bias
 
-    def _step(self, one: Step, number: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def _step(self, planned: Step, number: int) -> tuple[Tensor, dict[str, Tensor]]:
         draws = [
             Draws(self.runtime.device, stream_seed("dropout", seed, number)) for seed in self.seeds
         ]
-        read = {task: self.readings.of(task, one.ids) for task in one.tasks}
+        read = {task: self.readings.of(task, planned.ids) for task in planned.tasks}
         by_task = {
             task: self._losses(task, inputs, gold, draws) for task, (inputs, gold) in read.items()
         }

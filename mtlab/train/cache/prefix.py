@@ -108,7 +108,7 @@ class CachedForward:
 
 @dataclass
 class Prefixes:
-    """All states that are at hand in a suite.
+    """The cached states of a suite.
 
     Attributes:
         runtime: device and precision of the suite.
@@ -197,7 +197,7 @@ class Prefixes:
 
         Args:
             prepared: the encoded split.
-            network: whose prefix computes what is not at hand.
+            network: whose prefix computes what is not cached.
             digests: of the network's units, as they are now.
             depth: blocks in the prefix.
             split: ``train``, ``validation`` or ``test``.
@@ -211,7 +211,7 @@ class Prefixes:
         return self.held[key, split]
 
     def spent(self, prepared: Prepared, digests: Mapping[str, str], depth: int, split: str) -> Pass:
-        """The pass that computed these states; whoever uses them counts its seconds in full."""
+        """The pass that computed these states; each trial that uses them counts its seconds in full."""
         return self.passes[self.key(prepared, digests, depth), split]
 
     def forget_unwanted(self) -> None:
@@ -250,9 +250,11 @@ class Prefixes:
         ):
             for key in missing.values():
                 self._find(key, split, starts, prepared.pristine.hidden_size)
-            for found in processes.gather([(key, split) in self.held for key in missing.values()]):
+            for readable in processes.gather(
+                [(key, split) in self.held for key in missing.values()]
+            ):
                 for key in (
-                    key for key, there in zip(missing.values(), found, strict=True) if not there
+                    key for key, there in zip(missing.values(), readable, strict=True) if not there
                 ):
                     self.held.pop((key, split), None)  # what one process cannot read all compute
             computed = {

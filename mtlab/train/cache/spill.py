@@ -32,7 +32,7 @@ PIECE = 1 << 24
 
 @dataclass(frozen=True)
 class Pass:
-    """A forward pass over a split that computed states for whoever needs them.
+    """A forward pass over a split that computed states for all that need them.
 
     Attributes:
         id: of the pass, wherever it was made.
@@ -76,15 +76,15 @@ class Mapped:
 
     def digest(self) -> str:
         """SHA-256 (hex) of all of it."""
-        found, content = hashlib.sha256(), self.flat.view(-1).view(torch.uint8).numpy().data
+        digest, content = hashlib.sha256(), self.flat.view(-1).view(torch.uint8).numpy().data
         for start in range(0, len(content), PIECE):
-            found.update(content[start : start + PIECE])
+            digest.update(content[start : start + PIECE])
             self.release()
-        return found.hexdigest()
+        return digest.hexdigest()
 
 
 def make(directory: Path, name: str, shape: tuple[int, int], dtype: torch.dtype) -> Mapped:
-    """Zeros in a file under another name: :func:`seal` gives it ``name``, so that whoever looks for
+    """Zeros in a file under another name: :func:`seal` gives it ``name``, so that a process that looks for
     that finds what is whole.
     """
     directory.mkdir(parents=True, exist_ok=True)

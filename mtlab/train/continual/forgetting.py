@@ -104,14 +104,14 @@ def drift(before: Look, after: Look) -> Drift:
     )
 
 
-def cka(one: Tensor, other: Tensor) -> float:
+def cka(first: Tensor, other: Tensor) -> float:
     """Linear centred kernel alignment of two sets of states (items, hidden) of the same items, 1
     where they are equal.
 
     ``|Y'X|^2 / (|X'X| |Y'Y|)`` in Frobenius norms, columns centred (Kornblith, Norouzi, Lee and
     Hinton 2019, section 3). It does not see rotations and scale, which a head would.
     """
-    x, y = (states.double() - states.double().mean(dim=0) for states in (one, other))
+    x, y = (states.double() - states.double().mean(dim=0) for states in (first, other))
     across, of_x, of_y = (torch.linalg.matrix_norm(a.T @ b) for a, b in ((y, x), (x, x), (y, y)))
     return float(across**2 / (of_x * of_y))
 

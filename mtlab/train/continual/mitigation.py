@@ -109,7 +109,7 @@ def teacher(
     """
     modes = {module: module.training for module in network.modules()}
     network.eval()
-    found: dict[str, dict[int, Tensor]] = {task: {} for task in tasks}
+    said: dict[str, dict[int, Tensor]] = {task: {} for task in tasks}
     for batch in prepared.ready("train", runtime.device):
         watchdog.beat()
         with runtime.autocast():
@@ -117,13 +117,13 @@ def teacher(
         for task in tasks:
             for row, index in enumerate(batch.ids):
                 of_row = logits[task][row]
-                found[task][index] = (
+                said[task][index] = (
                     of_row if task == "classifier" else of_row[batch.attention_mask[row].bool()]
                 ).float()
     for module, training in modes.items():
         module.training = training
     return Teacher(
-        1.0, {task: [by_id[index] for index in range(len(by_id))] for task, by_id in found.items()}
+        1.0, {task: [by_id[index] for index in range(len(by_id))] for task, by_id in said.items()}
     )
 
 

@@ -84,17 +84,17 @@ class Processes:
         """
         if not self.several:
             return action()
-        told: list[Any] = [None, None]
+        outcome: list[Any] = [None, None]
         if self.leads:
             try:
-                told[0] = action()
+                outcome[0] = action()
             except Exception as error:
-                told[1] = error
+                outcome[1] = error
         with _others():
-            distributed.broadcast_object_list(told, src=0, group=self.group)
-        if told[1] is not None:
-            raise told[1]
-        return told[0]
+            distributed.broadcast_object_list(outcome, src=0, group=self.group)
+        if outcome[1] is not None:
+            raise outcome[1]
+        return outcome[0]
 
     def barrier(self) -> None:
         """Wait until all processes are here.
@@ -108,15 +108,15 @@ class Processes:
 
     @contextmanager
     def agreeing(self) -> Iterator[None]:
-        """Within, a mistake that one process is told all of them raise, at the end."""
+        """Within, a mistake that one process meets all of them raise, at the end."""
         mistake: UserError | None = None
         try:
             yield
         except UserError as error:
             mistake = error
-        for found in self.gather(mistake):
-            if found is not None:
-                raise found
+        for other_mistake in self.gather(mistake):
+            if other_mistake is not None:
+                raise other_mistake
 
     def agree(self, facts: Mapping[str, object], remedy: str) -> None:
         """See that all processes have the same facts.
@@ -124,11 +124,11 @@ class Processes:
         Raises:
             UserError: they have not.
         """
-        for rank, other in enumerate(told := self.gather(dict(facts))):
+        for rank, other in enumerate(of_each := self.gather(dict(facts))):
             for name, value in other.items():
-                if value != told[0].get(name):
+                if value != of_each[0].get(name):
                     raise UserError(
-                        f"process {rank} has {name} {value}, and process 0 has {told[0].get(name)}",
+                        f"process {rank} has {name} {value}, and process 0 has {of_each[0].get(name)}",
                         remedy,
                     )
 
@@ -184,22 +184,22 @@ def join(device: torch.device) -> tuple[Processes, torch.device]:
 
 
 @cache
-def _join(kind: str, one: torch.device | None) -> tuple[Processes, torch.device]:
+def _join(kind: str, device: torch.device | None) -> tuple[Processes, torch.device]:
     from accelerate import PartialState
 
     # a launcher that starts its processes again keeps what those before told each other of their
     # addresses (pytorch issue 135712)
     store, rank, number = next(distributed.rendezvous("env://"))
-    told = {
+    options = {
         "store": distributed.PrefixStore(f"mtlab-{launch.restarts()}", store),
         "rank": rank,
         "world_size": number,
     }
-    if one is not None:  # nccl refuses two processes on one GPU
-        torch.cuda.set_device(one)
-        distributed.init_process_group("gloo", **told)
-        return Processes(number, rank), one
-    state = PartialState(cpu=kind == "cpu", backend="gloo" if kind == "cpu" else None, **told)
+    if device is not None:  # nccl refuses two processes on one GPU
+        torch.cuda.set_device(device)
+        distributed.init_process_group("gloo", **options)
+        return Processes(number, rank), device
+    state = PartialState(cpu=kind == "cpu", backend="gloo" if kind == "cpu" else None, **options)
     group = None if kind == "cpu" else distributed.new_group(backend="gloo")
     return Processes(state.num_processes, state.process_index, group), state.device
 

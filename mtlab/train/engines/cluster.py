@@ -1,4 +1,4 @@
-"""A Ray cluster runs the trials: a group is a task (``cluster_tasks.py``), which goes on elsewhere
+"""A Ray cluster runs the trials: a group is a task (``cluster_tasks.py``), which continues elsewhere
 when its node is lost.
 
 Nothing but an order and an answer crosses, both as JSON: which trials to run, and their records.
@@ -33,7 +33,7 @@ POLL_S = 1.0
 """Seconds between two looks at whether the user asked to stop."""
 
 PATIENCE_S = 20.0
-"""Seconds after which a user is told that the cluster has no room yet."""
+"""Seconds after which a line says that the cluster has no room yet."""
 
 KNOCKING_S = 10.0
 """Seconds that an address has to answer."""
@@ -52,7 +52,7 @@ def joined(experiment: Experiment) -> Iterator["Cluster"]:
     needed.
 
     Raises:
-        UserError: Ray is not installed, or there is no such cluster.
+        UserError: Ray is not installed, or the cluster does not exist.
     """
     os.environ.update({key: value for key, value in QUIET.items() if key not in os.environ})
     with experiment.pointing():
@@ -107,7 +107,7 @@ class Cluster:
     """
 
     def __init__(self, experiment: Experiment, ray: Any) -> None:
-        self.experiment, self.ray, self.made = experiment, ray, set[str]()
+        self.experiment, self.ray, self.ready = experiment, ray, set[str]()
         settings = experiment.engine
         gpus = settings.num_gpus
         if gpus is None:
@@ -127,16 +127,16 @@ class Cluster:
         """What a process of the cluster has, which may not be what this machine has."""
         answer = self._first(
             self._task(cluster_tasks.look).remote(self.order.model_dump_json())
-        ).found
+        ).machine
         assert answer is not None
-        found = Runtime(
+        runtime = Runtime(
             torch.device(answer.device),
             answer.precision,
             answer.attention,
             answer.threads,
             answer.device_name,
         )
-        if differing := cluster_tasks.differences(answer.environment, found.describe()):
+        if differing := cluster_tasks.differences(answer.environment, runtime.describe()):
             with self.experiment.pointing():
                 raise UserError(
                     f"the cluster has {differing} here",
@@ -144,7 +144,7 @@ class Cluster:
                     where="engine",
                 )
         self.order = self.order.model_copy(update={"environment": answer.environment})
-        return found
+        return runtime
 
     def pace(self, work: Work, trials: Sequence[Trial], flops: Sequence[int]) -> None:
         """Not known: it depends on how many run at once."""
@@ -199,7 +199,7 @@ class Cluster:
                             submit(group)
                         else:
                             yield group, [work.failed(trial, reason) for trial in group]
-                    self.made |= {job} if reason is None else set()
+                    self.ready |= {job} if reason is None else set()
         finally:
             self._call_back(list(running))
 

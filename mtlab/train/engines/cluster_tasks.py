@@ -61,12 +61,12 @@ class Answer(Value):
     """Of the trial that trained a checkpoint to start from, where that was asked and not done
     before."""
     failed: str | None = None
-    """Why there is no such checkpoint."""
+    """Why the checkpoint does not exist."""
     said: tuple[str, ...] = ()
     """Lines for the user."""
     refused: tuple[str, str, str] | None = None
     """Problem, remedy and place of what keeps the process from running trials of the suite."""
-    found: Found | None = None
+    machine: Found | None = None
     """What the process runs on, where that was asked."""
 
 
@@ -106,7 +106,7 @@ def look(order: str) -> str:
             for name in ("precision", "attention", "threads", "device_name")
         }
         return Answer(
-            found=Found(device=str(runtime.device), environment=runtime.describe(), **facts)
+            machine=Found(device=str(runtime.device), environment=runtime.describe(), **facts)
         )
 
     return _answered(order, answer)

@@ -23,7 +23,7 @@ class Engine(Protocol):
 
     where: str
     """Where trials run, for the user; empty where that is here."""
-    made: set[str]
+    ready: set[str]
     """Keys of the trials whose checkpoints others can start from."""
 
     def runtime(self) -> Runtime:
@@ -56,7 +56,7 @@ class Local:
     """Runs them in this process, one group after another."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self.experiment, self.where, self.made = experiment, "", set[str]()
+        self.experiment, self.where, self.ready = experiment, "", set[str]()
 
     def runtime(self) -> Runtime:
         """What this machine has."""
@@ -73,7 +73,7 @@ class Local:
     ) -> Iterator[tuple[Group, list[TrialRecord]]]:
         """In the order given."""
         worker = Worker(work, exchange=work.runtime.processes.several)
-        self.made = worker.starts.made
+        self.ready = worker.starts.ready
         for group in groups:
             begun(group)
             yield group, worker.run(group)

@@ -35,7 +35,7 @@ def warmup_steps(stage: Stage, steps: int) -> int:
 def state_of(
     optimizer: torch.optim.Optimizer, scheduler: LRScheduler
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Both as they stand: what is no tensor, and the moments by name."""
+    """Both as they stand: all that is not a tensor, and the moments by name."""
     moments = optimizer.state_dict()["state"]
     tensors = {
         f"moments/{index}/{name}": tensor

@@ -10,7 +10,7 @@ from mtlab.data.batches import Batch
 
 class Forward(Protocol):
     """How the logits of the named tasks come about for a batch: from its words, or from states that
-    are at hand.
+    are cached.
     """
 
     def __call__(self, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:

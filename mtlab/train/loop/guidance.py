@@ -115,11 +115,11 @@ def guide(stage: Stage, followed: bool, epoch: int, metrics: Metrics) -> Guide |
     """
     if stage.guidance is None:
         return None
-    made = Guide(stage.guidance, followed, {task: Watched() for task in stage.losses})
-    made.look(epoch, metrics)
-    for watched in made.tasks.values():
+    guide_of_stage = Guide(stage.guidance, followed, {task: Watched() for task in stage.losses})
+    guide_of_stage.look(epoch, metrics)
+    for watched in guide_of_stage.tasks.values():
         watched.waited = 0  # nobody has waited yet, not even for a score that is undefined
-    return made
+    return guide_of_stage
 
 
 def resumed(stages: Sequence[Stage], stage: int, tasks: Mapping[str, Any]) -> Guide | None:
@@ -165,7 +165,7 @@ def rest(stage: Stage, decisions: Sequence[Decision], left: int) -> Stage | None
             said.append(f"{task} slower")
         else:
             train = with_head(train, task, 0.0)
-            losses = tuple(one for one in losses if one != task)
+            losses = tuple(other for other in losses if other != task)
             distillation = stage.guidance.hold or distillation
             said.append(f"{task} frozen")
     name = f"{stage.name.partition(' (')[0]} ({', '.join(said)} from epoch {decisions[0].epoch})"
@@ -190,11 +190,11 @@ def with_head(train: Mapping[str, float], task: str, factor: float) -> dict[str,
         selector,
         rate,
     ) in train.items():  # first match wins, so that the heads may stand first, each by its own name
-        named = {"heads": TASKS, "all": TASKS, **{f"head.{one}": (one,) for one in TASKS}}.get(
+        named = {"heads": TASKS, "all": TASKS, **{f"head.{head}": (head,) for head in TASKS}}.get(
             selector, ()
         )
-        for one in named:
-            heads.setdefault(f"head.{one}", rate)
+        for head in named:
+            heads.setdefault(f"head.{head}", rate)
         if selector == "all":
             others.setdefault("encoder", rate)
         elif not named:
@@ -220,18 +220,18 @@ def replay(stages: Sequence[Stage], epochs: Sequence[EpochRecord]) -> list[Decis
         )
         for left in range(stage.epochs - 1, -1, -1):
             at += 1
-            made = (
+            decisions = (
                 guiding.decide(epochs[at].stage, epochs[at].epoch, epochs[at].validation)
                 if guiding is not None and left
                 else []
             )
-            decided += made
-            if any(decision.action in ("advance", "stop") for decision in made):
+            decided += decisions
+            if any(decision.action in ("advance", "stop") for decision in decisions):
                 break
         passed = epochs[first : at + 1]
         if passed:
             standing = (
-                max(passed, key=lambda one: selection_score(one.validation, stage.losses))
+                max(passed, key=lambda epoch: selection_score(epoch.validation, stage.losses))
                 if stage.select == "best"
                 else passed[-1]
             )

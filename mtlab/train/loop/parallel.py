@@ -1,4 +1,4 @@
-"""Gradients over several processes: each computes those of its part of a batch, and all go on with
+"""Gradients over several processes: each computes those of its part of a batch, and all continue with
 their mean.
 
 torch's DistributedDataParallel (Li et al. 2020) does it. It knows the parameters that train when it
@@ -47,30 +47,30 @@ class Parallel(Alone):
     """
 
     def __init__(self, network: Network, words: Vocabulary | None) -> None:
-        self.module = _Told(network, words)
+        self.module = _WithLosses(network, words)
         # not through Accelerate: it would wrap the forward pass in a precision of its own, and keep
         # every module that it wrapped
         self.wrapped = DistributedDataParallel(
             self.module, find_unused_parameters=True, init_sync=False
         )
-        self.told: Tensor | None = None
+        self.losses: Tensor | None = None
 
     def logits(self, forward: Forward, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
         """Logits by task, of this process's part of a batch."""
-        logits, self.told = self.wrapped(forward, batch, tasks)
+        logits, self.losses = self.wrapped(forward, batch, tasks)
         return logits
 
     def backward(self, loss: Tensor, by_task: Mapping[str, Tensor]) -> Losses:
         """Compute gradients, and their means with the losses'."""
-        assert self.told is not None, "logits were computed"
+        assert self.losses is not None, "logits were computed"
         values = torch.stack([loss, *by_task.values()]).detach()
-        (loss + (self.told[: len(values)] * values).sum()).backward()
-        self.told, means = None, self.module.told.grad
-        self.module.told.grad = None
+        (loss + (self.losses[: len(values)] * values).sum()).backward()
+        self.losses, means = None, self.module.losses.grad
+        self.module.losses.grad = None
         return means[0], dict(zip(by_task, means[1:], strict=False))
 
 
-class _Told(nn.Module):
+class _WithLosses(nn.Module):
     """What DistributedDataParallel wraps.
 
     Losses travel with the gradients, so that they cost no exchange of their own: as the gradient of
@@ -81,7 +81,7 @@ class _Told(nn.Module):
         super().__init__()
         self.network = network
         self.words = None if words is None else words.weight
-        self.told = nn.Parameter(
+        self.losses = nn.Parameter(
             torch.zeros(1 + len(network.heads), device=next(network.heads.parameters()).device)
         )
         self._ddp_params_and_buffers_to_ignore = [
@@ -90,8 +90,8 @@ class _Told(nn.Module):
             ),  # the same everywhere, and constant
             *(
                 name
-                for name, one in self.named_parameters(remove_duplicate=False)
-                if words is not None and words.stands_for(one)
+                for name, parameter in self.named_parameters(remove_duplicate=False)
+                if words is not None and words.stands_for(parameter)
             ),
         ]
 
@@ -99,7 +99,7 @@ class _Told(nn.Module):
         self, forward: Forward, batch: Batch, tasks: Sequence[str]
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Logits by task, and where losses are to be told."""
-        return forward(batch, tasks), self.told.clone()
+        return forward(batch, tasks), self.losses.clone()
 
 
 def over(processes: Processes, network: Network, words: Vocabulary | None = None) -> Alone:

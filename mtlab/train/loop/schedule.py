@@ -84,9 +84,11 @@ def _with_rehearsal(
         if again not in passes:
             passes[again] = epoch(prepared.source, of_source, again)
         rehearsed.append(replace(passes[again][place], rehearsal=True))
-    placed = [(float(at), one) for at, one in enumerate(steps)]
-    placed += [((turn + 1) * len(steps) / wanted - 0.5, one) for turn, one in enumerate(rehearsed)]
-    return [one for _, one in sorted(placed, key=lambda place: place[0])]
+    placed = [(float(at), planned) for at, planned in enumerate(steps)]
+    placed += [
+        ((turn + 1) * len(steps) / wanted - 0.5, planned) for turn, planned in enumerate(rehearsed)
+    ]
+    return [planned for _, planned in sorted(placed, key=lambda place: place[0])]
 
 
 def flops(
@@ -99,36 +101,36 @@ def flops(
         prepared: lengths of sentences and the cost of a step.
         partition: what the steps train.
         steps: the steps.
-        cached: leave out the frozen prefix, as if its hidden states were at hand.
+        cached: leave out the frozen prefix, as if its hidden states were cached.
     """
     padded = exact = 0
     costs = {
         tasks: prepared.counter.step(partition, tasks)
-        for tasks in {_computed(one) for one in steps}
+        for tasks in {_computed(planned) for planned in steps}
     }
     if cached and "embeddings" in partition.frozen:
         costs = {
             tasks: cost - prepared.counter.prefix(partition.prefix_depth)
             for tasks, cost in costs.items()
         }
-    for one in steps:
-        cost, lengths = costs[_computed(one)], lengths_of(prepared, one)
+    for planned in steps:
+        cost, lengths = costs[_computed(planned)], lengths_of(prepared, planned)
         padded += cost.padded(len(lengths), max(lengths))
         exact += cost.exact(lengths)
     return padded, exact
 
 
-def lengths_of(prepared: Prepared, one: Step) -> list[int]:
+def lengths_of(prepared: Prepared, planned: Step) -> list[int]:
     """Tokens of each sentence of a step."""
     lengths: list[int] = (
-        prepared.examples("train", of_source=one.rehearsal).lengths[list(one.ids)].tolist()
+        prepared.examples("train", of_source=planned.rehearsal).lengths[list(planned.ids)].tolist()
     )
     return lengths
 
 
-def _computed(one: Step) -> tuple[str, ...]:
+def _computed(planned: Step) -> tuple[str, ...]:
     """The tasks whose heads a step computes, and learns through."""
-    return (*one.tasks, *(task for task in one.kept if task not in one.tasks))
+    return (*planned.tasks, *(task for task in planned.kept if task not in planned.tasks))
 
 
 def evaluation_flops(prepared: Prepared, split: str, depth: int = 0) -> int:

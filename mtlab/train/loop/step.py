@@ -139,8 +139,8 @@ class Learner:
         )
 
     def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Moments, rates, and the small table of embeddings, as they stand between two steps: what
-        is no tensor, and what is.
+        """Moments, rates, and the small table of embeddings, as they stand between two steps: all
+        that is not a tensor, and the tensors.
         """
         facts, tensors = adamw.state_of(self.optimizer, self.scheduler)
         if self.vocabulary is not None:
@@ -171,7 +171,7 @@ class Learner:
         group = next(
             group
             for group in self.optimizer.param_groups
-            if any(one is parameter for one in group["params"])
+            if any(member is parameter for member in group["params"])
         )
         return 1.0 - float(group["lr"]) * float(group["weight_decay"])
 
@@ -202,7 +202,8 @@ def learner(
     if vocabulary is not None:
         for group in groups:
             group["params"] = [
-                vocabulary.weight if vocabulary.stands_for(one) else one for one in group["params"]
+                vocabulary.weight if vocabulary.stands_for(parameter) else parameter
+                for parameter in group["params"]
             ]
     optimizer, scheduler = adamw.adamw(groups, stage, steps, settings)
     parameters = tuple(parameter for group in groups for parameter in group["params"])

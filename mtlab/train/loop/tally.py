@@ -59,11 +59,11 @@ class Tally:
         """
         padded, exact = schedule.flops(prepared, partition, steps)
         self.flops, self.flops_exact = self.flops + padded, self.flops_exact + exact
-        for one in steps:
+        for planned in steps:
             self.order = hashlib.sha256(
-                f"{self.order} {one.ids} {one.rehearsal}".encode()
+                f"{self.order} {planned.ids} {planned.rehearsal}".encode()
             ).hexdigest()
-            self.tokens += sum(schedule.lengths_of(prepared, one))
+            self.tokens += sum(schedule.lengths_of(prepared, planned))
         first, means = len(self.losses["total"]), {}
         for name, read in self._read().items():
             self.losses[name].extend(read)
@@ -96,12 +96,14 @@ class Tally:
         ]
         running = []
         for row in zip(*facts["running"].values(), strict=True):
-            told = {
+            values = {
                 name: _tensor(value, device)
                 for name, value in zip(facts["running"], row, strict=True)
             }
             running.append(
-                StepOutput(told["total"], {name: told[name] for name in names if name != "total"})
+                StepOutput(
+                    values["total"], {name: values[name] for name in names if name != "total"}
+                )
             )
         sums = {name: facts[name] for name in ("losses", "flops", "flops_exact", "tokens", "order")}
         return cls(**sums, running=running)

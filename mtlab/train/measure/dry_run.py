@@ -115,9 +115,9 @@ def floor(prepared: Prepared, planned: list[Planned]) -> int:
     every step.
     """
     above, deepest = 0, 0
-    for one in planned:
-        deepest = max(deepest, one.partition.prefix_depth if one.steps else 0)
-        above += schedule.flops(prepared, one.partition, one.steps, cached=True)[1]
+    for plan in planned:
+        deepest = max(deepest, plan.partition.prefix_depth if plan.steps else 0)
+        above += schedule.flops(prepared, plan.partition, plan.steps, cached=True)[1]
     lengths = prepared.encoded["train"].examples.lengths
     seeds = len(prepared.experiment.seeds)
     below = prepared.counter.prefix(deepest).exact(lengths) if deepest else 0
@@ -126,7 +126,7 @@ def floor(prepared: Prepared, planned: list[Planned]) -> int:
 
 def plain(prepared: Prepared, planned: list[Planned]) -> int:
     """FLOPs of a plain loop over these stages with all seeds, padding included."""
-    return sum(schedule.flops(prepared, one.partition, one.steps)[0] for one in planned) * len(
+    return sum(schedule.flops(prepared, plan.partition, plan.steps)[0] for plan in planned) * len(
         prepared.experiment.seeds
     )
 
@@ -155,9 +155,9 @@ def _point_lines(experiment: Experiment) -> Iterator[str]:
         yield _cost_line(
             name.ljust(width), plain(prepared.of(name), stages), floor(prepared.of(name), stages)
         )
-    variants = [prepared, *(one for one in prepared.variants.values() if one.adapted)]
+    variants = [prepared, *(plan for plan in prepared.variants.values() if plan.adapted)]
     together = [
-        [one for name, stages in planned.items() if prepared.of(name) is of for one in stages]
+        [plan for name, stages in planned.items() if prepared.of(name) is of for plan in stages]
         for of in variants
     ]
     sums = (
@@ -168,9 +168,9 @@ def _point_lines(experiment: Experiment) -> Iterator[str]:
 
 
 def _stage_lines(prepared: Prepared, stages: list[Planned]) -> Iterator[str]:
-    for one in stages:
-        stage, losses = one.stage, " + ".join(one.stage.losses)
-        epochs, steps = counted(stage.epochs, "epoch"), counted(len(one.steps), "step")
+    for plan in stages:
+        stage, losses = plan.stage, " + ".join(plan.stage.losses)
+        epochs, steps = counted(stage.epochs, "epoch"), counted(len(plan.steps), "step")
         yield f"  {stage.name}: {epochs}, {steps} of {prepared.experiment.batch_size}, losses {losses}"
         held = [
             f"{key} {getattr(stage, key):g}"
@@ -182,7 +182,7 @@ def _stage_lines(prepared: Prepared, stages: list[Planned]) -> Iterator[str]:
         if stage.guidance is not None:
             rules = stage.guidance
             yield f"    guided by each task's validation {rules.monitor}, patience {rules.patience}: {', then '.join(rules.actions)}"
-        yield from _partition_lines(prepared, one.partition)
+        yield from _partition_lines(prepared, plan.partition)
 
 
 def _planned(prepared: Prepared, name: str) -> list[Planned]:
@@ -216,12 +216,12 @@ def _listed(names: tuple[str, ...], counts: Mapping[str, int]) -> str:
             runs[-1].append(name)
         else:
             runs.append([name])
-    told = []
+    parts = []
     for run in runs:
         first, last = run[0], run[-1]
         slice_ = first if len(run) == 1 else f"{first[:-1]}:{int(last[7:-1]) + 1}]"
-        told.append(f"{slice_} {'' if len(run) == 1 else f'{len(run)} × '}{counts[first]:,}")
-    return ", ".join(told)
+        parts.append(f"{slice_} {'' if len(run) == 1 else f'{len(run)} × '}{counts[first]:,}")
+    return ", ".join(parts)
 
 
 def _cost_line(name: str, plain_flops: int, floor_flops: int) -> str:

@@ -3,7 +3,7 @@ arithmetic.
 
 Where other programs want the same cores a step may take ten times as long as the next, for its
 threads wait for the one that has no core. So steps of several shapes are timed for some seconds,
-one by one; what is usual is told, and the range where they differ.
+one by one; the median is shown, and the range where they differ.
 """
 
 import itertools
@@ -86,7 +86,7 @@ def pace(
 
     None where nothing is trained, or where the steps fail: why they do is for the trial to tell,
     which will meet it too. Of several processes one might fail where the others wait for it: they
-    are told nothing. The network that is trained for it is thrown away, and the caller's random
+    get no estimate. The network that is trained for it is thrown away, and the caller's random
     numbers are left as they were.
 
     Args:

@@ -131,9 +131,9 @@ def seconds_per_flop(
     )  # a GPU may plan anew for a shape that it has not met
     clock, began = Clock(runtime.synchronize), 0.0
     with stepping(prepared, runtime, network, partition, stage, len(steps)) as take:
-        for number, one in enumerate([*before, *chosen[warm:]]):
+        for number, planned in enumerate([*before, *chosen[warm:]]):
             began = clock.read() if number == len(before) else began
-            take(one)
+            take(planned)
         seconds = clock.read() - began
     return seconds / schedule.flops(prepared, partition, chosen[warm:])[0]
 
@@ -161,12 +161,14 @@ def readings(
     """
     chosen, clock = spread(steps, TIMED_STEPS), Clock(runtime.synchronize)
     with stepping(prepared, runtime, network, partition, stage, len(steps), words) as take:
-        for one in () if runtime.device.type == "cpu" else chosen:  # as in :func:`seconds_per_flop`
-            take(one)
-        for one in itertools.cycle(chosen):
+        for planned in (
+            () if runtime.device.type == "cpu" else chosen
+        ):  # as in :func:`seconds_per_flop`
+            take(planned)
+        for planned in itertools.cycle(chosen):
             began = clock.read()
-            take(one)
-            yield clock.read() - began, schedule.flops(prepared, partition, [one])[0]
+            take(planned)
+            yield clock.read() - began, schedule.flops(prepared, partition, [planned])[0]
 
 
 @contextmanager
@@ -188,11 +190,11 @@ def stepping(
     )
     forward = step.FullForward(network)
 
-    def take(one: Step) -> object:
+    def take(planned: Step) -> object:
         batch = batches.collate(
-            prepared.examples("train", one.rehearsal), one.ids, prepared.pad_id
+            prepared.examples("train", planned.rehearsal), planned.ids, prepared.pad_id
         ).to(runtime.device)
-        return learner.step(forward, batch, one.tasks, runtime)
+        return learner.step(forward, batch, planned.tasks, runtime)
 
     with learner.in_place():
         yield take

@@ -69,8 +69,8 @@ def exercise(prepared: Prepared, runtime: Runtime) -> None:
         network, prepared.encoded["train"].examples, prepared.pad_id, partition.trained_units
     )
     with uncached.stepping(prepared, runtime, network, partition, everything, STEPS, words) as take:
-        for one in uncached.spread(schedule.epoch(prepared, everything, 0), STEPS):
-            take(one)
+        for planned in uncached.spread(schedule.epoch(prepared, everything, 0), STEPS):
+            take(planned)
     readings = Readings(prepared, network, _passes(prepared, runtime, network), runtime, Path())
     stack = Heads(
         [network] * 2,

@@ -26,8 +26,8 @@ class Resumable(Protocol):
     """Trials whose state can be written between two steps."""
 
     def state_dict(self) -> tuple[dict[str, Any], Tensors] | None:
-        """What another process needs to continue from here, but for what the position decides: what
-        is no tensor, and what is. None where trials cannot continue together.
+        """What another process needs to continue from here, but for what the position decides: all
+        that is not a tensor, and the tensors. None where trials cannot continue together.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Trials that have begun and not ended: a folder each, with the checkpoints that they go on from.
+"""Trials that have begun and not ended: a folder each, with the resume states that they continue from.
 
 A folder is of the trials that run together (one, mostly), under the key of their keys. A checkpoint
 is a file of tensors (safetensors) and, written last, a manifest (JSON) with the state beside them
@@ -37,7 +37,7 @@ class Saved:
     """A checkpoint as it was read.
 
     Attributes:
-        facts: what is no tensor.
+        facts: all that is not a tensor.
         tensors: by name, on the CPU.
         manifest: of the checkpoint.
     """
@@ -67,14 +67,14 @@ class Unfinished:
             Died: the process died twice while they ran, or one of several did.
         """
         file = self.folder / "trials.json"
-        told = _read_json(file)
-        before = int(told.get("begun", 0))
+        noted = _read_json(file)
+        before = int(noted.get("begun", 0))
         if before and (stacks := hung(self.folder)):
             self._left(before).write_text(self._put_by(stacks, before), encoding="utf-8")
         if (
             before
             and launch.restarts()
-            and told.get("launch") == launch.name()
+            and noted.get("launch") == launch.name()
             and not self._reason(before)
         ):
             self._left(before).write_text(
@@ -101,7 +101,7 @@ class Unfinished:
 
         Args:
             attempt: how often the trials had begun, this time included.
-            reason: empty where that is no failure.
+            reason: empty where nothing failed.
 
         Returns:
             Whether it is the first of them that leaves; what the others then meet is a consequence.
@@ -144,7 +144,7 @@ class Unfinished:
         return None
 
     def end(self) -> None:
-        """The trials have ended, and their records are written: nothing is left to go on from."""
+        """The trials have ended, and their records are written: nothing is left to resume."""
         _note("")
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -184,13 +184,13 @@ def begun(directory: Path, ended: Iterable[str]) -> set[str]:
         directory: of the experiment.
         ended: keys of trials that have.
     """
-    ended, found = set(ended), set()
+    ended, keys_begun = set(ended), set()
     for folder in (directory / "unfinished").glob("*"):
         keys = set(_read_json(folder / "trials.json").get("trials", ()))
         if keys <= ended:
             shutil.rmtree(folder, ignore_errors=True)
-        found |= keys - ended and keys
-    return found
+        keys_begun |= keys - ended and keys
+    return keys_begun
 
 
 def _note(folder: str) -> None:

@@ -1,7 +1,7 @@
 """A process that hangs while trials run: after so long without a step it writes down what each of
 its threads does, and ends.
 
-Whoever started it starts it again, and the trials go on from their last checkpoint; where nobody
+The supervisor starts it again, and the trials continue from their last resume state; where nobody
 would, nothing is watched. It is Python's own faulthandler that watches: its thread needs nothing
 that the others could hold.
 """
@@ -61,7 +61,7 @@ def watched(folder: Path, seconds: float | None) -> Iterator[None]:
     path = folder / f"stalled-{launch.rank()}.txt"
     try:
         file = path.open("w", encoding="utf-8")
-    except OSError:  # a disk that is full is told by who must write
+    except OSError:  # a full disk stops the writers of records, which say so
         yield
         return
     with file:

@@ -56,7 +56,7 @@ class Checkpoint:
     target: DomainScore
 
     def load_into(self, network: Network) -> None:
-        """Give a network these weights; whoever does compares its digests.
+        """Give a network these weights; the caller compares its digests.
 
         Raises:
             UserError: they cannot be read.
@@ -105,7 +105,7 @@ def load(network: Network, file: Path) -> None:
         network.load_state_dict(load_file(file, device="cpu"))
     except (OSError, SafetensorError, RuntimeError):
         raise UserError(
-            "cannot be read, or is no checkpoint of this network",
+            "cannot be read, or belongs to another network",
             "remove it and run again",
             where=str(file),
         ) from None
