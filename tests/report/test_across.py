@@ -6,7 +6,7 @@ import pytest
 
 from mtlab.report.comparison import across, kinds
 from mtlab.report.comparison.groups import TASKS, Group, groups
-from mtlab.report.statistics import Interval
+from mtlab.report.statistics.intervals import Interval
 
 from . import factory
 

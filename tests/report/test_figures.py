@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from mtlab.report.comparison.groups import groups
 from mtlab.report.figures import plots, scores
-from mtlab.report.statistics import Interval
+from mtlab.report.statistics.intervals import Interval
 
 from . import factory
 

@@ -9,18 +9,15 @@ import pytest
 from scipy import stats
 
 from mtlab.record.journal import Journal
-from mtlab.report import statistics
 from mtlab.report.comparison.groups import groups
-from mtlab.report.statistics import (
+from mtlab.report.statistics import comparisons, intervals, variances
+from mtlab.report.statistics.comparisons import best, compare, compare_cost, pareto
+from mtlab.report.statistics.intervals import (
     Interval,
     Sample,
-    best,
-    compare,
-    compare_cost,
     estimate,
     f1_values,
     interval,
-    pareto,
     unpaired,
 )
 
@@ -155,8 +152,8 @@ def test_a_planted_difference_is_found_as_often_as_computed_beforehand(seeds: in
     scale = np.sqrt((of_seeds + noise) * draw.chisquare(seeds - 1, count) / (seeds - 1))
     half = np.array(
         [
-            statistics._half(
-                statistics._Spread(one**2, seeds - 1, of_sentences, SENTENCES - 1, 0.0), 0.95
+            variances.half_width(
+                variances.Spread(one**2, seeds - 1, of_sentences, SENTENCES - 1, 0.0), 0.95
             )
             for one in scale[:500]
         ]
@@ -313,16 +310,16 @@ def test_equal_means_of_seeds_are_no_proof_that_seeds_do_not_matter() -> None:
     """Two seeds with as many sentences right, not the same ones: the interval is as wide as their
     sentences say, not narrower."""
     shifted = [np.roll([1.0] * 12 + [0.0] * 28, by) for by in (0, 4)]
-    found = statistics.paired(dict(enumerate(shifted)))
+    found = intervals.paired(dict(enumerate(shifted)))
     alone = estimate(dict(enumerate(shifted)))
     assert found.low is not None and alone.low is not None
     assert found.low < 0 < alone.low
 
 
 def test_seeds_that_all_score_the_same_are_no_interval() -> None:
-    assert statistics.seeds_interval([0.1, 0.1, 0.1]) == Interval(0.1, None, None, 3)
-    assert statistics.seeds_interval([0.0, 0.0]) == Interval(0.0, 0.0, 0.0, 2)
-    assert statistics.seeds_interval([1.0, 2.0, 3.0]) == interval([1.0, 2.0, 3.0])
+    assert intervals.seeds_interval([0.1, 0.1, 0.1]) == Interval(0.1, None, None, 3)
+    assert intervals.seeds_interval([0.0, 0.0]) == Interval(0.0, 0.0, 0.0, 2)
+    assert intervals.seeds_interval([1.0, 2.0, 3.0]) == interval([1.0, 2.0, 3.0])
 
 
 FEW = tuple(itertools.product((2, 3, 5, 8, 10), (2, 3, 5), (0.5, 0.95)))
@@ -344,11 +341,11 @@ def test_false_differences_are_rare_with_few_test_sentences(alike: bool) -> None
     for cell in FEW:
         pairs = [answers(draw, *cell, alike) for _ in range(count)]
         found = [
-            statistics.difference(dict(enumerate(one)), dict(enumerate(other)))
+            comparisons.difference(dict(enumerate(one)), dict(enumerate(other)))
             for one, other in pairs
         ]
         share[cell] = float(
-            np.mean([statistics.verdict(one) in ("better", "worse") for one in found])
+            np.mean([intervals.verdict(one) in ("better", "worse") for one in found])
         )
     assert np.mean(list(share.values())) <= 0.02
     assert max(share.values()) <= 0.05 + 2.5 * math.sqrt(0.05 * 0.95 / count), share
@@ -370,7 +367,7 @@ def test_false_differences_are_rare_where_few_sentences_have_entities() -> None:
                     for seed, row in enumerate(right)
                 }
             )
-        wrong += statistics.verdict(statistics.difference(*found)) in ("better", "worse")
+        wrong += intervals.verdict(comparisons.difference(*found)) in ("better", "worse")
     assert wrong / count <= 0.05
 
 
@@ -378,7 +375,7 @@ def test_a_clear_difference_is_told_from_twenty_sentences() -> None:
     draw = np.random.default_rng(0)
     one = {seed: (draw.random(20) < 0.95).astype(float) for seed in range(3)}
     other = {seed: (draw.random(20) < 0.2).astype(float) for seed in range(3)}
-    assert statistics.verdict(statistics.difference(one, other)) == "better"
+    assert intervals.verdict(comparisons.difference(one, other)) == "better"
 
 
 def test_cost_ratios() -> None:
@@ -447,7 +444,7 @@ def test_a_scenario_does_not_differ_from_itself_on_real_records() -> None:
             for some in splits:
                 here = {seed: values for seed, values in sample.items() if seed in some}
                 there = {seed: values for seed, values in sample.items() if seed not in some}
-                found = statistics.unpaired(here, there)
+                found = intervals.unpaired(here, there)
                 assert found.low is not None and found.high is not None
                 outside.append(not found.low <= 0 <= found.high)
     assert len(outside) == 120

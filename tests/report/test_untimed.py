@@ -8,7 +8,7 @@ import pytest
 
 from mtlab.record.records import TrialRecord
 from mtlab.report import document
-from mtlab.report.claims import testing
+from mtlab.report.claims import training
 from mtlab.report.claims.evidence import Evidence
 from mtlab.report.comparison.groups import groups
 from mtlab.report.comparison.winner import winner
@@ -68,7 +68,7 @@ def test_claims_about_speed_rest_on_flops_alone() -> None:
     trials = apart(factory.all_trials())
     found = groups(factory.suite(trials), trials)
     measured = [
-        finding.measured for finding in testing.faster(Evidence(factory.suite(trials), found))
+        finding.measured for finding in training.faster(Evidence(factory.suite(trials), found))
     ]
     assert [words.partition(" of")[0] for words in measured] == ["training FLOPs"]
 

@@ -6,14 +6,20 @@ from functools import cached_property
 from typing import Literal
 
 from mtlab.record.records import SuiteRecord
-from mtlab.report import statistics
 from mtlab.report.comparison import across, kinds
 from mtlab.report.comparison.groups import TASKS, Group, Task
 from mtlab.report.comparison.kinds import Kind
-from mtlab.report.statistics import Interval, Values
+from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.statistics.intervals import Interval, Values
 
 ClaimVerdict = Literal["supported", "contradicted", "undecided"]
 Form = Literal["difference", "ratio", "share", "count"]
+
+POINT = 0.01
+"""One point of accuracy or F1: what "as good as" allows."""
+
+SMALL = 10_000
+"""Training sentences below which data are called small."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def decide(
     found: Interval, above: ClaimVerdict, below: ClaimVerdict, nothing: float = 0.0
 ) -> ClaimVerdict:
     """The verdict for an interval that lies above ``nothing``, or below it."""
-    decided = statistics.verdict(found, nothing)
+    decided = intervals.verdict(found, nothing)
     return above if decided == "better" else below if decided == "worse" else "undecided"
 
 
@@ -143,7 +149,7 @@ def ratio(
     values: Values, pair: tuple[str, str], measured: str, group: Group, contrasts: int
 ) -> Iterator[Finding]:
     """One scenario's cost over another's, paired by seed; a ratio below 1 supports."""
-    found = statistics.ratio(values[pair[0]], values[pair[1]], contrasts)
+    found = comparisons.ratio(values[pair[0]], values[pair[1]], contrasts)
     if found.mean is not None:
         yield finding(
             decide(found, "contradicted", "supported", 1.0), measured, found, "ratio", group, pair

@@ -9,7 +9,7 @@ anew. So a claim has a test for each of these protocols, or for one.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from mtlab.report.claims import staged, testing
+from mtlab.report.claims import blocks_and_tasks, datasets, staged, training
 from mtlab.report.claims.evidence import Evidence, Finding
 
 Test = Callable[[Evidence], Iterator[Finding]]
@@ -47,31 +47,31 @@ STAGED = "training that starts from a model which already knows the task"
 CLAIMS = (
     Claim(
         "nothing trained", "With everything frozen nothing is learned; the output rests on the weights given.", "both essays",
-        testing.nothing_learned, "a scenario that trains nothing", staged.nothing_changed,
+        training.nothing_learned, "a scenario that trains nothing", staged.nothing_changed,
     ),
     Claim(
         "few parameters", "A frozen backbone leaves thousands of parameters to train, of a hundred million.", "both essays",
-        testing.few_parameters, "a scenario that trains the heads alone",
+        training.few_parameters, "a scenario that trains the heads alone",
     ),
     Claim(
         "faster", "A frozen backbone trains faster, update for update.", "both essays",
-        testing.faster, "heads alone and full fine-tuning",
+        training.faster, "heads alone and full fine-tuning",
     ),
     Claim(
         "converges fast", "A frozen backbone converges fast.", "essay A",
-        testing.converges, "heads alone and full fine-tuning, each at several numbers of epochs",
+        training.converges, "heads alone and full fine-tuning, each at several numbers of epochs",
     ),
     Claim(
         "regularises", "A frozen backbone regularises: less overfitting on limited data.", "both essays",
-        testing.regularises, "heads alone and full fine-tuning on fewer than 10,000 sentences",
+        training.regularises, "heads alone and full fine-tuning on fewer than 10,000 sentences",
     ),
     Claim(
         "caps quality", "A frozen backbone may cap quality where representations must adapt.", "essay B",
-        testing.caps, "heads alone and full fine-tuning, each at several numbers of epochs",
+        training.caps, "heads alone and full fine-tuning, each at several numbers of epochs",
     ),
     Claim(
         "below 10,000", "Freezing the backbone is ideal below 10,000 samples, fine-tuning beyond.", "essay B",
-        testing.small_data, "heads alone and full fine-tuning on fewer than 10,000 sentences",
+        datasets.small_data, "heads alone and full fine-tuning on fewer than 10,000 sentences",
     ),
     Claim(
         "frozen head keeps", "A frozen head keeps its task's performance while other parts adapt.", "essay A",
@@ -87,7 +87,7 @@ CLAIMS = (
     ),
     Claim(
         "imbalance", "Freezing the head of the task with much data helps where the other's are scarce or noisy.", "essay A",
-        testing.imbalance, "one task with few or wrong labels",
+        datasets.imbalance, "one task with few or wrong labels",
     ),
     Claim(
         "regularisation", "Regularisation mitigates forgetting (a pull on the weights, distillation, or rehearsal).", "essay B",
@@ -95,20 +95,20 @@ CLAIMS = (
     ),
     Claim(
         "few blocks", "The top one to three blocks are enough.", "essay A",
-        testing.few_blocks, "heads alone, top blocks and full fine-tuning",
+        blocks_and_tasks.few_blocks, "heads alone, top blocks and full fine-tuning",
     ),
     Claim(
         "a quarter of the blocks", "A quarter of the blocks reaches 90% of full fine-tuning.",
         "Lee, Tang and Lin 2019, not tried there on entities",
-        testing.quarter, "heads alone, top blocks and full fine-tuning",
+        blocks_and_tasks.quarter, "heads alone, top blocks and full fine-tuning",
     ),
     Claim(
         "smaller rate below", "A smaller learning rate for the encoder than for the heads helps.", "both essays",
-        testing.rates, "full fine-tuning at several pairs of rates, equal ones among them",
+        training.rates, "full fine-tuning at several pairs of rates, equal ones among them",
     ),
     Claim(
         "best of both", "Gradual unfreezing gives the best of both: the quality of full fine-tuning at less cost.", "essay A",
-        testing.gradual, "gradual unfreezing and full fine-tuning",
+        training.gradual, "gradual unfreezing and full fine-tuning",
     ),
     Claim(
         "gradual forgets less", "Gradual unfreezing prevents forgetting.", "essay A",
@@ -116,24 +116,24 @@ CLAIMS = (
     ),
     Claim(
         "watched", "Watching each task's validation, and freezing again or slowing what degrades, helps.", "essay A",
-        testing.watched, "the same training with guidance and without",
+        blocks_and_tasks.watched, "the same training with guidance and without",
     ),
     Claim(
         "joint", "Joint fine-tuning improves both tasks.", "essay B",
-        testing.joint, "full fine-tuning on both tasks and on each alone",
+        blocks_and_tasks.joint, "full fine-tuning on both tasks and on each alone",
     ),
-    Claim("domain", "The domain of the pretrained model matters.", "essay A", testing.domain, "several encoders"),
+    Claim("domain", "The domain of the pretrained model matters.", "essay A", datasets.domain, "several encoders"),
     Claim(
         "clean data", "Full fine-tuning pays while validation keeps improving on large, clean data.", "essay A",
-        testing.clean, "heads alone and full fine-tuning, on several sizes of data with and without wrong labels",
+        datasets.clean, "heads alone and full fine-tuning, on several sizes of data with and without wrong labels",
     ),
     Claim(
         "heads worst for entities", "Of what trains at all, heads alone is the worst for entity recognition.", "the literature",
-        testing.worst_for_entities, "heads alone beside scenarios that train encoder blocks",
+        blocks_and_tasks.worst_for_entities, "heads alone beside scenarios that train encoder blocks",
     ),
     Claim(
         "entities fall faster", "As blocks freeze, entity recognition loses more than sentence classification.", "the literature",
-        testing.falls_faster, "heads alone and full fine-tuning, with both tasks",
+        blocks_and_tasks.falls_faster, "heads alone and full fine-tuning, with both tasks",
     ),
 )  # fmt: skip
 """In the order in which reports list them."""

@@ -5,13 +5,12 @@ nothing where they cannot tell.
 from collections.abc import Callable, Iterator, Sequence
 
 from mtlab.record.records import StageRecord
-from mtlab.report import statistics
-from mtlab.report.claims.evidence import ClaimVerdict, Evidence, Finding, decide, finding
-from mtlab.report.claims.testing import POINT
+from mtlab.report.claims.evidence import POINT, ClaimVerdict, Evidence, Finding, decide, finding
 from mtlab.report.comparison import forgetting
 from mtlab.report.comparison.forgetting import SOURCE, TARGET
 from mtlab.report.comparison.groups import TASKS, Group, Task
-from mtlab.report.statistics import Interval
+from mtlab.report.statistics import comparisons
+from mtlab.report.statistics.intervals import Interval
 
 Case = Callable[[Sequence[StageRecord]], bool]
 
@@ -119,7 +118,7 @@ def gradual(evidence: Evidence) -> Iterator[Finding]:
             mine, theirs = (
                 forgetting.sample(group, one, judged, domain, -1) for one in (name, whole or "")
             )
-            found = statistics.difference(mine, theirs, 2)
+            found = comparisons.difference(mine, theirs, 2)
             measured = f"{judged.metric_title} on the {domain} test split, {name} minus {whole}"
             verdict = (
                 decide(found, "supported", "contradicted") if domain == SOURCE else _kept(found)

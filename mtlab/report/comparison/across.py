@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 from mtlab.plan.scenario import SETTING
 from mtlab.record.records import EpochRecord, TrialRecord
-from mtlab.report import statistics
 from mtlab.report.comparison import kinds
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.comparison.kinds import Kind
-from mtlab.report.statistics import Interval
+from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.statistics.intervals import Interval
 
 SHARES = (0.90, 0.95, 0.99)
 """Shares of full fine-tuning's score that the frontier is asked for."""
@@ -128,7 +128,7 @@ def lead(group: Group, task: Task, one: Kind, other: Kind, contrasts: int = 1) -
     if names[0] is None or names[1] is None:
         return None
     samples = group.samples(task)
-    found = statistics.difference(samples[names[0]], samples[names[1]], contrasts)
+    found = comparisons.difference(samples[names[0]], samples[names[1]], contrasts)
     return found if found.mean is not None else None
 
 
@@ -175,12 +175,12 @@ def frontier(group: Group, task: Task) -> list[Reached]:
     if full is None or len(by_depth) < 3:
         return []
     samples, validation = group.samples(task), group.values(f"validation_{task.metric}")
-    goal = statistics.interval(validation[full].values()).mean
-    whole = statistics.estimate(samples[full]).mean
+    goal = intervals.interval(validation[full].values()).mean
+    whole = intervals.estimate(samples[full]).mean
     found = []
     for share in SHARES:
         means = {
-            depth: statistics.interval(validation[name].values()).mean
+            depth: intervals.interval(validation[name].values()).mean
             for depth, name in by_depth.items()
         }
         enough = [
@@ -189,7 +189,7 @@ def frontier(group: Group, task: Task) -> list[Reached]:
             if mean is not None and goal is not None and mean >= share * goal
         ]
         over = {
-            depth: statistics.difference(samples[name], samples[full], len(by_depth), share)
+            depth: comparisons.difference(samples[name], samples[full], len(by_depth), share)
             for depth, name in by_depth.items()
         }
         possible = [depth for depth, one in over.items() if one.high is None or one.high >= 0]
@@ -199,9 +199,7 @@ def frontier(group: Group, task: Task) -> list[Reached]:
             if all(_above(one) for later, one in over.items() if later >= depth)
         ]
         blocks = min(enough, default=None)
-        reached = (
-            statistics.estimate(samples[by_depth[blocks]]).mean if blocks is not None else None
-        )
+        reached = intervals.estimate(samples[by_depth[blocks]]).mean if blocks is not None else None
         ratio = reached / whole if reached is not None and whole else None
         found.append(
             Reached(share, blocks, min(possible, default=None), min(shown, default=None), ratio)
@@ -225,6 +223,16 @@ def budgets(found: Sequence[Group], name: str) -> dict[int, Group]:
     """
     by_epochs = {count: group for group in found if (count := epochs(group, name)) is not None}
     return dict(sorted(by_epochs.items())) if len(by_epochs) > 1 else {}
+
+
+def longest(found: Sequence[Group], kind: Kind) -> tuple[Group, str] | None:
+    """The run of a kind with the most epochs, where several were run."""
+    names = {kinds.find(group, kind) for group in found} - {None}
+    if len(names) != 1:
+        return None
+    name = names.pop() or ""
+    runs = budgets(found, name)
+    return (runs[max(runs)], name) if runs and settings_only(found) else None
 
 
 def epoch_score(epoch: EpochRecord) -> float:

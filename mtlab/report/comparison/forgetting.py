@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtlab.record.records import DomainScore, StageRecord, TrialRecord
-from mtlab.report import statistics
 from mtlab.report.comparison.groups import TASKS, Group, Task
-from mtlab.report.statistics import Interval, Sample
+from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.statistics.intervals import Interval, Sample
 
 SOURCE, TARGET = "source", "target"
 
@@ -123,7 +123,7 @@ def transfer(
     group: Group, scenario: str, task: Task, domain: str = SOURCE, contrasts: int = 1
 ) -> Interval:
     """Score after minus score before, paired by seed and sentence."""
-    return statistics.difference(
+    return comparisons.difference(
         sample(group, scenario, task, domain, -1),
         sample(group, scenario, task, domain, 0),
         contrasts,
@@ -211,7 +211,7 @@ def effects(group: Group, task: Task) -> list[Effect]:
 def _effect(group: Group, name: str, other: str, task: Task, new: Task, contrasts: int) -> Effect:
     held, loose = sample(group, name, task, SOURCE, -1), sample(group, other, task, SOURCE, -1)
     before = sample(group, other, task, SOURCE, 0)
-    retained = statistics.difference(held, loose, contrasts)
+    retained = comparisons.difference(held, loose, contrasts)
     shared = sorted(held.keys() & loose.keys() & before.keys())
     beyond = {
         seed: held[seed] - loose[seed] - HALF * (before[seed] - loose[seed]) for seed in shared
@@ -221,12 +221,12 @@ def _effect(group: Group, name: str, other: str, task: Task, new: Task, contrast
         if shared
         else 0.0
     )
-    learned = statistics.difference(
+    learned = comparisons.difference(
         sample(group, name, new, TARGET, -1), sample(group, other, new, TARGET, -1), contrasts
     )
     share = retained.mean / lost if retained.mean is not None and lost > 0 else None
     return Effect(
-        name, other, retained, learned, share, statistics.paired(beyond, contrasts, equal=False)
+        name, other, retained, learned, share, intervals.paired(beyond, contrasts, equal=False)
     )
 
 
@@ -246,7 +246,7 @@ def cka(group: Group, scenario: str) -> dict[str, Interval]:
     """Unit to linear CKA between the checkpoint's states and the trial's, over seeds."""
     drifts = [trial.drift.cka for trial in group.of(scenario) if trial.drift]
     return {
-        unit: statistics.interval((drift[unit] for drift in drifts), within=statistics.SHARE)
+        unit: intervals.interval((drift[unit] for drift in drifts), within=intervals.SHARE)
         for unit in (drifts[0] if drifts else {})
     }
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from mtlab.plan.scenario import point_label, points
 from mtlab.record.records import Contributions, EntityMetrics, SuiteRecord, TrialRecord
-from mtlab.report import statistics
+from mtlab.report.statistics import intervals
 from mtlab.report.table import result
 
 ENOUGH = 20
@@ -46,7 +46,7 @@ def _labels(found: Contributions) -> np.ndarray | None:
 
 
 def _entities(found: Contributions) -> np.ndarray | None:
-    return statistics.f1_values(
+    return intervals.f1_values(
         *map(np.array, (found.entities_right, found.entities_predicted, found.entities_gold))
     )
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from mtlab.plan.scenario import point_label
 from mtlab.record.records import SuiteRecord, TrialRecord, best_on_validation
-from mtlab.report import markdown, statistics
+from mtlab.report import markdown
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.markdown import listing, name
+from mtlab.report.statistics import comparisons, intervals
 
 NEAR = 0.02
 """How far below the best a mean may be of a scenario that counts as good as it: with few seeds
@@ -100,26 +101,26 @@ def section(suite: SuiteRecord, group: Group) -> str:
     )
 
 
-def _behind(group: Group, task: Task) -> dict[str, statistics.Interval]:
+def _behind(group: Group, task: Task) -> dict[str, intervals.Interval]:
     """How far each other scenario is from the one that scored highest at a task, with Bonferroni
     over all pairs.
     """
     samples = group.samples(task)
-    leader = statistics.leader(samples)
+    leader = comparisons.leader(samples)
     pairs = len(samples) * (len(samples) - 1) // 2
     return {
-        one: statistics.difference(samples[one], samples[leader], pairs)
+        one: comparisons.difference(samples[one], samples[leader], pairs)
         for one in samples
         if one != leader
     }
 
 
-def _as_good(off: statistics.Interval | None) -> bool:
+def _as_good(off: intervals.Interval | None) -> bool:
     """Whether a scenario so far from the leader counts as good as it; the leader itself is at no
     distance.
     """
     return off is None or (
-        statistics.verdict(off) != "worse" and off.mean is not None and off.mean >= -NEAR
+        intervals.verdict(off) != "worse" and off.mean is not None and off.mean >= -NEAR
     )
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mtlab.report import statistics
 from mtlab.report.comparison import across, kinds
 from mtlab.report.comparison.groups import ENOUGH, Group, Task
 from mtlab.report.figures import canvas, plots
 from mtlab.report.figures.canvas import Drawing, Plot
 from mtlab.report.figures.plots import INK
-from mtlab.report.statistics import Interval
+from mtlab.report.statistics import intervals
+from mtlab.report.statistics.intervals import Interval
 
 Series = Mapping[str, Sequence[tuple[float, Interval]]]
 
@@ -90,7 +90,7 @@ def _over(points: Sequence[Group], task: Task, x: Callable[[Group], float]) -> S
     series: dict[str, list[tuple[float, Interval]]] = {}
     for group in points:
         for name, sample in group.samples(task).items():
-            estimate = statistics.estimate(sample, within=statistics.SHARE)
+            estimate = intervals.estimate(sample, within=intervals.SHARE)
             if estimate.mean is not None:
                 series.setdefault(name, []).append((x(group), estimate))
     return series
@@ -120,7 +120,7 @@ def _quality_vs_epochs(found: Sequence[Group], base: Group) -> Figure | None:
 
 
 def _at(group: Group, task: Task, name: str, x: float) -> tuple[float, Interval]:
-    return float(x), statistics.estimate(group.samples(task)[name], within=statistics.SHARE)
+    return float(x), intervals.estimate(group.samples(task)[name], within=intervals.SHARE)
 
 
 def _quality_vs_blocks(found: Sequence[Group], base: Group) -> Figure | None:
@@ -137,7 +137,7 @@ def _quality_vs_blocks(found: Sequence[Group], base: Group) -> Figure | None:
         plots.courses(
             {"": [(x, one) for x, one in points if one.mean is not None]}, {"": look}, ax, log=False
         )
-        whole = statistics.estimate(samples[full]).mean or math.nan
+        whole = intervals.estimate(samples[full]).mean or math.nan
         for share in (1.0, *across.SHARES):
             ax.axhline(
                 share * whole,

@@ -13,11 +13,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mtlab.record.records import EpochRecord, TrialRecord
-from mtlab.report import statistics
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.figures import canvas, plots
 from mtlab.report.figures.canvas import Drawing, Plot
 from mtlab.report.figures.plots import INK, Curve, Point
+from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.table import look_up
 
 CLOSER = "the best of them, closer"
@@ -86,7 +86,7 @@ def _quality_vs_time(group: Group) -> Figure | None:
     ]
     figure = canvas.figure(5.8 if any(zooms) else 3.6)
     for (task, seeds, means), zoom, axes in zip(panels, zooms, _axes(figure, zooms), strict=True):
-        front = [means[name] for name in statistics.pareto(means)]
+        front = [means[name] for name in comparisons.pareto(means)]
         times = [seconds for points in seeds.values() for seconds, _ in points]
         for ax, limits in zip(axes, (None, zoom), strict=False):
             plots.quality_vs_time(seeds, means, front, plots.looks(group.scenarios), ax)
@@ -257,7 +257,7 @@ def _intervals(group: Group) -> Figure:
     samples = {task.name: group.samples(task) for task in tasks}
     estimates = {
         task.name: {
-            name: statistics.estimate(samples[task.name][name], within=statistics.SHARE)
+            name: intervals.estimate(samples[task.name][name], within=intervals.SHARE)
             for name in names
         }
         for task in tasks
@@ -283,16 +283,16 @@ def _differences(group: Group) -> Figure | None:
         return None
     names = [name for name in group.scenarios if name != control]
     found = {
-        task.name: statistics.compare(group.samples(task), control, task.metric)
+        task.name: comparisons.compare(group.samples(task), control, task.metric)
         for task in group.tasks
     }
-    intervals = {
+    by_task = {
         task: {
-            one.scenario: statistics.Interval(one.effect, one.low, one.high, one.n) for one in some
+            one.scenario: intervals.Interval(one.effect, one.low, one.high, one.n) for one in some
         }
         for task, some in found.items()
     }
-    zooms = [_closeup(_ends(intervals[task.name])) for task in group.tasks]
+    zooms = [_closeup(_ends(by_task[task.name])) for task in group.tasks]
     figure = canvas.figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
     panels = _axes(figure, zooms)
     for task, zoom, axes in zip(group.tasks, zooms, panels, strict=True):
@@ -305,7 +305,7 @@ def _differences(group: Group) -> Figure | None:
         for ax, limits in zip(axes, (None, zoom), strict=False):
             ax.axvline(0.0, color=INK, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
             plots.intervals(
-                intervals[task.name], seeds, plots.looks(group.scenarios), None, ax, limits=limits
+                by_task[task.name], seeds, plots.looks(group.scenarios), None, ax, limits=limits
             )
             ax.set_title(CLOSER if limits else task.heading)
             ax.tick_params(labelleft=axes is panels[0] or len(axes) != len(panels[0]))
@@ -313,7 +313,7 @@ def _differences(group: Group) -> Figure | None:
     return figure
 
 
-def _ends(estimates: dict[str, statistics.Interval]) -> list[float]:
+def _ends(estimates: dict[str, intervals.Interval]) -> list[float]:
     found = [estimate for estimate in estimates.values() if estimate.mean is not None]
     return [
         end
@@ -328,7 +328,7 @@ def _time_by_lap(group: Group) -> Figure | None:
     if not laps:
         return None
     means = {
-        name: statistics.interval(by_seed.values()).mean
+        name: intervals.interval(by_seed.values()).mean
         for name, by_seed in group.values("wall_plain_s").items()
     }
     plain = {name: mean for name, mean in means.items() if mean is not None and name in laps}

@@ -9,13 +9,13 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mtlab.report import statistics
 from mtlab.report.comparison import forgetting
 from mtlab.report.comparison.forgetting import SOURCE, TARGET
 from mtlab.report.comparison.groups import TASKS, Group
 from mtlab.report.figures import canvas, plots
 from mtlab.report.figures.canvas import Drawing, Plot
 from mtlab.report.figures.plots import INK
+from mtlab.report.statistics import comparisons, intervals
 
 
 def drawings(group: Group) -> dict[str, Drawing]:
@@ -46,11 +46,11 @@ def _kept_and_learnt(group: Group) -> Figure | None:
         new = next(other for other in TASKS if other is not task)
         means = {}
         for name in group.scenarios:
-            kept = statistics.estimate(
-                forgetting.sample(group, name, task, SOURCE, -1), within=statistics.SHARE
+            kept = intervals.estimate(
+                forgetting.sample(group, name, task, SOURCE, -1), within=intervals.SHARE
             )
-            learnt = statistics.estimate(
-                forgetting.sample(group, name, new, TARGET, -1), within=statistics.SHARE
+            learnt = intervals.estimate(
+                forgetting.sample(group, name, new, TARGET, -1), within=intervals.SHARE
             )
             trials = group.of(name)
             if (
@@ -81,13 +81,13 @@ def _kept_and_learnt(group: Group) -> Figure | None:
                 markeredgecolor="white",
                 zorder=4,
             )
-        front = [(-means[name][0], means[name][1]) for name in statistics.pareto(means)]
+        front = [(-means[name][0], means[name][1]) for name in comparisons.pareto(means)]
         if len(front) > 1:
             ax.plot(
                 *zip(*front, strict=True), color=INK, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1
             )
         before = (
-            statistics.estimate(forgetting.sample(group, next(iter(means)), task, SOURCE, 0)).mean
+            intervals.estimate(forgetting.sample(group, next(iter(means)), task, SOURCE, 0)).mean
             if means
             else None
         )

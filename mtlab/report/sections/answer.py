@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mtlab.plan.words import counted
-from mtlab.report import markdown, statistics
+from mtlab.report import markdown
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.markdown import listing, name
-from mtlab.report.statistics import Comparison, Verdict
+from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.statistics.comparisons import Comparison
+from mtlab.report.statistics.intervals import Verdict
 
 FEW = 5
 """Seeds below which the answer says that its intervals are wide."""
@@ -54,7 +56,7 @@ def in_short(group: Group) -> str:
         return ""
     control = group.control
     cheaper = _those(
-        statistics.compare_cost(group.values(group.cost), control, group.cost), "better"
+        comparisons.compare_cost(group.values(group.cost), control, group.cost), "better"
     )
     than = f"cheaper than the control {name(control)}" + (
         "" if group.cost == "wall_plain_s" else " (in training FLOPs)"
@@ -62,7 +64,7 @@ def in_short(group: Group) -> str:
     compared = [
         one
         for task in group.tasks
-        for one in statistics.compare(group.samples(task), control, task.metric)
+        for one in comparisons.compare(group.samples(task), control, task.metric)
     ]
     worse, unclear = (
         {one.scenario for one in _those(compared, verdict)} for verdict in ("worse", "undecided")
@@ -134,8 +136,8 @@ def _against(group: Group) -> list[str]:
 
 def _verdicts(group: Group, task: Task, control: str) -> str:
     samples = group.samples(task)
-    found = statistics.compare(samples, control, task.metric)
-    mean = statistics.estimate(samples[control], within=statistics.SHARE)
+    found = comparisons.compare(samples, control, task.metric)
+    mean = intervals.estimate(samples[control], within=intervals.SHARE)
     told = f"{markdown.fixed(mean.mean)}{markdown.bounds(mean.low, mean.high)}"
     lead = f"On **{task.title}** ({task.metric_title} {told} for the control {name(control)})"
     better, worse, tied, undecided = (
@@ -151,7 +153,7 @@ def _verdicts(group: Group, task: Task, control: str) -> str:
         if tied
         else []
     )
-    for seeds, why in ((False, "fewer than two seeds to compare"), (True, statistics.TOO_FEW)):
+    for seeds, why in ((False, "fewer than two seeds to compare"), (True, intervals.TOO_FEW)):
         open_ones = [one for one in undecided if (one.n > 1) is seeds]
         parts += [f"undecided, with {why}: {_with_effect(open_ones)}"] if open_ones else []
     return f"{lead}, {'; '.join(parts)}."
@@ -172,7 +174,7 @@ def _with_effect(found: Sequence[Comparison]) -> str:
 
 def _costs(group: Group, control: str) -> str:
     times, flops = (
-        statistics.compare_cost(group.values(column), control, column)
+        comparisons.compare_cost(group.values(column), control, column)
         for column in ("wall_plain_s", "train_flops")
     )
     parts = [
@@ -197,7 +199,7 @@ def _best(group: Group) -> str:
     if len(group.seeds) < 2 or len(group.scenarios) < 2:
         return ""
     leaders = {
-        task.title: statistics.best(group.samples(task), group.seeds) for task in group.tasks
+        task.title: comparisons.best(group.samples(task), group.seeds) for task in group.tasks
     }
     said = [
         f"For {title}, {name(one)} is the best: its difference from each other scenario excludes 0."

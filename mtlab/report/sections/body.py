@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 
 from mtlab.record.records import StageRecord, SuiteRecord, Units
-from mtlab.report import markdown, statistics
+from mtlab.report import markdown
 from mtlab.report.comparison.groups import ENOUGH, Group, Task
 from mtlab.report.markdown import fixed, name, rounded, text, whole
-from mtlab.report.statistics import Comparison, Interval
+from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.statistics.comparisons import Comparison
+from mtlab.report.statistics.intervals import Interval
 
 
 def scenarios(group: Group) -> str:
@@ -111,9 +113,9 @@ def results(group: Group) -> str:
     for scenario in group.scenarios:
         row = [f"{name(scenario)} (control)" if group.control == scenario else name(scenario)]
         for task in tasks:
-            estimate = statistics.estimate(group.samples(task)[scenario], within=statistics.SHARE)
+            estimate = intervals.estimate(group.samples(task)[scenario], within=intervals.SHARE)
             row += [estimated(estimate), _against(compared[task.name].get(scenario))]
-        plain = statistics.interval(group.values("wall_plain_s")[scenario].values())
+        plain = intervals.interval(group.values("wall_plain_s")[scenario].values())
         rows.append([*row, rounded(plain.mean), _count(group, scenario)])
     return markdown.table(header, rows)
 
@@ -135,14 +137,14 @@ def notes(group: Group) -> str:
             lines.append(
                 "Where a seed is missing, the difference is over the seeds that both have, and so not that of the two means."
             )
-    return " ".join([*lines, f"**{statistics.SCOPE}**"])
+    return " ".join([*lines, f"**{intervals.SCOPE}**"])
 
 
 def _too_few_sentences(group: Group) -> str:
     """The other reason why something is undecided, where it is one here."""
     found = [one for task in group.tasks for one in _comparisons(group, task).values()]
     return (
-        f", or {statistics.TOO_FEW}"
+        f", or {intervals.TOO_FEW}"
         if any(one.verdict == "undecided" and one.n > 1 for one in found)
         else ""
     )
@@ -153,7 +155,7 @@ def _comparisons(group: Group, task: Task) -> dict[str, Comparison]:
         return {}
     return {
         found.scenario: found
-        for found in statistics.compare(group.samples(task), group.control, task.metric)
+        for found in comparisons.compare(group.samples(task), group.control, task.metric)
     }
 
 
@@ -213,7 +215,7 @@ def _by_type(group: Group) -> str:
 
 
 def _mean(values: Iterable[float]) -> float | None:
-    return statistics.interval(values).mean
+    return intervals.interval(values).mean
 
 
 COST = (
@@ -257,7 +259,7 @@ def _ratios(group: Group, column: str) -> dict[str, str]:
     """Each scenario's cost over the control's, with its interval."""
     if group.control is None:
         return {}
-    found = statistics.compare_cost(group.values(column), group.control, column)
+    found = comparisons.compare_cost(group.values(column), group.control, column)
     return {
         one.scenario: f"{one.effect:.2f}×{markdown.bounds(one.low, one.high, 2)}"
         for one in found

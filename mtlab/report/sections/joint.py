@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from mtlab.record.records import SuiteRecord
-from mtlab.report import markdown, statistics
+from mtlab.report import markdown
 from mtlab.report.comparison import across, kinds
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.markdown import fixed, listing, name, text
 from mtlab.report.sections.body import estimated
+from mtlab.report.statistics import intervals
 
 
 def settings(suite: SuiteRecord, found: Sequence[Group], picked: Mapping[str, Group]) -> str:
@@ -81,13 +82,13 @@ def answer(found: Sequence[Group]) -> str:
 WORDS = {"better": "better", "worse": "worse", "tie": "tied with it", "undecided": "undecided"}
 
 
-def _by_verdict(leads: Sequence[tuple[Group, statistics.Interval]]) -> str:
+def _by_verdict(leads: Sequence[tuple[Group, intervals.Interval]]) -> str:
     said = []
     for verdict, words in WORDS.items():
         sizes = [
             f"{group.sentences:,} ({_signed(one)})"
             for group, one in leads
-            if statistics.verdict(one) == verdict
+            if intervals.verdict(one) == verdict
         ]
         if sizes:
             said.append(f"{words} at {listing(sizes)} sentences")
@@ -100,7 +101,7 @@ def _sizes(points: Sequence[Group], task: Task, way: str) -> str:
     for scenario in points[-1].scenarios:
         cells = [
             estimated(
-                statistics.estimate(group.samples(task).get(scenario, {}), within=statistics.SHARE)
+                intervals.estimate(group.samples(task).get(scenario, {}), within=intervals.SHARE)
             )
             for group in points
         ]
@@ -121,13 +122,13 @@ def _sizes(points: Sequence[Group], task: Task, way: str) -> str:
     return "\n\n".join(lines)
 
 
-def _crossover(frozen: str, full: str, leads: Sequence[tuple[float, statistics.Interval]]) -> str:
+def _crossover(frozen: str, full: str, leads: Sequence[tuple[float, intervals.Interval]]) -> str:
     """Where one scenario's lead over full fine-tuning passes through 0."""
     shown = ", ".join(f"{_signed(found)} at {size:,.0f}" for size, found in leads)
     lead = f"{name(frozen)} minus {name(full)}: {shown} ({len(leads)} intervals, adjusted)."
-    if all(statistics.verdict(one) == "tie" for _, one in leads):
+    if all(intervals.verdict(one) == "tie" for _, one in leads):
         return f"{lead} Tied at every size: which of them leads, and whether that changes, is not shown."
-    if all(statistics.verdict(one) in ("tie", "undecided") for _, one in leads):
+    if all(intervals.verdict(one) in ("tie", "undecided") for _, one in leads):
         return f"{lead} Tied or undecided at every size: which of them leads, and whether that changes, is not shown."
     found = across.crossing(leads)
     if found.at is None:
@@ -138,7 +139,7 @@ def _crossover(frozen: str, full: str, leads: Sequence[tuple[float, statistics.I
     return f"{lead} Crossover n* at about {found.at:,.0f} sentences (interval: {between}): beyond it {name(full)} leads."
 
 
-def _one_sided(leads: Sequence[tuple[float, statistics.Interval]]) -> bool:
+def _one_sided(leads: Sequence[tuple[float, intervals.Interval]]) -> bool:
     signs = {(found.mean or 0.0) > 0 for _, found in leads}
     return len(signs) == 1
 
@@ -160,8 +161,8 @@ def frontier(base: Group) -> str:
         for task in base.tasks:
             samples = base.samples(task)
             mine, whole = (
-                statistics.estimate(samples[scenario], within=statistics.SHARE),
-                statistics.estimate(samples[full]).mean,
+                intervals.estimate(samples[scenario], within=intervals.SHARE),
+                intervals.estimate(samples[full]).mean,
             )
             row += [
                 estimated(mine),
@@ -198,5 +199,5 @@ def _reached(found: across.Reached) -> str:
     return f"{found.share:.0%} with {found.blocks} block{'' if found.blocks == 1 else 's'} [{low} to {high}]{ratio}"
 
 
-def _signed(found: statistics.Interval) -> str:
+def _signed(found: intervals.Interval) -> str:
     return f"{markdown.signed(found.mean)}{markdown.bounds(found.low, found.high)}"

@@ -4,13 +4,14 @@ network moved.
 
 from collections.abc import Sequence
 
-from mtlab.report import markdown, statistics
+from mtlab.report import markdown
 from mtlab.report.comparison import forgetting
 from mtlab.report.comparison.forgetting import SOURCE, TARGET, Effect
 from mtlab.report.comparison.groups import TASKS, Group, Task
 from mtlab.report.markdown import fixed, listing, name
 from mtlab.report.sections.body import estimated
-from mtlab.report.statistics import Interval
+from mtlab.report.statistics import intervals
+from mtlab.report.statistics.intervals import Interval
 
 HALF = {"better": "yes", "worse": "no", "tie": "undecided", "undecided": "undecided"}
 
@@ -74,8 +75,8 @@ def _answer(group: Group, task: Task) -> str:
         _mitigated(group, task, without, effects)
         for without, effects in _by_baseline(group, task).items()
     ]
-    before = statistics.estimate(
-        forgetting.sample(group, names[0], task, SOURCE, 0), within=statistics.SHARE
+    before = intervals.estimate(
+        forgetting.sample(group, names[0], task, SOURCE, 0), within=intervals.SHARE
     )
     lead = f"**{task.heading}, which these scenarios do not train,** has {task.metric_title} {estimated(before)} on the source domain."
     return " ".join([lead, *sentences])
@@ -120,13 +121,13 @@ def _transfers(group: Group, task: Task) -> str:
     rows = []
     for one in [*nothing, *names]:
         before, after = (
-            statistics.estimate(
-                forgetting.sample(group, one, task, SOURCE, stage), within=statistics.SHARE
+            intervals.estimate(
+                forgetting.sample(group, one, task, SOURCE, stage), within=intervals.SHARE
             )
             for stage in (0, -1)
         )
         moved, abroad = (forgetting.change(group, one, task, domain) for domain in (SOURCE, TARGET))
-        verdict = WORDS[statistics.verdict(moved)]
+        verdict = WORDS[intervals.verdict(moved)]
         rows.append(
             [
                 name(one),
@@ -167,7 +168,7 @@ def _held(group: Group, task: Task) -> str:
         rows = []
         for one in effects:
             share = "–" if one.share is None or not lost else f"{one.share:.0%}".replace("-", "−")
-            half = HALF[statistics.verdict(one.beyond_half)] if lost else "–"
+            half = HALF[intervals.verdict(one.beyond_half)] if lost else "–"
             rows.append(
                 [name(one.scenario), _signed(one.retained), _signed(one.learned), share, half]
             )
@@ -212,7 +213,7 @@ def _matrix(group: Group) -> str:
         lengths = {len(trial.stages) for trial in trials}
         for stage in range(max(lengths) + 1) if len(lengths) == 1 else (0, -1) if lengths else ():
             means = [
-                statistics.estimate(forgetting.sample(group, one, task, domain, stage)).mean
+                intervals.estimate(forgetting.sample(group, one, task, domain, stage)).mean
                 for task, domain in cells
             ]
             if any(mean is not None for mean in means):

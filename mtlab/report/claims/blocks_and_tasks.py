@@ -1,0 +1,165 @@
+"""The tests of claims about how many blocks train, and about one task beside the other."""
+
+from collections.abc import Iterator
+
+from mtlab.report.claims.evidence import (
+    ClaimVerdict,
+    Evidence,
+    Finding,
+    at,
+    decide,
+    finding,
+    two,
+)
+from mtlab.report.comparison import across, kinds
+from mtlab.report.comparison.groups import TASKS
+from mtlab.report.comparison.kinds import FULL, HEADS
+from mtlab.report.statistics import comparisons, intervals
+
+FEW_BLOCKS = 3
+"""How many top blocks are said to be enough."""
+
+
+def few_blocks(evidence: Evidence) -> Iterator[Finding]:
+    """95% of full fine-tuning with at most :data:`FEW_BLOCKS` blocks."""
+    yield from _blocks(evidence, 0.95, FEW_BLOCKS)
+
+
+def quarter(evidence: Evidence) -> Iterator[Finding]:
+    """90% of full fine-tuning with a quarter of the blocks."""
+    blocks = max(
+        (int(facts.get("blocks") or 0) for facts in evidence.suite.encoder.values()), default=0
+    )
+    yield from _blocks(evidence, 0.90, -(-blocks // 4))
+
+
+def _blocks(evidence: Evidence, share: float, enough: int) -> Iterator[Finding]:
+    group = evidence.base
+    for task in group.tasks:
+        for reached in across.frontier(group, task):
+            if reached.share != share:
+                continue
+            names = [name for depth, name in across.depths(group).items() if depth <= enough]
+            verdict: ClaimVerdict = "undecided"
+            if reached.high is not None and reached.high <= enough:
+                verdict = "supported"
+            elif reached.low is None or reached.low > enough:
+                verdict = "contradicted"
+            measured = f"top blocks to reach {share:.0%} of full fine-tuning's {task.metric_title} (claimed: {enough} at most)"
+            low, high = (None if end is None else float(end) for end in (reached.low, reached.high))
+            blocks = None if reached.blocks is None else float(reached.blocks)
+            yield Finding(
+                verdict,
+                measured,
+                blocks,
+                low,
+                high,
+                "count",
+                len(group.seeds),
+                at(group),
+                tuple(names),
+            )
+
+
+def joint(evidence: Evidence) -> Iterator[Finding]:
+    """Full fine-tuning on both tasks against each task alone."""
+    group = evidence.base
+    for task in group.tasks:
+        pair = two(group, FULL, kinds.single_task(task.name))
+        found = across.lead(group, task, FULL, kinds.single_task(task.name), len(group.tasks))
+        if pair and found is not None:
+            measured = f"{task.metric_title} on test, {pair[0]} (both tasks) minus {pair[1]} (this task alone)"
+            yield finding(
+                decide(found, "supported", "contradicted"),
+                measured,
+                found,
+                "difference",
+                group,
+                pair,
+            )
+
+
+def worst_for_entities(evidence: Evidence) -> Iterator[Finding]:
+    """Heads alone against every scenario that trains a part of the encoder, or one head less."""
+    group, task = evidence.base, TASKS[1]
+    heads = kinds.find(group, HEADS)
+    names = [
+        name
+        for name in group.scenarios
+        if group.of(name)
+        and kinds.kind(group.of(name)[0].stages).name
+        in ("full", "gradual", "top blocks", "head frozen")
+    ]
+    if heads is None or task not in group.tasks:
+        return
+    samples = group.samples(task)
+    leads = {
+        name: comparisons.difference(samples[heads], samples[name], len(names)) for name in names
+    }
+    if leads:
+        nearest = max(leads, key=lambda name: leads[name].mean or -1.0)
+        decided = [intervals.verdict(found) for found in leads.values()]
+        verdict: ClaimVerdict = "undecided"
+        if all(one == "worse" for one in decided):
+            verdict = "supported"
+        elif "better" in decided:
+            verdict = "contradicted"
+        measured = f"{task.metric_title} on test, {heads} minus {nearest}, the nearest of {len(names)} that train encoder blocks"
+        yield finding(verdict, measured, leads[nearest], "difference", group, [heads, *names])
+
+
+def falls_faster(evidence: Evidence) -> Iterator[Finding]:
+    """The share of full fine-tuning's score that heads alone keep: entities minus sentences."""
+    group = evidence.base
+    pair = two(group, HEADS, FULL)
+    if pair is None or len(group.tasks) < len(TASKS):
+        return
+    kept = []
+    for task in TASKS:
+        values = group.values(task.metric)
+        shared = values[pair[0]].keys() & values[pair[1]].keys()
+        kept.append(
+            {
+                seed: values[pair[0]][seed] / values[pair[1]][seed]
+                for seed in sorted(shared)
+                if values[pair[1]][seed]
+            }
+        )
+    found = intervals.seeds_interval(
+        kept[1][seed] - kept[0][seed] for seed in kept[0].keys() & kept[1].keys()
+    )
+    measured = f"share of {pair[1]}'s score that {pair[0]} keeps, entity F1 minus accuracy (interval over seeds alone)"
+    yield finding(
+        decide(found, "contradicted", "supported"), measured, found, "difference", group, pair
+    )
+
+
+def watched(evidence: Evidence) -> Iterator[Finding]:
+    """The same stages with guidance and without, both at their last epoch: what guidance is worth
+    on each task.
+    """
+    group, scenarios = evidence.base, evidence.suite.experiment.get("scenarios", {})
+    pairs = []
+    for name, stages in scenarios.items():
+        alone = [{**stage, "guidance": None} for stage in stages]
+        other = next(
+            (one for one, theirs in scenarios.items() if theirs == alone and theirs != stages), None
+        )
+        if other is not None and group.of(name) and group.of(other):
+            pairs.append((name, other))
+    for name, other in pairs:
+        acted = sum(bool(trial.ledger) for trial in group.of(name))
+        for task in group.tasks:
+            samples = group.samples(task)
+            found = comparisons.difference(
+                samples[name], samples[other], len(pairs) * len(group.tasks)
+            )
+            measured = f"{task.metric_title} on test, {name} minus {other} (guidance acted in {acted} of {len(group.of(name))} trials)"
+            yield finding(
+                decide(found, "supported", "contradicted"),
+                measured,
+                found,
+                "difference",
+                group,
+                [name, other],
+            )

@@ -1,0 +1,164 @@
+"""The tests of claims about the training data: how many sentences, which encoder, how many right labels."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from mtlab.report.claims.evidence import (
+    SMALL,
+    ClaimVerdict,
+    Evidence,
+    Finding,
+    at,
+    decide,
+    finding,
+    two,
+)
+from mtlab.report.comparison import across, kinds
+from mtlab.report.comparison.groups import TASKS, Group, Task
+from mtlab.report.comparison.kinds import FULL, HEADS, head_frozen
+from mtlab.report.statistics import comparisons, intervals
+
+
+def small_data(evidence: Evidence) -> Iterator[Finding]:
+    """Below 10,000 sentences heads alone should lead: at no size may full fine-tuning."""
+    small = [
+        group
+        for group in evidence.sizes or [evidence.base]
+        if (group.sentences or SMALL) < SMALL and two(group, HEADS, FULL)
+    ]
+    contrasts = len(small) * len(evidence.tasks)
+    for task in evidence.tasks:
+        leads = [
+            (group, found)
+            for group in small
+            if (found := across.lead(group, task, HEADS, FULL, contrasts)) is not None
+        ]
+        if not leads:
+            continue
+        behind = [(group, found) for group, found in leads if intervals.verdict(found) == "worse"]
+        ahead = [(group, found) for group, found in leads if intervals.verdict(found) == "better"]
+        group, found = (behind or ahead or leads)[0 if behind else -1]
+        names = two(group, HEADS, FULL) or ("", "")
+        sizes = ", ".join(f"{one.sentences:,}" for one, _ in leads)
+        measured = (
+            f"{task.metric_title} on test, {names[0]} minus {names[1]} (run at {sizes} sentences)"
+        )
+        verdict: ClaimVerdict = "contradicted" if behind else "supported" if ahead else "undecided"
+        yield finding(verdict, measured, found, "difference", group, names)
+
+
+def domain(evidence: Evidence) -> Iterator[Finding]:
+    """Fully fine-tuned, encoders are compared with the first one of the sweep."""
+    ran = [
+        group for group in evidence.found if "encoder" in group.point and kinds.find(group, FULL)
+    ]
+    first, others = ran[0] if ran else evidence.base, ran[1:]
+    for task in evidence.tasks:
+        for other in others:
+            name = kinds.find(other, FULL) or ""
+            found = comparisons.difference(
+                other.samples(task)[name],
+                first.samples(task)[name],
+                len(others) * len(evidence.tasks),
+            )
+            measured = f"{task.metric_title} on test, {name} of {other.point['encoder']} minus that of {first.point['encoder']}"
+            decided: ClaimVerdict = (
+                "undecided" if intervals.verdict(found) in ("tie", "undecided") else "supported"
+            )
+            yield finding(decided, measured, found, "difference", other, [name])
+
+
+def imbalance(evidence: Evidence) -> Iterator[Finding]:
+    """Where one task's labels are few or wrong: that task's score with the other's head frozen,
+    minus full fine-tuning.
+    """
+    points = [
+        (group, poor)
+        for group in evidence.found
+        if (poor := _poor_task(evidence, group)) is not None
+    ]
+    for group, poor in points:
+        rich = next(task for task in TASKS if task is not poor)
+        pair = two(group, head_frozen(rich.name), FULL)
+        found = across.lead(group, poor, head_frozen(rich.name), FULL, len(points))
+        if pair is not None and found is not None:
+            measured = f"{poor.metric_title} on test, {pair[0]} minus {pair[1]}, {_spoilt(evidence, group)}"
+            yield replace(
+                finding(
+                    decide(found, "supported", "contradicted"),
+                    measured,
+                    found,
+                    "difference",
+                    group,
+                    pair,
+                ),
+                at=at(group),
+            )
+
+
+def _poor_task(evidence: Evidence, group: Group) -> Task | None:
+    """The one task whose labels are few or wrong at a point."""
+    poor = [task for task in TASKS if _labels(evidence, group, task)]
+    return poor[0] if len(poor) == 1 else None
+
+
+def _spoilt(evidence: Evidence, group: Group) -> str:
+    return ", ".join(words for task in TASKS if (words := _labels(evidence, group, task)))
+
+
+def _labels(evidence: Evidence, group: Group, task: Task) -> str:
+    """What is wrong with a task's training labels at a point, in words; empty where nothing is."""
+    data = evidence.suite.experiment.get("data", {})
+    kept = group.point.get(
+        f"data.labelled.{task.name}", (data.get("labelled") or {}).get(task.name, 1.0)
+    )
+    wrong = group.point.get(
+        f"data.label_noise.{task.name}", (data.get("label_noise") or {}).get(task.name, 0.0)
+    )
+    said = [f"{kept:.0%} of its labels"] if kept < 1 else []
+    said += [f"{wrong:.0%} of its labels wrong"] if wrong > 0 else []
+    return f"{task.title} has {' and '.join(said)}" if said else ""
+
+
+def clean(evidence: Evidence) -> Iterator[Finding]:
+    """The lead of full fine-tuning over heads alone, on the most sentences: with right labels, and
+    beside that with wrong ones.
+    """
+    both = [group for group in evidence.found if two(group, FULL, HEADS) is not None]
+    largest = max((group.sentences or 0 for group in both), default=0)
+    right = next(
+        (group for group in both if group.sentences == largest and not _spoilt(evidence, group)),
+        None,
+    )
+    wrong = next(
+        (
+            group
+            for group in both
+            if group.sentences == largest and "wrong" in _spoilt(evidence, group)
+        ),
+        None,
+    )
+    if right is None or wrong is None:
+        return
+    pair = two(right, FULL, HEADS) or ("", "")
+    for task in evidence.tasks:
+        lead, other = (_leads(group, task) for group in (right, wrong))
+        found = intervals.paired(lead, 2 * len(evidence.tasks))
+        measured = f"{task.metric_title} on test, {pair[0]} minus {pair[1]}, right labels"
+        yield finding(
+            decide(found, "supported", "contradicted"), measured, found, "difference", right, pair
+        )
+        found = comparisons.difference(lead, other, 2 * len(evidence.tasks))
+        measured = f"that lead on {task.metric_title} with right labels minus with wrong ones ({_spoilt(evidence, wrong)})"
+        yield finding(
+            decide(found, "supported", "contradicted"), measured, found, "difference", right, pair
+        )
+
+
+def _leads(group: Group, task: Task) -> dict[int, np.ndarray]:
+    """Seed to what each test sentence adds to the lead of full fine-tuning over heads alone."""
+    names, samples = two(group, FULL, HEADS) or ("", ""), group.samples(task)
+    one, other = samples[names[0]], samples[names[1]]
+    return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}

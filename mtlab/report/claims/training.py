@@ -1,0 +1,243 @@
+"""The tests of claims about training: how much is trained, how fast, and how well.
+
+Each test yields the findings of the records, and nothing where they lack what it needs. Scenarios are
+selected by what they train (``comparison/kinds.py``), so any experiment that has them tests the claim.
+Effects that one claim judges together share its level (Bonferroni).
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mtlab.record.records import TrialRecord
+from mtlab.report.claims.evidence import (
+    POINT,
+    SMALL,
+    ClaimVerdict,
+    Evidence,
+    Finding,
+    at,
+    cost,
+    decide,
+    finding,
+    ratio,
+    scores,
+    two,
+)
+from mtlab.report.comparison import across, kinds
+from mtlab.report.comparison.groups import TASKS, Group
+from mtlab.report.comparison.kinds import FULL, GRADUAL, HEADS, NOTHING
+from mtlab.report.statistics import comparisons, intervals
+
+
+def nothing_learned(evidence: Evidence) -> Iterator[Finding]:
+    """Weights are the initial ones and accuracy is at chance."""
+    group = evidence.base
+    name = kinds.find(group, NOTHING)
+    chance = evidence.chance(group)
+    if name is None or chance is None:
+        return
+    same = all(trial.initial_digest == trial.final_digest for trial in group.of(name))
+    task = TASKS[0]
+    found = intervals.estimate(group.samples(task)[name])
+    if found.mean is None:
+        return
+    learned: ClaimVerdict = (
+        "contradicted"
+        if not same or (found.low is not None and found.low > chance)
+        else "undecided"
+    )
+    at_chance = (
+        same
+        and found.low is not None
+        and found.high is not None
+        and found.low <= chance <= found.high
+    )
+    weights = "bit for bit the initial ones" if same else "changed"
+    measured = f"{task.metric_title} on test (chance {chance:.3f}); weights {weights}"
+    yield finding("supported" if at_chance else learned, measured, found, "share", group, [name])
+
+
+def few_parameters(evidence: Evidence) -> Iterator[Finding]:
+    """Thousands are trained, and below a hundredth of all."""
+    group = evidence.base
+    name = kinds.find(group, HEADS)
+    if name is not None:
+        stage = group.of(name)[0].stages[-1]
+        share = stage.params_trainable / stage.params_total
+        few = stage.params_trainable < 100_000 and share < 0.01
+        measured = f"trained share: {stage.params_trainable:,} of {stage.params_total:,} parameters (a count, exact)"
+        yield Finding(
+            "supported" if few else "contradicted",
+            measured,
+            share,
+            share,
+            share,
+            "share",
+            len(group.of(name)),
+            at(group),
+            (name,),
+        )
+
+
+def faster(evidence: Evidence) -> Iterator[Finding]:
+    """Plain time and FLOPs of an update, heads alone over full fine-tuning: they may not have
+    trained equally long.
+    """
+    group = evidence.base
+    pair = two(group, HEADS, FULL)
+    for words, per_update in (
+        (("plain seconds", _seconds_per_update), ("training FLOPs", _flops_per_update))
+        if pair
+        else ()
+    ):
+        timed = {
+            name: [
+                one for one in group.of(name) if per_update is _flops_per_update or not one.untimed
+            ]
+            for name in pair or ()
+        }
+        values = {
+            name: {trial.seed: per_update(trial) for trial in trials}
+            for name, trials in timed.items()
+        }
+        yield from ratio(
+            values,
+            pair or ("", ""),
+            f"{words} of an update, {' over '.join(pair or ())}",
+            group,
+            contrasts=2,
+        )
+
+
+def _seconds_per_update(trial: TrialRecord) -> float:
+    return sum((stage.step_s or 0.0) * stage.steps for stage in trial.stages) / max(
+        1, sum(stage.steps for stage in trial.stages)
+    )
+
+
+def _flops_per_update(trial: TrialRecord) -> float:
+    return (trial.train_flops or 0) / max(1, sum(stage.steps for stage in trial.stages))
+
+
+def converges(evidence: Evidence) -> Iterator[Finding]:
+    """Updates, and plain seconds, to 95% of the best validation score of the longest run."""
+    of_heads, of_full = across.longest(evidence.found, HEADS), across.longest(evidence.found, FULL)
+    if of_heads is None or of_full is None:
+        return
+    (group, heads), (other, full) = of_heads, of_full
+    trials = {heads: group.of(heads), full: other.of(full)}
+    updates = {
+        name: {trial.seed: _updates_to(trial) for trial in some} for name, some in trials.items()
+    }
+    seconds = {
+        name: {
+            one.seed: updates[name][one.seed] * (one.stages[-1].step_s or 0.0)
+            for one in trials[name]
+            if not one.untimed
+        }
+        for name in trials
+    }
+    for values, words in ((updates, "updates"), (seconds, "plain seconds of training")):
+        measured = f"{words} to 95% of its own best validation score, {heads} over {full}"
+        yield from ratio(values, (heads, full), measured, group, contrasts=2)
+
+
+def _updates_to(trial: TrialRecord, share: float = 0.95) -> float:
+    scores = [(epoch.step, across.epoch_score(epoch)) for epoch in trial.epochs]
+    goal = share * max(score for _, score in scores)
+    return float(next(step for step, score in scores if score >= goal))
+
+
+def regularises(evidence: Evidence) -> Iterator[Finding]:
+    """On the fewest sentences: what is lost from the best epoch to the last, and the test score."""
+    group = evidence.sizes[0] if evidence.sizes else evidence.base
+    pair = two(group, HEADS, FULL)
+    if pair is None or not group.sentences or group.sentences >= SMALL:
+        return
+    losses = [{trial.seed: _lost(trial) for trial in group.of(name)} for name in pair]
+    found = intervals.seeds_interval(
+        (losses[0][seed] - losses[1][seed] for seed in losses[0].keys() & losses[1].keys()),
+        1 - (1 - intervals.LEVEL) / (1 + len(group.tasks)),
+    )
+    measured = f"validation score lost from the best epoch to the last, {pair[0]} minus {pair[1]}"
+    yield finding(
+        decide(found, "contradicted", "supported"), measured, found, "difference", group, pair
+    )
+    yield from scores(group, HEADS, FULL, "supported", "contradicted", 1 + len(group.tasks))
+
+
+def _lost(trial: TrialRecord) -> float:
+    scores = [across.epoch_score(epoch) for epoch in trial.epochs]
+    return max(scores) - scores[-1]
+
+
+def caps(evidence: Evidence) -> Iterator[Finding]:
+    """Both at the best of their budgets, for at equal epochs heads have learned less; undecided
+    while heads still gain.
+    """
+    longest = across.longest(evidence.found, HEADS)
+    if longest is None or across.longest(evidence.found, FULL) is None:
+        return
+    runs = list(across.budgets(evidence.found, longest[1]).items())
+    for task, one in zip(
+        evidence.base.tasks,
+        scores(evidence.base, HEADS, FULL, "contradicted", "supported", len(evidence.tasks)),
+        strict=True,
+    ):
+        before, last = (
+            intervals.interval(group.values(f"validation_{task.metric}")[longest[1]].values()).mean
+            for _, group in runs[-2:]
+        )
+        gained = (last or 0.0) - (before or 0.0)
+        told = f"{one.measured} (heads gain {gained:+.3f} on validation from {runs[-2][0]} to {runs[-1][0]} epochs)"
+        yield replace(one, measured=told, verdict="undecided" if gained > POINT else one.verdict)
+
+
+def rates(evidence: Evidence) -> Iterator[Finding]:
+    """Full fine-tuning with a smaller rate for the encoder, against one rate for all; the best of
+    each by validation.
+    """
+    if not across.settings_only(evidence.found):
+        return
+    families: dict[bool, list[Group]] = {True: [], False: []}
+    for group in evidence.found:
+        name = kinds.find(group, FULL)
+        rates = group.of(name)[0].stages[-1].train if name else {}
+        heads = {rate for selector, rate in rates.items() if selector.startswith("head")}
+        encoder = {rate for selector, rate in rates.items() if not selector.startswith("head")}
+        if heads and encoder and (max(encoder) < min(heads) or encoder == heads):
+            families[encoder != heads].append(group)
+    if not families[True] or not families[False]:
+        return
+    smaller, uniform = (across.chosen(some)[0] for some in (families[True], families[False]))
+    name = kinds.find(smaller, FULL) or ""
+    for task in smaller.tasks:
+        found = comparisons.difference(
+            smaller.samples(task)[name], uniform.samples(task)[name], len(smaller.tasks)
+        )
+        counts = f"best of {len(families[True])} settings minus best of {len(families[False])} by validation"
+        measured = f"{task.metric_title} on test, {name} with a smaller rate for the encoder minus one rate for all ({counts})"
+        yield finding(
+            decide(found, "supported", "contradicted"),
+            measured,
+            found,
+            "difference",
+            smaller,
+            [name],
+        )
+
+
+def gradual(evidence: Evidence) -> Iterator[Finding]:
+    """As good as full fine-tuning (not a point worse), and cheaper."""
+    group = evidence.base
+    pair = two(group, GRADUAL, FULL)
+    for task in group.tasks if pair else ():
+        found = across.lead(group, task, GRADUAL, FULL, len(group.tasks) + 1)
+        if found is None or pair is None:
+            continue
+        as_good = found.low is not None and found.low > -POINT
+        worse = found.high is not None and found.high < -POINT
+        verdict: ClaimVerdict = "supported" if as_good else "contradicted" if worse else "undecided"
+        measured = f"{task.metric_title} on test, {pair[0]} minus {pair[1]} (as good: less than a point below)"
+        yield finding(verdict, measured, found, "difference", group, pair)
+    yield from cost(group, GRADUAL, FULL, "wall_plain_s", "plain time", len(group.tasks) + 1)
