@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from mtlab.bench import engines_page
 from mtlab.record.journal import write_atomically
-from mtlab.report.figures import plots
 from mtlab.report.figures.canvas import light
+from mtlab.report.figures.looks import COLOURS, STYLE
 from mtlab.report.markdown import name, rounded, table, text
 
 PEERS = ("Trainer, defaults", "Trainer, tuned")
@@ -188,7 +188,7 @@ def _metrics(result: dict[str, Any]) -> list[list[str]]:
 
 
 def _figure(result: dict[str, Any]) -> Figure:
-    with mpl.rc_context(plots.STYLE):
+    with mpl.rc_context(STYLE):
         rows = [
             row for row in result["rows"] if "machine" in result["scenarios"][row["scenario"]]
         ]  # the suite would dwarf them
@@ -208,7 +208,7 @@ def _figure(result: dict[str, Any]) -> Figure:
                     y,
                     seconds,
                     height=0.24,
-                    color=plots.COLOURS[line],
+                    color=COLOURS[line],
                     label=who if place == 0 else None,
                 )
                 ratio = "" if who == OURS else f"  {seconds / ours:.1f}x"

@@ -95,10 +95,10 @@ def tracking(wanted: Wanted) -> Iterator[Finding]:
                 "give yourself the right, or set MLFLOW_TRACKING_URI to another place",
             )
             return
-    from mtlab.record import store
+    from mtlab.record import connection
 
     try:
-        within(PATIENCE_S, lambda: store.look(uri, wanted.experiment.name))
+        within(PATIENCE_S, lambda: connection.look(uri, wanted.experiment.name))
     except (Busy, TimeoutError) as error:
         problem = str(error.problem) if isinstance(error, Busy) else f"MLflow at {shown}: {error}"
         yield note(

@@ -4,13 +4,11 @@ stays, what is half there goes.
 
 import hashlib
 import json
-import logging
 import math
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,6 @@ os.environ.setdefault(
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
 )  # it would print the address of every run, password and all
 
-import sqlalchemy
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from filelock import FileLock
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import (
@@ -34,25 +28,16 @@ from mlflow.entities import (
     Param,
     Run,
 )
-from mlflow.store import db_migrations
 from mlflow.tracking import MlflowClient
 
-from mtlab.plan.errors import Busy, UserError
 from mtlab.plan.scenario import content_key, point_label
-from mtlab.record.address import DEFAULT_URI, database_file, reason, without_credentials
+from mtlab.record.connection import OPENING_S, alone, has_no_tables, patience, refusal, see_active
 from mtlab.record.packing import pack
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.record.runs import cut, flat, inert, metrics_of, ms, params_of, safe, tags_of
 
 BATCH = 1000
 """Metrics in one request: MLflow's limit."""
-
-OPENING_S, WORKING_S = 5, 30
-"""Seconds after which a server that does not answer is left, while the store is opened and after,
-unless the user has set another time."""
-
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-"""Schemes of addresses, with or without the name of a driver, that MLflow opens as databases."""
 
 SHARED_VIEW = "mlflow.sharedViewState."
 """How tags of experiments begin in which the interface keeps views that are shared; what follows is
@@ -83,15 +68,6 @@ application."""
 WHOLE = "whole"
 """The tag, written last, of a run that holds all of its record: a digest of that."""
 
-OTHER_RELEASE = "out-of-date database schema"
-"""What MLflow says of tables that are those of another release of its own."""
-
-for name in ("alembic", "mlflow.store.db.utils"):
-    logging.getLogger(name).setLevel(logging.WARNING)  # a new database is not news
-logging.getLogger("urllib3.connectionpool").setLevel(
-    logging.ERROR
-)  # a server that is away is told once, by us
-
 
 class Store:
     """One experiment in a store.
@@ -115,8 +91,8 @@ class Store:
             UserError: it never can, as it is addressed.
         """
         try:
-            with _patience(OPENING_S), _alone(self.uri):
-                self.new = _has_no_tables(self.uri, self.experiment)
+            with patience(OPENING_S), alone(self.uri):
+                self.new = has_no_tables(self.uri, self.experiment)
                 self.client = MlflowClient(self.uri)
                 found = self.client.get_experiment_by_name(self.experiment)
                 self.experiment_id = (
@@ -131,13 +107,13 @@ class Store:
                 ):
                     self.client.set_experiment_tag(self.experiment_id, *next(iter(KIND.items())))
         except Exception as error:  # stores fail in their own ways: MlflowException, OSError, ImportError of a driver, SQLAlchemyError
-            raise _refusal(self.uri, error) from None
+            raise refusal(self.uri, error) from None
         if found:
-            _see_active(self.uri, self.experiment, {found.experiment_id: found.lifecycle_stage})
+            see_active(self.uri, self.experiment, {found.experiment_id: found.lifecycle_stage})
 
     def suite(self, suite: SuiteRecord) -> str:
         """The id of the suite's run, which is made where it is not there."""
-        with _patience():
+        with patience():
             known = suite.tracking.get("run", "")  # suites of before had no id
             wanted = (
                 f"tags.suite_id = '{suite.id}'" if suite.id else f"attributes.run_id = '{known}'"
@@ -176,7 +152,7 @@ class Store:
                 next time.
         """
         digest = content_key(trial.model_dump(mode="json"))[:16]
-        with _patience():
+        with patience():
             there = self._runs(
                 f"tags.`mlflow.parentRunId` = '{parent}' and tags.key = '{trial.key}'"
             )
@@ -213,7 +189,7 @@ class Store:
         """Attach the report, its plots, the table and the resolved experiment to the suite's
         run.
         """
-        with _patience():
+        with patience():
             for name in ("report.md", "report.html", "trials.csv", "suite.json", "plots"):
                 path = directory / name
                 if path.is_dir():
@@ -228,7 +204,7 @@ class Store:
         """Make a story the description of the suite's run, with links to the runs of its trials,
         one by one and all together.
         """
-        with _patience():
+        with patience():
             by_scenario = {
                 "aggregateFunction": "average",
                 "groupByKeys": [{"mode": "param", "groupByData": "scenario"}],
@@ -270,7 +246,7 @@ class Store:
             trial: whose model it is.
             write: exports the model to a folder.
         """
-        with _patience():
+        with patience():
             known = self.client.search_logged_models(
                 [self.experiment_id], f"tags.key = '{trial.key}' and tags.suite_run = '{parent}'"
             )
@@ -310,7 +286,7 @@ class Store:
         """Close the suite's run as ``FINISHED``, ``FAILED`` or ``KILLED``, at a Unix time in
         seconds, now where none is given.
         """
-        with _patience():
+        with patience():
             self.client.set_terminated(
                 parent, status, end_time=None if ended_at is None else ms(ended_at)
             )
@@ -345,103 +321,6 @@ class Store:
         self.client.log_inputs(run_id, datasets=inputs)
 
 
-def look(uri: str, experiment: str) -> None:
-    """See whether an experiment's store could be opened, and change nothing there.
-
-    A database is read without MLflow, which would make its tables where they are missing.
-
-    Raises:
-        Busy: it cannot be reached now.
-        UserError: it never can, as it is addressed, or the experiment was deleted there.
-    """
-    try:
-        if _is_database(uri):
-            stages = _look_into(uri, experiment) or {}
-        else:
-            with _patience(OPENING_S):
-                found = MlflowClient(uri).get_experiment_by_name(experiment)
-            stages = {found.experiment_id: found.lifecycle_stage} if found else {}
-    except Exception as error:  # as in opening it
-        raise _refusal(uri, error) from None
-    _see_active(uri, experiment, stages)
-
-
-def _has_no_tables(uri: str, experiment: str) -> bool:
-    """Whether MLflow will make its tables in a database.
-
-    Raises:
-        Exception: it cannot be used, which is known at once, where MLflow would try again for
-            minutes.
-    """
-    file = database_file(uri)
-    if file is not None and not file.exists():
-        return True
-    return _is_database(uri) and _look_into(uri, experiment) is None
-
-
-def _is_database(uri: str) -> bool:
-    return uri.partition(":")[0].partition("+")[0] in DATABASES
-
-
-def _see_active(uri: str, experiment: str, stages: dict[str, str]) -> None:
-    """Refuse an experiment that was deleted, whose name MLflow still keeps; ``stages`` has those of
-    that name by id.
-    """
-    if stages and "active" not in stages.values():
-        remedy = f"`mlflow experiments restore -x {next(iter(stages))}`, or choose another --name"
-        raise UserError(
-            f"experiment {experiment} was deleted in MLflow at {without_credentials(uri)}", remedy
-        )
-
-
-def _look_into(uri: str, experiment: str) -> dict[str, str] | None:
-    """Read a database whose tables should be those of the release of MLflow that is installed, if
-    there are any yet.
-
-    Returns:
-        The ids of experiments of that name, and whether each is ``active`` or ``deleted``; None
-        where there are no tables yet.
-
-    Raises:
-        Exception: whatever the database raises, or one that says what is wrong.
-    """
-    file = database_file(uri)
-    address = (
-        sqlalchemy.URL.create("sqlite", database=file.as_uri(), query={"mode": "ro", "uri": "true"})
-        if file
-        else uri
-    )
-    engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.NullPool)
-    with engine.connect() as connection:
-        found = MigrationContext.configure(connection).get_current_heads()
-        if not found:
-            return None
-        wanted = ScriptDirectory(str(Path(db_migrations.__file__).parent)).get_heads()
-        if set(found) != set(wanted):
-            raise OSError(f"{OTHER_RELEASE} (version {', '.join(found)}, not {', '.join(wanted)})")
-        named = sqlalchemy.text(
-            "select experiment_id, lifecycle_stage from experiments where name = :name"
-        )
-        return {
-            str(key): str(stage) for key, stage in connection.execute(named, {"name": experiment})
-        }
-
-
-def _refusal(uri: str, error: Exception) -> UserError:
-    """What a user is told where a store cannot be opened."""
-    store, why = f"MLflow at {without_credentials(uri)}", reason(error, uri)
-    if _may_pass(uri, error):
-        return Busy(f"{store} cannot be reached ({why})", "see that it runs")
-    problem = f"{store} cannot be used ({why})"
-    remedy = f"set MLFLOW_TRACKING_URI to {DEFAULT_URI}, or unset it, to log to a database here"
-    file = database_file(uri)
-    if OTHER_RELEASE in str(error):
-        remedy = "copy it, then bring it up to date with `mlflow db upgrade`; or set MLFLOW_TRACKING_URI to another one"
-    elif file is not None and file.exists():
-        remedy = "move it away, or set MLFLOW_TRACKING_URI to another one"
-    return UserError(problem, remedy)
-
-
 def _model_name(wanted: str) -> str:
     """A name that MLflow takes for a model; one that had to be changed gets the start of its hash,
     so that no two become one.
@@ -450,51 +329,3 @@ def _model_name(wanted: str) -> str:
     return (
         spelt if spelt == wanted else f"{spelt}-{hashlib.sha256(wanted.encode()).hexdigest()[:6]}"
     )
-
-
-def _may_pass(uri: str, error: Exception) -> bool:
-    """Whether a store that failed may work later as it is addressed: a server that does not answer,
-    a database that is locked.
-    """
-    text = str(error)
-    if uri.startswith(("http://", "https://")):
-        return any(
-            sign in text
-            for sign in ("Max retries", "Connection", "timed out", "too many 5", "error code 5")
-        )
-    return (
-        "is locked" in text
-        or "could not connect" in text
-        or "Can't connect" in text
-        or "Connection refused" in text
-    )
-
-
-def _alone(uri: str) -> AbstractContextManager[object]:
-    """Makes processes that open the same database file wait for each other: two that make its
-    tables at once break it.
-    """
-    file = database_file(uri)
-    if file is None:
-        return nullcontext()
-    name = hashlib.sha256(str(file).encode()).hexdigest()[:16]
-    return FileLock(
-        Path(tempfile.gettempdir())
-        / f"mtlab-{os.getuid() if hasattr(os, 'getuid') else 0}-{name}.lock",
-        timeout=30,
-    )
-
-
-@contextmanager
-def _patience(seconds: int = WORKING_S) -> Iterator[None]:
-    """Within, MLflow is so patient with a server, where the user has not said how patient: by
-    itself it asks one for many minutes.
-    """
-    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)}
-    ours = {key: value for key, value in wanted.items() if key not in os.environ}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for key in ours:
-            os.environ.pop(key, None)

@@ -4,6 +4,7 @@ from matplotlib.figure import Figure
 
 from mtlab.report.comparison.groups import groups
 from mtlab.report.figures import plots, scores
+from mtlab.report.figures.looks import looks, shown
 from mtlab.report.statistics.intervals import Interval
 
 from . import factory
@@ -64,26 +65,24 @@ def test_a_control_that_alone_has_a_result_can_be_drawn():
 
 
 def test_looks_are_unique_and_told_apart_without_colour():
-    six = plots.looks(list(factory.SCENARIOS))
+    six = looks(list(factory.SCENARIOS))
     assert (
         len({look.colour for look in six.values()})
         == len({look.marker for look in six.values()})
         == 6
     )
-    assert len(set(plots.looks([str(name) for name in range(77)]).values())) == 77
+    assert len(set(looks([str(name) for name in range(77)]).values())) == 77
 
 
 def test_a_scenario_keeps_its_look_when_others_have_no_result(suite, trials):
     fewer = [trial for trial in trials if trial.scenario != "fully_frozen"]
-    both = [
-        plots.looks(groups(suite, some)[0].scenarios)["full_finetune"] for some in (trials, fewer)
-    ]
+    both = [looks(groups(suite, some)[0].scenarios)["full_finetune"] for some in (trials, fewer)]
     assert both[0] == both[1]
 
 
 def test_intervals_take_values_and_return_the_ax():
     ax = Figure().subplots()
-    look = plots.looks(["a", "b"])
+    look = looks(["a", "b"])
     estimates = {"a": Interval(0.5, 0.4, 0.6, 3), "b": Interval(0.9, None, None, 1)}
     assert plots.intervals(estimates, {"a": [0.45, 0.55], "b": [0.9]}, look, "b", ax) is ax
     drawn = {colors.to_hex(line.get_color()).upper() for line in ax.lines}
@@ -91,7 +90,7 @@ def test_intervals_take_values_and_return_the_ax():
 
 
 def test_scenarios_are_drawn_in_their_own_colour_everywhere():
-    look = plots.looks(list(factory.SCENARIOS))
+    look = looks(list(factory.SCENARIOS))
     name = "gradual_unfreeze"
     ax = plots.quality_vs_time(
         {name: [(1.0, 0.5)]}, {name: (1.0, 0.5)}, [(1.0, 0.5)], look, Figure().subplots()
@@ -112,9 +111,9 @@ def test_scenarios_are_drawn_in_their_own_colour_everywhere():
 
 
 def test_labels_hold_no_mathtext_and_only_known_characters(tmp_path, monkeypatch):
-    assert plots.shown("_a\nb") == " _a b"
-    assert plots.shown("名\x00é") == "??é"
-    assert len(plots.shown("x" * 500)) == 36
+    assert shown("_a\nb") == " _a b"
+    assert shown("名\x00é") == "??é"
+    assert len(shown("x" * 500)) == 36
     trials = [
         trial.model_copy(
             update={

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from mtlab.bench import page as bench_page
 from mtlab.plan.words import counted
 from mtlab.record.journal import write_atomically
-from mtlab.report.figures import canvas, plots
+from mtlab.report.figures import canvas
+from mtlab.report.figures.looks import COLOURS, STYLE
 from mtlab.report.markdown import fixed, name, rounded, table, text, whole
 
 Part = dict[str, Any]
@@ -199,14 +200,14 @@ def _figure(part: Part) -> Figure:
         part["scenarios"],
         {"accuracy": "accuracy", "f1": "entity F1", "wall_s": "a trial as run (s)"},
     )
-    with mpl.rc_context(plots.STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.5, 0.8 + 0.3 * len(scenarios)), layout="constrained")
         for ax, (field, label) in zip(
             figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True
         ):
             for row, found in enumerate(scenarios.values()):
                 if found[field] is not None:
-                    ax.plot(found[field], row, "o", markersize=5, color=plots.COLOURS[0])
+                    ax.plot(found[field], row, "o", markersize=5, color=COLOURS[0])
                     ax.annotate(
                         f"{found[field]:.3g}",
                         (found[field], row),

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from mtlab.report.comparison.groups import Group
-from mtlab.report.figures import plots
+from mtlab.report.figures.looks import STYLE, keys, looks, shown
 
 Drawing = tuple[Callable[[], Figure | None], str, str]
 """Draws a figure, or finds that there are no values for it; its words for who cannot see it, and
@@ -75,7 +75,7 @@ def write_all(
 @contextmanager
 def style() -> Iterator[None]:
     """Matplotlib's defaults and ours, whatever the user's own settings are."""
-    with styles.context(["default", plots.STYLE]):
+    with styles.context(["default", STYLE]):
         yield
 
 
@@ -118,14 +118,14 @@ def _numbered(svg: str) -> str:
 
 def figure(height: float) -> Figure:
     """An empty figure, as high as asked (inches) and as wide as all."""
-    return Figure(figsize=(10.0, height), dpi=plots.STYLE["savefig.dpi"], layout="constrained")
+    return Figure(figsize=(10.0, height), dpi=STYLE["savefig.dpi"], layout="constrained")
 
 
 def legend(
     figure: Figure, group: Group, names: Sequence[str], extra: Sequence[tuple[Line2D, str]] = ()
 ) -> None:
     """Name the scenarios, and what ``extra`` marks mean, below the panels."""
-    handles = plots.keys(names, plots.looks(group.scenarios)) + [handle for handle, _ in extra]
+    handles = keys(names, looks(group.scenarios)) + [handle for handle, _ in extra]
     labels = [counted(group, name) for name in names] + [label for _, label in extra]
     figure.legend(handles, labels, loc="outside lower center", ncols=columns(labels))
 
@@ -147,4 +147,4 @@ def columns(labels: Sequence[str]) -> int:
 def counted(group: Group, name: str) -> str:
     """A scenario's label, with the number of its seeds where some have no result."""
     there, asked = len(group.of(name)), len(group.seeds)
-    return plots.shown(name) + (f" ({there} of {asked} seeds)" if there < asked else "")
+    return shown(name) + (f" ({there} of {asked} seeds)" if there < asked else "")

@@ -15,7 +15,7 @@ from mtlab.report.comparison import across, kinds
 from mtlab.report.comparison.groups import ENOUGH, Group, Task
 from mtlab.report.figures import canvas, plots
 from mtlab.report.figures.canvas import Drawing, Plot
-from mtlab.report.figures.plots import INK
+from mtlab.report.figures.looks import COLOURS, INK, MARKERS, Look, looks, shown
 from mtlab.report.statistics import intervals
 from mtlab.report.statistics.intervals import Interval
 
@@ -49,7 +49,7 @@ def _panels(
     grid = figure.subplots(len(rows), len(rows[0][1]), squeeze=False, sharey="row")
     for at, (y_label, columns) in enumerate(rows):
         for column, (title, series) in enumerate(columns):
-            ax = plots.courses(series, plots.looks(base.scenarios), grid[at][column], log=log)
+            ax = plots.courses(series, looks(base.scenarios), grid[at][column], log=log)
             ax.set_title(title)
             ax.set_xlabel(x_label if at == len(rows) - 1 else "")
             ax.set_ylabel(y_label if column == 0 else "")
@@ -128,7 +128,7 @@ def _quality_vs_blocks(found: Sequence[Group], base: Group) -> Figure | None:
     if len(by_depth) < 3 or full is None:
         return None
     figure = canvas.figure(4.2)
-    look = plots.Look(plots.COLOURS[0], plots.MARKERS[0])
+    look = Look(COLOURS[0], MARKERS[0])
     for task, ax in zip(
         base.tasks, figure.subplots(1, len(base.tasks), squeeze=False)[0], strict=True
     ):
@@ -191,7 +191,7 @@ def _settings(found: Sequence[Group], base: Group) -> Figure | None:
     picked = across.chosen(found)[1]
     figure = canvas.figure(1.4 + 0.42 * len(base.scenarios))
     ax = figure.subplots()
-    look = plots.looks(base.scenarios)
+    look = looks(base.scenarios)
     for row, name in enumerate(base.scenarios):
         scores = {
             group.label: across.validation_score(group.of(name))
@@ -219,7 +219,7 @@ def _settings(found: Sequence[Group], base: Group) -> Figure | None:
                 markeredgecolor=INK,
                 zorder=4,
             )
-    ax.set_yticks(range(len(base.scenarios)), [plots.shown(name) for name in base.scenarios])
+    ax.set_yticks(range(len(base.scenarios)), [shown(name) for name in base.scenarios])
     ax.set_ylim(len(base.scenarios) - 0.4, -0.6)
     ax.set_xlabel(
         "validation score (mean of accuracy and entity F1, mean over seeds); ring: the setting that was chosen"
@@ -241,7 +241,7 @@ def _entity_types(found: Sequence[Group], base: Group) -> Figure | None:
     figure = canvas.figure(1.5 + 0.3 * len(shown))
     ax = plots.dots(
         {f"{kind} ({support[kind]:,})": marks for kind, marks in shown.items()},
-        plots.looks(base.scenarios),
+        looks(base.scenarios),
         figure.subplots(),
     )
     ax.set_xlabel("entity F1 of the type, test, mean over seeds")

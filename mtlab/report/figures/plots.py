@@ -1,30 +1,19 @@
-"""Plots: functions that take values and an ``ax`` and return the ``ax``. What the values are is
-settled elsewhere.
+"""Plots: functions that take values and an ``ax`` and return the ``ax``.
 
-A scenario has one colour and one marker in all of them (:func:`looks`), so that a reader learns
-them once and a print without colour can still be read.
+Other modules decide which values these are.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter
 
+from mtlab.report.figures.looks import INK, PALE, Look, shown
 from mtlab.report.statistics.intervals import Interval
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's colours, told apart by colour-blind readers; without the yellow, which white
-paper swallows."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
-"""As many as have no common factor with the colours: pairs repeat only after 77 scenarios."""
-INK, PALE = "#444444", "#c9c9c9"
 LAPS = {
     "setup": ("#f2f2f2", ""),
     "cache": ("#bdbdbd", "////"),
@@ -35,33 +24,6 @@ LAPS = {
 """Greys and hatches, for colour means scenario."""
 
 Point = tuple[float, float]
-
-STYLE: dict[str, Any] = {
-    "font.family": ["DejaVu Sans"],
-    "font.size": 9.0,
-    "axes.titlesize": 10.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "hatch.linewidth": 0.5,
-    "hatch.color": INK,
-    "savefig.dpi": 150,
-    "text.parse_math": False,  # a `$` in a name is a dollar
-    "svg.hashsalt": "mtlab",  # else the ids in an SVG differ from run to run
-}
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a scenario is drawn."""
-
-    colour: str
-    marker: str
 
 
 @dataclass(frozen=True)
@@ -81,38 +43,6 @@ class Bar:
     label: str
     trained: int
     frozen: int
-
-
-def looks(scenarios: Sequence[str]) -> dict[str, Look]:
-    """Each scenario's colour and marker, by its place in the experiment."""
-    return {
-        name: Look(COLOURS[at % len(COLOURS)], MARKERS[at % len(MARKERS)])
-        for at, name in enumerate(scenarios)
-    }
-
-
-def shown(label: str, width: int = 36) -> str:
-    """A label that a plot can show: one line, not too long, and only characters that the font
-    has.
-    """
-    line = "".join(
-        mark if ord(mark) in _glyphs() and mark.isprintable() else "?"
-        for mark in " ".join(label.split())
-    )
-    line = line if len(line) <= width else line[: width - 1] + "…"
-    return (
-        f" {line}" if line.startswith("_") else line
-    )  # matplotlib hides labels that begin with an underscore
-
-
-def keys(scenarios: Sequence[str], look: Mapping[str, Look]) -> list[Line2D]:
-    """The handles for a legend of scenarios."""
-    return [
-        Line2D(
-            [], [], color=look[name].colour, marker=look[name].marker, markersize=7, linewidth=1.5
-        )
-        for name in scenarios
-    ]
 
 
 def quality_vs_time(
@@ -237,63 +167,57 @@ def intervals(
 
     With ``limits``, only that range is shown, and a mean to the left of it is written at the edge.
     """
-    for row, (name, found) in enumerate(estimates.items()):
-        style = look[name]
-        if found.mean is None:
-            ax.text(
-                0.01, row, "no result", transform=ax.get_yaxis_transform(), color=INK, va="center"
-            )
-            continue
-        if limits and found.mean < limits[0]:
-            ax.text(
-                0.01,
-                row,
-                f"← {found.mean:.3f}",
-                transform=ax.get_yaxis_transform(),
-                color=style.colour,
-                va="center",
-            )
+    for row, (name, estimate) in enumerate(estimates.items()):
+        style, mean = look[name], estimate.mean
+        if mean is None or (limits and mean < limits[0]):
+            words, colour = ("no result", INK) if mean is None else (f"← {mean:.3f}", style.colour)
+            at_edge = ax.get_yaxis_transform()
+            ax.text(0.01, row, words, transform=at_edge, color=colour, va="center")
             continue
         if name == control:
-            ax.axvline(
-                found.mean, color=style.colour, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1
-            )
-        if found.low is not None and found.high is not None:
-            ax.plot(
-                [found.low, found.high],
-                [row, row],
-                color=style.colour,
-                linewidth=2.4,
-                solid_capstyle="butt",
-                zorder=2,
-            )
-        ax.plot(
-            found.mean,
-            row,
-            marker=style.marker,
-            color=style.colour,
-            markersize=9,
-            markeredgecolor="white",
-            markeredgewidth=0.7,
-            zorder=4,
-        )
-        below = [row + 0.32] * len(seeds[name])
-        ax.scatter(
-            seeds[name],
-            below,
-            s=15,
-            color=style.colour,
-            marker=style.marker,
-            alpha=0.7,
-            linewidths=0,
-            zorder=3,
-        )
+            ax.axvline(mean, color=style.colour, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
+        _interval(mean, estimate, seeds[name], style, row, ax)
     ax.set_xlim(limits)
     ax.set_yticks(range(len(estimates)), [shown(name) for name in estimates])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(estimates) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
     return ax
+
+
+def _interval(
+    mean: float, estimate: Interval, seeds: Sequence[float], style: Look, row: int, ax: Axes
+) -> None:
+    """Draw a mean, its interval as a bar, and the seeds below it."""
+    if estimate.low is not None and estimate.high is not None:
+        ax.plot(
+            [estimate.low, estimate.high],
+            [row, row],
+            color=style.colour,
+            linewidth=2.4,
+            solid_capstyle="butt",
+            zorder=2,
+        )
+    ax.plot(
+        mean,
+        row,
+        marker=style.marker,
+        color=style.colour,
+        markersize=9,
+        markeredgecolor="white",
+        markeredgewidth=0.7,
+        zorder=4,
+    )
+    ax.scatter(
+        seeds,
+        [row + 0.32] * len(seeds),
+        s=15,
+        color=style.colour,
+        marker=style.marker,
+        alpha=0.7,
+        linewidths=0,
+        zorder=3,
+    )
 
 
 def time_by_lap(
@@ -408,24 +332,3 @@ def dots(rows: Mapping[str, Mapping[str, float]], look: Mapping[str, Look], ax: 
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     return ax
-
-
-def seconds_axis(ax: Axes, largest: float, smallest: float) -> None:
-    """Set a time axis: linear, or logarithmic where times differ by more than a factor of ten."""
-    if smallest <= 0 or largest / smallest <= 10:
-        ax.set_xlim(left=0)
-        return
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(
-        LogLocator(subs=(1.0, 2.0, 5.0) if largest / smallest < 200 else (1.0,))
-    )
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda seconds, _: f"{seconds:,.6g}")
-    )  # matplotlib's own is mathtext
-    ax.xaxis.set_minor_formatter(NullFormatter())
-
-
-@cache
-def _glyphs() -> frozenset[int]:
-    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
-    return frozenset(font.get_charmap())

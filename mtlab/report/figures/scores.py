@@ -2,7 +2,6 @@
 :mod:`mtlab.report.figures.plots`.
 """
 
-import itertools
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from mtlab.record.records import EpochRecord, TrialRecord
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.figures import canvas, plots
 from mtlab.report.figures.canvas import Drawing, Plot
-from mtlab.report.figures.plots import INK, Curve, Point
+from mtlab.report.figures.learning_curves import learning_curves, mean_point
+from mtlab.report.figures.looks import INK, looks, seconds_axis, shown
+from mtlab.report.figures.plots import Point
 from mtlab.report.statistics import comparisons, intervals
-from mtlab.report.table import look_up
 
 CLOSER = "the best of them, closer"
 
@@ -89,8 +88,8 @@ def _quality_vs_time(group: Group) -> Figure | None:
         front = [means[name] for name in comparisons.pareto(means)]
         times = [seconds for points in seeds.values() for seconds, _ in points]
         for ax, limits in zip(axes, (None, zoom), strict=False):
-            plots.quality_vs_time(seeds, means, front, plots.looks(group.scenarios), ax)
-            plots.seconds_axis(ax, max(times), min(times))
+            plots.quality_vs_time(seeds, means, front, looks(group.scenarios), ax)
+            seconds_axis(ax, max(times), min(times))
             ax.set_ylim(limits)
             ax.set_ylabel(f"{task.metric_title}, test")
             ax.set_title(CLOSER if limits else task.heading)
@@ -117,116 +116,7 @@ def _points(group: Group, task: Task) -> tuple[dict[str, list[Point]], dict[str,
         for name in scores
     }
     seeds = {name: points for name, points in seeds.items() if points}
-    return seeds, {name: _mean(points) for name, points in seeds.items()}
-
-
-def _mean(points: Sequence[Point]) -> Point:
-    return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
-
-
-def _learning_curves(group: Group) -> Figure | None:
-    tasks = [task for task in group.tasks if any(_curve(group.good, "step", task.validation).seeds)]
-    if not tasks:
-        return None
-    figure = canvas.figure(3.1 * len(tasks) + 0.7)
-    grid = figure.subplots(len(tasks), 2, squeeze=False, sharey="row")
-    axes = (("training steps", "step"), ("seconds of training (train lap)", "elapsed_s"))
-    for row, task in enumerate(tasks):
-        for column, (title, field) in enumerate(axes):
-            timed = {
-                name: [one for one in group.of(name) if field == "step" or not one.untimed]
-                for name in group.scenarios
-            }
-            found = {name: _curve(timed[name], field, task.validation) for name in group.scenarios}
-            drawn = {name: curve for name, curve in found.items() if curve.mean}
-            ax = plots.learning_curves(drawn, plots.looks(group.scenarios), grid[row][column])
-            _mark_decisions(ax, group, task, field)
-            if field == "elapsed_s":
-                _wide_seconds(ax, [curve.mean for curve in drawn.values()])
-            ax.set_title(f"{task.heading}, by {'step' if field == 'step' else 'time'}")
-            ax.set_xlabel(title if row == len(tasks) - 1 else "")
-            ax.set_ylabel(f"{task.metric_title}, validation" if column == 0 else "")
-    boundary = Line2D([], [], color=INK, linestyle=(0, (1, 2)), linewidth=0.9)
-    extra = (
-        [(boundary, "a stage ends")] if any(len(trial.stages) > 1 for trial in group.good) else []
-    )
-    done = {one.action for trial in group.good for one in trial.ledger}
-    marks = [DECISIONS[action] for action in DECISIONS if action in done]
-    extra += [
-        (Line2D([], [], color=INK, marker=mark, linestyle=""), label) for mark, label in marks
-    ]
-    canvas.legend(figure, group, [name for name in group.scenarios if group.of(name)], extra)
-    return figure
-
-
-DECISIONS = {
-    "slow": ("1", "guidance: task slowed"),
-    "refreeze": ("x", "guidance: task frozen"),
-    "advance": ("4", "guidance: next stage"),
-    "stop": ("+", "guidance: all frozen"),
-}
-"""What guidance did: marker and words."""
-
-
-def _mark_decisions(ax: Axes, group: Group, task: Task, field: str) -> None:
-    """Put a mark on each seed's curve where guidance did something to the task, or to all."""
-    for trial in group.good:
-        for one in trial.ledger:
-            epoch = next(epoch for epoch in trial.epochs if epoch.epoch == one.epoch)
-            value = look_up(epoch.validation, task.validation)
-            if one.task in (task.name, "") and one.action in DECISIONS and value is not None:
-                colour, (mark, _) = (
-                    plots.looks(group.scenarios)[trial.scenario].colour,
-                    DECISIONS[one.action],
-                )
-                ax.plot(
-                    getattr(epoch, field),
-                    value,
-                    marker=mark,
-                    color=colour,
-                    markersize=9,
-                    markeredgewidth=1.6,
-                    zorder=5,
-                )
-
-
-def _curve(trials: Sequence[TrialRecord], field: str, metric: str) -> Curve:
-    seeds = [
-        [
-            (float(getattr(epoch, field)), look_up(epoch.validation, metric))
-            for epoch in trial.epochs
-        ]
-        for trial in trials
-    ]
-    seeds = [[point for point in points if point[1] is not None] for points in seeds]
-    longest = max((len(points) for points in seeds), default=0)
-    mean = [_mean([points[at] for points in seeds if len(points) > at]) for at in range(longest)]
-    edges = [_edges(trial.epochs, field) for trial in trials]
-    boundaries = [sum(edge) / len(edge) for edge in zip(*edges, strict=False)]
-    return Curve(mean, [points for points in seeds if points], boundaries)
-
-
-def _edges(epochs: Sequence[EpochRecord], field: str) -> list[float]:
-    """Where one stage ends and the next begins."""
-    return [
-        float(getattr(here, field))
-        for here, after in itertools.pairwise(epochs[1:])
-        if here.stage != after.stage
-    ]
-
-
-def _wide_seconds(ax: Axes, curves: Sequence[Sequence[Point]]) -> None:
-    """Set a time axis from 0 on which a course of seconds and one of hours can both be read."""
-    ends = [curve[-1][0] for curve in curves if curve[-1][0] > 0]
-    if ends and max(ends) / min(ends) > 10:
-        first = min(x for curve in curves for x, _ in curve if x > 0)
-        ax.set_xscale("symlog", linthresh=first, linscale=0.4)
-        leading = (1, 2, 5) if max(ends) / first < 200 else (1,)
-        ticks = [digit * 10.0**power for power in range(-3, 8) for digit in leading]
-        ticks = [tick for tick in ticks if first <= tick <= max(ends) * 1.2]
-        ax.set_xticks([0.0, *ticks], ["0", *(f"{tick:,.6g}" for tick in ticks)])
-        ax.set_xticks([], minor=True)
-        ax.set_xlim(left=-0.15 * first)
+    return seeds, {name: mean_point(points) for name, points in seeds.items()}
 
 
 def _parameters(group: Group) -> Figure | None:
@@ -234,7 +124,7 @@ def _parameters(group: Group) -> Figure | None:
     if not bars:
         return None
     figure = canvas.figure(1.3 + 0.34 * len(bars))
-    ax = plots.parameters(bars, plots.looks(group.scenarios), figure.subplots())
+    ax = plots.parameters(bars, looks(group.scenarios), figure.subplots())
     ax.set_xlabel("parameters (millions): trained in the scenario's colour, frozen in grey")
     ax.text(1.02, 1.02, "trained (share of all)", transform=ax.transAxes, color=INK)
     ax.set_title("Trained and frozen parameters by stage", loc="left")
@@ -269,7 +159,7 @@ def _intervals(group: Group) -> Figure:
         seeds = {name: list(by_seed.values()) for name, by_seed in scores[task.name].items()}
         for ax, limits in zip(axes, (None, zoom), strict=False):
             plots.intervals(
-                estimates[task.name], seeds, plots.looks(names), group.control, ax, limits=limits
+                estimates[task.name], seeds, looks(names), group.control, ax, limits=limits
             )
             ax.set_title(CLOSER if limits else task.heading)
             ax.tick_params(labelleft=axes is panels[0] or len(axes) != len(panels[0]))
@@ -305,11 +195,11 @@ def _differences(group: Group) -> Figure | None:
         for ax, limits in zip(axes, (None, zoom), strict=False):
             ax.axvline(0.0, color=INK, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
             plots.intervals(
-                by_task[task.name], seeds, plots.looks(group.scenarios), None, ax, limits=limits
+                by_task[task.name], seeds, looks(group.scenarios), None, ax, limits=limits
             )
             ax.set_title(CLOSER if limits else task.heading)
             ax.tick_params(labelleft=axes is panels[0] or len(axes) != len(panels[0]))
-        axes[-1].set_xlabel(f"{task.metric_title}, difference to {plots.shown(control)}")
+        axes[-1].set_xlabel(f"{task.metric_title}, difference to {shown(control)}")
     return figure
 
 
@@ -334,7 +224,7 @@ def _time_by_lap(group: Group) -> Figure | None:
     plain = {name: mean for name, mean in means.items() if mean is not None and name in laps}
     figure = canvas.figure(1.6 + 0.36 * len(laps))
     ax = figure.subplots()
-    plots.time_by_lap(laps, plain, plots.looks(group.scenarios), ax)
+    plots.time_by_lap(laps, plain, looks(group.scenarios), ax)
     ax.set_xlabel(
         "seconds of a trial, mean over seeds; the scenario's marker: the same training in a plain loop"
     )
@@ -390,7 +280,7 @@ FIGURES: dict[str, tuple[Draw, str, str]] = {
         "seeds (small points). A bar that meets the dashed line is a tie.",
     ),
     "learning_curves": (
-        _learning_curves,
+        learning_curves,
         "Validation score of each scenario over training steps and over seconds of training",
         "Validation score at the end of each epoch, by training step and by seconds of training: means over seeds (thick) and single seeds "
         "(thin). The first point is the untrained state; a dotted level is a scenario that trains nothing; upright "

@@ -6,16 +6,19 @@ from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mtlab.report.comparison import forgetting
 from mtlab.report.comparison.forgetting import SOURCE, TARGET
-from mtlab.report.comparison.groups import TASKS, Group
+from mtlab.report.comparison.groups import TASKS, Group, Task
 from mtlab.report.figures import canvas, plots
 from mtlab.report.figures.canvas import Drawing, Plot
-from mtlab.report.figures.plots import INK
+from mtlab.report.figures.looks import INK, Look, looks, shown
+from mtlab.report.figures.plots import Point
 from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.statistics.intervals import Interval
 
 
 def drawings(group: Group) -> dict[str, Drawing]:
@@ -40,61 +43,9 @@ def _kept_and_learnt(group: Group) -> Figure | None:
     if not tasks:
         return None
     figure = canvas.figure(4.6)
-    look = plots.looks(group.scenarios)
     drawn: set[str] = set()
     for task, ax in zip(tasks, figure.subplots(1, len(tasks), squeeze=False)[0], strict=True):
-        new = next(other for other in TASKS if other is not task)
-        means = {}
-        for name in group.scenarios:
-            kept = intervals.estimate(
-                forgetting.sample(group, name, task, SOURCE, -1), within=intervals.SHARE
-            )
-            learnt = intervals.estimate(
-                forgetting.sample(group, name, new, TARGET, -1), within=intervals.SHARE
-            )
-            trials = group.of(name)
-            if (
-                kept.mean is None
-                or learnt.mean is None
-                or forgetting.kept_task(trials[0].stages) not in (task, None)
-            ):
-                continue
-            means[name] = (-kept.mean, learnt.mean)
-            drawn.add(name)
-            style = look[name]
-            for found, other, upright in ((kept, learnt.mean, False), (learnt, kept.mean, True)):
-                if found.low is not None and found.high is not None:
-                    ends, same = [found.low, found.high], [other, other]
-                    ax.plot(
-                        *((same, ends) if upright else (ends, same)),
-                        color=style.colour,
-                        linewidth=1.2,
-                        alpha=0.55,
-                        zorder=2,
-                    )
-            ax.plot(
-                kept.mean,
-                learnt.mean,
-                marker=style.marker,
-                color=style.colour,
-                markersize=9,
-                markeredgecolor="white",
-                zorder=4,
-            )
-        front = [(-means[name][0], means[name][1]) for name in comparisons.pareto(means)]
-        if len(front) > 1:
-            ax.plot(
-                *zip(*front, strict=True), color=INK, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1
-            )
-        before = (
-            intervals.estimate(forgetting.sample(group, next(iter(means)), task, SOURCE, 0)).mean
-            if means
-            else None
-        )
-        if before is not None:
-            ax.axvline(before, color=INK, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
-        ax.set_xlabel(f"kept: {task.title}, {task.metric_title} on the source test split")
-        ax.set_ylabel(f"learnt: {new.title}, {new.metric_title}, target")
+        drawn |= _kept_against_learnt(group, task, ax)
     front_line = Line2D([], [], color=INK, linestyle=(0, (4, 2)), linewidth=1.0)
     level = Line2D([], [], color=INK, linestyle=(0, (1, 2)), linewidth=0.9)
     names = [name for name in group.scenarios if name in drawn]
@@ -102,6 +53,66 @@ def _kept_and_learnt(group: Group) -> Figure | None:
         figure, group, names, [(front_line, "Pareto front of the means"), (level, "the checkpoint")]
     )
     return figure
+
+
+def _kept_against_learnt(group: Group, task: Task, ax: Axes) -> set[str]:
+    """Draw each scenario that keeps a task: its score over the new task's, the front of the means
+    and the source checkpoint's score.
+
+    Returns:
+        The scenarios drawn.
+    """
+    new = next(other for other in TASKS if other is not task)
+    means = {}
+    for name in group.scenarios:
+        kept = intervals.estimate(
+            forgetting.sample(group, name, task, SOURCE, -1), within=intervals.SHARE
+        )
+        learnt = intervals.estimate(
+            forgetting.sample(group, name, new, TARGET, -1), within=intervals.SHARE
+        )
+        if (
+            kept.mean is None
+            or learnt.mean is None
+            or forgetting.kept_task(group.of(name)[0].stages) not in (task, None)
+        ):
+            continue
+        means[name] = (-kept.mean, learnt.mean)
+        _cross((kept.mean, learnt.mean), kept, learnt, looks(group.scenarios)[name], ax)
+    front = [(-means[name][0], means[name][1]) for name in comparisons.pareto(means)]
+    if len(front) > 1:
+        ax.plot(
+            *zip(*front, strict=True), color=INK, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1
+        )
+    before = (
+        intervals.estimate(forgetting.sample(group, next(iter(means)), task, SOURCE, 0)).mean
+        if means
+        else None
+    )
+    if before is not None:
+        ax.axvline(before, color=INK, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
+    ax.set_xlabel(f"kept: {task.title}, {task.metric_title} on the source test split")
+    ax.set_ylabel(f"learnt: {new.title}, {new.metric_title}, target")
+    return set(means)
+
+
+def _cross(point: Point, across: Interval, upright: Interval, style: Look, ax: Axes) -> None:
+    """Draw a point with its two intervals."""
+    lines = []
+    if across.low is not None and across.high is not None:
+        lines.append(([across.low, across.high], [point[1]] * 2))
+    if upright.low is not None and upright.high is not None:
+        lines.append(([point[0]] * 2, [upright.low, upright.high]))
+    for xs, ys in lines:
+        ax.plot(xs, ys, color=style.colour, linewidth=1.2, alpha=0.55, zorder=2)
+    ax.plot(
+        *point,
+        marker=style.marker,
+        color=style.colour,
+        markersize=9,
+        markeredgecolor="white",
+        zorder=4,
+    )
 
 
 def _drift(group: Group) -> Figure | None:
@@ -114,9 +125,9 @@ def _drift(group: Group) -> Figure | None:
     if not series:
         return None
     figure = canvas.figure(3.9)
-    ax = plots.courses(series, plots.looks(group.scenarios), figure.subplots(), log=False)
+    ax = plots.courses(series, looks(group.scenarios), figure.subplots(), log=False)
     units = list(next(by_unit for by_unit in found.values() if by_unit))
-    ax.set_xticks(range(len(units)), [plots.shown(unit) for unit in units])
+    ax.set_xticks(range(len(units)), [shown(unit) for unit in units])
     ax.set_ylabel("linear CKA with the checkpoint")
     ax.set_title("How far each block's output moved", loc="left")
     canvas.legend(figure, group, list(series))

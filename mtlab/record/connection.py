@@ -1,0 +1,186 @@
+"""The connection to MLflow's store: whether it can be opened, and how long to wait for it."""
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault(
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
+)  # it would print the address of every run, password and all
+
+import sqlalchemy
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from filelock import FileLock
+from mlflow.store import db_migrations
+from mlflow.tracking import MlflowClient
+
+from mtlab.plan.errors import Busy, UserError
+from mtlab.record.address import DEFAULT_URI, database_file, reason, without_credentials
+
+for name in ("alembic", "mlflow.store.db.utils"):
+    logging.getLogger(name).setLevel(logging.WARNING)  # a new database is not news
+logging.getLogger("urllib3.connectionpool").setLevel(
+    logging.ERROR
+)  # a server that is away is told once, by us
+
+
+OPENING_S, WORKING_S = 5, 30
+"""Seconds after which a server that does not answer is left, while the store is opened and after,
+unless the user has set another time."""
+
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+"""Schemes of addresses, with or without the name of a driver, that MLflow opens as databases."""
+
+OTHER_RELEASE = "out-of-date database schema"
+"""What MLflow says of tables that are those of another release of its own."""
+
+
+def look(uri: str, experiment: str) -> None:
+    """See whether an experiment's store could be opened, and change nothing there.
+
+    A database is read without MLflow, which would make its tables where they are missing.
+
+    Raises:
+        Busy: it cannot be reached now.
+        UserError: it never can, as it is addressed, or the experiment was deleted there.
+    """
+    try:
+        if _is_database(uri):
+            stages = _look_into(uri, experiment) or {}
+        else:
+            with patience(OPENING_S):
+                found = MlflowClient(uri).get_experiment_by_name(experiment)
+            stages = {found.experiment_id: found.lifecycle_stage} if found else {}
+    except Exception as error:  # as in opening it
+        raise refusal(uri, error) from None
+    see_active(uri, experiment, stages)
+
+
+def has_no_tables(uri: str, experiment: str) -> bool:
+    """Whether MLflow will make its tables in a database.
+
+    Raises:
+        Exception: it cannot be used, which is known at once, where MLflow would try again for
+            minutes.
+    """
+    file = database_file(uri)
+    if file is not None and not file.exists():
+        return True
+    return _is_database(uri) and _look_into(uri, experiment) is None
+
+
+def _is_database(uri: str) -> bool:
+    return uri.partition(":")[0].partition("+")[0] in DATABASES
+
+
+def see_active(uri: str, experiment: str, stages: dict[str, str]) -> None:
+    """Refuse an experiment that was deleted, whose name MLflow still keeps; ``stages`` has those of
+    that name by id.
+    """
+    if stages and "active" not in stages.values():
+        remedy = f"`mlflow experiments restore -x {next(iter(stages))}`, or choose another --name"
+        raise UserError(
+            f"experiment {experiment} was deleted in MLflow at {without_credentials(uri)}", remedy
+        )
+
+
+def _look_into(uri: str, experiment: str) -> dict[str, str] | None:
+    """Read a database whose tables should be those of the release of MLflow that is installed, if
+    there are any yet.
+
+    Returns:
+        The ids of experiments of that name, and whether each is ``active`` or ``deleted``; None
+        where there are no tables yet.
+
+    Raises:
+        Exception: whatever the database raises, or one that says what is wrong.
+    """
+    file = database_file(uri)
+    address = (
+        sqlalchemy.URL.create("sqlite", database=file.as_uri(), query={"mode": "ro", "uri": "true"})
+        if file
+        else uri
+    )
+    engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_heads()
+        if not found:
+            return None
+        wanted = ScriptDirectory(str(Path(db_migrations.__file__).parent)).get_heads()
+        if set(found) != set(wanted):
+            raise OSError(f"{OTHER_RELEASE} (version {', '.join(found)}, not {', '.join(wanted)})")
+        named = sqlalchemy.text(
+            "select experiment_id, lifecycle_stage from experiments where name = :name"
+        )
+        return {
+            str(key): str(stage) for key, stage in connection.execute(named, {"name": experiment})
+        }
+
+
+def refusal(uri: str, error: Exception) -> UserError:
+    """What a user is told where a store cannot be opened."""
+    store, why = f"MLflow at {without_credentials(uri)}", reason(error, uri)
+    if _may_pass(uri, error):
+        return Busy(f"{store} cannot be reached ({why})", "see that it runs")
+    problem = f"{store} cannot be used ({why})"
+    remedy = f"set MLFLOW_TRACKING_URI to {DEFAULT_URI}, or unset it, to log to a database here"
+    file = database_file(uri)
+    if OTHER_RELEASE in str(error):
+        remedy = "copy it, then bring it up to date with `mlflow db upgrade`; or set MLFLOW_TRACKING_URI to another one"
+    elif file is not None and file.exists():
+        remedy = "move it away, or set MLFLOW_TRACKING_URI to another one"
+    return UserError(problem, remedy)
+
+
+def _may_pass(uri: str, error: Exception) -> bool:
+    """Whether a store that failed may work later as it is addressed: a server that does not answer,
+    a database that is locked.
+    """
+    text = str(error)
+    if uri.startswith(("http://", "https://")):
+        return any(
+            sign in text
+            for sign in ("Max retries", "Connection", "timed out", "too many 5", "error code 5")
+        )
+    return (
+        "is locked" in text
+        or "could not connect" in text
+        or "Can't connect" in text
+        or "Connection refused" in text
+    )
+
+
+def alone(uri: str) -> AbstractContextManager[object]:
+    """Makes processes that open the same database file wait for each other: two that make its
+    tables at once break it.
+    """
+    file = database_file(uri)
+    if file is None:
+        return nullcontext()
+    name = hashlib.sha256(str(file).encode()).hexdigest()[:16]
+    return FileLock(
+        Path(tempfile.gettempdir())
+        / f"mtlab-{os.getuid() if hasattr(os, 'getuid') else 0}-{name}.lock",
+        timeout=30,
+    )
+
+
+@contextmanager
+def patience(seconds: int = WORKING_S) -> Iterator[None]:
+    """Within, MLflow is so patient with a server, where the user has not said how patient: by
+    itself it asks one for many minutes.
+    """
+    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)}
+    ours = {key: value for key, value in wanted.items() if key not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for key in ours:
+            os.environ.pop(key, None)
