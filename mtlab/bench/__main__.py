@@ -25,7 +25,8 @@ from mtlab.model import backbone
 from mtlab.plan import experiment as plan
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Trial
-from mtlab.record.journal import Journal, write_atomically
+from mtlab.record.files import write_atomically
+from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train import prepare as preparing
 from mtlab.train import worker

@@ -18,7 +18,8 @@ from typing import Any
 from mtlab.bench import page
 from mtlab.bench.engines_page import ALONE
 from mtlab.plan.errors import UserError
-from mtlab.record.journal import Journal, write_atomically
+from mtlab.record.files import write_atomically
+from mtlab.record.journal import Journal
 from mtlab.train import runtime
 
 TURNS = 2

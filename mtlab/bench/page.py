@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from mtlab.bench import engines_page
-from mtlab.record.journal import write_atomically
+from mtlab.record.files import write_atomically
 from mtlab.report.figures.canvas import light
 from mtlab.report.figures.looks import COLOURS, STYLE
 from mtlab.report.markdown import name, rounded, table, text

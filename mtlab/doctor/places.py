@@ -13,8 +13,8 @@ from mtlab.doctor.wanted import Wanted, here, is_of_hub
 from mtlab.model import embedded
 from mtlab.plan.errors import Busy, UserError
 from mtlab.plan.experiment import Encoder
+from mtlab.record import lock
 from mtlab.record.address import database_file, tracking_uri, without_credentials
-from mtlab.record.journal import Journal
 
 ROOM, COPIES = 200_000_000, 12
 """Bytes that records, predictions and plots may take, and copies of the weights: two checkpoints,
@@ -116,7 +116,7 @@ def output(wanted: Wanted) -> Iterator[Finding]:
     """The folder of the report: nobody else's now, writable, on a disk with room."""
     folder = wanted.experiment.output.absolute()
     try:
-        Journal(folder).check_free()
+        lock.check_free(folder)
     except OSError as error:
         yield fault(
             "output", f"{folder} cannot be used ({error.strerror})", "choose another --output"

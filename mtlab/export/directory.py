@@ -25,7 +25,8 @@ from mtlab.model.network import Network
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import point_label
-from mtlab.record.journal import HALF, Journal, cannot_write
+from mtlab.record.files import HALF, cannot_write
+from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mtlab.plan.errors import UserError
+from mtlab.record.files import write_atomically
 from mtlab.record.records import TrialRecord, damaged, parsed
 
 NAME = "records.jsonl.gz"
@@ -24,6 +25,13 @@ def packed(trials: Iterable[TrialRecord]) -> bytes:
     with gzip.GzipFile(filename="", mode="wb", compresslevel=7, fileobj=content, mtime=0) as file:
         file.write("".join(lines).encode())
     return content.getvalue()
+
+
+def write(directory: Path, trials: Iterable[TrialRecord]) -> Path:
+    """Write trials as one file, without the losses of single steps."""
+    path = directory / NAME
+    write_atomically(path, packed(trials))
+    return path
 
 
 def unpacked(path: Path) -> list[TrialRecord]:

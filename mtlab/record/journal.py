@@ -1,28 +1,14 @@
 """The journal: records on disk, written atomically, one file a trial."""
 
 import json
-import os
-import platform
-import shutil
-import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock, Timeout
-
-from mtlab.plan.errors import Busy, UserError
-from mtlab.record import archive
+from mtlab.plan.errors import UserError
+from mtlab.record import archive, lock
+from mtlab.record.files import write_atomically
 from mtlab.record.records import SuiteRecord, TrialRecord, V, parsed
-
-HALF = ".half"
-"""What names of files end with that are being written; one that a killed process left is removed by
-the next."""
-
-LOCK, HOLDER = ".lock", "running.json"
-"""The file that a process locks to have a directory for itself, and the one in which it says who it
-is."""
 
 
 class Journal:
@@ -50,55 +36,8 @@ class Journal:
             Busy: another process has it.
             UserError: the directory cannot be written.
         """
-        holder = self.directory / HOLDER
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            lock = self._lock()
-        except OSError as error:
-            raise cannot_write(self.directory, error) from None
-        try:
-            for left in list(self.directory.rglob(f"*{HALF}")):
-                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(
-                    missing_ok=True
-                )
-            facts = {
-                "pid": os.getpid(),
-                "host": platform.node(),
-                "started": time.strftime("%Y-%m-%d %H:%M:%S"),
-                "command": command,
-            }
-            write_atomically(holder, json.dumps(facts) + "\n")
+        with lock.held(self.directory, command):
             yield
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
-
-    def check_free(self) -> None:
-        """See that no other process has the directory; nothing is written.
-
-        Raises:
-            Busy: another process has it.
-        """
-        if (self.directory / LOCK).exists():
-            self._lock().release()
-
-    def _lock(self) -> BaseFileLock:
-        """The lock, taken.
-
-        Raises:
-            Busy: another process has it.
-        """
-        lock = FileLock(self.directory / LOCK)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            by = _held_by(self.directory / HOLDER)
-            raise Busy(
-                f"is in use{by}",
-                "wait for it, or choose another --output",
-                where=str(self.directory),
-            ) from None
-        return lock
 
     def write_suite(self, suite: SuiteRecord) -> None:
         """Write what the trials share."""
@@ -110,12 +49,6 @@ class Journal:
         """
         path = self.directory / "records" / f"{_name(trial)}.json"
         write_atomically(path, trial.model_dump_json(indent=1) + "\n")
-        return path
-
-    def write_archive(self, trials: Iterable[TrialRecord]) -> Path:
-        """Write trials as one file, without the losses of single steps."""
-        path = self.directory / archive.NAME
-        write_atomically(path, archive.packed(trials))
         return path
 
     def write_predictions(self, trial: TrialRecord, lines: list[dict[str, object]]) -> Path:
@@ -224,14 +157,6 @@ class Journal:
         }
 
 
-def _held_by(holder: Path) -> str:
-    try:
-        facts = json.loads(holder.read_text(encoding="utf-8"))
-        return f" by process {facts['pid']} on {facts['host']} since {facts['started']} (`{facts['command']}`)"
-    except (OSError, ValueError, KeyError, TypeError):
-        return " by another process"
-
-
 def _name(trial: TrialRecord) -> str:
     return f"{trial.label}-{trial.key[:12]}"
 
@@ -241,48 +166,3 @@ def _read(path: Path, kind: type[V]) -> V:
         return parsed(path.read_bytes(), kind, str(path))
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=str(path)) from None
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write ``content`` under a temporary name, sync it, rename it: a reader sees the old file or
-    the new one.
-
-    Raises:
-        UserError: the file cannot be written; what was there before is as it was.
-    """
-    try:
-        _write(path, content.encode() if isinstance(content, str) else content)
-    except OSError as error:
-        raise cannot_write(path, error) from None
-
-
-def cannot_write(path: Path, error: Exception) -> UserError:
-    """What a user is told where a file cannot be written."""
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return UserError(
-        f"cannot be written ({reason})", "choose another --output, or make room", where=str(path)
-    )
-
-
-def sync(path: Path) -> None:
-    """Wait until what was written to a file would outlive a loss of power."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=HALF)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from mtlab.plan.errors import UserError
-from mtlab.record.journal import Journal, write_atomically
+from mtlab.record.files import write_atomically
+from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.report import markdown
 from mtlab.report.claims import verdicts

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import point_label
-from mtlab.record.journal import Journal, write_atomically
+from mtlab.record.files import write_atomically
+from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord
 from mtlab.report.claims.evidence import Evidence
 from mtlab.report.claims.verdicts import folders, link

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from mtlab.plan.errors import UserError
 from mtlab.plan.words import counted
-from mtlab.record.journal import Journal, write_atomically
+from mtlab.record import archive, lock
+from mtlab.record.files import write_atomically
+from mtlab.record.journal import Journal
 from mtlab.record.records import UNFINISHED, SuiteRecord, TrialRecord
 from mtlab.report import document
 from mtlab.report.claims.verdicts import PUBLISHED
@@ -57,8 +59,8 @@ def publish(output: Path) -> Published:
         UserError: there are no records, the run is not finished, or the answer cannot be written.
     """
     source, target = origin(output), place(output)
+    lock.check_free(source)
     journal = Journal(source)
-    journal.check_free()
     suite, trials = journal.read()
     _check_finished(source, suite, trials)
     first = dict.fromkeys(trial.start for trial in trials if trial.start)
@@ -72,7 +74,7 @@ def publish(output: Path) -> Published:
             for file in sorted((made / "plots").glob("*.png"))
         }
     document.clear(target / "plots")
-    Journal(target).write_archive([*trials, *starts])
+    archive.write(target, [*trials, *starts])
     Journal(target).write_suite(suite)
     for name, content in {**figures, **texts}.items():
         write_atomically(target / name, content)

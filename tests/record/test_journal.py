@@ -12,7 +12,8 @@ import pytest
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
 from mtlab.record import archive
-from mtlab.record.journal import Journal, write_atomically
+from mtlab.record.files import write_atomically
+from mtlab.record.journal import Journal
 from mtlab.record.records import (
     ClassifierMetrics,
     EntityMetrics,
@@ -287,7 +288,7 @@ def test_a_record_that_cannot_be_opened_is_told_in_a_line(tmp_path: Path) -> Non
 def archived(directory: Path, *trials: TrialRecord) -> Journal:
     journal = Journal(directory)
     journal.write_suite(suite(*(trial.key for trial in trials)))
-    journal.write_archive(trials)
+    archive.write(directory, trials)
     return journal
 
 
@@ -303,8 +304,8 @@ def test_the_same_trials_make_the_same_archive_that_any_reader_of_gzip_reads(
     tmp_path: Path,
 ) -> None:
     first = (archived(tmp_path / "first", full_trial()).directory / archive.NAME).read_bytes()
-    path = archived(tmp_path / "second", full_trial()).write_archive(
-        Journal(tmp_path / "first").read()[1]
+    path = archive.write(
+        archived(tmp_path / "second", full_trial()).directory, Journal(tmp_path / "first").read()[1]
     )
     assert path.read_bytes() == first
     assert first[3] == 0 and first[4:8] == bytes(4), "neither a name nor a time in its header"

@@ -16,7 +16,7 @@ from typing import Any
 from mtlab.bench.gpu import page
 from mtlab.bench.gpu.parts import PARTS, attempt, facts
 from mtlab.bench.gpu.setting import Setting
-from mtlab.record.journal import write_atomically
+from mtlab.record.files import write_atomically
 
 
 def main() -> int:

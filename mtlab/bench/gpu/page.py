@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from mtlab.bench import page as bench_page
 from mtlab.plan.words import counted
-from mtlab.record.journal import write_atomically
+from mtlab.record.files import write_atomically
 from mtlab.report.figures import canvas
 from mtlab.report.figures.looks import COLOURS, STYLE
 from mtlab.report.markdown import fixed, name, rounded, table, text, whole

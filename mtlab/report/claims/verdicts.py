@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mtlab.plan.errors import UserError
-from mtlab.record.journal import Journal, write_atomically
+from mtlab.record.files import write_atomically
+from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord
 from mtlab.report import markdown
 from mtlab.report.claims.evidence import Evidence, Finding

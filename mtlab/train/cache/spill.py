@@ -18,7 +18,7 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 from torch import Tensor
 
 from mtlab.plan.errors import UserError
-from mtlab.record.journal import HALF, write_atomically
+from mtlab.record.files import HALF, write_atomically
 from mtlab.train.resume import watchdog
 
 Say = Callable[[str], None]

@@ -20,7 +20,7 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Trial
 from mtlab.plan.words import counted
-from mtlab.record.journal import HOLDER
+from mtlab.record.lock import HOLDER
 from mtlab.record.records import TrialRecord
 from mtlab.train import runtime as runtimes
 from mtlab.train.engines import cluster_tasks

@@ -12,7 +12,8 @@ from pydantic import Field
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Point, Trial
-from mtlab.record.journal import HOLDER, Journal
+from mtlab.record.journal import Journal
+from mtlab.record.lock import HOLDER
 from mtlab.record.records import TrialRecord, Value
 from mtlab.train import runtime as runtimes
 from mtlab.train.prepare import prepare

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mtlab.model.network import Network
 from mtlab.plan.errors import UserError
-from mtlab.record.journal import HALF, cannot_write, sync
+from mtlab.record.files import HALF, cannot_write, sync
 from mtlab.record.records import DomainScore
 
 Logits = Mapping[str, Tensor]

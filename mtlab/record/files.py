@@ -1,0 +1,56 @@
+"""Files written atomically: a reader sees the old file or the new one."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from mtlab.plan.errors import UserError
+
+HALF = ".half"
+"""What names of files end with that are being written; one that a killed process left is removed by
+the next."""
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write ``content`` under a temporary name, sync it, rename it: a reader sees the old file or
+    the new one.
+
+    Raises:
+        UserError: the file cannot be written; what was there before is as it was.
+    """
+    try:
+        _write(path, content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def cannot_write(path: Path, error: Exception) -> UserError:
+    """What a user is told where a file cannot be written."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return UserError(
+        f"cannot be written ({reason})", "choose another --output, or make room", where=str(path)
+    )
+
+
+def sync(path: Path) -> None:
+    """Wait until what was written to a file would outlive a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=HALF)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

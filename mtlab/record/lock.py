@@ -1,0 +1,95 @@
+"""The lock with which a process has a directory for itself."""
+
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from mtlab.plan.errors import Busy
+from mtlab.record.files import HALF, cannot_write, write_atomically
+
+LOCK, HOLDER = ".lock", "running.json"
+"""The file that a process locks to have a directory for itself, and the one in which it says who it
+is."""
+
+
+def _held_by(holder: Path) -> str:
+    try:
+        facts = json.loads(holder.read_text(encoding="utf-8"))
+        return f" by process {facts['pid']} on {facts['host']} since {facts['started']} (`{facts['command']}`)"
+    except (OSError, ValueError, KeyError, TypeError):
+        return " by another process"
+
+
+@contextmanager
+def held(directory: Path, command: str) -> Iterator[None]:
+    """Within, the directory is this process's alone; the system frees it when the process ends,
+    in whatever way.
+
+    What a process that was killed left half written is removed.
+
+    Args:
+        directory: to be held.
+        command: what holds it, for whoever is turned away.
+
+    Raises:
+        Busy: another process has it.
+        UserError: the directory cannot be written.
+    """
+    holder = directory / HOLDER
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = _lock(directory)
+    except OSError as error:
+        raise cannot_write(directory, error) from None
+    try:
+        for left in list(directory.rglob(f"*{HALF}")):
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(
+                missing_ok=True
+            )
+        facts = {
+            "pid": os.getpid(),
+            "host": platform.node(),
+            "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "command": command,
+        }
+        write_atomically(holder, json.dumps(facts) + "\n")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def check_free(directory: Path) -> None:
+    """See that no other process has the directory; nothing is written.
+
+    Raises:
+        Busy: another process has it.
+    """
+    if (directory / LOCK).exists():
+        _lock(directory).release()
+
+
+def _lock(directory: Path) -> BaseFileLock:
+    """The lock, taken.
+
+    Raises:
+        Busy: another process has it.
+    """
+    lock = FileLock(directory / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        by = _held_by(directory / HOLDER)
+        raise Busy(
+            f"is in use{by}",
+            "wait for it, or choose another --output",
+            where=str(directory),
+        ) from None
+    return lock
