@@ -203,9 +203,9 @@ SELECTION_BUGS = (
     ),
     Mutant(
         "settings are chosen by test scores",
-        "report/across.py",
-        "scores = [trial.selection.score for trial in trials if trial.selection and trial.selection.score is not None]",
-        "scores = [trial.test.classifier.accuracy for trial in trials if trial.test and trial.test.classifier]",
+        "report/comparison/across.py",
+        "        trial.selection.score\n        for trial in trials\n        if trial.selection and trial.selection.score is not None\n",
+        "        trial.test.classifier.accuracy\n        for trial in trials\n        if trial.test and trial.test.classifier\n",
         ("tests/report/test_across.py::test_the_choice_does_not_look_at_the_test_split",),
     ),
 )
@@ -397,15 +397,15 @@ METRIC_BUGS = (
     Mutant(
         "the default and the strict way to score entities are swapped",
         "record/metrics.py",
-        "        default=_micro(*found[False]),\n        strict=_micro(*found[True]),\n",
-        "        default=_micro(*found[True]),\n        strict=_micro(*found[False]),\n",
+        "        default=_micro(*entities[False]),\n        strict=_micro(*entities[True]),\n",
+        "        default=_micro(*entities[True]),\n        strict=_micro(*entities[False]),\n",
         ("tests/record/test_metrics.py::test_precision_and_recall_by_hand",),
     ),
     Mutant(
         "precision and recall are swapped: gold for predicted",
         "record/metrics.py",
-        "precision=precision, recall=right / len(gold)",
-        "precision=right / len(gold), recall=precision",
+        "precision=precision,\n        recall=right / len(gold),",
+        "precision=right / len(gold),\n        recall=precision,",
         ("tests/record/test_metrics.py::test_precision_and_recall_by_hand",),
     ),
     Mutant(
@@ -515,44 +515,45 @@ COST_BUGS = (
 STATISTICS_BUGS = (
     Mutant(
         "intervals of differences are not adjusted for their family",
-        "report/statistics.py",
+        "report/statistics/intervals.py",
         "    level = 1 - (1 - LEVEL) / contrasts\n    if len(differences) < 2:",
         "    level = LEVEL\n    if len(differences) < 2:",
         (f"{STATISTICS}::test_a_family_shares_out_its_level",),
     ),
     Mutant(
         "intervals of costs are not adjusted for their family",
-        "report/statistics.py",
-        "found = interval(np.log(ratios) if logarithmic else ratios, 1 - (1 - LEVEL) / contrasts)",
-        "found = interval(np.log(ratios) if logarithmic else ratios)",
+        "report/statistics/comparisons.py",
+        "estimated = interval(np.log(ratios) if logarithmic else ratios, 1 - (1 - LEVEL) / contrasts)",
+        "estimated = interval(np.log(ratios) if logarithmic else ratios)",
         (f"{STATISTICS}::test_a_family_shares_out_its_level",),
     ),
     Mutant(
         "differences are not paired",
-        "report/statistics.py",
-        "    differences = {seed: one[seed] - share * other[seed] for seed in one.keys() & other.keys()}\n",
-        "    if len(one) > 1 and len(other) > 1:\n"
-        "        return unpaired(one, {seed: share * values for seed, values in other.items()}, 1 - (1 - LEVEL) / contrasts)\n"
-        "    differences = {seed: one[seed] - share * other[seed] for seed in one.keys() & other.keys()}\n",
+        "report/statistics/comparisons.py",
+        "    differences = {\n",
+        "    if len(sample) > 1 and len(other) > 1:\n"
+        "        from mtlab.report.statistics.intervals import unpaired\n"
+        "        return unpaired(sample, {seed: share * values for seed, values in other.items()}, 1 - (1 - LEVEL) / contrasts)\n"
+        "    differences = {\n",
         (f"{STATISTICS}::test_comparison_is_paired_by_seed_and_sentence",),
     ),
     Mutant(
         "intervals leave out that other sentences would score otherwise",
-        "report/statistics.py",
+        "report/statistics/variances.py",
         "max(by_sentence - noise, 0.0), sentences - 1, noise)",
         "0.0, sentences - 1, noise)",
         (f"{STATISTICS}::test_sentences_count_as_a_source_of_variance",),
     ),
     Mutant(
         "a tie with the leader is a win",
-        "report/statistics.py",
+        "report/statistics/comparisons.py",
         'comparison.verdict == "worse" for comparison in rest',
         'comparison.verdict != "better" for comparison in rest',
         (f"{STATISTICS}::test_best_needs_every_seed_and_a_clear_lead",),
     ),
     Mutant(
         "a trial that failed counts in comparisons",
-        "report/groups.py",
+        "report/comparison/groups.py",
         "return [trial for trial in self.trials if trial.ok]",
         "return list(self.trials)",
         ("tests/report/test_document.py::test_a_failed_trial_is_in_no_mean_and_no_comparison",),
@@ -596,9 +597,9 @@ STATISTICS_BUGS = (
     ),
     Mutant(
         "forgetting has the wrong sign",
-        "report/forgetting.py",
-        "return statistics.difference(sample(group, scenario, task, domain, -1), sample(group, scenario, task, domain, 0), contrasts)",
-        "return statistics.difference(sample(group, scenario, task, domain, 0), sample(group, scenario, task, domain, -1), contrasts)",
+        "report/comparison/forgetting.py",
+        "        sample(group, scenario, task, domain, -1),\n        sample(group, scenario, task, domain, 0),\n",
+        "        sample(group, scenario, task, domain, 0),\n        sample(group, scenario, task, domain, -1),\n",
         (
             "tests/report/test_forgetting.py::test_transfer_is_the_score_after_minus_the_score_before",
         ),

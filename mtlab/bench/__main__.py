@@ -256,9 +256,9 @@ def _already(place: Path, result: dict[str, Any]) -> dict[str, Any]:
     if not place.exists():
         return {}
     try:
-        found = json.loads(place.read_text())
+        earlier = json.loads(place.read_text())
         same = all(
-            found[key] == json.loads(json.dumps(result[key]))
+            earlier[key] == json.loads(json.dumps(result[key]))
             for key in ("experiment", "environment", "data")
         )
     except (ValueError, KeyError, TypeError):
@@ -266,17 +266,17 @@ def _already(place: Path, result: dict[str, Any]) -> dict[str, Any]:
     if not same:
         return {}
     print(
-        f"{place}: {', '.join(found['scenarios'])} are there already; remove `scenarios` from it to begin anew",
+        f"{place}: {', '.join(earlier['scenarios'])} are there already; remove `scenarios` from it to begin anew",
         flush=True,
     )
-    return dict(found["scenarios"])
+    return dict(earlier["scenarios"])
 
 
 def _others(place: Path) -> dict[str, Any]:
     """What other programs measured and keep in the same file."""
     try:
-        found = json.loads(place.read_text())
-        return {part: found[part] for part in OTHERS if part in found}
+        measured = json.loads(place.read_text())
+        return {part: measured[part] for part in OTHERS if part in measured}
     except (OSError, ValueError, TypeError):
         return {}
 

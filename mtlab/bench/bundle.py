@@ -53,18 +53,18 @@ def requirements(names: Iterable[str], python: str) -> dict[str, list[Requiremen
     Raises:
         UserError: one of them is not installed here.
     """
-    found: dict[str, list[Requirement]] = {}
+    needed: dict[str, list[Requirement]] = {}
     waiting = [Requirement(name) for name in names]
     seen = set()
     while waiting:
         asked = waiting.pop()
         name = canonicalize_name(asked.name)
-        found.setdefault(name, []).append(asked)
+        needed.setdefault(name, []).append(asked)
         for extra in ("", *asked.extras):
             if (name, extra) not in seen:
                 seen.add((name, extra))
                 waiting += _needs(name, extra, python)
-    return found
+    return needed
 
 
 def _needs(name: str, extra: str, python: str) -> Iterator[Requirement]:
@@ -101,7 +101,8 @@ def missing(there: Mapping[str, str], python: str) -> dict[str, str]:
 def _fits(version: str | None, asked: list[Requirement]) -> bool:
     try:
         return version is not None and all(
-            one.specifier.contains(Version(version), prereleases=True) for one in asked
+            requirement.specifier.contains(Version(version), prereleases=True)
+            for requirement in asked
         )
     except InvalidVersion:
         return False

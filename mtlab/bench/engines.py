@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
         from ray.cluster_utils import Cluster
     except ImportError:
         raise UserError("Ray is not installed", "pip install 'mtlab[ray]'") from None
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "command": ["mtlab", "compare", *arguments],
         "cores": runtime.cores(),
         "runs": {},
@@ -58,12 +58,12 @@ def run(arguments: list[str]) -> dict[str, Any]:
                 finally:
                     if workers:
                         cluster.shutdown()
-            found["runs"].setdefault(who, {"workers": workers, "laps": []})["laps"].append(lap)
+            result["runs"].setdefault(who, {"workers": workers, "laps": []})["laps"].append(lap)
             print(
                 f"turn {turn + 1}, {who}: {lap['seconds']:.1f} s, {lap['trials']} trials",
                 flush=True,
             )
-    return found
+    return result
 
 
 def _lap(arguments: list[str], folder: Path) -> dict[str, Any]:
@@ -114,12 +114,12 @@ def main() -> int:
                 "run `make bench` first",
                 where=str(numbers),
             )
-        found = run(sys.argv[1:])
+        result = run(sys.argv[1:])
     except UserError as error:
         print(f"mtlab: {error}", file=sys.stderr)
         return 2
     write_atomically(
-        numbers, json.dumps({**json.loads(numbers.read_text()), "engines": found}, indent=1)
+        numbers, json.dumps({**json.loads(numbers.read_text()), "engines": result}, indent=1)
     )
     print(f"written: {page.write(place)}")
     return 0

@@ -8,17 +8,19 @@ from mtlab.report.markdown import rounded, table, text
 ALONE = "this process"
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(result: dict[str, Any]) -> list[str]:
     """Their part of the page, from what :func:`run` returned."""
-    rows, alone = [], found["runs"][ALONE]["laps"]
-    one = _median(alone, "suite_s")
+    rows, alone = [], result["runs"][ALONE]["laps"]
+    alone_s = _median(alone, "suite_s")
     first = _median(
-        next(run["laps"] for run in found["runs"].values() if run["workers"] == 1), "trials_s"
+        next(run["laps"] for run in result["runs"].values() if run["workers"] == 1), "trials_s"
     )
-    for who, run in found["runs"].items():
+    for who, run in result["runs"].items():
         laps = run["laps"]
         overhead = (
-            (_median(laps, "suite_s") - one) / laps[0]["trials"] if run["workers"] == 1 else None
+            (_median(laps, "suite_s") - alone_s) / laps[0]["trials"]
+            if run["workers"] == 1
+            else None
         )
         gain = first / _median(laps, "trials_s") if run["workers"] else None
         rows.append(
@@ -42,7 +44,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     return [
         "## Engines",
         "",
-        f"`{text(' '.join(found['command']))}` on {text(alone[0]['device'])}, {found['cores']} cores, a thread a worker; the median of "
+        f"`{text(' '.join(result['command']))}` on {text(alone[0]['device'])}, {result['cores']} cores, a thread a worker; the median of "
         f"{len(alone)} runs in turn, {alone[0]['trials']} trials each.",
         "",
         *table(header, rows).splitlines(),

@@ -117,9 +117,9 @@ def _peer(result: dict[str, Any], row: dict[str, Any], peer: str) -> float | Non
     them.
     """
     single = {
-        one["scenario"]: one["seconds"]
-        for one in result["rows"]
-        if one["seeds"] == 1 and peer in one["seconds"]
+        other["scenario"]: other["seconds"]
+        for other in result["rows"]
+        if other["seeds"] == 1 and peer in other["seconds"]
     }
     if row["scenario"] in single:
         return row["seeds"] * float(statistics.median(single[row["scenario"]][peer]))
@@ -152,11 +152,11 @@ def _gains(result: dict[str, Any]) -> list[list[str]]:
 
 def _machine(result: dict[str, Any]) -> list[list[str]]:
     lines = []
-    for scenario, found in result["scenarios"].items():
-        if "machine" in found:
-            machine = found["machine"]
+    for scenario, measured in result["scenarios"].items():
+        if "machine" in measured:
+            machine = measured["machine"]
             rates = [rounded(machine["gemm"][kind] / 1e9) for kind in ("bf16", "fp32")]
-            passing = rounded(statistics.median(found["forward_pass_s"]))
+            passing = rounded(statistics.median(measured["forward_pass_s"]))
             lines.append([name(scenario), *rates, rounded(machine["bandwidth"] / 1e9), passing])
     return lines
 

@@ -112,12 +112,12 @@ def run(
             trainer.evaluate()
     assert trainer is not None
     tested = trainer.predict(Rows(prepared.encoded["test"].examples))
-    found = {
+    metrics = {
         key.removeprefix("test_"): float(value)
         for key, value in (tested.metrics or {}).items()
         if key in ("test_accuracy", "test_f1")
     }
-    return time.perf_counter() - began, found
+    return time.perf_counter() - began, metrics
 
 
 def _trainer(
@@ -158,7 +158,7 @@ def _trainer(
         }
         arguments = TrainingArguments(directory, **options, **fixed, max_grad_norm=experiment.optimizer.clip_norm,
                                       label_names=["labels", "tags"], **tuning.options)  # fmt: skip
-    made = Trainer(
+    trainer = Trainer(
         model,
         arguments,
         data_collator=lambda rows: _collate(rows, prepared.pad_id),
@@ -167,8 +167,8 @@ def _trainer(
         compute_metrics=lambda predicted: _metrics(predicted, prepared),
         optimizers=optimizers,
     )
-    made.remove_callback(PrinterCallback)
-    return made
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def _collate(rows: list[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:
@@ -186,10 +186,13 @@ def _metrics(predicted: EvalPrediction, prepared: Prepared) -> dict[str, float]:
     for row, label in enumerate(labels):
         kept = tags[row] != IGNORE
         gold = tuple(names[tag] for tag in tags[row][kept])
-        found = [names[tag] for tag in best_tags[row][kept]]
+        predicted_tags = [names[tag] for tag in best_tags[row][kept]]
         pairs.append(
             Prediction(
-                prepared.corpus.labels[label], prepared.corpus.labels[best_labels[row]], gold, found
+                prepared.corpus.labels[label],
+                prepared.corpus.labels[best_labels[row]],
+                gold,
+                predicted_tags,
             )
         )
     metrics = score(pairs)
@@ -201,10 +204,10 @@ def network(prepared: Prepared, pretrained: Backbone, seed: int, device: torch.d
     """The network that a scenario begins with, on a copy of an encoder with transformers' own
     choice of attention.
     """
-    made = Network(
+    copied = Network(
         Backbone(copy.deepcopy(pretrained.model), pretrained.blocks, pretrained.after),
         prepared.classes,
         prepared.experiment.head,
     )
-    made.draw_heads(seed)
-    return made.to(device)
+    copied.draw_heads(seed)
+    return copied.to(device)

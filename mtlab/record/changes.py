@@ -42,11 +42,11 @@ def _values(tree: Any) -> dict[str, Any]:
         tree = {str(index): item for index, item in enumerate(tree)}
     if not isinstance(tree, dict):
         return {"": tree}
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for key, value in tree.items():
         for rest, leaf in _values(value).items():
-            found[f"{key}.{rest}" if rest else str(key)] = leaf
-    return found
+            leaves[f"{key}.{rest}" if rest else str(key)] = leaf
+    return leaves
 
 
 def _shown(value: Any) -> str:

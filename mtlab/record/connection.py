@@ -55,8 +55,8 @@ def look(uri: str, experiment: str) -> None:
             stages = _look_into(uri, experiment) or {}
         else:
             with patience(OPENING_S):
-                found = MlflowClient(uri).get_experiment_by_name(experiment)
-            stages = {found.experiment_id: found.lifecycle_stage} if found else {}
+                known = MlflowClient(uri).get_experiment_by_name(experiment)
+            stages = {known.experiment_id: known.lifecycle_stage} if known else {}
     except Exception as error:  # as in opening it
         raise refusal(uri, error) from None
     see_active(uri, experiment, stages)
@@ -109,12 +109,14 @@ def _look_into(uri: str, experiment: str) -> dict[str, str] | None:
     )
     engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
-        found = MigrationContext.configure(connection).get_current_heads()
-        if not found:
+        versions = MigrationContext.configure(connection).get_current_heads()
+        if not versions:
             return None
         wanted = ScriptDirectory(str(Path(db_migrations.__file__).parent)).get_heads()
-        if set(found) != set(wanted):
-            raise OSError(f"{OTHER_RELEASE} (version {', '.join(found)}, not {', '.join(wanted)})")
+        if set(versions) != set(wanted):
+            raise OSError(
+                f"{OTHER_RELEASE} (version {', '.join(versions)}, not {', '.join(wanted)})"
+            )
         named = sqlalchemy.text(
             "select experiment_id, lifecycle_stage from experiments where name = :name"
         )

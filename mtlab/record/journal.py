@@ -91,9 +91,10 @@ class Journal:
         suite = _read(path, SuiteRecord)
         trials = self.records(suite.trials)
         return suite, [
-            one
-            for one in trials
-            if one.key in suite.read_back or (one.ended_at or one.started_at) >= suite.started_at
+            trial
+            for trial in trials
+            if trial.key in suite.read_back
+            or (trial.ended_at or trial.started_at) >= suite.started_at
         ]
 
     def records(self, keys: Iterable[str]) -> list[TrialRecord]:
@@ -103,11 +104,11 @@ class Journal:
         Raises:
             UserError: a record cannot be read.
         """
-        found, packed = self._paths(), self.directory / archive.NAME
-        if not found and packed.exists():
+        paths, packed = self._paths(), self.directory / archive.NAME
+        if not paths and packed.exists():
             archived = {trial.key: trial for trial in archive.unpacked(packed)}
             return [archived[key] for key in keys if key in archived]
-        return [_read(found[key[:12]], TrialRecord) for key in keys if key[:12] in found]
+        return [_read(paths[key[:12]], TrialRecord) for key in keys if key[:12] in paths]
 
     def find(self, key: str) -> TrialRecord | None:
         """The record of a trial that ran here, by its key; None where there is none that can be
@@ -139,15 +140,15 @@ class Journal:
         suite = self.last_suite()
         if suite is None or suite.environment != environment:
             return {}
-        found = {}
+        usable = {}
         for path in self._paths().values():
             try:
                 trial = _read(path, TrialRecord)
             except UserError:
                 continue  # the trial runs again, and writes it anew
             if trial.ok and self.predictions_path(trial).exists():
-                found[trial.key] = trial
-        return {key: found[key] for key in keys if key in found}
+                usable[trial.key] = trial
+        return {key: usable[key] for key in keys if key in usable}
 
     def _paths(self) -> dict[str, Path]:
         """The files of records, by the beginnings of their keys."""

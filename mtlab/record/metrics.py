@@ -102,14 +102,14 @@ def _classifier(pairs: list[tuple[str, str | None]], loss: float | None) -> Clas
 
 
 def _ner(pairs: list[tuple[tuple[str, ...], tuple[str, ...]]], loss: float | None) -> NerMetrics:
-    found = {
+    entities = {
         strict: [_entities([pair[side] for pair in pairs], strict) for side in (0, 1)]
         for strict in (False, True)
     }
-    types = [_by_type(side) for side in found[False]]
+    types = [_by_type(side) for side in entities[False]]
     return NerMetrics(
-        default=_micro(*found[False]),
-        strict=_micro(*found[True]),
+        default=_micro(*entities[False]),
+        strict=_micro(*entities[True]),
         by_type={
             name: _micro(*(side.get(name, set()) for side in types))
             for name in sorted(types[0].keys() | types[1].keys())
@@ -121,7 +121,9 @@ def _ner(pairs: list[tuple[tuple[str, ...], tuple[str, ...]]], loss: float | Non
 
 def _entities(sentences: Sequence[tuple[str, ...]], strict: bool) -> set[Entity]:
     return {
-        Entity(number, *one) for number, tags in enumerate(sentences) for one in _read(tags, strict)
+        Entity(number, *span)
+        for number, tags in enumerate(sentences)
+        for span in _read(tags, strict)
     }
 
 
@@ -146,10 +148,10 @@ def _read(tags: tuple[str, ...], strict: bool) -> tuple[tuple[str, int, int], ..
 
 
 def _by_type(entities: set[Entity]) -> dict[str, set[Entity]]:
-    found: dict[str, set[Entity]] = {}
+    by_type: dict[str, set[Entity]] = {}
     for entity in entities:
-        found.setdefault(entity.type, set()).add(entity)
-    return found
+        by_type.setdefault(entity.type, set()).add(entity)
+    return by_type
 
 
 def _micro(gold: set[Entity], predicted: set[Entity]) -> EntityMetrics:

@@ -143,13 +143,13 @@ def inert(words: str) -> str:
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings under dotted names, those without a value left out."""
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict) and value:
-            found.update(flat(value, f"{prefix}{key}."))
+            leaves.update(flat(value, f"{prefix}{key}."))
         elif value is not None:
-            found[safe(f"{prefix}{key}")] = value
-    return found
+            leaves[safe(f"{prefix}{key}")] = value
+    return leaves
 
 
 def safe(part: str) -> str:

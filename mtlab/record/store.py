@@ -91,22 +91,24 @@ class Store:
             with patience(OPENING_S), alone(self.uri):
                 self.new = has_no_tables(self.uri, self.experiment)
                 self.client = MlflowClient(self.uri)
-                found = self.client.get_experiment_by_name(self.experiment)
+                experiment = self.client.get_experiment_by_name(self.experiment)
                 self.experiment_id = (
-                    found.experiment_id
-                    if found
+                    experiment.experiment_id
+                    if experiment
                     else self.client.create_experiment(self.experiment, tags=KIND)
                 )
                 if (
-                    found
-                    and found.lifecycle_stage == "active"
-                    and not found.tags.keys() & KIND.keys()
+                    experiment
+                    and experiment.lifecycle_stage == "active"
+                    and not experiment.tags.keys() & KIND.keys()
                 ):
                     self.client.set_experiment_tag(self.experiment_id, *next(iter(KIND.items())))
         except Exception as error:  # stores fail in their own ways: MlflowException, OSError, ImportError of a driver, SQLAlchemyError
             raise refusal(self.uri, error) from None
-        if found:
-            see_active(self.uri, self.experiment, {found.experiment_id: found.lifecycle_stage})
+        if experiment:
+            see_active(
+                self.uri, self.experiment, {experiment.experiment_id: experiment.lifecycle_stage}
+            )
 
     def suite(self, suite: SuiteRecord) -> str:
         """The id of the suite's run, which is made where it is not there."""
@@ -115,10 +117,10 @@ class Store:
             wanted = (
                 f"tags.suite_id = '{suite.id}'" if suite.id else f"attributes.run_id = '{known}'"
             )
-            found = self._runs(wanted) if suite.id or known else []
-            if found:
-                run_id = str(found[0].info.run_id)
-                if found[0].info.status != "RUNNING":
+            runs = self._runs(wanted) if suite.id or known else []
+            if runs:
+                run_id = str(runs[0].info.run_id)
+                if runs[0].info.status != "RUNNING":
                     self.client.update_run(run_id, status="RUNNING")
             else:
                 tags = {
@@ -126,11 +128,11 @@ class Store:
                     "mlflow.note.content": inert(suite.question),
                 }
                 tags |= {"suite": self.experiment, "suite_id": suite.id}
-                made = self.client.create_run(
+                run = self.client.create_run(
                     self.experiment_id, start_time=ms(suite.started_at), tags=cut(tags)
                 )
-                run_id = str(made.info.run_id)
-            if not found or WHOLE not in found[0].data.tags:
+                run_id = str(run.info.run_id)
+            if not runs or WHOLE not in runs[0].data.tags:
                 settings = {
                     "experiment": suite.experiment,
                     "environment": suite.environment,
@@ -171,7 +173,9 @@ class Store:
             ]  # MLflow stores others wrongly
             for start in range(0, len(metrics), BATCH):
                 self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
-            missing = {one.key for one in metrics} - set(self.client.get_run(run_id).data.metrics)
+            missing = {metric.key for metric in metrics} - set(
+                self.client.get_run(run_id).data.metrics
+            )
             if missing:
                 raise OSError(f"the store took {len(missing)} metrics and does not have them")
             self.client.set_tag(run_id, WHOLE, digest)
@@ -247,10 +251,10 @@ class Store:
             known = self.client.search_logged_models(
                 [self.experiment_id], f"tags.key = '{trial.key}' and tags.suite_run = '{parent}'"
             )
-            if any(one.status == LoggedModelStatus.READY for one in known):
+            if any(logged.status == LoggedModelStatus.READY for logged in known):
                 return False
-            for one in known:
-                self.client.delete_logged_model(one.model_id)
+            for logged in known:
+                self.client.delete_logged_model(logged.model_id)
             (run,) = self._runs(
                 f"tags.`mlflow.parentRunId` = '{parent}' and tags.key = '{trial.key}'"
             )
@@ -262,7 +266,7 @@ class Store:
                 for name, value, _, _ in metrics_of(trial)
                 if name.startswith("test/")
             }
-            made = self.client.create_logged_model(
+            model = self.client.create_logged_model(
                 self.experiment_id,
                 name=_model_name(f"{self.experiment}-{trial.scenario}"),
                 source_run_id=run.info.run_id,
@@ -273,10 +277,10 @@ class Store:
             with tempfile.TemporaryDirectory() as scratch:
                 exported, packed = Path(scratch) / "exported", Path(scratch) / "packed"
                 write(exported)
-                pack(exported, packed, made.model_id)
-                self.client.log_model_artifacts(made.model_id, str(packed))
-            self.client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
-            self.client.log_outputs(run.info.run_id, [LoggedModelOutput(made.model_id, 0)])
+                pack(exported, packed, model.model_id)
+                self.client.log_model_artifacts(model.model_id, str(packed))
+            self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+            self.client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, 0)])
         return True
 
     def close(self, parent: str, status: str, ended_at: float | None = None) -> None:

@@ -15,7 +15,7 @@ from mtlab.report.claims import verdicts
 from mtlab.report.claims.evidence import Evidence
 from mtlab.report.comparison import across, winner
 from mtlab.report.comparison.groups import Group, groups
-from mtlab.report.faults import told
+from mtlab.report.faults import explain_errors
 from mtlab.report.figures import curves, scores, staged_plots
 from mtlab.report.figures.canvas import LEFT_OUT, Plot
 from mtlab.report.html.page import page
@@ -48,7 +48,7 @@ def write(directory: Path, to: Path | None = None, chosen: Chosen = "all") -> Pa
             them or written.
     """
     suite, trials = Journal(directory).read()
-    with told(directory):
+    with explain_errors(directory):
         return _write(to or directory, suite, trials, chosen)
 
 
@@ -76,8 +76,8 @@ def _write(directory: Path, suite: SuiteRecord, trials: list[TrialRecord], chose
         of_base = next(
             suffix for group, suffix in zip(view.shown, suffixes, strict=True) if group is view.base
         )
-        wanted = most_telling(view.found, view.base, of_base)
-    over = curves.write_all(view.found, view.base, plots, wanted)
+        wanted = most_telling(view.groups, view.base, of_base)
+    over = curves.write_all(view.groups, view.base, plots, wanted)
     drawn = [
         {
             **scores.write_all(group, plots, suffix, wanted),
@@ -104,13 +104,13 @@ class View:
         chosen: the figures.
     """
 
-    def __init__(self, suite: SuiteRecord, found: list[Group], chosen: Chosen = "all") -> None:
-        self.suite, self.found, self.chosen = suite, found, chosen
-        self.base = Evidence(suite, found).base
+    def __init__(self, suite: SuiteRecord, groups: list[Group], chosen: Chosen = "all") -> None:
+        self.suite, self.groups, self.chosen = suite, groups, chosen
+        self.base = Evidence(suite, groups).base
         self.picked: dict[str, Group] = (
-            across.chosen(found)[1] if across.settings_only(found) else {}
+            across.chosen(groups)[1] if across.settings_only(groups) else {}
         )
-        self.shown = [self.base] if self.picked else found
+        self.shown = [self.base] if self.picked else groups
 
 
 def document(view: View, drawn: list[Plots], over: Plots) -> str:
@@ -122,18 +122,18 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
         drawn: the figures of each group that is shown.
         over: the figures that look over them.
     """
-    suite, found, shown = view.suite, view.found, view.shown
+    suite, groups, shown = view.suite, view.groups, view.shown
     pairs = list(zip(shown, drawn, strict=True))
     parts = [
         f"# {markdown.text(suite.experiment.get('name', 'experiment'))}",
-        f"> **Question:** {markdown.text(suite.question or 'which parts should be frozen?')} {_asked(suite, found)}",
+        f"> **Question:** {markdown.text(suite.question or 'which parts should be frozen?')} {_asked(suite, groups)}",
         _over(view, over),
         *(_first_screen(group, plots) for group, plots in pairs),
         body.notes(view.base),
         _part("## Blocks that train", joint.frontier(view.base), over, "quality_vs_blocks"),
         _part(
             "## Settings",
-            joint.settings(suite, found, view.picked) if view.picked else "",
+            joint.settings(suite, groups, view.picked) if view.picked else "",
             over,
             "settings",
             "quality_vs_epochs",
@@ -142,7 +142,7 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
             "## What was kept", _each(pairs, _kept) if any(map(staged.section, shown)) else "", {}
         ),
         "## Claims",
-        verdicts.section(suite, found),
+        verdicts.section(suite, groups),
         "## What each scenario trains",
         _scenarios(shown),
         _part(
@@ -174,11 +174,11 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
 def _over(view: View, over: Plots) -> str:
     """What the points say together, before any of them is shown."""
     if view.picked:
-        return f"Each scenario stands at the best of {len(view.found)} settings, chosen on validation (see *Settings*)."
+        return f"Each scenario stands at the best of {len(view.groups)} settings, chosen on validation (see *Settings*)."
     by_size = _part(
-        "## By size of the training data", joint.sizes(view.found), over, "quality_vs_data"
+        "## By size of the training data", joint.sizes(view.groups), over, "quality_vs_data"
     )
-    return _joined(joint.fewest(view.base), joint.answer(view.found), by_size)
+    return _joined(joint.fewest(view.base), joint.answer(view.groups), by_size)
 
 
 def _part(heading: str, words: str, over: Plots, *figures: str) -> str:
@@ -186,12 +186,12 @@ def _part(heading: str, words: str, over: Plots, *figures: str) -> str:
     return _joined(heading, words, _figures(over, *figures)) if words else ""
 
 
-def _asked(suite: SuiteRecord, found: list[Group]) -> str:
+def _asked(suite: SuiteRecord, groups: list[Group]) -> str:
     """What was run to answer, in brackets."""
     amounts = {
-        "scenario": len(found[0].scenarios),
-        "seed": len(found[0].seeds),
-        "point": len(found),
+        "scenario": len(groups[0].scenarios),
+        "seed": len(groups[0].seeds),
+        "point": len(groups),
     }
     counts = [
         f"{many} {what}{'' if many == 1 else 's'}"
@@ -223,13 +223,13 @@ def _kept(group: Group, plots: Plots) -> str:
 
 
 def _trust(view: View) -> list[str]:
-    suite, found = view.suite, view.found
+    suite, groups = view.suite, view.groups
     pairs: list[tuple[Group, Plots]] = [(group, {}) for group in view.shown]
     return [
         "## Failures",
-        provenance.failures(found),
+        provenance.failures(groups),
         "## Certificates",
-        provenance.certificates(found),
+        provenance.certificates(groups),
         "## Selection",
         _each(pairs, lambda group, plots: provenance.selection(group)),
         "## Data",
@@ -245,12 +245,12 @@ def _trust(view: View) -> list[str]:
     ]
 
 
-def _scenarios(found: list[Group]) -> str:
+def _scenarios(groups: list[Group]) -> str:
     """The lines on scenarios once, unless the sweep changes them."""
-    lines = [body.scenarios(group) for group in found]
+    lines = [body.scenarios(group) for group in groups]
     if len(set(lines)) == 1:
         return lines[0]
-    return _each([(group, {}) for group in found], lambda group, plots: body.scenarios(group))
+    return _each([(group, {}) for group in groups], lambda group, plots: body.scenarios(group))
 
 
 def _each(pairs: list[tuple[Group, Plots]], make: Callable[[Group, Plots], str]) -> str:

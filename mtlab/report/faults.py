@@ -1,4 +1,4 @@
-"""What goes wrong while records are turned into words and figures, told in one line."""
+"""What goes wrong while records are turned into words and figures, explain_errors in one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from mtlab.plan.errors import UserError
 
 
 @contextmanager
-def told(directory: Path) -> Iterator[None]:
+def explain_errors(directory: Path) -> Iterator[None]:
     """Within, the records of ``directory`` are turned into something.
 
     Raises:

@@ -14,7 +14,7 @@ from mtlab.report.claims.verdicts import folders, link
 from mtlab.report.comparison import across
 from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.comparison.winner import NEAR, winner
-from mtlab.report.faults import told
+from mtlab.report.faults import explain_errors
 from mtlab.report.markdown import name, text
 from mtlab.report.sections import joint, staged
 from mtlab.report.sections.answer import in_short
@@ -27,17 +27,17 @@ def write_page(directory: Path) -> Path:
     Raises:
         UserError: no report lies there, a record cannot be read, or the records make no sense.
     """
-    found, page_file = folders(directory), directory / "README.md"
+    reports, page_file = folders(directory), directory / "README.md"
     if page_file.exists() and not page_file.read_text(
         encoding="utf-8", errors="replace"
     ).startswith(TITLE):
         raise UserError(
             "is not this command's, and is left as it is", "move it away", where=str(page_file)
         )
-    with told(directory):
+    with explain_errors(directory):
         parts = [
             _part(folder, folder.relative_to(directory), *Journal(folder).read())
-            for folder in found
+            for folder in reports
         ]
         page = "\n\n".join([TITLE, LEAD, *parts]) + "\n"
         write_atomically(page_file, page)
@@ -54,8 +54,8 @@ LEAD = (
 
 
 def _part(folder: Path, address: Path, suite: SuiteRecord, trials: list) -> str:
-    found = groups(suite, trials)
-    base = Evidence(suite, found).base
+    points = groups(suite, trials)
+    base = Evidence(suite, points).base
     figure = main_figure(folder / "plots")
     picture = (
         f"![The main figure of {text(folder.name)}]({link(address, f'plots/{figure}')})"
@@ -78,16 +78,16 @@ def _part(folder: Path, address: Path, suite: SuiteRecord, trials: list) -> str:
     lines = [
         f"## [{text(folder.name)}]({link(address, 'report.md')})",
         f"**{text(suite.question)}** ({amount})",
-        _answer(suite, found, base),
+        _answer(suite, points, base),
         kept,
         picture,
     ]
     return "\n\n".join(line for line in lines if line)
 
 
-def _answer(suite: SuiteRecord, found: list[Group], base: Group) -> str:
+def _answer(suite: SuiteRecord, groups: list[Group], base: Group) -> str:
     """What the report says first: of all points where it looks over them, of its base elsewhere."""
-    if across.settings_only(found):
+    if across.settings_only(groups):
         return in_short(base)
-    over = joint.fewest(base) or joint.answer(found)
+    over = joint.fewest(base) or joint.answer(groups)
     return over or "\n\n".join(part for part in (in_short(base), staged.lost(base)) if part)

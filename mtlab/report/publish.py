@@ -66,12 +66,12 @@ def publish(output: Path) -> Published:
     first = dict.fromkeys(trial.start for trial in trials if trial.start)
     starts = journal.records(first) if first else []
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder)
-        document.write(source, made, "main")
-        texts = {name: (made / name).read_bytes() for name in ("trials.csv", "report.md")}
+        scratch = Path(folder)
+        document.write(source, scratch, "main")
+        texts = {name: (scratch / name).read_bytes() for name in ("trials.csv", "report.md")}
         figures = {
             f"plots/{file.name}": canvas.light(file.read_bytes())
-            for file in sorted((made / "plots").glob("*.png"))
+            for file in sorted((scratch / "plots").glob("*.png"))
         }
     document.clear(target / "plots")
     archive.write(target, [*trials, *starts])

@@ -38,7 +38,7 @@ def test_without_records_that_test_them_no_claim_has_a_verdict():
     assert {
         claim.name: findings(claim, nothing) for claim in CLAIMS if findings(claim, nothing)
     } == {}
-    assert "test none of the claims" in verdicts_in_words.section(nothing.suite, nothing.found)
+    assert "test none of the claims" in verdicts_in_words.section(nothing.suite, nothing.groups)
     failed = [
         factory.trial(name, seed, status="crashed")
         for name in factory.SCENARIOS
@@ -261,7 +261,7 @@ def test_converging_is_counted_in_updates_to_its_own_plateau():
         made = lengths(backbone_frozen=[(2, 0.5), (8, 0.7)], full_finetune=[(2, 0.5), (8, 0.7)])
         at = {"backbone_frozen": heads_at, "full_finetune": full_at}
         trials = [
-            early(trial, at[trial.scenario]) for group in made.found for trial in group.trials
+            early(trial, at[trial.scenario]) for group in made.groups for trial in group.trials
         ]
         return Evidence(made.suite, groups(made.suite, trials))
 

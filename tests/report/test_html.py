@@ -171,7 +171,7 @@ def test_every_colour_of_words_stands_out_from_every_ground() -> None:
     assert contrast("#000000", "#ffffff") == 21 and contrast("#767676", "#ffffff") == pytest.approx(
         4.54, abs=0.01
     )
-    style = (Path(document.__file__).parent / "page.css").read_text()
+    style = (Path(document.__file__).parent / "html" / "page.css").read_text()
     colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", style))
     rules = style.partition("}")[2]
     assert not re.search(r"#[0-9a-fA-F]{3,8}\b|rgba?\(|hsla?\(|opacity", rules), (

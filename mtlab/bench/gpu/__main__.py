@@ -61,12 +61,12 @@ def main() -> int:
     for name in asked.parts:
         began = time.perf_counter()
         print(f"{name} ...", flush=True)
-        found = attempt(PARTS[name], setting)
-        result["parts"][name] = {**found, "part_s": time.perf_counter() - began}
+        outcome = attempt(PARTS[name], setting)
+        result["parts"][name] = {**outcome, "part_s": time.perf_counter() - began}
         write_atomically(asked.out / "gpu.json", json.dumps(result, indent=1) + "\n")
         page.write(asked.out)
         print(
-            f"{name}: {found.get('failed', 'done')}, {result['parts'][name]['part_s']:.0f} s",
+            f"{name}: {outcome.get('failed', 'done')}, {result['parts'][name]['part_s']:.0f} s",
             flush=True,
         )
     print(f"written: {asked.out}/gpu.md")

@@ -71,7 +71,7 @@ def _comparison(part: Part) -> list[str]:
         "peak memory (MB)",
         "GPU busy",
     )
-    rows = [_scenario(key, found) for key, found in part["scenarios"].items()]
+    rows = [_scenario(key, means) for key, means in part["scenarios"].items()]
     took = (
         f"The whole command took {part['command_s']:.0f} s. "
         if "command_s" in part
@@ -80,15 +80,15 @@ def _comparison(part: Part) -> list[str]:
     return [table(header, rows), "", f"{took}Means over seeds, on the test split."]
 
 
-def _scenario(key: str, found: Part) -> list[str]:
-    busy = found["gpu_utilization_percentage"]
+def _scenario(key: str, means: Part) -> list[str]:
+    busy = means["gpu_utilization_percentage"]
     return [
         name(key),
-        str(found["seeds"]),
-        fixed(found["accuracy"]),
-        fixed(found["f1"]),
-        *(rounded(found[field]) for field in ("wall_plain_s", "wall_s", "train_s")),
-        whole(None if found["peak_memory_mb"] is None else round(found["peak_memory_mb"])),
+        str(means["seeds"]),
+        fixed(means["accuracy"]),
+        fixed(means["f1"]),
+        *(rounded(means[field]) for field in ("wall_plain_s", "wall_s", "train_s")),
+        whole(None if means["peak_memory_mb"] is None else round(means["peak_memory_mb"])),
         "–" if busy is None else f"{busy:.0f}%",
     ]
 
@@ -112,16 +112,18 @@ def _speed(part: Part) -> list[str]:
         "peak memory (MB)",
     )
     rows = []
-    for shape, found in part["shapes"].items():
+    for shape, measured in part["shapes"].items():
         shares = [
-            "–" if found[of] is None else f"{100 * found[of]:.1f}%"
+            "–" if measured[of] is None else f"{100 * measured[of]:.1f}%"
             for of in ("of_products", "of_datasheet")
         ]
-        memory = whole(None if found["peak_memory_mb"] is None else round(found["peak_memory_mb"]))
+        memory = whole(
+            None if measured["peak_memory_mb"] is None else round(measured["peak_memory_mb"])
+        )
         rates = [
-            rounded(found["step_ms"]),
-            whole(round(found["tokens_per_s"])),
-            rounded(found["flop_s"] / 1e12),
+            rounded(measured["step_ms"]),
+            whole(round(measured["tokens_per_s"])),
+            rounded(measured["flop_s"] / 1e12),
         ]
         rows.append([shape, *rates, *shares, memory])
     said = (
@@ -205,12 +207,12 @@ def _figure(part: Part) -> Figure:
         for ax, (field, label) in zip(
             figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True
         ):
-            for row, found in enumerate(scenarios.values()):
-                if found[field] is not None:
-                    ax.plot(found[field], row, "o", markersize=5, color=COLOURS[0])
+            for row, means in enumerate(scenarios.values()):
+                if means[field] is not None:
+                    ax.plot(means[field], row, "o", markersize=5, color=COLOURS[0])
                     ax.annotate(
-                        f"{found[field]:.3g}",
-                        (found[field], row),
+                        f"{means[field]:.3g}",
+                        (means[field], row),
                         xytext=(5, 3),
                         textcoords="offset points",
                         fontsize=7,

@@ -244,7 +244,7 @@ def together(setting: Setting) -> dict[str, Any]:
         "trials": len(names),
         "one_after_another_s": sum(ended - began for began, ended in map(_span, apart)),
         "at_once_s": last - first,
-        "excluded_from_times": sum(bool(one.untimed) for one in at_once),
+        "excluded_from_times": sum(bool(trial.untimed) for trial in at_once),
         "largest_difference_of_a_score": max(
             abs(mine - yours) for mine, yours in zip(_scores(apart), _scores(at_once), strict=True)
         ),
@@ -270,18 +270,18 @@ def _f1(trial: TrialRecord) -> float | None:
     return trial.test.ner.default.f1 if trial.test and trial.test.ner else None
 
 
-def differences(one: TrialRecord, other: TrialRecord) -> dict[str, Any]:
+def differences(first: TrialRecord, other: TrialRecord) -> dict[str, Any]:
     """How far two runs of the same trial are apart."""
     pairs = [
         (mine, yours)
-        for mine, yours in zip(one.step_losses["total"], other.step_losses["total"], strict=True)
+        for mine, yours in zip(first.step_losses["total"], other.step_losses["total"], strict=True)
         if mine and yours
     ]
     return {
         "steps": len(pairs),
-        "same_weights": one.final_digest == other.final_digest,
+        "same_weights": first.final_digest == other.final_digest,
         "largest_difference_of_a_loss": max(abs(mine - yours) for mine, yours in pairs),
-        "same_scores": one.contributions == other.contributions,
+        "same_scores": first.contributions == other.contributions,
     }
 
 

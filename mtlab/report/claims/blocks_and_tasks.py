@@ -66,13 +66,13 @@ def joint(evidence: Evidence) -> Iterator[Finding]:
     group = evidence.base
     for task in group.tasks:
         pair = two(group, FULL, kinds.single_task(task.name))
-        found = across.lead(group, task, FULL, kinds.single_task(task.name), len(group.tasks))
-        if pair and found is not None:
+        interval = across.lead(group, task, FULL, kinds.single_task(task.name), len(group.tasks))
+        if pair and interval is not None:
             measured = f"{task.metric_title} on test, {pair[0]} (both tasks) minus {pair[1]} (this task alone)"
             yield finding(
-                decide(found, "supported", "contradicted"),
+                decide(interval, "supported", "contradicted"),
                 measured,
-                found,
+                interval,
                 "difference",
                 group,
                 pair,
@@ -98,9 +98,9 @@ def worst_for_entities(evidence: Evidence) -> Iterator[Finding]:
     }
     if leads:
         nearest = max(leads, key=lambda name: leads[name].mean or -1.0)
-        decided = [intervals.verdict(found) for found in leads.values()]
+        decided = [intervals.verdict(lead) for lead in leads.values()]
         verdict: ClaimVerdict = "undecided"
-        if all(one == "worse" for one in decided):
+        if all(outcome == "worse" for outcome in decided):
             verdict = "supported"
         elif "better" in decided:
             verdict = "contradicted"
@@ -125,12 +125,12 @@ def falls_faster(evidence: Evidence) -> Iterator[Finding]:
                 if values[pair[1]][seed]
             }
         )
-    found = intervals.seeds_interval(
+    interval = intervals.seeds_interval(
         kept[1][seed] - kept[0][seed] for seed in kept[0].keys() & kept[1].keys()
     )
     measured = f"share of {pair[1]}'s score that {pair[0]} keeps, entity F1 minus accuracy (interval over seeds alone)"
     yield finding(
-        decide(found, "contradicted", "supported"), measured, found, "difference", group, pair
+        decide(interval, "contradicted", "supported"), measured, interval, "difference", group, pair
     )
 
 
@@ -143,7 +143,12 @@ def watched(evidence: Evidence) -> Iterator[Finding]:
     for name, stages in scenarios.items():
         alone = [{**stage, "guidance": None} for stage in stages]
         other = next(
-            (one for one, theirs in scenarios.items() if theirs == alone and theirs != stages), None
+            (
+                candidate
+                for candidate, theirs in scenarios.items()
+                if theirs == alone and theirs != stages
+            ),
+            None,
         )
         if other is not None and group.of(name) and group.of(other):
             pairs.append((name, other))
@@ -151,14 +156,14 @@ def watched(evidence: Evidence) -> Iterator[Finding]:
         acted = sum(bool(trial.ledger) for trial in group.of(name))
         for task in group.tasks:
             samples = group.samples(task)
-            found = comparisons.difference(
+            interval = comparisons.difference(
                 samples[name], samples[other], len(pairs) * len(group.tasks)
             )
             measured = f"{task.metric_title} on test, {name} minus {other} (guidance acted in {acted} of {len(group.of(name))} trials)"
             yield finding(
-                decide(found, "supported", "contradicted"),
+                decide(interval, "supported", "contradicted"),
                 measured,
-                found,
+                interval,
                 "difference",
                 group,
                 [name, other],

@@ -31,43 +31,49 @@ def small_data(evidence: Evidence) -> Iterator[Finding]:
     contrasts = len(small) * len(evidence.tasks)
     for task in evidence.tasks:
         leads = [
-            (group, found)
+            (group, interval)
             for group in small
-            if (found := across.lead(group, task, HEADS, FULL, contrasts)) is not None
+            if (interval := across.lead(group, task, HEADS, FULL, contrasts)) is not None
         ]
         if not leads:
             continue
-        behind = [(group, found) for group, found in leads if intervals.verdict(found) == "worse"]
-        ahead = [(group, found) for group, found in leads if intervals.verdict(found) == "better"]
-        group, found = (behind or ahead or leads)[0 if behind else -1]
+        behind = [
+            (group, interval) for group, interval in leads if intervals.verdict(interval) == "worse"
+        ]
+        ahead = [
+            (group, interval)
+            for group, interval in leads
+            if intervals.verdict(interval) == "better"
+        ]
+        group, interval = (behind or ahead or leads)[0 if behind else -1]
         names = two(group, HEADS, FULL) or ("", "")
-        sizes = ", ".join(f"{one.sentences:,}" for one, _ in leads)
+        sizes = ", ".join(f"{group.sentences:,}" for group, _ in leads)
         measured = (
             f"{task.metric_title} on test, {names[0]} minus {names[1]} (run at {sizes} sentences)"
         )
         verdict: ClaimVerdict = "contradicted" if behind else "supported" if ahead else "undecided"
-        yield finding(verdict, measured, found, "difference", group, names)
+        yield finding(verdict, measured, interval, "difference", group, names)
 
 
 def domain(evidence: Evidence) -> Iterator[Finding]:
     """Fully fine-tuned, encoders are compared with the first one of the sweep."""
     ran = [
-        group for group in evidence.found if "encoder" in group.point and kinds.find(group, FULL)
+        group for group in evidence.groups if "encoder" in group.point and kinds.find(group, FULL)
     ]
     first, others = ran[0] if ran else evidence.base, ran[1:]
     for task in evidence.tasks:
         for other in others:
             name = kinds.find(other, FULL) or ""
-            found = comparisons.difference(
+            interval = comparisons.difference(
                 other.samples(task)[name],
                 first.samples(task)[name],
                 len(others) * len(evidence.tasks),
             )
             measured = f"{task.metric_title} on test, {name} of {other.point['encoder']} minus that of {first.point['encoder']}"
             decided: ClaimVerdict = (
-                "undecided" if intervals.verdict(found) in ("tie", "undecided") else "supported"
+                "undecided" if intervals.verdict(interval) in ("tie", "undecided") else "supported"
             )
-            yield finding(decided, measured, found, "difference", other, [name])
+            yield finding(decided, measured, interval, "difference", other, [name])
 
 
 def imbalance(evidence: Evidence) -> Iterator[Finding]:
@@ -76,20 +82,20 @@ def imbalance(evidence: Evidence) -> Iterator[Finding]:
     """
     points = [
         (group, poor)
-        for group in evidence.found
+        for group in evidence.groups
         if (poor := _poor_task(evidence, group)) is not None
     ]
     for group, poor in points:
         rich = next(task for task in TASKS if task is not poor)
         pair = two(group, head_frozen(rich.name), FULL)
-        found = across.lead(group, poor, head_frozen(rich.name), FULL, len(points))
-        if pair is not None and found is not None:
+        interval = across.lead(group, poor, head_frozen(rich.name), FULL, len(points))
+        if pair is not None and interval is not None:
             measured = f"{poor.metric_title} on test, {pair[0]} minus {pair[1]}, {_spoilt(evidence, group)}"
             yield replace(
                 finding(
-                    decide(found, "supported", "contradicted"),
+                    decide(interval, "supported", "contradicted"),
                     measured,
-                    found,
+                    interval,
                     "difference",
                     group,
                     pair,
@@ -126,7 +132,7 @@ def clean(evidence: Evidence) -> Iterator[Finding]:
     """The lead of full fine-tuning over heads alone, on the most sentences: with right labels, and
     beside that with wrong ones.
     """
-    both = [group for group in evidence.found if two(group, FULL, HEADS) is not None]
+    both = [group for group in evidence.groups if two(group, FULL, HEADS) is not None]
     largest = max((group.sentences or 0 for group in both), default=0)
     right = next(
         (group for group in both if group.sentences == largest and not _spoilt(evidence, group)),
@@ -145,20 +151,30 @@ def clean(evidence: Evidence) -> Iterator[Finding]:
     pair = two(right, FULL, HEADS) or ("", "")
     for task in evidence.tasks:
         lead, other = (_leads(group, task) for group in (right, wrong))
-        found = intervals.paired(lead, 2 * len(evidence.tasks))
+        interval = intervals.paired(lead, 2 * len(evidence.tasks))
         measured = f"{task.metric_title} on test, {pair[0]} minus {pair[1]}, right labels"
         yield finding(
-            decide(found, "supported", "contradicted"), measured, found, "difference", right, pair
+            decide(interval, "supported", "contradicted"),
+            measured,
+            interval,
+            "difference",
+            right,
+            pair,
         )
-        found = comparisons.difference(lead, other, 2 * len(evidence.tasks))
+        interval = comparisons.difference(lead, other, 2 * len(evidence.tasks))
         measured = f"that lead on {task.metric_title} with right labels minus with wrong ones ({_spoilt(evidence, wrong)})"
         yield finding(
-            decide(found, "supported", "contradicted"), measured, found, "difference", right, pair
+            decide(interval, "supported", "contradicted"),
+            measured,
+            interval,
+            "difference",
+            right,
+            pair,
         )
 
 
 def _leads(group: Group, task: Task) -> dict[int, np.ndarray]:
     """Seed to what each test sentence adds to the lead of full fine-tuning over heads alone."""
     names, samples = two(group, FULL, HEADS) or ("", ""), group.samples(task)
-    one, other = samples[names[0]], samples[names[1]]
-    return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}
+    sample, other = samples[names[0]], samples[names[1]]
+    return {seed: sample[seed] - other[seed] for seed in sorted(sample.keys() & other.keys())}

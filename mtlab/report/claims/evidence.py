@@ -50,17 +50,17 @@ class Finding:
 class Evidence:
     """What a suite has to offer to the tests of claims."""
 
-    def __init__(self, suite: SuiteRecord, found: Sequence[Group]) -> None:
-        self.suite, self.found = suite, found
+    def __init__(self, suite: SuiteRecord, groups: Sequence[Group]) -> None:
+        self.suite, self.groups = suite, groups
 
     @cached_property
     def base(self) -> Group:
         """Where claims about one size and recipe are tested: the best settings, or the point with
         the most sentences.
         """
-        if across.settings_only(self.found):
-            return across.chosen(self.found)[0]
-        return max(self.sizes or self.found, key=lambda group: group.sentences or 0)
+        if across.settings_only(self.groups):
+            return across.chosen(self.groups)[0]
+        return max(self.sizes or self.groups, key=lambda group: group.sentences or 0)
 
     @property
     def staged(self) -> bool:
@@ -70,12 +70,12 @@ class Evidence:
     @cached_property
     def sizes(self) -> list[Group]:
         """Points of growing size at equal epochs; none where points are settings."""
-        return [] if across.settings_only(self.found) else across.at_equal_epochs(self.found)
+        return [] if across.settings_only(self.groups) else across.at_equal_epochs(self.groups)
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """Those with test scores."""
-        return tuple(task for task in TASKS if any(task in group.tasks for group in self.found))
+        return tuple(task for task in TASKS if any(task in group.tasks for group in self.groups))
 
     def chance(self, group: Group) -> float | None:
         """Accuracy of a guess among all labels."""
@@ -89,51 +89,61 @@ def at(group: Group) -> str:
     return f"{group.sentences:,} sentences" if group.sentences else group.label
 
 
-def two(group: Group, one: Kind, other: Kind) -> tuple[str, str] | None:
+def two(group: Group, kind: Kind, other: Kind) -> tuple[str, str] | None:
     """The scenarios of two kinds, where a group has both."""
-    names = kinds.find(group, one), kinds.find(group, other)
+    names = kinds.find(group, kind), kinds.find(group, other)
     return None if names[0] is None or names[1] is None else (names[0], names[1])
 
 
 def decide(
-    found: Interval, above: ClaimVerdict, below: ClaimVerdict, nothing: float = 0.0
+    interval: Interval, above: ClaimVerdict, below: ClaimVerdict, nothing: float = 0.0
 ) -> ClaimVerdict:
     """The verdict for an interval that lies above ``nothing``, or below it."""
-    decided = intervals.verdict(found, nothing)
+    decided = intervals.verdict(interval, nothing)
     return above if decided == "better" else below if decided == "worse" else "undecided"
 
 
 def scores(
-    group: Group, one: Kind, other: Kind, above: ClaimVerdict, below: ClaimVerdict, contrasts: int
+    group: Group, kind: Kind, other: Kind, above: ClaimVerdict, below: ClaimVerdict, contrasts: int
 ) -> Iterator[Finding]:
     """One kind's test score minus another's, task by task."""
-    pair = two(group, one, other)
+    pair = two(group, kind, other)
     for task in group.tasks if pair else ():
-        found = across.lead(group, task, one, other, contrasts)
-        if found is not None and pair is not None:
+        interval = across.lead(group, task, kind, other, contrasts)
+        if interval is not None and pair is not None:
             measured = f"{task.metric_title} on test, {pair[0]} minus {pair[1]}"
-            yield finding(decide(found, above, below), measured, found, "difference", group, pair)
+            yield finding(
+                decide(interval, above, below), measured, interval, "difference", group, pair
+            )
 
 
 def finding(
     verdict: ClaimVerdict,
     measured: str,
-    found: Interval,
+    interval: Interval,
     form: Form,
     group: Group,
     names: Sequence[str],
 ) -> Finding:
     """A finding from its interval."""
     return Finding(
-        verdict, measured, found.mean, found.low, found.high, form, found.n, at(group), tuple(names)
+        verdict,
+        measured,
+        interval.mean,
+        interval.low,
+        interval.high,
+        form,
+        interval.n,
+        at(group),
+        tuple(names),
     )
 
 
 def cost(
-    group: Group, one: Kind, other: Kind, column: str, words: str, contrasts: int
+    group: Group, kind: Kind, other: Kind, column: str, words: str, contrasts: int
 ) -> Iterator[Finding]:
     """One kind's cost over another's; cheaper supports."""
-    pair = two(group, one, other)
+    pair = two(group, kind, other)
     if pair:
         values = group.values(column)
         yield from ratio(
@@ -149,8 +159,13 @@ def ratio(
     values: Values, pair: tuple[str, str], measured: str, group: Group, contrasts: int
 ) -> Iterator[Finding]:
     """One scenario's cost over another's, paired by seed; a ratio below 1 supports."""
-    found = comparisons.ratio(values[pair[0]], values[pair[1]], contrasts)
-    if found.mean is not None:
+    interval = comparisons.ratio(values[pair[0]], values[pair[1]], contrasts)
+    if interval.mean is not None:
         yield finding(
-            decide(found, "contradicted", "supported", 1.0), measured, found, "ratio", group, pair
+            decide(interval, "contradicted", "supported", 1.0),
+            measured,
+            interval,
+            "ratio",
+            group,
+            pair,
         )

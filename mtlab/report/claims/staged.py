@@ -45,21 +45,21 @@ def keeps(evidence: Evidence) -> Iterator[Finding]:
 
 def forgets(evidence: Evidence) -> Iterator[Finding]:
     """The same: the task should lose something."""
-    yield from _lost(evidence, lambda found: decide(found, "contradicted", "supported"))
+    yield from _lost(evidence, lambda interval: decide(interval, "contradicted", "supported"))
 
 
-def _kept(found: Interval) -> ClaimVerdict:
-    if found.low is not None and found.low > -POINT:
+def _kept(interval: Interval) -> ClaimVerdict:
+    if interval.low is not None and interval.low > -POINT:
         return "supported"
-    return "contradicted" if found.high is not None and found.high < -POINT else "undecided"
+    return "contradicted" if interval.high is not None and interval.high < -POINT else "undecided"
 
 
 def _lost(evidence: Evidence, judge: Callable[[Interval], ClaimVerdict]) -> Iterator[Finding]:
     group = evidence.base
     for task, name in _cases(group, forgetting.adapts_around):
-        found = forgetting.transfer(group, name, task)
+        interval = forgetting.transfer(group, name, task)
         measured = f"{task.metric_title} on the source test split, after minus before, its head frozen and the encoder moving"
-        yield finding(judge(found), measured, found, "difference", group, [name])
+        yield finding(judge(interval), measured, interval, "difference", group, [name])
 
 
 def preserved(evidence: Evidence) -> Iterator[Finding]:
@@ -68,12 +68,12 @@ def preserved(evidence: Evidence) -> Iterator[Finding]:
     for task, name in _cases(group, forgetting.leaves_encoder):
         same = forgetting.identical(group, name, task)
         if same is not None:
-            found = forgetting.transfer(group, name, task)
+            interval = forgetting.transfer(group, name, task)
             measured = f"{task.metric_title} on the source test split, after minus before; logits {'identical' if same else 'changed'}"
             yield finding(
                 "supported" if same else "contradicted",
                 measured,
-                found,
+                interval,
                 "difference",
                 group,
                 [name],
@@ -116,14 +116,17 @@ def gradual(evidence: Evidence) -> Iterator[Finding]:
         new = next(other for other in TASKS if other is not task)
         for judged, domain in ((task, SOURCE), (new, TARGET)) if whole else ():
             mine, theirs = (
-                forgetting.sample(group, one, judged, domain, -1) for one in (name, whole or "")
+                forgetting.sample(group, scenario, judged, domain, -1)
+                for scenario in (name, whole or "")
             )
-            found = comparisons.difference(mine, theirs, 2)
+            interval = comparisons.difference(mine, theirs, 2)
             measured = f"{judged.metric_title} on the {domain} test split, {name} minus {whole}"
             verdict = (
-                decide(found, "supported", "contradicted") if domain == SOURCE else _kept(found)
+                decide(interval, "supported", "contradicted")
+                if domain == SOURCE
+                else _kept(interval)
             )
-            yield finding(verdict, measured, found, "difference", group, [name, whole or ""])
+            yield finding(verdict, measured, interval, "difference", group, [name, whole or ""])
 
 
 def _cases(group: Group, case: Case) -> Iterator[tuple[Task, str]]:

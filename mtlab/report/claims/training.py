@@ -38,23 +38,23 @@ def nothing_learned(evidence: Evidence) -> Iterator[Finding]:
         return
     same = all(trial.initial_digest == trial.final_digest for trial in group.of(name))
     task = TASKS[0]
-    found = intervals.estimate(group.samples(task)[name])
-    if found.mean is None:
+    interval = intervals.estimate(group.samples(task)[name])
+    if interval.mean is None:
         return
     learned: ClaimVerdict = (
         "contradicted"
-        if not same or (found.low is not None and found.low > chance)
+        if not same or (interval.low is not None and interval.low > chance)
         else "undecided"
     )
     at_chance = (
         same
-        and found.low is not None
-        and found.high is not None
-        and found.low <= chance <= found.high
+        and interval.low is not None
+        and interval.high is not None
+        and interval.low <= chance <= interval.high
     )
     weights = "bit for bit the initial ones" if same else "changed"
     measured = f"{task.metric_title} on test (chance {chance:.3f}); weights {weights}"
-    yield finding("supported" if at_chance else learned, measured, found, "share", group, [name])
+    yield finding("supported" if at_chance else learned, measured, interval, "share", group, [name])
 
 
 def few_parameters(evidence: Evidence) -> Iterator[Finding]:
@@ -92,7 +92,9 @@ def faster(evidence: Evidence) -> Iterator[Finding]:
     ):
         timed = {
             name: [
-                one for one in group.of(name) if per_update is _flops_per_update or not one.untimed
+                trial
+                for trial in group.of(name)
+                if per_update is _flops_per_update or not trial.untimed
             ]
             for name in pair or ()
         }
@@ -121,7 +123,10 @@ def _flops_per_update(trial: TrialRecord) -> float:
 
 def converges(evidence: Evidence) -> Iterator[Finding]:
     """Updates, and plain seconds, to 95% of the best validation score of the longest run."""
-    of_heads, of_full = across.longest(evidence.found, HEADS), across.longest(evidence.found, FULL)
+    of_heads, of_full = (
+        across.longest(evidence.groups, HEADS),
+        across.longest(evidence.groups, FULL),
+    )
     if of_heads is None or of_full is None:
         return
     (group, heads), (other, full) = of_heads, of_full
@@ -131,9 +136,9 @@ def converges(evidence: Evidence) -> Iterator[Finding]:
     }
     seconds = {
         name: {
-            one.seed: updates[name][one.seed] * (one.stages[-1].step_s or 0.0)
-            for one in trials[name]
-            if not one.untimed
+            trial.seed: updates[name][trial.seed] * (trial.stages[-1].step_s or 0.0)
+            for trial in trials[name]
+            if not trial.untimed
         }
         for name in trials
     }
@@ -155,13 +160,13 @@ def regularises(evidence: Evidence) -> Iterator[Finding]:
     if pair is None or not group.sentences or group.sentences >= SMALL:
         return
     losses = [{trial.seed: _lost(trial) for trial in group.of(name)} for name in pair]
-    found = intervals.seeds_interval(
+    interval = intervals.seeds_interval(
         (losses[0][seed] - losses[1][seed] for seed in losses[0].keys() & losses[1].keys()),
         1 - (1 - intervals.LEVEL) / (1 + len(group.tasks)),
     )
     measured = f"validation score lost from the best epoch to the last, {pair[0]} minus {pair[1]}"
     yield finding(
-        decide(found, "contradicted", "supported"), measured, found, "difference", group, pair
+        decide(interval, "contradicted", "supported"), measured, interval, "difference", group, pair
     )
     yield from scores(group, HEADS, FULL, "supported", "contradicted", 1 + len(group.tasks))
 
@@ -175,11 +180,11 @@ def caps(evidence: Evidence) -> Iterator[Finding]:
     """Both at the best of their budgets, for at equal epochs heads have learned less; undecided
     while heads still gain.
     """
-    longest = across.longest(evidence.found, HEADS)
-    if longest is None or across.longest(evidence.found, FULL) is None:
+    longest = across.longest(evidence.groups, HEADS)
+    if longest is None or across.longest(evidence.groups, FULL) is None:
         return
-    runs = list(across.budgets(evidence.found, longest[1]).items())
-    for task, one in zip(
+    runs = list(across.budgets(evidence.groups, longest[1]).items())
+    for task, result in zip(
         evidence.base.tasks,
         scores(evidence.base, HEADS, FULL, "contradicted", "supported", len(evidence.tasks)),
         strict=True,
@@ -189,18 +194,20 @@ def caps(evidence: Evidence) -> Iterator[Finding]:
             for _, group in runs[-2:]
         )
         gained = (last or 0.0) - (before or 0.0)
-        told = f"{one.measured} (heads gain {gained:+.3f} on validation from {runs[-2][0]} to {runs[-1][0]} epochs)"
-        yield replace(one, measured=told, verdict="undecided" if gained > POINT else one.verdict)
+        measured = f"{result.measured} (heads gain {gained:+.3f} on validation from {runs[-2][0]} to {runs[-1][0]} epochs)"
+        yield replace(
+            result, measured=measured, verdict="undecided" if gained > POINT else result.verdict
+        )
 
 
 def rates(evidence: Evidence) -> Iterator[Finding]:
     """Full fine-tuning with a smaller rate for the encoder, against one rate for all; the best of
     each by validation.
     """
-    if not across.settings_only(evidence.found):
+    if not across.settings_only(evidence.groups):
         return
     families: dict[bool, list[Group]] = {True: [], False: []}
-    for group in evidence.found:
+    for group in evidence.groups:
         name = kinds.find(group, FULL)
         rates = group.of(name)[0].stages[-1].train if name else {}
         heads = {rate for selector, rate in rates.items() if selector.startswith("head")}
@@ -212,15 +219,15 @@ def rates(evidence: Evidence) -> Iterator[Finding]:
     smaller, uniform = (across.chosen(some)[0] for some in (families[True], families[False]))
     name = kinds.find(smaller, FULL) or ""
     for task in smaller.tasks:
-        found = comparisons.difference(
+        interval = comparisons.difference(
             smaller.samples(task)[name], uniform.samples(task)[name], len(smaller.tasks)
         )
         counts = f"best of {len(families[True])} settings minus best of {len(families[False])} by validation"
         measured = f"{task.metric_title} on test, {name} with a smaller rate for the encoder minus one rate for all ({counts})"
         yield finding(
-            decide(found, "supported", "contradicted"),
+            decide(interval, "supported", "contradicted"),
             measured,
-            found,
+            interval,
             "difference",
             smaller,
             [name],
@@ -232,12 +239,12 @@ def gradual(evidence: Evidence) -> Iterator[Finding]:
     group = evidence.base
     pair = two(group, GRADUAL, FULL)
     for task in group.tasks if pair else ():
-        found = across.lead(group, task, GRADUAL, FULL, len(group.tasks) + 1)
-        if found is None or pair is None:
+        interval = across.lead(group, task, GRADUAL, FULL, len(group.tasks) + 1)
+        if interval is None or pair is None:
             continue
-        as_good = found.low is not None and found.low > -POINT
-        worse = found.high is not None and found.high < -POINT
+        as_good = interval.low is not None and interval.low > -POINT
+        worse = interval.high is not None and interval.high < -POINT
         verdict: ClaimVerdict = "supported" if as_good else "contradicted" if worse else "undecided"
         measured = f"{task.metric_title} on test, {pair[0]} minus {pair[1]} (as good: less than a point below)"
-        yield finding(verdict, measured, found, "difference", group, pair)
+        yield finding(verdict, measured, interval, "difference", group, pair)
     yield from cost(group, GRADUAL, FULL, "wall_plain_s", "plain time", len(group.tasks) + 1)

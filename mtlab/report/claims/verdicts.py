@@ -15,7 +15,7 @@ from mtlab.report import markdown
 from mtlab.report.claims.evidence import Evidence, Finding
 from mtlab.report.claims.register import CLAIMS, Claim, findings
 from mtlab.report.comparison.groups import Group, groups
-from mtlab.report.faults import told
+from mtlab.report.faults import explain_errors
 from mtlab.report.markdown import listing, name, text
 
 PUBLISHED = "published"
@@ -29,21 +29,21 @@ HOW_TO_READ = (
 )
 
 
-def section(suite: SuiteRecord, found: Sequence[Group]) -> str:
+def section(suite: SuiteRecord, groups: Sequence[Group]) -> str:
     """Every claim with what these records say of it; those that they do not test are named, without
     a verdict.
     """
-    evidence = Evidence(suite, found)
+    evidence = Evidence(suite, groups)
     said = {claim: findings(claim, evidence) for claim in CLAIMS}
     rows = [
         [
             f"**{text(claim.name)}**: {text(claim.words)} ({text(claim.source)})"
             if at == 0
             else f"({text(claim.name)})",
-            *_cells(one),
+            *_cells(finding),
         ]
         for claim, some in said.items()
-        for at, one in enumerate(some)
+        for at, finding in enumerate(some)
     ]
     if not rows:
         return "These records test none of the claims."
@@ -62,10 +62,11 @@ def write_page(directory: Path) -> Path:
         UserError: no report lies there, a record cannot be read, or the records make no sense.
     """
     path = directory / "claims.md"
-    found = folders(directory)
-    with told(directory):
+    reports = folders(directory)
+    with explain_errors(directory):
         write_atomically(
-            path, _page({folder.relative_to(directory): Journal(folder).read() for folder in found})
+            path,
+            _page({folder.relative_to(directory): Journal(folder).read() for folder in reports}),
         )
     return path
 
@@ -77,15 +78,15 @@ def folders(directory: Path) -> list[Path]:
     Raises:
         UserError: there is none.
     """
-    found = sorted(path.parent for path in directory.glob(f"{PUBLISHED}/*/suite.json"))
-    found = found or sorted(path.parent for path in directory.glob("*/suite.json"))
-    if not found:
+    paths = sorted(path.parent for path in directory.glob(f"{PUBLISHED}/*/suite.json"))
+    paths = paths or sorted(path.parent for path in directory.glob("*/suite.json"))
+    if not paths:
         raise UserError(
             "there is no report in its folders",
             "give the folder that holds them, such as reports",
             where=str(directory),
         )
-    return found
+    return paths
 
 
 def _page(read: Mapping[Path, tuple[SuiteRecord, list]]) -> str:
@@ -93,13 +94,15 @@ def _page(read: Mapping[Path, tuple[SuiteRecord, list]]) -> str:
         folder: Evidence(suite, groups(suite, trials)) for folder, (suite, trials) in read.items()
     }
     parts = ["# Claims about freezing, put to the test", HOW_TO_READ]
-    parts += [f"- {_link(folder)}: {_setting(one.suite)}" for folder, one in evidence.items()]
+    parts += [
+        f"- {_link(folder)}: {_setting(records.suite)}" for folder, records in evidence.items()
+    ]
     untested = []
     for claim in CLAIMS:
         rows = [
-            [_link(folder), *_cells(found)]
-            for folder, one in evidence.items()
-            for found in findings(claim, one)
+            [_link(folder), *_cells(finding)]
+            for folder, records in evidence.items()
+            for finding in findings(claim, records)
         ]
         if rows:
             parts += [
@@ -147,28 +150,28 @@ def _untested(claims: Iterator[Claim] | Sequence[Claim]) -> str:
     return f"**Not tested here**, and so without a verdict: {'; '.join(named)}." if named else ""
 
 
-def _cells(found: Finding) -> list[str]:
-    on = f"{found.seeds} seed{'' if found.seeds == 1 else 's'}, {text(found.at)}"
+def _cells(finding: Finding) -> list[str]:
+    on = f"{finding.seeds} seed{'' if finding.seeds == 1 else 's'}, {text(finding.at)}"
     return [
-        f"*{found.verdict}*",
-        text(found.measured),
-        effect(found),
+        f"*{finding.verdict}*",
+        text(finding.measured),
+        effect(finding),
         on,
-        ", ".join(map(name, found.scenarios)),
+        ", ".join(map(name, finding.scenarios)),
     ]
 
 
-def effect(found: Finding) -> str:
+def effect(finding: Finding) -> str:
     """A finding's effect with its interval, in the form that suits it."""
-    if found.effect is None:
-        return "none" + (f" [{found.low:.0f} to –]" if found.low is not None else "")
-    if found.form == "difference":
-        return f"{markdown.signed(found.effect)}{markdown.bounds(found.low, found.high)}"
-    if found.form == "ratio":
-        return f"{found.effect:.2f}×{markdown.bounds(found.low, found.high, 2)}"
-    if found.form == "count":
-        low, high = ("–" if end is None else f"{end:.0f}" for end in (found.low, found.high))
-        return f"{found.effect:.0f} [{low} to {high}]"
-    if found.low == found.high:
-        return f"{found.effect:.3%}"
-    return f"{found.effect:.3f}{markdown.bounds(found.low, found.high)}"
+    if finding.effect is None:
+        return "none" + (f" [{finding.low:.0f} to –]" if finding.low is not None else "")
+    if finding.form == "difference":
+        return f"{markdown.signed(finding.effect)}{markdown.bounds(finding.low, finding.high)}"
+    if finding.form == "ratio":
+        return f"{finding.effect:.2f}×{markdown.bounds(finding.low, finding.high, 2)}"
+    if finding.form == "count":
+        low, high = ("–" if end is None else f"{end:.0f}" for end in (finding.low, finding.high))
+        return f"{finding.effect:.0f} [{low} to {high}]"
+    if finding.low == finding.high:
+        return f"{finding.effect:.3%}"
+    return f"{finding.effect:.3f}{markdown.bounds(finding.low, finding.high)}"

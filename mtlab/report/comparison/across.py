@@ -51,27 +51,27 @@ class Reached:
     ratio: float | None
 
 
-def settings_only(found: Sequence[Group]) -> bool:
+def settings_only(groups: Sequence[Group]) -> bool:
     """Whether the points differ in settings of scenarios alone: in rates or epochs, not in data or
     encoder.
     """
-    return len(found) > 1 and all(set(group.point) == {SETTING} for group in found)
+    return len(groups) > 1 and all(set(group.point) == {SETTING} for group in groups)
 
 
-def chosen(found: Sequence[Group]) -> tuple[Group, dict[str, Group]]:
+def chosen(groups: Sequence[Group]) -> tuple[Group, dict[str, Group]]:
     """Each scenario at its best setting: one group, and scenario to the setting's group.
 
     The best is that with the highest mean validation score over seeds, ties to the earlier; the
     test split has no say. A setting that lacks a seed's result is not chosen, unless all do.
     """
     picked: dict[str, Group] = {}
-    for name in found[0].scenarios:
-        whole = [group for group in found if len(group.of(name)) == len(group.seeds)]
-        picked[name] = max(whole or found, key=lambda group: validation_score(group.of(name)))
+    for name in groups[0].scenarios:
+        whole = [group for group in groups if len(group.of(name)) == len(group.seeds)]
+        picked[name] = max(whole or groups, key=lambda group: validation_score(group.of(name)))
     trials = tuple(
         trial for name, group in picked.items() for trial in group.trials if trial.scenario == name
     )
-    return replace(found[0], point={}, trials=trials), picked
+    return replace(groups[0], point={}, trials=trials), picked
 
 
 def validation_score(trials: Sequence[TrialRecord]) -> float:
@@ -86,24 +86,24 @@ def validation_score(trials: Sequence[TrialRecord]) -> float:
     return sum(scores) / len(scores) if scores else -1.0
 
 
-def at_equal_epochs(found: Sequence[Group]) -> list[Group]:
+def at_equal_epochs(groups: Sequence[Group]) -> list[Group]:
     """The points that train as many epochs as the one with the most sentences, by their number of
     sentences; one of each.
     """
-    return _by_size(found, lambda trial: sum(stage.epochs for stage in trial.stages), slack=0.0)
+    return _by_size(groups, lambda trial: sum(stage.epochs for stage in trial.stages), slack=0.0)
 
 
-def at_equal_updates(found: Sequence[Group]) -> list[Group]:
+def at_equal_updates(groups: Sequence[Group]) -> list[Group]:
     """The points that train about as many updates as the one with the most sentences, by their
     number of sentences; one of each.
     """
-    return _by_size(found, lambda trial: sum(stage.steps for stage in trial.stages), slack=0.1)
+    return _by_size(groups, lambda trial: sum(stage.steps for stage in trial.stages), slack=0.1)
 
 
 def _by_size(
-    found: Sequence[Group], amount: Callable[[TrialRecord], int], slack: float
+    groups: Sequence[Group], amount: Callable[[TrialRecord], int], slack: float
 ) -> list[Group]:
-    sized = [group for group in found if group.sentences and group.good]
+    sized = [group for group in groups if group.sentences and group.good]
     if not sized:
         return []
     longest = max(sized, key=lambda group: group.sentences or 0)
@@ -120,16 +120,16 @@ def _by_size(
     return [alike[size] for size in sorted(alike)]
 
 
-def lead(group: Group, task: Task, one: Kind, other: Kind, contrasts: int = 1) -> Interval | None:
+def lead(group: Group, task: Task, kind: Kind, other: Kind, contrasts: int = 1) -> Interval | None:
     """By how much one kind of scenario leads another on a task; ``None`` where one of them was not
     run.
     """
-    names = kinds.find(group, one), kinds.find(group, other)
+    names = kinds.find(group, kind), kinds.find(group, other)
     if names[0] is None or names[1] is None:
         return None
     samples = group.samples(task)
-    found = comparisons.difference(samples[names[0]], samples[names[1]], contrasts)
-    return found if found.mean is not None else None
+    interval = comparisons.difference(samples[names[0]], samples[names[1]], contrasts)
+    return interval if interval.mean is not None else None
 
 
 def crossing(points: Sequence[tuple[float, Interval]]) -> Crossing:
@@ -140,7 +140,11 @@ def crossing(points: Sequence[tuple[float, Interval]]) -> Crossing:
     that never falls below it, gives no bound within the range.
     """
     ends = [
-        [(x, getattr(found, end)) for x, found in points if getattr(found, end) is not None]
+        [
+            (x, getattr(interval, end))
+            for x, interval in points
+            if getattr(interval, end) is not None
+        ]
         for end in ("mean", "low", "high")
     ]
     return Crossing(*(_falls(curve) for curve in ends))
@@ -158,13 +162,13 @@ def depths(group: Group) -> dict[int, str]:
     """Blocks that train, from the top, to the scenario that trains them and the heads: 0 is the
     heads alone.
     """
-    found: dict[int, str] = {}
+    by_depth: dict[int, str] = {}
     for name in group.scenarios:
         trials = group.of(name)
         kind = kinds.kind(trials[0].stages) if trials else kinds.OTHER
         if kind.name in (kinds.HEADS.name, "top blocks"):
-            found.setdefault(kind.top, name)
-    return dict(sorted(found.items()))
+            by_depth.setdefault(kind.top, name)
+    return dict(sorted(by_depth.items()))
 
 
 def frontier(group: Group, task: Task) -> list[Reached]:
@@ -177,7 +181,7 @@ def frontier(group: Group, task: Task) -> list[Reached]:
     samples, validation = group.samples(task), group.values(f"validation_{task.metric}")
     goal = intervals.interval(validation[full].values()).mean
     whole = intervals.estimate(samples[full]).mean
-    found = []
+    reaching = []
     for share in SHARES:
         means = {
             depth: intervals.interval(validation[name].values()).mean
@@ -192,23 +196,25 @@ def frontier(group: Group, task: Task) -> list[Reached]:
             depth: comparisons.difference(samples[name], samples[full], len(by_depth), share)
             for depth, name in by_depth.items()
         }
-        possible = [depth for depth, one in over.items() if one.high is None or one.high >= 0]
+        possible = [
+            depth for depth, interval in over.items() if interval.high is None or interval.high >= 0
+        ]
         shown = [
             depth
             for depth in over
-            if all(_above(one) for later, one in over.items() if later >= depth)
+            if all(_above(interval) for later, interval in over.items() if later >= depth)
         ]
         blocks = min(enough, default=None)
         reached = intervals.estimate(samples[by_depth[blocks]]).mean if blocks is not None else None
         ratio = reached / whole if reached is not None and whole else None
-        found.append(
+        reaching.append(
             Reached(share, blocks, min(possible, default=None), min(shown, default=None), ratio)
         )
-    return found
+    return reaching
 
 
-def _above(found: Interval) -> bool:
-    return found.low is not None and found.low >= 0
+def _above(interval: Interval) -> bool:
+    return interval.low is not None and interval.low >= 0
 
 
 def epochs(group: Group, name: str) -> int | None:
@@ -217,22 +223,22 @@ def epochs(group: Group, name: str) -> int | None:
     return sum(stage.epochs for stage in trials[0].stages) if trials else None
 
 
-def budgets(found: Sequence[Group], name: str) -> dict[int, Group]:
+def budgets(groups: Sequence[Group], name: str) -> dict[int, Group]:
     """Epochs to the point at which a scenario trains so many; settings that differ in rates alone
     are one budget.
     """
-    by_epochs = {count: group for group in found if (count := epochs(group, name)) is not None}
+    by_epochs = {count: group for group in groups if (count := epochs(group, name)) is not None}
     return dict(sorted(by_epochs.items())) if len(by_epochs) > 1 else {}
 
 
-def longest(found: Sequence[Group], kind: Kind) -> tuple[Group, str] | None:
+def longest(groups: Sequence[Group], kind: Kind) -> tuple[Group, str] | None:
     """The run of a kind with the most epochs, where several were run."""
-    names = {kinds.find(group, kind) for group in found} - {None}
+    names = {kinds.find(group, kind) for group in groups} - {None}
     if len(names) != 1:
         return None
     name = names.pop() or ""
-    runs = budgets(found, name)
-    return (runs[max(runs)], name) if runs and settings_only(found) else None
+    runs = budgets(groups, name)
+    return (runs[max(runs)], name) if runs and settings_only(groups) else None
 
 
 def epoch_score(epoch: EpochRecord) -> float:

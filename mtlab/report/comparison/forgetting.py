@@ -94,13 +94,13 @@ def sample(group: Group, scenario: str, task: Task, domain: str, stage: int) -> 
         stage: 0 for the checkpoint, -1 for the weights that were selected, else the number of
             stages behind the weights.
     """
-    found = {}
+    by_seed = {}
     for trial in group.of(scenario):
         scored = at(trial, domain, stage)
         values = task.contributed(scored.contributions) if scored is not None else None
         if values is not None:
-            found[trial.seed] = values
-    return found
+            by_seed[trial.seed] = values
+    return by_seed
 
 
 def at(trial: TrialRecord, domain: str, stage: int) -> DomainScore | None:
@@ -116,7 +116,9 @@ def at(trial: TrialRecord, domain: str, stage: int) -> DomainScore | None:
             stage=last, domain=domain, metrics=trial.test, contributions=trial.contributions
         )
     wanted = last if stage == -1 else stage
-    return next((one for one in trial.matrix if (one.domain, one.stage) == (domain, wanted)), None)
+    return next(
+        (score for score in trial.matrix if (score.domain, score.stage) == (domain, wanted)), None
+    )
 
 
 def transfer(
@@ -133,9 +135,9 @@ def transfer(
 def keepers(group: Group, task: Task) -> list[str]:
     """Scenarios that train the other task alone."""
     return [
-        one
-        for one in group.scenarios
-        if (trials := group.of(one)) and kept_task(trials[0].stages) is task
+        scenario
+        for scenario in group.scenarios
+        if (trials := group.of(scenario)) and kept_task(trials[0].stages) is task
     ]
 
 
@@ -151,8 +153,8 @@ def lost(group: Group, scenario: str, task: Task) -> bool:
     It is the one question that an experiment asks about it, as the claims are: the interval is its
     own, not adjusted.
     """
-    found = transfer(group, scenario, task)
-    return found.high is not None and found.high < 0
+    interval = transfer(group, scenario, task)
+    return interval.high is not None and interval.high < 0
 
 
 def adapted(stages: Sequence[StageRecord]) -> bool:
@@ -292,7 +294,7 @@ def unfreezes(stages: Sequence[StageRecord]) -> bool:
         return False
     trained = [_units(stage) for stage in active]
     return (
-        all(one < other for one, other in itertools.pairwise(trained))
+        all(fewer < other for fewer, other in itertools.pairwise(trained))
         and _encoder(active[-1]) <= trained[-1]
     )
 

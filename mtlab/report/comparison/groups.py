@@ -41,13 +41,20 @@ class Task:
         return self.title[:1].upper() + self.title[1:]
 
 
-def _labels(found: Contributions) -> np.ndarray | None:
-    return np.array(found.labels_right, dtype=float) if found.labels_right else None
+def _labels(contributions: Contributions) -> np.ndarray | None:
+    return np.array(contributions.labels_right, dtype=float) if contributions.labels_right else None
 
 
-def _entities(found: Contributions) -> np.ndarray | None:
+def _entities(contributions: Contributions) -> np.ndarray | None:
     return intervals.f1_values(
-        *map(np.array, (found.entities_right, found.entities_predicted, found.entities_gold))
+        *map(
+            np.array,
+            (
+                contributions.entities_right,
+                contributions.entities_predicted,
+                contributions.entities_gold,
+            ),
+        )
     )
 
 
@@ -141,25 +148,25 @@ class Group:
         """Scenario to seed to what each test sentence adds to the task's metric; failed trials are
         left out.
         """
-        found: dict[str, dict[int, np.ndarray]] = {}
+        by_scenario: dict[str, dict[int, np.ndarray]] = {}
         for name in self.scenarios:
             pairs = (
                 (trial.seed, task.contributed(trial.contributions))
                 for trial in self.of(name)
                 if trial.contributions is not None
             )
-            found[name] = {seed: values for seed, values in pairs if values is not None}
-        return found
+            by_scenario[name] = {seed: values for seed, values in pairs if values is not None}
+        return by_scenario
 
     def values(self, column: str) -> dict[str, dict[int, float]]:
         """Scenario to seed to value of a column of the table; undefined values and failed trials
         are left out.
         """
-        found: dict[str, dict[int, float]] = {name: {} for name in self.scenarios}
+        by_scenario: dict[str, dict[int, float]] = {name: {} for name in self.scenarios}
         for name in self.scenarios:
             pairs = ((trial.seed, result(trial, column)) for trial in self.of(name))
-            found[name] = {seed: value for seed, value in pairs if value is not None}
-        return found
+            by_scenario[name] = {seed: value for seed, value in pairs if value is not None}
+        return by_scenario
 
     def entity_types(self) -> dict[str, int]:
         """Entity type to its gold entities on test, the most frequent first."""
@@ -173,12 +180,12 @@ class Group:
         """Mean test F1 of an entity type over a scenario's seeds; ``None`` where no seed has
         one.
         """
-        found = [
+        values = [
             scores.f1
             for trial in self.of(scenario)
             if (scores := _by_type(trial).get(kind)) and scores.f1 is not None
         ]
-        return sum(found) / len(found) if found else None
+        return sum(values) / len(values) if values else None
 
 
 def _by_type(trial: TrialRecord) -> dict[str, EntityMetrics]:
@@ -201,9 +208,11 @@ def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
     control = experiment.get("control")
     sizes = {label: facts.get("sizes", {}).get("train") for label, facts in suite.data.items()}
     return [
-        Group(point, scenarios, seeds, control, tuple(found), sizes.get(point_label(point.items())))
-        for point, found in by_point.values()
-        if found or point in asked
+        Group(
+            point, scenarios, seeds, control, tuple(members), sizes.get(point_label(point.items()))
+        )
+        for point, members in by_point.values()
+        if members or point in asked
     ]
 
 
@@ -211,5 +220,5 @@ def _canonical(point: dict[str, Any]) -> str:
     return json.dumps(point, sort_keys=True, default=str)
 
 
-def _in_order(asked: Any, found: Any) -> tuple[Any, ...]:
-    return tuple(dict.fromkeys([*asked, *found]))
+def _in_order(asked: Any, present: Any) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys([*asked, *present]))

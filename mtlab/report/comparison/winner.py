@@ -69,7 +69,7 @@ def winner(group: Group) -> Winner | None:
     cheapest = min(tied, key=lambda scenario: sum(costs[scenario].values()) / len(costs[scenario]))
     if len(tied) == 1:
         return _picked(group, cheapest, f"the only one that is as good as the best at {both}")
-    others = listing([name(one) for one in tied if one != cheapest])
+    others = listing([name(scenario) for scenario in tied if scenario != cheapest])
     cheap = "the cheapest" if group.cost == "wall_plain_s" else "the cheapest (in training FLOPs)"
     return _picked(
         group,
@@ -80,23 +80,23 @@ def winner(group: Group) -> Winner | None:
 
 def section(suite: SuiteRecord, group: Group) -> str:
     """What to take home, why, and how."""
-    found = winner(group)
-    if found is None:
+    best = winner(group)
+    if best is None:
         return "None: a trial has no result (see *Failures*), and so no scenario is called best."
     command = suite.command.replace("mtlab compare", "mtlab export", 1)
-    point = point_label(found.trial.point.items())
+    point = point_label(best.trial.point.items())
     at = f" at {markdown.text(point)}" if point else ""
-    if found.trial.selection is not None and found.trial.selection.by_task:
-        return f"{name(found.scenario)}{at}: {found.why}. Each task has weights of its own there, so there is no one model to write."
+    if best.trial.selection is not None and best.trial.selection.by_task:
+        return f"{name(best.scenario)}{at}: {best.why}. Each task has weights of its own there, so there is no one model to write."
     kept = (
         " The scores are those on the new data; what was kept of the old ones is another matter."
         if suite.experiment.get("start")
         else ""
     )
-    score = markdown.fixed(found.trial.selection.score if found.trial.selection else None)
+    score = markdown.fixed(best.trial.selection.score if best.trial.selection else None)
     return (
-        f"{name(found.scenario)}{at}: {found.why}. As good is what is not shown to be worse, and has a mean at most {NEAR:g} below.{kept} "
-        f"Of its seeds, {found.trial.seed} scored highest on validation ({score}). Where it was "
+        f"{name(best.scenario)}{at}: {best.why}. As good is what is not shown to be worse, and has a mean at most {NEAR:g} below.{kept} "
+        f"Of its seeds, {best.trial.seed} scored highest on validation ({score}). Where it was "
         f"trained, and its weights were kept, this writes it as a model for transformers, with a card:\n\n{markdown.fenced(command, 'sh')}"
     )
 
@@ -109,9 +109,9 @@ def _behind(group: Group, task: Task) -> dict[str, intervals.Interval]:
     leader = comparisons.leader(samples)
     pairs = len(samples) * (len(samples) - 1) // 2
     return {
-        one: comparisons.difference(samples[one], samples[leader], pairs)
-        for one in samples
-        if one != leader
+        scenario: comparisons.difference(samples[scenario], samples[leader], pairs)
+        for scenario in samples
+        if scenario != leader
     }
 
 

@@ -63,11 +63,11 @@ def write_all(
             written[kind] = LEFT_OUT
             continue
         with style():
-            made = draw()
-            if made is None:
+            figure = draw()
+            if figure is None:
                 continue
             directory.mkdir(parents=True, exist_ok=True)
-            save(made, directory / f"{kind}{suffix}")
+            save(figure, directory / f"{kind}{suffix}")
         written[kind] = Plot(f"{kind}{suffix}", alt, caption)
     return written
 
@@ -112,8 +112,8 @@ def _numbered(svg: str) -> str:
     """An SVG with its ids in the order in which they stand: matplotlib makes them of all digits of
     a position, the last of which depends on the processor.
     """
-    found: dict[str, str] = {}
-    return ID.sub(lambda match: found.setdefault(match[0], f"{match[0][0]}{len(found)}"), svg)
+    numbers: dict[str, str] = {}
+    return ID.sub(lambda match: numbers.setdefault(match[0], f"{match[0][0]}{len(numbers)}"), svg)
 
 
 def figure(height: float) -> Figure:

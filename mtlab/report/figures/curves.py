@@ -22,19 +22,19 @@ from mtlab.report.statistics.intervals import Interval
 Series = Mapping[str, Sequence[tuple[float, Interval]]]
 
 
-def drawings(found: Sequence[Group], base: Group) -> dict[str, Drawing]:
+def drawings(groups: Sequence[Group], base: Group) -> dict[str, Drawing]:
     """What there may be to see across points, and across the scenarios of ``base``."""
     return {
-        kind: (partial(draw, found, base), alt, caption)
+        kind: (partial(draw, groups, base), alt, caption)
         for kind, (draw, alt, caption) in FIGURES.items()
     }
 
 
 def write_all(
-    found: Sequence[Group], base: Group, directory: Path, wanted: Collection[str] | None = None
+    groups: Sequence[Group], base: Group, directory: Path, wanted: Collection[str] | None = None
 ) -> dict[str, Plot]:
     """Draw it into ``directory``; where names are ``wanted``, those alone."""
-    return canvas.write_all(drawings(found, base), directory, wanted=wanted)
+    return canvas.write_all(drawings(groups, base), directory, wanted=wanted)
 
 
 def _panels(
@@ -62,10 +62,10 @@ def _panels(
     return figure
 
 
-def _quality_vs_data(found: Sequence[Group], base: Group) -> Figure | None:
+def _quality_vs_data(groups: Sequence[Group], base: Group) -> Figure | None:
     ways = {
-        "at equal epochs": across.at_equal_epochs(found),
-        "at equal updates": across.at_equal_updates(found),
+        "at equal epochs": across.at_equal_epochs(groups),
+        "at equal updates": across.at_equal_updates(groups),
     }
     ways = {title: points for title, points in ways.items() if len(points) > 1}
     if not ways:
@@ -96,10 +96,10 @@ def _over(points: Sequence[Group], task: Task, x: Callable[[Group], float]) -> S
     return series
 
 
-def _quality_vs_epochs(found: Sequence[Group], base: Group) -> Figure | None:
+def _quality_vs_epochs(groups: Sequence[Group], base: Group) -> Figure | None:
     runs = (
-        {name: across.budgets(found, name) for name in base.scenarios}
-        if across.settings_only(found)
+        {name: across.budgets(groups, name) for name in base.scenarios}
+        if across.settings_only(groups)
         else {}
     )
     runs = {name: points for name, points in runs.items() if points}
@@ -112,7 +112,7 @@ def _quality_vs_epochs(found: Sequence[Group], base: Group) -> Figure | None:
             for name, points in runs.items()
         }
         drawn = {
-            name: [(x, one) for x, one in points if one.mean is not None]
+            name: [(x, estimate) for x, estimate in points if estimate.mean is not None]
             for name, points in series.items()
         }
         rows.append((f"{task.metric_title}, test", [(task.heading, drawn)]))
@@ -123,7 +123,7 @@ def _at(group: Group, task: Task, name: str, x: float) -> tuple[float, Interval]
     return float(x), intervals.estimate(group.samples(task)[name], within=intervals.SHARE)
 
 
-def _quality_vs_blocks(found: Sequence[Group], base: Group) -> Figure | None:
+def _quality_vs_blocks(groups: Sequence[Group], base: Group) -> Figure | None:
     by_depth, full = across.depths(base), kinds.find(base, kinds.FULL)
     if len(by_depth) < 3 or full is None:
         return None
@@ -135,7 +135,10 @@ def _quality_vs_blocks(found: Sequence[Group], base: Group) -> Figure | None:
         samples = base.samples(task)
         points = [_at(base, task, name, depth) for depth, name in by_depth.items()]
         plots.courses(
-            {"": [(x, one) for x, one in points if one.mean is not None]}, {"": look}, ax, log=False
+            {"": [(x, estimate) for x, estimate in points if estimate.mean is not None]},
+            {"": look},
+            ax,
+            log=False,
         )
         whole = intervals.estimate(samples[full]).mean or math.nan
         for share in (1.0, *across.SHARES):
@@ -159,7 +162,7 @@ def _quality_vs_blocks(found: Sequence[Group], base: Group) -> Figure | None:
             )
         for reached in across.frontier(base, task):
             if reached.blocks is not None:
-                y = next(one.mean for depth, one in points if depth == reached.blocks)
+                y = next(estimate.mean for depth, estimate in points if depth == reached.blocks)
                 ax.plot(
                     reached.blocks,
                     y,
@@ -185,17 +188,17 @@ def _quality_vs_blocks(found: Sequence[Group], base: Group) -> Figure | None:
     return figure
 
 
-def _settings(found: Sequence[Group], base: Group) -> Figure | None:
-    if not across.settings_only(found):
+def _settings(groups: Sequence[Group], base: Group) -> Figure | None:
+    if not across.settings_only(groups):
         return None
-    picked = across.chosen(found)[1]
+    picked = across.chosen(groups)[1]
     figure = canvas.figure(1.4 + 0.42 * len(base.scenarios))
     ax = figure.subplots()
     look = looks(base.scenarios)
     for row, name in enumerate(base.scenarios):
         scores = {
             group.label: across.validation_score(group.of(name))
-            for group in found
+            for group in groups
             if group.of(name)
         }
         style = look[name]
@@ -228,7 +231,7 @@ def _settings(found: Sequence[Group], base: Group) -> Figure | None:
     return figure
 
 
-def _entity_types(found: Sequence[Group], base: Group) -> Figure | None:
+def _entity_types(groups: Sequence[Group], base: Group) -> Figure | None:
     support = {kind: count for kind, count in base.entity_types().items() if count >= ENOUGH}
     scores = {kind: {name: base.type_f1(name, kind) for name in base.scenarios} for kind in support}
     shown = {

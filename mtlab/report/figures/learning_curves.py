@@ -31,11 +31,13 @@ def learning_curves(group: Group) -> Figure | None:
     for row, task in enumerate(tasks):
         for column, (title, field) in enumerate(axes):
             timed = {
-                name: [one for one in group.of(name) if field == "step" or not one.untimed]
+                name: [trial for trial in group.of(name) if field == "step" or not trial.untimed]
                 for name in group.scenarios
             }
-            found = {name: _curve(timed[name], field, task.validation) for name in group.scenarios}
-            drawn = {name: curve for name, curve in found.items() if curve.mean}
+            by_scenario = {
+                name: _curve(timed[name], field, task.validation) for name in group.scenarios
+            }
+            drawn = {name: curve for name, curve in by_scenario.items() if curve.mean}
             ax = plots.learning_curves(drawn, looks(group.scenarios), grid[row][column])
             _mark_decisions(ax, group, task, field)
             if field == "elapsed_s":
@@ -47,7 +49,7 @@ def learning_curves(group: Group) -> Figure | None:
     extra = (
         [(boundary, "a stage ends")] if any(len(trial.stages) > 1 for trial in group.good) else []
     )
-    done = {one.action for trial in group.good for one in trial.ledger}
+    done = {decision.action for trial in group.good for decision in trial.ledger}
     marks = [DECISIONS[action] for action in DECISIONS if action in done]
     extra += [
         (Line2D([], [], color=INK, marker=mark, linestyle=""), label) for mark, label in marks
@@ -68,13 +70,17 @@ DECISIONS = {
 def _mark_decisions(ax: Axes, group: Group, task: Task, field: str) -> None:
     """Put a mark on each seed's curve where guidance did something to the task, or to all."""
     for trial in group.good:
-        for one in trial.ledger:
-            epoch = next(epoch for epoch in trial.epochs if epoch.epoch == one.epoch)
+        for decision in trial.ledger:
+            epoch = next(epoch for epoch in trial.epochs if epoch.epoch == decision.epoch)
             value = look_up(epoch.validation, task.validation)
-            if one.task in (task.name, "") and one.action in DECISIONS and value is not None:
+            if (
+                decision.task in (task.name, "")
+                and decision.action in DECISIONS
+                and value is not None
+            ):
                 colour, (mark, _) = (
                     looks(group.scenarios)[trial.scenario].colour,
-                    DECISIONS[one.action],
+                    DECISIONS[decision.action],
                 )
                 ax.plot(
                     getattr(epoch, field),

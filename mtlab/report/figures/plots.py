@@ -279,13 +279,13 @@ def courses(
         places = [x * 1.018**shift if log else x + 0.05 * shift for x, _ in points]
         style, means = (
             look[name],
-            [found.mean if found.mean is not None else math.nan for _, found in points],
+            [interval.mean if interval.mean is not None else math.nan for _, interval in points],
         )
-        for x, (_, found) in zip(places, points, strict=True):
-            if found.low is not None and found.high is not None:
+        for x, (_, interval) in zip(places, points, strict=True):
+            if interval.low is not None and interval.high is not None:
                 ax.plot(
                     [x, x],
-                    [found.low, found.high],
+                    [interval.low, interval.high],
                     color=style.colour,
                     linewidth=1.6,
                     alpha=0.8,

@@ -172,15 +172,18 @@ def _differences(group: Group) -> Figure | None:
     if control is None or len(group.scenarios) < 2 or not group.of(control):
         return None
     names = [name for name in group.scenarios if name != control]
-    found = {
+    compared = {
         task.name: comparisons.compare(group.samples(task), control, task.metric)
         for task in group.tasks
     }
     by_task = {
         task: {
-            one.scenario: intervals.Interval(one.effect, one.low, one.high, one.n) for one in some
+            comparison.scenario: intervals.Interval(
+                comparison.effect, comparison.low, comparison.high, comparison.n
+            )
+            for comparison in some
         }
-        for task, some in found.items()
+        for task, some in compared.items()
     }
     zooms = [_closeup(_ends(by_task[task.name])) for task in group.tasks]
     figure = canvas.figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
@@ -204,10 +207,10 @@ def _differences(group: Group) -> Figure | None:
 
 
 def _ends(estimates: dict[str, intervals.Interval]) -> list[float]:
-    found = [estimate for estimate in estimates.values() if estimate.mean is not None]
+    defined = [estimate for estimate in estimates.values() if estimate.mean is not None]
     return [
         end
-        for estimate in found
+        for estimate in defined
         for end in (estimate.low, estimate.mean, estimate.high)
         if end is not None
     ]

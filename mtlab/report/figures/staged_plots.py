@@ -116,17 +116,17 @@ def _cross(point: Point, across: Interval, upright: Interval, style: Look, ax: A
 
 
 def _drift(group: Group) -> Figure | None:
-    found = {name: forgetting.cka(group, name) for name in group.scenarios}
+    by_scenario = {name: forgetting.cka(group, name) for name in group.scenarios}
     series = {
-        name: [(float(at), one) for at, one in enumerate(by_unit.values())]
-        for name, by_unit in found.items()
+        name: [(float(at), similarity) for at, similarity in enumerate(by_unit.values())]
+        for name, by_unit in by_scenario.items()
         if by_unit
     }
     if not series:
         return None
     figure = canvas.figure(3.9)
     ax = plots.courses(series, looks(group.scenarios), figure.subplots(), log=False)
-    units = list(next(by_unit for by_unit in found.values() if by_unit))
+    units = list(next(by_unit for by_unit in by_scenario.values() if by_unit))
     ax.set_xticks(range(len(units)), [shown(unit) for unit in units])
     ax.set_ylabel("linear CKA with the checkpoint")
     ax.set_title("How far each block's output moved", loc="left")

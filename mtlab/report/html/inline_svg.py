@@ -49,19 +49,19 @@ def _copy(element: Element) -> Element:
     """An element and what is within, as far as they are known, without namespaces, comments and
     blanks.
     """
-    made = Element(_local(element.tag), _attributes(element))
-    made.extend(_copy(child) for child in element if _local(child.tag) in TAGS)
-    return made
+    copy = Element(_local(element.tag), _attributes(element))
+    copy.extend(_copy(child) for child in element if _local(child.tag) in TAGS)
+    return copy
 
 
 def _attributes(element: Element) -> dict[str, str]:
-    found = {_local(name): value for name, value in element.attrib.items()}
+    attributes = {_local(name): value for name, value in element.attrib.items()}
     kept = {
         name: value
-        for name, value in found.items()
+        for name, value in attributes.items()
         if SHAPE.fullmatch(name) or PAINT.fullmatch(name)
     }
-    kept |= _painted(found.get("style", ""))
+    kept |= _painted(attributes.get("style", ""))
     return {name: value for name, value in kept.items() if not _leads_out(name, value)}
 
 

@@ -133,14 +133,14 @@ def _illustrated(tokens: Sequence[Token], directory: Path) -> Iterator[Token]:
     at = number = 0
     while at < len(tokens):
         drawing = _only(tokens[at : at + 3], "image")
-        found = FIGURE.fullmatch(str(drawing[0].attrs["src"])) if len(drawing) == 1 else None
-        if not found:
+        path = FIGURE.fullmatch(str(drawing[0].attrs["src"])) if len(drawing) == 1 else None
+        if not path:
             yield tokens[at]
             at += 1
             continue
         number += 1
         figure = inline(
-            directory / "plots" / f"{found[1]}.svg", words(drawing[0].children or []), f"f{number}_"
+            directory / "plots" / f"{path[1]}.svg", words(drawing[0].children or []), f"f{number}_"
         )
         yield _html(
             f'<figure>\n<div class="scroll" role="region" aria-label="Figure {number}" tabindex="0">{figure}</div>\n'
@@ -180,7 +180,7 @@ def _framed(tokens: Iterator[Token]) -> Iterator[Token]:
             label = escape(f"Table {number}: {heading}")
             yield _html(f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">\n')
             yield from _scoped(
-                [token, *itertools.takewhile(lambda one: one.type != "table_close", tokens)]
+                [token, *itertools.takewhile(lambda cell: cell.type != "table_close", tokens)]
             )
             yield _html("</table>\n</div>\n")
         else:

@@ -62,24 +62,29 @@ def in_short(group: Group) -> str:
         "" if group.cost == "wall_plain_s" else " (in training FLOPs)"
     )
     compared = [
-        one
+        comparison
         for task in group.tasks
-        for one in comparisons.compare(group.samples(task), control, task.metric)
+        for comparison in comparisons.compare(group.samples(task), control, task.metric)
     ]
     worse, unclear = (
-        {one.scenario for one in _those(compared, verdict)} for verdict in ("worse", "undecided")
+        {comparison.scenario for comparison in _those(compared, verdict)}
+        for verdict in ("worse", "undecided")
     )
-    held = [name(one.scenario) for one in cheaper if one.scenario not in worse | unclear]
+    held = [
+        name(comparison.scenario)
+        for comparison in cheaper
+        if comparison.scenario not in worse | unclear
+    ]
     if held:
         return f"**In short:** shown to be {than}, and not shown to be worse at any task: {listing(held)}."
-    lost = listing([name(one.scenario) for one in cheaper])
+    lost = listing([name(comparison.scenario) for comparison in cheaper])
     if not cheaper:
         return f"**In short:** no scenario is shown to be {than}."
-    if all(one.scenario in worse for one in cheaper):
+    if all(comparison.scenario in worse for comparison in cheaper):
         return f"**In short:** what is shown to be {than} ({lost}) is worse than it at one task or more."
     verb, whose = ("is", "its") if len(cheaper) == 1 else ("are", "their")
     lost = f"{lost} {verb} shown to be {than}"
-    if not any(one.scenario in worse for one in cheaper):
+    if not any(comparison.scenario in worse for comparison in cheaper):
         return f"**In short:** {lost}; how {whose} scores compare is undecided."
     return f"**In short:** {lost}; some are worse at one task or more, and for the others that is undecided."
 
@@ -136,38 +141,38 @@ def _against(group: Group) -> list[str]:
 
 def _verdicts(group: Group, task: Task, control: str) -> str:
     samples = group.samples(task)
-    found = comparisons.compare(samples, control, task.metric)
+    compared = comparisons.compare(samples, control, task.metric)
     mean = intervals.estimate(samples[control], within=intervals.SHARE)
-    told = f"{markdown.fixed(mean.mean)}{markdown.bounds(mean.low, mean.high)}"
-    lead = f"On **{task.title}** ({task.metric_title} {told} for the control {name(control)})"
+    score = f"{markdown.fixed(mean.mean)}{markdown.bounds(mean.low, mean.high)}"
+    lead = f"On **{task.title}** ({task.metric_title} {score} for the control {name(control)})"
     better, worse, tied, undecided = (
-        _those(found, verdict) for verdict in ("better", "worse", "tie", "undecided")
+        _those(compared, verdict) for verdict in ("better", "worse", "tie", "undecided")
     )
     parts = [f"better: {_with_effect(better)}" if better else "no scenario is shown to be better"]
     parts += [f"worse: {_with_effect(worse)}"] if worse else []
     parts += (
         [
             "tied with it (not told apart by these seeds and sentences, and so not ranked): "
-            f"{listing([name(one.scenario) for one in tied])}"
+            f"{listing([name(comparison.scenario) for comparison in tied])}"
         ]
         if tied
         else []
     )
     for seeds, why in ((False, "fewer than two seeds to compare"), (True, intervals.TOO_FEW)):
-        open_ones = [one for one in undecided if (one.n > 1) is seeds]
+        open_ones = [comparison for comparison in undecided if (comparison.n > 1) is seeds]
         parts += [f"undecided, with {why}: {_with_effect(open_ones)}"] if open_ones else []
     return f"{lead}, {'; '.join(parts)}."
 
 
-def _those(found: Sequence[Comparison], verdict: Verdict) -> list[Comparison]:
-    return [comparison for comparison in found if comparison.verdict == verdict]
+def _those(compared: Sequence[Comparison], verdict: Verdict) -> list[Comparison]:
+    return [comparison for comparison in compared if comparison.verdict == verdict]
 
 
-def _with_effect(found: Sequence[Comparison]) -> str:
+def _with_effect(compared: Sequence[Comparison]) -> str:
     return listing(
         [
-            f"{name(one.scenario)} ({markdown.signed(one.effect)}{markdown.bounds(one.low, one.high)})"
-            for one in found
+            f"{name(comparison.scenario)} ({markdown.signed(comparison.effect)}{markdown.bounds(comparison.low, comparison.high)})"
+            for comparison in compared
         ]
     )
 
@@ -188,8 +193,8 @@ def _costs(group: Group, control: str) -> str:
     )
 
 
-def _share(found: Comparison) -> str:
-    return "–" if found.effect is None else f"{found.effect:.2f}"
+def _share(ratio: Comparison) -> str:
+    return "–" if ratio.effect is None else f"{ratio.effect:.2f}"
 
 
 def _best(group: Group) -> str:
@@ -202,11 +207,11 @@ def _best(group: Group) -> str:
         task.title: comparisons.best(group.samples(task), group.seeds) for task in group.tasks
     }
     said = [
-        f"For {title}, {name(one)} is the best: its difference from each other scenario excludes 0."
-        for title, one in leaders.items()
-        if one
+        f"For {title}, {name(scenario)} is the best: its difference from each other scenario excludes 0."
+        for title, scenario in leaders.items()
+        if scenario
     ]
-    even = [title for title, one in leaders.items() if one is None]
+    even = [title for title, scenario in leaders.items() if scenario is None]
     return " ".join(
         [
             *said,

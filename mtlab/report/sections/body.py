@@ -64,10 +64,11 @@ def _ranges(units: Iterable[str]) -> str:
 
 def _follows(before: str, after: str) -> bool:
     parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", unit) for unit in (before, after)]
-    one, two = parts
+    first, second = parts
     return (
-        bool(one and two) and (one[1], int(one[2]) + 1, one[3]) == (two[1], int(two[2]), two[3])
-        if one and two
+        bool(first and second)
+        and (first[1], int(first[2]) + 1, first[3]) == (second[1], int(second[2]), second[3])
+        if first and second
         else False
     )
 
@@ -142,10 +143,12 @@ def notes(group: Group) -> str:
 
 def _too_few_sentences(group: Group) -> str:
     """The other reason why something is undecided, where it is one here."""
-    found = [one for task in group.tasks for one in _comparisons(group, task).values()]
+    compared = [
+        comparison for task in group.tasks for comparison in _comparisons(group, task).values()
+    ]
     return (
         f", or {intervals.TOO_FEW}"
-        if any(one.verdict == "undecided" and one.n > 1 for one in found)
+        if any(comparison.verdict == "undecided" and comparison.n > 1 for comparison in compared)
         else ""
     )
 
@@ -154,22 +157,20 @@ def _comparisons(group: Group, task: Task) -> dict[str, Comparison]:
     if group.control is None:
         return {}
     return {
-        found.scenario: found
-        for found in comparisons.compare(group.samples(task), group.control, task.metric)
+        comparison.scenario: comparison
+        for comparison in comparisons.compare(group.samples(task), group.control, task.metric)
     }
 
 
-def estimated(found: Interval) -> str:
+def estimated(interval: Interval) -> str:
     """A mean with its interval."""
-    return fixed(found.mean) + markdown.bounds(found.low, found.high)
+    return fixed(interval.mean) + markdown.bounds(interval.low, interval.high)
 
 
-def _against(found: Comparison | None) -> str:
-    if found is None or found.effect is None:
+def _against(comparison: Comparison | None) -> str:
+    if comparison is None or comparison.effect is None:
         return "–"
-    return (
-        f"{markdown.signed(found.effect)}{markdown.bounds(found.low, found.high)} {found.verdict}"
-    )
+    return f"{markdown.signed(comparison.effect)}{markdown.bounds(comparison.low, comparison.high)} {comparison.verdict}"
 
 
 def _count(group: Group, scenario: str) -> str:
@@ -185,8 +186,8 @@ def entities(group: Group) -> str:
         return "No test score for entities."
     header = ["scenario", "precision", "recall", "F1 (default mode)", "F1 (strict IOB2)"]
     rows = [
-        [name(one), *(fixed(_mean(values[column][one].values())) for column in columns)]
-        for one in group.scenarios
+        [name(scenario), *(fixed(_mean(values[column][scenario].values())) for column in columns)]
+        for scenario in group.scenarios
     ]
     said = (
         "Means over seeds, test split, micro-averaged over entities. *Default mode* is seqeval's default, which is conlleval's and the "
@@ -208,10 +209,10 @@ def _by_type(group: Group) -> str:
         if min(support.values(), default=ENOUGH) < ENOUGH
         else ""
     )
-    made = markdown.table(
+    table = markdown.table(
         ["type", "gold entities", *(name(scenario) for scenario in group.scenarios)], rows
     )
-    return f"{made}\n\n{few}".strip()
+    return f"{table}\n\n{few}".strip()
 
 
 def _mean(values: Iterable[float]) -> float | None:
@@ -259,11 +260,11 @@ def _ratios(group: Group, column: str) -> dict[str, str]:
     """Each scenario's cost over the control's, with its interval."""
     if group.control is None:
         return {}
-    found = comparisons.compare_cost(group.values(column), group.control, column)
+    ratios = comparisons.compare_cost(group.values(column), group.control, column)
     return {
-        one.scenario: f"{one.effect:.2f}×{markdown.bounds(one.low, one.high, 2)}"
-        for one in found
-        if one.effect is not None
+        ratio.scenario: f"{ratio.effect:.2f}×{markdown.bounds(ratio.low, ratio.high, 2)}"
+        for ratio in ratios
+        if ratio.effect is not None
     }
 
 

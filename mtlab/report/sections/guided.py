@@ -19,14 +19,14 @@ def section(group: Group) -> str:
         [
             name(trial.scenario),
             str(trial.seed),
-            str(one.epoch),
-            text(one.task or "all"),
-            DONE.get(one.action, text(one.action)),
-            _why(one),
+            str(decision.epoch),
+            text(decision.task or "all"),
+            DONE.get(decision.action, text(decision.action)),
+            _why(decision),
         ]
         for scenario in group.scenarios
         for trial in group.of(scenario)
-        for one in trial.ledger
+        for decision in trial.ledger
     ]
     if not rows:
         return ""
@@ -43,11 +43,12 @@ def section(group: Group) -> str:
     return f"{said}\n\n{markdown.details('The ledger', ledger)}"
 
 
-def _why(one: Decision) -> str:
-    if one.best_epoch is None:
+def _why(decision: Decision) -> str:
+    if decision.best_epoch is None:
         return (
-            f"no task gained in {one.waited} validations"
-            if one.action == "advance"
+            f"no task gained in {decision.waited} validations"
+            if decision.action == "advance"
             else "no task is left"
         )
-    return f"{fixed(one.value)} after a best of {fixed(one.best)} at epoch {one.best_epoch}: no gain in {one.waited} validations"
+    best = f"a best of {fixed(decision.best)} at epoch {decision.best_epoch}"
+    return f"{fixed(decision.value)} after {best}: no gain in {decision.waited} validations"

@@ -11,17 +11,20 @@ from mtlab.report.sections.body import estimated
 from mtlab.report.statistics import intervals
 
 
-def settings(suite: SuiteRecord, found: Sequence[Group], picked: Mapping[str, Group]) -> str:
+def settings(suite: SuiteRecord, groups: Sequence[Group], picked: Mapping[str, Group]) -> str:
     """The validation score of every setting, the chosen one of each scenario, and what the settings
     are.
     """
-    names = found[0].scenarios
-    rows = [[text(group.label), *(_score(group, one, picked) for one in names)] for group in found]
+    names = groups[0].scenarios
+    rows = [
+        [text(group.label), *(_score(group, scenario, picked) for scenario in names)]
+        for group in groups
+    ]
     varied = suite.experiment.get("settings", {})
     keys = [[text(key), *(text(value) for value in values)] for key, values in varied.items()]
-    numbers = [str(at) for at in range(1, len(found) + 1)]
+    numbers = [str(at) for at in range(1, len(groups) + 1)]
     said = (
-        f"Mean validation score over seeds (the mean of accuracy and entity F1) of each of {len(found)} settings, as many for every "
+        f"Mean validation score over seeds (the mean of accuracy and entity F1) of each of {len(groups)} settings, as many for every "
         "scenario. The highest of each column is the scenario's choice (bold); the test split had no say in it."
     )
     return "\n\n".join(
@@ -41,23 +44,23 @@ def _score(group: Group, scenario: str, picked: Mapping[str, Group]) -> str:
     return f"**{score}**" if picked[scenario] is group else score
 
 
-def sizes(found: Sequence[Group]) -> str:
+def sizes(groups: Sequence[Group]) -> str:
     """Each task's scores by size of the training data, and where freezing stops to pay."""
     parts = []
     for way, points in (
-        ("equal epochs", across.at_equal_epochs(found)),
-        ("equal updates", across.at_equal_updates(found)),
+        ("equal epochs", across.at_equal_epochs(groups)),
+        ("equal updates", across.at_equal_updates(groups)),
     ):
         if len(points) > 1:
             parts += [_sizes(points, task, way) for task in points[-1].tasks]
     return "\n\n".join(parts)
 
 
-def answer(found: Sequence[Group]) -> str:
+def answer(groups: Sequence[Group]) -> str:
     """What the sizes say together, from intervals: where freezing is tied with full fine-tuning and
     where it is behind.
     """
-    points = across.at_equal_epochs(found)
+    points = across.at_equal_epochs(groups)
     full = kinds.find(points[-1], kinds.FULL) if len(points) > 1 else None
     if full is None:
         return ""
@@ -67,7 +70,7 @@ def answer(found: Sequence[Group]) -> str:
             leads = [
                 (group, across.lead(group, task, kind, kinds.FULL, len(points))) for group in points
             ]
-            given = [(group, one) for group, one in leads if one is not None]
+            given = [(group, interval) for group, interval in leads if interval is not None]
             if given:
                 parts.append(
                     f"On {task.title}, {name(kinds.find(given[-1][0], kind))} is {_by_verdict(given)}."
@@ -86,9 +89,9 @@ def _by_verdict(leads: Sequence[tuple[Group, intervals.Interval]]) -> str:
     said = []
     for verdict, words in WORDS.items():
         sizes = [
-            f"{group.sentences:,} ({_signed(one)})"
-            for group, one in leads
-            if intervals.verdict(one) == verdict
+            f"{group.sentences:,} ({_signed(interval)})"
+            for group, interval in leads
+            if intervals.verdict(interval) == verdict
         ]
         if sizes:
             said.append(f"{words} at {listing(sizes)} sentences")
@@ -116,7 +119,9 @@ def _sizes(points: Sequence[Group], task: Task, way: str) -> str:
         leads = [
             (group, across.lead(group, task, kind, kinds.FULL, len(points))) for group in points
         ]
-        given = [(group.sentences or 0, found) for group, found in leads if found is not None]
+        given = [
+            (group.sentences or 0, interval) for group, interval in leads if interval is not None
+        ]
         if frozen and full and len(given) > 1:
             lines.append(_crossover(frozen, full, given))
     return "\n\n".join(lines)
@@ -124,23 +129,25 @@ def _sizes(points: Sequence[Group], task: Task, way: str) -> str:
 
 def _crossover(frozen: str, full: str, leads: Sequence[tuple[float, intervals.Interval]]) -> str:
     """Where one scenario's lead over full fine-tuning passes through 0."""
-    shown = ", ".join(f"{_signed(found)} at {size:,.0f}" for size, found in leads)
+    shown = ", ".join(f"{_signed(interval)} at {size:,.0f}" for size, interval in leads)
     lead = f"{name(frozen)} minus {name(full)}: {shown} ({len(leads)} intervals, adjusted)."
-    if all(intervals.verdict(one) == "tie" for _, one in leads):
+    if all(intervals.verdict(interval) == "tie" for _, interval in leads):
         return f"{lead} Tied at every size: which of them leads, and whether that changes, is not shown."
-    if all(intervals.verdict(one) in ("tie", "undecided") for _, one in leads):
+    if all(intervals.verdict(interval) in ("tie", "undecided") for _, interval in leads):
         return f"{lead} Tied or undecided at every size: which of them leads, and whether that changes, is not shown."
-    found = across.crossing(leads)
-    if found.at is None:
-        ahead = full if all((one.mean or 0.0) < 0 for _, one in leads) else frozen
+    crossing = across.crossing(leads)
+    if crossing.at is None:
+        ahead = full if all((interval.mean or 0.0) < 0 for _, interval in leads) else frozen
         return f"{lead} No crossover in range: {name(ahead)} leads at {'every size' if _one_sided(leads) else 'the largest size'}."
-    low, high = (f"{end:,.0f}" if end is not None else None for end in (found.low, found.high))
+    low, high = (
+        f"{end:,.0f}" if end is not None else None for end in (crossing.low, crossing.high)
+    )
     between = f"between {low or f'fewer than {leads[0][0]:,.0f}'} and {high or f'more than {leads[-1][0]:,.0f}'}"
-    return f"{lead} Crossover n* at about {found.at:,.0f} sentences (interval: {between}): beyond it {name(full)} leads."
+    return f"{lead} Crossover n* at about {crossing.at:,.0f} sentences (interval: {between}): beyond it {name(full)} leads."
 
 
 def _one_sided(leads: Sequence[tuple[float, intervals.Interval]]) -> bool:
-    signs = {(found.mean or 0.0) > 0 for _, found in leads}
+    signs = {(interval.mean or 0.0) > 0 for _, interval in leads}
     return len(signs) == 1
 
 
@@ -154,7 +161,7 @@ def frontier(base: Group) -> str:
     header, rows = ["top blocks that train", "trained parameters"], []
     header += [cell for task in base.tasks for cell in (task.metric_title, f"of {text(full)}'s")]
     for label, scenario in [
-        *((str(depth), one) for depth, one in by_depth.items()),
+        *((str(depth), scenario) for depth, scenario in by_depth.items()),
         ("all, and embeddings", full),
     ]:
         row = [label, markdown.whole(base.of(scenario)[0].stages[-1].params_trainable)]
@@ -176,11 +183,12 @@ def fewest(base: Group) -> str:
     """The fewest top blocks that reach each share of full fine-tuning; empty where too few depths
     were run.
     """
-    found = {task.heading: across.frontier(base, task) for task in base.tasks}
-    if not any(found.values()):
+    by_task = {task.heading: across.frontier(base, task) for task in base.tasks}
+    if not any(by_task.values()):
         return ""
     lines = [
-        f"- **{heading}:** {'; '.join(map(_reached, shares))}." for heading, shares in found.items()
+        f"- **{heading}:** {'; '.join(map(_reached, shares))}."
+        for heading, shares in by_task.items()
     ]
     said = (
         "**The fewest top blocks** that reach a share of full fine-tuning, chosen on validation. The brackets hold every number of blocks "
@@ -190,14 +198,14 @@ def fewest(base: Group) -> str:
     return f"{said}\n\n" + "\n".join(lines)
 
 
-def _reached(found: across.Reached) -> str:
-    high = "not shown" if found.high is None else str(found.high)
-    low = "not possible" if found.low is None else str(found.low)
-    if found.blocks is None:
-        return f"{found.share:.0%} is not reached on validation [{low} to {high}]"
-    ratio = "" if found.ratio is None else f", {found.ratio:.1%} on test"
-    return f"{found.share:.0%} with {found.blocks} block{'' if found.blocks == 1 else 's'} [{low} to {high}]{ratio}"
+def _reached(reached: across.Reached) -> str:
+    high = "not shown" if reached.high is None else str(reached.high)
+    low = "not possible" if reached.low is None else str(reached.low)
+    if reached.blocks is None:
+        return f"{reached.share:.0%} is not reached on validation [{low} to {high}]"
+    ratio = "" if reached.ratio is None else f", {reached.ratio:.1%} on test"
+    return f"{reached.share:.0%} with {reached.blocks} block{'' if reached.blocks == 1 else 's'} [{low} to {high}]{ratio}"
 
 
-def _signed(found: intervals.Interval) -> str:
-    return f"{markdown.signed(found.mean)}{markdown.bounds(found.low, found.high)}"
+def _signed(interval: intervals.Interval) -> str:
+    return f"{markdown.signed(interval.mean)}{markdown.bounds(interval.low, interval.high)}"

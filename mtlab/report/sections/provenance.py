@@ -96,15 +96,15 @@ def _alike(groups: list[Group], field: str) -> list[tuple[str, bool | None]]:
     """For each point and seed (and length of training, where the order is meant), whether a digest
     is one and the same.
     """
-    found: dict[tuple[str, int, int], list[str]] = defaultdict(list)
+    by_point: dict[tuple[str, int, int], list[str]] = defaultdict(list)
     for group in groups:
         for trial in group.good:
             steps = sum(stage.steps for stage in trial.stages) if field == "order_digest" else 1
             if steps:
-                found[group.label, trial.seed, steps].append(getattr(trial, field))
+                by_point[group.label, trial.seed, steps].append(getattr(trial, field))
     return [
         (f"{text(label)} seed {seed}".strip(), _one(digests))
-        for (label, seed, _), digests in found.items()
+        for (label, seed, _), digests in by_point.items()
     ]
 
 
@@ -161,7 +161,7 @@ def environment(suite: SuiteRecord) -> str:
 
 
 def _by_point(facts: Mapping[str, Mapping[str, Any]]) -> str:
-    tables = {label: _facts(found) for label, found in facts.items()}
+    tables = {label: _facts(point_facts) for label, point_facts in facts.items()}
     if len(set(tables.values())) == 1:  # the sweep is over something else
         return next(iter(tables.values()))
     return (
@@ -209,12 +209,12 @@ def failures(groups: list[Group]) -> str:
         rows += [
             [name(scenario), str(seed), where, "left no record"] for scenario, seed in group.missing
         ]
-    told = (
+    table = (
         markdown.table(["scenario", "seed", "point", "reason"], rows, words=4)
         if rows
         else "None: every trial ended well."
     )
-    return "\n\n".join([told, *_interrupted(groups)])
+    return "\n\n".join([table, *_interrupted(groups)])
 
 
 def _interrupted(groups: list[Group]) -> list[str]:

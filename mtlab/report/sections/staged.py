@@ -54,23 +54,23 @@ def lost(group: Group) -> str:
 def _answer(group: Group, task: Task) -> str:
     """What the kept task lost, in a paragraph."""
     names = forgetting.keepers(group, task)
-    found = {one: forgetting.transfer(group, one, task) for one in names}
-    stages = {one: group.of(one)[0].stages for one in names}
+    changes = {scenario: forgetting.transfer(group, scenario, task) for scenario in names}
+    stages = {scenario: group.of(scenario)[0].stages for scenario in names}
     sentences = []
-    for one in names:
-        if forgetting.adapts_around(stages[one]):
+    for scenario in names:
+        if forgetting.adapts_around(stages[scenario]):
             sentences.append(
-                f"With its head frozen and the encoder moving ({name(one)}), it changes by {_signed(found[one])}."
+                f"With its head frozen and the encoder moving ({name(scenario)}), it changes by {_signed(changes[scenario])}."
             )
-    for one in names:
-        if forgetting.leaves_encoder(stages[one]):
-            same = forgetting.identical(group, one, task)
-            told = (
+    for scenario in names:
+        if forgetting.leaves_encoder(stages[scenario]):
+            same = forgetting.identical(group, scenario, task)
+            effect = (
                 "every logit stays the same, bit for bit, with every seed"
                 if same
-                else f"it changes by {_signed(found[one])}"
+                else f"it changes by {_signed(changes[scenario])}"
             )
-            sentences.append(f"With the encoder frozen too ({name(one)}), {told}.")
+            sentences.append(f"With the encoder frozen too ({name(scenario)}), {effect}.")
     sentences += [
         _mitigated(group, task, without, effects)
         for without, effects in _by_baseline(group, task).items()
@@ -84,24 +84,24 @@ def _answer(group: Group, task: Task) -> str:
 
 def _by_baseline(group: Group, task: Task) -> dict[str, list[Effect]]:
     """Mitigations by the scenario that they are compared with."""
-    found: dict[str, list[Effect]] = {}
-    for one in forgetting.effects(group, task):
-        found.setdefault(one.without, []).append(one)
-    return found
+    by_baseline: dict[str, list[Effect]] = {}
+    for effect in forgetting.effects(group, task):
+        by_baseline.setdefault(effect.without, []).append(effect)
+    return by_baseline
 
 
 def _mitigated(group: Group, task: Task, without: str, effects: Sequence[Effect]) -> str:
     if not forgetting.lost(group, without, task):
         return f"What {name(without)} loses is not told from 0, so there was nothing to mitigate."
     half = [
-        name(one.scenario)
-        for one in effects
-        if one.beyond_half.low is not None and one.beyond_half.low > 0
+        name(effect.scenario)
+        for effect in effects
+        if effect.beyond_half.low is not None and effect.beyond_half.low > 0
     ]
     some = [
-        name(one.scenario)
-        for one in effects
-        if one.retained.low is not None and one.retained.low > 0
+        name(effect.scenario)
+        for effect in effects
+        if effect.retained.low is not None and effect.retained.low > 0
     ]
     rest = (
         f"; shown to win back something: {listing(some)}"
@@ -114,28 +114,30 @@ def _mitigated(group: Group, task: Task, without: str, effects: Sequence[Effect]
 def _transfers(group: Group, task: Task) -> str:
     names = forgetting.keepers(group, task)
     nothing = [
-        one
-        for one in group.scenarios
-        if (trials := group.of(one)) and not any(stage.steps for stage in trials[0].stages)
+        scenario
+        for scenario in group.scenarios
+        if (trials := group.of(scenario)) and not any(stage.steps for stage in trials[0].stages)
     ]
     rows = []
-    for one in [*nothing, *names]:
+    for scenario in [*nothing, *names]:
         before, after = (
             intervals.estimate(
-                forgetting.sample(group, one, task, SOURCE, stage), within=intervals.SHARE
+                forgetting.sample(group, scenario, task, SOURCE, stage), within=intervals.SHARE
             )
             for stage in (0, -1)
         )
-        moved, abroad = (forgetting.change(group, one, task, domain) for domain in (SOURCE, TARGET))
+        moved, abroad = (
+            forgetting.change(group, scenario, task, domain) for domain in (SOURCE, TARGET)
+        )
         verdict = WORDS[intervals.verdict(moved)]
         rows.append(
             [
-                name(one),
+                name(scenario),
                 fixed(before.mean),
                 estimated(after),
                 f"{_signed(moved)} {verdict}",
                 _signed(abroad),
-                _logits(group, one, task),
+                _logits(group, scenario, task),
             ]
         )
     header = [
@@ -166,11 +168,19 @@ def _held(group: Group, task: Task) -> str:
     for without, effects in _by_baseline(group, task).items():
         lost = forgetting.lost(group, without, task)
         rows = []
-        for one in effects:
-            share = "–" if one.share is None or not lost else f"{one.share:.0%}".replace("-", "−")
-            half = HALF[intervals.verdict(one.beyond_half)] if lost else "–"
+        for effect in effects:
+            share = (
+                "–" if effect.share is None or not lost else f"{effect.share:.0%}".replace("-", "−")
+            )
+            half = HALF[intervals.verdict(effect.beyond_half)] if lost else "–"
             rows.append(
-                [name(one.scenario), _signed(one.retained), _signed(one.learned), share, half]
+                [
+                    name(effect.scenario),
+                    _signed(effect.retained),
+                    _signed(effect.learned),
+                    share,
+                    half,
+                ]
             )
         columns = [
             f"{task.metric_title}, source",
@@ -188,14 +198,14 @@ def _held(group: Group, task: Task) -> str:
 
 def _moved(group: Group) -> str:
     """Linear CKA by block."""
-    found = {one: forgetting.cka(group, one) for one in group.scenarios}
-    found = {one: by_unit for one, by_unit in found.items() if by_unit}
-    if not found:
+    by_scenario = {scenario: forgetting.cka(group, scenario) for scenario in group.scenarios}
+    by_scenario = {scenario: by_unit for scenario, by_unit in by_scenario.items() if by_unit}
+    if not by_scenario:
         return ""
-    units = list(next(iter(found.values())))
+    units = list(next(iter(by_scenario.values())))
     rows = [
-        [name(one), *(fixed(by_unit[unit].mean) for unit in units)]
-        for one, by_unit in found.items()
+        [name(scenario), *(fixed(by_unit[unit].mean) for unit in units)]
+        for scenario, by_unit in by_scenario.items()
     ]
     said = (
         "How far the encoder moved: linear CKA (Kornblith et al. 2019) between the checkpoint's hidden states and the trial's, on the "
@@ -208,12 +218,12 @@ def _matrix(group: Group) -> str:
     """Every task, stage and domain: means over seeds."""
     cells = [(task, domain) for task in TASKS for domain in (SOURCE, TARGET)]
     rows = []
-    for one in group.scenarios:
-        trials = group.of(one)
+    for scenario in group.scenarios:
+        trials = group.of(scenario)
         lengths = {len(trial.stages) for trial in trials}
         for stage in range(max(lengths) + 1) if len(lengths) == 1 else (0, -1) if lengths else ():
             means = [
-                intervals.estimate(forgetting.sample(group, one, task, domain, stage)).mean
+                intervals.estimate(forgetting.sample(group, scenario, task, domain, stage)).mean
                 for task, domain in cells
             ]
             if any(mean is not None for mean in means):
@@ -222,7 +232,7 @@ def _matrix(group: Group) -> str:
                     if stage == -1
                     else f"after {markdown.text(trials[0].stages[stage - 1].name)}"
                 )
-                rows.append([name(one), when if stage else "checkpoint", *map(fixed, means)])
+                rows.append([name(scenario), when if stage else "checkpoint", *map(fixed, means)])
     return markdown.table(
         ["scenario", "when", *(f"{task.metric_title}, {domain}" for task, domain in cells)],
         rows,
@@ -230,5 +240,5 @@ def _matrix(group: Group) -> str:
     )
 
 
-def _signed(found: Interval) -> str:
-    return f"{markdown.signed(found.mean)}{markdown.bounds(found.low, found.high)}"
+def _signed(interval: Interval) -> str:
+    return f"{markdown.signed(interval.mean)}{markdown.bounds(interval.low, interval.high)}"

@@ -21,16 +21,16 @@ SECOND = ("drift", "settings")
 """Those that can stand beside it: they show what no table of the report says."""
 
 
-def most_telling(found: Sequence[Group], base: Group, suffix: str) -> list[str]:
+def most_telling(groups: Sequence[Group], base: Group, suffix: str) -> list[str]:
     """The names of the one or two figures.
 
     Args:
-        found: every point.
+        groups: every point.
         base: the group that stands for the whole.
         suffix: what the names of its figures end with.
     """
     over, own = (
-        curves.drawings(found, base),
+        curves.drawings(groups, base),
         {**scores.drawings(base), **staged_plots.drawings(base)},
     )
     drawings = {**over, **own}

@@ -50,18 +50,20 @@ def compare(samples: Samples, control: str, metric: str) -> list[Comparison]:
     return [_difference(samples, name, control, metric, len(rivals)) for name in rivals]
 
 
-def difference(one: Sample, other: Sample, contrasts: int = 1, share: float = 1.0) -> Interval:
-    """``one`` minus ``share`` times ``other``, paired by seed and sentence over the seeds that both
+def difference(sample: Sample, other: Sample, contrasts: int = 1, share: float = 1.0) -> Interval:
+    """``sample`` minus ``share`` times ``other``, paired by seed and sentence over the seeds that both
     have.
 
     Args:
-        one: a scenario's sample.
+        sample: a scenario's sample.
         other: another one's.
         contrasts: how many such differences are judged together (Bonferroni).
         share: of the other's score; what is asked with 0.95 is whether one reaches 95% of the
             other.
     """
-    differences = {seed: one[seed] - share * other[seed] for seed in one.keys() & other.keys()}
+    differences = {
+        seed: sample[seed] - share * other[seed] for seed in sample.keys() & other.keys()
+    }
     return paired(differences, contrasts, equal=share == 1.0)
 
 
@@ -76,24 +78,24 @@ def compare_cost(values: Values, control: str, metric: str) -> list[Comparison]:
     return [_ratio(values, name, control, metric, len(rivals)) for name in rivals]
 
 
-def ratio(one: Mapping[int, float], other: Mapping[int, float], contrasts: int = 1) -> Interval:
-    """``one`` over ``other``, both seed to a cost, paired by seed: the geometric mean, where no
+def ratio(costs: Mapping[int, float], other: Mapping[int, float], contrasts: int = 1) -> Interval:
+    """``costs`` over ``other``, both seed to a cost, paired by seed: the geometric mean, where no
     cost is 0, and its interval.
 
     ``contrasts`` such ratios are judged together (Bonferroni).
     """
     ratios = [
-        one[seed] / other[seed] for seed in sorted(one.keys() & other.keys()) if other[seed] > 0
+        costs[seed] / other[seed] for seed in sorted(costs.keys() & other.keys()) if other[seed] > 0
     ]
-    logarithmic = _positive(one, other)
-    found = interval(np.log(ratios) if logarithmic else ratios, 1 - (1 - LEVEL) / contrasts)
+    logarithmic = _positive(costs, other)
+    estimated = interval(np.log(ratios) if logarithmic else ratios, 1 - (1 - LEVEL) / contrasts)
     if not logarithmic:
-        return found
+        return estimated
     mean, low, high = (
         None if bound is None else float(np.exp(bound))
-        for bound in (found.mean, found.low, found.high)
+        for bound in (estimated.mean, estimated.low, estimated.high)
     )
-    return Interval(mean, low, high, found.n)
+    return Interval(mean, low, high, estimated.n)
 
 
 def best(samples: Samples, seeds: Collection[int]) -> str | None:
@@ -133,33 +135,42 @@ def _difference(
     samples: Samples, name: str, control: str, metric: str, contrasts: int
 ) -> Comparison:
     mine, theirs = samples.get(name, {}), samples.get(control, {})
-    found = difference(mine, theirs, contrasts)
+    estimated = difference(mine, theirs, contrasts)
     sentences = len(next(iter(mine.values()), ()))
-    method = f"paired by seed and sentence, {found.n} seeds, {sentences:,} sentences, Bonferroni over {contrasts} contrasts"
+    method = f"paired by seed and sentence, {estimated.n} seeds, {sentences:,} sentences, Bonferroni over {contrasts} contrasts"
     return Comparison(
-        name, control, metric, found.mean, found.low, found.high, found.n, method, verdict(found)
+        name,
+        control,
+        metric,
+        estimated.mean,
+        estimated.low,
+        estimated.high,
+        estimated.n,
+        method,
+        verdict(estimated),
     )
 
 
 def _ratio(values: Values, name: str, control: str, metric: str, contrasts: int) -> Comparison:
     mine, theirs = values.get(name, {}), values.get(control, {})
-    found = ratio(mine, theirs, contrasts)
-    method = f"paired t of {'log ' if _positive(mine, theirs) else ''}ratios over {found.n} seeds, Bonferroni over {contrasts} contrasts"
+    estimated = ratio(mine, theirs, contrasts)
+    ratios = "log ratios" if _positive(mine, theirs) else "ratios"
+    method = f"paired t of {ratios} over {estimated.n} seeds, Bonferroni over {contrasts} contrasts"
     cheaper: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
-    decided = verdict(found, 1.0)
+    decided = verdict(estimated, 1.0)
     return Comparison(
         name,
         control,
         metric,
-        found.mean,
-        found.low,
-        found.high,
-        found.n,
+        estimated.mean,
+        estimated.low,
+        estimated.high,
+        estimated.n,
         method,
         cheaper.get(decided, decided),
     )
 
 
-def _positive(one: Mapping[int, float], other: Mapping[int, float]) -> bool:
+def _positive(costs: Mapping[int, float], other: Mapping[int, float]) -> bool:
     """Whether ratios of the two have logarithms."""
-    return all(one[seed] > 0 for seed in one.keys() & other.keys())
+    return all(costs[seed] > 0 for seed in costs.keys() & other.keys())

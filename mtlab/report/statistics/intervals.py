@@ -112,11 +112,11 @@ def seeds_interval(values: Iterable[float], level: float = LEVEL) -> Interval:
 
     How far other seeds would lie off cannot be estimated from equal values.
     """
-    found = interval(values, level)
+    estimated = interval(values, level)
     return (
-        found
-        if found.low != found.high or not found.mean
-        else Interval(found.mean, None, None, found.n)
+        estimated
+        if estimated.low != estimated.high or not estimated.mean
+        else Interval(estimated.mean, None, None, estimated.n)
     )
 
 
@@ -129,14 +129,16 @@ def estimate(
     if not sample:
         return Interval(None, None, None, 0)
     table = np.stack([sample[seed] for seed in sorted(sample)])
-    found = _around(float(table.mean()), spread_of(table), level, len(table))
-    if found.low is None or found.high is None:
-        return found
+    estimated = _around(float(table.mean()), spread_of(table), level, len(table))
+    if estimated.low is None or estimated.high is None:
+        return estimated
     if not np.ptp(table) and table.shape[1] < math.log2(
         2 / (1 - level)
     ):  # too few to stand for others, as in :func:`paired`
-        return Interval(found.mean, None, None, found.n)
-    return Interval(found.mean, max(found.low, within[0]), min(found.high, within[1]), found.n)
+        return Interval(estimated.mean, None, None, estimated.n)
+    return Interval(
+        estimated.mean, max(estimated.low, within[0]), min(estimated.high, within[1]), estimated.n
+    )
 
 
 def paired(differences: Sample, contrasts: int = 1, *, equal: bool = True) -> Interval:
@@ -162,10 +164,14 @@ def paired(differences: Sample, contrasts: int = 1, *, equal: bool = True) -> In
     if table.shape[1] >= needed and not table.any():  # the same answers with every seed
         return Interval(0.0, 0.0, 0.0, len(table))
     spread = estimable(table) if table.shape[1] >= needed else None
-    found = _around(float(table.mean()), spread, level, len(table))
-    if equal and verdict(found) in ("better", "worse") and _carrying(table.mean(axis=0)) < needed:
-        return Interval(found.mean, None, None, found.n)
-    return found
+    estimated = _around(float(table.mean()), spread, level, len(table))
+    if (
+        equal
+        and verdict(estimated) in ("better", "worse")
+        and _carrying(table.mean(axis=0)) < needed
+    ):
+        return Interval(estimated.mean, None, None, estimated.n)
+    return estimated
 
 
 def _carrying(differences: np.ndarray) -> float:
@@ -174,9 +180,9 @@ def _carrying(differences: np.ndarray) -> float:
     return float(squares.sum() ** 2 / (squares**2).sum()) if squares.any() else 0.0
 
 
-def unpaired(one: Sample, other: Sample, level: float = LEVEL) -> Interval:
+def unpaired(first: Sample, other: Sample, level: float = LEVEL) -> Interval:
     """The difference of two scores whose seeds are not the same ones; their test sentences are."""
-    tables = [np.stack([sample[seed] for seed in sorted(sample)]) for sample in (one, other)]
+    tables = [np.stack([sample[seed] for seed in sorted(sample)]) for sample in (first, other)]
     spreads = [spread_of(table) for table in tables]
     if None in spreads:
         return Interval(
@@ -206,10 +212,10 @@ def _around(mean: float, spread: Spread | None, level: float, seeds: int) -> Int
     return Interval(mean, mean - half, mean + half, seeds)
 
 
-def verdict(found: Interval, nothing: float = 0.0) -> Verdict:
+def verdict(interval: Interval, nothing: float = 0.0) -> Verdict:
     """What an interval decides: on which side of ``nothing`` it lies, if on one of them."""
-    if found.low is None or found.high is None:
+    if interval.low is None or interval.high is None:
         return "undecided"
-    if found.low > nothing:
+    if interval.low > nothing:
         return "better"
-    return "worse" if found.high < nothing else "tie"
+    return "worse" if interval.high < nothing else "tie"

@@ -71,9 +71,9 @@ def half_width(spread: Spread, level: float) -> float:
         beyond = special.stdtr(spread.seeds_df, (scales[1] * places - half) / scales[0])
         return float(weights @ beyond) - (1 - tail)
 
-    found = brentq(missed, 0.0, 2 * sum(alone))
+    half = brentq(missed, 0.0, 2 * sum(alone))
     return float(
-        max(found, *alone)
+        max(half, *alone)
     )  # where one scale is much the smaller, the sum over nodes is a little too coarse
 
 
