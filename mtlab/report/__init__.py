@@ -1,3 +1,3 @@
-"""What it means: table, statistics, plots and report, made from the records alone and without
-torch.
+"""Reports: the table of trials, statistics, plots and pages, made from the records alone and
+without torch.
 """

@@ -41,11 +41,11 @@ def write(directory: Path, to: Path | None = None, chosen: Chosen = "all") -> Pa
         chosen: the figures.
 
     Returns:
-        The path of ``report.md``; ``report.html``, the same for a browser, lies beside it.
+        The path of ``report.md``; ``report.html``, the same for a browser, is in the same folder.
 
     Raises:
-        UserError: the directory has no suite, a record cannot be read, or no report can be made of
-            them or written.
+        UserError: the directory has no suite, a record cannot be read, or the report cannot be
+            written.
     """
     suite, trials = Journal(directory).read()
     with explain_errors(directory):
@@ -95,10 +95,10 @@ class View:
     """What a report shows of a suite.
 
     Attributes:
-        suite: what was asked.
-        found: its points.
+        suite: the record of the experiment.
+        groups: its points.
         picked: scenario to the point of its best setting, where points are settings.
-        base: the group that stands for the whole: the best settings, or the point with the most
+        base: the group that represents the whole: the best settings, or the point with the most
             sentences.
         shown: the groups whose results are shown in full.
         chosen: the figures.
@@ -172,7 +172,7 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
 
 
 def _over(view: View, over: Plots) -> str:
-    """What the points say together, before any of them is shown."""
+    """Results across points, before any single point."""
     if view.picked:
         return f"Each scenario stands at the best of {len(view.groups)} settings, chosen on validation (see *Settings*)."
     by_size = _part(
@@ -182,12 +182,12 @@ def _over(view: View, over: Plots) -> str:
 
 
 def _part(heading: str, words: str, over: Plots, *figures: str) -> str:
-    """A section with its figures; nothing where there are no words for it."""
+    """A section with its figures; empty where it has no words."""
     return _joined(heading, words, _figures(over, *figures)) if words else ""
 
 
 def _asked(suite: SuiteRecord, groups: list[Group]) -> str:
-    """What was run to answer, in brackets."""
+    """The number of scenarios, seeds and points, and the encoders, in brackets."""
     amounts = {
         "scenario": len(groups[0].scenarios),
         "seed": len(groups[0].seeds),
@@ -254,8 +254,8 @@ def _scenarios(groups: list[Group]) -> str:
 
 
 def _each(pairs: list[tuple[Group, Plots]], make: Callable[[Group, Plots], str]) -> str:
-    """A section's part for every point that it has words for, headed by the point where there are
-    several.
+    """A section's part for every point that has words for it, under a heading where there are
+    several points.
     """
     parts = [(group.label, make(group, plots)) for group, plots in pairs]
     return _joined(
@@ -268,12 +268,14 @@ def _each(pairs: list[tuple[Group, Plots]], make: Callable[[Group, Plots], str])
 
 
 def _figures(plots: Plots, *kinds: str) -> str:
-    """Those of the figures that there are."""
+    """The figures that were drawn."""
     return _joined(*(_figure(plots, kind) for kind in kinds if kind in plots))
 
 
 def _figure(plots: Plots, kind: str) -> str:
-    """A figure with its caption; why there is none; nothing of one that was not asked for."""
+    """A figure with its caption; where it was not drawn, the reason; empty where nobody asked for
+    it.
+    """
     if kind not in plots:
         return "No figure: no trial ended well, or none has what it shows."
     plot = plots[kind]

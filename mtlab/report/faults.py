@@ -1,18 +1,27 @@
-"""What goes wrong while records are turned into words and figures, explain_errors in one line."""
+"""Errors while a report is written: the disk's, and those of a bug in mtlab."""
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mtlab.plan.errors import UserError
+from mtlab.record.files import write_atomically
+
+TRACEBACK = "report-traceback.txt"
+"""The file, beside the records, that keeps the traceback of a bug."""
 
 
 @contextmanager
 def explain_errors(directory: Path) -> Iterator[None]:
-    """Within, the records of ``directory`` are turned into something.
+    """Turn errors of the block, which writes a report of the records in ``directory``, into lines
+    for a user.
+
+    Damaged records raise a UserError where they are read, and it passes through. Any other
+    exception but the disk's is a bug.
 
     Raises:
-        UserError: that went wrong, in whatever way.
+        UserError: a record is damaged, a file cannot be written, or mtlab has a bug.
     """
     try:
         yield
@@ -24,12 +33,11 @@ def explain_errors(directory: Path) -> Iterator[None]:
             "make room, or choose another place",
             where=str(directory),
         ) from error
-    except (
-        Exception
-    ) as error:  # records that were changed by hand may contradict each other anywhere
-        problem = f"no report can be made of these records ({type(error).__name__}: {error})"
+    except Exception as error:
+        path = directory / TRACEBACK
+        write_atomically(path, traceback.format_exc())
         raise UserError(
-            problem,
-            "undo what was changed by hand, or run the experiment again",
+            f"the report cannot be written, for a bug in mtlab ({type(error).__name__}: {error})",
+            f"report it with the traceback in {path}; the records are whole",
             where=str(directory),
         ) from error

@@ -1,6 +1,4 @@
-"""The page that stands in front of several reports: each experiment's question, its answer in
-short, and a figure.
-"""
+"""The page before several reports: each experiment's question, its short answer and a figure."""
 
 from pathlib import Path
 
@@ -25,7 +23,8 @@ def write_page(directory: Path) -> Path:
     """Write ``README.md`` into ``directory``: a part for each report of its experiments.
 
     Raises:
-        UserError: no report lies there, a record cannot be read, or the records make no sense.
+        UserError: the directory has no report, a record cannot be read, or the page cannot be
+            written.
     """
     reports, page_file = folders(directory), directory / "README.md"
     if page_file.exists() and not page_file.read_text(
@@ -86,7 +85,9 @@ def _part(folder: Path, address: Path, suite: SuiteRecord, trials: list) -> str:
 
 
 def _answer(suite: SuiteRecord, groups: list[Group], base: Group) -> str:
-    """What the report says first: of all points where it looks over them, of its base elsewhere."""
+    """The report's first words: across all points where the report has such words, else at its
+    base.
+    """
     if across.settings_only(groups):
         return in_short(base)
     over = joint.fewest(base) or joint.answer(groups)

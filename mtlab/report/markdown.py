@@ -1,6 +1,4 @@
-"""Markdown from values. What comes from data, labels or messages goes through :func:`text` and
-stays inert.
-"""
+"""Markdown from values. :func:`text` keeps data, labels and messages inert."""
 
 import re
 from collections.abc import Iterable, Sequence

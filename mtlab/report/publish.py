@@ -1,5 +1,5 @@
-"""A run's answer as it is committed: the report with its main figures, the table, and every record
-in one file.
+"""A run's committed answer: the report with its main figures, the table, and every record in one
+file.
 """
 
 import tempfile
@@ -42,7 +42,7 @@ def place(output: Path) -> Path:
 
 
 def origin(output: Path) -> Path:
-    """Where the records of an experiment are: in its output or, where nothing was run there, in its
+    """The directory with an experiment's records: its output or, where nothing was run there, its
     published answer.
     """
     ran, published = ((folder / "suite.json").exists() for folder in (output, place(output)))
@@ -50,8 +50,8 @@ def origin(output: Path) -> Path:
 
 
 def publish(output: Path) -> Published:
-    """Write the answer of the run in ``output``, or write it anew from its own records where
-    nothing was run here.
+    """Write the answer of the run in ``output``. Where nothing was run here, write the published
+    answer anew from its own records.
 
     The same records give the same bytes.
 
@@ -84,7 +84,7 @@ def publish(output: Path) -> Published:
 
 
 def _check_finished(source: Path, suite: SuiteRecord, trials: list[TrialRecord]) -> None:
-    """See that every trial of a suite ended, in whatever way.
+    """See that every trial of a suite ended.
 
     Raises:
         UserError: some did not.

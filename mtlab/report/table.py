@@ -56,7 +56,7 @@ TIMES = ("wall_s", "wall_plain_s", "train_s", "eval_s", "cache_s", "setup_s", "t
 
 
 def look_up(value: Any, path: str) -> Any:
-    """What stands at a dotted ``path`` of a record (attributes, keys, indices); ``None`` where the
+    """The value at a dotted ``path`` of a record (attributes, keys, indices); ``None`` where the
     path breaks off.
     """
     for part in path.split("."):
@@ -72,20 +72,19 @@ def look_up(value: Any, path: str) -> Any:
 
 
 def result(trial: TrialRecord, column: str) -> Any:
-    """A trial's value for one of :data:`RESULTS`; ``None`` where it is undefined, compares with no
-    other, or the trial did not end well.
+    """A trial's value for one of :data:`RESULTS`; ``None`` where it is undefined or excluded from
+    comparisons, or where the trial did not end well.
     """
     apart = column in TIMES and trial.untimed
     return look_up(trial, RESULTS[column]) if trial.ok and not apart else None
 
 
 def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFrame:
-    """One row a trial: what it was, its status, and the columns of :data:`RESULTS`.
+    """One row a trial: its settings, its status, and the columns of :data:`RESULTS`.
 
-    A trial that did not end well keeps its row, with its reason under ``status`` and no numbers:
-    half a training run is no result, and whoever averages the column must not meet it; nor times
-    that say nothing about the trial alone, for which ``untimed`` has the reason. The record has
-    what was measured of it.
+    A trial that did not end well keeps its row, with the reason under ``status`` and without
+    numbers, so that no average of a column includes half a training run. Times that are excluded
+    from comparisons are empty too; ``untimed`` has the reason, and the record has the times.
     """
     swept = [
         key
@@ -108,7 +107,7 @@ def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFr
 
 
 FORMULA = tuple("=+-@＝＋－＠")
-"""What a spreadsheet takes for the beginning of a formula."""
+"""The characters with which a formula of a spreadsheet begins."""
 
 
 def to_csv(table: pd.DataFrame) -> str:

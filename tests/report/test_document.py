@@ -12,9 +12,11 @@ from matplotlib.image import imread
 from mtlab.plan.errors import UserError
 from mtlab.report import document
 from mtlab.report.comparison.groups import TASKS, groups
+from mtlab.report.faults import TRACEBACK
 from mtlab.report.figures import scores
 from mtlab.report.figures.canvas import Plot
 from mtlab.report.figures.scores import FIGURES
+from mtlab.report.sections import body
 from mtlab.report.sections.answer import answer
 
 from . import factory
@@ -366,3 +368,14 @@ def test_hostile_names_stay_inert():
 def test_a_directory_without_a_run_is_said(tmp_path):
     with pytest.raises(UserError, match="nothing was run here yet"):
         document.write(tmp_path)
+
+
+def test_a_bug_in_a_report_says_so_and_keeps_its_traceback(tmp_path, monkeypatch):
+    def fail(group):
+        raise KeyError("steps")
+
+    monkeypatch.setattr(body, "notes", fail)
+    monkeypatch.setattr(scores, "FIGURES", {})
+    with pytest.raises(UserError, match=r"for a bug in mtlab \(KeyError: 'steps'\); report it"):
+        written(tmp_path, factory.all_trials())
+    assert "in fail\n" in (tmp_path / TRACEBACK).read_text(encoding="utf-8")

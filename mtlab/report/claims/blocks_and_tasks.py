@@ -1,4 +1,4 @@
-"""The tests of claims about how many blocks train, and about one task beside the other."""
+"""The tests of claims about how many blocks train, and about one task next to the other."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ from mtlab.report.comparison.kinds import FULL, HEADS
 from mtlab.report.statistics import comparisons, intervals
 
 FEW_BLOCKS = 3
-"""How many top blocks are said to be enough."""
+"""The number of top blocks that the claim calls enough."""
 
 
 def few_blocks(evidence: Evidence) -> Iterator[Finding]:

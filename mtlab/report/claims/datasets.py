@@ -22,7 +22,7 @@ from mtlab.report.statistics import comparisons, intervals
 
 
 def small_data(evidence: Evidence) -> Iterator[Finding]:
-    """Below 10,000 sentences heads alone should lead: at no size may full fine-tuning."""
+    """Below 10,000 sentences heads alone should lead: full fine-tuning may lead at no size."""
     small = [
         group
         for group in evidence.sizes or [evidence.base]
@@ -56,7 +56,7 @@ def small_data(evidence: Evidence) -> Iterator[Finding]:
 
 
 def domain(evidence: Evidence) -> Iterator[Finding]:
-    """Fully fine-tuned, encoders are compared with the first one of the sweep."""
+    """Compares fully fine-tuned encoders with the first one of the sweep."""
     ran = [
         group for group in evidence.groups if "encoder" in group.point and kinds.find(group, FULL)
     ]
@@ -115,7 +115,7 @@ def _spoilt(evidence: Evidence, group: Group) -> str:
 
 
 def _labels(evidence: Evidence, group: Group, task: Task) -> str:
-    """What is wrong with a task's training labels at a point, in words; empty where nothing is."""
+    """What is wrong with a task's training labels at a point; empty where nothing is."""
     data = evidence.suite.experiment.get("data", {})
     kept = group.point.get(
         f"data.labelled.{task.name}", (data.get("labelled") or {}).get(task.name, 1.0)
@@ -130,7 +130,7 @@ def _labels(evidence: Evidence, group: Group, task: Task) -> str:
 
 def clean(evidence: Evidence) -> Iterator[Finding]:
     """The lead of full fine-tuning over heads alone, on the most sentences: with right labels, and
-    beside that with wrong ones.
+    then minus the lead with wrong ones.
     """
     both = [group for group in evidence.groups if two(group, FULL, HEADS) is not None]
     largest = max((group.sentences or 0 for group in both), default=0)

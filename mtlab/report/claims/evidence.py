@@ -1,4 +1,4 @@
-"""What tests of claims are given, and what they find."""
+"""The input of tests of claims, and their findings."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ ClaimVerdict = Literal["supported", "contradicted", "undecided"]
 Form = Literal["difference", "ratio", "share", "count"]
 
 POINT = 0.01
-"""One point of accuracy or F1: what "as good as" allows."""
+"""One point of accuracy or F1: the margin of "as good as"."""
 
 SMALL = 10_000
-"""Training sentences below which data are called small."""
+"""Data with fewer training sentences than this are called small."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Finding:
         measured: in words, what the effect is.
         effect: with its interval; a difference of scores, a ratio, a share or a count.
         form: how to write it.
-        seeds: that it rests on.
-        at: training sentences, or what else is particular.
+        seeds: how many it uses.
+        at: the number of training sentences, or the point.
         scenarios: whose trials were used.
     """
 
@@ -48,7 +48,7 @@ class Finding:
 
 
 class Evidence:
-    """What a suite has to offer to the tests of claims."""
+    """The results of a suite that tests of claims use."""
 
     def __init__(self, suite: SuiteRecord, groups: Sequence[Group]) -> None:
         self.suite, self.groups = suite, groups
@@ -69,12 +69,12 @@ class Evidence:
 
     @cached_property
     def sizes(self) -> list[Group]:
-        """Points of growing size at equal epochs; none where points are settings."""
+        """Points of growing size at equal epochs; empty where points are settings."""
         return [] if across.settings_only(self.groups) else across.at_equal_epochs(self.groups)
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
-        """Those with test scores."""
+        """The tasks with test scores."""
         return tuple(task for task in TASKS if any(task in group.tasks for group in self.groups))
 
     def chance(self, group: Group) -> float | None:
@@ -85,7 +85,7 @@ class Evidence:
 
 
 def at(group: Group) -> str:
-    """Where a finding holds: the number of sentences, or the point."""
+    """The place of a finding: the number of sentences, or the point."""
     return f"{group.sentences:,} sentences" if group.sentences else group.label
 
 

@@ -1,9 +1,9 @@
-"""Claims about freezing, each with the comparison that tests it. A claim that the records at hand
-do not test gets no verdict.
+"""Claims about freezing, each with the comparison that tests it. A claim that the records do not
+test gets no verdict.
 
 Claims about keeping a skill need a model that had it: training that starts from new heads ("cold")
-cannot test them, and what starts from a checkpoint ("staged") is no test of claims about starting
-anew. So a claim has a test for each of these protocols, or for one.
+cannot test them, and training that starts from a source checkpoint ("staged") cannot test claims
+about starting anew. So a claim has a test for each of these protocols, or for one.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ class Claim:
 
 
 def findings(claim: Claim, evidence: Evidence) -> list[Finding]:
-    """What the records say of a claim; nothing where they do not test it."""
+    """The findings of the records about a claim; empty where they do not test it."""
     test = claim.staged if evidence.staged else claim.test
     return list(test(evidence)) if test else []
 

@@ -1,5 +1,5 @@
-"""The tests of claims about what a trained model keeps: each yields what staged records say, and
-nothing where they cannot tell.
+"""The tests of claims about what a trained model keeps. Each yields the findings of staged records,
+and nothing where they lack what it needs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -81,9 +81,7 @@ def preserved(evidence: Evidence) -> Iterator[Finding]:
 
 
 def mitigates(evidence: Evidence) -> Iterator[Finding]:
-    """What each mitigation wins back, adapters aside; nothing where there was nothing to win
-    back.
-    """
+    """What each mitigation wins back, without adapters; nothing where no loss was shown."""
     group = evidence.base
     for task in forgetting.kept_tasks(group):
         for effect in forgetting.effects(group, task):

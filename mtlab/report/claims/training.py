@@ -80,8 +80,8 @@ def few_parameters(evidence: Evidence) -> Iterator[Finding]:
 
 
 def faster(evidence: Evidence) -> Iterator[Finding]:
-    """Plain time and FLOPs of an update, heads alone over full fine-tuning: they may not have
-    trained equally long.
+    """Uncached time and FLOPs of an update, heads alone over full fine-tuning, because the two may
+    not have trained equally long.
     """
     group = evidence.base
     pair = two(group, HEADS, FULL)
@@ -122,7 +122,7 @@ def _flops_per_update(trial: TrialRecord) -> float:
 
 
 def converges(evidence: Evidence) -> Iterator[Finding]:
-    """Updates, and plain seconds, to 95% of the best validation score of the longest run."""
+    """Updates, and uncached seconds, to 95% of the best validation score of the longest run."""
     of_heads, of_full = (
         across.longest(evidence.groups, HEADS),
         across.longest(evidence.groups, FULL),
@@ -154,7 +154,7 @@ def _updates_to(trial: TrialRecord, share: float = 0.95) -> float:
 
 
 def regularises(evidence: Evidence) -> Iterator[Finding]:
-    """On the fewest sentences: what is lost from the best epoch to the last, and the test score."""
+    """On the fewest sentences: the score lost from the best epoch to the last, and the test score."""
     group = evidence.sizes[0] if evidence.sizes else evidence.base
     pair = two(group, HEADS, FULL)
     if pair is None or not group.sentences or group.sentences >= SMALL:
@@ -177,7 +177,7 @@ def _lost(trial: TrialRecord) -> float:
 
 
 def caps(evidence: Evidence) -> Iterator[Finding]:
-    """Both at the best of their budgets, for at equal epochs heads have learned less; undecided
+    """Both at the best of their budgets, because heads have learned less at equal epochs; undecided
     while heads still gain.
     """
     longest = across.longest(evidence.groups, HEADS)

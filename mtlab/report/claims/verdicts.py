@@ -1,6 +1,4 @@
-"""Claims and their verdicts in words: a report's section, and the page that gathers those of
-several reports.
-"""
+"""Claims and their verdicts in words: a report's section, and a page over several reports."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +17,7 @@ from mtlab.report.faults import explain_errors
 from mtlab.report.markdown import listing, name, text
 
 PUBLISHED = "published"
-"""The folder beside those of runs that holds answers to be committed."""
+"""The folder, next to those of runs, that holds answers to be committed."""
 
 HEADER = ["verdict", "measured", "effect", "on", "trials of"]
 
@@ -30,8 +28,8 @@ HOW_TO_READ = (
 
 
 def section(suite: SuiteRecord, groups: Sequence[Group]) -> str:
-    """Every claim with what these records say of it; those that they do not test are named, without
-    a verdict.
+    """Every claim with its findings in these records; claims that the records do not test are
+    listed without a verdict.
     """
     evidence = Evidence(suite, groups)
     said = {claim: findings(claim, evidence) for claim in CLAIMS}
@@ -55,11 +53,11 @@ def section(suite: SuiteRecord, groups: Sequence[Group]) -> str:
 
 
 def write_page(directory: Path) -> Path:
-    """Write ``claims.md`` into ``directory``: what the reports of its experiments say of every
-    claim.
+    """Write ``claims.md`` into ``directory``: the findings of its experiments about every claim.
 
     Raises:
-        UserError: no report lies there, a record cannot be read, or the records make no sense.
+        UserError: the directory has no report, a record cannot be read, or the page cannot be
+            written.
     """
     path = directory / "claims.md"
     reports = folders(directory)
@@ -72,8 +70,8 @@ def write_page(directory: Path) -> Path:
 
 
 def folders(directory: Path) -> list[Path]:
-    """The folders with records in a directory, by name: of answers that were published, or of runs
-    where none was.
+    """The folders with records in a directory, by name: of published answers or, without any, of
+    runs.
 
     Raises:
         UserError: there is none.
@@ -116,7 +114,7 @@ def _page(read: Mapping[Path, tuple[SuiteRecord, list]]) -> str:
 
 
 def link(folder: Path, file: str) -> str:
-    """The address of a file in a folder, whose names may be anything that a file system takes."""
+    """The address of a file in a folder, whose name may have any characters."""
     return f"{quote(os.fsencode(folder))}/{file}"
 
 

@@ -1,5 +1,5 @@
-"""What results say together: over sizes of the training data, over settings, and over the blocks
-that train.
+"""Results across points: over sizes of the training data, over settings, and over the blocks that
+train.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval
 
 SHARES = (0.90, 0.95, 0.99)
-"""Shares of full fine-tuning's score that the frontier is asked for."""
+"""Shares of full fine-tuning's score for which the frontier is computed."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def chosen(groups: Sequence[Group]) -> tuple[Group, dict[str, Group]]:
     """Each scenario at its best setting: one group, and scenario to the setting's group.
 
     The best is that with the highest mean validation score over seeds, ties to the earlier; the
-    test split has no say. A setting that lacks a seed's result is not chosen, unless all do.
+    test split is not used. A setting that lacks a seed's result is not chosen, unless all do.
     """
     picked: dict[str, Group] = {}
     for name in groups[0].scenarios:
@@ -75,9 +75,7 @@ def chosen(groups: Sequence[Group]) -> tuple[Group, dict[str, Group]]:
 
 
 def validation_score(trials: Sequence[TrialRecord]) -> float:
-    """Mean over trials of the score that their weights were selected by; below every score where
-    there is none.
-    """
+    """Mean over trials of the validation score of the selected weights; -1 without any."""
     scores = [
         trial.selection.score
         for trial in trials
@@ -87,15 +85,15 @@ def validation_score(trials: Sequence[TrialRecord]) -> float:
 
 
 def at_equal_epochs(groups: Sequence[Group]) -> list[Group]:
-    """The points that train as many epochs as the one with the most sentences, by their number of
-    sentences; one of each.
+    """The points with as many training epochs as the point with the most sentences, one for each
+    number of sentences, in their order.
     """
     return _by_size(groups, lambda trial: sum(stage.epochs for stage in trial.stages), slack=0.0)
 
 
 def at_equal_updates(groups: Sequence[Group]) -> list[Group]:
-    """The points that train about as many updates as the one with the most sentences, by their
-    number of sentences; one of each.
+    """The points with about as many training updates as the point with the most sentences, one for
+    each number of sentences, in their order.
     """
     return _by_size(groups, lambda trial: sum(stage.steps for stage in trial.stages), slack=0.1)
 
@@ -121,9 +119,7 @@ def _by_size(
 
 
 def lead(group: Group, task: Task, kind: Kind, other: Kind, contrasts: int = 1) -> Interval | None:
-    """By how much one kind of scenario leads another on a task; ``None`` where one of them was not
-    run.
-    """
+    """By how much one kind of scenario leads another on a task; ``None`` where either was not run."""
     names = kinds.find(group, kind), kinds.find(group, other)
     if names[0] is None or names[1] is None:
         return None
@@ -159,7 +155,7 @@ def _falls(curve: Sequence[tuple[float, float]]) -> float | None:
 
 
 def depths(group: Group) -> dict[int, str]:
-    """Blocks that train, from the top, to the scenario that trains them and the heads: 0 is the
+    """Number of top blocks that train to the scenario that trains them and the heads; 0 is the
     heads alone.
     """
     by_depth: dict[int, str] = {}
@@ -224,15 +220,15 @@ def epochs(group: Group, name: str) -> int | None:
 
 
 def budgets(groups: Sequence[Group], name: str) -> dict[int, Group]:
-    """Epochs to the point at which a scenario trains so many; settings that differ in rates alone
-    are one budget.
+    """Number of epochs to the point at which a scenario trains for it; settings that differ in
+    rates alone are one budget.
     """
     by_epochs = {count: group for group in groups if (count := epochs(group, name)) is not None}
     return dict(sorted(by_epochs.items())) if len(by_epochs) > 1 else {}
 
 
 def longest(groups: Sequence[Group], kind: Kind) -> tuple[Group, str] | None:
-    """The run of a kind with the most epochs, where several were run."""
+    """The run of a kind with the most epochs; ``None`` unless several lengths were run."""
     names = {kinds.find(group, kind) for group in groups} - {None}
     if len(names) != 1:
         return None
@@ -242,7 +238,7 @@ def longest(groups: Sequence[Group], kind: Kind) -> tuple[Group, str] | None:
 
 
 def epoch_score(epoch: EpochRecord) -> float:
-    """Mean of the validation accuracy and entity F1 that there are."""
+    """Mean of validation accuracy and entity F1, or the one of them that is defined."""
     metrics = epoch.validation
     scores = [
         metrics.classifier.accuracy if metrics.classifier else None,

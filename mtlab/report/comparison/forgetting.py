@@ -1,9 +1,9 @@
-"""What became of what a checkpoint knew: values for the report of staged experiments, from records.
+"""Forgetting: values for the report of staged experiments, from records.
 
-A task is *kept* where no loss of a scenario trains it: its head stands as the checkpoint left it,
-and what is asked is what its scores did while other parts moved. Backward transfer (Lopez-Paz and
-Ranzato 2017) is the score after minus the score before, on the domain that the checkpoint was
-trained on; negative is forgetting.
+A scenario *keeps* a task where none of its losses trains the task: the task's head stays as in the
+source checkpoint, and its scores may change because other parts move. Backward transfer (Lopez-Paz
+and Ranzato 2017) is the score after minus the score before, on the domain of the source checkpoint;
+negative is forgetting.
 """
 
 import itertools
@@ -28,7 +28,7 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class Effect:
-    """What a mitigation does, beside the same scenario without it.
+    """The effect of a mitigation: a scenario against the same scenario without it.
 
     Attributes:
         scenario: with the mitigation.
@@ -36,7 +36,7 @@ class Effect:
         retained: its score on the kept task and the source domain, minus that without; ``None``
             bounds below two seeds.
         learned: the same on the new task and the target domain.
-        share: of what was lost without it, what it wins back.
+        share: of the loss without it, the part that it wins back.
         beyond_half: what it wins back minus half of what was lost: an interval above 0 shows that
             it wins back at least half.
     """
@@ -50,7 +50,7 @@ class Effect:
 
 
 def staged(group: Group) -> bool:
-    """Whether trials of a group started from a checkpoint."""
+    """Whether trials of a group started from a source checkpoint."""
     return any(trial.matrix for trial in group.good)
 
 
@@ -147,11 +147,10 @@ def change(group: Group, scenario: str, task: Task, domain: str = SOURCE) -> Int
 
 
 def lost(group: Group, scenario: str, task: Task) -> bool:
-    """Whether a scenario is shown to lose something of a task: only then is there something to win
+    """Whether a scenario is shown to lose some of a task: only then can a mitigation win something
     back.
 
-    It is the one question that an experiment asks about it, as the claims are: the interval is its
-    own, not adjusted.
+    The interval is not adjusted, because this is one question, as each claim is.
     """
     interval = transfer(group, scenario, task)
     return interval.high is not None and interval.high < 0
@@ -163,7 +162,7 @@ def adapted(stages: Sequence[StageRecord]) -> bool:
 
 
 def unmitigated(stages: Sequence[StageRecord]) -> bool:
-    """Whether nothing holds what the stages do not train, and no adapters stand in for the
+    """Whether no mitigation protects what the stages do not train, and no adapters replace the
     encoder.
     """
     return not adapted(stages) and not any(
@@ -172,10 +171,9 @@ def unmitigated(stages: Sequence[StageRecord]) -> bool:
 
 
 def without(group: Group, scenario: str) -> str | None:
-    """The scenario that trains the same parts as long, with nothing to hold the rest; ``None``
-    where there is none.
+    """The scenario that trains the same parts as long without a mitigation; ``None`` without one.
 
-    Adapters stand in for the encoder.
+    Adapters count as the encoder.
     """
     trials = group.of(scenario)
     if not trials or unmitigated(trials[0].stages):
@@ -200,7 +198,7 @@ def _trained(stage: StageRecord) -> tuple[object, ...]:
 
 
 def effects(group: Group, task: Task) -> list[Effect]:
-    """What each mitigation of scenarios that keep ``task`` does."""
+    """The effect of each mitigation of scenarios that keep ``task``."""
     pairs = [
         (name, other)
         for name in group.scenarios
@@ -262,12 +260,12 @@ def logit_drift(group: Group, scenario: str, task: Task) -> Iterator[tuple[float
             yield trial.drift.logits[task.name].kl, trial.drift.logits[task.name].changed
 
 
-# What a staged scenario is, read from what it trains.
+# Kinds of staged scenarios, read from what they train.
 
 
 def adapts_around(stages: Sequence[StageRecord]) -> bool:
     """Whether one stage trains the encoder and the new task's head while the kept task's head is
-    frozen, with nothing to hold it.
+    frozen, without a mitigation.
     """
     return _case(stages) == "around" and unmitigated(stages)
 
@@ -278,13 +276,13 @@ def leaves_encoder(stages: Sequence[StageRecord]) -> bool:
 
 
 def trains_all(stages: Sequence[StageRecord]) -> bool:
-    """Whether one stage trains everything on the new task, with nothing to hold the rest."""
+    """Whether one stage trains everything on the new task, without a mitigation."""
     return _case(stages) == "all" and unmitigated(stages)
 
 
 def unfreezes(stages: Sequence[StageRecord]) -> bool:
     """Whether several stages train more and more on the new task, in the end the whole encoder,
-    with nothing to hold the rest.
+    without a mitigation.
     """
     new, active = (
         new_task(stages),

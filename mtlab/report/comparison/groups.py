@@ -1,6 +1,4 @@
-"""The trials of a suite, grouped by the point of the sweep they belong to: the unit within which
-results compare.
-"""
+"""The trials of a suite, grouped by their point of the sweep: results are compared within a group."""
 
 import itertools
 import json
@@ -73,7 +71,9 @@ TASKS = (
 
 @dataclass(frozen=True)
 class Group:
-    """What was asked for at one point of the sweep, and the trials that left a record there."""
+    """The scenarios and seeds asked for at one point of the sweep, and the trials that left a
+    record there.
+    """
 
     point: dict[str, Any]
     scenarios: tuple[str, ...]
@@ -117,13 +117,13 @@ class Group:
 
     @property
     def untimed(self) -> list[TrialRecord]:
-        """The trials that ended well and whose times compare with no others'."""
+        """The trials that ended well and whose times are not excluded from comparisons."""
         return [trial for trial in self.good if trial.untimed]
 
     @property
     def cost(self) -> str:
-        """The column that costs are compared in: the time of a plain loop, or training FLOPs where
-        a scenario has no time that compares.
+        """The column of costs: uncached time, or training FLOPs where a scenario has no comparable
+        time.
         """
         times = self.values("wall_plain_s")
         return (

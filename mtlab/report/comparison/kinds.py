@@ -1,4 +1,4 @@
-"""What a scenario trains, read from its records: claims look for that, for a scenario's name says
+"""What a scenario trains, read from its records. Claims use this, because a scenario's name says
 nothing.
 """
 
@@ -12,8 +12,8 @@ from mtlab.report.comparison.groups import Group
 
 @dataclass(frozen=True)
 class Kind:
-    """A way to train: equal for scenarios that train the same parts in the same order, whatever
-    they are called.
+    """A way to train: equal for scenarios that train the same parts in the same order, under any
+    names.
     """
 
     name: str

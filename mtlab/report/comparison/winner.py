@@ -1,4 +1,4 @@
-"""The scenario to take home: the cheapest of those that are not shown to be worse than the best."""
+"""The recommended scenario: the cheapest of those that are not shown to be worse than the best."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,17 @@ from mtlab.report.markdown import listing, name
 from mtlab.report.statistics import comparisons, intervals
 
 NEAR = 0.02
-"""How far below the best a mean may be of a scenario that counts as good as it: with few seeds
-intervals are so wide that they exclude nothing, and a tie alone would let an untrained model
+"""A scenario whose mean is at most this far below the best may count as good as it. With few seeds
+intervals are so wide that they exclude nothing, and without this margin an untrained model could
 win."""
 
 
 @dataclass(frozen=True)
 class Winner:
-    """What was picked, and why.
+    """The recommended scenario, and the reason.
 
     Attributes:
-        scenario: the one.
+        scenario: its name.
         trial: of its seeds the best on validation, whose weights are kept.
         why: a clause in markdown that says what it is.
     """
@@ -34,10 +34,9 @@ def winner(group: Group) -> Winner | None:
     """The cheapest (:attr:`Group.cost`) of the scenarios that are as good as the best at every
     task.
 
-    As good is what is not shown to be worse, and whose mean is at most :data:`NEAR` below. Where no
-    scenario is that at every task, and with one seed or too few test sentences, which tell nothing
-    apart, it is the one whose scores have the highest mean. None where a trial has no result, for
-    then nothing is called best.
+    A scenario is as good if it is not shown to be worse and its mean is at most :data:`NEAR` below.
+    Where none is as good at every task, or one seed or too few test sentences decide nothing, the
+    scenario with the highest mean score is taken. None where a trial has no result.
     """
     if not group.complete or not group.tasks:
         return None
@@ -79,7 +78,7 @@ def winner(group: Group) -> Winner | None:
 
 
 def section(suite: SuiteRecord, group: Group) -> str:
-    """What to take home, why, and how."""
+    """The recommendation, its reason, and the command that exports it."""
     best = winner(group)
     if best is None:
         return "None: a trial has no result (see *Failures*), and so no scenario is called best."

@@ -1,6 +1,4 @@
-"""What figures are drawn on and saved with: one style, one legend, the same bytes for the same
-values.
-"""
+"""The canvas of figures: one style, one legend, and the same bytes for the same values."""
 
 import io
 import re
@@ -18,12 +16,12 @@ from mtlab.report.comparison.groups import Group
 from mtlab.report.figures.looks import STYLE, keys, looks, shown
 
 Drawing = tuple[Callable[[], Figure | None], str, str]
-"""Draws a figure, or finds that there are no values for it; its words for who cannot see it, and
-its caption."""
+"""A function that draws a figure, or returns None without values; its text alternative; its
+caption."""
 
 
 ID = re.compile(r'(?<=["#])[a-z][0-9a-f]{10}(?=[")])')
-"""What matplotlib calls a clip path, a marker or a hatch of an SVG."""
+"""Matplotlib's ids of a clip path, a marker or a hatch in an SVG."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def write_all(
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib's defaults and ours, whatever the user's own settings are."""
+    """Matplotlib's defaults and ours, without the user's own settings."""
     with styles.context(["default", STYLE]):
         yield
 
@@ -82,7 +80,7 @@ def style() -> Iterator[None]:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as SVG and as PNG of 150 dpi: the same figure gives the same bytes."""
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # it is laid out now; both formats would do it anew
+    figure.set_layout_engine("none")  # the layout is computed once, not for each format
     for ending, metadata in (
         ("svg", {"Date": None, "Creator": "mtlab"}),
         ("png", {"Software": "mtlab"}),
@@ -109,15 +107,15 @@ def light(png: bytes) -> bytes:
 
 
 def _numbered(svg: str) -> str:
-    """An SVG with its ids in the order in which they stand: matplotlib makes them of all digits of
-    a position, the last of which depends on the processor.
+    """An SVG with its ids numbered in their order: matplotlib computes them from all digits of a
+    position, the last of which depends on the processor.
     """
     numbers: dict[str, str] = {}
     return ID.sub(lambda match: numbers.setdefault(match[0], f"{match[0][0]}{len(numbers)}"), svg)
 
 
 def figure(height: float) -> Figure:
-    """An empty figure, as high as asked (inches) and as wide as all."""
+    """An empty figure with a height in inches; all figures have the same width."""
     return Figure(figsize=(10.0, height), dpi=STYLE["savefig.dpi"], layout="constrained")
 
 
@@ -131,9 +129,7 @@ def legend(
 
 
 def columns(labels: Sequence[str]) -> int:
-    """How many columns of labels, at most four, stand side by side under a figure, which holds
-    about 136 characters.
-    """
+    """The number of columns of labels in a legend, at most four: a line has about 136 characters."""
     for columns in (4, 3, 2):
         rows = -(-len(labels) // columns)
         if (

@@ -23,7 +23,7 @@ Series = Mapping[str, Sequence[tuple[float, Interval]]]
 
 
 def drawings(groups: Sequence[Group], base: Group) -> dict[str, Drawing]:
-    """What there may be to see across points, and across the scenarios of ``base``."""
+    """The figures across points, and across the scenarios of ``base``."""
     return {
         kind: (partial(draw, groups, base), alt, caption)
         for kind, (draw, alt, caption) in FIGURES.items()
@@ -33,7 +33,7 @@ def drawings(groups: Sequence[Group], base: Group) -> dict[str, Drawing]:
 def write_all(
     groups: Sequence[Group], base: Group, directory: Path, wanted: Collection[str] | None = None
 ) -> dict[str, Plot]:
-    """Draw it into ``directory``; where names are ``wanted``, those alone."""
+    """Draw them into ``directory``; where names are ``wanted``, those alone."""
     return canvas.write_all(drawings(groups, base), directory, wanted=wanted)
 
 

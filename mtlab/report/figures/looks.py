@@ -15,10 +15,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's colours, told apart by colour-blind readers; without the yellow, which white
-paper swallows."""
+"""Okabe and Ito's colours, which colour-blind readers can distinguish; without the yellow, which is
+too pale on white paper."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
-"""As many as have no common factor with the colours: pairs repeat only after 77 scenarios."""
+"""Their number has no common factor with that of the colours: pairs repeat only after 77 scenarios.
+"""
 INK, PALE = "#444444", "#c9c9c9"
 
 STYLE: dict[str, Any] = {

@@ -97,7 +97,7 @@ def learning_curves(curves: Mapping[str, Curve], look: Mapping[str, Look], ax: A
     """Quality over steps or seconds: thick lines are means over seeds, thin ones seeds, ticks at
     the foot ends of stages.
 
-    A curve of one point (nothing was trained) is drawn on as a dotted level, to be compared with.
+    A curve of one point (nothing was trained) becomes a dotted level for comparison.
     """
     for name, curve in curves.items():
         style = look[name]
@@ -125,8 +125,8 @@ def parameters(bars: Sequence[Bar], look: Mapping[str, Look], ax: Axes) -> Axes:
     """Trained (coloured, with the scenario's marker at its end) and frozen parameters, a bar a
     stage.
 
-    The scale is linear, so that lengths can be compared, and the numbers stand beside the bars, so
-    that a part too short to see can still be read.
+    The scale is linear, so that lengths can be compared, and numbers next to the bars give the
+    parts that are too short to see.
     """
     longest = max(bar.trained + bar.frozen for bar in bars)
     for row, bar in enumerate(bars):
@@ -226,8 +226,8 @@ def time_by_lap(
     look: Mapping[str, Look],
     ax: Axes,
 ) -> Axes:
-    """Seconds of each lap end to end, a bar a scenario; the scenario's marker stands at the time of
-    a plain loop.
+    """Seconds of each lap end to end, a bar a scenario; the scenario's marker is at the uncached
+    time.
     """
     longest = max([*(sum(parts.values()) for parts in laps.values()), *plain.values()])
     for row, (name, parts) in enumerate(laps.items()):
@@ -269,8 +269,8 @@ def courses(
     *,
     log: bool,
 ) -> Axes:
-    """Means over x with their intervals as upright bars, a line a scenario; bars stand a little
-    apart, so that all can be seen.
+    """Means over x with their intervals as upright bars, a line a scenario; bars are shifted a
+    little, so that none hides another.
     """
     if log:
         ax.set_xscale("log")

@@ -25,7 +25,7 @@ Draw = Callable[[Group], Figure | None]
 
 
 def drawings(group: Group) -> dict[str, Drawing]:
-    """What there may be to see of a group; nothing of one that has no trials to show."""
+    """The figures of a group; none where it has no test scores."""
     at = f" at {group.label}" if group.label else ""
     return {
         kind: (partial(draw, group), alt + at, caption)
@@ -46,7 +46,7 @@ def write_all(
 
 
 def _closeup(values: Sequence[float]) -> Point | None:
-    """Limits around the upper quarter of ``values``, where the lower ones leave it no room; else
+    """Limits around the upper quarter of ``values``, where lower values would squeeze it; else
     ``None``.
     """
     if not values:
@@ -61,9 +61,7 @@ def _closeup(values: Sequence[float]) -> Point | None:
 
 
 def _axes(figure: Figure, zooms: Sequence[Point | None]) -> list[list[Axes]]:
-    """The axes of each panel, one beside the other: the whole above its close-up, or the whole
-    alone.
-    """
+    """The axes of the panels, side by side: the whole above its close-up, or the whole alone."""
     grid = figure.add_gridspec(2 if any(zooms) else 1, len(zooms))
     places = [
         (grid[0, at], grid[1, at]) if zoom else (grid[:, at],) for at, zoom in enumerate(zooms)
@@ -248,7 +246,7 @@ def _time_by_lap(group: Group) -> Figure | None:
 
 
 def _laps(group: Group, name: str) -> dict[str, float]:
-    """Mean seconds of each lap; ``shared`` is what the wall time has beyond the trial's own
+    """Mean seconds of each lap; ``shared`` is the part of the wall time beyond the trial's own
     laps.
     """
     trials = [trial for trial in group.of(name) if trial.wall_s is not None and not trial.untimed]

@@ -1,5 +1,5 @@
-"""The figures of staged experiments: what is kept against what is learnt, and how far each block
-moved.
+"""The figures of staged experiments: the kept task's scores against the new task's, and how far
+each block moved.
 """
 
 from collections.abc import Callable, Collection
@@ -22,7 +22,7 @@ from mtlab.report.statistics.intervals import Interval
 
 
 def drawings(group: Group) -> dict[str, Drawing]:
-    """The figures of a group whose trials started from checkpoints; none where they did not."""
+    """The figures of a group whose trials started from source checkpoints; none for other groups."""
     staged = forgetting.staged(group)
     return {
         kind: (partial(draw, group), alt, caption)

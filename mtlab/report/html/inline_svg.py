@@ -1,5 +1,5 @@
-"""A figure that matplotlib wrote as SVG, as a part of a page: nothing in it can run, load, or meet
-what other figures are called.
+"""A figure that matplotlib wrote as SVG, as a part of a page: nothing in it can run, load, or share
+an id with another figure.
 """
 
 import re
@@ -8,14 +8,13 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 TAGS = frozenset({"svg", "g", "defs", "use", "path", "rect", "circle", "clipPath", "pattern"})
-"""What figures are drawn with; anything else is left out, metadata among it. Words are paths
-already."""
+"""Elements that figures use; any other, such as metadata, is left out. Text is drawn as paths."""
 
 PAINT = re.compile(
     r"clip-path|clip-rule|color|opacity|fill(-opacity|-rule)?|stroke(-(dasharray|dashoffset|linecap|linejoin|miterlimit|opacity|width))?"
 )
-"""Properties of a style that are attributes too. As attributes they need no leave from the page's
-security policy."""
+"""Style properties that are also attributes. The page's security policy forbids inline styles and
+allows these attributes."""
 
 SHAPE = re.compile(r"id|d|href|transform|viewBox|x|y|width|height|cx|cy|r|patternUnits")
 
@@ -27,8 +26,8 @@ def inline(path: Path, label: str, prefix: str) -> str:
 
     Args:
         path: of the SVG file.
-        label: its words for who cannot see it.
-        prefix: what its ids begin with, another one for each figure of a page.
+        label: its text alternative.
+        prefix: the beginning of its ids, unique on the page.
 
     Raises:
         OSError, xml.etree.ElementTree.ParseError: the file cannot be read.
@@ -46,9 +45,7 @@ def inline(path: Path, label: str, prefix: str) -> str:
 
 
 def _copy(element: Element) -> Element:
-    """An element and what is within, as far as they are known, without namespaces, comments and
-    blanks.
-    """
+    """A copy of an element and of its known children, without namespaces, comments and blanks."""
     copy = Element(_local(element.tag), _attributes(element))
     copy.extend(_copy(child) for child in element if _local(child.tag) in TAGS)
     return copy
@@ -101,5 +98,5 @@ def _name(root: Element, prefix: str) -> None:
 
 
 def _local(tag: object) -> str:
-    """A name without its namespace; nothing for what is no element."""
+    """A name without its namespace; empty for comments and the like."""
     return tag.rpartition("}")[2] if isinstance(tag, str) else ""

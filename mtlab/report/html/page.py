@@ -1,5 +1,5 @@
-"""The report as one page for a browser: the words of ``report.md``, the figures within, and nothing
-from anywhere else.
+"""The report as one HTML page: the words of ``report.md`` with the figures inside; the page loads
+nothing else.
 """
 
 import hashlib
@@ -58,12 +58,12 @@ class Heading(NamedTuple):
 def page(report: str, directory: Path) -> str:
     """The report as HTML: the same report and figures give the same text.
 
-    Whatever stands in the report, the page runs only its own script and loads nothing: its security
-    policy says so.
+    The security policy lets the page run only its own script and load nothing, for any text of the
+    report.
 
     Args:
         report: its markdown.
-        directory: where its links lead from, with the figures' SVG files in ``plots/``.
+        directory: the base of its links, with the figures' SVG files in ``plots/``.
 
     Raises:
         OSError, xml.etree.ElementTree.ParseError: a figure cannot be read.
@@ -92,7 +92,7 @@ def _hash(text: str) -> str:
 
 
 def _anchored(tokens: Sequence[Token]) -> Iterator[Heading]:
-    """Every heading, which is given an id of its own."""
+    """Every heading, after it got an id of its own."""
     taken = {"report"}
     for at, token in enumerate(tokens):
         if token.type != "heading_open":
@@ -155,8 +155,8 @@ def _illustrated(tokens: Sequence[Token], directory: Path) -> Iterator[Token]:
 
 
 def _only(tokens: Sequence[Token], kind: str) -> list[Token]:
-    """What stands in a paragraph that is one image, or one emphasis, as ``kind`` asks; nothing
-    where it is no such paragraph.
+    """The tokens in a paragraph that is one image, or one emphasis, as ``kind`` asks; empty for any
+    other paragraph.
     """
     if [token.type for token in tokens] != ["paragraph_open", "inline", "paragraph_close"]:
         return []
@@ -166,9 +166,7 @@ def _only(tokens: Sequence[Token], kind: str) -> list[Token]:
 
 
 def _framed(tokens: Iterator[Token]) -> Iterator[Token]:
-    """The tokens with every table in a frame of its own that can scroll, named after the heading
-    above it.
-    """
+    """The tokens with every table in a scrolling frame, named after the heading above it."""
     heading, number = "", 0
     for token in tokens:
         if token.type == "heading_open":
@@ -188,8 +186,8 @@ def _framed(tokens: Iterator[Token]) -> Iterator[Token]:
 
 
 def _scoped(table: Sequence[Token]) -> Iterator[Token]:
-    """A table whose first cells are its rows' headers. A head without words goes: such a table has
-    a name and a value a row.
+    """A table whose first cells are its rows' headers. An empty head is removed: such a table has a
+    name and a value in each row.
     """
     head = [at for at, token in enumerate(table) if token.type.startswith("thead")]
     if not any(token.content for token in table[head[0] : head[1]]):

@@ -1,6 +1,4 @@
-"""Reads a report's markdown: what it writes itself becomes HTML, and any other HTML in it is
-text.
-"""
+"""Reads a report's markdown: HTML that reports write stays HTML, and any other HTML becomes text."""
 
 import re
 from collections.abc import Sequence
@@ -12,8 +10,7 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 LINK = re.compile(r"https://\S+|#\S*|[^:/\\#\s][^:\\\s]*")
-"""Where a link may lead: a page that is sent encrypted, a part of this page, or a file beside
-it."""
+"""The allowed targets of a link: an encrypted page, a part of this page, or a file next to it."""
 
 SUMMARY = re.compile(r"<summary>(.*)</summary>")
 
@@ -30,7 +27,7 @@ class Reader(MarkdownIt):
         self.block.ruler.before("fence", "details", _details)
 
     def validateLink(self, url: str) -> bool:
-        """Whether a link may lead there; where not, its markdown is shown."""
+        """Whether a link may lead there; the markdown of a forbidden link is shown as text."""
         return bool(LINK.fullmatch(url))
 
 
@@ -40,7 +37,7 @@ def read(report: str) -> list[Token]:
 
 
 def rendered(tokens: Sequence[Token]) -> str:
-    """Tokens as HTML. An image that is still among them is its words."""
+    """Tokens as HTML. An image that is still among them becomes its words."""
     reader = Reader()
     reader.add_render_rule(
         "image",
@@ -52,7 +49,7 @@ def rendered(tokens: Sequence[Token]) -> str:
 
 
 def words(tokens: Sequence[Token]) -> str:
-    """What tokens say, without markup, on one line."""
+    """The words of tokens, without markup, on one line."""
     said = (
         words(token.children)
         if token.children
@@ -74,7 +71,7 @@ def _line_end(state: StateInline, silent: bool) -> bool:
 
 
 def _details(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """A folded part. Without a summary or an end it is none, so that what was opened is always
+    """A folded part. Without a summary or an end it stays text, so that every opened element is
     closed.
     """
 

@@ -90,7 +90,7 @@ def in_short(group: Group) -> str:
 
 
 def untimed(group: Group) -> str:
-    """Whose times are in no comparison, and why; empty where all are."""
+    """The scenarios and trials without comparable times, and why; empty where there are none."""
     apart = group.untimed
     if not apart:
         return ""
@@ -105,7 +105,7 @@ def untimed(group: Group) -> str:
 
 
 def _rests_on(group: Group) -> str:
-    """How many seeds and sentences stand behind the numbers, and what is in the brackets."""
+    """How many seeds and sentences the numbers rest on, and what is in the brackets."""
     if len(group.seeds) < 2 or not group.tasks:
         return ""
     sentences = max(

@@ -1,4 +1,4 @@
-"""The report's sections about results: scores, entities, cost, parameters. Each makes markdown of
+"""The report's sections about results: scores, entities, cost, parameters. Each writes markdown for
 one group.
 """
 
@@ -74,9 +74,7 @@ def _follows(before: str, after: str) -> bool:
 
 
 def _never_trained(stages: Sequence[StageRecord], from_checkpoint: bool) -> str:
-    """The note on heads that stay as they were, drawn or learnt, while other parts are trained
-    around them.
-    """
+    """The note on heads that stay unchanged, new or learnt, while other parts train around them."""
     if not any(stage.params_trainable and stage.epochs for stage in stages):
         return ""
     heads = [unit for unit in stages[0].parameters if unit.startswith("head")]
@@ -97,9 +95,7 @@ def _never_trained(stages: Sequence[StageRecord], from_checkpoint: bool) -> str:
 
 
 def results(group: Group) -> str:
-    """Mean, interval and verdict of each scenario and task, with how many seeds stand behind
-    them.
-    """
+    """Mean, interval and verdict of each scenario and task, with the number of seeds."""
     tasks = group.tasks
     if not tasks:
         return "No trial ended well: there are no results."
@@ -142,7 +138,7 @@ def notes(group: Group) -> str:
 
 
 def _too_few_sentences(group: Group) -> str:
-    """The other reason why something is undecided, where it is one here."""
+    """The other reason for an undecided verdict, where some verdict here has it."""
     compared = [
         comparison for task in group.tasks for comparison in _comparisons(group, task).values()
     ]

@@ -1,4 +1,4 @@
-"""The report's section on guidance: what was done, when, and on which numbers."""
+"""The report's section on guidance: each decision, its epoch, and the numbers behind it."""
 
 from mtlab.record.records import Decision
 from mtlab.report import markdown
@@ -14,7 +14,7 @@ DONE = {
 
 
 def section(group: Group) -> str:
-    """The ledger; empty where no trial was guided to do anything."""
+    """The ledger; empty where guidance decided nothing."""
     rows = [
         [
             name(trial.scenario),

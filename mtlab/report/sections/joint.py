@@ -12,8 +12,8 @@ from mtlab.report.statistics import intervals
 
 
 def settings(suite: SuiteRecord, groups: Sequence[Group], picked: Mapping[str, Group]) -> str:
-    """The validation score of every setting, the chosen one of each scenario, and what the settings
-    are.
+    """The validation score of every setting, the chosen one of each scenario, and the values of the
+    settings.
     """
     names = groups[0].scenarios
     rows = [
@@ -45,7 +45,7 @@ def _score(group: Group, scenario: str, picked: Mapping[str, Group]) -> str:
 
 
 def sizes(groups: Sequence[Group]) -> str:
-    """Each task's scores by size of the training data, and where freezing stops to pay."""
+    """Each task's scores by size of the training data, and the size at which freezing stops to pay."""
     parts = []
     for way, points in (
         ("equal epochs", across.at_equal_epochs(groups)),
@@ -57,8 +57,8 @@ def sizes(groups: Sequence[Group]) -> str:
 
 
 def answer(groups: Sequence[Group]) -> str:
-    """What the sizes say together, from intervals: where freezing is tied with full fine-tuning and
-    where it is behind.
+    """The answer over sizes, from intervals: where freezing is tied with full fine-tuning and where
+    it is behind.
     """
     points = across.at_equal_epochs(groups)
     full = kinds.find(points[-1], kinds.FULL) if len(points) > 1 else None
@@ -128,7 +128,7 @@ def _sizes(points: Sequence[Group], task: Task, way: str) -> str:
 
 
 def _crossover(frozen: str, full: str, leads: Sequence[tuple[float, intervals.Interval]]) -> str:
-    """Where one scenario's lead over full fine-tuning passes through 0."""
+    """The size at which one scenario's lead over full fine-tuning passes through 0."""
     shown = ", ".join(f"{_signed(interval)} at {size:,.0f}" for size, interval in leads)
     lead = f"{name(frozen)} minus {name(full)}: {shown} ({len(leads)} intervals, adjusted)."
     if all(intervals.verdict(interval) == "tie" for _, interval in leads):

@@ -70,9 +70,7 @@ def _kept(stage: StageRecord) -> bool | None:
 
 
 def _moved(stage: StageRecord) -> bool | None:
-    """Tell whether every trained unit changed; a head whose loss does not count is not expected
-    to.
-    """
+    """Tell whether every trained unit changed; a head whose loss does not count need not change."""
     idle = {f"head.{task}" for task in ("classifier", "ner") if task not in stage.losses}
     trained = [
         unit for unit, count in stage.parameters.items() if count.trainable and unit not in idle
@@ -86,8 +84,8 @@ def _moved(stage: StageRecord) -> bool | None:
 
 
 def _digest(digests: dict[str, str], unit: str) -> object:
-    """A unit's digest; one that was not recorded equals nothing, so that the claim is not taken for
-    granted.
+    """A unit's digest; a missing one is a unique value that equals no other, so that it fails the
+    claim.
     """
     return digests.get(unit) or object()
 
@@ -109,7 +107,7 @@ def _alike(groups: list[Group], field: str) -> list[tuple[str, bool | None]]:
 
 
 def _one(digests: list[str]) -> bool | None:
-    """Whether all digests are the same and recorded; nothing can be said of one alone."""
+    """Whether all digests are recorded and equal; None for a single digest."""
     return None if len(digests) < 2 else len(set(digests)) == 1 and "" not in digests
 
 

@@ -1,5 +1,5 @@
-"""The report's sections on staged experiments: what was forgotten, what held it, and how far the
-network moved.
+"""The report's sections on staged experiments: forgetting, mitigations, and how far the network
+moved.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ WORDS = {"worse": "forgets", "better": "gains", "tie": "not told from 0", "undec
 
 
 def section(group: Group) -> str:
-    """What became of what the checkpoint knew; empty where nothing started from one."""
+    """Forgetting; empty where no trial started from a source checkpoint."""
     if not forgetting.staged(group):
         return ""
     parts = [
@@ -41,9 +41,7 @@ def section(group: Group) -> str:
 
 
 def lost(group: Group) -> str:
-    """What the kept tasks lost, in a paragraph for each; empty where nothing started from a
-    checkpoint.
-    """
+    """The losses of the kept tasks, a paragraph each; empty without a source checkpoint."""
     return (
         "\n\n".join(_answer(group, task) for task in forgetting.kept_tasks(group))
         if forgetting.staged(group)
@@ -52,7 +50,7 @@ def lost(group: Group) -> str:
 
 
 def _answer(group: Group, task: Task) -> str:
-    """What the kept task lost, in a paragraph."""
+    """The loss of a kept task, in a paragraph."""
     names = forgetting.keepers(group, task)
     changes = {scenario: forgetting.transfer(group, scenario, task) for scenario in names}
     stages = {scenario: group.of(scenario)[0].stages for scenario in names}
@@ -83,7 +81,7 @@ def _answer(group: Group, task: Task) -> str:
 
 
 def _by_baseline(group: Group, task: Task) -> dict[str, list[Effect]]:
-    """Mitigations by the scenario that they are compared with."""
+    """Mitigations by the scenario without them."""
     by_baseline: dict[str, list[Effect]] = {}
     for effect in forgetting.effects(group, task):
         by_baseline.setdefault(effect.without, []).append(effect)
@@ -162,7 +160,7 @@ def _logits(group: Group, scenario: str, task: Task) -> str:
 
 
 def _held(group: Group, task: Task) -> str:
-    """What each mitigation does to the kept task and to the new one."""
+    """The effect of each mitigation on the kept task and on the new one."""
     new = next(other for other in TASKS if other is not task)
     tables = []
     for without, effects in _by_baseline(group, task).items():

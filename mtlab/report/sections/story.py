@@ -1,6 +1,4 @@
-"""What the suite's page in MLflow says: the question, the answer, the table, and what to take
-home.
-"""
+"""The suite's page in MLflow: the question, the answer, the table, and the recommendation."""
 
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from mtlab.report.sections.answer import answer
 
 
 def story(directory: Path) -> str:
-    """Markdown, in which what comes from data and names is inert.
+    """Markdown in which data and names are inert.
 
     Args:
         directory: of the records.

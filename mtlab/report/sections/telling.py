@@ -1,5 +1,5 @@
-"""The figures that stand for a report where not all are wanted: the one that answers and, where
-there is one, another that says why.
+"""The figures that represent a report where not all are wanted: one that answers and, if possible,
+another that says why.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ FIRST = (
     "kept_and_learnt",
     "quality_vs_time",
 )
-"""The figures that can stand for a report, the most telling first."""
+"""The figures that can represent a report, the most telling first."""
 
 SECOND = ("drift", "settings")
-"""Those that can stand beside it: they show what no table of the report says."""
+"""The second figures: they show what no table of the report says."""
 
 
 def most_telling(groups: Sequence[Group], base: Group, suffix: str) -> list[str]:
@@ -26,7 +26,7 @@ def most_telling(groups: Sequence[Group], base: Group, suffix: str) -> list[str]
 
     Args:
         groups: every point.
-        base: the group that stands for the whole.
+        base: the group that represents the whole.
         suffix: what the names of its figures end with.
     """
     over, own = (
@@ -47,9 +47,7 @@ def most_telling(groups: Sequence[Group], base: Group, suffix: str) -> list[str]
 
 
 def main_figure(plots: Path) -> str | None:
-    """The file among the figures of a report that stands for it; of several points, the first
-    one's.
-    """
+    """The file of the figure that represents a report; of several points, that of the first."""
     for kind in FIRST:
         for file in (plots / f"{kind}.png", *sorted(plots.glob(f"{kind}-[0-9]*.png"))):
             if file.exists():

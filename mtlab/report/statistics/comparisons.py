@@ -35,31 +35,29 @@ class Comparison:
     """Seeds that both have."""
     method: str
     verdict: Verdict
-    """``tie``: the interval holds no difference (0, or a ratio of 1). ``undecided``: there is none,
-    for want of seeds or sentences."""
+    """``tie``: the interval includes no difference (0, or a ratio of 1). ``undecided``: there is no
+    interval, for want of seeds or sentences."""
 
 
 def compare(samples: Samples, control: str, metric: str) -> list[Comparison]:
     """Each scenario against the control: differences paired by seed and sentence, over the seeds
     both have; higher is better.
 
-    Bonferroni over the number of contrasts, that is of scenarios other than the control, with or
-    without results.
+    Bonferroni over the number of scenarios other than the control, with or without results.
     """
     rivals = [name for name in samples if name != control]
     return [_difference(samples, name, control, metric, len(rivals)) for name in rivals]
 
 
 def difference(sample: Sample, other: Sample, contrasts: int = 1, share: float = 1.0) -> Interval:
-    """``sample`` minus ``share`` times ``other``, paired by seed and sentence over the seeds that both
-    have.
+    """``sample`` minus ``share`` times ``other``, paired by seed and sentence over the seeds that
+    both have.
 
     Args:
         sample: a scenario's sample.
         other: another one's.
         contrasts: how many such differences are judged together (Bonferroni).
-        share: of the other's score; what is asked with 0.95 is whether one reaches 95% of the
-            other.
+        share: of the other's score: 0.95 asks whether ``sample`` reaches 95% of the other.
     """
     differences = {
         seed: sample[seed] - share * other[seed] for seed in sample.keys() & other.keys()
@@ -71,8 +69,8 @@ def compare_cost(values: Values, control: str, metric: str) -> list[Comparison]:
     """Each scenario's cost over the control's, paired by seed, lower is better.
 
     The effect is the geometric mean of the ratios and the interval that of their logarithms, so
-    that twice and half are equally far from 1. Where a scenario costs nothing (nothing is trained)
-    there is no logarithm and ratios are averaged.
+    that twice and half are equally far from 1. Where a scenario costs nothing (it trains nothing),
+    the logarithm does not exist, and the plain mean of ratios is used.
     """
     rivals = [name for name in values if name != control]
     return [_ratio(values, name, control, metric, len(rivals)) for name in rivals]
@@ -102,8 +100,8 @@ def best(samples: Samples, seeds: Collection[int]) -> str | None:
     """The scenario that beats every other one, or ``None``.
 
     The interval of its difference to each other scenario excludes 0, with Bonferroni over all
-    pairs, since the leader is picked after the fact. A value that is missing for any scenario and
-    seed rules the claim out altogether.
+    pairs, because the leader is picked after the fact. Returns ``None`` where any scenario lacks a
+    value for a seed.
     """
     if len(samples) < 2 or any(set(sample) != set(seeds) for sample in samples.values()):
         return None
@@ -120,8 +118,8 @@ def leader(samples: Samples) -> str:
 
 
 def pareto(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """The names whose (cost, quality) no other point beats: none costs no more and is better, or
-    costs less and is as good.
+    """The names whose (cost, quality) no other point beats: no other costs the same or less and is
+    better, or costs less and is as good.
     """
     front, reached = [], -np.inf
     for name in sorted(points, key=lambda name: (points[name][0], -points[name][1])):

@@ -1,5 +1,4 @@
-"""Means, intervals and comparisons. Values in, values out; nothing here knows records or plots, and
-nothing is drawn at random.
+"""Means and their intervals, from plain values. The computation draws nothing at random.
 
 A score is measured on some seeds and some test sentences, and would come out otherwise on others:
 both are sources of variance. With ``S`` seeds and ``N`` sentences, each sentence adds a value
@@ -17,8 +16,8 @@ simulated suites instead of 95%, and in 97% instead of 99%; this one in 95 to 98
 (``tests/report/test_statistics.py``). The difference of two scenarios is paired: the same with
 differences of values.
 
-Where a variance cannot be estimated there is no interval, and so no verdict (:func:`estimable`);
-and fewer sentences than a sign test would need tell no difference from 0 (:func:`paired`).
+Where a variance cannot be estimated, the interval and the verdict are missing (:func:`estimable`),
+as they are with fewer sentences than a sign test needs (:func:`paired`).
 """
 
 import math
@@ -32,7 +31,7 @@ from scipy import stats
 from mtlab.report.statistics.variances import Spread, estimable, half_width, spread_of
 
 LEVEL = 0.95
-"""Confidence of every interval; that of comparisons is shared out over their family."""
+"""Confidence of every interval; comparisons of a family share their level."""
 
 SCOPE = (
     "The intervals cover what other seeds and other test sentences of the same kind would change. They do not cover other data or another "
@@ -40,14 +39,14 @@ SCOPE = (
 )
 
 TOO_FEW = "too few test sentences, or results too alike, to estimate an interval"
-"""Why there is no interval where there are seeds enough."""
+"""Why an interval is missing although there are enough seeds."""
 
 SHARE = (0.0, 1.0)
-"""What accuracies and F1 scores lie within."""
+"""The range of accuracies and F1 scores."""
 
 Verdict = Literal["better", "worse", "tie", "undecided"]
 Values = Mapping[str, Mapping[int, float]]
-"""Scenario to seed to value; a scenario without values is part of the family all the same."""
+"""Scenario to seed to value; a scenario without values still counts in the family."""
 Sample = Mapping[int, np.ndarray]
 """Seed to what each test sentence adds to the score, (sentences,), in the same order for every
 seed; the score is their mean."""
@@ -108,9 +107,9 @@ def f1_values(right: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.
 
 def seeds_interval(values: Iterable[float], level: float = LEVEL) -> Interval:
     """:func:`interval` of a measured score that a verdict rests on: without bounds where all seeds
-    have the same one, unless it is 0.
+    have the same score, unless it is 0.
 
-    How far other seeds would lie off cannot be estimated from equal values.
+    Equal values cannot show how much other seeds would differ.
     """
     estimated = interval(values, level)
     return (
@@ -146,9 +145,9 @@ def paired(differences: Sample, contrasts: int = 1, *, equal: bool = True) -> In
     cannot be estimated.
 
     A sign test over ``k`` sentences that all point the same way has the level ``2 * 0.5**k``: fewer
-    sentences cannot tell a difference from luck, whatever an interval says that takes their spread
-    for known. Of unequal differences ``d``, as many count as ``sum(d**2)**2 / sum(d**4)`` says,
-    which is ``k`` for ``k`` equal ones among zeros.
+    sentences cannot distinguish a difference from luck, even where an interval excludes 0. Of
+    unequal differences ``d``, as many count as ``sum(d**2)**2 / sum(d**4)`` says, which is ``k``
+    for ``k`` equal ones among zeros.
 
     Args:
         differences: a seed's at each test sentence.
@@ -181,7 +180,7 @@ def _carrying(differences: np.ndarray) -> float:
 
 
 def unpaired(first: Sample, other: Sample, level: float = LEVEL) -> Interval:
-    """The difference of two scores whose seeds are not the same ones; their test sentences are."""
+    """The difference of two scores with different seeds and the same test sentences."""
     tables = [np.stack([sample[seed] for seed in sorted(sample)]) for sample in (first, other)]
     spreads = [spread_of(table) for table in tables]
     if None in spreads:
@@ -213,7 +212,7 @@ def _around(mean: float, spread: Spread | None, level: float, seeds: int) -> Int
 
 
 def verdict(interval: Interval, nothing: float = 0.0) -> Verdict:
-    """What an interval decides: on which side of ``nothing`` it lies, if on one of them."""
+    """The verdict of an interval: the side of ``nothing`` that it lies on, if it excludes it."""
     if interval.low is None or interval.high is None:
         return "undecided"
     if interval.low > nothing:

@@ -1,4 +1,4 @@
-"""The variance of a mean by where it comes from, and the quantile that an interval needs of it."""
+"""The variance of a mean by its sources, and the quantile that an interval needs."""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,19 +9,19 @@ from scipy import special
 from scipy.optimize import brentq
 
 ROUNDING = 1e-9
-"""Of the largest value of a table: what is below it is no difference but rounding."""
+"""Share of the largest value of a table: differences below it are rounding."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The variance of a mean by where it comes from: other seeds, and other sentences."""
+    """The variance of a mean by its sources: seeds and sentences."""
 
     seeds: float
     seeds_df: float
     sentences: float
     sentences_df: float
     noise: float
-    """The part of ``seeds`` that is of seed and sentence together."""
+    """The part of ``seeds`` that comes from seed and sentence together."""
 
 
 def spread_of(table: np.ndarray) -> Spread | None:
@@ -38,11 +38,11 @@ def spread_of(table: np.ndarray) -> Spread | None:
 
 
 def estimable(table: np.ndarray) -> Spread | None:
-    """:func:`spread_of`, but ``None`` where all sentences came out alike, or all seeds sentence by
-    sentence: others need not.
+    """:func:`spread_of`, but ``None`` where all sentences have the same result, or all seeds have
+    the same results sentence by sentence: other sentences or seeds may differ.
 
-    Where the means of seeds are equal and their answers are not, as scores that are counts can be,
-    the variance of the means is what sentences alone would give it.
+    Where the means of seeds are equal and their answers are not, as with scores that are counts,
+    sentences alone give the variance of the means.
     """
     spread, nothing = spread_of(table), ROUNDING * float(abs(table).max())
     if spread is None or np.ptp(table.mean(axis=0)) <= nothing:
