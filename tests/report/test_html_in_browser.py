@@ -100,7 +100,7 @@ def test_the_page_asks_for_nothing_complains_of_nothing_and_is_as_wide_as_the_sc
         tab.evaluate("scrollTo(500, 0)")
         assert tab.evaluate("scrollX") == 0
         assert tab.locator("nav details").get_attribute("open") == ("" if size == WIDE else None)
-        assert tab.locator("figure svg").first.bounding_box()["width"] > 600, (
+        assert tab.locator("figure img").first.bounding_box()["width"] > 600, (
             "words in a figure can be read"
         )
 
@@ -232,6 +232,22 @@ def test_raw_html_in_the_markdown_runs_nothing(opened) -> None:
             tab.evaluate("window.ran") is None
             and tab.locator("main b, main img, main svg, main script").count() == 0
         )
+
+
+def test_a_figure_runs_and_loads_nothing_and_has_its_colours(opened, tmp_path: Path) -> None:
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "x.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1" width="9pt" height="9pt" onload="parent.ran = 1">'
+        '<script>parent.ran = 1</script><image href="http://evil.example/x"/>'
+        '<rect width="1" height="1" style="fill: #ff0000"/></svg>'
+    )
+    with opened("# x\n\n![a figure](plots/x.png)\n") as tab:
+        tab.wait_for_timeout(200)
+        assert tab.evaluate("window.ran") is None
+        drawn = """() => { const context = document.createElement("canvas").getContext("2d");
+            context.drawImage(document.querySelector("figure img"), 0, 0, 4, 4);
+            return [...context.getImageData(1, 1, 1, 1).data]; }"""
+        assert tab.evaluate(drawn) == [255, 0, 0, 255]
 
 
 def sent_to(server: socket.socket) -> Iterator[bytes]:

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from markdown_it.token import Token
 
-from mtlab.report.html.inline_svg import inline
 from mtlab.report.html.reader import read, rendered, words
 
 FIGURE = re.compile(r"plots/([\w.-]+)\.png")
@@ -66,7 +65,7 @@ def page(report: str, directory: Path) -> str:
         directory: the base of its links, with the figures' SVG files in ``plots/``.
 
     Raises:
-        OSError, xml.etree.ElementTree.ParseError: a figure cannot be read.
+        OSError: a figure cannot be read.
     """
     tokens = read(report)
     headings = list(_anchored(tokens))
@@ -75,7 +74,10 @@ def page(report: str, directory: Path) -> str:
         files("mtlab.report.html").joinpath(name).read_text(encoding="utf-8")
         for name in ("page.css", "page.js")
     )
-    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
+        f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    )
     title = next((heading.words for heading in headings if heading.level == 1), "report")
     return SHELL.substitute(
         policy=policy,
@@ -129,7 +131,10 @@ def _html(content: str) -> Token:
 
 
 def _illustrated(tokens: Sequence[Token], directory: Path) -> Iterator[Token]:
-    """The tokens with every image and the caption after it as a figure."""
+    """The tokens with every image and the caption after it as a figure.
+
+    An SVG in an ``<img>`` is a document of its own: it runs and loads nothing, and shares no id.
+    """
     at = number = 0
     while at < len(tokens):
         drawing = _only(tokens[at : at + 3], "image")
@@ -139,11 +144,11 @@ def _illustrated(tokens: Sequence[Token], directory: Path) -> Iterator[Token]:
             at += 1
             continue
         number += 1
-        figure = inline(
-            directory / "plots" / f"{path[1]}.svg", words(drawing[0].children or []), f"f{number}_"
-        )
+        svg = b64encode((directory / "plots" / f"{path[1]}.svg").read_bytes()).decode()
+        alt = escape(words(drawing[0].children or []))
+        image = f'<img src="data:image/svg+xml;base64,{svg}" alt="{alt}">'
         yield _html(
-            f'<figure>\n<div class="scroll" role="region" aria-label="Figure {number}" tabindex="0">{figure}</div>\n'
+            f'<figure>\n<div class="scroll" role="region" aria-label="Figure {number}" tabindex="0">{image}</div>\n'
         )
         at += 3
         if _only(tokens[at : at + 3], "em_open"):
