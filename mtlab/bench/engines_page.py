@@ -1,4 +1,4 @@
-"""The part of a benchmark's page that is of engines."""
+"""The part of a benchmark's page about engines."""
 
 import statistics
 from typing import Any
@@ -9,7 +9,7 @@ ALONE = "this process"
 
 
 def lines(result: dict[str, Any]) -> list[str]:
-    """Their part of the page, from what :func:`run` returned."""
+    """The lines about engines, from the result of :func:`run`."""
     rows, alone = [], result["runs"][ALONE]["laps"]
     alone_s = _median(alone, "suite_s")
     first = _median(

@@ -1,5 +1,5 @@
-"""What this machine could do at best: its rate of matrix products and its memory bandwidth, and the
-time that they leave for a step.
+"""The best that this machine could do: its rate of matrix products and its memory bandwidth, and
+the resulting time of a step.
 """
 
 import statistics
@@ -49,7 +49,7 @@ def measure(
 
 
 def seconds(prepared: Prepared, scenario: str, machine: Machine, runtime: Runtime) -> float:
-    """The floor of a scenario's training in a plain loop: its FLOPs without padding at the rate of
+    """The floor of a scenario's uncached training: its FLOPs without padding at the rate of
     products, and AdamW's bytes.
     """
     total = 0.0

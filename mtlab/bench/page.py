@@ -1,5 +1,5 @@
-"""The page of a benchmark: tables and a plot, made from ``bench.json`` alone, that of engines too
-where it is there.
+"""The page of a benchmark: tables and a plot, made from ``bench.json`` alone, with the part about
+engines if it was measured.
 """
 
 import io
@@ -22,7 +22,7 @@ OURS, PLAIN = "mtlab", "mtlab, cache off"
 
 
 def write(directory: Path) -> Path:
-    """Write ``bench.md`` and the plot beside ``bench.json``."""
+    """Write ``bench.md`` and the plot next to ``bench.json``."""
     result = json.loads((directory / "bench.json").read_text())
     result["rows"] = [row for scenario in result["scenarios"].values() for row in scenario["rows"]]
     picture = io.BytesIO()
@@ -113,7 +113,7 @@ def _row(result: dict[str, Any], row: dict[str, Any]) -> list[str]:
 
 
 def _peer(result: dict[str, Any], row: dict[str, Any], peer: str) -> float | None:
-    """A Trainer's seconds: as many times one seed's as there are seeds, for it shares nothing among
+    """A Trainer's seconds: one seed's, times the number of seeds, because it shares nothing among
     them.
     """
     single = {
@@ -191,7 +191,7 @@ def _figure(result: dict[str, Any]) -> Figure:
     with mpl.rc_context(STYLE):
         rows = [
             row for row in result["rows"] if "machine" in result["scenarios"][row["scenario"]]
-        ]  # the suite would dwarf them
+        ]  # the suite's bar would dwarf the others
         figure = Figure(figsize=(8.0, 1.0 + 0.62 * len(rows)), layout="constrained")
         ax = figure.subplots()
         for place, row in enumerate(rows):

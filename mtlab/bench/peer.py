@@ -1,4 +1,4 @@
-"""What a user would run instead: the same network, data and recipe in ``transformers.Trainer``."""
+"""The alternative that a user has: the same network, data and recipe in ``transformers.Trainer``."""
 
 import copy
 import tempfile
@@ -29,7 +29,7 @@ TASKS = ("classifier", "ner")
 
 @dataclass(frozen=True)
 class Tuning:
-    """How a Trainer is set: as it comes, or as somebody sets it who knows what costs time."""
+    """The settings of a Trainer: its defaults, or those of somebody who knows what costs time."""
 
     name: str
     options: Mapping[str, Any]
@@ -41,7 +41,7 @@ DEFAULTS = Tuning("Trainer, defaults", {}, frozen_in_eval=False)
 
 
 def tuned(precision: str) -> Tuning:
-    """Set by somebody who knows what costs time; ``precision`` is the suite's."""
+    """The settings of somebody who knows what costs time; ``precision`` is the suite's."""
     options = {
         "bf16": precision == "bf16",
         "train_sampling_strategy": "group_by_length",
@@ -58,7 +58,7 @@ class Joint(nn.Module):
         self.network, self.partition, self.frozen_in_eval = network, partition, frozen_in_eval
 
     def train(self, mode: bool = True) -> "Joint":
-        """As torch's, but frozen units stay in eval mode where they are to."""
+        """Like torch's method, but frozen units stay in eval mode where they should."""
         super().train(mode)
         if mode and self.frozen_in_eval:
             freezing.set_modes(self.network, self.partition)
@@ -201,8 +201,8 @@ def _metrics(predicted: EvalPrediction, prepared: Prepared) -> dict[str, float]:
 
 
 def network(prepared: Prepared, pretrained: Backbone, seed: int, device: torch.device) -> Network:
-    """The network that a scenario begins with, on a copy of an encoder with transformers' own
-    choice of attention.
+    """The initial network of a scenario, on a copy of an encoder with transformers' own choice of
+    attention.
     """
     copied = Network(
         Backbone(copy.deepcopy(pretrained.model), pretrained.blocks, pretrained.after),

@@ -1,4 +1,4 @@
-"""Where MLflow is, and how to speak of it without telling its secrets."""
+"""The address of MLflow's store, and messages about it without its secrets."""
 
 import os
 import re
@@ -7,11 +7,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-"""In the working directory, where plain ``mlflow ui`` finds it too."""
+"""In the working directory, where plain ``mlflow ui`` looks for it."""
 
 
 def tracking_uri() -> str:
-    """Where runs are logged: ``MLFLOW_TRACKING_URI``, or a database in the working directory."""
+    """The address for runs: ``MLFLOW_TRACKING_URI``, or a database in the working directory."""
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
@@ -47,11 +47,11 @@ def without_credentials(uri: str) -> str:
 
 
 def reason(error: Exception, uri: str) -> str:
-    """Why a store failed, in a line, without the URI's secrets."""
+    """Why a store failed, on one line, without the URI's secrets."""
     text = _redacted(str(error) or type(error).__name__, uri).strip().partition("\n")[0]
     return text.rpartition("(Caused by ")[2].removesuffix(")")[
         :200
-    ]  # of a failed request, what lies at the bottom
+    ]  # the first cause of a failed request
 
 
 def _redacted(text: str, uri: str) -> str:

@@ -1,7 +1,7 @@
-"""The records of a suite's trials in one file, light enough to be committed: whole, but for the
+"""The records of a suite's trials in one file that is small enough to commit: whole, but for the
 loss of every single step.
 
-The mean losses of epochs stay, and so does everything that a report is made of.
+The file keeps the mean losses of epochs and everything that a report needs.
 """
 
 import gzip
@@ -15,7 +15,7 @@ from mtlab.record.files import write_atomically
 from mtlab.record.records import TrialRecord, damaged, parsed
 
 NAME = "records.jsonl.gz"
-"""The file, beside ``suite.json``: a JSON object a line."""
+"""The file, next to ``suite.json``: a JSON object a line."""
 
 
 def packed(trials: Iterable[TrialRecord]) -> bytes:
@@ -38,7 +38,7 @@ def unpacked(path: Path) -> list[TrialRecord]:
     """The trials of an archive, in its order.
 
     Raises:
-        UserError: it cannot be read, or a line of it is no record.
+        UserError: it cannot be read, or a line is not a record.
     """
     try:
         with gzip.open(path) as file:

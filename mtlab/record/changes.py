@@ -1,19 +1,19 @@
-"""What is another than it was when an experiment last ran in the same place."""
+"""Changes since an experiment last ran in the same place."""
 
 from typing import Any
 
 from mtlab.record.records import SuiteRecord
 
 SHOWN = 8
-"""Lines about single changes, before the others are only counted."""
+"""Changes that are listed; further ones are only counted."""
 
 NOT_TOLD = ("question", "output", "checkpoints.")
-"""Settings that change nothing that was measured."""
+"""Settings that change no result."""
 
 
 def changes(before: SuiteRecord, now: SuiteRecord) -> list[str]:
-    """Lines that say what changed between two suites, by key: settings, machine and versions,
-    encoder, data.
+    """Lines about what changed between two suites, by key: settings, machine and versions, encoder,
+    data.
     """
     lines = []
     for title, old, new in (
@@ -37,7 +37,7 @@ def _identity(suite: SuiteRecord) -> dict[str, Any]:
 
 
 def _values(tree: Any) -> dict[str, Any]:
-    """Leaves by their keys, numbers of lists being keys too."""
+    """Leaves by their keys; the positions of lists are keys too."""
     if isinstance(tree, list | tuple):
         tree = {str(index): item for index, item in enumerate(tree)}
     if not isinstance(tree, dict):

@@ -24,31 +24,31 @@ from mtlab.plan.errors import Busy, UserError
 from mtlab.record.address import DEFAULT_URI, database_file, reason, without_credentials
 
 for name in ("alembic", "mlflow.store.db.utils"):
-    logging.getLogger(name).setLevel(logging.WARNING)  # a new database is not news
+    logging.getLogger(name).setLevel(logging.WARNING)  # a new database needs no message
 logging.getLogger("urllib3.connectionpool").setLevel(
     logging.ERROR
-)  # a server that is away is told once, by us
+)  # mtlab itself reports an unreachable server, once
 
 
 OPENING_S, WORKING_S = 5, 30
-"""Seconds after which a server that does not answer is left, while the store is opened and after,
+"""Seconds after which an unresponsive server is given up, while the store is opened and after,
 unless the user has set another time."""
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-"""Schemes of addresses, with or without the name of a driver, that MLflow opens as databases."""
+"""Schemes of addresses, with or without a driver's name, that MLflow opens as databases."""
 
 OTHER_RELEASE = "out-of-date database schema"
-"""What MLflow says of tables that are those of another release of its own."""
+"""MLflow's message about tables of another release of MLflow."""
 
 
 def look(uri: str, experiment: str) -> None:
-    """See whether an experiment's store could be opened, and change nothing there.
+    """See whether an experiment's store could be opened, without a change to it.
 
-    A database is read without MLflow, which would make its tables where they are missing.
+    A database is read without MLflow, which would create missing tables.
 
     Raises:
         Busy: it cannot be reached now.
-        UserError: it never can, as it is addressed, or the experiment was deleted there.
+        UserError: its address is wrong, or the experiment was deleted there.
     """
     try:
         if _is_database(uri):
@@ -57,17 +57,16 @@ def look(uri: str, experiment: str) -> None:
             with patience(OPENING_S):
                 known = MlflowClient(uri).get_experiment_by_name(experiment)
             stages = {known.experiment_id: known.lifecycle_stage} if known else {}
-    except Exception as error:  # as in opening it
+    except Exception as error:  # as in Store.open
         raise refusal(uri, error) from None
     see_active(uri, experiment, stages)
 
 
 def has_no_tables(uri: str, experiment: str) -> bool:
-    """Whether MLflow will make its tables in a database.
+    """Whether MLflow will create its tables in a database.
 
     Raises:
-        Exception: it cannot be used, which is known at once, where MLflow would try again for
-            minutes.
+        Exception: it cannot be used; MLflow would try again for minutes before it says so.
     """
     file = database_file(uri)
     if file is not None and not file.exists():
@@ -80,8 +79,8 @@ def _is_database(uri: str) -> bool:
 
 
 def see_active(uri: str, experiment: str, stages: dict[str, str]) -> None:
-    """Refuse an experiment that was deleted, whose name MLflow still keeps; ``stages`` has those of
-    that name by id.
+    """Refuse a deleted experiment, whose name MLflow still keeps; ``stages`` maps ids of that name
+    to their stages.
     """
     if stages and "active" not in stages.values():
         remedy = f"`mlflow experiments restore -x {next(iter(stages))}`, or choose another --name"
@@ -91,15 +90,15 @@ def see_active(uri: str, experiment: str, stages: dict[str, str]) -> None:
 
 
 def _look_into(uri: str, experiment: str) -> dict[str, str] | None:
-    """Read a database whose tables should be those of the release of MLflow that is installed, if
-    there are any yet.
+    """Read a database whose tables, if it has any, should be those of the installed release of
+    MLflow.
 
     Returns:
         The ids of experiments of that name, and whether each is ``active`` or ``deleted``; None
-        where there are no tables yet.
+        where tables are missing.
 
     Raises:
-        Exception: whatever the database raises, or one that says what is wrong.
+        Exception: any error of the database, or of tables of another release.
     """
     file = database_file(uri)
     address = (
@@ -126,7 +125,7 @@ def _look_into(uri: str, experiment: str) -> dict[str, str] | None:
 
 
 def refusal(uri: str, error: Exception) -> UserError:
-    """What a user is told where a store cannot be opened."""
+    """The user's message for a store that cannot be opened."""
     store, why = f"MLflow at {without_credentials(uri)}", reason(error, uri)
     if _may_pass(uri, error):
         return Busy(f"{store} cannot be reached ({why})", "see that it runs")
@@ -141,8 +140,8 @@ def refusal(uri: str, error: Exception) -> UserError:
 
 
 def _may_pass(uri: str, error: Exception) -> bool:
-    """Whether a store that failed may work later as it is addressed: a server that does not answer,
-    a database that is locked.
+    """Whether a store that failed may work later at the same address: a server does not answer, or
+    a database is locked.
     """
     text = str(error)
     if uri.startswith(("http://", "https://")):
@@ -159,8 +158,8 @@ def _may_pass(uri: str, error: Exception) -> bool:
 
 
 def alone(uri: str) -> AbstractContextManager[object]:
-    """Makes processes that open the same database file wait for each other: two that make its
-    tables at once break it.
+    """Let only one process at a time open a database file: two that create its tables at once break
+    it.
     """
     file = database_file(uri)
     if file is None:
@@ -175,8 +174,8 @@ def alone(uri: str) -> AbstractContextManager[object]:
 
 @contextmanager
 def patience(seconds: int = WORKING_S) -> Iterator[None]:
-    """Within, MLflow is so patient with a server, where the user has not said how patient: by
-    itself it asks one for many minutes.
+    """Within the block, MLflow waits only so long for a server, unless the user has set how long:
+    its own default is many minutes.
     """
     wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)}
     ours = {key: value for key, value in wanted.items() if key not in os.environ}

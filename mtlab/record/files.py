@@ -7,16 +7,15 @@ from pathlib import Path
 from mtlab.plan.errors import UserError
 
 HALF = ".half"
-"""What names of files end with that are being written; one that a killed process left is removed by
-the next."""
+"""The ending of files that are being written; the next process removes those of a killed one."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write ``content`` under a temporary name, sync it, rename it: a reader sees the old file or
-    the new one.
+    """Write ``content`` under a temporary name, sync it, rename it: a reader sees either the old
+    file or the new one.
 
     Raises:
-        UserError: the file cannot be written; what was there before is as it was.
+        UserError: the file cannot be written; an old file is unchanged.
     """
     try:
         _write(path, content.encode() if isinstance(content, str) else content)
@@ -25,7 +24,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def cannot_write(path: Path, error: Exception) -> UserError:
-    """What a user is told where a file cannot be written."""
+    """The user's message for a file that cannot be written."""
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return UserError(
         f"cannot be written ({reason})", "choose another --output, or make room", where=str(path)
@@ -33,7 +32,7 @@ def cannot_write(path: Path, error: Exception) -> UserError:
 
 
 def sync(path: Path) -> None:
-    """Wait until what was written to a file would outlive a loss of power."""
+    """Wait until a written file would survive a loss of power."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

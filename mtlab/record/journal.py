@@ -15,8 +15,7 @@ class Journal:
     """The directory of one experiment: ``suite.json``, ``records/<label>-<key>.json``,
     ``predictions/``, ``weights/``.
 
-    Where the answer alone was published, ``records.jsonl.gz`` stands for ``records/``, and nothing
-    else is there.
+    A published answer has ``records.jsonl.gz`` in place of ``records/``, and nothing else.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -24,13 +23,13 @@ class Journal:
 
     @contextmanager
     def held(self, command: str) -> Iterator[None]:
-        """Within, the directory is this process's alone; the system frees it when the process ends,
-        in whatever way.
+        """Within the block, the directory belongs to this process alone; the system frees it when
+        the process ends for any reason.
 
-        What a process that was killed left half written is removed.
+        The half-written files of a killed process are removed.
 
         Args:
-            command: what holds it, for whoever is turned away.
+            command: what holds it, for the message to other processes.
 
         Raises:
             Busy: another process has it.
@@ -44,9 +43,7 @@ class Journal:
         write_atomically(self.directory / "suite.json", suite.model_dump_json(indent=1) + "\n")
 
     def write_trial(self, trial: TrialRecord) -> Path:
-        """Write a trial's record; called again as the trial goes on, each time replacing the one
-        before.
-        """
+        """Write a trial's record, in place of an earlier one of the same trial."""
         path = self.directory / "records" / f"{_name(trial)}.json"
         write_atomically(path, trial.model_dump_json(indent=1) + "\n")
         return path
@@ -60,23 +57,22 @@ class Journal:
         return path
 
     def predictions_path(self, trial: TrialRecord) -> Path:
-        """Where the test predictions of a trial lie."""
+        """The path of a trial's test predictions."""
         return self.directory / "predictions" / f"{_name(trial)}.jsonl"
 
     @property
     def ran_here(self) -> bool:
-        """Whether trials ran in this place: a report that was copied, or came with a clone, has no
+        """Whether trials ran in this place: a report that was copied, or came with a clone, lacks
         predictions.
         """
         return any((self.directory / "predictions").glob("*"))
 
     def weights_path(self, trial: TrialRecord) -> Path:
-        """Where the weights of a trial lie, if they are kept."""
+        """The path of a trial's weights, if they are kept."""
         return self.directory / "weights" / f"{_name(trial)}.safetensors"
 
     def read(self) -> tuple[SuiteRecord, list[TrialRecord]]:
-        """The last suite of the directory and those of its trials that left a record, in the
-        suite's order.
+        """The last suite of the directory and its trials with a record, in the suite's order.
 
         Raises:
             UserError: there is no suite, or a record cannot be read.
@@ -98,8 +94,8 @@ class Journal:
         ]
 
     def records(self, keys: Iterable[str]) -> list[TrialRecord]:
-        """The records that trials left, in the order of ``keys``: from files of their own or, where
-        there are none, from the archive.
+        """The records of trials, in the order of ``keys``: from files of their own or, without any,
+        from the archive.
 
         Raises:
             UserError: a record cannot be read.
@@ -111,9 +107,7 @@ class Journal:
         return [_read(paths[key[:12]], TrialRecord) for key in keys if key[:12] in paths]
 
     def find(self, key: str) -> TrialRecord | None:
-        """The record of a trial that ran here, by its key; None where there is none that can be
-        read.
-        """
+        """The record of a trial that ran here, by its key; None if it is missing or cannot be read."""
         path = self._paths().get(key[:12])
         try:
             record = _read(path, TrialRecord) if path is not None else None
@@ -122,7 +116,7 @@ class Journal:
         return record if record is not None and record.key == key else None
 
     def last_suite(self) -> SuiteRecord | None:
-        """The last suite of the directory; None where there is none that can be read."""
+        """The last suite of the directory; None if it is missing or cannot be read."""
         try:
             return _read(self.directory / "suite.json", SuiteRecord)
         except UserError:
@@ -131,11 +125,11 @@ class Journal:
     def finished(
         self, keys: Iterable[str], environment: Mapping[str, object]
     ) -> dict[str, TrialRecord]:
-        """Trials among ``keys`` that ended well here before, on the same machine, with all that
-        they left behind.
+        """Trials among ``keys`` that ended well here before, on the same machine, with all their
+        files.
 
-        A record without predictions, as a copied report has it, does not count, nor does one in an
-        archive: its trial was run elsewhere.
+        A record without predictions, as in a copied report, does not count, nor does one in an
+        archive: its trial ran elsewhere.
         """
         suite = self.last_suite()
         if suite is None or suite.environment != environment:

@@ -1,4 +1,4 @@
-"""The lock with which a process has a directory for itself."""
+"""The lock that gives a process a directory for itself."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from mtlab.plan.errors import Busy
 from mtlab.record.files import HALF, cannot_write, write_atomically
 
 LOCK, HOLDER = ".lock", "running.json"
-"""The file that a process locks to have a directory for itself, and the one in which it says who it
-is."""
+"""The file that a process locks to have a directory for itself, and the file in which the process
+names itself."""
 
 
 def _held_by(holder: Path) -> str:
@@ -29,14 +29,14 @@ def _held_by(holder: Path) -> str:
 
 @contextmanager
 def held(directory: Path, command: str) -> Iterator[None]:
-    """Within, the directory is this process's alone; the system frees it when the process ends,
-    in whatever way.
+    """Within the block, the directory belongs to this process alone; the system frees it when the
+    process ends for any reason.
 
-    What a process that was killed left half written is removed.
+    The half-written files of a killed process are removed.
 
     Args:
         directory: to be held.
-        command: what holds it, for whoever is turned away.
+        command: what holds it, for the message to other processes.
 
     Raises:
         Busy: another process has it.
@@ -67,7 +67,7 @@ def held(directory: Path, command: str) -> Iterator[None]:
 
 
 def check_free(directory: Path) -> None:
-    """See that no other process has the directory; nothing is written.
+    """See that no other process has the directory, without writing anything.
 
     Raises:
         Busy: another process has it.

@@ -1,4 +1,4 @@
-"""Measuring time and memory: named laps with the device synchronised, and a trial's own peak."""
+"""Measures time and memory: named laps with the device synchronised, and a trial's own peak."""
 
 import ctypes
 import gc
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LAPS = ("setup", "cache", "train", "eval")
-"""``setup``: data, tokenisation, weights, optimizer. ``cache``: computing shared hidden states.
-Logging is in none."""
+"""``setup``: data, tokenisation, weights, optimizer. ``cache``: computing shared hidden states. No
+lap includes logging."""
 
 
 class Clock:
@@ -25,13 +25,13 @@ class Clock:
         self._synchronize = synchronize
 
     def read(self) -> float:
-        """Seconds on a monotonic clock, when all work given to the device so far is done."""
+        """Seconds on a monotonic clock, after all work given to the device is done."""
         self._synchronize()
         return time.perf_counter()
 
     @contextmanager
     def lap(self, name: str) -> Iterator[None]:
-        """Add what happens inside to lap ``name``, one of :data:`LAPS`."""
+        """Add the time of the block to lap ``name``, one of :data:`LAPS`."""
         start = self.read()
         try:
             yield
@@ -43,12 +43,11 @@ class PeakMemory:
     """The highest memory use since this was made, in MB (10^6 bytes): resident set on a CPU.
 
     On Linux the kernel's high-water mark is reset, and memory that earlier trials freed is handed
-    back first, so that each trial shows its own peak. Elsewhere the mark cannot be reset, and
-    ``None`` is told instead of a wrong number.
+    back first, so that each trial shows its own peak. Elsewhere the mark cannot be reset, and the
+    peak is ``None`` instead of a wrong number.
 
     Args:
-        collect: whether cyclic garbage may have been left, which Python looks for in all objects
-            that there are.
+        collect: whether to collect cyclic garbage, for which Python searches all objects.
     """
 
     def __init__(self, collect: bool = True) -> None:
@@ -57,7 +56,7 @@ class PeakMemory:
         self._reset = sys.platform == "linux" and _reset_high_water()
 
     def read_mb(self) -> float | None:
-        """The peak so far, or ``None`` where this system cannot tell."""
+        """The peak so far, or ``None`` where this system cannot measure it."""
         if not self._reset:
             return None
         for line in Path("/proc/self/status").read_text().splitlines():

@@ -1,9 +1,9 @@
 """Quality metrics from predictions: the field's own scorers, applied to plain lists of names.
 
-What is an entity is seqeval's to say: its default mode, which reads tags as conlleval does, and
-strict IOB2 beside it. Its reports parse every tag four times over; here each side is parsed once,
-and the sets are counted. seqeval takes part of a type's name for markup (its strict mode strips
-hyphens, so that ``grade-`` and ``grade`` are one), so it never sees names: types go in as numbers.
+seqeval decides which words are an entity: its default mode, which reads tags as conlleval does, and
+strict IOB2. Its reports parse every tag four times; here each side is parsed once, and the sets are
+counted. seqeval takes part of a type's name for markup (its strict mode strips hyphens, so that
+``grade-`` and ``grade`` become equal), so types go in as numbers.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from mtlab.record.records import (
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Gold and predicted names for one sentence; ``None`` for a task that it has no gold for."""
+    """Gold and predicted names for one sentence; ``None`` for a task without gold."""
 
     label: str | None
     predicted_label: str | None
@@ -64,7 +64,7 @@ def score(
 
 
 def selection_score(metrics: Metrics, tasks: Sequence[str]) -> float:
-    """What weights are selected by: the mean of accuracy and entity F1 over some tasks; an
+    """The score that selects weights: the mean of accuracy and entity F1 over some tasks; an
     undefined metric counts as 0.
     """
     by_task = {

@@ -1,4 +1,4 @@
-"""An exported model as MLflow keeps models: with the code that loads it, and without a pickle."""
+"""An exported model in MLflow's format: with the code that loads it, and without a pickle."""
 
 import shutil
 import tempfile
@@ -19,7 +19,7 @@ CODE = (
 """The part of the package that reads sentences with an exported model."""
 
 NEEDED = ("torch", "transformers", "safetensors", "regex")
-"""What that part imports."""
+"""The libraries that this part imports."""
 
 
 def pack(folder: Path, to: Path, model_id: str) -> None:

@@ -1,8 +1,8 @@
-"""What a trial and a suite leave behind, as typed values that read and write as JSON.
+"""The records of a trial and a suite, as typed values that read and write as JSON.
 
-The record is the truth: the table, the plots, the report and MLflow are made from these values and
-nothing else. Times are seconds, memory is MB (10^6 bytes), FLOPs are counts, quality metrics lie in
-[0, 1]; ``None`` means undefined (never NaN).
+The record is the truth: the table, the plots, the report and MLflow use these values alone. Times
+are seconds, memory is MB (10^6 bytes), FLOPs are counts, quality metrics lie in [0, 1]; ``None``
+means undefined (never NaN).
 """
 
 import json
@@ -15,22 +15,21 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Trial
 
 FORMAT = 1
-"""Raised when a field changes its meaning; older records are then refused, not misread."""
+"""Raised when a field changes its meaning; older records are then refused."""
 
 OK = "ok"
 """The status of a trial that ended well; any other status is the reason why it did not."""
 
 RETIRED = frozenset({"shard"})
-"""Settings that experiments had once: older records hold them, which are read as if they had
-not."""
+"""Former settings of experiments, which are ignored in older records."""
 
 UNFINISHED = ("running", "selected")
-"""The statuses of a trial that goes on, or was stopped before its end."""
+"""The statuses of a trial that has not ended yet, or was stopped before its end."""
 
 
 class Value(BaseModel):
-    """A frozen value of the record; an unknown field is an error, so that nothing is dropped on
-    reading.
+    """A frozen value of the record; an unknown field is an error, so that nothing is lost when it
+    is read.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,9 +47,7 @@ class ClassifierMetrics(Value):
 
 
 class EntityMetrics(Value):
-    """Precision, recall and F1 of entities, micro-averaged; F1 is ``None`` where there is no gold
-    entity.
-    """
+    """Precision, recall and F1 of entities, micro-averaged; F1 is ``None`` without gold entities."""
 
     precision: float | None
     recall: float | None
@@ -88,7 +85,7 @@ Counts = Annotated[
     BeforeValidator(_numbers),
     PlainSerializer(lambda counts: " ".join(map(str, counts)), when_used="json"),
 ]
-"""Whole numbers, one a sentence; in a file they are one string, separated by blanks."""
+"""Whole numbers, one a sentence; a file has them as one string, separated by blanks."""
 
 
 class Contributions(Value):
@@ -128,11 +125,12 @@ class StageRecord(Value):
     l2_sp: float = 0.0
     """Strength of the pull of the encoder's weights to where the trial began."""
     distillation: float = 0.0
-    """Weight of what keeps the tasks that ``losses`` leaves out near the checkpoint's logits."""
+    """Weight of the loss that keeps the tasks outside ``losses`` near the source checkpoint's
+    logits."""
     weights: dict[str, float] = Field(default_factory=dict)
-    """Factors on the losses of tasks, beside the experiment's."""
+    """Factors on the losses of tasks, besides the experiment's."""
     prefix_depth: int
-    """Blocks below the first block that holds a trainable parameter."""
+    """Blocks below the lowest block that has a trainable parameter."""
     parameters: dict[str, Units]
     """Unit to counts, in execution order."""
     params_total: int
@@ -141,11 +139,10 @@ class StageRecord(Value):
     digests_before: dict[str, str] = Field(default_factory=dict)
     """Unit to SHA-256 of its parameters and buffers when the stage began."""
     digests_after: dict[str, str] = Field(default_factory=dict)
-    """The same when it ended: equal for frozen units, different for trained ones that a loss
+    """The same at the stage's end: equal for frozen units, different for trained ones that a loss
     reached."""
     step_s: float | None = None
-    """Mean seconds of a plain training step after warm-up steps, everything computed; ``None``
-    without steps."""
+    """Mean seconds of an uncached training step after warm-up steps; ``None`` without steps."""
 
 
 class EpochRecord(Value):
@@ -181,18 +178,20 @@ class Selection(Value):
 
 
 class Decision(Value):
-    """What guidance did, and the numbers that led to it."""
+    """A decision of guidance, with the numbers behind it."""
 
     stage: int
     """Index of the stage that it ended."""
     epoch: int
     """Epochs so far in the trial."""
     task: str
-    """The task that it was done to; empty where it is about all."""
+    """The task that it concerns; empty for all."""
     action: str
-    """``slow``, ``refreeze``, ``advance`` (to the next stage), or ``stop`` (no task is left)."""
+    """``slow``, ``refreeze``, ``advance`` (to the next stage), or ``stop`` (all tasks are frozen).
+    """
     value: float | None
-    """What was watched, at this epoch; ``None`` where it is undefined or about all tasks."""
+    """The watched score at this epoch; ``None`` where it is undefined or all tasks are concerned.
+    """
     best: float | None
     """The best so far."""
     best_epoch: int | None
@@ -206,15 +205,15 @@ class DomainScore(Value):
     """
 
     stage: int
-    """Stages behind the weights: 0 is the checkpoint."""
+    """Number of stages that trained the weights: 0 is the source checkpoint."""
     domain: str
-    """``source`` (what the checkpoint was trained on) or ``target``."""
+    """``source`` (the source checkpoint's training domain) or ``target``."""
     metrics: Metrics
     contributions: Contributions
 
 
 class LogitDrift(Value):
-    """How far a task's logits on the source test split moved from the checkpoint's."""
+    """How far a task's logits on the source test split moved from the source checkpoint's."""
 
     identical: bool
     """Whether every logit is equal, bit for bit."""
@@ -228,19 +227,19 @@ class LogitDrift(Value):
 
 
 class Drift(Value):
-    """How far a staged trial's selected weights moved from the checkpoint, in what they compute on
-    the source test split.
+    """How far the outputs of a staged trial's selected weights moved from the source checkpoint's,
+    on the source test split.
     """
 
     cka: dict[str, float]
     """Linear CKA of the hidden states that come out of the embeddings and of each block (Kornblith
-    et al. 2019): 1 is no change."""
+    et al. 2019): 1 means unchanged."""
     logits: dict[str, LogitDrift]
     """Task to the drift of its logits; an item is a sentence, or a word."""
 
 
 class TrialRecord(Value):
-    """One trial, whole."""
+    """One trial."""
 
     format: int = FORMAT
     key: str
@@ -255,8 +254,8 @@ class TrialRecord(Value):
     started_at: float
     ended_at: float | None = None
     attempts: int = 1
-    """How often the trial was begun: it went on from its last checkpoint after each interruption,
-    and times are of what was kept."""
+    """How often the trial was begun: after each interruption it resumed from its last resume state.
+    Times leave out the work that was lost."""
     initial_digest: str = ""
     """SHA-256 of the whole network before training: equal over the scenarios of a seed."""
     final_digest: str = ""
@@ -287,21 +286,21 @@ class TrialRecord(Value):
     laps: dict[str, float] = Field(default_factory=dict)
     """Seconds of ``setup``, ``cache``, ``train`` and ``eval``."""
     wall_s: float | None = None
-    """Seconds that the scenario costs alone on this engine: its own laps plus, in full, the shared
-    work it used."""
+    """Seconds of the scenario alone on this engine: its own laps plus, in full, the shared work it
+    used."""
     wall_plain_s: float | None = None
-    """Seconds of a plain loop: each stage's measured plain step times its steps, plus set-up and
-    evaluation with the prefix computed."""
+    """Seconds of a loop without a cache: each stage's measured uncached step times its steps, plus
+    set-up and evaluation with the prefix computed."""
     untimed: str = ""
-    """Why its times compare with no others', as where it shared its device; empty where they do."""
+    """Why its times are excluded from comparisons, such as a shared device; empty where they are
+    not."""
     machine: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     """How busy the machine was: ``at`` to Unix times, names of MLflow's system metrics to readings
     at these times."""
     peak_memory_mb: float | None = None
-    """Of the process; of several, of the one with the most."""
+    """Of the process; of several processes, the largest."""
     train_flops: int | None = None
-    """Matrix-multiplication FLOPs of training in a plain loop, padding included: what the cache
-    saves is not taken off."""
+    """Matrix-multiplication FLOPs of uncached training, padding included."""
     train_flops_padding: int | None = None
     """The part of ``train_flops`` that went into padding."""
     train_tokens: int | None = None
@@ -321,11 +320,11 @@ class TrialRecord(Value):
 
 
 class SuiteRecord(Value):
-    """What the trials of one run of an experiment share."""
+    """The data that the trials of one run of an experiment share."""
 
     format: int = FORMAT
     id: str = ""
-    """Drawn when the suite began; one that goes on where it was interrupted keeps it."""
+    """Drawn when the suite began; a resumed suite keeps it."""
     experiment: dict[str, Any]
     """The resolved experiment."""
     question: str = ""
@@ -344,19 +343,19 @@ class SuiteRecord(Value):
     trials: tuple[str, ...]
     """The keys of the suite's trials in the order they ran."""
     starts: tuple[str, ...] = ()
-    """The keys of the trials that train the checkpoints of a staged experiment; they are no part of
-    any comparison."""
+    """The keys of the trials that train the source checkpoints of a staged experiment; comparisons
+    leave them out."""
     read_back: tuple[str, ...] = ()
-    """Those of them that an earlier run had finished, which was interrupted; their time is not in
-    ``elapsed_s``."""
+    """The trials that an earlier, interrupted run had finished; ``elapsed_s`` leaves out their
+    time."""
     tracking: dict[str, str] = Field(default_factory=dict)
-    """Where MLflow has it: tracking URI without credentials, experiment, parent run."""
+    """Its place in MLflow: tracking URI without credentials, experiment, parent run."""
 
     @field_validator("experiment")
     @classmethod
     def _experiment(cls, experiment: dict[str, Any]) -> dict[str, Any]:
-        # a suite is exported, compared and told by the settings that there are now, to which others
-        # would be mistakes
+        # exports, comparisons and reports know the present settings alone, and former ones
+        # would be errors to them
         return {key: value for key, value in experiment.items() if key not in RETIRED}
 
 
@@ -367,7 +366,7 @@ def parsed(content: bytes, kind: type[V], where: str) -> V:
     """The value that a file, or a line of one, holds as JSON.
 
     Raises:
-        UserError: it holds none of this kind and format.
+        UserError: the content has another kind or format.
     """
     try:
         fields = json.loads(content.decode())
@@ -383,13 +382,13 @@ def parsed(content: bytes, kind: type[V], where: str) -> V:
 
 
 def damaged(where: str) -> UserError:
-    """What a user is told where a file is not what was written."""
+    """The user's message for a damaged file."""
     return UserError("damaged, or not a record of mtlab's", "run the experiment again", where=where)
 
 
 def best_on_validation(trials: Iterable[TrialRecord]) -> TrialRecord:
-    """The trial whose weights scored highest on validation; of equals the one with the smallest
-    seed.
+    """The trial with the highest validation score of its weights; among equals, that with the
+    smallest seed.
     """
 
     def rank(trial: TrialRecord) -> tuple[float, int]:

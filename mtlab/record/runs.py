@@ -1,6 +1,4 @@
-"""What MLflow is told of a record: names and numbers, spelt as it takes them. Nothing here speaks
-to a store.
-"""
+"""A record's names and numbers in MLflow's spelling. This module does not contact a store."""
 
 import hashlib
 import re
@@ -12,7 +10,7 @@ from mtlab.record.records import Metrics, StageRecord, SuiteRecord, TrialRecord
 
 
 def tags_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, str]:
-    """What a trial's run is found by, beside its parent."""
+    """The tags that identify a trial's run, besides its parent."""
     return cut(
         {
             "mlflow.runName": trial.label[:250],
@@ -137,12 +135,12 @@ def note_of(trial: TrialRecord) -> str:
 
 
 def inert(words: str) -> str:
-    """Words for a note, which MLflow shows as markdown: no image, link or HTML of their own."""
+    """Words for a note, which MLflow shows as markdown, without images, links or HTML."""
     return re.sub(r"([\\`*\[\]<>!])", r"\\\1", words)
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under dotted names, those without a value left out."""
+    """Nested settings under dotted names, without those that have no value."""
     leaves: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict) and value:
@@ -153,10 +151,10 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def safe(part: str) -> str:
-    """A part of a name, spelt as MLflow takes it: letters, digits and ``_-. :``; what it does not
-    take becomes ``_``.
+    """A part of a name in MLflow's spelling: letters, digits and ``_-. :``; any other character
+    becomes ``_``.
 
-    A part that had to be changed gets the start of its hash, so that no two become one.
+    A changed part gets the start of its hash, so that two names stay different.
     """
     spelt = re.sub(r"[^\w. :-]", "_", part)[:150]
     if not spelt.strip("."):  # MLflow reads names as paths
@@ -165,7 +163,7 @@ def safe(part: str) -> str:
 
 
 def cut(tags: dict[str, str]) -> dict[str, str]:
-    """Tags no longer than every store takes."""
+    """Tags, cut to a length that every store accepts."""
     return {key: value[:8000] for key, value in tags.items()}
 
 

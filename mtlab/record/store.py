@@ -1,5 +1,5 @@
-"""MLflow's store, and putting records into it so that nothing is there twice: what is there already
-stays, what is half there goes.
+"""Writes records into MLflow's store, each once: complete runs stay, and incomplete runs are
+replaced.
 """
 
 import hashlib
@@ -37,8 +37,8 @@ BATCH = 1000
 """Metrics in one request: MLflow's limit."""
 
 SHARED_VIEW = "mlflow.sharedViewState."
-"""How tags of experiments begin in which the interface keeps views that are shared; what follows is
-the view's key."""
+"""The beginning of experiment tags in which the interface keeps shared views; the view's key
+follows."""
 
 COLUMNS = [
     *(f"params.`{name}`" for name in ("scenario", "seed")),
@@ -56,14 +56,13 @@ COLUMNS = [
 """The columns of the view that a suite's links lead to."""
 
 ROOM = 7900
-"""Characters of a description that every store takes, with some to spare."""
+"""Length of a description that every store accepts, with a reserve."""
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""The experiment's tag without which the interface takes runs for those of a language model's
-application."""
+"""Without this tag of the experiment the interface takes runs for those of an LLM application."""
 
 WHOLE = "whole"
-"""The tag, written last, of a run that holds all of its record: a digest of that."""
+"""The tag, written last, of a run with all of its record; its value is a digest of the record."""
 
 
 class Store:
@@ -77,15 +76,15 @@ class Store:
     def __init__(self, uri: str, experiment: str) -> None:
         self.uri, self.experiment = uri, experiment
         self.new = False
-        """Whether it is a database in which :meth:`open` makes MLflow's tables, which takes seconds
-        and on a busy machine many."""
+        """Whether :meth:`open` creates MLflow's tables in a new database, which takes seconds and
+        on a busy machine many."""
 
     def open(self) -> None:
-        """Reach the store; the first to do so makes its tables, and others wait for it.
+        """Reach the store; the first process creates its tables, and others wait for it.
 
         Raises:
             Busy: it cannot be reached now.
-            UserError: it never can, as it is addressed.
+            UserError: its address is wrong.
         """
         try:
             with patience(OPENING_S), alone(self.uri):
@@ -103,7 +102,7 @@ class Store:
                     and not experiment.tags.keys() & KIND.keys()
                 ):
                     self.client.set_experiment_tag(self.experiment_id, *next(iter(KIND.items())))
-        except Exception as error:  # stores fail in their own ways: MlflowException, OSError, ImportError of a driver, SQLAlchemyError
+        except Exception as error:  # each store has its own: MlflowException, OSError, ImportError of a driver, SQLAlchemyError
             raise refusal(self.uri, error) from None
         if experiment:
             see_active(
@@ -111,9 +110,9 @@ class Store:
             )
 
     def suite(self, suite: SuiteRecord) -> str:
-        """The id of the suite's run, which is made where it is not there."""
+        """The id of the suite's run, which is created if it is missing."""
         with patience():
-            known = suite.tracking.get("run", "")  # suites of before had no id
+            known = suite.tracking.get("run", "")  # older suites have no id
             wanted = (
                 f"tags.suite_id = '{suite.id}'" if suite.id else f"attributes.run_id = '{known}'"
             )
@@ -144,11 +143,10 @@ class Store:
         return run_id
 
     def trial(self, suite: SuiteRecord, parent: str, trial: TrialRecord) -> bool:
-        """Put a trial's run below the suite's; False where it was there.
+        """Put a trial's run below the suite's; False if it was there.
 
         Raises:
-            Exception: whatever the store raises; what it has by then is half a run, and goes the
-                next time.
+            Exception: any error of the store; the next call removes the incomplete run.
         """
         digest = content_key(trial.model_dump(mode="json"))[:16]
         with patience():
@@ -170,7 +168,7 @@ class Store:
             )
             metrics = [
                 Metric(*row) for row in metrics_of(trial) if math.isfinite(row[1])
-            ]  # MLflow stores others wrongly
+            ]  # MLflow does not store NaN and infinity correctly
             for start in range(0, len(metrics), BATCH):
                 self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
             missing = {metric.key for metric in metrics} - set(
@@ -203,7 +201,7 @@ class Store:
 
     def tell(self, parent: str, story: str) -> None:
         """Make a story the description of the suite's run, with links to the runs of its trials,
-        one by one and all together.
+        singly and as a table.
         """
         with patience():
             by_scenario = {
@@ -239,8 +237,8 @@ class Store:
             self.client.set_tag(parent, "mlflow.note.content", cut({"": note})[""])
 
     def model(self, parent: str, trial: TrialRecord, write: Callable[[Path], object]) -> bool:
-        """Log an exported model as that of a trial's run; False where it was there. What loads it
-        needs no pickle.
+        """Log an exported model as that of a trial's run; False if it was there. Loading it needs
+        no pickle.
 
         Args:
             parent: the suite's run.
@@ -323,8 +321,8 @@ class Store:
 
 
 def _model_name(wanted: str) -> str:
-    """A name that MLflow takes for a model; one that had to be changed gets the start of its hash,
-    so that no two become one.
+    """A name that MLflow accepts for a model; a changed name gets the start of its hash, so that
+    two names stay different.
     """
     spelt = re.sub(r"[^\w-]", "_", wanted)
     return (

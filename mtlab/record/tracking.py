@@ -1,8 +1,8 @@
 """MLflow as a view of the records: one parent run a suite, one child run a trial; training never
 waits for it.
 
-A thread of its own puts records into the store. What it could not put there is in the journal, and
-:func:`sync` brings it.
+A thread of its own puts records into the store. :func:`sync` adds the missing ones from the
+journal.
 """
 
 import threading
@@ -21,15 +21,15 @@ OPENING_S = 5.0
 """Seconds that a suite waits, before it begins, for the store to be opened."""
 
 MAKING_S = 60.0
-"""Seconds that it waits for the tables of a new database, or for another process that makes
+"""Seconds that a suite waits for the tables of a new database, or for another process that creates
 them."""
 
 TRIAL_S = 1.0
-"""Seconds that a suite waits after a trial for its run to be written: a database here takes less,
-and so nothing runs beside training."""
+"""Seconds that a suite waits after a trial for its run to be written. A local database needs less,
+so nothing runs beside training."""
 
 ENDING_S = 20.0
-"""Seconds that a suite waits at its end for what is still to be written."""
+"""Seconds that a suite waits at its end for outstanding writes."""
 
 MODEL_S = 300.0
 """Seconds that a suite waits at most for its model to be copied to a store on this machine."""
@@ -40,13 +40,13 @@ AGAIN_S = 10.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a suite came to.
+    """The results of a suite.
 
     Attributes:
         directory: with the report, its plots and the table.
         story: the description of the suite's run, markdown.
-        model: the trial whose model is taken home, and what exports it to a folder; None where
-            there is none.
+        model: the recommended trial, and a function that exports its model to a folder; None
+            without a recommendation.
     """
 
     directory: Path
@@ -54,26 +54,27 @@ class Outcome:
     model: tuple[TrialRecord, Callable[[Path], object]] | None
 
     def attach(self, store: Store, suite: SuiteRecord, parent: str) -> None:
-        """Give the report and the story to the suite's run; what is there already is there once."""
+        """Give the report and the story to the suite's run; a second call changes nothing."""
         store.attach(suite, parent, self.directory)
         store.tell(parent, self.story)
 
     def give_model(self, store: Store, parent: str, say: Callable[[str], None]) -> None:
-        """Log the model, where there is one and it is not there; a store that does not take it has
-        all the rest.
+        """Log the model, if there is one and it is missing; a store that refuses it still has all
+        the rest.
         """
         if self.model is None:
             return
         try:
             store.model(parent, *self.model)
-        except Exception as error:  # whatever the store, the encoder's files or the disk raise
+        except Exception as error:  # any error of the store, the encoder's files or the disk
             say(
                 f"MLflow does not have the model to take home ({reason(error, store.uri)}); `mtlab sync` tries again"
             )
 
 
 class Tracking:
-    """Logs one suite. A store that fails is told once, and tried again; training goes on.
+    """Logs one suite. The user hears once of a store that fails; it is tried again while training
+    continues.
 
     Args:
         experiment: the experiment's name in MLflow.
@@ -93,7 +94,7 @@ class Tracking:
         """Open the store and the suite's run; returns the suite with where it is logged.
 
         Raises:
-            UserError: the store can never be opened as it is addressed.
+            UserError: the store's address is wrong.
         """
         self._jobs = [lambda: self._open(suite)]
         threading.Thread(target=self._work, name="mlflow", daemon=True).start()
@@ -104,7 +105,7 @@ class Tracking:
             )
         making = (
             self.store.new or database_file(self.uri) is not None
-        )  # what is on this machine is no server that is away
+        )  # a local database is never an unreachable server
         if making and not self._over:
             self._wait(MAKING_S)
         if self._refused is not None:
@@ -115,25 +116,25 @@ class Tracking:
 
     @property
     def _over(self) -> bool:
-        """Whether the store was opened, or will not be for now."""
+        """Whether the store was opened, or cannot be for now."""
         return self._opened or self._failed or self._refused is not None
 
     def log(self, suite: SuiteRecord, trial: TrialRecord) -> None:
-        """Log a finished trial as a child run, now or as soon as the store takes it."""
+        """Log a finished trial as a child run, now or once the store accepts it."""
         self._add(lambda: self.store.trial(suite, self.parent, trial))
         if not self._failed:
             self._wait(TRIAL_S)
 
     def settle(self, suite: SuiteRecord) -> SuiteRecord:
-        """Wait, not for long, for what is still to be written; returns the suite with what is then
-        missing.
+        """Wait a short time for outstanding writes; returns the suite with the number of missing
+        runs.
         """
         self._wait(ENDING_S)
         return self.where(suite)
 
     def finish(self, suite: SuiteRecord, outcome: "Outcome", status: str) -> None:
-        """Attach what the suite came to, close its run as ``FINISHED`` or ``FAILED``, log the
-        model; and wait for it, not for long.
+        """Attach the suite's results, close its run as ``FINISHED`` or ``FAILED``, log the model,
+        and wait a short time for these writes.
         """
         self._add(lambda: outcome.attach(self.store, suite, self.parent))
         self._add(lambda: self.store.close(self.parent, status))
@@ -145,7 +146,7 @@ class Tracking:
 
     @property
     def missing(self) -> int:
-        """How many things are still to be written."""
+        """The number of outstanding writes."""
         with self._changed:
             return len(self._jobs)
 
@@ -207,7 +208,7 @@ class Tracking:
                 job()
             except (
                 Exception
-            ) as error:  # whatever a store or a network raises: the records hold what was measured
+            ) as error:  # any error of a store or a network: the records have the results
                 if (
                     isinstance(error, UserError)
                     and not isinstance(error, Busy)
@@ -240,21 +241,20 @@ class Tracking:
 
 
 def sync(experiment: str, journal: Journal, finish: Callable[[], Outcome]) -> tuple[int, int]:
-    """Bring MLflow everything that the records have and it has not, with the times at which it was
-    measured.
+    """Add to MLflow everything that the records have and it lacks, with the original times.
 
     Args:
         experiment: the experiment's name in MLflow.
         journal: where the records are.
-        finish: is called when the records say where the suite is logged; rebuilds the report, and
-            returns what there is to attach.
+        finish: is called after the records name the suite's run; rebuilds the report, and returns
+            the results to attach.
 
     Returns:
-        Runs that were brought, and runs that are there now.
+        The number of runs added, and of all runs now.
 
     Raises:
         Busy: the store cannot be reached now.
-        UserError: it never can, as it is addressed; or there are no records.
+        UserError: its address is wrong, or there are no records.
     """
     suite, trials = journal.read()
     starts = [record for key in suite.starts if (record := journal.find(key)) is not None]
@@ -277,7 +277,7 @@ def sync(experiment: str, journal: Journal, finish: Callable[[], Outcome]) -> tu
         outcome.give_model(store, parent, print)
     except UserError:
         raise
-    except Exception as error:  # whatever a store or a network raises
+    except Exception as error:  # any error of a store or a network
         problem = f"MLflow at {without_credentials(uri)} was lost ({reason(error, uri)})"
         raise Busy(
             problem, "nothing is there twice; run the command again when it is back"

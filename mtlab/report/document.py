@@ -37,7 +37,7 @@ def write(directory: Path, to: Path | None = None, chosen: Chosen = "all") -> Pa
 
     Args:
         directory: where the records are.
-        to: where the report goes; beside the records, where none is given.
+        to: where the report goes; next to the records, where none is given.
         chosen: the figures.
 
     Returns:

@@ -9,7 +9,7 @@ from mtlab.plan.errors import UserError
 from mtlab.record.files import write_atomically
 
 TRACEBACK = "report-traceback.txt"
-"""The file, beside the records, that keeps the traceback of a bug."""
+"""The file, next to the records, that keeps the traceback of a bug."""
 
 
 @contextmanager

@@ -1,3 +1,1 @@
-"""What a GPU does with mtlab: one command that runs, measures and writes down everything that a
-machine without one cannot show.
-"""
+"""mtlab on a GPU: one command that runs, measures and writes down everything that needs one."""

@@ -1,8 +1,8 @@
 """``python -m mtlab.bench.gpu [--parts NAME ...] [--dry-run]``: everything that needs a GPU, the
 most important first.
 
-Each part's result is in ``gpu.json``, and on the page ``gpu.md``, as soon as it is there. A part
-that fails is told with its reason, and the others go on.
+Each part writes its result to ``gpu.json`` and the page ``gpu.md`` when it ends. A part that fails
+gives its reason, and the others still run.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from mtlab.record.files import write_atomically
 
 
 def main() -> int:
-    """The way in; the exit status is 1 where a part failed, and 2 where there is no GPU."""
+    """The entry point; the exit status is 1 where a part failed, and 2 without a GPU."""
     parser = argparse.ArgumentParser(prog="make gpu ARGS=...", description=__doc__)
     parser.add_argument(
         "--parts",
@@ -46,7 +46,7 @@ def main() -> int:
     asked = parser.parse_args()
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
-    )  # so that what runs is ended, too
+    )  # so that child processes end, too
     import torch
 
     if not asked.dry_run and not torch.cuda.is_available():
@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def _before(setting: Setting) -> dict[str, Any]:
-    """The results of parts that ran before on the same machine; nothing where it is another."""
+    """The results of parts that ran before on the same machine; empty on another machine."""
     file, now = setting.out / "gpu.json", facts(setting)
     try:
         before = json.loads(file.read_text(encoding="utf-8"))

@@ -30,7 +30,7 @@ TITLES = {
 
 
 def write(directory: Path) -> Path:
-    """Write ``gpu.md``, and ``gpu.png`` where the comparison ran, beside ``gpu.json``."""
+    """Write ``gpu.md``, and ``gpu.png`` where the comparison ran, next to ``gpu.json``."""
     result = json.loads((directory / "gpu.json").read_text(encoding="utf-8"))
     facts, parts = result["facts"], result["parts"]
     lines = [
@@ -52,7 +52,7 @@ def write(directory: Path) -> Path:
 
 
 def _body(key: str, part: Part) -> list[str]:
-    """What a part found; of one that failed, why, and what it had found by then."""
+    """The results of a part; of a failed part, the reason and the results until then."""
     if "failed" not in part:
         return BODIES[key](part)
     there = ["", *_comparison(part)] if "scenarios" in part and key != "trainer" else []
@@ -197,7 +197,7 @@ BODIES: dict[str, Callable[[Part], list[str]]] = {
 
 
 def _figure(part: Part) -> Figure:
-    """A row a scenario: what it scored, and how long a trial of it took."""
+    """A row a scenario: its scores, and the time of a trial."""
     scenarios, panels = (
         part["scenarios"],
         {"accuracy": "accuracy", "f1": "entity F1", "wall_s": "a trial as run (s)"},

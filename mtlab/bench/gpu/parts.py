@@ -1,6 +1,4 @@
-"""The parts of a GPU run, the most important first: each runs, and returns what it found as
-JSON.
-"""
+"""The parts of a GPU run, the most important first: each runs, and returns its results as JSON."""
 
 import json
 import math
@@ -22,10 +20,10 @@ Part = Callable[[Setting], dict[str, Any]]
 COMPARE = "experiments/compare.yaml"
 
 SMALL = ("--data.train_size", "64")
-"""Of a rehearsal."""
+"""The sizes of a rehearsal."""
 
 EXACT = ("--precision", "fp32", "--head.dropout", "0", "--data.train_size", "320")
-"""With an encoder without dropout nothing is drawn, and sums differ in their order alone."""
+"""An encoder without dropout draws nothing at random, and sums differ only by their order."""
 
 
 def compare(setting: Setting) -> dict[str, Any]:
@@ -40,7 +38,7 @@ def compare(setting: Setting) -> dict[str, Any]:
 
 
 def _compared(setting: Setting, file: str, *words: str, name: str) -> dict[str, Any]:
-    """A comparison in numbers; where it was cut off or failed, what had ended by then."""
+    """A comparison in numbers; after an interruption or a failure, those of the trials that ended."""
     try:
         seconds, trials = setting.compare(file, *words, name=name)
     except Failed as error:
@@ -50,7 +48,7 @@ def _compared(setting: Setting, file: str, *words: str, name: str) -> dict[str, 
 
 
 def _size(setting: Setting) -> tuple[str, ...]:
-    """What makes a comparison small in a rehearsal; nothing otherwise."""
+    """Options that make a comparison small in a rehearsal; none otherwise."""
     return ("--encoder", without_dropout(setting), *SMALL) if setting.dry else ()
 
 
@@ -127,7 +125,7 @@ def snips(setting: Setting) -> dict[str, Any]:
 
 
 def whole(setting: Setting) -> TrialRecord:
-    """The trial that others are held against: one process trains it, and nothing disturbs it."""
+    """The reference trial: one process trains it without interruption."""
     if not (setting.out / "undisturbed" / "suite.json").exists():
         setting.compare(COMPARE, *_trial(setting), name="undisturbed")
     return setting.records("undisturbed")[0]
@@ -153,13 +151,13 @@ def _gradual() -> str:
 
 
 def _alone(scenario: str) -> tuple[str, ...]:
-    """What leaves a comparison one scenario."""
+    """Options that leave one scenario of a comparison."""
     return ("--scenarios", scenario, "--control", scenario)
 
 
 def resume(setting: Setting) -> dict[str, Any]:
-    """A process killed in the middle of a gradual trial, which goes on, beside one that nothing
-    disturbed.
+    """A process killed in the middle of a gradual trial and resumed, against one without
+    interruption.
     """
     output = setting.out / "killed"
     shutil.rmtree(output, ignore_errors=True)
@@ -181,7 +179,7 @@ def resume(setting: Setting) -> dict[str, Any]:
 
 
 def processes(setting: Setting) -> dict[str, Any]:
-    """Two processes that train one trial through a gradual unfreeze, on one device, beside one
+    """Two processes that train one trial through a gradual unfreeze, on one device, against one
     process.
     """
     shutil.rmtree(setting.out / "two_processes", ignore_errors=True)
@@ -194,7 +192,7 @@ def processes(setting: Setting) -> dict[str, Any]:
 
 
 def checks(setting: Setting) -> dict[str, Any]:
-    """What must hold, in whatever time: tests, resuming and several processes, all at once."""
+    """Checks whose time does not matter: tests, resuming and several processes, all at once."""
     parts = {"resume": resume, "processes": processes, "tests": tests}
     whole(setting)
     with ThreadPoolExecutor(len(parts)) as pool:
@@ -204,7 +202,7 @@ def checks(setting: Setting) -> dict[str, Any]:
 
 
 def attempt(part: Part, setting: Setting) -> dict[str, Any]:
-    """What a part found, or why it failed: its mistake must not cost the others."""
+    """The results of a part, or why it failed: its error must not stop the others."""
     if not setting.left_s:
         return {"failed": "was not begun, for time ran out"}
     try:
@@ -336,7 +334,7 @@ PARTS: dict[str, Part] = {
 
 
 def facts(setting: Setting) -> dict[str, Any]:
-    """What all of it ran on."""
+    """The machine and the versions of the whole run."""
     import torch
     import transformers
 

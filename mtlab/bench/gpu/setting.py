@@ -1,4 +1,4 @@
-"""Where a GPU run works, and how its parts start mtlab."""
+"""The folders of a GPU run, and how its parts start mtlab."""
 
 import os
 import signal
@@ -15,17 +15,17 @@ from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 
 PLAIN = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-"""A configuration without dropout, so that two runs draw nothing and can be compared step by
-step."""
+"""A configuration without dropout, so that two runs draw nothing at random and can be compared step
+by step."""
 
 
 class Failed(Exception):
-    """A part did not do what it should; its text is the reason, in one line."""
+    """A part failed; its text is the reason, in one line."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all parts share.
+    """Settings that all parts share.
 
     Attributes:
         out: the folder of results.
@@ -50,7 +50,7 @@ class Setting:
         return max(0.0, self.ends - time.monotonic())
 
     def start(self, *words: str, name: str) -> "subprocess.Popen[bytes]":
-        """Start a Python module with arguments; what it prints goes to ``<name>.log``."""
+        """Start a Python module with arguments; its output goes to ``<name>.log``."""
         store = f"sqlite:///{self.out / 'mlflow.db'}"
         around = {
             "MLFLOW_TRACKING_URI": store,
@@ -72,8 +72,7 @@ class Setting:
         """Wait for a process, no longer than time is left.
 
         Raises:
-            Failed: it ended with another status than those allowed, or time ran out; then it is
-                ended.
+            Failed: it ended with a status that is not allowed, or time ran out and it was ended.
         """
         try:
             status = process.wait(timeout=self.left_s)
@@ -89,7 +88,7 @@ class Setting:
             raise Failed(f"ended with status {status}: {lines[-1][:300]} ({self.out / name}.log)")
 
     def run(self, *words: str, name: str) -> float:
-        """Run a Python module to its end; returns the seconds that took.
+        """Run a Python module to its end; returns the seconds.
 
         Raises:
             Failed: it did not end well.
@@ -112,7 +111,7 @@ class Setting:
         return ["compare", file, "--device", self.device, "--output", str(self.out / name), *words]
 
     def trials(self, name: str) -> list[TrialRecord]:
-        """The trials of ``<out>/<name>`` that left a record, whatever became of them."""
+        """The trials of ``<out>/<name>`` that left a record, however they ended."""
         try:
             return Journal(self.out / name).read()[1]
         except UserError:
@@ -132,7 +131,7 @@ class Setting:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a process and all that it started."""
+    """End a process and its children."""
     os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(timeout=10)
@@ -141,8 +140,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def encoder(setting: Setting, name: str, **config: Any) -> str:
-    """The folder of a BERT with random weights and the embedded encoder's tokenizer, made when it
-    is first asked for.
+    """The folder of a BERT with random weights and the embedded encoder's tokenizer, created on
+    first use.
     """
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel

@@ -30,7 +30,7 @@ device's name."""
 
 
 def measure(encoder: str, device: str) -> dict[str, Any]:
-    """Full training steps, and what they reach of the device's rate of products.
+    """Full training steps, and the share of the device's rate of products that they reach.
 
     Args:
         encoder: a folder.
@@ -118,7 +118,7 @@ def _batch(prepared: Prepared, length: int) -> Batch:
 
 
 def _laps(call: Callable[[], object], runtime: Runtime) -> list[float]:
-    """Seconds of each call, after some that warm up."""
+    """Seconds of each call, after a few to warm up."""
     laps = []
     for _ in range(WARM + TIMED):
         runtime.synchronize()
