@@ -20,8 +20,9 @@ from mtlab.data.stored import Sentence
 from mtlab.plan import experiment as experiments
 from mtlab.plan import yaml_file
 from mtlab.plan.errors import UserError, noted
-from mtlab.plan.experiment import Experiment, Source
+from mtlab.plan.experiment import Experiment
 from mtlab.plan.selectors import TASKS
+from mtlab.plan.settings import Source
 from mtlab.plan.yaml_file import Located
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from mtlab.data.sentences import Reading
 from mtlab.data.stored import Sentence, collect, joined
 from mtlab.data.tags import entity_type
 from mtlab.plan.errors import Found, UserError, did_you_mean, noted, printable, shown
-from mtlab.plan.experiment import Data, Source
 from mtlab.plan.selectors import TASKS
+from mtlab.plan.settings import Data, Source
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import TypeVar
 from mtlab.data.reading.locate import BUILTIN, must_be_id
 from mtlab.model import embedded
 from mtlab.plan.errors import UserError
-from mtlab.plan.experiment import Data, Encoder, Experiment, Source
+from mtlab.plan.experiment import Experiment
+from mtlab.plan.settings import Data, Encoder, Source
 
 T = TypeVar("T")
 

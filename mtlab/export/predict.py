@@ -18,7 +18,7 @@ from mtlab.data.stored import Sentence
 from mtlab.export.reader import BATCH, FORMAT, HEADS, Given, Nothing, Reader
 from mtlab.model import backbone
 from mtlab.plan.errors import UserError, shown
-from mtlab.plan.experiment import Encoder
+from mtlab.plan.settings import Encoder
 
 UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 """Marks that a terminal obeys and does not show; JSON spells them out as well."""

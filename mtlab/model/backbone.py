@@ -24,7 +24,7 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, cached_file, find_adapte
 
 from mtlab.model import embedded
 from mtlab.plan.errors import UserError, shown
-from mtlab.plan.experiment import Encoder
+from mtlab.plan.settings import Encoder
 
 TAKE = "take BERT, RoBERTa, DistilBERT, ELECTRA, MPNet, DeBERTa or ModernBERT"
 

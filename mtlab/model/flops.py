@@ -18,7 +18,7 @@ from transformers import PretrainedConfig
 from mtlab.model import backbone, freezing, lora
 from mtlab.model.freezing import Partition
 from mtlab.model.network import Network
-from mtlab.plan.experiment import Head, Lora
+from mtlab.plan.settings import Head, Lora
 
 SHAPES = ((1, 8), (1, 12), (1, 20), (2, 8))
 

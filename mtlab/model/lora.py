@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 
 from mtlab.model.network import Network, generator
-from mtlab.plan.experiment import Lora
 from mtlab.plan.scenario import Stage
+from mtlab.plan.settings import Lora
 
 UNIT = "lora"
 """The unit of all adapters of a network, and the selector that trains it."""

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from mtlab.model.backbone import Backbone
-from mtlab.plan.experiment import Head as HeadSettings
 from mtlab.plan.selectors import TASKS
+from mtlab.plan.settings import Head as HeadSettings
 
 
 class Head(nn.Module):

@@ -181,7 +181,7 @@ class Stage(Strict):
         if (
             self.guidance is not None
             and "all" in self.train
-            and any(not one.startswith(("all", "head")) for one in self.train)
+            and any(not selector.startswith(("all", "head")) for selector in self.train)
         ):
             raise mistake(
                 "with guidance, `all` stands alone; write `encoder` and `heads` beside other parts",
@@ -269,7 +269,30 @@ def points(
         )
         for number, setting in enumerate(together, start=1)
     ]
-    return tuple(one + other for one in swept for other in numbered)
+    return tuple(point + setting for point in swept for setting in numbered)
+
+
+def changes(
+    point: Point, settings: Mapping[str, Sequence[Any]]
+) -> list[tuple[str, Any, tuple[str | int, ...]]]:
+    """What a point sets: keys, their values, and where the file has them (a swept key: its
+    list).
+    """
+    number = dict(point).get(SETTING)
+    together = (
+        []
+        if number is None
+        else [
+            (key, values[number - 1], ("settings", key, number - 1))
+            for key, values in settings.items()
+        ]
+    )
+    swept = [
+        (key, value, ("sweep", key))
+        for key, value in point
+        if key != SETTING and key not in settings
+    ]
+    return [*swept, *together]
 
 
 def point_label(point: Iterable[tuple[str, Any]]) -> str:

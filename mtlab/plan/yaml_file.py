@@ -150,8 +150,36 @@ def override(located: Located, key: str, values: list[str]) -> None:
         or path[:-1] in (("sweep",), ("settings",))
         or isinstance(_at(path, located.value), list)
     )
-    one = len(parsed) == 1 and (not listed or isinstance(parsed[0], list))
-    located.set(path, parsed[0] if one else parsed, f"--{key}")
+    single = len(parsed) == 1 and (not listed or isinstance(parsed[0], list))
+    located.set(path, parsed[0] if single else parsed, f"--{key}")
+
+
+def choose_scenarios(located: Located, names: list[str]) -> None:
+    """Keep only the scenarios called ``names``, and what varies in them.
+
+    Raises:
+        UserError: the file has no such scenario.
+    """
+    scenarios = located.value.get("scenarios")
+    scenarios = scenarios if isinstance(scenarios, dict) else {}
+    for name in names:
+        if name not in scenarios:
+            raise UserError(
+                f"no scenario is called {name!r}",
+                did_you_mean(name, scenarios),
+                where="--scenarios",
+            )
+    gone = [f"scenarios.{name}." for name in scenarios if name not in names]
+    for key in ("sweep", "settings"):  # what they vary of scenarios that are not run
+        if isinstance(located.value.get(key), dict):
+            located.value[key] = {
+                varied: values
+                for varied, values in located.value[key].items()
+                if not str(varied).startswith(tuple(gone))
+            }
+    located.value["scenarios"] = {name: scenarios[name] for name in names}
+    if located.value.get("control") not in names:
+        located.value["control"] = None
 
 
 def address(tree: Any, key: str, where: str) -> Path_:

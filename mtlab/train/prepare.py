@@ -25,7 +25,7 @@ from mtlab.model.flops import Counter
 from mtlab.model.freezing import digests
 from mtlab.model.network import Network
 from mtlab.plan.errors import Found, UserError, noted, shown
-from mtlab.plan.experiment import START, Experiment
+from mtlab.plan.experiment import NOT_IN_KEY, START, Experiment
 from mtlab.plan.scenario import Point, Trial, content_key
 from mtlab.plan.words import counted
 from mtlab.record.records import FORMAT
@@ -34,28 +34,6 @@ from mtlab.train.stage_plan import StagePlan, plan_stages
 from mtlab.train.weights.source_checkpoint import Checkpoint
 
 T = TypeVar("T")
-
-UNRELATED = {
-    "start",
-    "lora",
-    "name",
-    "question",
-    "output",
-    "seeds",
-    "scenarios",
-    "sweep",
-    "settings",
-    "control",
-    "data",
-    "device",
-    "precision",
-    "attention",
-    "cache",
-    "checkpoints",
-    "keep_weights",
-    "engine",
-}
-"""Settings that do not affect a trial's result, or that its key holds in another form."""
 
 CACHE = "cache"
 """The folder below an experiment's output for what is too much for memory."""
@@ -169,7 +147,7 @@ class Prepared:
         precision, kernel, threads, the number of processes where there are several, and the
         versions of what computes.
         """
-        recipe = self.experiment.model_dump(mode="json", exclude=UNRELATED)
+        recipe = self.experiment.model_dump(mode="json", exclude=NOT_IN_KEY)
         stages = [
             stage.model_dump(mode="json")
             for stage in self.experiment.scenario(trial.scenario).stages

@@ -536,7 +536,7 @@ def test_the_key_holds_what_the_trial_started_from(
         ),
         (
             {"scenarios.full.0.select": ["each"]},
-            "what is kept of a checkpoint is told of one model, not of one a task",
+            "forgetting is measured on one model, and `each` keeps one a task",
         ),
         (
             {"scenarios.gradual.0.select": ["each"]},

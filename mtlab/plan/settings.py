@@ -1,0 +1,354 @@
+"""The parts of an experiment: its encoder, data, optimizer, cache and so on, each a frozen value."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from mtlab.plan.errors import mistake, printable, shown
+from mtlab.plan.scenario import Count, Number, Schedule, Selection, Stage, Strict, Text
+from mtlab.plan.selectors import Task
+
+DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
+"""Devices by name."""
+
+
+def _not_empty(output: Any) -> Any:
+    if output == "":
+        raise mistake(
+            f"{shown(output)} cannot be the path of a directory; name another, or leave the key out"
+        )
+    return output
+
+
+def _known_device(device: str) -> str:
+    if not DEVICE.fullmatch(device):
+        raise mistake(
+            f"{shown(device)} is not known; write auto, cpu, cuda, or cuda:0 for one of several"
+        )
+    return device
+
+
+def _different_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if not seeds:
+        raise mistake("there is no seed; give at least one, as in `[0]`")
+    for index, seed in enumerate(seeds):
+        if seed < 0:
+            raise mistake(f"{seed} is not 0 or more", index)
+        if seed in seeds[:index]:
+            raise mistake(f"seed {seed} stands twice; keep one of them", index)
+    return seeds
+
+
+Output = Annotated[Path, BeforeValidator(_not_empty)]
+Device = Annotated[str, AfterValidator(_known_device)]
+Seeds = Annotated[tuple[Count, ...], AfterValidator(_different_seeds)]
+
+
+class Encoder(Strict):
+    """Which pretrained encoder the heads share."""
+
+    name: Text = "minilm"
+    """``minilm`` (embedded), a hub id, or a local directory."""
+    revision: str | None = None
+    """A hub revision: branch, tag or commit."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("name")
+    @classmethod
+    def _no_address(cls, name: str) -> str:
+        if "://" in name:  # not repeated: it may hold a password
+            raise mistake(
+                "an encoder is not a URL; download it and pass its directory, or pass a hub id such as owner/name"
+            )
+        return name
+
+
+class Source(Strict):
+    """Where labelled sentences come from."""
+
+    source: str | None = None
+    """``builtin``, a hub id, or a local directory or file (.jsonl .json .csv .tsv .parquet .conll
+    .txt)."""
+    revision: str | None = None
+    """A hub revision: branch, tag or commit."""
+    subset: str | None = None
+    """The configuration of a hub data set that has several; of ``builtin`` the domain, ``news``
+    (where none is given) or ``chat``."""
+    columns: dict[Literal["tokens", "ner_tags", "label", "text"], str] = Field(default_factory=dict)
+    """Our names of columns to the source's, where they differ."""
+    splits: dict[Literal["train", "validation", "test"], str] = Field(default_factory=dict)
+    """Our names of splits to the source's (names of hub splits, or of local files), where they
+    differ."""
+    labels: tuple[str, ...] = ()
+    """Take the sentences with these labels alone, in every split; all of them where none are
+    given."""
+
+    @property
+    def title(self) -> str:
+        """What reports call it: the source, and which part of it."""
+        return printable(f"{self.source} ({self.subset})" if self.subset else str(self.source))
+
+    @field_validator("source")
+    @classmethod
+    def _no_address(cls, source: str | None) -> str | None:
+        if source is not None and "://" in source:  # not repeated: it may hold a password
+            raise mistake(
+                "a source is not a URL; download the data and pass its path, or pass a hub id such as owner/name"
+            )
+        return source
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_short_form(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise mistake(
+                f"{shown(value)} is not a mapping (`key: value`); write `{{source: {value}}}`"
+            )
+        return value
+
+
+class Data(Source):
+    """The data of an experiment: one source with both labels, or one source a task."""
+
+    classifier: Source | None = None
+    """The source of labelled sentences, where the two tasks have one each."""
+    ner: Source | None = None
+    """The source of tagged sentences, where the two tasks have one each."""
+    train_size: int | Literal["full"] = "full"
+    """Training sentences taken from each source: nested, stratified subsets. Label sets come from
+    the whole split."""
+    validation_fraction: Number = Field(default=0.1, gt=0, lt=1)
+    """Share of train that is cut off, stratified, where a source has no validation split."""
+    test_fraction: Number | None = Field(default=None, gt=0, lt=1)
+    """Share of train that is cut off where a source has no test split; without it, such a source is
+    an error."""
+    max_duplicates: Number = Field(default=0.05, ge=0, le=1)
+    """Largest share of validation or test sentences that may also stand in train."""
+    unseen_labels: Literal["error", "count_as_error"] = "error"
+    """What to do with labels in validation or test that train does not have."""
+    labelled: dict[Task, Number] = Field(default_factory=dict)
+    """Task to the share of training sentences that keep their label, or tags: nested, stratified.
+    The others stay for the other task."""
+    label_noise: dict[Task, Number] = Field(default_factory=dict)
+    """Task to the share of training labels, or of entities, that are replaced by a wrong label, or
+    a wrong type, drawn evenly."""
+
+    @field_validator("train_size", mode="before")
+    @classmethod
+    def _positive(cls, size: Any) -> Any:
+        if size != "full" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            raise mistake(
+                f"{shown(size)} is neither a whole number of sentences above 0 nor `full`"
+            )
+        return size
+
+    @model_validator(mode="after")
+    def _shares(self) -> "Data":
+        for task, share in self.labelled.items():
+            if not 0 < share <= 1:
+                raise mistake(
+                    f"{share:g} is no share; give a number above 0 and at most 1", "labelled", task
+                )
+        for task, share in self.label_noise.items():
+            if not 0 <= share <= 1:
+                raise mistake(
+                    f"{share:g} is no share; give a number from 0 to 1", "label_noise", task
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _one_or_two(self) -> "Data":
+        both = self.classifier is not None and self.ner is not None
+        if self.source is None and not both:
+            remedy = "pass --data.source PATH (one source with both labels), or --data.classifier.source and --data.ner.source"
+            raise mistake(f"no data; {remedy}")
+        if self.source is not None and (self.classifier or self.ner):
+            raise mistake("two ways at once; give `source`, or `classifier` and `ner`")
+        for task in ("classifier", "ner"):
+            source = getattr(self, task)
+            if source is not None and source.source is None:
+                raise mistake("no source; add `source: PATH`", task)
+        return self
+
+
+def _stages(value: Any) -> Any:
+    if isinstance(value, dict | str | int | float):
+        raise mistake(
+            f"{shown(value)} is not a list; a scenario is a list of stages, as in `[{{epochs: 0}}]`"
+        )
+    return value
+
+
+Stages = Annotated[tuple[Stage, ...], BeforeValidator(_stages)]
+
+
+def check_stages(
+    path: tuple[str, ...],
+    stages: tuple[Stage, ...],
+    select: Selection,
+    schedule: Schedule,
+    *,
+    staged: bool,
+) -> None:
+    """Check what a stage by itself does not know.
+
+    Args:
+        path: where the file has the stages.
+        stages: of a scenario, or those that train the source checkpoint.
+        select: the experiment's, for the last stage.
+        schedule: the experiment's, for stages without one.
+        staged: whether scenarios start from a source checkpoint.
+    """
+    if not stages:
+        raise mistake("there is no stage; add one that trains the checkpoint", *path)
+    for index, stage in enumerate(stages):
+        last = index == len(stages) - 1
+        for key, line in _mistakes(stage, select, schedule, path[0] == "start", staged, last):
+            raise mistake(line, *path, index, *key)
+
+
+def _mistakes(
+    stage: Stage, select: Selection, schedule: Schedule, first: bool, staged: bool, last: bool
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    for key in ("rehearsal", "distillation"):
+        if getattr(stage, key) and (first or not staged):
+            yield (
+                (key,),
+                f"{key} keeps what a checkpoint knows, and there is none here; add `start`, or take {key} out",
+            )
+    if first and "lora" in stage.train:
+        yield ("train", "lora"), "a checkpoint has no adapters; train parts of the encoder"
+    if stage.guidance is not None and (stage.schedule or schedule) != "constant":
+        yield ("guidance",), "guidance needs constant rates: what it does begins the schedule anew"
+    if stage.select == "each" and not last:
+        yield ("select",), "each task has its own weights at the end alone; write best or last"
+    if (stage.select or (last and select)) == "each" and staged:
+        yield (
+            ("select",),
+            "forgetting is measured on one model, and `each` keeps one a task; write best or last",
+        )
+
+
+START = "start"
+"""What the trial is called that trains the checkpoint which the scenarios of a staged experiment
+start from."""
+
+
+class Start(Strict):
+    """What staged experiments begin with: a checkpoint, trained once a seed on source data, that
+    every scenario continues from.
+    """
+
+    data: Data
+    """The source data. The heads have a class for every label and tag of the source data and of the
+    experiment's own."""
+    stages: Stages
+    """How the checkpoint is trained."""
+
+
+class Head(Strict):
+    """What stands on the encoder for each task: dropout, then one linear layer."""
+
+    dropout: Number = Field(default=0.1, ge=0, lt=1)
+    """Dropout on the head's input."""
+    pooling: Literal["mean", "cls"] = "mean"
+    """What the classification head reads: the masked mean of the last hidden states, or the first
+    of them."""
+    init_std: Number = Field(default=0.02, gt=0)
+    """Standard deviation of the normal distribution that head weights are drawn from; biases start
+    at 0."""
+
+
+class Lora(Strict):
+    """Low-rank adapters in every linear layer of the encoder, in scenarios that train the selector
+    ``lora``.
+    """
+
+    rank: Count = Field(default=8, ge=1)
+    """Rank of the product that is added to a layer's weights."""
+    alpha: Count = Field(default=16, ge=1)
+    """The product is multiplied by ``alpha / rank``."""
+
+
+class Optimizer(Strict):
+    """AdamW and the course of its learning rates; a stage may have its own ``schedule`` and
+    ``warmup``.
+    """
+
+    weight_decay: Number = Field(default=0.01, ge=0)
+    """Decoupled weight decay, on every trained tensor."""
+    clip_norm: Number = Field(default=1.0, gt=0)
+    """The global gradient norm is clipped to this."""
+    schedule: Schedule = "constant"
+    """Course of the learning rates within a stage, after warm-up."""
+    warmup: Number = Field(default=0.0, ge=0, lt=1)
+    """Share of a stage's steps in which the rates rise linearly from 0."""
+
+
+class TaskWeights(Strict):
+    """Factors of the task losses in their sum."""
+
+    classifier: Number = Field(default=1.0, gt=0)
+    ner: Number = Field(default=1.0, gt=0)
+
+
+class Cache(Strict):
+    """What may be computed once and kept: the hidden states of frozen prefixes."""
+
+    mode: Literal["auto", "off"] = "auto"
+    """``auto`` keeps what cannot change; ``off`` is the plain loop, which computes everything each
+    time."""
+    memory_limit_mb: Number = Field(default=4000.0, ge=0)
+    """States beyond this many MB (10^6 bytes) lie in files that are mapped into memory."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            value = "auto" if value else "off"
+        return {"mode": value} if isinstance(value, str) else value
+
+
+class Checkpoints(Strict):
+    """How often a trial that runs is written down, so that it can go on from there when it was
+    interrupted.
+    """
+
+    every_s: Number = Field(default=120.0, ge=0)
+    """Seconds between two checkpoints; one is written after a step, at the earliest."""
+    every_steps: Count | None = Field(default=None, ge=1)
+    """Steps between two checkpoints, where that is less time."""
+    stall_s: Number | None = Field(default=1800.0, ge=5)
+    """Seconds without a step, or a batch of an evaluation, after which the process counts as hung:
+    it ends, and goes on from its last checkpoint, as after a crash. ``null``: never."""
+
+
+class Engine(Strict):
+    """What runs the trials."""
+
+    name: Literal["local", "ray"] = "local"
+    """``local``: this process, one after another. ``ray``: a Ray cluster, as many at once as it has
+    room for."""
+    address: Text | None = None
+    """Of the cluster (``auto``: the one that this machine is a part of); where none is given, this
+    machine is one of its own."""
+    num_cpus: Count = Field(default=1, ge=1)
+    """Cores that a trial on a cluster is given; it has as many threads."""
+    num_gpus: Number | None = Field(default=None, ge=0)
+    """GPUs that a trial on a cluster is given; a fraction lets several share one. Where none is
+    given: one, if the cluster has any."""
+    retries: Count = Field(default=3, ge=0)
+    """How often a trial goes on elsewhere, from its last checkpoint, when what ran it was lost;
+    then it has failed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
