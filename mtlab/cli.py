@@ -519,9 +519,9 @@ def _completion(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     given, overrides = _sources(options)
-    from mtlab.check.findings import found
+    from mtlab.check.findings import report
 
-    survey = found(given, overrides)
+    survey = report(given, overrides)
     command = printable(shlex.join(["mtlab", "init", *_words(options)]))
     print(f"No mistakes. `{command}` writes this file to start from:\n\n{survey.file}", end="")
     return 0
@@ -530,10 +530,10 @@ def _check(options: argparse.Namespace) -> int:
 def _init(options: argparse.Namespace) -> int:
     given, overrides = _sources(options)
     from mtlab.check import starter
-    from mtlab.check.findings import found
+    from mtlab.check.findings import report
 
     path = starter.file_for(given, overrides.pop("output", [None])[-1])
-    starter.write(path, found(given, overrides).file)
+    starter.write(path, report(given, overrides).file)
     file = printable(shlex.quote(str(path)))
     print(
         f"No mistakes. Written: {printable(str(path))}\n\nNext\n  mtlab plan {file}\n  mtlab compare {file}"

@@ -27,15 +27,15 @@ def settings(kind: Any = Experiment, prefix: str = "") -> Iterator[tuple[str, tu
             [field.annotation, *get_args(field.annotation)],
         )
         words = tuple(
-            str(word) for one in kinds if get_origin(one) is Literal for word in get_args(one)
+            str(word) for part in kinds if get_origin(part) is Literal for word in get_args(part)
         )
         nested = (
-            [one for one in kinds if isinstance(one, type) and issubclass(one, Strict)]
+            [part for part in kinds if isinstance(part, type) and issubclass(part, Strict)]
             if origin is not tuple
             else []
         )
-        for one in nested:
-            yield from settings(one, f"{prefix}{name}.")
+        for part in nested:
+            yield from settings(part, f"{prefix}{name}.")
         if origin is dict and words:  # they are its keys
             yield from ((f"{prefix}{name}.{word}", ()) for word in words)
         elif not nested or hasattr(nested[0], "_short_form"):

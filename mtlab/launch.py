@@ -18,12 +18,16 @@ class Lost(BaseException):
 
 def number() -> int:
     """Processes that run the suite together; 1 where no launcher started this one."""
-    return _told("WORLD_SIZE", 1) if {"RANK", "LOCAL_RANK", "WORLD_SIZE"} <= set(os.environ) else 1
+    return (
+        _number_in("WORLD_SIZE", 1)
+        if {"RANK", "LOCAL_RANK", "WORLD_SIZE"} <= set(os.environ)
+        else 1
+    )
 
 
 def rank() -> int:
     """The number of this process among them, from 0 on."""
-    return _told("RANK", 0) if number() > 1 else 0
+    return _number_in("RANK", 0) if number() > 1 else 0
 
 
 def leads() -> bool:
@@ -33,7 +37,7 @@ def leads() -> bool:
 
 def here() -> int:
     """Those of them that are on this machine."""
-    return _told("LOCAL_WORLD_SIZE", number())
+    return _number_in("LOCAL_WORLD_SIZE", number())
 
 
 def name() -> str:
@@ -43,7 +47,7 @@ def name() -> str:
 
 def restarts() -> int:
     """How often the launcher started its processes again, one of them having failed."""
-    return _told("TORCHELASTIC_RESTART_COUNT", 0) if number() > 1 else 0
+    return _number_in("TORCHELASTIC_RESTART_COUNT", 0) if number() > 1 else 0
 
 
 def command() -> list[str]:
@@ -55,6 +59,6 @@ def command() -> list[str]:
     )
 
 
-def _told(variable: str, default: int) -> int:
+def _number_in(variable: str, default: int) -> int:
     value = os.environ.get(variable, "")
     return int(value) if value.isdecimal() else default

@@ -325,8 +325,8 @@ DATA_BUGS = (
     Mutant(
         "a word is scored by its last sub-word",
         "data/encoding.py",
-        "range(len(word_ids) - 1, -1, -1)",
-        "range(len(word_ids))",
+        "len(word_ids) - 1, -1, -1\n",
+        "len(word_ids)\n",
         ("tests/data/test_encoding.py::test_a_word_stands_on_its_first_sub_word",),
     ),
     Mutant(
@@ -385,8 +385,8 @@ DATA_BUGS = (
     Mutant(
         "labels are made wrong in the test split",
         "data/sources.py",
-        'part.splits["train"], told = change(part.splits["train"], task, asked[task], known, rng, part.reading.directory)',
-        'part.splits["test"], told = change(part.splits["test"], task, asked[task], known, rng, part.reading.directory)',
+        'part.splits["train"], note = change(\n                    part.splits["train"],',
+        'part.splits["test"], note = change(\n                    part.splits["test"],',
         (
             "tests/data/test_spoil.py::test_a_share_of_labels_is_wrong_and_every_one_of_them_is_another",
         ),
@@ -707,14 +707,14 @@ SERVING_BUGS = (
     Mutant(
         "sentences are padded on the left where the tokenizer would do so",
         "export/reader.py",
-        "batch_first=True, padding_value=self.tokenizer.pad_token_id)",
-        'batch_first=True, padding_value=self.tokenizer.pad_token_id, padding_side="left")',
+        "padding_value=self.tokenizer.pad_token_id,\n",
+        'padding_value=self.tokenizer.pad_token_id, padding_side="left",\n',
         (f"{SERVING}::test_a_folder_that_says_something_else_is_refused",),
     ),
     Mutant(
         "a folder that says something else than was recorded is written",
         "export/agreement.py",
-        "    _refuse(made)\n",
+        "    _refuse(agreement)\n",
         "",
         (f"{SERVING}::test_a_folder_that_says_something_else_is_refused",),
     ),

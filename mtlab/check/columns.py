@@ -137,8 +137,8 @@ class Column:
 
     @staticmethod
     def _mostly(values: Iterable[Any], holds: Callable[[Any], bool]) -> bool:
-        found = [holds(value) for value in values]
-        return bool(found) and sum(found) >= MOST * len(found)
+        answers = [holds(value) for value in values]
+        return bool(answers) and sum(answers) >= MOST * len(answers)
 
 
 def items_of(items: Iterable[Any], classes: tuple[str, ...]) -> list[str]:
@@ -158,62 +158,84 @@ def choose(table: Table, said: Mapping[str, str], tasks: tuple[str, ...]) -> lis
         said: our names to the source's, where the user gave them.
         tasks: what it is to be read for.
     """
-    columns = {name: _column(table, name) for name in table.columns}
-    partitions = names.in_columns(table)
-    made: dict[str, Choice] = {}
+    chooser = _Chooser(table, said)
+    if "ner" in tasks:
+        chooser.tags_and_words()
+    if "classifier" in tasks:
+        chooser.labels()
+        if "ner" not in tasks:
+            chooser.words_or_text()
+    return list(chooser.choices.values())
 
-    def choose_one(
+
+class _Chooser:
+    """Chooses one of our columns after the other: a column that is taken cannot be another."""
+
+    def __init__(self, table: Table, said: Mapping[str, str]) -> None:
+        self.table, self.said = table, said
+        self.columns = {name: _column(table, name) for name in table.columns}
+        self.choices: dict[str, Choice] = {}
+
+    def tags_and_words(self) -> None:
+        """Columns of tags, and of the words that they are of."""
+        lists = [column for column in self.columns.values() if _lists(column)]
+        self._choose(
+            "ner_tags",
+            lambda column: column.tags,
+            lambda column: any(other is not column and column.parallel(other) for other in lists),
+            lambda column: "every item is a tag" if column.tags else "as many items as words",
+        )
+        tags = self.choices.get("ner_tags")
+        tagged = self.columns.get(tags.column) if tags is not None else None
+        if tagged is not None:
+            self._choose(
+                "tokens",
+                lambda column: not column.tags and column.parallel(tagged),
+                _lists,
+                lambda column: "as many words as tags",
+            )
+
+    def labels(self) -> None:
+        """A column of labels."""
+        partitions = names.in_columns(self.table)
+        self._choose(
+            "label",
+            lambda column: column.label and not column.tags and column.name not in partitions,
+            lambda column: column.one_value,
+            lambda column: _again(column, self.table),
+        )
+
+    def words_or_text(self) -> None:
+        """What classification alone reads: words, or else text."""
+        if not _reads(self.columns, self.said, "text"):
+            self._choose(
+                "tokens",
+                lambda column: column.token_lists and not column.tags,
+                _lists,
+                lambda column: "lists of words",
+            )
+        if "tokens" not in self.choices:
+            self._choose(
+                "text",
+                lambda column: column.text and not column.label,
+                lambda column: column.one_value,
+                lambda column: "text of several words" if column.text else "text",
+            )
+
+    def _choose(
+        self,
         name: str,
         fits: Callable[[Column], bool],
         could: Callable[[Column], bool],
         why: Callable[[Column], str],
     ) -> None:
-        taken = {choice.column for choice in made.values()} | {
-            column for ours, column in said.items() if ours != name
+        taken = {choice.column for choice in self.choices.values()} | {
+            column for ours, column in self.said.items() if ours != name
         }
-        free = [column for column in columns.values() if column.name not in taken]
-        choice = _choice(name, said.get(name), free, fits, could, why)
+        free = [column for column in self.columns.values() if column.name not in taken]
+        choice = _choice(name, self.said.get(name), free, fits, could, why)
         if choice is not None:
-            made[name] = choice
-
-    if "ner" in tasks:
-        beside = [column for column in columns.values() if _lists(column)]
-        choose_one(
-            "ner_tags",
-            lambda one: one.tags,
-            lambda one: any(other is not one and one.parallel(other) for other in beside),
-            lambda one: "every item is a tag" if one.tags else "as many items as words",
-        )
-        tagged = columns.get(made["ner_tags"].column) if "ner_tags" in made else None
-        if tagged is not None:
-            choose_one(
-                "tokens",
-                lambda one: not one.tags and one.parallel(tagged),
-                _lists,
-                lambda one: "as many words as tags",
-            )
-    if "classifier" in tasks:
-        choose_one(
-            "label",
-            lambda one: one.label and not one.tags and one.name not in partitions,
-            lambda one: one.one_value,
-            lambda one: _again(one, table),
-        )
-        if "ner" not in tasks and not _reads(columns, said, "text"):
-            choose_one(
-                "tokens",
-                lambda one: one.token_lists and not one.tags,
-                _lists,
-                lambda one: "lists of words",
-            )
-        if "ner" not in tasks and "tokens" not in made:
-            choose_one(
-                "text",
-                lambda one: one.text and not one.label,
-                lambda one: one.one_value,
-                lambda one: "text of several words" if one.text else "text",
-            )
-    return list(made.values())
+            self.choices[name] = choice
 
 
 def not_read(table: Table, choices: Iterable[Choice]) -> list[str]:
@@ -228,10 +250,11 @@ def spans(table: Table) -> list[str]:
     """
     columns = (_column(table, name) for name in table.columns)
     return [
-        one.name
-        for one in columns
+        column.name
+        for column in columns
         if any(
-            isinstance(value, list) and value and isinstance(value[0], dict) for value in one.values
+            isinstance(value, list) and value and isinstance(value[0], dict)
+            for value in column.values
         )
     ]
 
@@ -244,7 +267,7 @@ def _reads(columns: Mapping[str, Column], said: Mapping[str, str], name: str) ->
         return name in said
     if columns.keys() & {"text", "tokens"}:
         return "text" in columns
-    return not any(one.token_lists and not one.tags for one in columns.values())
+    return not any(column.token_lists and not column.tags for column in columns.values())
 
 
 def _choice(
@@ -257,23 +280,29 @@ def _choice(
 ) -> Choice | None:
     if said is not None:
         return Choice(name, said)
-    fitting = sorted((one for one in free if fits(one)), key=lambda one: _rank(one.name, name))
-    called = next((one for one in free if one.name == name), None)
+    fitting = sorted(
+        (column for column in free if fits(column)), key=lambda column: _rank(column.name, name)
+    )
+    called = next((column for column in free if column.name == name), None)
     if called is not None and (called in fitting or could(called) or not fitting):
         return Choice(
             name,
             name,
             others=tuple(
-                one.name for one in fitting if one is not called and _is_called(one.name, name)
+                column.name
+                for column in fitting
+                if column is not called and _is_called(column.name, name)
             ),
         )
     if not fitting:  # what is wrong with its values is told when they are read
-        fitting = [one for one in free if _is_called(one.name, name) and could(one)][:1]
+        fitting = [column for column in free if _is_called(column.name, name) and could(column)][:1]
     if not fitting:
         return None
     best, *others = fitting
     reasons = [*(["its name"] if _is_called(best.name, name) else []), f"its values ({why(best)})"]
-    return Choice(name, best.name, f"by {' and '.join(reasons)}", tuple(one.name for one in others))
+    return Choice(
+        name, best.name, f"by {' and '.join(reasons)}", tuple(column.name for column in others)
+    )
 
 
 def _column(table: Table, name: str) -> Column:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mtlab.check import columns
 from mtlab.check.columns import Choice
-from mtlab.check.survey import Looked, Survey, survey
+from mtlab.check.survey import SourceCheck, Survey, survey
 from mtlab.data.alike import normal
 from mtlab.data.reading.names import SPLITS
 from mtlab.data.stored import Sentence
@@ -28,22 +28,22 @@ ALIKE = 10
 """Mistakes of one kind that are told one by one; of more than these, the number is."""
 
 
-def found(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
+def report(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
     """Look at one source or two, and print what is found.
 
     Raises:
         UserError: there are mistakes; they are printed.
     """
-    made = survey(given, overrides)
-    for line in lines(made):
+    result = survey(given, overrides)
+    for line in lines(result):
         print(line)
-    if made.mistakes:
-        count = len(made.mistakes)
+    if result.mistakes:
+        count = len(result.mistakes)
         raise UserError(
             "1 mistake, told above" if count == 1 else f"{count:,} mistakes, told above",
             "correct them, then run this again",
         )
-    return made
+    return result
 
 
 def lines(survey: Survey) -> Iterator[str]:
@@ -53,81 +53,90 @@ def lines(survey: Survey) -> Iterator[str]:
 
 
 def _lines(survey: Survey) -> Iterator[str]:
-    for one in survey.looked:
-        yield f"{one.given}: read for {FOR[one.tasks]}" if one.tasks else f"{one.given}: not read"
+    for check in survey.checks:
+        yield (
+            f"{check.given}: read for {FOR[check.tasks]}"
+            if check.tasks
+            else f"{check.given}: not read"
+        )
         before = ""
-        for what, told in _facts(one):
-            yield f"  {what if what != before else '':<11} {told}"
+        for what, text in _facts(check):
+            yield f"  {what if what != before else '':<11} {text}"
             before = what
         yield ""
     if survey.either:
         yield "Both have labels and tags: the first is taken for classification, the second for NER; a guess, and their order changes it."
         yield ""
-    if survey.limit is not None and any(one.whole for one in survey.looked):
+    if survey.limit is not None and any(check.whole for check in survey.checks):
         yield f"Of a sentence {printable(survey.experiment.encoder.name)} reads {survey.limit:,} sub-words{_of_its_own(survey)}"
-        for one in survey.looked:
-            if one.whole:
+        for check in survey.checks:
+            if check.whole:
                 yield from (
-                    f"  {one.given}: {line}" for line in (_length(one, survey.limit), *one.lost)
+                    f"  {check.given}: {line}"
+                    for line in (_length(check, survey.limit), *check.lost)
                 )
         yield ""
     if survey.mistakes:
         yield "Mistakes"
-        yield from (f"  {told}" for told in _grouped(survey.mistakes))
+        yield from (f"  {text}" for text in _grouped(survey.mistakes))
 
 
-def _splits(one: Looked) -> Iterator[Fact]:
-    if any(table.rows for table in one.tables.values()):
-        missing = [f"no {split}" for split in SPLITS if split not in one.tables]
-        told = f"{_sizes({split: table.rows for split, table in one.tables.items()})} sentences"
-        yield "splits", f"{told}; {' and '.join(missing)}: cut off train" if missing else told
-    for split, choice in one.located.guesses.items():
+def _splits(check: SourceCheck) -> Iterator[Fact]:
+    if any(table.rows for table in check.tables.values()):
+        missing = [f"no {split}" for split in SPLITS if split not in check.tables]
+        text = f"{_sizes({split: table.rows for split, table in check.tables.items()})} sentences"
+        yield "splits", f"{text}; {' and '.join(missing)}: cut off train" if missing else text
+    for split, choice in check.located.guesses.items():
         yield (
             "",
-            f"{split} is {shown(choice.name)}, a guess {choice.why}; --{one.option}.splits.{split} FILE takes another",
+            f"{split} is {shown(choice.name)}, a guess {choice.why}; --{check.option}.splits.{split} FILE takes another",
         )
-    if one.located.unread:
-        yield "", one.located.skipped
-    if one.located.beside:
-        yield "", f"beside it lie {_names(one.located.beside)}: pass the folder to read them too"
+    if check.located.unread:
+        yield "", check.located.skipped
+    if check.located.beside:
+        yield "", f"beside it lie {_names(check.located.beside)}: pass the folder to read them too"
 
 
-def _facts(one: Looked) -> Iterator[Fact]:
-    yield from _splits(one)
-    a_token_a_line = one.train is not None and next(iter(one.train.rows)).line_per_token
+def _facts(check: SourceCheck) -> Iterator[Fact]:
+    yield from _splits(check)
+    a_token_a_line = check.train is not None and next(iter(check.train.rows)).line_per_token
     yield from (
-        (OURS[choice.name], IN_LINES[choice.name] if a_token_a_line else _column(one, choice))
-        for choice in one.choices
+        (OURS[choice.name], IN_LINES[choice.name] if a_token_a_line else _column(check, choice))
+        for choice in check.choices
     )
     if (
-        one.train is not None
-        and one.train.flat
-        and one.choices
-        and all(_by_values(choice) for choice in one.choices)
+        check.train is not None
+        and check.train.flat
+        and check.choices
+        and all(_by_values(choice) for choice in check.choices)
     ):
         yield (
             "",
             "none of these names is a usual one: if the first line of the file is a sentence, put a line with names above it",
         )
-    unread = columns.not_read(one.train, one.choices) if one.train is not None and one.tasks else []
+    unread = (
+        columns.not_read(check.train, check.choices)
+        if check.train is not None and check.tasks
+        else []
+    )
     if unread:
         yield "not read", f"column{'s' * (len(unread) > 1)} {_names(unread)}"
-    if one.part is None:
+    if check.part is None:
         return
-    if one.mistakes:
+    if check.mistakes:
         yield "", "what follows is of the sentences without mistakes"
-    if "classifier" in one.tasks:
-        yield from _labels(one)
-    if "ner" in one.tasks:
-        yield from _entities(one)
-    yield from _repeated(one)
+    if "classifier" in check.tasks:
+        yield from _labels(check)
+    if "ner" in check.tasks:
+        yield from _entities(check)
+    yield from _repeated(check)
     for note in (
-        one.early if one.mistakes else one.part.notes
+        check.early if check.mistakes else check.part.notes
     ):  # with some left out, a run would say otherwise
-        told = note.removeprefix(f"{one.part.name}: ").removeprefix(f"{one.part.name} ")
-        if not note.endswith(" test sentences.") and told != f"{one.located.skipped}.":
-            yield "in a run", told
-    if not one.mistakes and (used := _sizes(one.part.splits)) != _sizes(one.whole):
+        text = note.removeprefix(f"{check.part.name}: ").removeprefix(f"{check.part.name} ")
+        if not note.endswith(" test sentences.") and text != f"{check.located.skipped}.":
+            yield "in a run", text
+    if not check.mistakes and (used := _sizes(check.part.splits)) != _sizes(check.whole):
         yield "in a run", f"{used} sentences"
 
 
@@ -139,19 +148,19 @@ def _by_values(choice: Choice) -> bool:
     return bool(choice.guess) and "its name" not in choice.guess
 
 
-def _column(one: Looked, choice: Choice) -> str:
-    told = f"column {shown(choice.column)}"
+def _column(check: SourceCheck, choice: Choice) -> str:
+    text = f"column {shown(choice.column)}"
     if choice.guess:
-        told += f", a guess {choice.guess}"
+        text += f", a guess {choice.guess}"
     if choice.others:
-        told += f"; it might be {_names(choice.others)} too"
+        text += f"; it might be {_names(choice.others)} too"
     if choice.guess or choice.others:
-        told += f"; --{one.option}.columns.{choice.name} COLUMN takes another"
-    return told
+        text += f"; --{check.option}.columns.{choice.name} COLUMN takes another"
+    return text
 
 
-def _labels(one: Looked) -> Iterator[Fact]:
-    train = one.whole["train"]
+def _labels(check: SourceCheck) -> Iterator[Fact]:
+    train = check.whole["train"]
     counts = Counter(
         sentence.label for sentence in train if sentence.label is not None
     ).most_common()
@@ -170,16 +179,16 @@ def _labels(one: Looked) -> Iterator[Fact]:
             f"the most frequent label has {most / least:.1f} times the sentences of the rarest; {always} of train",
         )
     yield from _odd(
-        [str(label) for label, _ in counts], _times(one, lambda sentence: [sentence.label or ""])
+        [str(label) for label, _ in counts], _times(check, lambda sentence: [sentence.label or ""])
     )
 
 
-def _entities(one: Looked) -> Iterator[Fact]:
-    train = one.whole["train"]
+def _entities(check: SourceCheck) -> Iterator[Fact]:
+    train = check.whole["train"]
     counts = Counter(kind for sentence in train for kind in _types(sentence)).most_common()
-    if not counts or one.part is None:
+    if not counts or check.part is None:
         return
-    if not any("converted to IOB2" in note for note in one.part.notes):
+    if not any("converted to IOB2" in note for note in check.part.notes):
         yield "scheme", "IOB2, taken as it is"
     bare = sum(not _types(sentence) for sentence in train)
     total = sum(count for _, count in counts)
@@ -188,7 +197,7 @@ def _entities(one: Looked) -> Iterator[Fact]:
         f"{total:,} in train; {bare:,} of {len(train):,} sentences ({bare / len(train):.0%}) have none",
     )
     yield "types", f"{len(counts):,}; in train {_counts(counts[:12])}{', …' * (len(counts) > 12)}"
-    yield from _odd([kind for kind, _ in counts], _times(one, _types))
+    yield from _odd([kind for kind, _ in counts], _times(check, _types))
 
 
 def _types(sentence: Sentence) -> list[str]:
@@ -196,11 +205,13 @@ def _types(sentence: Sentence) -> list[str]:
     return [tag[2:] for tag in sentence.tags or () if tag.startswith("B-")]
 
 
-def _times(one: Looked, values: Callable[[Sentence], Iterable[str]]) -> dict[str, Counter[str]]:
+def _times(
+    check: SourceCheck, values: Callable[[Sentence], Iterable[str]]
+) -> dict[str, Counter[str]]:
     """Split to how often each value stands in it."""
     return {
         split: Counter(value for sentence in rows for value in values(sentence))
-        for split, rows in one.whole.items()
+        for split, rows in check.whole.items()
     }
 
 
@@ -221,17 +232,17 @@ def _odd(known: Sequence[str], times: dict[str, Counter[str]]) -> Iterator[Fact]
             )
 
 
-def _repeated(one: Looked) -> Iterator[Fact]:
+def _repeated(check: SourceCheck) -> Iterator[Fact]:
     """Sentences that stand in a split twice, and in validation and test; a run itself holds these
     against train.
     """
-    for split, rows in one.whole.items():
+    for split, rows in check.whole.items():
         alike = defaultdict(list)
         for sentence in rows:
             alike[normal(sentence.surface)].append(sentence)
         several = [same for same in alike.values() if len(same) > 1]
         if several:
-            told = f"{sum(map(len, several)) - len(several):,} of {len(rows):,} sentences of {split} repeat an earlier one"
+            text = f"{sum(map(len, several)) - len(several):,} of {len(rows):,} sentences of {split} repeat an earlier one"
             differing = [
                 same
                 for same in several
@@ -244,15 +255,15 @@ def _repeated(one: Looked) -> Iterator[Fact]:
                     for sentence in differing[0]
                     if (sentence.label, sentence.tags) != (first.label, first.tags)
                 )
-                told += f"; labelled in two ways: {len(differing):,} (the first: {first.place} and {other.place})"
-            yield "repeated", told
-    if {"validation", "test"} <= one.whole.keys():
-        seen = {normal(sentence.surface) for sentence in one.whole["validation"]}
-        both = sum(normal(sentence.surface) in seen for sentence in one.whole["test"])
+                text += f"; labelled in two ways: {len(differing):,} (the first: {first.place} and {other.place})"
+            yield "repeated", text
+    if {"validation", "test"} <= check.whole.keys():
+        seen = {normal(sentence.surface) for sentence in check.whole["validation"]}
+        both = sum(normal(sentence.surface) in seen for sentence in check.whole["test"])
         if both:
             yield (
                 "",
-                f"{both:,} of {len(one.whole['test']):,} sentences of test also stand in validation",
+                f"{both:,} of {len(check.whole['test']):,} sentences of test also stand in validation",
             )
 
 
@@ -264,19 +275,19 @@ def _of_its_own(survey: Survey) -> str:
     )
 
 
-def _length(one: Looked, limit: int) -> str:
-    if one.lengths is None or not len(one.lengths):
+def _length(check: SourceCheck, limit: int) -> str:
+    if check.lengths is None or not len(check.lengths):
         return "nothing to measure"
-    cut = int((one.lengths > limit).sum())
-    told = f"the longest sentence has {one.lengths.max():,}, 95% have {int(np.percentile(one.lengths, 95)):,} or fewer; "
+    cut = int((check.lengths > limit).sum())
+    text = f"the longest sentence has {check.lengths.max():,}, 95% have {int(np.percentile(check.lengths, 95)):,} or fewer; "
     if not cut:
-        return f"{told}none is cut"
+        return f"{text}none is cut"
     lost = (
-        f", and {one.lost_words:,} words with a tag are lost, which count as O"
-        if one.lost_words
+        f", and {check.lost_words:,} words with a tag are lost, which count as O"
+        if check.lost_words
         else ""
     )
-    return f"{told}{cut:,} of {len(one.lengths):,} are cut{lost}"
+    return f"{text}{cut:,} of {len(check.lengths):,} are cut{lost}"
 
 
 def _grouped(mistakes: Iterable[UserError]) -> Iterator[str]:

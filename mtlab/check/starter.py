@@ -154,7 +154,7 @@ def _dumped(tree: CommentedMap, unicode: bool = True) -> str:
 def _commented(value: Any) -> Any:
     """Mappings that can carry comments."""
     return (
-        CommentedMap({key: _commented(one) for key, one in value.items()})
+        CommentedMap({key: _commented(item) for key, item in value.items()})
         if isinstance(value, dict)
         else value
     )

@@ -12,10 +12,10 @@ from ruamel.yaml import YAML
 from mtlab.check import columns, starter
 from mtlab.check.columns import Choice
 from mtlab.data import sources
+from mtlab.data.gather import Part, gather
 from mtlab.data.reading import locate
 from mtlab.data.reading.locate import Located as Opened
 from mtlab.data.reading.table import Table
-from mtlab.data.sources import Part
 from mtlab.data.stored import Sentence
 from mtlab.plan import experiment as experiments
 from mtlab.plan import yaml_file
@@ -37,7 +37,7 @@ COLUMN = {"classifier": "label", "ner": "ner_tags"}
 
 
 @dataclass
-class Looked:
+class SourceCheck:
     """One source, and what was found in it."""
 
     given: str
@@ -93,7 +93,7 @@ class Survey:
     """The part of that file that is not the same for everybody."""
     comments: dict[tuple[str, ...], str]
     """What the file says beside settings, by path."""
-    looked: list[Looked]
+    checks: list[SourceCheck]
     either: bool = False
     """Whether the two sources could change places."""
     limit: int | None = None
@@ -104,14 +104,14 @@ class Survey:
     @property
     def mistakes(self) -> list[UserError]:
         """All of them."""
-        return [mistake for one in self.looked for mistake in one.mistakes] + self.more
+        return [mistake for check in self.checks for mistake in check.mistakes] + self.more
 
     @property
     def file(self) -> str:
         """The experiment file to start from."""
-        sizes = [len(one.part.splits["train"]) for one in self.looked if one.part is not None]
+        sizes = [len(check.part.splits["train"]) for check in self.checks if check.part is not None]
         names, counts = (
-            " and ".join(starter.short(one) for one in self.given),
+            " and ".join(starter.short(given) for given in self.given),
             " and ".join(f"{size:,}" for size in sizes),
         )
         question = f"Which parts should be frozen on {names}, with {counts} training sentences?"
@@ -132,10 +132,10 @@ def survey(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
     tried = []
     for order in orders:
         tried.append(_look(order, overrides))
-        if all(set(one.wanted) <= set(one.can) for one in tried[-1].looked):
+        if all(set(check.wanted) <= set(check.can) for check in tried[-1].checks):
             break
-    best = max(tried, key=lambda one: sum(len(looked.tasks) for looked in one.looked))
-    best.either = len(given) == 2 and all(set(TASKS) <= set(one.can) for one in best.looked)
+    best = max(tried, key=lambda attempt: sum(len(check.tasks) for check in attempt.checks))
+    best.either = len(given) == 2 and all(set(TASKS) <= set(check.can) for check in best.checks)
     _read(best)
     _measure(best)
     if not best.mistakes:
@@ -149,7 +149,7 @@ def _look(given: tuple[str, ...], overrides: Mapping[str, list[str]]) -> Survey:
     for key, values in overrides.items():
         yaml_file.override(located, key, values)
     experiment = _experiment(located, starter.scenarios(0))
-    made = Survey(given, experiment, located.value, {}, [])
+    survey = Survey(given, experiment, located.value, {}, [])
     asked = sources.asked(experiment.data)
     if [source.source for source, _, _ in asked] != list(given):
         raise UserError(
@@ -158,8 +158,8 @@ def _look(given: tuple[str, ...], overrides: Mapping[str, list[str]]) -> Survey:
             where="--data",
         )
     for path, (source, wanted, option) in zip(given, asked, strict=True):
-        made.looked.append(_open(path, source, wanted, option))
-    return made
+        survey.checks.append(_open(path, source, wanted, option))
+    return survey
 
 
 def _experiment(located: Located, scenarios: str) -> Experiment:
@@ -167,7 +167,7 @@ def _experiment(located: Located, scenarios: str) -> Experiment:
     return experiments.checked(Located({**rest, **located.value}, located.places))
 
 
-def _open(given: str, source: Source, wanted: tuple[str, ...], option: str) -> Looked:
+def _open(given: str, source: Source, wanted: tuple[str, ...], option: str) -> SourceCheck:
     mistakes: list[UserError] = []
     located = Opened({})
     with noted(mistakes):
@@ -175,17 +175,17 @@ def _open(given: str, source: Source, wanted: tuple[str, ...], option: str) -> L
     for number, mistake in enumerate(mistakes):
         if mistake.where == f"{option}.source":
             mistakes[number] = UserError(mistake.problem, mistake.remedy, where=given)
-    looked = Looked(given, option, wanted, source, located, (), mistakes)
-    if looked.train is not None:
-        looked.can = tuple(task for task in TASKS if _can(looked.train, source, task))
-    return looked
+    checked = SourceCheck(given, option, wanted, source, located, (), mistakes)
+    if checked.train is not None:
+        checked.can = tuple(task for task in TASKS if _can(checked.train, source, task))
+    return checked
 
 
 def _can(table: Table, source: Source, task: str) -> bool:
     said = {str(ours): theirs for ours, theirs in source.columns.items()}
-    found = {choice.name for choice in columns.choose(table, said, (task,))}
-    return COLUMN[task] in found and bool(
-        found & ({"tokens"} if task == "ner" else {"tokens", "text"})
+    names = {choice.name for choice in columns.choose(table, said, (task,))}
+    return COLUMN[task] in names and bool(
+        names & ({"tokens"} if task == "ner" else {"tokens", "text"})
     )
 
 
@@ -193,50 +193,50 @@ def _read(survey: Survey) -> None:
     """Read every source for its tasks, as a run would."""
     data = survey.experiment.data
     if data.test_fraction is None and any(
-        one.tables and "test" not in one.tables for one in survey.looked
+        check.tables and "test" not in check.tables for check in survey.checks
     ):
         data = data.model_copy(update={"test_fraction": TEST_FRACTION})
-    for number, one in enumerate(survey.looked):
-        if one.train is None:
+    for number, check in enumerate(survey.checks):
+        if check.train is None:
             continue
-        one.mistakes += [_lacking(one, task) for task in one.wanted if task not in one.can]
-        if not one.tasks:
+        check.mistakes += [_lacking(check, task) for task in check.wanted if task not in check.can]
+        if not check.tasks:
             continue
-        said = {str(ours): theirs for ours, theirs in one.source.columns.items()}
-        one.choices = columns.choose(one.train, said, one.tasks)
+        said = {str(ours): theirs for ours, theirs in check.source.columns.items()}
+        check.choices = columns.choose(check.train, said, check.tasks)
         guessed = {
             choice.name: choice.column
-            for choice in one.choices
+            for choice in check.choices
             if choice.guess and choice.name != choice.column
         }
-        _fill_in(survey, one, "columns", guessed)
-        splits = {split: choice.name for split, choice in one.located.guesses.items()}
-        _fill_in(survey, one, "splits", splits)
-        one.source = one.source.model_copy(
-            update={"columns": {**guessed, **said}, "splits": {**splits, **one.source.splits}}
+        _fill_in(survey, check, "columns", guessed)
+        splits = {split: choice.name for split, choice in check.located.guesses.items()}
+        _fill_in(survey, check, "splits", splits)
+        check.source = check.source.model_copy(
+            update={"columns": {**guessed, **said}, "splits": {**splits, **check.source.splits}}
         )
-        with noted(one.mistakes):
-            part = sources.gather(
-                one.source,
+        with noted(check.mistakes):
+            part = gather(
+                check.source,
                 number,
-                one.tasks,
-                one.option,
-                replace(one.located, choices={}),
-                one.mistakes,
+                check.tasks,
+                check.option,
+                replace(check.located, choices={}),
+                check.mistakes,
             )
-            one.whole, one.early = dict(part.splits), list(part.notes)
-            _warn(survey, one, part)
-            one.part = sources.settle(part, data, survey.experiment.data_seed, one.mistakes)
+            check.whole, check.early = dict(part.splits), list(part.notes)
+            _warn(survey, check, part)
+            check.part = sources.settle(part, data, survey.experiment.data_seed, check.mistakes)
     if data.test_fraction != survey.experiment.data.test_fraction:
         survey.settings["data"]["test_fraction"] = data.test_fraction
         survey.comments["data", "test_fraction"] = "there is no test split"
 
 
-def _fill_in(survey: Survey, one: Looked, key: str, guessed: Mapping[str, str]) -> None:
+def _fill_in(survey: Survey, check: SourceCheck, key: str, guessed: Mapping[str, str]) -> None:
     """Write into the file's settings what was guessed of a source."""
     if not guessed:
         return
-    path = one.option.split(".")
+    path = check.option.split(".")
     node = survey.settings
     for part in path:
         node = node[part]
@@ -244,32 +244,32 @@ def _fill_in(survey: Survey, one: Looked, key: str, guessed: Mapping[str, str]) 
     survey.comments[*path, key] = "a guess"
 
 
-def _warn(survey: Survey, one: Looked, part: Part) -> None:
+def _warn(survey: Survey, check: SourceCheck, part: Part) -> None:
     """Write into the file what is not read and may be a split that is cut off train."""
-    missed = {split: told for split, told in part.missed.items() if told}
+    missed = {split: text for split, text in part.missed.items() if text}
     if missed:
         lines = []
-        for told in dict.fromkeys(missed.values()):
-            splits = " or the ".join(split for split in missed if missed[split] == told)
-            lines.append(told.replace("it may be", f"the {splits} split may be", 1))
-        survey.comments[(*one.option.split("."), "source")] = "; ".join(lines)
+        for text in dict.fromkeys(missed.values()):
+            splits = " or the ".join(split for split in missed if missed[split] == text)
+            lines.append(text.replace("it may be", f"the {splits} split may be", 1))
+        survey.comments[(*check.option.split("."), "source")] = "; ".join(lines)
 
 
-def _lacking(one: Looked, task: str) -> UserError:
+def _lacking(check: SourceCheck, task: str) -> UserError:
     """That there is no column for a task."""
-    table = one.train
+    table = check.train
     there = table.columns if table is not None else ()
     problem = (
         f"no column for {'NER' if task == 'ner' else 'classification'}, with {NEEDS[task]}; "
         f"the columns are {', '.join(there) or 'none'}"
     )
     spans = columns.spans(table) if table is not None and task == "ner" else []
-    remedy = f"name it with --{one.option}.columns.{COLUMN[task]} COLUMN"
+    remedy = f"name it with --{check.option}.columns.{COLUMN[task]} COLUMN"
     if spans:
         remedy = f"{spans[0]!r} holds objects: write {NEEDS[task]}"
-    if len(one.wanted) > 1:
+    if len(check.wanted) > 1:
         remedy += ", or give a second source that does (`builtin` will do to try)"
-    return UserError(problem, remedy, where=table.name if table is not None else one.given)
+    return UserError(problem, remedy, where=table.name if table is not None else check.given)
 
 
 def _measure(survey: Survey) -> None:
@@ -284,27 +284,29 @@ def _measure(survey: Survey) -> None:
         survey.limit = prepare.length_limit(
             survey.experiment, backbone.skeleton(location.config), tokenizer
         )
-        for one in survey.looked:
-            rows = [sentence for kept in one.whole.values() for sentence in kept]
+        for check in survey.checks:
+            rows = [sentence for kept in check.whole.values() for sentence in kept]
             encoded = encoding.encode(rows, tokenizer, (), (), ENDLESS)
-            prepare.check_encoded(rows, encoded, tokenizer, one.mistakes)
-            one.lengths = encoded.examples.lengths
+            prepare.check_encoded(rows, encoded, tokenizer, check.mistakes)
+            check.lengths = encoded.examples.lengths
             longer = [
-                row for row, length in zip(rows, one.lengths, strict=True) if length > survey.limit
+                row
+                for row, length in zip(rows, check.lengths, strict=True)
+                if length > survey.limit
             ]
             cut = encoding.encode(longer, tokenizer, (), (), survey.limit)
-            one.lost_words = cut.lost_words
+            check.lost_words = cut.lost_words
             whole = [
                 pair
                 for pair in zip(rows, encoded.examples, strict=True)
                 if len(pair[1]) <= survey.limit
             ]
-            one.lost = prepare.lost_words(
-                _lost(one, [*whole, *zip(longer, cut.examples, strict=True)])
+            check.lost = prepare.lost_words(
+                _lost(check, [*whole, *zip(longer, cut.examples, strict=True)])
             )
 
 
-def _lost(one: Looked, examples: Iterable[tuple[Sentence, "Example"]]) -> dict[str, int]:
+def _lost(check: SourceCheck, examples: Iterable[tuple[Sentence, "Example"]]) -> dict[str, int]:
     """Words without a sub-word in each split that a run would have, or, where there are mistakes,
     that was given.
     """
@@ -313,7 +315,7 @@ def _lost(one: Looked, examples: Iterable[tuple[Sentence, "Example"]]) -> dict[s
         for sentence, example in examples
         if (missing := int((example.words < 0).sum()))
     }
-    used = one.whole if one.part is None or one.mistakes else one.part.splits
+    used = check.whole if check.part is None or check.mistakes else check.part.splits
     return {
         split: sum(
             lost.get((sentence.place, sentence.tokens), 0) for sentence in rows if sentence.tags
@@ -336,6 +338,7 @@ def _try(survey: Survey) -> None:
             Located({"name": "check", "output": "reports/check", **file}, {(): ""})
         )
         dry_run.sketch(
-            experiment, sources.join([one.part for one in survey.looked if one.part is not None])
+            experiment,
+            sources.join([check.part for check in survey.checks if check.part is not None]),
         )
         survey.experiment = experiment

@@ -60,7 +60,7 @@ def groups(names: Iterable[str]) -> list[list[str]]:
     return [same for same in alike.values() if len(same) > 1]
 
 
-def told(names: Iterable[str], what: str) -> list[str]:
+def notes(names: Iterable[str], what: str) -> list[str]:
     """What is said of names that look like others: a line for each such group, in which each
     ``what`` is spelt so that it can be told.
     """

@@ -99,8 +99,8 @@ class Numbers:
             return
         self._file = self._file or self.files.enter_context(nameless(self.directory))
         with room(self.directory):
-            for one in self._parts:
-                self._file.write(one.data)
+            for part in self._parts:
+                self._file.write(part.data)
         self._parts.clear()
 
     def array(self) -> np.ndarray:

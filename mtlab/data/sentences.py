@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 
 from mtlab.data import tags as schemes
 from mtlab.data.alike import normal
-from mtlab.data.reading import cells
+from mtlab.data.reading import cells, misread
 from mtlab.data.reading.table import Row, Table
 from mtlab.data.stored import Joined, Sentence, collect
 from mtlab.data.tags import Tags
-from mtlab.plan.errors import Found, UserError, did_you_mean, noted, shown
+from mtlab.plan.errors import Mistakes, UserError, did_you_mean, noted, shown
 
 Words = tuple[tuple[str, ...] | None, str | None, tuple[str, ...] | None]
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -61,7 +61,7 @@ class Reading:
         )
 
 
-def parse(table: Table, reading: Reading, found: Found = None) -> Sequence[Sentence]:
+def parse(table: Table, reading: Reading, mistakes: Mistakes = None) -> Sequence[Sentence]:
     """The sentences of one split, one a row, tags as the source writes them.
 
     Where mistakes are gathered, rows that cannot be used are left out.
@@ -77,10 +77,10 @@ def parse(table: Table, reading: Reading, found: Found = None) -> Sequence[Sente
     ]
     columns: dict[str, str] = {}
     for name in wanted:
-        with noted(found):
+        with noted(mistakes):
             columns[name] = reading.column(table, name)
     return collect(
-        _parsed(table, columns, reading, found) if len(columns) == len(wanted) else (),
+        _parsed(table, columns, reading, mistakes) if len(columns) == len(wanted) else (),
         reading.directory,
     )
 
@@ -120,21 +120,21 @@ def given(row: Row, table: Table) -> Sentence:
 
 
 def _parsed(
-    table: Table, columns: dict[str, str], reading: Reading, found: Found
+    table: Table, columns: dict[str, str], reading: Reading, mistakes: Mistakes
 ) -> Iterator[Sentence]:
     names = sorted(map(normal, table.columns))
     for row in table.rows:
         words: Words | None = None
         label: str | None = None
-        if cells.repeats(names, row.values.values()):
-            with noted(found):
+        if misread.repeats(names, row.values.values()):
+            with noted(mistakes):
                 raise UserError(
                     "the row holds the names of the columns", "remove it", where=row.place()
                 )
             continue
-        with noted(found):
+        with noted(mistakes):
             words = _words(row, columns, table)
-        with noted(found):
+        with noted(mistakes):
             label = _label(row, columns["label"], table) if "label" in columns else None
         if words is not None and (label is not None or "label" not in columns):
             yield Sentence(row.place(), reading.source, *words, label)
@@ -168,7 +168,7 @@ def to_iob2(
     splits: Mapping[str, Sequence[Sentence]],
     tables: Mapping[str, Table],
     reading: Reading,
-    found: Found = None,
+    mistakes: Mistakes = None,
 ) -> tuple[dict[str, Sequence[Sentence]], str | None]:
     """The sentences with IOB2 tags, and a note where the source has another scheme; all splits are
     taken together.
@@ -181,9 +181,9 @@ def to_iob2(
     """
     sentences = Joined(list(splits.values()))
     sequences = _TagsOf(sentences)
-    if found is not None and (mistakes := schemes.mistakes(sequences)):
-        found += _misplaced(mistakes, sentences, tables, reading)
-        wrong = {error.sequence for error in mistakes}
+    if mistakes is not None and (errors := schemes.mistakes(sequences)):
+        mistakes += _misplaced(errors, sentences, tables, reading)
+        wrong = {error.sequence for error in errors}
         numbered = enumerate(sentences)
         right = {}
         for split, kept in splits.items():
@@ -207,8 +207,8 @@ def to_iob2(
         changed, total = changed + sum(map(str.__ne__, old, new)), total + len(old)
     note = f"tags are {scheme}: converted to IOB2, which rewrote {changed:,} of {total:,} tags."
     renewed = (
-        replace(one, tags=tags)
-        for one, tags in zip(sentences, schemes.to_iob2(sequences, scheme), strict=True)
+        replace(sentence, tags=tags)
+        for sentence, tags in zip(sentences, schemes.to_iob2(sequences, scheme), strict=True)
     )
     return {
         split: collect(islice(renewed, len(kept)), reading.directory)
@@ -247,18 +247,18 @@ def _misplaced(
         for row in table.rows
         if (place := row.place()) in places
     }
-    column, told = reading.columns.get("ner_tags", "ner_tags"), []
+    column, problems = reading.columns.get("ner_tags", "ner_tags"), []
     for error in errors:
         sentence = wrong[error.sequence]
         problem = f"{error.problem} (token {error.position + 1}, {shown((sentence.tokens or ())[error.position])})"
-        told.append(
+        problems.append(
             UserError(
                 problem,
                 error.remedy,
                 where=f"{rows[sentence.place].place(error.position)} {column}",
             )
         )
-    return told
+    return problems
 
 
 def _tokens(row: Row, column: str, table: Table) -> tuple[str, ...]:

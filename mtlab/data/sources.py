@@ -4,22 +4,19 @@ anything is trained.
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mtlab.data import alike, sentences, splits, spoil
-from mtlab.data.reading import cells, locate, names
-from mtlab.data.reading.locate import Located
+from mtlab.data import alike, splits, spoil
+from mtlab.data.gather import Part, gather
+from mtlab.data.reading import locate
 from mtlab.data.reading.names import SPLITS
-from mtlab.data.sentences import Reading
-from mtlab.data.stored import Sentence, collect, joined
+from mtlab.data.stored import Sentence, joined
 from mtlab.data.tags import entity_type
-from mtlab.plan.errors import Found, UserError, did_you_mean, noted, printable, shown
+from mtlab.plan.errors import Mistakes, UserError, noted, printable
 from mtlab.plan.selectors import TASKS
 from mtlab.plan.settings import Data, Source
 
@@ -52,28 +49,6 @@ class Corpus:
         return {
             task: form for tasks, form in zip(self.tasks, self.forms, strict=True) for task in tasks
         }
-
-
-@dataclass
-class Part:
-    """One source on its way into the corpus.
-
-    Where mistakes are gathered, what a mistake leaves no sense in is left undone.
-    """
-
-    name: str
-    reading: Reading
-    splits: dict[str, Sequence[Sentence]]
-    notes: list[str]
-    form: str
-    """How its sentences are read: as raw ``text``, or as ``words``."""
-    missed: dict[str, str] = field(default_factory=dict)
-    """Splits that it lacks to what was not read, and may be them."""
-    labels: set[str] = field(default_factory=set)
-    tags: set[str] = field(default_factory=set)
-    written: set[str] = field(default_factory=set)
-    """Where sentences of train had to be left out: every word there, for the labels and types that
-    train has all the same."""
 
 
 def load(data: Data, data_seed: int, option: str = "data", directory: Path | None = None) -> Corpus:
@@ -137,8 +112,8 @@ def together(corpora: Sequence[Corpus]) -> list[Corpus]:
     labels = tuple(sorted({label for corpus in corpora for label in corpus.labels}))
     tags = ("O", *sorted({tag for corpus in corpora for tag in corpus.tags} - {"O"}))
     types = sorted({kind for tag in tags if (kind := entity_type(tag)) is not None})
-    lines = [*alike.told(labels, "label"), *alike.told(types, "entity type")]
-    known = "\n".join(note for one in corpora for note in one.notes)
+    lines = [*alike.notes(labels, "label"), *alike.notes(types, "entity type")]
+    known = "\n".join(note for corpus in corpora for note in corpus.notes)
     new = tuple(
         f"in the data of both phases: {line}."
         for line in map(printable, lines)
@@ -146,133 +121,17 @@ def together(corpora: Sequence[Corpus]) -> list[Corpus]:
     )
     return [
         replace(
-            one,
+            corpus,
             labels=labels,
             tags=tags,
-            notes=one.notes + new,
-            fingerprint=_fingerprint(one.splits, labels, tags),
+            notes=corpus.notes + new,
+            fingerprint=_fingerprint(corpus.splits, labels, tags),
         )
-        for one in corpora
+        for corpus in corpora
     ]
 
 
-def gather(
-    source: Source,
-    index: int,
-    tasks: tuple[str, ...],
-    option: str,
-    located: Located,
-    found: Found = None,
-    directory: Path | None = None,
-) -> Part:
-    """The sentences of one source as its tables have them, with tags in IOB2.
-
-    Args:
-        source: what the experiment says of it.
-        index: its number.
-        tasks: those of ``TASKS`` that it is for.
-        option: what the experiment calls it.
-        located: what was opened.
-        found: where mistakes are gathered, if they are.
-        directory: where sentences are put that are too many for memory.
-
-    Raises:
-        UserError: the first mistake.
-    """
-    tables = located.tables
-    for split, table in tables.items():
-        if (
-            Path(table.name).suffix.lower() not in cells.SEPARATORS
-        ):  # the reader of these has looked
-            with noted(found):
-                cells.examine(table.name, table.columns, table.rows)
-        if not table.rows and not any(error.where.startswith(table.name) for error in found or ()):
-            with noted(found):
-                raise UserError("no sentences", f"the {split} split needs some", where=table.name)
-    reading = Reading(
-        index,
-        tasks,
-        {str(ours): theirs for ours, theirs in source.columns.items()},
-        option,
-        directory,
-    )
-    form = "words"
-    with noted(found):
-        if some := [table for table in tables.values() if table.rows]:
-            form = sentences.form(some, reading)
-    parsed: dict[str, Sequence[Sentence]] = {
-        split: sentences.parse(table, reading, found) if table.rows else []
-        for split, table in tables.items()
-    }
-    notes = [
-        *located.notes,
-        *_told(source.title, reading, located),
-        *(note for table in tables.values() for note in table.notes),
-    ]
-    part = Part(source.title, reading, _with_labels(parsed, source, reading, found), notes, form)
-    part.missed = {
-        split: located.missed(split, reading.names) for split in SPLITS if split not in tables
-    }
-    if "ner" in tasks:
-        parsed, note = sentences.to_iob2(parsed, tables, reading, found)
-        part.notes += [f"{part.name}: {note}"] if note else []
-        part.splits = _with_labels(parsed, source, reading, found)
-    part.notes += [f"{part.name}: {line}." for line in _alike(parsed["train"], source)]
-    if found and len(parsed["train"]) < len(tables["train"].rows):
-        part.written = {
-            text
-            for row in tables["train"].rows
-            for value in row.values.values()
-            for text in _texts(value)
-        }
-    if source.labels:
-        for split, rows in part.splits.items():
-            if not rows and parsed[split]:
-                with noted(found):
-                    raise UserError(
-                        f"no sentence of the {split} split has one of these labels",
-                        "name others",
-                        where=f"{option}.labels",
-                    )
-        kept, all_of = (sum(map(len, some.values())) for some in (part.splits, parsed))
-        part.notes.append(
-            f"{part.name}: {kept:,} of {all_of:,} sentences have the labels {', '.join(source.labels)}."
-        )
-    return part
-
-
-def _told(title: str, reading: Reading, located: Located) -> Iterator[str]:
-    """How a source came to its splits, and what of it is not read."""
-    for split, choice in located.guesses.items():
-        yield f"{title}: {split} is {shown(choice.name)}, {choice.why}."
-    if located.unread:
-        yield f"{title}: {located.skipped}."
-    for table in located.tables.values():
-        for column, counts in names.in_columns(table, reading.names).items():
-            told = ", ".join(f"{shown(value)} {count:,}" for value, count in counts.items())
-            what = f"column {shown(column)} holds names of splits ({told}) and is not read"
-            yield f"{table.name}: {what}: write the rows of each split to their own file."
-
-
-def _alike(train: Sequence[Sentence], source: Source) -> Iterator[str]:
-    """What is said of labels and types of train that look alike; where some labels are asked for,
-    of those that look like these.
-    """
-    labels = Counter(sentence.label for sentence in train if sentence.label is not None)
-    types = Counter(
-        kind
-        for sentence in train
-        for tag in sentence.tags or ()
-        if (kind := entity_type(tag)) is not None
-    )
-    wanted = set(map(alike.look, source.labels or labels))
-    yield from alike.told(
-        [label for label, _ in labels.most_common() if alike.look(label) in wanted], "label"
-    )
-    yield from alike.told([kind for kind, _ in types.most_common()], "entity type")
-
-
-def settle(part: Part, data: Data, data_seed: int, found: Found = None) -> Part:
+def settle(part: Part, data: Data, data_seed: int, mistakes: Mistakes = None) -> Part:
     """Learn labels and tags, cut what is missing off train, hold the splits against each other, and
     take what is asked for.
 
@@ -280,18 +139,18 @@ def settle(part: Part, data: Data, data_seed: int, found: Found = None) -> Part:
         part: a source as it was given.
         data: what the experiment asks for.
         data_seed: draws cuts and subsets.
-        found: where mistakes of this source are gathered, if they are.
+        mistakes: where mistakes of this source are gathered, if they are.
 
     Raises:
         UserError: the first mistake.
     """
-    if found and not part.splits["train"]:
+    if mistakes and not part.splits["train"]:
         return part
-    _learn(part, found)
-    with noted(found):
+    _learn(part, mistakes)
+    with noted(mistakes):
         _cut(part, data, data_seed)
-    _compare(part, data, found)
-    if not found:
+    _compare(part, data, mistakes)
+    if not mistakes:
         option = part.reading.option
         _take(
             part,
@@ -303,38 +162,7 @@ def settle(part: Part, data: Data, data_seed: int, found: Found = None) -> Part:
     return part
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """The texts in a cell: itself, and the words or items that it may stand for."""
-    if isinstance(value, str):
-        yield from (value, *value.split())
-    elif isinstance(value, list):
-        yield from (item for item in value if isinstance(item, str))
-
-
-def _with_labels(
-    parsed: dict[str, Sequence[Sentence]], source: Source, reading: Reading, found: Found
-) -> dict[str, Sequence[Sentence]]:
-    """The sentences that have one of the labels asked for."""
-    if not source.labels:
-        return parsed
-    known = sorted({sentence.label for sentence in parsed["train"] if sentence.label is not None})
-    for label in source.labels:
-        if label not in known:
-            with noted(found):
-                where = f"{reading.option}.labels"
-                raise UserError(
-                    f"no training sentence has the label {label!r}",
-                    did_you_mean(label, known),
-                    where=where,
-                )
-    kept = {
-        split: (sentence for sentence in rows if sentence.label in source.labels)
-        for split, rows in parsed.items()
-    }
-    return {split: collect(rows, reading.directory) for split, rows in kept.items()}
-
-
-def _learn(part: Part, found: Found) -> None:
+def _learn(part: Part, mistakes: Mistakes) -> None:
     """Take labels and tags from the whole training split."""
     train = part.splits["train"]
     for sentence in train:
@@ -345,14 +173,14 @@ def _learn(part: Part, found: Found) -> None:
         return
     if "classifier" in part.reading.tasks and len(part.labels) < 2:
         problem = f"every training sentence has the label {next(iter(part.labels))!r}"
-        with noted(found):
+        with noted(mistakes):
             raise UserError(
                 problem,
                 "classification needs two labels or more",
                 where=f"{part.name} {_column(part, 'label')}",
             )
     if "ner" in part.reading.tasks and part.tags == {"O"}:
-        with noted(found):
+        with noted(mistakes):
             raise UserError(
                 "no training sentence has an entity",
                 "tag some",
@@ -394,19 +222,19 @@ def _cut(part: Part, data: Data, data_seed: int) -> None:
             part.reading.directory,
         )
         count = len(part.splits[split])
-        told = f"no {split} split: {count:,} of {whole:,} training sentences cut off, stratified, data_seed {data_seed}"
-        part.notes.append(f"{part.name}: {told}{missed}.")
+        note = f"no {split} split: {count:,} of {whole:,} training sentences cut off, stratified, data_seed {data_seed}"
+        part.notes.append(f"{part.name}: {note}{missed}.")
 
 
-def _compare(part: Part, data: Data, found: Found) -> None:
+def _compare(part: Part, data: Data, mistakes: Mistakes) -> None:
     """Hold validation and test against train."""
     types = {kind for tag in part.tags | part.written if (kind := entity_type(tag)) is not None}
     known = {"label": part.labels | part.written, "ner_tags": types}
     for split in ("validation", "test"):
         kept = part.splits.get(split, [])
-        told = splits.unseen(kept, known, data.unseen_labels, part.reading.columns, found)
-        told += splits.duplicates(split, part.splits["train"], kept, data.max_duplicates, found)
-        part.notes += [f"{part.name} {split}: {note}." for note in told]
+        notes = splits.unseen(kept, known, data.unseen_labels, part.reading.columns, mistakes)
+        notes += splits.duplicates(split, part.splits["train"], kept, data.max_duplicates, mistakes)
+        part.notes += [f"{part.name} {split}: {note}." for note in notes]
 
 
 def _take(part: Part, size: int | str, data_seed: int, option: str) -> None:
@@ -442,10 +270,10 @@ def _spoil(part: Part, data: Data, data_seed: int) -> None:
         ):
             if task in asked:
                 rng = _generator(part, data_seed, 10 * purpose + draw)
-                part.splits["train"], told = change(
+                part.splits["train"], note = change(
                     part.splits["train"], task, asked[task], known, rng, part.reading.directory
                 )
-                part.notes.append(f"{part.name}: {told}, data_seed {data_seed}.")
+                part.notes.append(f"{part.name}: {note}, data_seed {data_seed}.")
 
 
 def _fingerprint(

@@ -14,7 +14,7 @@ from mtlab.data import alike
 from mtlab.data.alike import normal
 from mtlab.data.stored import Sentence, collect
 from mtlab.data.tags import entity_type
-from mtlab.plan.errors import Found, UserError, did_you_mean, noted, shown
+from mtlab.plan.errors import Mistakes, UserError, did_you_mean, noted, shown
 
 GOLDEN = (5**0.5 - 1) / 2
 Split = Sequence[Sentence]
@@ -87,7 +87,7 @@ def first(sentences: Split, size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def duplicates(
-    split: str, train: Split, other: Split, limit: float, found: Found = None
+    split: str, train: Split, other: Split, limit: float, mistakes: Mistakes = None
 ) -> list[str]:
     """Tell how many of ``other``, the validation or test ``split``, also stand in train: exactly,
     or but for what ``normal`` leaves out.
@@ -110,15 +110,15 @@ def duplicates(
         return []
     same = sum(sentence.surface in exact for sentence in twice)
     share = len(twice) / len(other)
-    told = f"{len(twice):,} of {len(other):,} sentences ({share:.1%}) also stand in train, {same:,} of them exactly"
+    text = f"{len(twice):,} of {len(other):,} sentences ({share:.1%}) also stand in train, {same:,} of them exactly"
     if share > limit:
         at = places[normal(twice[0].surface)]
         remedy = f"remove them (the first also stands at {at}), or allow them with --data.max_duplicates {min(1.0, share + 0.01):.2f}"
-        with noted(found):
+        with noted(mistakes):
             raise UserError(
-                f"{split}: {told}; the limit is {limit:.1%}", remedy, where=twice[0].place
+                f"{split}: {text}; the limit is {limit:.1%}", remedy, where=twice[0].place
             )
-    return [told]
+    return [text]
 
 
 def unseen(
@@ -126,7 +126,7 @@ def unseen(
     known: dict[str, set[str]],
     mode: Literal["error", "count_as_error"],
     columns: dict[str, str],
-    found: Found = None,
+    mistakes: Mistakes = None,
 ) -> list[str]:
     """Tell of sentences with a label, or an entity type, that train does not have.
 
@@ -135,12 +135,12 @@ def unseen(
         known: the labels (``label``) and entity types (``ner_tags``) of train.
         mode: the experiment's ``unseen_labels``.
         columns: what the source calls these columns.
-        found: where mistakes are gathered, if they are: one for each label or type.
+        mistakes: where mistakes are gathered, if they are: one for each label or type.
 
     Raises:
         UserError: there is one, and ``mode`` does not say to count it as an error.
     """
-    told = []
+    notes = []
     for field, what in (("label", "label"), ("ner_tags", "entity type")):
         strange = [
             (sentence, value)
@@ -151,26 +151,7 @@ def unseen(
         if not strange:
             continue
         if mode == "error":
-            for value in dict.fromkeys(value for _, value in strange):
-                having = [sentence for sentence, other in strange if other == value]
-                name, twin = _beside_twin(value, known[field])
-                near = did_you_mean(value, sorted(known[field]))
-                hint = (
-                    "write both alike"
-                    if twin
-                    else near
-                    if near.startswith("did you mean")
-                    else "correct it"
-                )
-                remedy = f"{hint}, or pass --data.unseen_labels count_as_error"
-                also = f" ({len(having):,} times)" if len(having) > 1 else ""
-                problem = f"train has no {what} {name}{also}" + (
-                    f", which looks like train's {twin}" if twin else ""
-                )
-                with noted(found):
-                    raise UserError(
-                        problem, remedy, where=f"{having[0].place} {columns.get(field, field)}"
-                    )
+            _refuse(strange, known[field], what, columns.get(field, field), mistakes)
             continue
         count = len({id(sentence) for sentence, _ in strange})
         distinct = sorted({value for _, value in strange})
@@ -179,10 +160,34 @@ def unseen(
             f"{name}, which looks like train's {twin}" if twin else name for name, twin in pairs
         ]
         values = ", ".join([*names, *(["..."] if len(distinct) > 5 else [])])
-        told.append(
+        notes.append(
             f"{count:,} of {len(sentences):,} sentences count as errors: train does not have their {what} ({values})"
         )
-    return told
+    return notes
+
+
+def _refuse(
+    strange: Sequence[tuple[Sentence, str]],
+    known: set[str],
+    what: str,
+    column: str,
+    mistakes: Mistakes,
+) -> None:
+    """One mistake for each label or type that train does not have."""
+    for value in dict.fromkeys(value for _, value in strange):
+        having = [sentence for sentence, other in strange if other == value]
+        name, twin = _beside_twin(value, known)
+        near = did_you_mean(value, sorted(known))
+        spelling = near if near.startswith("did you mean") else "correct it"
+        hint = "write both alike" if twin else spelling
+        also = f" ({len(having):,} times)" if len(having) > 1 else ""
+        resembles = f", which looks like train's {twin}" if twin else ""
+        with noted(mistakes):
+            raise UserError(
+                f"train has no {what} {name}{also}{resembles}",
+                f"{hint}, or pass --data.unseen_labels count_as_error",
+                where=f"{having[0].place} {column}",
+            )
 
 
 def _beside_twin(value: str, known: set[str]) -> tuple[str, str]:

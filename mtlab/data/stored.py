@@ -55,13 +55,13 @@ class View(Sequence[Sentence]):
     def __getitem__(self, index: int | slice) -> Sentence | list[Sentence]:
         whole = range(len(self))
         return (
-            [self.one(place) for place in whole[index]]
+            [self.sentence(place) for place in whole[index]]
             if isinstance(index, slice)
-            else self.one(whole[index])
+            else self.sentence(whole[index])
         )
 
     @abstractmethod
-    def one(self, index: int) -> Sentence:
+    def sentence(self, index: int) -> Sentence:
         """The sentence at a place that there is, counted from 0."""
 
 
@@ -82,7 +82,7 @@ class Stored(View):
         for table in self._data.iter(disk.CHUNK):
             yield from _sentences(table)
 
-    def one(self, index: int) -> Sentence:
+    def sentence(self, index: int) -> Sentence:
         """The sentence at a place that there is, counted from 0."""
         return next(_sentences(self._data[index]))
 
@@ -100,7 +100,7 @@ class Joined(View):
     def __iter__(self) -> Iterator[Sentence]:
         return chain.from_iterable(self._parts)
 
-    def one(self, index: int) -> Sentence:
+    def sentence(self, index: int) -> Sentence:
         """The sentence at a place that there is, counted from 0."""
         at = next(at for at, end in enumerate(self._starts[1:]) if index < end)
         return self._parts[at][index - self._starts[at]]

@@ -135,15 +135,15 @@ def _out_of_place(tags: tuple[str, ...], scheme: Scheme) -> tuple[int, ...]:
     other is.
     """
     marks_ends = scheme in ("BIOES", "BILOU")
-    found = []
+    positions = []
     for position, (before, tag, after) in enumerate(
         zip(("O", *tags), tags, (*tags[1:], "O"), strict=False)
     ):
         unbegun = tag[0] in CONTINUES[scheme] and not _goes_on(before, tag)
         unended = marks_ends and tag[0] in "BI" and not (after[0] in "IEL" and after[1:] == tag[1:])
         if unbegun or unended:
-            found.append(position)
-    return tuple(found)
+            positions.append(position)
+    return tuple(positions)
 
 
 def _goes_on(before: str, tag: str) -> bool:

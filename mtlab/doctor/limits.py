@@ -60,7 +60,7 @@ def _folders(controller: str) -> Iterator[Path]:
         if controllers and controller not in controllers.split(","):
             continue
         folder = GROUPS / (controller if controllers else "") / path.lstrip("/")
-        yield from (one for one in (folder, *folder.parents) if one.is_relative_to(GROUPS))
+        yield from (path for path in (folder, *folder.parents) if path.is_relative_to(GROUPS))
 
 
 def _words(file: Path) -> list[str]:

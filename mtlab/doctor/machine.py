@@ -20,7 +20,7 @@ from mtlab.doctor.wanted import Wanted
 if TYPE_CHECKING:
     from mtlab.train.runtime import Runtime
 
-TOLD = ("torch", "transformers", "datasets", "mlflow", "seqeval")
+VERSIONS_SHOWN = ("torch", "transformers", "datasets", "mlflow", "seqeval")
 """Packages whose versions are told: what computes, reads, records and scores."""
 
 INSTALL = "run `make install` in mtlab's checkout"
@@ -34,19 +34,19 @@ peaked at 1.2 to 3.0 GB with weights of 0.09 GB."""
 def python(wanted: Wanted) -> Iterator[Finding]:
     """The release of Python, against the one that mtlab asks for."""
     try:
-        asked, found = (
+        asked, version = (
             importlib.metadata.metadata("mtlab")["Requires-Python"],
             platform.python_version(),
         )
     except importlib.metadata.PackageNotFoundError:
         yield fault("Python", f"mtlab is not installed in {sys.prefix}", INSTALL)
         return
-    if SpecifierSet(asked).contains(found, prereleases=True):
-        yield ok("Python", f"{found} in {sys.prefix}")
+    if SpecifierSet(asked).contains(version, prereleases=True):
+        yield ok("Python", f"{version} in {sys.prefix}")
     else:
         yield fault(
             "Python",
-            f"{found} in {sys.prefix}, and mtlab asks for {asked}",
+            f"{version} in {sys.prefix}, and mtlab asks for {asked}",
             "make another environment with a later Python",
         )
 
@@ -59,21 +59,21 @@ def packages(wanted: Wanted) -> Iterator[Finding]:
             continue
         asked += 1
         try:
-            found = importlib.metadata.version(requirement.name)
+            version = importlib.metadata.version(requirement.name)
         except importlib.metadata.PackageNotFoundError:
             yield fault("packages", f"{requirement.name} is not installed", INSTALL)
             continue
-        if requirement.specifier.contains(found, prereleases=True):
-            versions[requirement.name] = found
+        if requirement.specifier.contains(version, prereleases=True):
+            versions[requirement.name] = version
         else:
             yield fault(
                 "packages",
-                f"{requirement.name} is {found}, and mtlab asks for {requirement.specifier}",
+                f"{requirement.name} is {version}, and mtlab asks for {requirement.specifier}",
                 INSTALL,
             )
     if len(versions) == asked:
-        told = ", ".join(f"{name} {versions[name]}" for name in TOLD if name in versions)
-        yield ok("packages", f"{told}; all {asked} are as mtlab asks")
+        text = ", ".join(f"{name} {versions[name]}" for name in VERSIONS_SHOWN if name in versions)
+        yield ok("packages", f"{text}; all {asked} are as mtlab asks")
 
 
 def computing(wanted: Wanted) -> Iterator[Finding]:

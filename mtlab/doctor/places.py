@@ -26,15 +26,15 @@ OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 
 def encoder(wanted: Wanted) -> Iterator[Finding]:
     """The encoders that are on this machine."""
-    for one in wanted.encoders:
-        if one.name == embedded.NAME:
+    for settings in wanted.encoders:
+        if settings.name == embedded.NAME:
             embedded.folder()
             yield ok(
                 "encoder",
-                f"{one.name}, the embedded one: its weights are those that they should be (SHA-256 {embedded.SHA256[:12]}...)",
+                f"{settings.name}, the embedded one: its weights are those that they should be (SHA-256 {embedded.SHA256[:12]}...)",
             )
-        elif not is_of_hub(one):
-            yield _local(one)
+        elif not is_of_hub(settings):
+            yield _local(settings)
 
 
 def data(wanted: Wanted) -> Iterator[Finding]:
@@ -65,10 +65,10 @@ def hub(wanted: Wanted) -> Iterator[Finding]:
     if not wanted.of_hub:
         yield ok("hub", f"{text}; not needed, for encoder and data are here")
     elif away:
-        yield from (_kept(text, *one) for one in wanted.of_hub)
+        yield from (_kept(text, *entry) for entry in wanted.of_hub)
     else:
         yield ok("hub", text)
-        yield from (_offered(*one) for one in wanted.of_hub)
+        yield from (_offered(*entry) for entry in wanted.of_hub)
         cache = Path(constants.HF_HOME)
         room = f"{cache}, where downloads are kept, has {gb(shutil.disk_usage(_standing(cache)).free)} free"
         yield _writable("hub", _standing(cache), room, "set HF_HOME to another place")
@@ -79,14 +79,14 @@ def tracking(wanted: Wanted) -> Iterator[Finding]:
     uri = tracking_uri()
     shown, file = without_credentials(uri), database_file(uri)
     if file is not None:
-        found = _writable(
+        finding = _writable(
             "tracking",
             _standing(file.parent),
             f"{shown} will be made at the first run",
             "set MLFLOW_TRACKING_URI to another place",
         )
-        if found.level == "fault" or not file.exists():
-            yield found
+        if finding.level == "fault" or not file.exists():
+            yield finding
             return
         if not os.access(file, os.W_OK):
             yield fault(
@@ -122,13 +122,13 @@ def output(wanted: Wanted) -> Iterator[Finding]:
             "output", f"{folder} cannot be used ({error.strerror})", "choose another --output"
         )
         return
-    found = _writable(
+    finding = _writable(
         "output",
         _standing(folder),
         f"{wanted.experiment.output} can be written",
         "choose another --output",
     )
-    if found.level == "ok":
+    if finding.level == "ok":
         kept = (
             len(wanted.experiment.scenarios) * len(wanted.experiment.points)
             if wanted.experiment.keeps_weights
@@ -138,24 +138,26 @@ def output(wanted: Wanted) -> Iterator[Finding]:
             shutil.disk_usage(_standing(folder)).free,
             ROOM + (COPIES + kept) * (wanted.weights or 0),
         )
-        text = f"{found.text}, {gb(free)} free"
+        text = f"{finding.text}, {gb(free)} free"
         short = f"{text}, and a run may take {gb(need)}"
-        found = (
+        finding = (
             ok("output", text)
             if free >= need
             else fault("output", short, "make room, or choose another --output")
         )
-    yield found
+    yield finding
 
 
-def _local(one: Encoder) -> Finding:
+def _local(settings: Encoder) -> Finding:
     from mtlab.model import backbone
 
-    location = backbone.find(one)
+    location = backbone.find(settings)
     backbone.tokenizer(location)
     if not list(Path(location.path).glob("*.safetensors")):
         return fault("encoder", f"no weights in {location.path}", "it needs model.safetensors")
-    return ok("encoder", f"{one.name}: {location.config.model_type}, with a tokenizer and weights")
+    return ok(
+        "encoder", f"{settings.name}: {location.config.model_type}, with a tokenizer and weights"
+    )
 
 
 def _away(endpoint: str, offline: list[str]) -> str:
@@ -204,7 +206,10 @@ def _offered(kind: str, name: str, revision: str | None) -> Finding:
         within(PATIENCE_S, ask)
     except Exception as error:  # the hub's, or of what lies between
         problem = f"cannot be had ({type(error).__name__})", "check the name, or try again later"
-        problem = next((told for one, told in known.items() if isinstance(error, one)), problem)
+        problem = next(
+            (answer for error_type, answer in known.items() if isinstance(error, error_type)),
+            problem,
+        )
         return fault("hub", f"{name} {problem[0]}", problem[1])
     return ok("hub", f"{name} is there")
 
@@ -231,7 +236,7 @@ def _kept(text: str, kind: str, name: str, revision: str | None) -> Finding:
 
 def _standing(folder: Path) -> Path:
     """The folder, or the nearest above it that is there."""
-    return next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+    return next(path for path in (folder, *folder.parents) if os.path.lexists(path))
 
 
 def _writable(topic: str, folder: Path, text: str, remedy: str) -> Finding:

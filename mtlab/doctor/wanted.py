@@ -48,9 +48,15 @@ class Wanted:
         """What only the hub has: whether it is a ``model`` or a ``dataset``, its id, and its
         revision.
         """
-        models = [("model", one.name, one.revision) for one in self.encoders if is_of_hub(one)]
+        models = [
+            ("model", encoder.name, encoder.revision)
+            for encoder in self.encoders
+            if is_of_hub(encoder)
+        ]
         return models + [
-            ("dataset", str(one.source), one.revision) for one in self.sources if _is_of_hub(one)
+            ("dataset", str(source.source), source.revision)
+            for source in self.sources
+            if _is_of_hub(source)
         ]
 
     @cached_property
@@ -90,11 +96,11 @@ def _is_of_hub(source: Source) -> bool:
 
 
 def _once(things: Iterable[T]) -> list[T]:
-    found: list[T] = []
+    distinct: list[T] = []
     for thing in things:
-        if thing not in found:
-            found.append(thing)
-    return found
+        if thing not in distinct:
+            distinct.append(thing)
+    return distinct
 
 
 def _data(experiment: Experiment) -> list[Data]:
@@ -106,9 +112,9 @@ def _data(experiment: Experiment) -> list[Data]:
 def _sources(data: Data) -> list[Source]:
     chosen = [data] if data.source is not None else [data.classifier, data.ner]
     return [
-        Source.model_validate(one.model_dump(include=set(Source.model_fields)))
-        for one in chosen
-        if one is not None
+        Source.model_validate(source.model_dump(include=set(Source.model_fields)))
+        for source in chosen
+        if source is not None
     ]
 
 

@@ -156,7 +156,7 @@ def check(
     Raises:
         UserError: something differs.
     """
-    made, test = Agreement(reader.precision), corpus.splits["test"]
+    agreement, test = Agreement(reader.precision), corpus.splits["test"]
     try:
         with recorded.open(encoding="utf-8") as file:
             said = [_said(json.loads(line)) for line in file]
@@ -168,18 +168,18 @@ def check(
         )
     pairs = zip(test, said, strict=True)
     while some := list(islice(pairs, disk.CHUNK)):
-        _compare(reader, tokenizer, some, made)
-    _refuse(made)
-    return made
+        _compare(reader, tokenizer, some, agreement)
+    _refuse(agreement)
+    return agreement
 
 
-def _refuse(made: Agreement) -> None:
+def _refuse(agreement: Agreement) -> None:
     """Refuse a folder that says something else than was recorded.
 
     Raises:
         UserError: it does.
     """
-    wrong = {task: count for task, count in made.counts.items() if count.wrong}
+    wrong = {task: count for task, count in agreement.counts.items() if count.wrong}
     if wrong:
         counts = " and ".join(
             f"{count.wrong:,} of {count.total:,} {NAMES[task]}" for task, count in wrong.items()
@@ -218,7 +218,7 @@ def _compare(
     reader: Reader,
     tokenizer: PreTrainedTokenizerBase,
     some: Sequence[tuple[Sentence, Any]],
-    made: Agreement,
+    agreement: Agreement,
 ) -> None:
     """Compare some sentences, those of a length together."""
     encoded = encoding.encode(
@@ -239,9 +239,16 @@ def _compare(
                 if any(row.ids != encoded[at].input_ids.tolist() for row in by_task.values()):
                     raise _differs(sentence)
                 if "classifier" in by_task:
-                    _add(made, reader, "classifier", sentence.place, by_task["classifier"], [label])
+                    _add(
+                        agreement,
+                        reader,
+                        "classifier",
+                        sentence.place,
+                        by_task["classifier"],
+                        [label],
+                    )
                 if "ner" in by_task:
-                    _add(made, reader, "ner", sentence.place, by_task["ner"], tags)
+                    _add(agreement, reader, "ner", sentence.place, by_task["ner"], tags)
 
 
 def _batches(rows: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -258,7 +265,7 @@ def _gold(sentence: Sentence) -> tuple[str, ...]:
 
 
 def _add(
-    made: Agreement,
+    agreement: Agreement,
     reader: Reader,
     task: str,
     place: str,
@@ -266,7 +273,7 @@ def _add(
     recorded: Sequence[str | None],
 ) -> None:
     """Count what was said of a sentence, against what was recorded."""
-    names, count = reader.facts[NAMES[task]], made.counts[task]
+    names, count = reader.facts[NAMES[task]], agreement.counts[task]
     said = [names[int(row.logits[task].argmax())]] if task == "classifier" else reader.tags(row)
     if len(said) != len(recorded):
         raise UserError(

@@ -77,13 +77,13 @@ def write(
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir(parents=True)
         _fill(half, network, tokenizer, facts)
-        found = Agreement(why_not=why_not)
+        comparison = Agreement(why_not=why_not)
         if corpus is not None:
             reader = load(half, _device(str(choice.suite.environment["device"])))
-            found = agreement.check(
+            comparison = agreement.check(
                 reader, corpus, tokenizer, journal.predictions_path(choice.trial)
             )
-        (half / "README.md").write_text(card.write(choice, facts, found), encoding="utf-8")
+        (half / "README.md").write_text(card.write(choice, facts, comparison), encoding="utf-8")
         for file in half.iterdir():
             file.chmod(0o644)
         half.rename(to)
@@ -94,7 +94,7 @@ def write(
         ) from None
     finally:
         shutil.rmtree(half, ignore_errors=True)
-    return Written(to, found.line)
+    return Written(to, comparison.line)
 
 
 def _facts(

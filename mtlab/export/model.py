@@ -52,10 +52,10 @@ def choose(journal: Journal, scenario: str | None, point: str | None) -> Choice:
         UserError: there is none, or its weights were not kept.
     """
     suite, trials = journal.read()
-    found = groups(suite, trials)
-    group = Evidence(suite, found).base
+    candidates = groups(suite, trials)
+    group = Evidence(suite, candidates).base
     if point is not None:
-        labels = {one.label: one for one in found}
+        labels = {group.label: group for group in candidates}
         if point not in labels:
             raise UserError(
                 f"no point {point!r}",

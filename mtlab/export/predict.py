@@ -41,17 +41,17 @@ def run(directory: Path, file: Path, device: str) -> None:
     given = read(file)
     while batch := list(islice(given, BATCH)):
         try:
-            told = reader([both(sentence) for sentence in batch])
+            answers = reader([both(sentence) for sentence in batch])
         except Nothing as error:
             place, problem = (
                 batch[error.index].place,
                 f"the encoder's tokenizer leaves nothing of {shown(error.text)}",
             )
             raise UserError(problem, "remove the sentence", where=place) from None
-        for found in told:
+        for answer in answers:
             print(
                 UNSEEN.sub(
-                    lambda mark: f"\\u{ord(mark[0]):04x}", json.dumps(found, ensure_ascii=False)
+                    lambda mark: f"\\u{ord(mark[0]):04x}", json.dumps(answer, ensure_ascii=False)
                 ),
                 flush=True,
             )
@@ -163,7 +163,7 @@ def _is_object(number: int, line: str, name: str) -> bool:
 def _object(line: str) -> dict[str, Any] | None:
     """The JSON object that a line is; None where it is none."""
     try:
-        found = json.loads(line) if line.lstrip().startswith("{") else None
+        value = json.loads(line) if line.lstrip().startswith("{") else None
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None

@@ -99,8 +99,10 @@ class Parts:
             given = {"text" if isinstance(given, str) else "tokens": given}
         text, words = given.get("text"), given.get("tokens")
         if isinstance(text, str) and words is None:
-            found = list(WORD.finditer(text))
-            return cls(text, text, [match[0] for match in found], [match.span() for match in found])
+            matches = list(WORD.finditer(text))
+            return cls(
+                text, text, [match[0] for match in matches], [match.span() for match in matches]
+            )
         if (
             isinstance(words, str)
             or not isinstance(words, Iterable)
@@ -170,8 +172,8 @@ class Reader:
         """
         parts = [Parts.of(sentence) for sentence in sentences]
         return [
-            self._told(one, by_task)
-            for one, by_task in zip(parts, self.read(parts, self.tasks), strict=True)
+            self._answer(part, by_task)
+            for part, by_task in zip(parts, self.read(parts, self.tasks), strict=True)
         ]
 
     @torch.no_grad()
@@ -185,7 +187,7 @@ class Reader:
         Raises:
             Nothing: the tokenizer leaves nothing of a sentence.
         """
-        found: list[dict[str, Read]] = [{} for _ in parts]
+        results: list[dict[str, Read]] = [{} for _ in parts]
         for form in FORMS:
             alike = [task for task in tasks if self.facts["inputs"][task] == form]
             if not alike or not parts:
@@ -196,8 +198,8 @@ class Reader:
                 row.logits.update({task: values[number] for task, values in logits.items()})
                 if "ner" in alike:
                     row.logits["ner"] = row.logits["ner"][: len(row.ids)]
-                found[number] |= dict.fromkeys(alike, row)
-        return found
+                results[number] |= dict.fromkeys(alike, row)
+        return results
 
     def encode(self, parts: Sequence[Parts], form: str) -> list[Read]:
         """The sub-words of sentences as they were made in training, of raw ``text`` or of
@@ -207,7 +209,7 @@ class Reader:
             Nothing: there are none of a sentence.
         """
         split = form == "words"
-        given = [(one.words or [one.raw]) if split else one.raw for one in parts]
+        given = [(part.words or [part.raw]) if split else part.raw for part in parts]
         batch = self.tokenizer(given, is_split_into_words=split, truncation=True)
         rows = []
         for number, ids in enumerate(batch["input_ids"]):
@@ -258,20 +260,20 @@ class Reader:
         weights = mask.unsqueeze(-1).float()
         return (states.float() * weights).sum(dim=1) / weights.sum(dim=1)
 
-    def _told(self, parts: Parts, by_task: Mapping[str, Read]) -> dict[str, Any]:
+    def _answer(self, parts: Parts, by_task: Mapping[str, Read]) -> dict[str, Any]:
         """What is said of a sentence."""
-        told: dict[str, Any] = {"text": parts.text}
+        answer: dict[str, Any] = {"text": parts.text}
         if "classifier" in by_task:
             logits = by_task["classifier"].logits["classifier"]
             best = int(logits.argmax())
-            told["intent"] = {
+            answer["intent"] = {
                 "label": self.facts["labels"][best],
                 "score": round(float(logits.softmax(dim=-1)[best]), 6),
             }
         if "ner" in by_task:
-            told["entities"] = list(self._entities(parts, by_task["ner"]))
-        told["cut"] = any(row.cut for row in by_task.values())
-        return told
+            answer["entities"] = list(self._entities(parts, by_task["ner"]))
+        answer["cut"] = any(row.cut for row in by_task.values())
+        return answer
 
     def _entities(self, parts: Parts, row: Read) -> Iterator[dict[str, Any]]:
         scores = row.logits["ner"].softmax(dim=-1).max(dim=-1).values

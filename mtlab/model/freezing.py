@@ -102,9 +102,9 @@ def units(network: Network) -> dict[str, Unit]:
     members: dict[str, list[str]] = {"embeddings": [], **{unit: [] for unit in parts}}
     for name, _ in network.named_modules(remove_duplicate=False):
         members[_owner(name, claimed)].append(name)
-    found = {unit: _unit(network, unit, names) for unit, names in members.items() if names}
-    _refuse_shared(found)
-    return found
+    by_name = {unit: _unit(network, unit, names) for unit, names in members.items() if names}
+    _refuse_shared(by_name)
+    return by_name
 
 
 def resolve(stage: Stage, network: Network) -> Partition:
@@ -166,9 +166,9 @@ def set_modes(network: Network, partition: Partition) -> None:
 
 def digests(network: Network) -> dict[str, str]:
     """Unit to SHA-256 of its tensors."""
-    found = units(network)
+    by_name = units(network)
     with ThreadPoolExecutor() as pool:  # hashing lets other threads run
-        return dict(zip(found, pool.map(Unit.digest, found.values()), strict=True))
+        return dict(zip(by_name, pool.map(Unit.digest, by_name.values()), strict=True))
 
 
 def check(
@@ -244,9 +244,9 @@ def _unit(network: Network, name: str, members: list[str]) -> Unit:
     return Unit(name, tuple(modules.values()), parameters, buffers)
 
 
-def _refuse_shared(found: Mapping[str, Unit]) -> None:
+def _refuse_shared(by_name: Mapping[str, Unit]) -> None:
     owner: dict[int, str] = {}
-    for name, unit in found.items():
+    for name, unit in by_name.items():
         for key, parameter in unit.parameters.items():
             if owner.setdefault(id(parameter), name) != name:
                 raise UserError(

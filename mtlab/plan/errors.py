@@ -53,22 +53,22 @@ class Busy(UserError):
     """
 
 
-Found = list[UserError] | None
+Mistakes = list[UserError] | None
 """Where mistakes are gathered, for who wants to hear of all of them; None where the first one ends
 what is done."""
 
 
 @contextmanager
-def noted(found: Found) -> Iterator[None]:
+def noted(mistakes: Mistakes) -> Iterator[None]:
     """Within, a mistake ends the block: where mistakes are gathered it is one more of them,
     elsewhere it is raised.
     """
     try:
         yield
     except UserError as error:
-        if found is None:
+        if mistakes is None:
             raise
-        found.append(error)
+        mistakes.append(error)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -274,9 +274,9 @@ def _parse(path: Path, named_at: str) -> Any:
             f"not UTF-8 at byte {error.start}", "save the file as UTF-8", where=str(path)
         ) from None
     except DuplicateKeyError as error:
-        found = re.search(r'duplicate key "(.*?)"', str(error.problem))
+        match = re.search(r'duplicate key "(.*?)"', str(error.problem))
         raise UserError(
-            f"the key {found[1] if found else ''!r} stands twice",
+            f"the key {match[1] if match else ''!r} stands twice",
             "keep one of them",
             where=_mark(path, error),
         ) from None

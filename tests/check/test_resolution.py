@@ -217,7 +217,7 @@ def test_a_check_a_plan_and_a_run_read_the_same(
     write(Path("set"))
     made = looked(encoder, "set", **options)
     assert made.mistakes == []
-    assert {split: len(table.rows) for split, table in made.looked[0].tables.items()} == COUNTS
+    assert {split: len(table.rows) for split, table in made.checks[0].tables.items()} == COUNTS
     run = sources.load(Data(source="set", **options), 0)
     assert counts(run.splits) == COUNTS
     assert [sentence.tokens for sentence in run.splits["train"]] == [
@@ -241,10 +241,10 @@ def test_what_is_cut_off_is_the_same_too(encoder: Path, given: str) -> None:
     made = looked(encoder, given)
     assert made.mistakes == []
     run = sources.load(Data(source=given, test_fraction=0.1), 0)
-    assert made.looked[0].part is not None
+    assert made.checks[0].part is not None
     assert not any("not read" in note for note in run.notes)
     assert (
-        counts(made.looked[0].part.splits)
+        counts(made.checks[0].part.splits)
         == counts(run.splits)
         == counts(dry_run.sketch(planned(made))[0].corpus.splits)
     )
@@ -260,7 +260,7 @@ def test_folders_of_conll_by_other_names(encoder: Path) -> None:
     )(Path())
     made = looked(encoder, "labelled", "set", max_duplicates=1)
     assert made.mistakes == []
-    tables = made.looked[1].tables
+    tables = made.checks[1].tables
     assert {split: len(table.rows) for split, table in tables.items()} == COUNTS
     assert "train: wnut17train.conll" in made.file
 
@@ -492,7 +492,7 @@ def test_a_column_with_names_of_splits_is_no_label_and_is_said(encoder: Path, ki
     Path(f"all{kind}").write_text(labelled)
     made = looked(encoder, f"all{kind}", "tagged")
     assert made.mistakes == []
-    assert next(choice for choice in made.looked[0].choices if choice.name == "label").column == "x"
+    assert next(choice for choice in made.checks[0].choices if choice.name == "label").column == "x"
     assert "the validation or the test split may be in what is not read: column 'fold'" in made.file
     notes = sources.load(planned(made).data, 0).notes
     told = f"all{kind}: column 'fold' holds names of splits ('train' 20, 'dev' 10, 'test' 10) and is not read: "

@@ -47,9 +47,9 @@ from tests.data.files import OTHER, TRAIN, fails, many, read, sentence, write_js
     ],
 )
 def test_names_that_look_alike(one: str, other: str, line: str | None) -> None:
-    told = alike.told([one, other, "else"], "label")
+    told = alike.notes([one, other, "else"], "label")
     assert told == ([] if line is None else [f"{line}, and are different labels"])
-    assert alike.told([one, one, "else"], "label") == []
+    assert alike.notes([one, one, "else"], "label") == []
 
 
 def test_a_run_says_which_labels_and_types_look_alike(tmp_path: Path) -> None:

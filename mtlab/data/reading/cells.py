@@ -4,127 +4,28 @@ cell, a header that is a row.
 
 import csv
 import re
-from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from mtlab.data import disk
-from mtlab.data.alike import normal
-from mtlab.data.tags import TAG
-from mtlab.plan.errors import Found, UserError, noted, shown
+from mtlab.data.reading.misread import (
+    BREAK,
+    NAMES,
+    Values,
+    doubtful,
+    holds_rows,
+    must_be_names,
+    swallowed,
+)
+from mtlab.plan.errors import Mistakes, UserError, noted, shown
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
-NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "|"}
-"""What separates cells, and what messages call it."""
 DECLARED = re.compile('"?sep=([,;|:^~\t])"?[\r\n]*', re.IGNORECASE)
 """The first line of a file in which a spreadsheet says what separates cells."""
-BREAK = re.compile("\r\n|\r|\n")
 csv.field_size_limit(disk.FILE)
-
-TITLES = {
-    "id",
-    "idx",
-    "index",
-    "text",
-    "sentence",
-    "utterance",
-    "query",
-    "message",
-    "content",
-    "body",
-    "title",
-    "tokens",
-    "token",
-    "words",
-}
-TITLES |= {
-    "label",
-    "labels",
-    "intent",
-    "category",
-    "class",
-    "topic",
-    "target",
-    "sentiment",
-    "domain",
-    "split",
-    "lang",
-    "language",
-}
-TITLES |= {"tags", "ner_tags", "ner", "slots", "bio", "iob"}
-"""What columns are called, and rarely a sentence or its label."""
-
-LONGEST = 256
-"""Characters that no column's name has."""
-NUMBER = re.compile(r"[-+]?\d+")
-FEW = 10
-"""Records that say too little of what stands in columns."""
-USUAL = 3
-"""Cells of several lines that may be mistakes; more of them are a kind of text."""
-
-CERTAIN = 8
-"""Lines of a cell that are rows if every one of them could be one, where text of several lines is
-not usual. Of the first and the last line a part may stand in other cells."""
-
-
-class Values:
-    """What stands in the columns of a table, as far as few values come again and again there.
-
-    Args:
-        width: the number of columns.
-        records: of the table; those of another width are left out, and so are cells of several
-            lines.
-
-    Attributes:
-        width: the number of columns.
-        records: how many there are.
-        of_lines: cells of several lines among them.
-    """
-
-    def __init__(self, width: int, records: Iterable[Sequence[Any]]) -> None:
-        self._counts = [Counter[str]() for _ in range(width)]
-        self._indented = [0] * width
-        self.width = width
-        self.records = self.of_lines = 0
-        for record in islice(records, disk.SENTENCES):
-            if len(record) == width:
-                self.records += 1
-                for column, cell in enumerate(record):
-                    if isinstance(cell, str):
-                        self._add(column, cell)
-
-    def _add(self, column: int, cell: str) -> None:
-        if BREAK.search(cell):
-            self.of_lines += 1
-        else:
-            self._counts[column][_kind(cell)] += 1
-            self._indented[column] += cell[:1].isspace()
-
-    def has(self, column: int, cell: str) -> bool:
-        """Whether a column has few values, and the cell holds one of them."""
-        counts = self._counts[column]
-        return bool(cell.strip()) and 2 * len(counts) <= counts.total() and _kind(cell) in counts
-
-    def begins_like(self, column: int, cell: str) -> bool:
-        """Whether a cell begins with white space only if those of its column do: a comma within a
-        text has a blank after it.
-        """
-        return not cell[:1].isspace() or 2 * self._indented[column] > self._counts[column].total()
-
-    def filled(self, column: int) -> bool:
-        """Whether there is more than white space in a column."""
-        return any(cell.strip() for cell in self._counts[column])
-
-
-def _kind(cell: str) -> str:
-    """What a cell is counted as: lists of tags are all alike, and of a long text its beginning will
-    do.
-    """
-    return "O" if TAG.match(cell) and all(map(TAG.fullmatch, cell.split())) else cell[:LONGEST]
 
 
 @dataclass(frozen=True)
@@ -225,24 +126,6 @@ def _cells(line: str, separator: str) -> list[str] | None:
         return None
 
 
-def must_be_names(header: Sequence[str], values: Values, where: str) -> None:
-    """Refuse a header that is a row like those below it.
-
-    Raises:
-        UserError: a column is called what comes again and again in it, and no other column is
-            called what columns are.
-    """
-    for column, name in enumerate(header):
-        others = {other.strip().casefold() for place, other in enumerate(header) if place != column}
-        if len(header) > 1 and values.has(column, name) and not others & TITLES:
-            problem = f"the header seems to be a row: {shown(name)} is the name of column {column + 1} and one of its values"
-            raise UserError(
-                problem,
-                "put a line with the names of columns above it, or rename the column",
-                where=where,
-            )
-
-
 class _Feed(Iterator[str]):
     """The lines of a file, of which those of the record at hand can be taken up again."""
 
@@ -271,7 +154,7 @@ class _Feed(Iterator[str]):
 
 
 def records(
-    path: Path, separator: str, found: Found, sieve: "Sieve | None" = None
+    path: Path, separator: str, mistakes: Mistakes, sieve: "Sieve | None" = None
 ) -> Iterator[tuple[int, int, list[str]]]:
     """The records of a file: first line, last line, and cells. A blank line has no cells.
 
@@ -281,7 +164,7 @@ def records(
     Args:
         path: the file, in UTF-8.
         separator: what stands between cells.
-        found: where mistakes are gathered, if they are.
+        mistakes: where mistakes are gathered, if they are.
         sieve: finds records that cannot be.
 
     Raises:
@@ -299,7 +182,7 @@ def records(
                 if sieve is not None:
                     sieve.check(cells, line, feed.number)
             except (csv.Error, UserError) as error:
-                with noted(found):
+                with noted(mistakes):
                     raise (
                         error if isinstance(error, UserError) else _mismatched(error, path, line)
                     ) from None
@@ -353,16 +236,9 @@ class Sieve:
         column = holds_rows(cells, self.shape.values, self.shape.separator) if span else None
         if column is not None:
             line = first + sum(len(BREAK.findall(cell)) for cell in cells[:column])
-            raise _swallowed(
+            raise swallowed(
                 cells[column], f"{self.name}:{line} {self.shape.header[column]}", remedy
             )
-
-
-def _swallowed(cell: str, where: str, remedy: str) -> UserError:
-    problem = f"a stray quote seems to open a cell of {_lines(cell):,} lines that look like rows of the table"
-    return UserError(
-        problem, f"{remedy}; if the cell is meant so, write the data as .jsonl", where=where
-    )
 
 
 def items(cell: str) -> list[str]:
@@ -370,126 +246,3 @@ def items(cell: str) -> list[str]:
     space belongs to its word.
     """
     return [item for item in re.split("[ \t\r\n]+", cell) if item]
-
-
-def doubtful(cells: Sequence[str], values: Values, separator: str) -> int:
-    """How many lines the longest of those cells has in which a line could be a row by its
-    separators; 0 where there are none.
-    """
-    several = [(column, cell) for column, cell in enumerate(cells) if BREAK.search(cell)]
-    return max(
-        (_lines(cell) for column, cell in several if any(_rows(cell, column, values, separator))),
-        default=0,
-    )
-
-
-def _lines(cell: str) -> int:
-    return len(BREAK.findall(cell)) + 1
-
-
-def holds_rows(cells: Sequence[Any], values: Values, separator: str) -> int | None:
-    """The column of a record's cell that holds rows of the table, as a quote makes it that opens a
-    cell and is closed rows later.
-
-    Text of several lines may hold separators too. Rows are told from it by what stands in the
-    columns that its lines would have: at least one value of a column that has few of them in every
-    second line. Where such text is usual, numbers count from three lines on. Where it is not, many
-    lines that could all be rows are rows, whatever their values.
-
-    Args:
-        cells: of a record that has as many as the header.
-        values: what stands in the columns elsewhere.
-        separator: what stands between cells.
-    """
-    for column, cell in enumerate(cells):
-        if not isinstance(cell, str) or not BREAK.search(cell):
-            continue
-        rows = list(_rows(cell, column, values, separator))
-        if len(rows) >= CERTAIN and all(rows[1:-1]) and values.of_lines <= USUAL:
-            return column
-        if _known(rows, values, values.of_lines > USUAL):
-            return column
-        whole = [list(row.values()) for row in rows if len(row) == len(cells)]
-        nearly_all = values.records < FEW and len(whole) > 3
-        if nearly_all and _known(rows, Values(len(cells), whole), True):
-            return column
-    return None
-
-
-def _rows(cell: str, column: int, values: Values, separator: str) -> Iterator[dict[int, str]]:
-    """The lines of a cell as the rows that they would be, without a quote that opens it: place to
-    value, nothing where that cannot be.
-    """
-    lines = [line for line in BREAK.split(cell) if line.strip()]
-    for number, line in enumerate(lines):
-        pieces = next(csv.reader([line], delimiter=separator), [])
-        before = column if number == 0 else 0
-        after = values.width - 1 - column if number == len(lines) - 1 else 0
-        row = {before + place: piece for place, piece in enumerate(pieces)}
-        fits = len(pieces) > 1 and before + len(pieces) + after == values.width
-        one_number = (
-            len(pieces) == 2 and pieces[0][-1:].isdigit() and pieces[1][:1].isdigit()
-        )  # 1,000 or 0,5
-        yield (
-            row
-            if fits and not one_number and all(values.begins_like(*piece) for piece in row.items())
-            else {}
-        )
-
-
-def _known(rows: Sequence[dict[int, str]], values: Values, usual: bool) -> bool:
-    """Whether every second line has a value that its column has; where text of several lines is
-    ``usual``, numbers take three.
-    """
-    known = [[piece for place, piece in row.items() if values.has(place, piece)] for row in rows]
-    speaking = sum(map(bool, known))
-    numbers = all(NUMBER.fullmatch(piece) for pieces in known for piece in pieces)
-    return speaking >= (3 if numbers and usual else 1) and 2 * speaking >= len(rows) - 1
-
-
-def examine(name: str, columns: Sequence[str], rows: Collection[Any]) -> None:
-    """Refuse a table that somebody else has read out of separated cells, and not as they were
-    meant.
-
-    Args:
-        name: of the table.
-        columns: their names.
-        rows: with ``values`` by column and a ``place``, of which the first ones are looked at.
-
-    Raises:
-        UserError: the columns are called as a row is, or a cell holds rows.
-    """
-    some = [
-        ([row.values.get(column) for column in columns], row)
-        for row in islice(rows, disk.SENTENCES)
-    ]
-    values = Values(len(columns), (cells for cells, _ in some))
-    must_be_names(columns, values, name)
-    for cells, row in some:
-        if not any(isinstance(cell, str) and BREAK.search(cell) for cell in cells):
-            continue
-        for separator in NAMES:
-            column = holds_rows(cells, values, separator)
-            if column is not None:
-                raise _swallowed(
-                    cells[column],
-                    f"{row.place()} {columns[column]}",
-                    "correct the file that it was read from",
-                )
-
-
-def repeats(names: Sequence[str], cells: Collection[Any]) -> bool:
-    """Whether a row holds the names of the columns, as where files with a header were put one after
-    another.
-
-    Args:
-        names: in their normal form, sorted.
-        cells: of the row.
-    """
-    if (
-        len(cells) != len(names)
-        or len(names) < 2
-        or not all(isinstance(cell, str) and len(cell) < LONGEST for cell in cells)
-    ):
-        return False
-    return sorted(map(normal, cells)) == names

@@ -18,8 +18,8 @@ from ruamel.yaml.events import AliasEvent
 
 from mtlab.data import disk
 from mtlab.data.reading.readers import class_names
-from mtlab.data.reading.table import Row, Table, Told, gathered
-from mtlab.plan.errors import Found, UserError, shown
+from mtlab.data.reading.table import Row, Summary, Table, gathered
+from mtlab.plan.errors import Mistakes, UserError, shown
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 AS_TEXT = {"keep_default_na": False}
@@ -337,7 +337,7 @@ def table(data: Any, where: str) -> Table:
     )  # several sets join words by blanks
 
 
-def _rows(data: Any, where: str, found: Found, told: Told) -> Iterator[Row]:
+def _rows(data: Any, where: str, mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
     """The rows of a split as ``datasets`` has them: numbers of classes, not yet names; text as it
     is.
     """

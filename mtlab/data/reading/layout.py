@@ -1,6 +1,5 @@
 """Which files of a folder are which split. Names alone tell it: no file is opened."""
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -10,45 +9,22 @@ from pathlib import Path
 from typing import NoReturn
 
 from mtlab.data.reading import names
+from mtlab.data.reading.kinds import (
+    extension,
+    is_about,
+    is_other,
+    is_ours,
+    is_saved,
+    saved_splits,
+    stem,
+    visible,
+)
 from mtlab.data.reading.names import SPLITS, Choice
 from mtlab.data.reading.readers import COMPRESSED, EXTENSIONS
 from mtlab.plan.errors import UserError, did_you_mean, shown
 
 SHARD = re.compile(r"(?P<stem>.+?)[-_.](?P<number>\d+)-of-(?P<total>\d+)(-[0-9a-f]{16})?")
 """Part of a split that was written in several, as the hub and ``datasets`` name them."""
-OTHERS = (".ndjson", ".arrow")
-"""Kinds of files that ``datasets`` reads for us, where a folder has none of ours."""
-ABOUT = re.compile(
-    r"(readme|licen[cs]e|copying|citation|changelog|notice|authors|requirements|makefile)\b.*",
-    re.IGNORECASE,
-)
-ABOUT_KINDS = (
-    ".md",
-    ".rst",
-    ".py",
-    ".sh",
-    ".yaml",
-    ".yml",
-    ".toml",
-    ".cfg",
-    ".ipynb",
-    ".html",
-    ".pdf",
-    ".png",
-    ".jpg",
-    ".svg",
-    ".bib",
-)
-"""Files that say something of data and hold none, by name or by extension."""
-OF_DATASETS = (
-    "dataset_info.json",
-    "dataset_infos.json",
-    "dataset_dict.json",
-    "state.json",
-    "config.json",
-    "_success",
-)
-"""What ``datasets`` and others that write data leave beside them."""
 DEPTH = 3
 """Folders in folders that are looked into."""
 SHOWN = 7
@@ -150,14 +126,15 @@ def resolve(folder: Path, named: Mapping[str, str], option: str) -> Layout | Non
 
 def _there(folder: Path, named: bool) -> tuple[list[Piece], bool]:
     """What may be a split, of files that we read or else of others, and whether we do."""
-    if not named and _is_saved(folder):
+    if not named and is_saved(folder):
         return [Piece(folder.name, "train", (), folder, saved=True)], True
-    found = [
-        (_home(folder, folder, fits, named, DEPTH), fits is _is_ours)
-        for fits in (_is_ours, _is_other)
+    candidates = [
+        (_home(folder, folder, fits, named, DEPTH), fits is is_ours) for fits in (is_ours, is_other)
     ]
-    telling = [one for one in found if any(piece.split for piece in one[0])]
-    return next(iter(telling or [one for one in found if one[0]]), ([], True))
+    telling = [candidate for candidate in candidates if any(piece.split for piece in candidate[0])]
+    return next(
+        iter(telling or [candidate for candidate in candidates if candidate[0]]), ([], True)
+    )
 
 
 def _no_train(folder: Path, rest: Sequence[str], option: str) -> NoReturn:
@@ -190,9 +167,9 @@ def _home(root: Path, folder: Path, fits: Fits, named: bool, depth: int) -> list
     if len(homes) == 1:
         return below[homes[0]]
     if homes and not named:
-        told = names.listed([f"{path.relative_to(root)}/" for path in homes])
+        listed = names.listed([f"{path.relative_to(root)}/" for path in homes])
         raise UserError(
-            f"each of {told} has a train split",
+            f"each of {listed} has a train split",
             "pass one of these folders as the source",
             where=str(root),
         )
@@ -204,8 +181,8 @@ def _pieces(root: Path, folder: Path, fits: Fits) -> tuple[list[Piece], list[Pat
     pieces: list[Piece] = []
     folders: list[Path] = []
     shards = defaultdict[tuple[str, int, str], dict[int, Path]](dict)
-    saved = _saved_splits(folder)
-    for path in _visible(folder):
+    saved = saved_splits(folder)
+    for path in visible(folder):
         shard = SHARD.fullmatch(stem(path))
         if path.is_dir():
             piece = _of_folder(root, path, fits) if saved is None or path.name in saved else None
@@ -216,7 +193,7 @@ def _pieces(root: Path, folder: Path, fits: Fits) -> tuple[list[Piece], list[Pat
         elif not fits(path):
             continue
         elif shard and (number := int(shard["number"])) not in (
-            group := shards[shard["stem"], int(shard["total"]), _kind(path)]
+            group := shards[shard["stem"], int(shard["total"]), extension(path)]
         ):
             group[number] = path
         else:
@@ -245,8 +222,8 @@ def _of_folder(root: Path, path: Path, fits: Fits) -> Piece | None:
     are called as no other.
     """
     name = f"{_name(root, path)}/"
-    if _is_saved(path):
-        return Piece(name, path.name, (), path, saved=True) if fits is _is_ours else None
+    if is_saved(path):
+        return Piece(name, path.name, (), path, saved=True) if fits is is_ours else None
     meant = names.claim(path.name).split
     if meant is None:
         return None
@@ -265,7 +242,7 @@ def _of_folder(root: Path, path: Path, fits: Fits) -> Piece | None:
 
 def beside(path: Path) -> list[Piece]:
     """What may be a split in the folder of a file."""
-    return _pieces(path.parent, path.parent, _is_ours)[0]
+    return _pieces(path.parent, path.parent, is_ours)[0]
 
 
 def meant_by(name: str, folder: Path, there: Sequence[Piece], split: str) -> Piece:
@@ -280,26 +257,24 @@ def meant_by(name: str, folder: Path, there: Sequence[Piece], split: str) -> Pie
         path = folder / Path(name).expanduser()
     if path.is_file():
         return Piece(_name(folder, path), stem(path), (path,), path)
-    found = [
+    matches = [
         piece for piece in there if name in (piece.name, piece.said, piece.name.removesuffix("/"))
     ]
-    if not found and path.is_dir() and path != folder:
-        found = [
-            piece
-            for fits in (_is_ours, _is_other)
-            if (piece := _of_folder_named(folder, path, fits))
+    if not matches and path.is_dir() and path != folder:
+        matches = [
+            piece for fits in (is_ours, is_other) if (piece := _of_folder_named(folder, path, fits))
         ][:1]
-    if len(found) != 1:
+    if len(matches) != 1:
         hint = did_you_mean(name, [piece.name for piece in there])
         raise UserError(f"no file {name!r} for the {split} split", hint, where=str(folder))
-    return found[0]
+    return matches[0]
 
 
 def _of_folder_named(root: Path, path: Path, fits: Fits) -> Piece | None:
     files = tuple(file for piece in _pieces(root, path, fits)[0] for file in piece.files)
     return (
-        Piece(f"{_name(root, path)}/", path.name, files, path, saved=_is_saved(path))
-        if files or _is_saved(path)
+        Piece(f"{_name(root, path)}/", path.name, files, path, saved=is_saved(path))
+        if files or is_saved(path)
         else None
     )
 
@@ -308,11 +283,11 @@ def unread(root: Path, folder: Path, read: Collection[Path]) -> Iterator[str]:
     """Files and folders that nothing is read from, but for those that only say something of
     data.
     """
-    if folder in read and _is_saved(folder):
+    if folder in read and is_saved(folder):
         return
-    for path in _visible(folder):
+    for path in visible(folder):
         if path.is_file():
-            if path not in read and not _is_about(path):
+            if path not in read and not is_about(path):
                 yield _name(root, path)
         elif path in read or any(path in file.parents for file in read):
             yield from unread(root, path, read)
@@ -320,7 +295,7 @@ def unread(root: Path, folder: Path, read: Collection[Path]) -> Iterator[str]:
             yield f"{_name(root, path)}/"
 
 
-def told(unread: Sequence[str]) -> str:
+def described(unread: Sequence[str]) -> str:
     """What is not read as messages have it; of a file whose kind is the reason, that too."""
     more = [f"{len(unread) - SHOWN:,} more"] if len(unread) > SHOWN else []
     return names.listed([*(shown(name) + _why(name) for name in unread[:SHOWN]), *more])
@@ -346,61 +321,13 @@ def _holds_data(folder: Path, depth: int) -> bool:
     """Whether a folder has a file that may hold data; one that cannot be looked into may."""
     try:
         return any(
-            not _is_about(path) if path.is_file() else depth > 0 and _holds_data(path, depth - 1)
-            for path in _visible(folder)
+            not is_about(path) if path.is_file() else depth > 0 and _holds_data(path, depth - 1)
+            for path in visible(folder)
         )
     except OSError:
         return True
 
 
-def _visible(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted, but for hidden files and what programs leave there."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
-
-
-def stem(path: Path) -> str:
-    """The name of a file without its extension, nor that of a compressed one."""
-    return Path(path.stem).stem if path.suffix.lower() in COMPRESSED else path.stem
-
-
-def _kind(path: Path) -> str:
-    return path.name[len(stem(path)) :]
-
-
 def _name(root: Path, path: Path) -> str:
     """What messages call it."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _is_ours(path: Path) -> bool:
-    return path.suffix.lower() in EXTENSIONS and path.is_file() and not _is_about(path)
-
-
-def _is_other(path: Path) -> bool:
-    kind = _kind(path).lower()
-    packed = kind.endswith(COMPRESSED) and Path(kind).stem.endswith((*EXTENSIONS, *OTHERS))
-    return (kind in OTHERS or packed) and path.is_file() and not _is_about(path)
-
-
-def _is_about(path: Path) -> bool:
-    kind = path.suffix.lower()
-    return (
-        kind in ABOUT_KINDS
-        or path.name.lower() in OF_DATASETS
-        or (kind in ("", ".txt") and bool(ABOUT.match(path.name)))
-    )
-
-
-def _is_saved(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in ("state.json", "dataset_info.json"))
-
-
-def _saved_splits(folder: Path) -> Collection[str] | None:
-    """The splits that ``save_to_disk`` wrote into a folder, where it did: others are of an earlier
-    time.
-    """
-    with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
-        return [
-            str(name) for name in json.loads((folder / "dataset_dict.json").read_bytes())["splits"]
-        ]
-    return None

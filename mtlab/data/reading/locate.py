@@ -12,10 +12,11 @@ from pathlib import Path
 
 from mtlab.data import disk
 from mtlab.data.reading import hub, layout, names, readers
+from mtlab.data.reading.kinds import stem
 from mtlab.data.reading.layout import Piece
 from mtlab.data.reading.names import SPLITS, Choice
 from mtlab.data.reading.table import Again, Row, Table
-from mtlab.plan.errors import Found, UserError, did_you_mean, shown
+from mtlab.plan.errors import Mistakes, UserError, did_you_mean, shown
 from mtlab.plan.settings import Source
 
 BUILTIN = "builtin"
@@ -47,7 +48,7 @@ class Located:
     def skipped(self) -> str:
         """What is not read, in words, or nothing."""
         return (
-            f"not read: {layout.told(self.unread)}{layout.remedy(self.unread)}"
+            f"not read: {layout.described(self.unread)}{layout.remedy(self.unread)}"
             if self.unread
             else ""
         )
@@ -57,31 +58,29 @@ class Located:
         something else is read from.
         """
         there = [
-            name
-            for name in (*self.unread, *self.beside)
-            if names.may_be(layout.stem(Path(name)), split)
+            name for name in (*self.unread, *self.beside) if names.may_be(stem(Path(name)), split)
         ]
         columns = [
             f"column {shown(column)}" for column in names.in_columns(self.tables["train"], read)
         ]
-        told = [*([layout.told(there)] if there else []), *columns]
-        return f"it may be in what is not read: {', '.join(told)}" if told else ""
+        places = [*([layout.described(there)] if there else []), *columns]
+        return f"it may be in what is not read: {', '.join(places)}" if places else ""
 
 
-def read(source: Source, option: str, found: Found = None) -> Located:
+def read(source: Source, option: str, mistakes: Mistakes = None) -> Located:
     """Open a source: its splits by our names, train at least.
 
     Args:
         source: a path that exists, or else a hub id.
         option: what sets the source on the command line, for messages.
-        found: where mistakes in files are gathered, if they are.
+        mistakes: where mistakes in files are gathered, if they are.
 
     Raises:
         UserError: there is no such thing, two files claim one split, a split that is named is not
             there, or there is no train.
     """
     try:
-        return _read(source, option, found)
+        return _read(source, option, mistakes)
     except UserError as error:
         if error.where:
             raise
@@ -92,12 +91,12 @@ def read(source: Source, option: str, found: Found = None) -> Located:
         ) from None
 
 
-def _read(source: Source, option: str, found: Found) -> Located:
+def _read(source: Source, option: str, mistakes: Mistakes) -> Located:
     given = str(source.source)
     path = _path(given)
     splits = {str(ours): name for ours, name in source.splits.items()}
     if given == BUILTIN and not path.exists():
-        return _of_folder(_built_in(source, option), splits, option, found)
+        return _of_folder(_built_in(source, option), splits, option, mistakes)
     local = path.exists()
     if local and source.revision is not None:
         raise UserError("local data has no revisions", "leave it out", where=f"{option}.revision")
@@ -108,14 +107,14 @@ def _read(source: Source, option: str, found: Found) -> Located:
         return (
             _as_the_hub(path, source, option)
             if says
-            else _of_folder(path, splits, option, found, source)
+            else _of_folder(path, splits, option, mistakes, source)
         )
     if local:
         if source.subset:
             raise UserError(
                 "a single file has no subsets", "leave it out", where=f"{option}.subset"
             )
-        return _of_file(path, splits, found)
+        return _of_file(path, splits, mistakes)
     must_be_id(given)
     tables, commit = hub.from_hub(given, source.subset, source.revision)
     located = _choose(tables, source, option)
@@ -155,14 +154,18 @@ def must_be_id(given: str) -> None:
 
 
 def _of_folder(
-    path: Path, splits: dict[str, str], option: str, found: Found, source: Source | None = None
+    path: Path,
+    splits: dict[str, str],
+    option: str,
+    mistakes: Mistakes,
+    source: Source | None = None,
 ) -> Located:
     """The splits of a folder whose files tell by their names which they are."""
     plan = layout.resolve(path, splits, option)
     if plan is None:
         return _as_the_hub(path, source or Source(source=str(path)), option)
     if plan.ours:
-        tables = {split: _opened(piece, found) for split, piece in plan.pieces.items()}
+        tables = {split: _opened(piece, mistakes) for split, piece in plan.pieces.items()}
     else:
         tables, _ = hub.from_directory(
             path, None, {split: list(piece.files) for split, piece in plan.pieces.items()}
@@ -181,24 +184,24 @@ def _as_the_hub(path: Path, source: Source, option: str) -> Located:
     )
 
 
-def _of_file(path: Path, named: dict[str, str], found: Found) -> Located:
+def _of_file(path: Path, named: dict[str, str], mistakes: Mistakes) -> Located:
     """A single file is the train split; ``splits`` may name others beside it."""
     pieces = {
         split: layout.meant_by(name, path.parent, layout.beside(path), split)
         for split, name in named.items()
     }
-    train = pieces.setdefault("train", Piece(path.name, layout.stem(path), (path,), path))
+    train = pieces.setdefault("train", Piece(path.name, stem(path), (path,), path))
     if train.whole != path:
         problem = f"{path.name} and {train.name} are both the train split"
         raise UserError(problem, "pass the directory as the source", where=str(path))
-    tables = {split: _opened(pieces[split], found) for split in SPLITS if split in pieces}
+    tables = {split: _opened(pieces[split], mistakes) for split in SPLITS if split in pieces}
     read = {file for piece in pieces.values() for file in piece.files}
     beside = [
         piece
         for piece in layout.beside(path)
         if piece.split is not None and read.isdisjoint(piece.files)
     ]
-    shard = layout.SHARD.fullmatch(layout.stem(path))
+    shard = layout.SHARD.fullmatch(stem(path))
     notes = (
         [f"{path} is one of {int(shard['total']):,} shards; the others are not read."]
         if shard and int(shard["total"]) > 1
@@ -210,21 +213,22 @@ def _of_file(path: Path, named: dict[str, str], found: Found) -> Located:
 def _same(pieces: dict[str, Piece]) -> tuple[str, ...]:
     """That two splits are made of the same files."""
     pairs = [
-        (one, other)
-        for one, other in combinations(pieces, 2)
-        if pieces[one].paths & pieces[other].paths
+        (first, other)
+        for first, other in combinations(pieces, 2)
+        if pieces[first].paths & pieces[other].paths
     ]
     return tuple(
-        f"{pieces[one].whole} is both the {one} and the {other} split." for one, other in pairs
+        f"{pieces[first].whole} is both the {first} and the {other} split."
+        for first, other in pairs
     )
 
 
-def _opened(piece: Piece, found: Found) -> Table:
+def _opened(piece: Piece, mistakes: Mistakes) -> Table:
     """The rows of a piece; those of several files one after another."""
     if piece.saved:
         return hub.from_disk(piece.whole)
     if len(piece.files) == 1:
-        return readers.read(piece.files[0], found)
+        return readers.read(piece.files[0], mistakes)
     kinds = sorted({file.suffix.lower() for file in piece.files})
     if len(kinds) > 1:
         raise UserError(
@@ -235,20 +239,20 @@ def _opened(piece: Piece, found: Found) -> Table:
     large = sum(file.stat().st_size for file in piece.files) > disk.FILE
     tables: list[Table] = []
     for file in piece.files:
-        table = readers.read(file, found)
+        table = readers.read(file, mistakes)
         if tables and table.classes != tables[0].classes:
             raise UserError(
                 f"other classes than in {tables[0].name}",
                 "write them with the same",
                 where=table.name,
             )
-        again = Again(partial(_rows_of, file, found), len(table.rows))
+        again = Again(partial(_rows_of, file, mistakes), len(table.rows))
         tables.append(replace(table, rows=again) if large else table)
     return _one_table(str(piece.whole), tables, large)
 
 
-def _rows_of(file: Path, found: Found) -> Iterator[Row]:
-    return iter(readers.read(file, None if found is None else []).rows)
+def _rows_of(file: Path, mistakes: Mistakes) -> Iterator[Row]:
+    return iter(readers.read(file, None if mistakes is None else []).rows)
 
 
 def _one_table(name: str, tables: Sequence[Table], large: bool) -> Table:
@@ -285,9 +289,11 @@ def _choose(tables: dict[str, Table], source: Source, option: str) -> Located:
             f"no train split among {', '.join(tables)}", remedy, where=str(source.source)
         )
     kept = [table.name for table in chosen.values()]
-    pairs = [(one, other) for one, other in combinations(chosen, 2) if chosen[one] is chosen[other]]
+    pairs = [
+        (first, other) for first, other in combinations(chosen, 2) if chosen[first] is chosen[other]
+    ]
     notes = tuple(
-        f"{chosen[one].name} is both the {one} and the {other} split." for one, other in pairs
+        f"{chosen[first].name} is both the {first} and the {other} split." for first, other in pairs
     )
     unread = tuple(name for name, table in tables.items() if table.name not in kept)
     return Located(

@@ -83,7 +83,7 @@ def assign(
     claims = {name: claim(said) for name, said in names.items()}
     chosen: dict[str, Choice] = {}
     for split in SPLITS:
-        meaning = [name for name, one in claims.items() if one.split == split]
+        meaning = [name for name, claimed in claims.items() if claimed.split == split]
         exact = [name for name in meaning if claims[name].exact]
         several = exact or meaning
         if split in named or not several:
@@ -97,7 +97,7 @@ def assign(
                 remedy,
             )
         chosen[split] = Choice(several[0], "" if exact else "by its name")
-    either = {name: names[name] for name, one in claims.items() if one.split == "either"}
+    either = {name: names[name] for name, claimed in claims.items() if claimed.split == "either"}
     return {**chosen, **_either(either, chosen, named, option)}
 
 

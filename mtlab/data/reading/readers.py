@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from mtlab.data import disk
-from mtlab.data.reading import cells, marked, names
-from mtlab.data.reading.table import Reads, Row, Table, Told, gathered
-from mtlab.plan.errors import Found, UserError, noted
+from mtlab.data.reading import cells, marked, misread, names
+from mtlab.data.reading.table import Reads, Row, Summary, Table, gathered
+from mtlab.plan.errors import Mistakes, UserError, noted
 from mtlab.plan.words import counted
 
 SPACE = re.compile(r"[ \t\n\r]*")
 """What JSON counts as white space."""
 
 
-def read(path: Path, found: Found = None) -> Table:
+def read(path: Path, mistakes: Mistakes = None) -> Table:
     """Read one file; its extension says how.
 
     - ``.jsonl``: one object a line. ``.json``: a list of objects, or ``{"data": [...]}``.
@@ -46,7 +46,7 @@ def read(path: Path, found: Found = None) -> Table:
         UserError: one line with file, line and what is wrong: an unknown extension, not UTF-8, not
             what the extension says.
     """
-    with noted(found):
+    with noted(mistakes):
         reader = READERS.get(path.suffix.lower())
         if reader is None:
             packed = "unpack it, and " if path.suffix.lower() in COMPRESSED else ""
@@ -56,7 +56,7 @@ def read(path: Path, found: Found = None) -> Table:
                 where=str(path),
             )
         try:
-            return reader(path, found)
+            return reader(path, mistakes)
         except OSError as error:
             raise UserError(
                 f"cannot be read ({error.strerror or type(error).__name__})", where=str(path)
@@ -102,13 +102,13 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         yield from decoded(file, str(path))
 
 
-def _table(path: Path, read: Reads, found: Found, skipped: str = "", **more: Any) -> Table:
+def _table(path: Path, read: Reads, mistakes: Mistakes, skipped: str = "", **more: Any) -> Table:
     """The table of a file; ``skipped`` is what lines are called that are skipped."""
     if path.suffix.lower() in TEXT:
         _check_text(path)
-    rows, told = gathered(read, path.stat().st_size > disk.FILE, found)
-    notes = (f"{path}: {skipped} lines skipped: {told.skipped:,}.",) if told.skipped else ()
-    return Table(str(path), tuple(told.columns), rows, (*notes, *told.notes), **more)
+    rows, summary = gathered(read, path.stat().st_size > disk.FILE, mistakes)
+    notes = (f"{path}: {skipped} lines skipped: {summary.skipped:,}.",) if summary.skipped else ()
+    return Table(str(path), tuple(summary.columns), rows, (*notes, *summary.notes), **more)
 
 
 def _check_text(path: Path) -> None:
@@ -124,23 +124,25 @@ def _object(value: Any, place: str) -> dict[str, Any]:
     return value
 
 
-def _line_by_line(path: Path, parse: Callable[[str, str], dict[str, Any]], found: Found) -> Table:
+def _line_by_line(
+    path: Path, parse: Callable[[str, str], dict[str, Any]], mistakes: Mistakes
+) -> Table:
     """A file with a sentence on every line; ``parse`` makes the columns of a line and its
     ``file:line``.
     """
 
-    def read(found: Found, told: Told) -> Iterator[Row]:
+    def read(mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
         for number, line in _lines(path):
             if is_blank(line):
-                told.skipped += 1
+                summary.skipped += 1
                 continue
             values = None
-            with noted(found):
+            with noted(mistakes):
                 values = parse(line, f"{path}:{number}")
             if values is not None:
                 yield Row(values, str(path), number)
 
-    return _table(path, read, found, "blank")
+    return _table(path, read, mistakes, "blank")
 
 
 def is_blank(line: str) -> bool:
@@ -173,7 +175,7 @@ def _reason(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
-def _json(path: Path, found: Found) -> Table:
+def _json(path: Path, mistakes: Mistakes) -> Table:
     _check_text(path)
     text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
     try:
@@ -207,7 +209,7 @@ def _json(path: Path, found: Found) -> Table:
         )
     rows = []
     for line, item in _items(text):
-        with noted(found):
+        with noted(mistakes):
             rows.append(Row(_object(item, f"{path}:{line}"), str(path), line))
     return Table(
         str(path), tuple(dict.fromkeys(column for row in rows for column in row.values)), rows
@@ -241,45 +243,47 @@ def _past_space(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _separated(path: Path, found: Found) -> Table:
+def _separated(path: Path, mistakes: Mistakes) -> Table:
     _check_text(path)
     shape = cells.shape(path)
 
-    def read(found: Found, told: Told) -> Iterator[Row]:
-        told.columns.update(dict.fromkeys(shape.columns.values()))
+    def read(mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
+        summary.columns.update(dict.fromkeys(shape.columns.values()))
         several: dict[int, int] = {}
         for line, last, record in cells.records(
-            path, shape.separator, found, cells.Sieve(str(path), shape)
+            path, shape.separator, mistakes, cells.Sieve(str(path), shape)
         ):
             if not record:
-                told.skipped += 1
+                summary.skipped += 1
             elif line > shape.line:
-                if last > line and (lines := cells.doubtful(record, shape.values, shape.separator)):
+                if last > line and (
+                    lines := misread.doubtful(record, shape.values, shape.separator)
+                ):
                     several[line] = lines
                 yield Row(
                     {name: record[place] for place, name in shape.columns.items()}, str(path), line
                 )
         if several:
             longest = max(several, key=several.__getitem__)
-            told.notes.append(
+            summary.notes.append(
                 f"{path}: read as text, although their lines could be rows: {counted(len(several), 'cell')}; "
                 f"the longest has {several[longest]:,} lines (line {longest:,})."
             )
 
-    table = _table(path, read, found, "blank", flat=True)
+    table = _table(path, read, mistakes, "blank", flat=True)
     return replace(table, notes=(*shape.notes(path), *table.notes))
 
 
-def _conll(path: Path, found: Found) -> Table:
-    def read(found: Found, told: Told) -> Iterator[Row]:
-        told.columns.update(tokens=None, ner_tags=None)
+def _conll(path: Path, mistakes: Mistakes) -> Table:
+    def read(mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
+        summary.columns.update(tokens=None, ner_tags=None)
         tokens: list[str] = []
         tags: list[str] = []
         number, whole = 0, True
         for number, line in _lines(path):
             content = line.rstrip(" \t\r")
             if not content or content.startswith("-DOCSTART-"):
-                told.skipped += bool(content)
+                summary.skipped += bool(content)
                 if tokens and whole:
                     yield _in_lines(path, number, tokens, tags)
                 tokens, tags, whole = [], [], True
@@ -289,7 +293,7 @@ def _conll(path: Path, found: Found) -> Table:
             )
             if len(columns) < 2:
                 where, whole = f"{path}:{number} ner_tags", False
-                with noted(found):
+                with noted(mistakes):
                     raise UserError(
                         f"one column ({columns[0]!r})",
                         "a line holds a token and its tag",
@@ -300,7 +304,7 @@ def _conll(path: Path, found: Found) -> Table:
         if tokens and whole:
             yield _in_lines(path, number + 1, tokens, tags)
 
-    return _table(path, read, found, "-DOCSTART-")
+    return _table(path, read, mistakes, "-DOCSTART-")
 
 
 def _in_lines(path: Path, end: int, tokens: list[str], tags: list[str]) -> Row:
@@ -310,14 +314,14 @@ def _in_lines(path: Path, end: int, tokens: list[str], tags: list[str]) -> Row:
     )
 
 
-def _parquet(path: Path, found: Found) -> Table:
+def _parquet(path: Path, mistakes: Mistakes) -> Table:
     import pyarrow as pa
     from pyarrow import parquet
 
-    def read(found: Found, told: Told) -> Iterator[Row]:
+    def read(mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
         try:
             with parquet.ParquetFile(path, buffer_size=1 << 20) as file:
-                told.columns.update(dict.fromkeys(file.schema_arrow.names))
+                summary.columns.update(dict.fromkeys(file.schema_arrow.names))
                 every = chain.from_iterable(
                     batch.to_pylist() for batch in file.iter_batches(disk.CHUNK)
                 )
@@ -330,7 +334,7 @@ def _parquet(path: Path, found: Found) -> Table:
                 where=str(path),
             ) from None
 
-    table = _table(path, read, found)
+    table = _table(path, read, mistakes)
     schema, classes = parquet.read_schema(path), {}
     from_hub = b"huggingface" in (schema.metadata or {})
     if from_hub:
@@ -352,21 +356,21 @@ def class_names(features: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """Names of the classes of those ``features`` (of the datasets library) that are class numbers,
     or lists of them.
     """
-    found = {
+    named = {
         column: getattr(getattr(kind, "feature", kind), "names", None)
         for column, kind in features.items()
     }
-    return {column: tuple(names) for column, names in found.items() if names}
+    return {column: tuple(names) for column, names in named.items() if names}
 
 
-READERS: dict[str, Callable[[Path, Found], Table]] = {
-    ".jsonl": lambda path, found: _line_by_line(path, json_line, found),
+READERS: dict[str, Callable[[Path, Mistakes], Table]] = {
+    ".jsonl": lambda path, mistakes: _line_by_line(path, json_line, mistakes),
     ".json": _json,
     ".csv": _separated,
     ".tsv": _separated,
     ".parquet": _parquet,
     ".conll": _conll,
-    ".txt": lambda path, found: _line_by_line(path, _marked_line, found),
+    ".txt": lambda path, mistakes: _line_by_line(path, _marked_line, mistakes),
 }
 EXTENSIONS = tuple(READERS)
 TEXT = (".jsonl", ".json", ".conll", ".txt")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from mtlab.plan.errors import Found
+from mtlab.plan.errors import Mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Table:
 
 
 @dataclass
-class Told:
+class Summary:
     """What a reader tells of a file, beside its rows, as it goes through it."""
 
     columns: dict[str, None] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Told:
     notes: list[str] = field(default_factory=list)
 
 
-Reads = Callable[[Found, Told], Iterator[Row]]
+Reads = Callable[[Mistakes, Summary], Iterator[Row]]
 """Goes through a source, row by row."""
 
 
@@ -75,23 +75,23 @@ class Again(Collection[Row]):
         return self._count
 
     def __contains__(self, row: object) -> bool:
-        return any(row == one for one in self)
+        return any(row == other for other in self)
 
 
-def gathered(read: Reads, large: bool, found: Found) -> tuple[Collection[Row], Told]:
+def gathered(read: Reads, large: bool, mistakes: Mistakes) -> tuple[Collection[Row], Summary]:
     """The rows of a source, and what is told of it, by going through it once.
 
     Args:
         read: goes through it.
         large: whether its rows are too many for memory.
-        found: where mistakes are gathered, if they are: this once, however often the rows are read.
+        mistakes: where mistakes are gathered, if they are: this once, however often the rows are read.
     """
-    told, kept, count = Told(), list[Row](), 0
-    for row in read(found, told):
+    summary, kept, count = Summary(), list[Row](), 0
+    for row in read(mistakes, summary):
         count += 1
-        told.columns.update(dict.fromkeys(row.values))
+        summary.columns.update(dict.fromkeys(row.values))
         if not large:
             kept.append(row)
     return Again(
-        lambda: read(None if found is None else [], Told()), count
-    ) if large else kept, told
+        lambda: read(None if mistakes is None else [], Summary()), count
+    ) if large else kept, summary

@@ -1,0 +1,198 @@
+"""The sentences of one source, read from its tables and checked, before anything is cut."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mtlab.data import alike, sentences
+from mtlab.data.reading import misread, names
+from mtlab.data.reading.cells import SEPARATORS
+from mtlab.data.reading.locate import Located
+from mtlab.data.reading.names import SPLITS
+from mtlab.data.reading.table import Table
+from mtlab.data.sentences import Reading
+from mtlab.data.stored import Sentence, collect
+from mtlab.data.tags import entity_type
+from mtlab.plan.errors import Mistakes, UserError, did_you_mean, noted, shown
+from mtlab.plan.settings import Source
+
+
+@dataclass
+class Part:
+    """One source on its way into the corpus.
+
+    Where mistakes are gathered, what a mistake leaves no sense in is left undone.
+    """
+
+    name: str
+    reading: Reading
+    splits: dict[str, Sequence[Sentence]]
+    notes: list[str]
+    form: str
+    """How its sentences are read: as raw ``text``, or as ``words``."""
+    missed: dict[str, str] = field(default_factory=dict)
+    """Splits that it lacks to what was not read, and may be them."""
+    labels: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    """Where sentences of train had to be left out: every word there, for the labels and types that
+    train has all the same."""
+
+
+def gather(
+    source: Source,
+    index: int,
+    tasks: tuple[str, ...],
+    option: str,
+    located: Located,
+    mistakes: Mistakes = None,
+    directory: Path | None = None,
+) -> Part:
+    """The sentences of one source as its tables have them, with tags in IOB2.
+
+    Args:
+        source: what the experiment says of it.
+        index: its number.
+        tasks: those of ``TASKS`` that it is for.
+        option: what the experiment calls it.
+        located: what was opened.
+        mistakes: where mistakes are gathered, if they are.
+        directory: where sentences are put that are too many for memory.
+
+    Raises:
+        UserError: the first mistake.
+    """
+    tables = located.tables
+    for split, table in tables.items():
+        _examine(split, table, mistakes)
+    reading = Reading(
+        index,
+        tasks,
+        {str(ours): theirs for ours, theirs in source.columns.items()},
+        option,
+        directory,
+    )
+    form = "words"
+    with noted(mistakes):
+        if some := [table for table in tables.values() if table.rows]:
+            form = sentences.form(some, reading)
+    parsed: dict[str, Sequence[Sentence]] = {
+        split: sentences.parse(table, reading, mistakes) if table.rows else []
+        for split, table in tables.items()
+    }
+    notes = [
+        *located.notes,
+        *_reading_notes(source.title, reading, located),
+        *(note for table in tables.values() for note in table.notes),
+    ]
+    part = Part(source.title, reading, _with_labels(parsed, source, reading, mistakes), notes, form)
+    part.missed = {
+        split: located.missed(split, reading.names) for split in SPLITS if split not in tables
+    }
+    if "ner" in tasks:
+        parsed, note = sentences.to_iob2(parsed, tables, reading, mistakes)
+        part.notes += [f"{part.name}: {note}"] if note else []
+        part.splits = _with_labels(parsed, source, reading, mistakes)
+    part.notes += [f"{part.name}: {line}." for line in _alike(parsed["train"], source)]
+    if mistakes and len(parsed["train"]) < len(tables["train"].rows):
+        part.written = {
+            text
+            for row in tables["train"].rows
+            for value in row.values.values()
+            for text in _texts(value)
+        }
+    if source.labels:
+        part.notes.append(_count_labelled(part, source, parsed, mistakes))
+    return part
+
+
+def _examine(split: str, table: Table, mistakes: Mistakes) -> None:
+    """Refuse a table without rows, or one that was misread."""
+    if Path(table.name).suffix.lower() not in SEPARATORS:  # the reader of these has looked
+        with noted(mistakes):
+            misread.examine(table.name, table.columns, table.rows)
+    if not table.rows and not any(error.where.startswith(table.name) for error in mistakes or ()):
+        with noted(mistakes):
+            raise UserError("no sentences", f"the {split} split needs some", where=table.name)
+
+
+def _count_labelled(
+    part: Part, source: Source, parsed: Mapping[str, Sequence[Sentence]], mistakes: Mistakes
+) -> str:
+    """How many sentences have the labels asked for; no split may be left without any."""
+    for split, kept in part.splits.items():
+        if not kept and parsed[split]:
+            with noted(mistakes):
+                raise UserError(
+                    f"no sentence of the {split} split has one of these labels",
+                    "name others",
+                    where=f"{part.reading.option}.labels",
+                )
+    count, every = (sum(map(len, splits.values())) for splits in (part.splits, parsed))
+    return (
+        f"{part.name}: {count:,} of {every:,} sentences have the labels {', '.join(source.labels)}."
+    )
+
+
+def _reading_notes(title: str, reading: Reading, located: Located) -> Iterator[str]:
+    """How a source came to its splits, and what of it is not read."""
+    for split, choice in located.guesses.items():
+        yield f"{title}: {split} is {shown(choice.name)}, {choice.why}."
+    if located.unread:
+        yield f"{title}: {located.skipped}."
+    for table in located.tables.values():
+        for column, counts in names.in_columns(table, reading.names).items():
+            counted = ", ".join(f"{shown(value)} {count:,}" for value, count in counts.items())
+            what = f"column {shown(column)} holds names of splits ({counted}) and is not read"
+            yield f"{table.name}: {what}: write the rows of each split to their own file."
+
+
+def _alike(train: Sequence[Sentence], source: Source) -> Iterator[str]:
+    """What is said of labels and types of train that look alike; where some labels are asked for,
+    of those that look like these.
+    """
+    labels = Counter(sentence.label for sentence in train if sentence.label is not None)
+    types = Counter(
+        kind
+        for sentence in train
+        for tag in sentence.tags or ()
+        if (kind := entity_type(tag)) is not None
+    )
+    wanted = set(map(alike.look, source.labels or labels))
+    yield from alike.notes(
+        [label for label, _ in labels.most_common() if alike.look(label) in wanted], "label"
+    )
+    yield from alike.notes([kind for kind, _ in types.most_common()], "entity type")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in a cell: itself, and the words or items that it may stand for."""
+    if isinstance(value, str):
+        yield from (value, *value.split())
+    elif isinstance(value, list):
+        yield from (item for item in value if isinstance(item, str))
+
+
+def _with_labels(
+    parsed: dict[str, Sequence[Sentence]], source: Source, reading: Reading, mistakes: Mistakes
+) -> dict[str, Sequence[Sentence]]:
+    """The sentences that have one of the labels asked for."""
+    if not source.labels:
+        return parsed
+    known = sorted({sentence.label for sentence in parsed["train"] if sentence.label is not None})
+    for label in source.labels:
+        if label not in known:
+            with noted(mistakes):
+                where = f"{reading.option}.labels"
+                raise UserError(
+                    f"no training sentence has the label {label!r}",
+                    did_you_mean(label, known),
+                    where=where,
+                )
+    kept = {
+        split: (sentence for sentence in rows if sentence.label in source.labels)
+        for split, rows in parsed.items()
+    }
+    return {split: collect(rows, reading.directory) for split, rows in kept.items()}

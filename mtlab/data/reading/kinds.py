@@ -1,0 +1,102 @@
+"""Which files of a folder may hold data, by their names: no file is opened, but for a list of splits."""
+
+import json
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+from mtlab.data.reading.readers import COMPRESSED, EXTENSIONS
+
+OTHERS = (".ndjson", ".arrow")
+"""Kinds of files that ``datasets`` reads for us, where a folder has none of ours."""
+
+
+ABOUT = re.compile(
+    r"(readme|licen[cs]e|copying|citation|changelog|notice|authors|requirements|makefile)\b.*",
+    re.IGNORECASE,
+)
+
+
+ABOUT_KINDS = (
+    ".md",
+    ".rst",
+    ".py",
+    ".sh",
+    ".yaml",
+    ".yml",
+    ".toml",
+    ".cfg",
+    ".ipynb",
+    ".html",
+    ".pdf",
+    ".png",
+    ".jpg",
+    ".svg",
+    ".bib",
+)
+"""Files that say something of data and hold none, by name or by extension."""
+
+
+OF_DATASETS = (
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "state.json",
+    "config.json",
+    "_success",
+)
+"""What ``datasets`` and others that write data leave beside them."""
+
+
+def stem(path: Path) -> str:
+    """The name of a file without its extension, nor that of a compressed one."""
+    return Path(path.stem).stem if path.suffix.lower() in COMPRESSED else path.stem
+
+
+def extension(path: Path) -> str:
+    """All extensions of a file: ``.csv.gz``."""
+    return path.name[len(stem(path)) :]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether we read a file of this kind."""
+    return path.suffix.lower() in EXTENSIONS and path.is_file() and not is_about(path)
+
+
+def is_other(path: Path) -> bool:
+    """Whether ``datasets`` reads a file of this kind for us."""
+    kind = extension(path).lower()
+    packed = kind.endswith(COMPRESSED) and Path(kind).stem.endswith((*EXTENSIONS, *OTHERS))
+    return (kind in OTHERS or packed) and path.is_file() and not is_about(path)
+
+
+def is_about(path: Path) -> bool:
+    """Whether a file says something of data and holds none."""
+    kind = path.suffix.lower()
+    return (
+        kind in ABOUT_KINDS
+        or path.name.lower() in OF_DATASETS
+        or (kind in ("", ".txt") and bool(ABOUT.match(path.name)))
+    )
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether ``save_to_disk`` wrote a folder as one split."""
+    return all((folder / name).is_file() for name in ("state.json", "dataset_info.json"))
+
+
+def saved_splits(folder: Path) -> Collection[str] | None:
+    """The splits that ``save_to_disk`` wrote into a folder, where it did: others are of an earlier
+    time.
+    """
+    with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
+        return [
+            str(name) for name in json.loads((folder / "dataset_dict.json").read_bytes())["splits"]
+        ]
+    return None
+
+
+def visible(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted, but for hidden files and what programs leave there."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
