@@ -3,107 +3,20 @@
 import argparse
 import io
 import os
-import re
 import shlex
-import socket
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING
 
 from mtlab import launch
+from mtlab.parser import FIGURES, OF_DATA, build, parse_overrides
 from mtlab.plan.errors import Busy, UserError, did_you_mean, printable, shown
 from mtlab.plan.words import counted
 
 if TYPE_CHECKING:
     from mtlab.plan.experiment import Experiment
     from mtlab.record.tracking import Outcome
-
-OVERRIDES = """
-Any key of the file can be set after it; several values make a list:
-  --data.source path/to/data   --seeds 0 1 2   --encoder roberta-base   --device cuda
-  --scenarios.NAME.0.epochs 3    (numbers index lists)
-  --scenarios NAME NAME          (run only these)
-  --engine ray   --address auto  (run the trials on a Ray cluster)
-"""
-
-SHORT = {"address": "engine.address"}
-"""Options that mean a setting of another name."""
-
-SOURCES = """
-One source with labels and tags, or two: one for classification and one for NER; which is which is seen from the columns.
-What is guessed can be set, and the file then says so:
-  --data.columns.label intent   --data.columns.ner_tags tags   --data.columns.text body
-  --data.splits.train all.csv   --data.test_fraction 0.2       --encoder roberta-base   --max_length 128
-  --data.classifier.columns.label intent   --data.ner.subset english    (of two sources)
-"""
-
-
-EXPORT = """
-Of the model itself:
-  --scenario NAME        whose; without it, the one that the report says to take home
-  --point "KEY = VALUE"  of a sweep, as the report writes it
-  --to DIR               the folder to write; without it, models/<experiment>-<scenario>
-"""
-
-REPORT = """
-Of the report itself:
-  --figures all|main     every figure, or the one or two that tell the most; all without it
-"""
-
-FIGURES = ("all", "main")
-
-PREDICT = """
-FILE may be
-  .jsonl .json .csv .tsv .parquet .conll   as in training: `tokens` or `text` in every row; mistakes are the same too
-  .txt, or any other name, or -       UTF-8, a sentence a line (brackets mean nothing here); or, where the first line is a JSON
-                                      object, an object with `tokens` or `text` on every line. - is standard input
-Blank lines are left out. A task that was trained on raw text reads `text`, or where there is none the tokens, joined by blanks. One
-that was trained on words reads `tokens`, or where there are none the words that mtlab finds in the text. Places of entities
-count in the `text` that is written: the text, or the tokens, joined by blanks, where there are any.
-"""
-
-MORE = """
-`mtlab help COMMAND` says more of a command. Exit status: 0 done; 1 a trial failed, or the doctor found a fault; 2 a mistake in what
-was given; 75 in use or out of reach, and may work later; 130, 143 stopped.
-"""
-
-COMPLETION = """
-Switch it on for this shell, or in ~/.bashrc or ~/.zshrc for all:
-  eval "$(mtlab completion bash)"
-"""
-
-OF_DATA = ("data", "data_seed", "encoder", "max_length")
-"""Keys of an experiment that change what is found in data."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line."""
-
-    commands: Mapping[str, "_Parser"] = {}
-    """What there is to run."""
-    first = ""
-    """What the command takes before settings: an experiment FILE, or a SOURCE of data."""
-
-    def error(self, message: str) -> NoReturn:
-        message = re.sub(
-            r", (\[SOURCE\] )?--KEY VALUE", "", message
-        )  # a rest of arguments may be empty, which argparse does not know
-        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
-
-
-class _Version(argparse.Action):
-    """Tells the version, which is looked up only then."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        print(f"mtlab {version('mtlab')}")
-        parser.exit()
-
-
-Run = Callable[[argparse.Namespace], int]
-Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -146,7 +59,7 @@ def _answer(words: list[str]) -> int:
 
 
 def _run(words: list[str]) -> int:
-    parser = _parser()
+    parser = build()
     if not words:
         parser.print_help(sys.stderr)
         return 2
@@ -168,238 +81,7 @@ def _run(words: list[str]) -> int:
     options = parser.parse_args(words)
     if {"-h", "--help"} & set(getattr(options, "overrides", ())):
         parser.parse_args([options.command, "--help"])
-    status: int = options.run(options)
-    return status
-
-
-def parse_overrides(words: list[str]) -> dict[str, list[str]]:
-    """``--key.sub value …`` as key to values; ``--key=value`` works too.
-
-    Raises:
-        UserError: a value without a key, or a key without a value.
-    """
-    overrides: dict[str, list[str]] = {}
-    key = ""
-    for word in words:
-        if word.startswith("--"):
-            key, equals, value = word[2:].partition("=")
-            key = SHORT.get(key, key)
-            overrides[key] = [value] if equals else []
-        elif not key:
-            raise UserError(f"{word!r} belongs to no key", "write settings as --key value")
-        else:
-            overrides[key].append(word)
-    for key, values in overrides.items():
-        if not values:
-            raise UserError("no value", "write settings as --key value", where=f"--{key}")
-    return overrides
-
-
-def _parser(settings: Iterable[tuple[str, Sequence[str]]] = ()) -> _Parser:
-    """The command line; ``settings`` are keys with their words, for completion, which must know
-    them one by one.
-    """
-    parser = _Parser(
-        prog="mtlab",
-        description="Compare freezing scenarios in a multi-task transformer.",
-        epilog=MORE,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "-V", "--version", action=_Version, nargs=0, help="show the version and exit"
-    )
-    commands = parser.add_subparsers(
-        title="commands", dest="command", required=True, metavar="COMMAND", parser_class=_Parser
-    )
-    keys = list(settings)
-    for name, run, text in (
-        (
-            "compare",
-            _compare,
-            "run every scenario of an experiment, log to MLflow, write the report",
-        ),
-        ("plan", _plan, "say what would be trained, frozen and computed; nothing is trained"),
-        ("doctor", _doctor, "say whether a run would go on this machine; nothing is trained"),
-        ("report", _report, "rebuild the report from the records; nothing is trained"),
-        (
-            "publish",
-            _publish,
-            "copy the answer of a run to where it is committed, light; nothing is trained",
-        ),
-        (
-            "sync",
-            _sync,
-            "bring MLflow what it missed of an experiment that ran; nothing is trained",
-        ),
-    ):
-        _on_experiment(
-            commands,
-            name,
-            run,
-            text,
-            [*keys, ("figures", FIGURES)] if keys and name == "report" else keys,
-        )
-    commands.choices["report"].epilog = REPORT + OVERRIDES
-    own = [(key, ()) for key in ("scenario", "point", "to")] if keys else []
-    export = _on_experiment(
-        commands,
-        "export",
-        _export,
-        "write a scenario's model as a folder for transformers, with a card",
-        own + keys,
-    )
-    export.epilog = EXPORT + OVERRIDES
-    predict = _command_of(
-        commands,
-        "predict",
-        _predict,
-        "read sentences with an exported model, write JSON lines",
-        PREDICT,
-    )
-    _path(
-        predict,
-        "directory",
-        "model",
-        metavar="DIR",
-        type=Path,
-        help="a folder that `mtlab export` wrote",
-    )
-    about = "a sentence a line, or a file such as those of a source; without it, or as -, standard input"
-    _path(predict, "file", "file", metavar="FILE", type=Path, nargs="?", help=about)
-    predict.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:0")
-    _on_sources(
-        commands,
-        "check",
-        _check,
-        "say what a run would find in one's own data, and print an experiment file for it",
-        keys,
-    )
-    _on_sources(
-        commands, "init", _init, "do the same, and write that file (--output FILE says where)", keys
-    )
-    claims = _command_of(
-        commands,
-        "claims",
-        _claims,
-        "gather what reports say, in claims.md and README.md of their folder",
-    )
-    _path(
-        claims,
-        "directory",
-        "directory",
-        metavar="DIR",
-        type=Path,
-        help="the folder that holds the reports, such as reports",
-    )
-    ui = _command_of(commands, "ui", _ui, "open MLflow's web interface on this machine")
-    _path(
-        ui,
-        "file",
-        "file",
-        metavar="FILE",
-        nargs="?",
-        help="an experiment, whose suite's page is wanted",
-    )
-    ui.add_argument("--port", type=int, default=5000, help="where it listens; 5000 without it")
-    completion = _command_of(
-        commands,
-        "completion",
-        _completion,
-        "print what makes a shell complete commands, files and keys",
-        COMPLETION,
-    )
-    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="whose script to print")
-    parser.commands = commands.choices
-    return parser
-
-
-def _on_experiment(
-    commands: Commands,
-    name: str,
-    run: Run,
-    text: str,
-    settings: Iterable[tuple[str, Sequence[str]]],
-) -> _Parser:
-    """A command that takes an experiment file and settings."""
-    command = _command_of(commands, name, run, text, OVERRIDES)
-    command.first = "FILE"
-    optional: dict[str, str] = {}
-    about = "an experiment file, such as experiments/snips.yaml"
-    if name == "doctor":
-        optional, about = (
-            {"nargs": "?"},
-            "an experiment file; without it, what mtlab does by itself is looked at",
-        )
-    command.usage = (
-        f"mtlab {name} {'[FILE' if optional else 'FILE'} [--KEY VALUE ...]{']' if optional else ''}"
-    )
-    _path(command, "file", "file", metavar="FILE", help=about, **optional)
-    _path(
-        command,
-        "file",
-        "overrides",
-        nargs=argparse.REMAINDER,
-        metavar="--KEY VALUE",
-        help="settings over those of the file",
-    )
-    _complete(command, settings)
-    return command
-
-
-def _complete(command: _Parser, settings: Iterable[tuple[str, Sequence[str]]]) -> None:
-    """Name settings one by one, for completion."""
-    for key, words in settings:
-        if words:
-            command.add_argument(f"--{key}", choices=words)
-        else:
-            _path(command, "file", f"--{key}")
-
-
-def _command_of(commands: Commands, name: str, run: Run, text: str, epilog: str = "") -> _Parser:
-    command = commands.add_parser(
-        name,
-        help=text,
-        description=text,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(run=run)
-    return command
-
-
-def _path(command: _Parser, kind: str, name: str, **options: Any) -> None:
-    """An argument that a shell completes to a ``file`` or a ``directory``."""
-    command.add_argument(name, **options).complete = kind  # type: ignore[attr-defined]
-
-
-def _on_sources(
-    commands: Commands,
-    name: str,
-    run: Run,
-    text: str,
-    settings: Iterable[tuple[str, Sequence[str]]],
-) -> None:
-    """A command that takes one source or two, and settings."""
-    command = _command_of(commands, name, run, text, SOURCES)
-    command.first = "SOURCE"
-    about = "a folder with train, validation and test files, a file, a hub id, or builtin"
-    _path(command, "file", "first", metavar="SOURCE", help=about)
-    _path(
-        command,
-        "file",
-        "overrides",
-        nargs=argparse.REMAINDER,
-        metavar="[SOURCE] --KEY VALUE",
-        help="a second source, and settings",
-    )
-    _complete(
-        command,
-        [
-            (key, words)
-            for key, words in settings
-            if key.split(".")[0] in (*OF_DATA, *(["output"] if name == "init" else []))
-        ],
-    )
+    return COMMANDS[options.command](options)
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -513,7 +195,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _completion(options: argparse.Namespace) -> int:
     from mtlab import completion
 
-    print(completion.script(_parser(completion.settings()), options.shell))
+    print(completion.script(build(list(completion.settings())), options.shell))
     return 0
 
 
@@ -655,52 +337,32 @@ def _claims(options: argparse.Namespace) -> int:
     return 0
 
 
-def _ui(options: argparse.Namespace) -> int:
-    from mtlab.record.address import absolute, tracking_uri, without_credentials
-
-    uri = tracking_uri()
-    if uri.startswith(("http://", "https://")):
-        print(f"MLFLOW_TRACKING_URI names a server: its interface is at {without_credentials(uri)}")
-        return 0
-    program = Path(sys.executable).with_name("mlflow")
-    if not program.exists():
-        raise UserError(f"there is no {program}", "run `make install`")
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", options.port)) == 0:
-            raise UserError(
-                f"port {options.port} is in use",
-                "choose another, such as --port 5001",
-                where="--port",
-            )
-    os.environ["MLFLOW_BACKEND_STORE_URI"] = absolute(
-        uri
-    )  # as an argument everybody on this machine could read its password
-    os.environ.setdefault("MLFLOW_ARTIFACTS_DESTINATION", str(Path("mlartifacts").absolute()))
-    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # of no use here
-    print(f"http://127.0.0.1:{options.port}/{_suites_page(options.file)}", flush=True)
-    os.chdir(sys.prefix)  # the server would import Python files of the folder that it is started in
-    os.execv(
-        program,
-        ["mlflow", "ui", "--host", "127.0.0.1", "--port", str(options.port), "--workers", "1"],
-    )
-
-
-def _suites_page(file: str | None) -> str:
-    """Where MLflow's interface shows the last suite of an experiment; its front page where there is
-    none.
-    """
-    from mtlab.plan.experiment import load
-    from mtlab.record.journal import Journal
-
-    journal = Journal(load(file, with_data=False).output) if file is not None else None
-    suite = journal.last_suite() if journal is not None and journal.ran_here else None
-    run = suite.tracking.get("run") if suite is not None else None
-    return f"#/runs/{run}" if run else "#/experiments?workflowType=machine_learning"
-
-
 def _command(options: argparse.Namespace, command: str = "compare") -> str:
     launcher = launch.command() if command == "compare" else []
     return shlex.join([*launcher, "mtlab", command, options.file, *options.overrides])
+
+
+def _ui(options: argparse.Namespace) -> int:
+    from mtlab import ui
+
+    return ui.serve(options.port, options.file)
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "compare": _compare,
+    "plan": _plan,
+    "doctor": _doctor,
+    "report": _report,
+    "publish": _publish,
+    "sync": _sync,
+    "export": _export,
+    "predict": _predict,
+    "check": _check,
+    "init": _init,
+    "claims": _claims,
+    "ui": _ui,
+    "completion": _completion,
+}
 
 
 if __name__ == "__main__":

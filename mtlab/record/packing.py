@@ -11,7 +11,8 @@ import mtlab
 CODE = (
     "__init__.py",
     "data/__init__.py",
-    "data/words.py",
+    "data/reading/__init__.py",
+    "data/reading/words.py",
     "export/__init__.py",
     "export/reader.py",
     "export/served.py",

@@ -117,7 +117,7 @@ def test_a_gradual_experiment_runs_on_every_family(
 
 def test_help_needs_neither_torch_nor_pydantic() -> None:
     code = (
-        "import sys; from mtlab.cli import _parser; _parser().format_help(); "
+        "import sys; import mtlab.cli; from mtlab.parser import build; build().format_help(); "
         "print([module for module in ('torch', 'pydantic', 'mlflow') if module in sys.modules])"
     )
     ran = subprocess.run(
