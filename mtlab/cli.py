@@ -44,7 +44,7 @@ def _answer(words: list[str]) -> int:
     try:
         return _run(words)
     except UserError as error:
-        if launch.leads():  # several processes are told the same
+        if launch.leads():  # the first process speaks for all
             print(f"mtlab: {error}", file=sys.stderr)
         return 75 if isinstance(error, Busy) else 2
     except launch.Lost as error:
@@ -118,7 +118,7 @@ def _compare(options: argparse.Namespace) -> int:
     except (signals.Stopped, KeyboardInterrupt) as stop:
         display.close()
         print(
-            f"mtlab: interrupted; `{_command(options)}` goes on from here, and `{_command(options, 'report')}` writes up what ended",
+            f"mtlab: interrupted; `{_command(options)}` continues from here, and `{_command(options, 'report')}` writes up what ended",
             file=sys.stderr,
         )
         return stop.status if isinstance(stop, signals.Stopped) else 130

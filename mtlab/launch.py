@@ -8,10 +8,10 @@ import os
 
 
 class Lost(BaseException):
-    """A process cannot go on with the others: it failed where they did not, or they are gone. Not
+    """A process cannot continue with the others: it failed where they did not, or they are gone. Not
     an ``Exception``: no trial's failure.
 
-    It ends, so that the launcher ends the others too; started again they go on from the last
+    It ends, so that the launcher ends the others too; started again they continue from the last
     checkpoint.
     """
 

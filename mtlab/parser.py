@@ -110,7 +110,7 @@ Settings = Sequence[tuple[str, Sequence[str]]]
 ON_EXPERIMENTS = {
     "compare": "run every scenario of an experiment, log to MLflow, write the report",
     "plan": "say what would be trained, frozen and computed; nothing is trained",
-    "doctor": "say whether a run would go on this machine; nothing is trained",
+    "doctor": "say whether a run would work on this machine; nothing is trained",
     "report": "rebuild the report from the records; nothing is trained",
     "publish": "copy the answer of a run to where it is committed, light; nothing is trained",
     "sync": "bring MLflow what it missed of an experiment that ran; nothing is trained",

@@ -2,8 +2,8 @@
 costs one trial and not the suite.
 
 A process that the system kills (SIGKILL is what Linux does when memory runs out) or that crashes
-below Python is started again, and goes on from its last checkpoint. A trial in which that happens
-twice is a row with its reason, and the others go on.
+below Python is started again, and continues from its last checkpoint. A trial in which that happens
+twice is a row with its reason, and the others still run.
 """
 
 import json
@@ -66,7 +66,7 @@ def watch(command: list[str], note: Path) -> int:
         ran = note.read_text()
         if status == 1 and ran and not asked and hung(Path(ran)):
             print(
-                "mtlab: the process hung; it is started again and goes on",
+                "mtlab: the process hung; it is started again and continues",
                 file=sys.stderr,
                 flush=True,
             )
@@ -77,7 +77,7 @@ def watch(command: list[str], note: Path) -> int:
             print(f"mtlab: the process was ended by {signal_name(-status)}", file=sys.stderr)
             return 128 - status
         print(
-            f"mtlab: the process was ended by {signal_name(-status)}; it is started again and goes on",
+            f"mtlab: the process was ended by {signal_name(-status)}; it is started again and continues",
             file=sys.stderr,
             flush=True,
         )

@@ -29,7 +29,7 @@ def hung(folder: Path) -> list[Path]:
 
 
 def end_with_parent() -> None:
-    """In a process that is watched: ask to be told to stop when who watches it is gone. Linux alone
+    """In a watched process: ask the system for SIGTERM when the watching process is gone. Linux alone
     can do so.
     """
     if os.environ.get(NOTE) and sys.platform == "linux":

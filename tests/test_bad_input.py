@@ -657,7 +657,7 @@ OFFLINE = [
     ),
     Bad(
         "data that only the hub has",
-        "--data.source: 'owner/set' is no file or directory here, and as a data set it is not in the cache, with the hub out of reach; "
+        "--data.source: 'owner/set' is not a file or directory here, and as a data set it is not in the cache, with the hub out of reach; "
         "check the path, or connect and unset HF_HUB_OFFLINE where it is set",
         options="--data.source owner/set",
     ),

@@ -520,7 +520,7 @@ def test_threads_that_hinder_are_told(groups: Callable, monkeypatch: pytest.Monk
     groups("0::/\n", {})
     assert machine._threads(8, 8).level == "ok"
     for value, threads, line in (
-        ("many", 8, "OMP_NUM_THREADS is no number"),
+        ("many", 8, "OMP_NUM_THREADS is not a number"),
         ("2", 2, "compute on all of them"),
         ("16", 16, "wait for each other"),
     ):

@@ -70,7 +70,7 @@ def test_a_suite_that_is_asked_to_stop_is_written_down_and_goes_on(
     status, _, err = finish(process, 60)
     assert status == 128 + number, err
     assert "stopping after this step" in err
-    assert f"mtlab: interrupted; `mtlab compare {long_file}` goes on from here" in err
+    assert f"mtlab: interrupted; `mtlab compare {long_file}` continues from here" in err
     assert "Traceback" not in err
     suite = Journal(output).read()[0]
     client = MlflowClient(tracking)
@@ -112,7 +112,7 @@ def test_a_process_that_dies_is_started_again_and_ends_in_the_same_results(
     assert status == 0, err
     assert (
         err
-        == "mtlab: the process was ended by SIGKILL (likely out of memory); it is started again and goes on\n"
+        == "mtlab: the process was ended by SIGKILL (likely out of memory); it is started again and continues\n"
     )
     killed = results(output)
     assert run([*MTLAB, "compare", str(long_file), "--output", str(tmp_path / "whole")])[0] == 0

@@ -20,8 +20,9 @@ from typing import Any
 import torch
 
 from mtlab.bench import floor, peer
-from mtlab.cli import parse_overrides
 from mtlab.model import backbone
+from mtlab.model.freezing import resolve as resolve_stage
+from mtlab.parser import parse_overrides
 from mtlab.plan import experiment as plan
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Trial

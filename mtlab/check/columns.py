@@ -142,7 +142,7 @@ class Column:
 
 
 def items_of(items: Iterable[Any], classes: tuple[str, ...]) -> list[str]:
-    """Tags as text: numbers of classes by their names, what is no tag as nothing."""
+    """Tags as text: numbers of classes by their names, other values as empty text."""
     named = (
         classes[item] if isinstance(item, int) and 0 <= item < len(classes) else item
         for item in items
@@ -294,7 +294,7 @@ def _choice(
                 if column is not called and _is_called(column.name, name)
             ),
         )
-    if not fitting:  # what is wrong with its values is told when they are read
+    if not fitting:  # reading reports what is wrong with its values
         fitting = [column for column in free if _is_called(column.name, name) and could(column)][:1]
     if not fitting:
         return None

@@ -1,4 +1,4 @@
-"""What was found of one's own data, in lines to read."""
+"""What a check found in the user's own data, in lines to read."""
 
 import re
 from collections import Counter, defaultdict
@@ -15,7 +15,7 @@ from mtlab.data.stored import Sentence
 from mtlab.plan.errors import UserError, printable, shown
 
 Fact = tuple[str, str]
-"""What it is about, and what was found."""
+"""A topic, and what the check found."""
 
 FOR = {
     ("classifier",): "classification",
@@ -25,11 +25,11 @@ FOR = {
 OURS = {"label": "label", "text": "text", "tokens": "tokens", "ner_tags": "tags"}
 IN_LINES = {"tokens": "one a line, its first column", "ner_tags": "the last column of a line"}
 ALIKE = 10
-"""Mistakes of one kind that are told one by one; of more than these, the number is."""
+"""Mistakes of one kind that are printed one by one; of the others, the number is printed."""
 
 
 def report(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
-    """Look at one source or two, and print what is found.
+    """Check one source or two, and print the findings.
 
     Raises:
         UserError: there are mistakes; they are printed.
@@ -47,7 +47,7 @@ def report(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
 
 
 def lines(survey: Survey) -> Iterator[str]:
-    """Everything that was found, line by line, safe to print."""
+    """All findings, line by line, safe to print."""
     for line in _lines(survey):
         yield printable(line)
 
@@ -216,7 +216,7 @@ def _times(
 
 
 def _odd(known: Sequence[str], times: dict[str, Counter[str]]) -> Iterator[Fact]:
-    """Labels or types that one would look at again."""
+    """Labels or types that deserve another look."""
     once = [value for value in known if times["train"][value] == 1]
     if once:
         yield (

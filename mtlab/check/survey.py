@@ -38,7 +38,7 @@ COLUMN = {"classifier": "label", "ner": "ner_tags"}
 
 @dataclass
 class SourceCheck:
-    """One source, and what was found in it."""
+    """One source, and what the check found in it."""
 
     given: str
     """As the user wrote it."""
@@ -60,7 +60,7 @@ class SourceCheck:
     """What was said of them as they were read, before anything was cut."""
     part: Part | None = None
     lengths: np.ndarray | None = None
-    """Of each sentence, in sub-words; None where they could not be told."""
+    """Of each sentence, in sub-words; None where the tokenizer is missing."""
     lost_words: int = 0
     """Words with a tag of sentences that are cut which have no sub-word."""
     lost: list[str] = field(default_factory=list)
@@ -84,7 +84,7 @@ class SourceCheck:
 
 @dataclass
 class Survey:
-    """What was found of all sources."""
+    """What the check found in all sources."""
 
     given: tuple[str, ...]
     experiment: Experiment
@@ -99,7 +99,7 @@ class Survey:
     limit: int | None = None
     """Longest input in sub-words; None where the encoder could not be had."""
     more: list[UserError] = field(default_factory=list)
-    """Mistakes that are of no source."""
+    """Mistakes outside the sources."""
 
     @property
     def mistakes(self) -> list[UserError]:
@@ -256,7 +256,7 @@ def _warn(survey: Survey, check: SourceCheck, part: Part) -> None:
 
 
 def _lacking(check: SourceCheck, task: str) -> UserError:
-    """That there is no column for a task."""
+    """The mistake of a source without a column for a task."""
     table = check.train
     there = table.columns if table is not None else ()
     problem = (

@@ -61,9 +61,7 @@ def groups(names: Iterable[str]) -> list[list[str]]:
 
 
 def notes(names: Iterable[str], what: str) -> list[str]:
-    """What is said of names that look like others: a line for each such group, in which each
-    ``what`` is spelt so that it can be told.
-    """
+    """A line for each group of names that look alike, each ``what`` spelt so that they differ."""
     lines = []
     for same in groups(names):
         spellings = ", ".join(spelt(same)[:8]) + (

@@ -100,9 +100,7 @@ def duplicates(
     places: dict[str, str] = {}
     for sentence in train:
         surface = sentence.surface
-        if (
-            reduced := normal(surface)
-        ) in asked:  # what is kept is no more than there is to look for
+        if (reduced := normal(surface)) in asked:  # keeps no more than is looked for
             exact.add(surface)
             places.setdefault(reduced, sentence.place)
     twice = [sentence for sentence in other if normal(sentence.surface) in places]

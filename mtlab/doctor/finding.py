@@ -52,7 +52,7 @@ def fault(topic: str, problem: object, remedy: str = "") -> Finding:
 
 
 def within(seconds: float, ask: Callable[[], T]) -> T:
-    """What ``ask`` returns or raises; it goes on alone in a thread when the time is over, for
+    """What ``ask`` returns or raises; when the time is over it stays in its thread, for
     looking up a host has no limit of its own.
 
     Raises:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mtlab.train.runtime import Runtime
 
 VERSIONS_SHOWN = ("torch", "transformers", "datasets", "mlflow", "seqeval")
-"""Packages whose versions are told: what computes, reads, records and scores."""
+"""Packages whose versions are printed: they compute, read, record and score."""
 
 INSTALL = "run `make install` in mtlab's checkout"
 
@@ -197,7 +197,7 @@ def _threads(threads: int, cores: int) -> Finding:
     if wanted and not wanted.isdecimal():
         return note(
             "threads",
-            f"{text}; OMP_NUM_THREADS is no number, and is not looked at",
+            f"{text}; OMP_NUM_THREADS is not a number, and is not looked at",
             "unset it, or set it to a number",
         )
     if threads > cores:

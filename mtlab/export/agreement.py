@@ -67,7 +67,7 @@ class Agreement:
 
     @property
     def line(self) -> str:
-        """What is told of it."""
+        """What `mtlab export` prints of it."""
         if self.why_not:
             return f"not checked against the recorded predictions: {self.why_not}"
         same = " and ".join(

@@ -371,8 +371,8 @@ def _execution_order(model: PreTrainedModel) -> list[str]:
 
 
 def _after(model: PreTrainedModel, blocks: tuple[str, ...], ran: list[str]) -> tuple[str, ...]:
-    """Modules with parameters of their own that first run after the last block began, and are no
-    part of it.
+    """Modules with parameters of their own, outside the blocks, that first run after the last block
+    began.
     """
     last = ran.index(blocks[-1])
     owners = {name.rpartition(".")[0] for name, _ in model.named_parameters()}

@@ -22,7 +22,7 @@ def watch(backbone: Backbone, depths: Sequence[int]) -> Iterator[dict[int, Tenso
     """Note, during forward passes, the hidden states (sentences, tokens, hidden) that go into the
     blocks ``depths``.
 
-    The depth of all blocks stands for the encoder's output, which is no block's input: the caller
+    The depth of all blocks stands for the encoder's output, which no block takes as input: the caller
     has it already.
     """
     seen: dict[int, Tensor] = {}

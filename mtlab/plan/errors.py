@@ -1,4 +1,4 @@
-"""The one kind of error that a person using mtlab is meant to see, and the words it is told in."""
+"""Errors that a user of mtlab sees, and the words of their messages."""
 
 import difflib
 import re
@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 
 class UserError(Exception):
-    """A mistake in what mtlab was given: told in one line, exit status 2, never a traceback.
+    """A mistake in what mtlab was given: one line, exit status 2, never a traceback.
 
     The line reads ``where: problem; remedy``. ``where`` is ``file:line field`` as far as it is
     known.
@@ -54,8 +54,7 @@ class Busy(UserError):
 
 
 Mistakes = list[UserError] | None
-"""Where mistakes are gathered, for who wants to hear of all of them; None where the first one ends
-what is done."""
+"""A list that gathers mistakes, where all of them are reported; None where the first one is raised."""
 
 
 @contextmanager

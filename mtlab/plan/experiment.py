@@ -53,8 +53,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What names of experiments and scenarios may be: they become names of files, runs and columns."""
 
 WHOLE = "the same in the whole experiment"
-"""Marks a setting that cannot be swept, because trials cannot differ in it, and that is no part of
-their keys: a suite has one device and one precision."""
+"""Marks a setting in which trials cannot differ: it cannot be swept, and their keys leave it out. A
+suite has one device and one precision."""
 
 KEYED_APART = "in a trial's key by what comes of it"
 """Marks a setting that may be swept, and whose effect a trial's key holds: stages, data as
@@ -97,7 +97,7 @@ class Experiment(Strict):
     cache: Annotated[Cache, WHOLE] = Cache()
     """The cache of frozen prefixes; ``--cache off`` does without."""
     checkpoints: Annotated[Checkpoints, WHOLE] = Checkpoints()
-    """How often a running trial is written down, so that it can go on after an interruption."""
+    """How often a running trial writes its resume state."""
     keep_weights: Annotated[Literal["auto", "best", "none"], WHOLE] = "auto"
     """Whose weights stay on disk for `mtlab export`: those of each scenario's best seed on
     validation, at each point; ``auto``: unless there is a sweep."""

@@ -241,7 +241,7 @@ class Trial:
         """
         values = (
             re.sub(r"[^A-Za-z0-9_.]+", "_", str(value))[:40] for _, value in self.point
-        )  # a path is no name of a file
+        )  # a path cannot be the name of a file
         return "-".join([self.scenario, f"seed{self.seed}", *values])[:LONGEST_LABEL]
 
 
@@ -251,8 +251,8 @@ def points(
     """Where trials of an experiment may differ: every combination of the swept values, at every
     setting; ``((),)`` without either.
 
-    A setting that changes scenarios alone is told by its number, counted from 1; other keys that it
-    sets are part of the point.
+    A point names a setting by its number, counted from 1, and by the keys that it sets, without
+    those of scenarios.
     """
     swept = [
         tuple(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())

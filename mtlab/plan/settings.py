@@ -154,12 +154,14 @@ class Data(Source):
         for task, share in self.labelled.items():
             if not 0 < share <= 1:
                 raise mistake(
-                    f"{share:g} is no share; give a number above 0 and at most 1", "labelled", task
+                    f"{share:g} is not a share; give a number above 0 and at most 1",
+                    "labelled",
+                    task,
                 )
         for task, share in self.label_noise.items():
             if not 0 <= share <= 1:
                 raise mistake(
-                    f"{share:g} is no share; give a number from 0 to 1", "label_noise", task
+                    f"{share:g} is not a share; give a number from 0 to 1", "label_noise", task
                 )
         return self
 
@@ -317,8 +319,8 @@ class Cache(Strict):
 
 
 class Checkpoints(Strict):
-    """How often a trial that runs is written down, so that it can go on from there when it was
-    interrupted.
+    """How often a running trial writes its resume state, from which it continues after an
+    interruption.
     """
 
     every_s: Number = Field(default=120.0, ge=0)
@@ -327,7 +329,7 @@ class Checkpoints(Strict):
     """Steps between two checkpoints, where that is less time."""
     stall_s: Number | None = Field(default=1800.0, ge=5)
     """Seconds without a step, or a batch of an evaluation, after which the process counts as hung:
-    it ends, and goes on from its last checkpoint, as after a crash. ``null``: never."""
+    it ends, and continues from its last checkpoint, as after a crash. ``null``: never."""
 
 
 class Engine(Strict):
@@ -345,8 +347,8 @@ class Engine(Strict):
     """GPUs that a trial on a cluster is given; a fraction lets several share one. Where none is
     given: one, if the cluster has any."""
     retries: Count = Field(default=3, ge=0)
-    """How often a trial goes on elsewhere, from its last checkpoint, when what ran it was lost;
-    then it has failed."""
+    """How often a trial continues elsewhere, from its last checkpoint, when its process or node was
+    lost; then it has failed."""
 
     @model_validator(mode="before")
     @classmethod

@@ -374,10 +374,10 @@ def _scalar(text: str, key: str) -> Any:
     """What ``text`` on the command line means: a number, null, a list, or itself."""
     try:
         value = _plain(_yaml(text), (), f"--{key}", {}, itertools.count())
-    except Exception:  # it is no YAML, in any of the ways that ruamel has to say so
+    except Exception:  # not YAML; ruamel says so in many ways
         return text
     quoted = text.lstrip()[:1] in ("'", '"')
-    reads_as_text = isinstance(value, str) and not quoted  # `a # b` is no comment here
+    reads_as_text = isinstance(value, str) and not quoted  # `a # b` has no comment here
     reads_as_mapping = isinstance(value, dict) and not text.lstrip().startswith(
         "{"
     )  # nor `Why: because` a mapping

@@ -237,7 +237,7 @@ def test_hub(tmp_path: Path) -> None:
             {"source": "owner/absent"},
         )
         answers = in_a_process(home, *wanted, **variables)
-        nowhere = "is no file or directory here, and as a data set it is not in the cache, with the hub out of reach"
+        nowhere = "is not a file or directory here, and as a data set it is not in the cache, with the hub out of reach"
         remedy = "check the path, or connect and unset HF_HUB_OFFLINE where it is set"
         assert answers == [
             [*main, f"owner/toy: commit {MAIN} (from the cache: the hub is out of reach)."],

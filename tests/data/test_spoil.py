@@ -148,5 +148,5 @@ def test_sentences_can_be_taken_by_label(folder: Path) -> None:
 def test_a_share_lies_between_nothing_and_everything(
     folder: Path, settings: dict[str, dict[str, float]]
 ) -> None:
-    with pytest.raises(ValueError, match="is no share; give a number"):
+    with pytest.raises(ValueError, match="is not a share; give a number"):
         load(folder, **settings)

@@ -16,9 +16,9 @@ from unittest.mock import patch
 
 import torch
 
-from mtlab.cli import parse_overrides
 from mtlab.data.batches import Batch
 from mtlab.model.network import Network
+from mtlab.parser import parse_overrides
 from mtlab.plan.experiment import load
 from mtlab.record.records import TrialRecord
 from mtlab.train import trainers

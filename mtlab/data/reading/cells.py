@@ -127,7 +127,7 @@ def _cells(line: str, separator: str) -> list[str] | None:
 
 
 class _Feed(Iterator[str]):
-    """The lines of a file, of which those of the record at hand can be taken up again."""
+    """The lines of a file; those of the current record can be read again."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)

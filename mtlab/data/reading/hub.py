@@ -77,7 +77,7 @@ def from_hub(name: str, subset: str | None, revision: str | None) -> tuple[dict[
     except (
         errors.HfHubHTTPError,
         ValueError,
-    ) as error:  # a ValueError: not an id, or the answer of something that is no hub
+    ) as error:  # a ValueError: not an id, or the answer of a server that is not a hub
         problem = f"the hub does not give out data set {name!r} ({type(error).__name__})"
         raise UserError(problem, "check the id, or try again later") from None
 
@@ -223,7 +223,7 @@ def _gated(name: str) -> NoReturn:
 
 
 def _out_of_reach(name: str) -> NoReturn:
-    problem = f"{name!r} is no file or directory here, and as a data set it is not in the cache, with the hub out of reach"
+    problem = f"{name!r} is not a file or directory here, and as a data set it is not in the cache, with the hub out of reach"
     raise UserError(
         problem, "check the path, or connect and unset HF_HUB_OFFLINE where it is set"
     ) from None

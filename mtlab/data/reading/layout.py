@@ -84,7 +84,7 @@ def resolve(folder: Path, named: Mapping[str, str], option: str) -> Layout | Non
         option: what sets the source on the command line, for messages.
 
     Raises:
-        UserError: there is no train, what is named is not there, or it cannot be told which file is
+        UserError: there is no train, what is named is not there, or the names do not say which file is
             which split.
     """
     pieces, ours = _there(folder, bool(named))

@@ -178,7 +178,7 @@ def holds_rows(cells: Sequence[Any], values: Values, separator: str) -> int | No
     """The column of a record's cell that holds rows of the table, as a quote makes it that opens a
     cell and is closed rows later.
 
-    Text of several lines may hold separators too. Rows are told from it by what stands in the
+    Text of several lines may hold separators too. Rows differ from it by what stands in the
     columns that its lines would have: at least one value of a column that has few of them in every
     second line. Where such text is usual, numbers count from three lines on. Where it is not, many
     lines that could all be rows are rows, whatever their values.

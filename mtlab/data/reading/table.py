@@ -45,11 +45,11 @@ class Table:
 
 @dataclass
 class Summary:
-    """What a reader tells of a file, beside its rows, as it goes through it."""
+    """What a reader notes of a file, besides its rows, as it goes through it."""
 
     columns: dict[str, None] = field(default_factory=dict)
     skipped: int = 0
-    """Lines that are no part of a sentence."""
+    """Lines outside sentences."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -79,7 +79,7 @@ class Again(Collection[Row]):
 
 
 def gathered(read: Reads, large: bool, mistakes: Mistakes) -> tuple[Collection[Row], Summary]:
-    """The rows of a source, and what is told of it, by going through it once.
+    """The rows of a source and its summary, by going through it once.
 
     Args:
         read: goes through it.
