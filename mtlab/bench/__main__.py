@@ -21,7 +21,6 @@ import torch
 
 from mtlab.bench import floor, peer
 from mtlab.model import backbone
-from mtlab.model.freezing import resolve as resolve_stage
 from mtlab.parser import parse_overrides
 from mtlab.plan import experiment as plan
 from mtlab.plan.errors import UserError

@@ -274,7 +274,7 @@ def _lacking(check: SourceCheck, task: str) -> UserError:
 
 def _measure(survey: Survey) -> None:
     """Tell the lengths of sentences in sub-words of the encoder."""
-    from mtlab.data import encoding
+    from mtlab.data import corpus_encoding, encoding
     from mtlab.model import backbone
     from mtlab.train import prepare
 
@@ -287,7 +287,7 @@ def _measure(survey: Survey) -> None:
         for check in survey.checks:
             rows = [sentence for kept in check.whole.values() for sentence in kept]
             encoded = encoding.encode(rows, tokenizer, (), (), ENDLESS)
-            prepare.check_encoded(rows, encoded, tokenizer, check.mistakes)
+            corpus_encoding.check_encoded(rows, encoded, tokenizer, check.mistakes)
             check.lengths = encoded.examples.lengths
             longer = [
                 row
@@ -301,7 +301,7 @@ def _measure(survey: Survey) -> None:
                 for pair in zip(rows, encoded.examples, strict=True)
                 if len(pair[1]) <= survey.limit
             ]
-            check.lost = prepare.lost_words(
+            check.lost = corpus_encoding.lost_words(
                 _lost(check, [*whole, *zip(longer, cut.examples, strict=True)])
             )
 

@@ -12,8 +12,8 @@ from mtlab.doctor.finding import PATIENCE_S, Finding, fault, gb, note, ok, withi
 from mtlab.doctor.wanted import Wanted, here, is_of_hub
 from mtlab.model import embedded
 from mtlab.plan.errors import Busy, UserError
-from mtlab.record import lock
 from mtlab.plan.settings import Encoder
+from mtlab.record import lock
 from mtlab.record.address import database_file, tracking_uri, without_credentials
 
 ROOM, COPIES = 200_000_000, 12

@@ -3,31 +3,27 @@
 import copy
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from transformers import PretrainedConfig, PreTrainedTokenizerBase
+from transformers import PretrainedConfig
 
-from mtlab.data import batches, encoding, sources
+from mtlab.data import batches, corpus_encoding, sources
 from mtlab.data.batches import Batch
 from mtlab.data.encoding import Encoded, Examples
 from mtlab.data.sources import Corpus
-from mtlab.data.stored import Sentence
 from mtlab.model import backbone, lora
 from mtlab.model.backbone import Backbone, Location
 from mtlab.model.flops import Counter
 from mtlab.model.freezing import digests
 from mtlab.model.network import Network
-from mtlab.plan.errors import Found, UserError, noted, shown
+from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import NOT_IN_KEY, START, Experiment
 from mtlab.plan.scenario import Point, Trial, content_key
-from mtlab.plan.words import counted
 from mtlab.record.records import FORMAT
 from mtlab.train.runtime import Runtime
 from mtlab.train.stage_plan import StagePlan, plan_stages
@@ -208,7 +204,9 @@ class Prepared:
         corpus = self.corpus
         notes = [
             *corpus.notes,
-            *lost_words({split: encoded.lost_words for split, encoded in self.encoded.items()}),
+            *corpus_encoding.lost_words(
+                {split: encoded.lost_words for split, encoded in self.encoded.items()}
+            ),
         ]
         start = {} if self.source is None else {"start": self.source.describe_data()}
         return {
@@ -363,7 +361,7 @@ def _ready(
     limit = length_limit(experiment, pristine, tokenizer)
     directory = experiment.output / CACHE
     encoded, encoding_s = shared.get(
-        lambda: encode(corpus, tokenizer, limit, directory),
+        lambda: corpus_encoding.encode(corpus, tokenizer, limit, directory),
         "encoded",
         encoder,
         corpus.fingerprint,
@@ -387,7 +385,8 @@ def _ready(
             "add `pad_token` to its tokenizer_config.json",
             where="encoder",
         )
-    _check_vocabulary(encoded, tokenizer.pad_token_id, location)
+    size = getattr(location.config, "vocab_size", None)
+    corpus_encoding.check_vocabulary(encoded, tokenizer.pad_token_id, size, location.name)
     setup_s = data_s + tokenizer_s + weights_s + encoding_s
     prepared = Prepared(
         experiment,
@@ -403,74 +402,6 @@ def _ready(
     )
     check_scenarios(prepared, where)
     return prepared
-
-
-def encode(
-    corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int, directory: Path | None = None
-) -> dict[str, Encoded]:
-    """Encode every split of a corpus; what is too much for memory lies on the disk of
-    ``directory``.
-
-    Raises:
-        UserError: the tokenizer leaves nothing of a sentence, as of one that is a zero-width space.
-    """
-    encoded_splits = {
-        split: encoding.encode(rows, tokenizer, corpus.labels, corpus.tags, limit, directory)
-        for split, rows in corpus.splits.items()
-    }
-    for split, encoded in encoded_splits.items():
-        check_encoded(corpus.splits[split], encoded, tokenizer)
-    return encoded_splits
-
-
-def lost_words(counts: Mapping[str, int]) -> list[str]:
-    """What is said of words that are cut off, or blank, so that the encoder reads nothing of them:
-    a line for each split with some.
-    """
-    lines = []
-    for split, count in counts.items():
-        verbs = ("has", "it is") if count == 1 else ("have", "they are")
-        if count:
-            lines.append(
-                f"{split}: {counted(count, 'word')} {verbs[0]} no sub-word within the limit; {verbs[1]} scored as O"
-            )
-    return lines
-
-
-def check_encoded(
-    sentences: Sequence[Sentence],
-    encoded: Encoded,
-    tokenizer: PreTrainedTokenizerBase,
-    notes: Found = None,
-) -> None:
-    """Refuse sentences of which nothing is left.
-
-    Raises:
-        UserError: the tokenizer leaves nothing of a sentence.
-    """
-    nothing = tokenizer.num_special_tokens_to_add()
-    for index in np.flatnonzero(encoded.examples.lengths <= nothing).tolist():
-        sentence = sentences[index]
-        problem = f"the encoder's tokenizer leaves nothing of {shown(sentence.surface)}"
-        with noted(notes):
-            raise UserError(problem, "remove the sentence", where=sentence.place)
-
-
-def _check_vocabulary(encoded: Mapping[str, Encoded], pad_id: int, location: Location) -> None:
-    """Refuse a tokenizer that knows more than the encoder.
-
-    Raises:
-        UserError: sentences have a token that the encoder has no embedding for.
-    """
-    size = getattr(location.config, "vocab_size", None)
-    largest = max(
-        [pad_id, *(int(split.examples.input_ids.max(initial=0)) for split in encoded.values())]
-    )
-    if size is not None and largest >= size:
-        problem = f"the tokenizer of {location.name} gives token {largest:,}, and the encoder has {size:,}"
-        raise UserError(
-            problem, "put the tokenizer there that it was trained with", where="encoder"
-        )
 
 
 def length_limit(experiment: Experiment, pristine: Backbone, tokenizer: Any) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from mtlab.data import sources
+from mtlab.data import corpus_encoding, sources
 from mtlab.data.encoding import Encoded, Example, Examples
 from mtlab.data.sources import Corpus
 from mtlab.data.stored import Sentence
@@ -21,7 +21,7 @@ from mtlab.plan.scenario import point_label
 from mtlab.plan.words import counted
 from mtlab.train.loop import schedule
 from mtlab.train.loop.schedule import Step
-from mtlab.train.prepare import Prepared, check_scenarios, encode, length_limit
+from mtlab.train.prepare import Prepared, check_scenarios, length_limit
 from mtlab.train.stage_plan import StagePlan
 
 TERA = 1e12
@@ -84,7 +84,7 @@ def _sketch(
     try:
         tokenizer = backbone.tokenizer(location)
         limit = length_limit(experiment, skeleton, tokenizer)
-        encoded = encode(corpus, tokenizer, limit)
+        encoded = corpus_encoding.encode(corpus, tokenizer, limit)
     except UserError as error:
         if "no tokenizer" not in error.problem:
             raise

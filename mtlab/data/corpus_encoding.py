@@ -1,0 +1,87 @@
+"""Encoding a corpus for an encoder, and refusing what the encoder cannot read."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from mtlab.data import encoding
+from mtlab.data.encoding import Encoded
+from mtlab.data.sources import Corpus
+from mtlab.data.stored import Sentence
+from mtlab.plan.errors import Mistakes, UserError, noted, shown
+from mtlab.plan.words import counted
+
+
+def encode(
+    corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int, directory: Path | None = None
+) -> dict[str, Encoded]:
+    """Encode every split of a corpus; what is too much for memory lies on the disk of
+    ``directory``.
+
+    Raises:
+        UserError: the tokenizer leaves nothing of a sentence, as of one that is a zero-width space.
+    """
+    encoded_splits = {
+        split: encoding.encode(rows, tokenizer, corpus.labels, corpus.tags, limit, directory)
+        for split, rows in corpus.splits.items()
+    }
+    for split, encoded in encoded_splits.items():
+        check_encoded(corpus.splits[split], encoded, tokenizer)
+    return encoded_splits
+
+
+def lost_words(counts: Mapping[str, int]) -> list[str]:
+    """What is said of words that are cut off, or blank, so that the encoder reads nothing of them:
+    a line for each split with some.
+    """
+    lines = []
+    for split, count in counts.items():
+        verbs = ("has", "it is") if count == 1 else ("have", "they are")
+        if count:
+            lines.append(
+                f"{split}: {counted(count, 'word')} {verbs[0]} no sub-word within the limit; {verbs[1]} scored as O"
+            )
+    return lines
+
+
+def check_encoded(
+    sentences: Sequence[Sentence],
+    encoded: Encoded,
+    tokenizer: PreTrainedTokenizerBase,
+    mistakes: Mistakes = None,
+) -> None:
+    """Refuse sentences of which nothing is left.
+
+    Raises:
+        UserError: the tokenizer leaves nothing of a sentence.
+    """
+    nothing = tokenizer.num_special_tokens_to_add()
+    for index in np.flatnonzero(encoded.examples.lengths <= nothing).tolist():
+        sentence = sentences[index]
+        problem = f"the encoder's tokenizer leaves nothing of {shown(sentence.surface)}"
+        with noted(mistakes):
+            raise UserError(problem, "remove the sentence", where=sentence.place)
+
+
+def check_vocabulary(
+    encoded: Mapping[str, Encoded], pad_id: int, size: int | None, encoder: str
+) -> None:
+    """Refuse a tokenizer that knows more than the encoder.
+
+    Args:
+        encoded: split to sentences.
+        pad_id: what inputs are padded with.
+        size: tokens for which the encoder has an embedding; None where that is not known.
+        encoder: its name.
+
+    Raises:
+        UserError: sentences have a token that the encoder has no embedding for.
+    """
+    largest = [int(split.examples.input_ids.max(initial=0)) for split in encoded.values()]
+    token = max([pad_id, *largest])
+    if size is not None and token >= size:
+        problem = f"the tokenizer of {encoder} gives token {token:,}, and the encoder has {size:,}"
+        remedy = "put the tokenizer there that it was trained with"
+        raise UserError(problem, remedy, where="encoder")
