@@ -16,7 +16,7 @@ from mtlab.plan.words import counted
 
 if TYPE_CHECKING:
     from mtlab.plan.experiment import Experiment
-    from mtlab.record.tracking import Outcome
+    from mtlab.record.mlflow.tracking import Outcome
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -91,7 +91,7 @@ def _compare(options: argparse.Namespace) -> int:
     if not launch.leads():
         return _follow(experiment, _command(options))
     from mtlab.record.journal import Journal
-    from mtlab.record.tracking import Tracking
+    from mtlab.record.mlflow.tracking import Tracking
     from mtlab.train.engines import local
     from mtlab.train.measure.progress import progress
     from mtlab.train.resume import signals
@@ -161,7 +161,7 @@ def _finish(experiment: "Experiment") -> "Outcome":
     from mtlab.export import directory
     from mtlab.export.model import choose
     from mtlab.record.journal import Journal
-    from mtlab.record.tracking import Outcome
+    from mtlab.record.mlflow.tracking import Outcome
     from mtlab.report import document
     from mtlab.report.sections.story import story
 
@@ -289,8 +289,8 @@ def _sync(options: argparse.Namespace) -> int:
     from mtlab.plan.experiment import load
 
     experiment = load(options.file, parse_overrides(options.overrides), with_data=False)
-    from mtlab.record import tracking
     from mtlab.record.journal import Journal
+    from mtlab.record.mlflow import tracking
 
     journal = Journal(experiment.output)
     journal.read()

@@ -18,7 +18,7 @@ def serve(port: int, file: str | None) -> int:
     Raises:
         UserError: MLflow is not installed, or the port is in use.
     """
-    from mtlab.record.address import absolute, tracking_uri, without_credentials
+    from mtlab.record.mlflow.address import absolute, tracking_uri, without_credentials
 
     uri = tracking_uri()
     if uri.startswith(("http://", "https://")):

@@ -22,9 +22,9 @@ from mtlab.doctor import limits, machine, places
 from mtlab.doctor.finding import within
 from mtlab.plan import experiment as plan
 from mtlab.plan.errors import Busy, UserError
-from mtlab.record.address import DEFAULT_URI
 from mtlab.record.journal import Journal
-from mtlab.record.store import Store
+from mtlab.record.mlflow.address import DEFAULT_URI
+from mtlab.record.mlflow.store import Store
 from tests import stand_in
 
 ROOT = Path(__file__).parents[1]

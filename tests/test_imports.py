@@ -20,7 +20,11 @@ RULES = ROOT.with_name("pyproject.toml")
 LIGHT = ("plan", "record", "report")
 HEAVY = ("torch", "transformers", "mlflow")
 
-TALKING = ("mtlab.record.connection", "mtlab.record.store", "mtlab.record.tracking")
+TALKING = (
+    "mtlab.record.mlflow.connection",
+    "mtlab.record.mlflow.store",
+    "mtlab.record.mlflow.tracking",
+)
 """What speaks to MLflow."""
 
 LINT = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache', '--no-logo'])"

@@ -78,7 +78,7 @@ TIMES = ("_s", "_mb", "per_s", "untimed")
 EARLY = (
     "mlflow.pyfunc",
     "mtlab.export.directory",
-    "mtlab.record.packing",
+    "mtlab.record.mlflow.packing",
     "mtlab.report.document",
     "mtlab.report.sections.story",
     "mtlab.train.suite",

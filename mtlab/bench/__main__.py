@@ -31,6 +31,7 @@ from mtlab.record.records import TrialRecord
 from mtlab.train import prepare as preparing
 from mtlab.train import worker
 from mtlab.train.measure import warm
+from mtlab.train.measure.facts import describe_data
 from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime, resolve
 from mtlab.train.trial import run_trials
@@ -235,7 +236,7 @@ def run(file: str, whole: bool, overrides: dict[str, list[str]], times: int = TI
     result: dict[str, Any] = {
         "experiment": experiment.model_dump(mode="json"),
         "environment": bench.runtime.describe(),
-        "data": bench.prepared.describe_data(),
+        "data": describe_data(bench.prepared),
         "scenarios": {},
     }
     result["scenarios"] = _already(place, result)

@@ -67,13 +67,8 @@ def gather(
     tables = located.tables
     for split, table in tables.items():
         _examine(split, table, mistakes)
-    reading = Reading(
-        index,
-        tasks,
-        {str(ours): theirs for ours, theirs in source.columns.items()},
-        option,
-        directory,
-    )
+    columns = {str(ours): theirs for ours, theirs in source.columns.items()}
+    reading = Reading(index, tasks, columns, option, directory)
     form = "words"
     with noted(mistakes):
         if some := [table for table in tables.values() if table.rows]:
@@ -96,13 +91,10 @@ def gather(
         part.notes += [f"{part.name}: {note}"] if note else []
         part.splits = _with_labels(parsed, source, reading, mistakes)
     part.notes += [f"{part.name}: {line}." for line in _alike(parsed["train"], source)]
-    if mistakes and len(parsed["train"]) < len(tables["train"].rows):
-        part.written = {
-            text
-            for row in tables["train"].rows
-            for value in row.values.values()
-            for text in _texts(value)
-        }
+    train = tables["train"].rows
+    if mistakes and len(parsed["train"]) < len(train):
+        values = (value for row in train for value in row.values.values())
+        part.written = {text for value in values for text in _texts(value)}
     if source.labels:
         part.notes.append(_count_labelled(part, source, parsed, mistakes))
     return part

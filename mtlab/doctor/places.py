@@ -14,7 +14,7 @@ from mtlab.model import embedded
 from mtlab.plan.errors import Busy, UserError
 from mtlab.plan.settings import Encoder
 from mtlab.record import lock
-from mtlab.record.address import database_file, tracking_uri, without_credentials
+from mtlab.record.mlflow.address import database_file, tracking_uri, without_credentials
 
 ROOM, COPIES = 200_000_000, 12
 """Bytes that records, predictions and plots may take, and copies of the weights: two checkpoints,
@@ -95,7 +95,7 @@ def tracking(wanted: Wanted) -> Iterator[Finding]:
                 "give yourself the right, or set MLFLOW_TRACKING_URI to another place",
             )
             return
-    from mtlab.record import connection
+    from mtlab.record.mlflow import connection
 
     try:
         within(PATIENCE_S, lambda: connection.look(uri, wanted.experiment.name))

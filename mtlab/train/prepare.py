@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
-from transformers import PretrainedConfig
 
 from mtlab.data import batches, corpus_encoding, sources
 from mtlab.data.batches import Batch
@@ -199,51 +198,10 @@ class Prepared:
                 digest.update(words[first:last])
         return digest.hexdigest()
 
-    def describe_data(self) -> dict[str, Any]:
-        """Facts about the data for the record."""
-        corpus = self.corpus
-        notes = [
-            *corpus.notes,
-            *corpus_encoding.lost_words(
-                {split: encoded.lost_words for split, encoded in self.encoded.items()}
-            ),
-        ]
-        start = {} if self.source is None else {"start": self.source.describe_data()}
-        return {
-            "sizes": {split: len(sentences) for split, sentences in corpus.splits.items()},
-            "tokens": {
-                split: int(encoded.examples.starts[-1]) for split, encoded in self.encoded.items()
-            },
-            "labels": list(corpus.labels),
-            "tags": list(corpus.tags),
-            "inputs": corpus.inputs,
-            "sources": [source.title for source in self._sources()],
-            "fingerprint": corpus.fingerprint,
-            "notes": notes,
-            **start,
-        }
-
-    def describe_encoder(self) -> dict[str, str | int | None]:
-        """Facts about the encoder for the record."""
-        config: PretrainedConfig = self.location.config
-        return {
-            "name": self.location.name,
-            "revision": self.location.revision,
-            "sha256": self.encoder_digest,
-            "family": config.model_type,
-            "blocks": len(self.pristine.blocks),
-            "hidden": self.pristine.hidden_size,
-            "attention": self.pristine.model.config._attn_implementation,
-        }
-
     def examples(self, split: str, of_source: bool = False) -> Examples:
         """The encoded sentences of a split, of the source data where asked for."""
         prepared = self.source if of_source and self.source is not None else self
         return prepared.encoded[split].examples
-
-    def _sources(self) -> list[Any]:
-        data = self.experiment.data
-        return [data] if data.source is not None else [data.classifier, data.ner]
 
 
 def prepare(

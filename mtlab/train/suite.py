@@ -16,7 +16,7 @@ from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.train.distributed.processes import CommonJournal, Processes
 from mtlab.train.engines.local import Engine
-from mtlab.train.measure import forecast
+from mtlab.train.measure import facts, forecast
 from mtlab.train.measure.progress import PlainProgress
 from mtlab.train.prepare import prepare
 from mtlab.train.resume import unfinished
@@ -106,18 +106,13 @@ class Suite:
         _introduce(suite, before, progress, self.engine.where)
         for record in records.values():
             ended(suite, record)
-        self._run(
-            [trial for trial in trials if trial not in records],
-            records,
-            lambda record: ended(suite, record),
-        )
+        left = [trial for trial in trials if trial not in records]
+        self._run(left, records, lambda record: ended(suite, record))
         if processes.leads:
-            kept.prune(
-                journal, records.values()
-            )  # once more, for where the last trial's end was the last thing that was done
-            shutil.rmtree(
-                journal.directory / "unfinished", ignore_errors=True
-            )  # of trials outside this suite
+            # once more, for where the last trial's end was the last thing that was done
+            kept.prune(journal, records.values())
+            # what is left there is of trials outside this suite
+            shutil.rmtree(journal.directory / "unfinished", ignore_errors=True)
         suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - self.clock})
         journal.write_suite(suite)
         return suite, [records[trial] for trial in trials]
@@ -193,11 +188,11 @@ class Suite:
             started_at=self.began,
             environment={**self.runtime.describe()},
             encoder={
-                point_label(point): prepared.describe_encoder()
+                point_label(point): facts.describe_encoder(prepared)
                 for point, prepared in self.prepared.items()
             },
             data={
-                point_label(point): prepared.describe_data()
+                point_label(point): facts.describe_data(prepared)
                 for point, prepared in self.prepared.items()
             },
             trials=tuple(self.prepared[trial.point].key(trial, self.runtime) for trial in trials),

@@ -65,9 +65,8 @@ def run_trials(
     """Run trials of one scenario that differ in their seed alone, write their records, and return
     them with their networks.
 
-    Several trials train in step, and so all their stages train heads on cached states. A trial that
-    fails leaves a record too, with its reason as status. Trials that were interrupted continue from
-    their last resume state.
+    Several trials train in step, so that all their stages train heads on cached states. A trial
+    that fails leaves a record too. Interrupted trials continue from their last resume state.
 
     Args:
         prepared: what the trials run on.
@@ -85,19 +84,9 @@ def run_trials(
         UserError: a record cannot be written.
     """
     plans = [plan for plan in prepared.stage_plans(trials[0].scenario) if plan.stage.epochs]
-    if len(trials) > 1 and not (prefixes is not None and all(plan.stacks for plan in plans)):
-        raise ValueError(f"the seeds of {trials[0].scenario} cannot train in step")
+    stacks = prefixes is not None and all(plan.stacks for plan in plans)
+    assert len(trials) == 1 or stacks, "trials that cannot train in step are run one by one"
     memory = Memory(runtime)
-    unfinished = Unfinished(
-        journal.directory, [prepared.key(trial, runtime) for trial in trials], say
-    )
-    keeper = Keeper(
-        unfinished,
-        prepared.experiment.checkpoints,
-        say,
-        partial(memory.uncounted, collect=False),
-        runtime.processes,
-    )
     setup = Setup(
         prepared,
         runtime,
@@ -106,27 +95,44 @@ def run_trials(
         advance,
         memory,
         Plain(prepared, runtime, memory),
-        keeper,
+        _keeper(prepared, trials, runtime, journal, memory, say),
         Machine(runtime.device),
         Occupancy(runtime.device, apart),
     )
     try:
-        keeper.begin()
+        setup.keeper.begin()
     except Died as error:
         group = Group(trials, setup)
         for state in group.states:
             outcome.finish(state, str(error))
-        keeper.end()
-        return group.states
-    group = Group(trials, setup)
-    if keeper.saved is not None:
-        labels = ", ".join(trial.label for trial in trials)
-        say(f"{labels}: continuing from the last checkpoint")
-    _supervised(group)
-    keeper.end()
-    if prefixes is not None:
-        prefixes.forget_unwanted()
+    else:
+        group = Group(trials, setup)
+        if setup.keeper.saved is not None:
+            labels = ", ".join(trial.label for trial in trials)
+            say(f"{labels}: continuing from the last checkpoint")
+        _supervised(group)
+        if prefixes is not None:
+            prefixes.forget_unwanted()
+    setup.keeper.end()
     return group.states
+
+
+def _keeper(
+    prepared: Prepared,
+    trials: Sequence[Trial],
+    runtime: Runtime,
+    journal: Journal,
+    memory: Memory,
+    say: Callable[[str], None],
+) -> Keeper:
+    keys = [prepared.key(trial, runtime) for trial in trials]
+    return Keeper(
+        Unfinished(journal.directory, keys, say),
+        prepared.experiment.checkpoints,
+        say,
+        partial(memory.uncounted, collect=False),
+        runtime.processes,
+    )
 
 
 def _supervised(group: Group) -> None:

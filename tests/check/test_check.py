@@ -18,6 +18,7 @@ from mtlab.data import sources
 from mtlab.plan import yaml_file
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import load
+from mtlab.train.measure.facts import describe_data
 from mtlab.train.prepare import prepare
 from mtlab.train.runtime import resolve
 from tests import tiny
@@ -659,7 +660,7 @@ def test_words_without_a_sub_word_are_said_as_a_run_says_them(
         (tmp_path / "exp.yaml").write_text(the_file(told), encoding="utf-8")
         experiment = load(tmp_path / "exp.yaml")
         prepared = next(iter(prepare(experiment, resolve(experiment)).values()))
-        lost = [note for note in prepared.describe_data()["notes"] if "no sub-word" in note]
+        lost = [note for note in describe_data(prepared)["notes"] if "no sub-word" in note]
         assert lost and [note for note in lost if f": {note}\n" not in told] == [], told
         assert told.count("no sub-word") == len(lost)
 

@@ -13,12 +13,12 @@ from mlflow.server import handlers
 from mlflow.tracking import MlflowClient
 
 from mtlab.plan.errors import Busy
-from mtlab.record import tracking as module
 from mtlab.record.journal import Journal
+from mtlab.record.mlflow import tracking as module
+from mtlab.record.mlflow.runs import metrics_of
+from mtlab.record.mlflow.store import Store
+from mtlab.record.mlflow.tracking import Outcome, Tracking, sync
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.record.runs import metrics_of
-from mtlab.record.store import Store
-from mtlab.record.tracking import Outcome, Tracking, sync
 from tests.record.test_tracking import suite_of, with_losses
 from tests.report import factory
 
@@ -243,7 +243,7 @@ def test_processes_that_open_a_new_database_at_once_make_its_tables_once(tmp_pat
     import subprocess
     import sys
 
-    code = "import sys; from mtlab.record.store import Store; s = Store(sys.argv[1], 'freezing'); s.open(); print(s.experiment_id)"
+    code = "import sys; from mtlab.record.mlflow.store import Store; s = Store(sys.argv[1], 'freezing'); s.open(); print(s.experiment_id)"
     uri = f"sqlite:///{tmp_path / 'new.db'}"
     processes = [
         subprocess.Popen([sys.executable, "-c", code, uri], stdout=subprocess.PIPE, text=True)

@@ -12,8 +12,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from mtlab.plan.scenario import point_label
+from mtlab.record.mlflow.tracking import Outcome, Tracking
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.record.tracking import Outcome, Tracking
 from tests.report import factory
 
 SIZES = {"train": 1920, "validation": 300, "test": 600}

@@ -13,9 +13,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from mtlab.plan.errors import UserError
-from mtlab.record.address import DEFAULT_URI, tracking_uri, without_credentials
-from mtlab.record.store import Store
-from mtlab.record.tracking import Tracking
+from mtlab.record.mlflow.address import DEFAULT_URI, tracking_uri, without_credentials
+from mtlab.record.mlflow.store import Store
+from mtlab.record.mlflow.tracking import Tracking
 from tests.record.test_tracking import logged, suite_of
 from tests.report import factory
 

@@ -16,6 +16,7 @@ from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train.cache.heads import Readings
 from mtlab.train.cache.prefix import Prefixes
+from mtlab.train.measure.facts import describe_data
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import resolve
 from mtlab.train.trial import run_trials
@@ -95,7 +96,7 @@ def test_a_trial_on_disk_leaves_the_same_record(
         monkeypatch.setattr(disk, name, limit)
     outside, found, journal = run(tmp_path, encoder, data, "outside", cache__memory_limit_mb=["0"])
     assert outside.encoding_digest == inside.encoding_digest
-    assert outside.describe_data() == inside.describe_data()
+    assert describe_data(outside) == describe_data(inside)
     assert [record.status for record in found] == ["ok"] * 3
     for one, other in zip(expected, found, strict=True):
         assert essence(one) == essence(other)

@@ -15,8 +15,8 @@ from mlflow.tracking import MlflowClient
 from mtlab.cli import main
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
+from mtlab.record.mlflow.store import Store
 from mtlab.record.records import Metrics, SuiteRecord, TrialRecord
-from mtlab.record.store import Store
 from mtlab.train.prepare import Prepared
 from mtlab.train.state import TrialState
 

@@ -129,9 +129,8 @@ def _quality_vs_blocks(groups: Sequence[Group], base: Group) -> Figure | None:
         return None
     figure = canvas.figure(4.2)
     look = Look(COLOURS[0], MARKERS[0])
-    for task, ax in zip(
-        base.tasks, figure.subplots(1, len(base.tasks), squeeze=False)[0], strict=True
-    ):
+    axes = figure.subplots(1, len(base.tasks), squeeze=False)[0]
+    for task, ax in zip(base.tasks, axes, strict=True):
         samples = base.samples(task)
         points = [_at(base, task, name, depth) for depth, name in by_depth.items()]
         plots.courses(
@@ -149,9 +148,9 @@ def _quality_vs_blocks(groups: Sequence[Group], base: Group) -> Figure | None:
                 linestyle="-" if share == 1 else (0, (4, 2)),
                 zorder=1,
             )
-            place = (
-                "bottom" if share == 1 else "top" if share == max(across.SHARES) else "center"
-            )  # the highest lie close together
+            # the highest lie close together
+            below = "top" if share == max(across.SHARES) else "center"
+            place = "bottom" if share == 1 else below
             ax.annotate(
                 f"{share:.0%}",
                 (1.0, share * whole),

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,55 +28,10 @@ from mtlab.model.replay import Tail
 from mtlab.plan.scenario import content_key
 from mtlab.train.cache import spill
 from mtlab.train.cache.spill import Pass
+from mtlab.train.cache.states import Room, States
 from mtlab.train.prepare import Prepared
 from mtlab.train.resume import signals, watchdog
 from mtlab.train.runtime import Runtime
-
-
-@dataclass(frozen=True)
-class States:
-    """Hidden states of a split at one depth.
-
-    Attributes:
-        flat: (tokens + 1, hidden): sentence after sentence; the last row is zero and stands for
-            padding.
-        file: what ``flat`` lies in, where that is not memory.
-        starts: (sentences + 1,): where each sentence begins in ``flat``.
-    """
-
-    flat: Tensor
-    file: spill.Mapped | None
-    starts: np.ndarray
-
-    def rows(self, ids: Sequence[int]) -> np.ndarray:
-        """(sentences, tokens): rows of ``flat`` for a batch of ``ids``, padded to the longest with
-        the zero row.
-        """
-        begins, ends = self.starts[list(ids)], self.starts[[index + 1 for index in ids]]
-        places = begins[:, None] + np.arange(int((ends - begins).max()))
-        return np.where(places < ends[:, None], places, len(self.flat) - 1)
-
-    def padded(self, ids: Sequence[int], device: torch.device) -> Tensor:
-        """(sentences, tokens, hidden): the states of a batch, padded with zeros."""
-        rows = self.rows(ids)
-        return self.pick(rows.ravel(), device).view(*rows.shape, -1)
-
-    def pick(self, rows: np.ndarray, device: torch.device) -> Tensor:
-        """(rows, hidden): a copy of these rows of ``flat``."""
-        picked = self.flat.index_select(0, torch.from_numpy(rows).to(self.flat.device)).to(
-            device, non_blocking=True
-        )
-        if self.file is not None:
-            self.file.release()
-        return picked
-
-    def put(self, rows: np.ndarray, values: Tensor) -> None:
-        """Store ``values`` (rows, hidden) at these rows of ``flat``."""
-        self.flat.index_copy_(
-            0, torch.from_numpy(rows).to(self.flat.device), values.to(self.flat.device)
-        )
-        if self.file is not None:
-            self.file.release()
 
 
 @dataclass
@@ -133,6 +89,11 @@ class Prefixes:
     """(key, split) to states."""
     passes: dict[tuple[str, str], Pass] = field(default_factory=dict)
     """(key, split) to the pass that computed the states."""
+
+    @cached_property
+    def room(self) -> Room:
+        """Where new states lie."""
+        return Room(self.runtime.device, self.limit, self.directory, self.exchange)
 
     def expect(self, prepared: Prepared, digests: Mapping[str, str]) -> None:
         """Announce that the scenarios of an experiment will begin with weights of these digests."""
@@ -271,7 +232,7 @@ class Prefixes:
             and mapped.made_by is not None
             and mapped.flat.shape == (int(starts[-1]) + 1, hidden)
         ):
-            self.held[key, split] = self._at_hand(mapped, starts)
+            self.held[key, split] = self.room.read(mapped, starts, self.held.values())
             self.passes[key, split] = mapped.made_by
 
     @torch.no_grad()
@@ -289,19 +250,14 @@ class Prefixes:
         began = time.perf_counter()
         modes = {module: module.training for module in network.modules()}
         network.eval()
-        encoded, blocks, processes = (
-            prepared.encoded[split],
-            len(network.backbone.blocks),
-            self.runtime.processes,
-        )
+        encoded, processes = prepared.encoded[split], self.runtime.processes
+        blocks, device = len(network.backbone.blocks), self.runtime.device
         stores: dict[int, States] = {}
         with replay.watch(network.backbone, list(keys)) as seen:
             for ids in processes.share(batches.by_length(encoded, EVALUATION_TOKENS)):
                 watchdog.beat()
                 signals.leave_if_asked()  # a pass may be long, and nothing of it is kept
-                batch = batches.collate(encoded.examples, ids, prepared.pad_id).to(
-                    self.runtime.device
-                )
+                batch = batches.collate(encoded.examples, ids, prepared.pad_id).to(device)
                 with self.runtime.autocast():
                     seen[blocks] = network.encoder(
                         input_ids=batch.input_ids, attention_mask=batch.attention_mask
@@ -310,12 +266,8 @@ class Prefixes:
                 rows = np.concatenate(
                     [np.arange(starts[index], starts[index + 1]) for index in ids]
                 )
-                stores = stores or self._stores(
-                    keys,
-                    split,
-                    starts,
-                    {depth: (seen[depth].shape[-1], seen[depth].dtype) for depth in keys},
-                )
+                kinds = {depth: (seen[depth].shape[-1], seen[depth].dtype) for depth in keys}
+                stores = stores or self._stores(keys, split, starts, kinds)
                 for depth in keys:
                     stores[depth].put(rows, seen[depth][kept])
         stores = stores or self._stores(keys, split, starts, {})  # of a process that had no batch
@@ -331,10 +283,11 @@ class Prefixes:
                 for depth, file in files.items()
             ]
         )
-        for depth, states in stores.items():
-            self.held[keys[depth], split] = (
-                self._at_hand(files[depth], starts) if depth in files else states
-            )
+        for depth, computed in stores.items():
+            states = computed
+            if depth in files:
+                states = self.room.read(files[depth], starts, self.held.values())
+            self.held[keys[depth], split] = states
         self.passes.update(dict.fromkeys(((key, split) for key in keys.values()), done))
 
     def _stores(
@@ -357,12 +310,9 @@ class Prefixes:
         def make() -> list[tuple[int, spill.Place | None]]:
             for depth, (width, dtype) in kinds.items():
                 held = [*self.held.values(), *stores.values()]
-                stores[depth] = States(
-                    *self._room(
-                        f"{keys[depth]}-{split}", (int(starts[-1]) + 1, width), dtype, held
-                    ),
-                    starts,
-                )
+                shape = (int(starts[-1]) + 1, width)
+                zeros = self.room.zeros(f"{keys[depth]}-{split}", shape, dtype, held)
+                stores[depth] = States(*zeros, starts)
             return [
                 (depth, None if states.file is None else states.file.place)
                 for depth, states in stores.items()
@@ -373,37 +323,3 @@ class Prefixes:
                 file = spill.open_at(place)
                 stores[depth] = States(file.flat, file, starts)
         return stores
-
-    def _room(
-        self, name: str, shape: tuple[int, int], dtype: torch.dtype, held: Iterable[States]
-    ) -> tuple[Tensor, spill.Mapped | None]:
-        """Zeros for the states of a split, and the file that they lie in: on the GPU where they
-        fit, in memory, or in a file.
-        """
-        size = shape[0] * shape[1] * dtype.itemsize
-        if self.exchange or not self._fits(size, held):
-            mapped = spill.make(self.directory, name, shape, dtype)
-            return mapped.flat, mapped
-        return torch.zeros(shape, dtype=dtype, device=self._nearest(size)), None
-
-    def _at_hand(self, mapped: spill.Mapped, starts: np.ndarray) -> States:
-        """States of a file as trials read them: where memory has room for them they need not be
-        given back to the file after each read.
-        """
-        if not self._fits(mapped.flat.nbytes, self.held.values()):
-            return States(mapped.flat, mapped, starts)
-        return States(mapped.flat.to(self._nearest(mapped.flat.nbytes)), None, starts)
-
-    def _fits(self, size: int, held: Iterable[States]) -> bool:
-        """Whether memory takes so many bytes more."""
-        return (
-            size + sum(states.flat.nbytes for states in held if states.file is None) <= self.limit
-        )
-
-    def _nearest(self, size: int) -> torch.device:
-        """The device where so many bytes of states lie best: the GPU, unless that would be a
-        quarter of what it has free.
-        """
-        device = self.runtime.device
-        crowded = device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 4
-        return torch.device("cpu") if crowded else device

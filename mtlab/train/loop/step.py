@@ -266,28 +266,35 @@ def evaluate(
         (sums.tolist(), {task: values.cpu().numpy() for task, values in best.items()})
         for sums, best in computed
     ]
-    rows: dict[int, dict[str, Any]] = {}
-    losses = np.zeros((len(tasks), 2))
-    for batch, (sums, best) in zip(
-        ready, runtime.processes.rejoin(mine), strict=True
-    ):  # added up in the order that one process has
-        losses += sums
-        rows |= {
-            index: {task: values[row] for task, values in best.items()}
-            for row, index in enumerate(batch.ids)
-        }
-    pairs = enumerate(
-        zip(sentences, encoded.examples, strict=True)
-    )  # in their order, for that is how sentences on a disk are read
+    every = runtime.processes.rejoin(mine)
+    rows = {
+        index: {task: values[row] for task, values in best.items()}
+        for batch, (_, best) in zip(ready, every, strict=True)
+        for row, index in enumerate(batch.ids)
+    }
+    # in their order, for that is how sentences on a disk are read
+    pairs = enumerate(zip(sentences, encoded.examples, strict=True))
     predictions = [
         _prediction(sentence, example.words, rows[index], names)
         for index, (sentence, example) in pairs
     ]
-    means = {
+    return predictions, _means(tasks, [sums for sums, _ in every])
+
+
+def _means(tasks: Sequence[str], sums: Sequence[Any]) -> dict[str, float | None]:
+    """Each task's mean loss; None where nothing had a target.
+
+    Args:
+        tasks: whose losses they are.
+        sums: of each batch, for each task: the sum of losses, and how many there are.
+    """
+    losses = np.zeros((len(tasks), 2))
+    for of_batch in sums:  # added up in the order that one process has
+        losses += of_batch
+    return {
         task: float(total / count) if count else None
         for task, (total, count) in zip(tasks, losses.tolist(), strict=True)
     }
-    return predictions, means
 
 
 def _prediction(

@@ -28,10 +28,17 @@ from mlflow.entities import (
 from mlflow.tracking import MlflowClient
 
 from mtlab.plan.scenario import content_key, point_label
-from mtlab.record.connection import OPENING_S, alone, has_no_tables, patience, refusal, see_active
-from mtlab.record.packing import pack
+from mtlab.record.mlflow.connection import (
+    OPENING_S,
+    alone,
+    has_no_tables,
+    patience,
+    refusal,
+    see_active,
+)
+from mtlab.record.mlflow.packing import pack
+from mtlab.record.mlflow.runs import cut, flat, inert, metrics_of, ms, params_of, safe, tags_of
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.record.runs import cut, flat, inert, metrics_of, ms, params_of, safe, tags_of
 
 BATCH = 1000
 """Metrics in one request: MLflow's limit."""

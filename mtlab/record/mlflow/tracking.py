@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtlab.plan.errors import Busy, UserError
-from mtlab.record.address import database_file, reason, tracking_uri, without_credentials
 from mtlab.record.journal import Journal
+from mtlab.record.mlflow.address import database_file, reason, tracking_uri, without_credentials
+from mtlab.record.mlflow.store import Store
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.record.store import Store
 
 OPENING_S = 5.0
 """Seconds that a suite waits, before it begins, for the store to be opened."""

@@ -21,7 +21,7 @@ from mlflow.store import db_migrations
 from mlflow.tracking import MlflowClient
 
 from mtlab.plan.errors import Busy, UserError
-from mtlab.record.address import DEFAULT_URI, database_file, reason, without_credentials
+from mtlab.record.mlflow.address import DEFAULT_URI, database_file, reason, without_credentials
 
 for name in ("alembic", "mlflow.store.db.utils"):
     logging.getLogger(name).setLevel(logging.WARNING)  # a new database needs no message

@@ -1,0 +1,48 @@
+"""Facts about data and encoder for the record."""
+
+from typing import Any
+
+from transformers import PretrainedConfig
+
+from mtlab.data import corpus_encoding
+from mtlab.train.prepare import Prepared
+
+
+def describe_data(prepared: Prepared) -> dict[str, Any]:
+    """Facts about the data for the record."""
+    corpus, data = prepared.corpus, prepared.experiment.data
+    sources = [data] if data.source is not None else [data.classifier, data.ner]
+    notes = [
+        *corpus.notes,
+        *corpus_encoding.lost_words(
+            {split: encoded.lost_words for split, encoded in prepared.encoded.items()}
+        ),
+    ]
+    start = {} if prepared.source is None else {"start": describe_data(prepared.source)}
+    return {
+        "sizes": {split: len(sentences) for split, sentences in corpus.splits.items()},
+        "tokens": {
+            split: int(encoded.examples.starts[-1]) for split, encoded in prepared.encoded.items()
+        },
+        "labels": list(corpus.labels),
+        "tags": list(corpus.tags),
+        "inputs": corpus.inputs,
+        "sources": [source.title for source in sources if source is not None],
+        "fingerprint": corpus.fingerprint,
+        "notes": notes,
+        **start,
+    }
+
+
+def describe_encoder(prepared: Prepared) -> dict[str, str | int | None]:
+    """Facts about the encoder for the record."""
+    config: PretrainedConfig = prepared.location.config
+    return {
+        "name": prepared.location.name,
+        "revision": prepared.location.revision,
+        "sha256": prepared.encoder_digest,
+        "family": config.model_type,
+        "blocks": len(prepared.pristine.blocks),
+        "hidden": prepared.pristine.hidden_size,
+        "attention": prepared.pristine.model.config._attn_implementation,
+    }
