@@ -87,17 +87,11 @@ def run_trials(
     stacks = prefixes is not None and all(plan.stacks for plan in plans)
     assert len(trials) == 1 or stacks, "trials that cannot train in step are run one by one"
     memory = Memory(runtime)
+    keeper = _keeper(prepared, trials, runtime, journal, memory, say)
+    plain, machine = Plain(prepared, runtime, memory), Machine(runtime.device)
+    occupancy = Occupancy(runtime.device, apart)
     setup = Setup(
-        prepared,
-        runtime,
-        journal,
-        prefixes,
-        advance,
-        memory,
-        Plain(prepared, runtime, memory),
-        _keeper(prepared, trials, runtime, journal, memory, say),
-        Machine(runtime.device),
-        Occupancy(runtime.device, apart),
+        prepared, runtime, journal, prefixes, advance, memory, plain, keeper, machine, occupancy
     )
     try:
         setup.keeper.begin()

@@ -174,9 +174,7 @@ def _quality_vs_blocks(groups: Sequence[Group], base: Group) -> Figure | None:
         ax.set_title(task.heading)
         ax.set_xlabel("blocks that train, from the top (0: the heads alone)")
         ax.set_ylabel(f"{task.metric_title}, test")
-    ring = Line2D(
-        [], [], color=INK, marker="o", markersize=10, markerfacecolor="none", linestyle=""
-    )
+    ring = Line2D([], [], color=INK, marker="o", ms=10, markerfacecolor="none", linestyle="")
     level = Line2D([], [], color=INK, linewidth=0.9, linestyle=(0, (4, 2)))
     figure.legend(
         [ring, level],
