@@ -265,7 +265,7 @@ def _already(place: Path, result: dict[str, Any]) -> dict[str, Any]:
     if not same:
         return {}
     print(
-        f"{place}: {', '.join(earlier['scenarios'])} are there already; remove `scenarios` from it to begin anew",
+        f"{place} already has {', '.join(earlier['scenarios'])}; remove `scenarios` from it to begin anew",
         flush=True,
     )
     return dict(earlier["scenarios"])

@@ -168,7 +168,7 @@ def download(packages: Mapping[str, str], python: str, to: Path) -> None:
             if built.returncode:
                 raise UserError(
                     f"pip can neither download nor build {package}",
-                    "see what it says above",
+                    "see its output above",
                     where="bundle",
                 )
 
@@ -220,7 +220,7 @@ def write(to: Path, there: Path | None, python: str, limit: int) -> None:
     """
     if to.exists() and any(to.iterdir()) and not (to / bundle_install.MANIFEST).exists():
         raise UserError(
-            "holds files that belong to no bundle", "choose another folder with --to", where=str(to)
+            "has files that are not of a bundle", "choose another folder with --to", where=str(to)
         )
     packages = missing(read_there(there, python), python)
     shutil.rmtree(to, ignore_errors=True)

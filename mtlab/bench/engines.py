@@ -110,7 +110,7 @@ def main() -> int:
     try:
         if not numbers.exists():
             raise UserError(
-                "is missing; the times of the engines are written into it",
+                "is missing; the engines' times go into it",
                 "run `make bench` first",
                 where=str(numbers),
             )

@@ -31,7 +31,9 @@ def write_page(directory: Path) -> Path:
         encoding="utf-8", errors="replace"
     ).startswith(TITLE):
         raise UserError(
-            "is not this command's, and is left as it is", "move it away", where=str(page_file)
+            "was not written by this command, and stays unchanged",
+            "move it away",
+            where=str(page_file),
         )
     with explain_errors(directory):
         parts = [

@@ -59,7 +59,7 @@ def test_a_run_that_was_cut_off_goes_on(file: Path, capsys: pytest.CaptureFixtur
     place.write_text(json.dumps({**first, "scenarios": {"nothing": kept}, "reach": [7]}))
     bench.run(str(file), False, chosen, times=1)
     assert json.loads(place.read_text())["scenarios"]["nothing"] == kept
-    assert "nothing are there already" in capsys.readouterr().out
+    assert "already has nothing;" in capsys.readouterr().out
     place.write_text(
         json.dumps(
             {**json.loads(place.read_text()), "environment": {}, "scenarios": {"nothing": kept}}

@@ -97,6 +97,8 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     command = [sys.executable, "-m", "mtlab.bench.bundle", "--to", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    said = f"mtlab: {tmp_path}: holds files that belong to no bundle; choose another folder with --to\n"
+    said = (
+        f"mtlab: {tmp_path}: has files that are not of a bundle; choose another folder with --to\n"
+    )
     assert (done.returncode, done.stderr) == (2, said)
     assert (tmp_path / "thesis.tex").exists()

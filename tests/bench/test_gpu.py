@@ -66,7 +66,7 @@ def test_parts_that_ran_before_stay_and_none_begins_when_time_is_up(run: Callabl
 
 def test_a_program_that_runs_too_long_is_ended(tmp_path: Path) -> None:
     setting = Setting(tmp_path, True, None, time.monotonic() + 1)
-    with pytest.raises(Failed, match=r"was cut off, for time ran out \(.*slow.log\)"):
+    with pytest.raises(Failed, match=r"was ended because time ran out \(.*slow.log\)"):
         setting.run(
             "timeit", "-n", "1", "-r", "1", "-s", "import time", "time.sleep(60)", name="slow"
         )

@@ -173,7 +173,7 @@ def test_a_server_that_is_down_from_the_start_is_told_and_gets_all_of_it_by_sync
     journal.write_suite(suite)
     assert suite.tracking["missing"] == "4"
     assert "cannot be reached" in capsys.readouterr().out
-    with pytest.raises(Busy, match="see that it runs"):
+    with pytest.raises(Busy, match="check that it runs"):
         sync("freezing", journal, lambda: Outcome(journal.directory, "", None))
     server.start()
     assert sync("freezing", journal, lambda: Outcome(journal.directory, "", None)) == (3, 3)
@@ -198,7 +198,7 @@ def test_making_the_tables_of_a_new_database_is_no_outage(
     tracker.close("FINISHED")
     assert "missing" not in suite.tracking
     assert said == [
-        f"MLflow makes its tables in sqlite:///{tmp_path / 'new.db'}, which is done once"
+        f"MLflow creates its tables in sqlite:///{tmp_path / 'new.db'}; this happens once"
     ]
 
 
@@ -229,7 +229,7 @@ def test_a_run_that_is_half_there_is_made_anew(
     with monkeypatch.context() as patch:
         for name in ("create_run", "log_batch", "log_inputs", "set_tag", "set_terminated"):
             patch.setattr(MlflowClient, name, counted(name))
-        with pytest.raises(Busy, match="nothing is there twice"):
+        with pytest.raises(Busy, match="it adds each run once"):
             sync("freezing", journal, lambda: Outcome(journal.directory, "", None))
     sync("freezing", journal, lambda: Outcome(journal.directory, "", None))
     check_complete(tracking, suite, trials)

@@ -154,7 +154,9 @@ def test_a_run_that_is_not_finished_is_refused(
     if unfinished == "everything":
         shutil.rmtree(output)
     ended = 12 if unfinished == "the end" else 11
-    refused = f"the run is not finished, {ended} of 12 trials ended; let `mtlab compare` go on with it first"
+    refused = (
+        f"the run is not finished, {ended} of 12 trials ended; let `mtlab compare` finish it first"
+    )
     with pytest.raises(
         UserError, match="nothing was run here yet" if unfinished == "everything" else refused
     ):

@@ -166,7 +166,7 @@ def resume(setting: Setting) -> dict[str, Any]:
     )
     while not list(output.glob("unfinished/*/0*.json")):
         if process.poll() is not None or not setting.left_s:
-            raise Failed("it ended before there was anything to go on from")
+            raise Failed("it ended before it wrote a resume state")
         time.sleep(0.01)
     os.kill(
         json.loads((output / "running.json").read_text(encoding="utf-8"))["pid"], signal.SIGKILL

@@ -77,7 +77,7 @@ class Setting:
         try:
             status = process.wait(timeout=self.left_s)
         except subprocess.TimeoutExpired:
-            raise Failed(f"was cut off, for time ran out ({self.out / name}.log)") from None
+            raise Failed(f"was ended because time ran out ({self.out / name}.log)") from None
         finally:
             if process.poll() is None:
                 _end(process)

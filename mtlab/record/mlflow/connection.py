@@ -128,7 +128,7 @@ def refusal(uri: str, error: Exception) -> UserError:
     """The user's message for a store that cannot be opened."""
     store, why = f"MLflow at {without_credentials(uri)}", reason(error, uri)
     if _may_pass(uri, error):
-        return Busy(f"{store} cannot be reached ({why})", "see that it runs")
+        return Busy(f"{store} cannot be reached ({why})", "check that it runs")
     problem = f"{store} cannot be used ({why})"
     remedy = f"set MLFLOW_TRACKING_URI to {DEFAULT_URI}, or unset it, to log to a database here"
     file = database_file(uri)

@@ -182,7 +182,7 @@ class Store:
                 self.client.get_run(run_id).data.metrics
             )
             if missing:
-                raise OSError(f"the store took {len(missing)} metrics and does not have them")
+                raise OSError(f"the store accepted {len(missing)} metrics and did not keep them")
             self.client.set_tag(run_id, WHOLE, digest)
             self.client.set_terminated(
                 run_id,

@@ -101,7 +101,7 @@ class Tracking:
         self._wait(OPENING_S)
         if self.store.new and not self._over:
             self.say(
-                f"MLflow makes its tables in {without_credentials(self.uri)}, which is done once"
+                f"MLflow creates its tables in {without_credentials(self.uri)}; this happens once"
             )
         making = (
             self.store.new or database_file(self.uri) is not None
@@ -227,7 +227,7 @@ class Tracking:
                 self._jobs.pop(0)
                 if self._failed and not self._jobs:
                     self._failed = False
-                    self.say("MLflow is back, and has what was measured meanwhile")
+                    self.say("MLflow is back, and has every run until now")
                 self._changed.notify_all()
 
     def _fail(self, error: Exception) -> None:
@@ -236,7 +236,7 @@ class Tracking:
                 self._failed = True
                 what = f"MLflow at {without_credentials(self.uri)} cannot be reached ({reason(error, self.uri)})"
                 what = error.problem if isinstance(error, Busy) else what  # which says the same
-                self.say(f"{what}: training goes on, and `mtlab sync` brings it what it misses")
+                self.say(f"{what}: training continues, and `mtlab sync` adds the missing runs")
             self._changed.notify_all()
 
 
@@ -280,6 +280,6 @@ def sync(experiment: str, journal: Journal, finish: Callable[[], Outcome]) -> tu
     except Exception as error:  # any error of a store or a network
         problem = f"MLflow at {without_credentials(uri)} was lost ({reason(error, uri)})"
         raise Busy(
-            problem, "nothing is there twice; run the command again when it is back"
+            problem, "run the command again when it answers: it adds each run once"
         ) from None
     return brought, len(starts) + len(trials)
