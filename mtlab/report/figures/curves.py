@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -129,8 +130,9 @@ def _quality_vs_blocks(groups: Sequence[Group], base: Group) -> Figure | None:
         return None
     figure = canvas.figure(4.2)
     look = Look(COLOURS[0], MARKERS[0])
-    axes = figure.subplots(1, len(base.tasks), squeeze=False)[0]
-    for task, ax in zip(base.tasks, axes, strict=True):
+    for task, ax in zip(
+        base.tasks, figure.subplots(1, len(base.tasks), squeeze=False)[0], strict=True
+    ):
         samples = base.samples(task)
         points = [_at(base, task, name, depth) for depth, name in by_depth.items()]
         plots.courses(
@@ -140,25 +142,7 @@ def _quality_vs_blocks(groups: Sequence[Group], base: Group) -> Figure | None:
             log=False,
         )
         whole = intervals.estimate(samples[full]).mean or math.nan
-        for share in (1.0, *across.SHARES):
-            ax.axhline(
-                share * whole,
-                color=INK,
-                linewidth=0.9,
-                linestyle="-" if share == 1 else (0, (4, 2)),
-                zorder=1,
-            )
-            # the highest lie close together
-            below = "top" if share == max(across.SHARES) else "center"
-            place = "bottom" if share == 1 else below
-            ax.annotate(
-                f"{share:.0%}",
-                (1.0, share * whole),
-                xycoords=("axes fraction", "data"),
-                va=place,
-                color=INK,
-                fontsize=7,
-            )
+        _shares(whole, ax)
         for reached in across.frontier(base, task):
             if reached.blocks is not None:
                 y = next(estimate.mean for depth, estimate in points if depth == reached.blocks)
@@ -174,7 +158,9 @@ def _quality_vs_blocks(groups: Sequence[Group], base: Group) -> Figure | None:
         ax.set_title(task.heading)
         ax.set_xlabel("blocks that train, from the top (0: the heads alone)")
         ax.set_ylabel(f"{task.metric_title}, test")
-    ring = Line2D([], [], color=INK, marker="o", ms=10, markerfacecolor="none", linestyle="")
+    ring = Line2D(
+        [], [], color=INK, marker="o", markersize=10, markerfacecolor="none", linestyle=""
+    )
     level = Line2D([], [], color=INK, linewidth=0.9, linestyle=(0, (4, 2)))
     figure.legend(
         [ring, level],
@@ -183,6 +169,29 @@ def _quality_vs_blocks(groups: Sequence[Group], base: Group) -> Figure | None:
         ncols=2,
     )
     return figure
+
+
+def _shares(whole: float, ax: Axes) -> None:
+    """Draw levels at shares of full fine-tuning's score, with their labels."""
+    for share in (1.0, *across.SHARES):
+        ax.axhline(
+            share * whole,
+            color=INK,
+            linewidth=0.9,
+            linestyle="-" if share == 1 else (0, (4, 2)),
+            zorder=1,
+        )
+        place = (
+            "bottom" if share == 1 else "top" if share == max(across.SHARES) else "center"
+        )  # the highest lie close together
+        ax.annotate(
+            f"{share:.0%}",
+            (1.0, share * whole),
+            xycoords=("axes fraction", "data"),
+            va=place,
+            color=INK,
+            fontsize=7,
+        )
 
 
 def _settings(groups: Sequence[Group], base: Group) -> Figure | None:
