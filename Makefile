@@ -4,8 +4,8 @@ PYTHON ?= python3
 EXPERIMENT ?= experiments/compare.yaml
 ARGS =
 
-# A quick test that runs for so many seconds hangs: the tests end, and say what all threads were doing.
-HANGS = -o faulthandler_timeout=1000 -o faulthandler_exit_on_timeout=true --max-worker-restart 0
+# $(call hangs,SECONDS): a test that runs for so long hangs: the tests end, and say what all threads were doing.
+hangs = -o faulthandler_timeout=$(1) -o faulthandler_exit_on_timeout=true --max-worker-restart 0
 
 BIN = .venv/bin
 INSTALLED = .venv/installed
@@ -19,7 +19,7 @@ PIP = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)
 stop = { echo "mtlab: $($(1))" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install compare doctor report publish sync claims ui test test-all torture mutants lint bench gpu bundle clean
+.PHONY: help install compare doctor report publish sync claims ui test test-processes test-nightly torture mutants lint bench gpu bundle clean
 
 help:
 	@echo 'make compare                   run every scenario of an experiment, then write its report'
@@ -29,8 +29,9 @@ help:
 	@echo 'make sync                      bring MLflow what it missed while it could not be reached'
 	@echo 'make claims                    gather what the published reports say of the claims about freezing'
 	@echo 'make ui                        browse the runs in MLflow'
-	@echo 'make test                      the quick tests'
-	@echo 'make test-all                  every test, slow ones too'
+	@echo 'make test                      the tests that run in one process: 6 minutes'
+	@echo 'make test-processes            the tests that start processes, servers or a browser'
+	@echo 'make test-nightly              the tests that take minutes each: hours'
 	@echo 'make torture                   kill a small suite some 500 times and compare what it ends in'
 	@echo 'make mutants                   plant known bugs and see that the tests catch each'
 	@echo 'make lint                      ruff, mypy, and which way imports run'
@@ -54,10 +55,13 @@ ui: $(INSTALLED)
 	@$(BIN)/mtlab ui '$(EXPERIMENT)' $(ARGS)
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile $(HANGS) $(ARGS)
+	@$(BIN)/python -m pytest -m 'not process and not nightly' -n 2 --dist worksteal $(call hangs,300) $(ARGS)
 
-test-all: $(INSTALLED)
-	@$(BIN)/python -m pytest $(ARGS)
+test-processes: $(INSTALLED)
+	@$(BIN)/python -m pytest -m 'process and not nightly' -n 2 --dist loadfile $(call hangs,1000) $(ARGS)
+
+test-nightly: $(INSTALLED)
+	@$(BIN)/python -m pytest -m nightly $(ARGS)
 
 torture: $(INSTALLED)
 	@$(BIN)/python -m tests.torture $(ARGS)

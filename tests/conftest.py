@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ os.environ["MTLAB_REGISTRY"] = tempfile.mkdtemp(
     prefix="mtlab-tests-"
 )  # and so they would see each other on the one device
 
-from tests import tiny
+from tests import figures, tiny
 
 EXPERIMENT = """\
 encoder: {encoder}
@@ -78,9 +78,22 @@ def tracking(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPat
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _dots_for_figures() -> Iterator[None]:
+    with figures.saved(figures.dot):
+        yield
+
+
+@pytest.fixture
+def drawn_figures() -> Iterator[None]:
+    """Reports whose figures are drawn."""
+    with figures.saved(figures.drawn):
+        yield
+
+
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports without figures, whose drawing takes seconds."""
+    """Reports without figures, not even laid out ones."""
     from mtlab.report.figures import curves, scores, staged_plots
 
     for module in (scores, curves, staged_plots):

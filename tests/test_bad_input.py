@@ -735,6 +735,7 @@ def test_a_mistake_is_one_line_and_nothing_is_trained(
     assert nothing_was_trained(home)
 
 
+@pytest.mark.process
 def test_offline(home: Path) -> None:
     environment = {
         **os.environ,

@@ -118,6 +118,7 @@ def test_a_failed_trial_is_told_and_is_the_exit_status(
     assert "heads-seed0: accuracy" in shown
 
 
+@pytest.mark.process
 def test_help_and_wrong_words_need_no_traceback() -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "mtlab.cli", *arguments]

@@ -91,6 +91,7 @@ def test_every_key_that_is_completed_can_be_set(experiment_file: Path) -> None:
             assert "unknown key" not in error.problem, key
 
 
+@pytest.mark.process
 def test_nothing_of_it_is_imported_by_other_commands() -> None:
     script = "import sys; from mtlab.cli import main; main(['help', 'claims'])"
     heavy = {"shtab", "pydantic", "mtlab.completion", "mtlab.doctor", "importlib.metadata", "torch"}

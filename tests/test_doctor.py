@@ -373,6 +373,7 @@ def other_process(
     return json.loads(statuses), "\n".join(told)
 
 
+@pytest.mark.process
 def test_offline_is_a_fault_only_where_the_hub_is_needed(
     experiment_file: Path, tmp_path: Path
 ) -> None:
@@ -397,6 +398,7 @@ def test_offline_is_a_fault_only_where_the_hub_is_needed(
     assert lines[2].startswith("note ") and "; owner/kept is taken from the cache; " in lines[2]
 
 
+@pytest.mark.process
 def test_a_hub_that_is_there_is_asked_for_what_is_needed_and_nothing_is_downloaded(
     experiment_file: Path, tmp_path: Path
 ) -> None:
@@ -420,6 +422,7 @@ def test_a_hub_that_is_there_is_asked_for_what_is_needed_and_nothing_is_download
     assert contents(home) == {}
 
 
+@pytest.mark.process
 def test_a_terminal_without_letters_gets_them_spelt_out(
     experiment_file: Path, tmp_path: Path
 ) -> None:

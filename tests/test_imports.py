@@ -36,6 +36,7 @@ def module(file: Path) -> str:
     return ".".join(names[:-1] if names[-1] == "__init__" else names)
 
 
+@pytest.mark.process
 def test_planning_recording_and_reporting_need_no_torch() -> None:
     light = [
         name
@@ -54,6 +55,7 @@ def test_planning_recording_and_reporting_need_no_torch() -> None:
     assert ended.stdout.split() == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("file", "planted", "broken"),
     [

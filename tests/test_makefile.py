@@ -24,7 +24,8 @@ TARGETS = (
     "publish",
     "ui",
     "test",
-    "test-all",
+    "test-processes",
+    "test-nightly",
     "lint",
     "bench",
     "clean",
@@ -142,7 +143,7 @@ def test_the_first_call_installs_the_pins_and_the_second_nothing(machine: Machin
     )
     for line in (mtlab, encoder):
         assert line.endswith(" PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt")
-    assert "not slow" in pytest_
+    assert "-m not process and not nightly " in pytest_
 
     ended = machine.make("test")
     assert (ended.stdout, ended.stderr, machine.log()) == ("", "", [pytest_])
@@ -205,12 +206,25 @@ def test_lint_and_the_tests_run_the_tools_of_the_environment(machine: Machine) -
     machine.make("install")
     machine.log()
     assert machine.make("lint").returncode == 0
-    machine.make("test-all", "ARGS=-k name")
+    machine.make("test-processes")
+    machine.make("test-nightly", "ARGS=-k name")
     machine.make("bench", "ARGS=--seeds 0")
-    assert machine.log() == [
-        *("ruff <check> <.>", "mypy <>", "lint-imports <--no-cache> <--no-logo>"),
-        *("-m pytest -k name", "-m mtlab.bench experiments/bench.yaml --seeds 0"),
+    log = machine.log()
+    assert log[4].startswith("-m pytest -m process and not nightly ")
+    assert [*log[:4], *log[5:]] == [
+        *("ruff <check> <.>", "ruff <format> <--check> <--quiet> <.>"),
+        *("mypy <>", "lint-imports <--no-cache> <--no-logo>"),
+        *("-m pytest -m nightly -k name", "-m mtlab.bench experiments/bench.yaml --seeds 0"),
     ]
+
+
+def test_each_test_is_in_one_of_three_commands() -> None:
+    """And what must pass on a clean checkout runs two of them."""
+    text = (ROOT / "Makefile").read_text()
+    chosen = re.findall(r"^\t@\$\(BIN\)/python -m pytest -m ('[^']+'|\S+) ", text, re.M)
+    assert chosen == ["'not process and not nightly'", "'process and not nightly'", "nightly"]
+    commands = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert commands[-3:] == ["make lint", "make test", "make test-processes"]
 
 
 def test_another_python_can_be_chosen(machine: Machine) -> None:

@@ -46,7 +46,8 @@ IN_A_CLONE = (
 
 ELSEWHERE = {
     "make test": "this is it",
-    "make test-all": "this is it",
+    "make test-processes": "the same",
+    "make test-nightly": "the same",
     "make bench": "an hour; its figures are committed, and the README is held against them",
     "make ui": "test_ui.py starts it, and looks at it in a browser",
     "make compare EXPERIMENT=experiments/frontier.yaml": "13 minutes; its report is committed, and is rebuilt by test_readme.py",
@@ -83,6 +84,7 @@ def test_every_command_is_accounted_for() -> None:
     assert set(COMMANDS) == {*QUICK, *IN_A_CLONE, *ELSEWHERE}
 
 
+@pytest.mark.process
 def test_quick_commands_run_as_they_are_written(tmp_path: Path) -> None:
     (tmp_path / ".venv").symlink_to(sys.prefix)
     for name in ("experiments", "Makefile", "pyproject.toml", "constraints.txt"):
@@ -106,13 +108,14 @@ def test_quick_commands_run_as_they_are_written(tmp_path: Path) -> None:
         run(".venv/bin/mtlab plan mine.yaml", tmp_path)
 
 
+@pytest.mark.process
 def test_the_shell_completes_commands_as_the_readme_switches_it_on(tmp_path: Path) -> None:
     (line,) = re.findall(r"`(eval [^`]+)`", README)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     assert "mtlab" in run(f"{line} && complete -p", tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_commands_run_in_a_fresh_clone_as_they_are_written(tmp_path: Path) -> None:
     clone = tmp_path / "mtlab"
     run(f"git clone --quiet {ROOT} {clone}", tmp_path)

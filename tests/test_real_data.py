@@ -19,7 +19,7 @@ def source(name: str) -> str:
     return str(SHARED_DATA / name)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_snips_reaches_what_a_plain_trainer_reaches(tmp_path: Path, tracking: str) -> None:
     scenarios = ["fully_frozen", "backbone_frozen", "gradual_unfreeze", "full_finetune"]
     arguments = [
@@ -46,7 +46,7 @@ def test_snips_reaches_what_a_plain_trainer_reaches(tmp_path: Path, tracking: st
     assert scores["gradual_unfreeze"][1] >= scores["backbone_frozen"][1] + 0.25
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_cache_changes_less_than_another_seed_does(tmp_path: Path, tracking: str) -> None:
     """With dropout on: means over three seeds, cached and not, differ by less than the seeds do."""
     scenarios = ["backbone_frozen", "gradual_unfreeze"]
@@ -76,7 +76,7 @@ def test_the_cache_changes_less_than_another_seed_does(tmp_path: Path, tracking:
         )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_sources_train_both_tasks(tmp_path: Path, tracking: str) -> None:
     arguments = [
         "--data.classifier.source",

@@ -19,6 +19,9 @@ from mtlab.record.records import TrialRecord
 from tests.programs import finish, run, start, wait_until
 from tests.train.test_resume import essence
 
+pytestmark = pytest.mark.process
+
+
 MTLAB = [sys.executable, "-m", "mtlab.cli"]
 WATCHED = [sys.executable, "-m", "mtlab.supervise"]
 

@@ -7,6 +7,9 @@ import pytest
 
 from tests.programs import run
 
+pytestmark = pytest.mark.process
+
+
 WHOLE: list[str] = []
 
 
@@ -14,7 +17,7 @@ WHOLE: list[str] = []
     "options",
     [
         pytest.param(["--boundaries", "3", "--moments", "3"], id="short"),
-        pytest.param(WHOLE, id="whole", marks=pytest.mark.slow),
+        pytest.param(WHOLE, id="whole", marks=pytest.mark.nightly),
     ],
 )
 def test_a_suite_that_is_killed_ends_in_the_same_results(options: list[str]) -> None:

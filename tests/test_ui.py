@@ -20,6 +20,9 @@ from mtlab.cli import main
 from mtlab.record.journal import Journal
 from tests import screens
 
+pytestmark = pytest.mark.process
+
+
 PLANTED = ("uvicorn", "mlflow", "sitecustomize", "huey")
 """Names of modules that a server may import, here as files of the folder that it is started in."""
 

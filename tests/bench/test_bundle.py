@@ -93,6 +93,7 @@ def test_a_piece_that_is_missing_or_damaged_is_told(
         bundle_install.join(to, tmp_path)
 
 
+@pytest.mark.process
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     command = [sys.executable, "-m", "mtlab.bench.bundle", "--to", str(tmp_path)]

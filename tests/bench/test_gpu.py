@@ -74,6 +74,7 @@ def test_a_program_that_runs_too_long_is_ended(tmp_path: Path) -> None:
         Setting(tmp_path, True, None, time.monotonic() + 60).run("nonsense", name="wrong")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mtlab.bench.gpu", "--out", str(tmp_path)]
@@ -104,7 +105,7 @@ def test_the_published_page_is_what_its_numbers_and_records_say(tmp_path: Path) 
     assert parts.summary(trials)["scenarios"] == told and len(trials) == 30
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_part_goes_through_on_a_cpu(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mtlab.bench.gpu", "--dry-run", "--out", str(tmp_path / "gpu")]
     snips = ROOT.parent / "shared" / "data" / "snips"

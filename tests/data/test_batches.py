@@ -83,6 +83,7 @@ def test_order_follows_from_data_seed_and_epoch_alone() -> None:
     assert len({str(order) for order in (first, *others)}) == 8
 
 
+@pytest.mark.process
 def test_order_is_the_same_in_every_process() -> None:
     code = "import json; from tests.data.test_batches import split, epoch; print(json.dumps(epoch(split(50, 20), [0, 1], 8, 5, 1)))"
     root, environment = Path(__file__).parents[2], {**os.environ, "PYTHONHASHSEED": "7"}

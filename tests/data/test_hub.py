@@ -192,6 +192,7 @@ def in_a_process(home: Path, *sources: dict[str, Any], **variables: str) -> list
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
+@pytest.mark.process
 def test_hub(tmp_path: Path) -> None:
     splits = {"train": TRAIN, "test": TEST}
     shards = {

@@ -128,6 +128,7 @@ def test_a_sweep_keeps_no_weights_unless_asked(home: Path, tmp_path: Path) -> No
     assert "at data.train_size = 40" in (tmp_path / "model" / "README.md").read_text()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("scenario", ["nothing", "heads", "gradual", "full", "adapters"])
 def test_the_cards_code_says_what_the_record_says(
     scenario: str, home: Path, data: Path, tmp_path: Path
@@ -252,6 +253,7 @@ def test_weights_of_each_task_are_no_one_model(
     assert "weights of its own for each task" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_mlflow_has_the_model_and_loads_it_without_pickle(
     home: Path, data: Path, tmp_path: Path
 ) -> None:

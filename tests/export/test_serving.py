@@ -107,7 +107,7 @@ SLOW = {"distilbert", "electra", "mpnet"}
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(one, marks=[pytest.mark.slow] if one in SLOW else [])
+        pytest.param(one, marks=[pytest.mark.nightly] if one in SLOW else [])
         for one in sorted(tiny.CONFIGS)
     ],
 )

@@ -4,8 +4,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 import mtlab
 
 ROOT = Path(mtlab.__file__).parent
@@ -64,9 +62,13 @@ def offences(source: str) -> Iterator[str]:
         yield from (f"{node.lineno}: {name}" for name in found)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_nothing_reads_code_or_runs_text(file: Path) -> None:
-    assert list(offences(file.read_text(encoding="utf-8"))) == []
+def test_nothing_reads_code_or_runs_text() -> None:
+    assert len(FILES) > 100
+    assert [
+        f"{file.relative_to(ROOT)}:{offence}"
+        for file in FILES
+        for offence in offences(file.read_text(encoding="utf-8"))
+    ] == []
 
 
 SEEN = """

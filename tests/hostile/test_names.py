@@ -184,6 +184,7 @@ assert not [name for name, origin in found.items() if origin.startswith(os.getcw
 """
 
 
+@pytest.mark.process
 def test_nothing_in_the_working_directory_is_imported(tmp_path: Path, marker: Path) -> None:
     """Of a program in a folder of its own, as the console script is; with ``python -m`` Python
     itself looks there first."""

@@ -23,7 +23,7 @@ from mtlab.plan.errors import UserError, printable, without_secrets
 from mtlab.plan.experiment import Data
 from mtlab.report import document, table
 from mtlab.report.figures import curves, scores, staged_plots
-from tests import tiny
+from tests import figures, tiny
 from tests.hostile.conftest import Run
 from tests.report import factory
 from tests.report.html_page import check_inert, of_markdown
@@ -204,7 +204,9 @@ def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staged_plots, "FIGURES", {})
 
 
-def test_a_report_of_hostile_records_is_inert(tmp_path: Path, few_figures: None) -> None:
+def test_a_report_of_hostile_records_is_inert(
+    tmp_path: Path, few_figures: None, drawn_figures: None
+) -> None:
     folder = hostile_records(tmp_path / "out")
     shown = check_report(document.write(folder).read_text(encoding="utf-8"))
     for text in (*TEXTS[:6], *TEXTS[8:14], *TEXTS[18:]):
@@ -302,7 +304,8 @@ def suite(
         out = home / "said"
         with out.open("w") as said:
             patch.setattr("sys.stdout", said)
-            assert main(["compare", "exp.yaml", "--output", "out"]) == 0
+            with figures.saved(figures.drawn):
+                assert main(["compare", "exp.yaml", "--output", "out"]) == 0
     yield home, out.read_text()
 
 

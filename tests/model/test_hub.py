@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import stand_in, tiny
 
 COMMIT = "a" * 40
@@ -41,6 +43,7 @@ def look(address: str, cache: Path, name: str, revision: str = "") -> str:
     return ran.stdout.strip().splitlines()[-1]
 
 
+@pytest.mark.process
 def test_hub_encoder_is_pinned_then_found_in_the_cache_when_the_hub_is_gone(tmp_path: Path) -> None:
     directory = tiny.write_encoder(tmp_path / "encoder")
     files = {path.name: path.read_bytes() for path in directory.iterdir()}

@@ -22,6 +22,8 @@ from mtlab.record.records import SuiteRecord, TrialRecord
 from tests.record.test_tracking import suite_of, with_losses
 from tests.report import factory
 
+pytestmark = pytest.mark.process
+
 
 class Server:
     """A real MLflow server over a store, that can be stopped, started again at the same port, and

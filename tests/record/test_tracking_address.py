@@ -128,6 +128,7 @@ def server(tracking: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     http.server_close()
 
 
+@pytest.mark.process
 def test_a_server_gets_everything_and_its_password_goes_nowhere(
     server: str, tracking: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from mtlab.report import document
 from mtlab.report.figures import scores
+from tests import figures
 
 from . import factory
 
@@ -38,5 +39,6 @@ def html_report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         some = ("quality_vs_time", "time_by_lap", "parameters")  # marks and clips, hatches, words
         patch.setattr(scores, "FIGURES", {kind: scores.FIGURES[kind] for kind in some})
-        document.write(folder)
+        with figures.saved(figures.drawn):
+            document.write(folder)
         yield folder

@@ -18,6 +18,7 @@ from mtlab.report.figures.canvas import Plot
 from mtlab.report.figures.scores import FIGURES
 from mtlab.report.sections import body
 from mtlab.report.sections.answer import answer
+from tests import figures
 
 from . import factory
 
@@ -49,42 +50,44 @@ def the_answer(trials, **changes) -> str:
 
 
 @pytest.fixture(scope="module")
-def rebuilt(tmp_path_factory):
-    """A report's directory, its files as written here, and what a fresh process loaded that wrote
-    them again."""
+def drawn(tmp_path_factory) -> Path:
+    """The folder of a report with its figures."""
     directory = tmp_path_factory.mktemp("report")
-    written(
-        directory,
-        [*factory.all_trials(2)[:-1], factory.trial("full_finetune", 1, status="crashed")],
-        seeds=2,
-    )
-    first = contents(directory)
+    with figures.saved(figures.drawn):
+        written(
+            directory,
+            [*factory.all_trials(2)[:-1], factory.trial("full_finetune", 1, status="crashed")],
+            seeds=2,
+        )
+    return directory
+
+
+@pytest.mark.process
+def test_a_fresh_process_writes_the_same_bytes_and_loads_no_torch(drawn):
+    before = contents(drawn)
     code = (
         "import sys, pathlib; from mtlab.report import document; document.write(pathlib.Path(sys.argv[1])); "
         "print(sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, str(directory)],
+        [sys.executable, "-W", "error", "-c", code, str(drawn)],
         check=True,
         capture_output=True,
         text=True,
     )
-    return directory, first, done.stdout
+    assert contents(drawn) == before
+    assert "'pandas'" in done.stdout
+    assert not re.search("'(torch|transformers|mlflow)'", done.stdout)
 
 
-def test_rebuilding_in_a_fresh_process_gives_the_same_bytes(rebuilt):
-    directory, first, _ = rebuilt
-    assert contents(directory) == first
+def test_rebuilding_in_the_same_process_gives_the_same_bytes(drawn, drawn_figures):
+    before = contents(drawn)
+    document.write(drawn)
+    assert contents(drawn) == before
 
 
-def test_rebuilding_in_the_same_process_gives_the_same_bytes(rebuilt):
-    directory, first, _ = rebuilt
-    document.write(directory)
-    assert contents(directory) == first
-
-
-def test_every_figure_is_there_in_both_formats(rebuilt):
-    directory, first, _ = rebuilt
+def test_every_figure_is_there_in_both_formats(drawn):
+    files = contents(drawn)
     kinds = {
         "quality_vs_time",
         "intervals",
@@ -94,27 +97,24 @@ def test_every_figure_is_there_in_both_formats(rebuilt):
         "time_by_lap",
         "entity_types",
     }
-    assert {name for name in first if name.startswith("plots/")} == {
+    assert {name for name in files if name.startswith("plots/")} == {
         f"plots/{kind}.{end}" for kind in kinds for end in ("svg", "png")
     }
-    for path in directory.glob("plots/*.png"):
+    for path in drawn.glob("plots/*.png"):
         height, width, _ = imread(path).shape
         assert width == 1500 and height > 200  # 10 inches at 150 dpi
-    for path in directory.glob("plots/*.svg"):
+    for path in drawn.glob("plots/*.svg"):
         assert (
             ElementTree.parse(path).getroot().tag.endswith("svg")
             and b"<dc:date>" not in path.read_bytes()
         )
 
 
-def test_a_report_loads_no_torch_transformers_or_mlflow(rebuilt):
-    assert "'pandas'" in rebuilt[2] and not re.search("'(torch|transformers|mlflow)'", rebuilt[2])
-
-
-def test_links_lead_to_files_and_figures_have_words(rebuilt):
-    report = rebuilt[1]["report.md"].decode()
+def test_links_lead_to_files_and_figures_have_words(drawn):
+    files = contents(drawn)
+    report = files["report.md"].decode()
     links = re.findall(r"\]\(([^)]+)\)", report)
-    assert len(links) == 8 and set(links) < set(rebuilt[1])
+    assert len(links) == 8 and set(links) < set(files)
     assert all(re.findall(r"!\[([^\]]*)\]", report))
 
 

@@ -19,6 +19,7 @@ from mtlab.report.claims.register import CLAIMS, findings
 from mtlab.report.comparison import forgetting
 from mtlab.report.comparison.forgetting import SOURCE, TARGET
 from mtlab.report.comparison.groups import TASKS, Group, groups
+from mtlab.report.figures import staged_plots
 from mtlab.report.sections import guided, staged
 
 from . import factory
@@ -203,6 +204,14 @@ def test_claims_about_starting_anew_have_no_verdict_from_staged_records() -> Non
         "gradual forgets less",
     }
     assert tested == {"nothing trained", *kept}
+
+
+def test_figures_of_a_staged_experiment_are_drawn(tmp_path: Path, drawn_figures: None) -> None:
+    suite, trials = ran()
+    assert set(staged_plots.write_all(groups(suite, trials)[0], tmp_path)) == {
+        "kept_and_learnt",
+        "drift",
+    }
 
 
 def test_the_report_of_a_staged_experiment_has_its_figures(tmp_path: Path) -> None:

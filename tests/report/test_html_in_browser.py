@@ -22,7 +22,10 @@ axe = pytest.importorskip(
 PROGRAM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no chromium")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(PROGRAM is None, reason="there is no chromium"),
+]
 
 WIDE, PHONE, PAPER = (1440, 900), (390, 844), (690, 975)
 """Widths and heights; the last is A4 without its margins, at 96 dots an inch."""

@@ -8,8 +8,11 @@ import pytest
 
 from mtlab.cli import main
 from mtlab.plan.errors import UserError
+from mtlab.record.journal import Journal
 from mtlab.report import document
 from mtlab.report.claims import verdicts
+from mtlab.report.comparison.groups import groups
+from mtlab.report.figures import curves
 
 from . import factory
 
@@ -142,6 +145,15 @@ def test_the_fewest_blocks_for_each_share_are_told(frontier):
     assert len(re.findall(r"\d\d% with \d blocks? \[", text.split("**Answer.**")[0])) >= 4
     assert part(text, "Blocks that train").count("\n| ") >= 8
     assert (directory / "plots" / "quality_vs_blocks.png").exists()
+
+
+def test_figures_across_points_are_drawn(sizes, tuned, frontier, tmp_path, drawn_figures):
+    wanted = {"quality_vs_data", "settings", "quality_vs_epochs", "quality_vs_blocks"}
+    for directory, _ in (sizes, tuned, frontier):
+        suite, trials = Journal(directory).read()
+        view = document.View(suite, groups(suite, trials))
+        curves.write_all(view.found, view.base, tmp_path, wanted)
+    assert {path.stem for path in tmp_path.glob("*.svg")} == wanted
 
 
 def test_a_plain_comparison_has_none_of_these_parts(tmp_path):

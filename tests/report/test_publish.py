@@ -14,7 +14,7 @@ from mtlab.record.journal import Journal
 from mtlab.report import gallery, publish
 from mtlab.report.claims import verdicts
 from mtlab.report.comparison.groups import groups
-from mtlab.report.figures import canvas, scores
+from mtlab.report.figures import scores
 from mtlab.report.sections.telling import most_telling
 
 from . import factory, test_forgetting
@@ -30,19 +30,6 @@ def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
         "FIGURES",
         {kind: scores.FIGURES[kind] for kind in ("quality_vs_time", "differences", "parameters")},
     )
-
-
-@pytest.fixture
-def quick(few_figures: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are laid out, and a dot stands for each where it is saved."""
-
-    def save(figure: object, path: Path) -> None:
-        Image.new("RGB", (1, 1)).save(f"{path}.png")
-        Path(f"{path}.svg").write_text(
-            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
-        )
-
-    monkeypatch.setattr(canvas, "save", save)
 
 
 def with_steps(trials: list) -> list:
@@ -69,7 +56,7 @@ def run(folder: Path, trials: list, **changes) -> Path:
 
 
 def test_an_answer_is_its_report_its_records_and_the_figure_that_tells_most(
-    tmp_path: Path, few_figures: None
+    tmp_path: Path, few_figures: None, drawn_figures: None
 ) -> None:
     trials = with_steps(factory.all_trials(2))
     done = publish.publish(run(tmp_path, trials))
@@ -93,7 +80,7 @@ def test_an_answer_is_its_report_its_records_and_the_figure_that_tells_most(
 
 
 def test_the_archive_alone_gives_the_same_answer_and_the_whole_report_of_the_run(
-    tmp_path: Path, quick: None, capsys: pytest.CaptureFixture[str], experiment_file: Path
+    tmp_path: Path, few_figures: None, capsys: pytest.CaptureFixture[str], experiment_file: Path
 ) -> None:
     output = run(tmp_path, with_steps(factory.all_trials(2)))
     command = ["report", str(experiment_file), "--output", str(output)]
@@ -129,7 +116,9 @@ def test_the_archive_alone_gives_the_same_answer_and_the_whole_report_of_the_run
     assert "there are no figures 'few'; give one of all, main" in capsys.readouterr().err
 
 
-def test_figures_of_an_earlier_answer_go_and_other_files_stay(tmp_path: Path, quick: None) -> None:
+def test_figures_of_an_earlier_answer_go_and_other_files_stay(
+    tmp_path: Path, few_figures: None
+) -> None:
     output = run(tmp_path, factory.all_trials(2))
     (publish.place(output) / "plots").mkdir(parents=True)
     for name in ("plots/settings.png", "plots/settings.svg", "plots/notes.txt"):
@@ -143,7 +132,7 @@ def test_figures_of_an_earlier_answer_go_and_other_files_stay(tmp_path: Path, qu
 
 @pytest.mark.parametrize("unfinished", ["the end", "a trial", "a record", "everything"])
 def test_a_run_that_is_not_finished_is_refused(
-    unfinished: str, tmp_path: Path, quick: None
+    unfinished: str, tmp_path: Path, few_figures: None
 ) -> None:
     trials = factory.all_trials(2)
     if unfinished == "a trial":
@@ -174,7 +163,7 @@ def test_a_run_under_way_is_not_published(tmp_path: Path) -> None:
 
 
 def test_failed_trials_are_published_and_told(
-    tmp_path: Path, quick: None, capsys: pytest.CaptureFixture[str], experiment_file: Path
+    tmp_path: Path, few_figures: None, capsys: pytest.CaptureFixture[str], experiment_file: Path
 ) -> None:
     trials = factory.all_trials(2)
     trials[3] = factory.trial(trials[3].scenario, trials[3].seed, status="out of memory")
@@ -188,7 +177,7 @@ def test_failed_trials_are_published_and_told(
     assert "out of memory" in (publish.place(output) / "report.md").read_text()
 
 
-def test_records_of_what_trials_started_from_are_kept(tmp_path: Path, quick: None) -> None:
+def test_records_of_what_trials_started_from_are_kept(tmp_path: Path, few_figures: None) -> None:
     record, trials = test_forgetting.ran()
     first = factory.trial("full_finetune", 7).model_copy(update={"scenario": "start"})
     trials = [trial.model_copy(update={"start": first.key}) for trial in trials]
@@ -219,7 +208,7 @@ def test_the_figures_are_of_what_the_experiment_asks() -> None:
 
 
 def test_pages_of_several_reports_are_of_published_ones_where_there_are_some(
-    tmp_path: Path, quick: None
+    tmp_path: Path, few_figures: None
 ) -> None:
     output = run(tmp_path, factory.all_trials(2))
     reports = output.parent

@@ -35,7 +35,11 @@ from tests.train.test_staged import write_target
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'mtlab[ray]'")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("no_figures")]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.usefixtures("no_figures"),
+]
 
 
 class Nodes:
@@ -300,7 +304,7 @@ def test_processes_of_a_cluster_know_no_mlflow() -> None:
     assert told.split() == ["False"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_twenty_starts_on_stores_that_are_not_there_yet(home: Path, nodes: Nodes) -> None:
     """Two suites at a time begin on the same new store, whose tables one of them makes."""
     (home / "mlflow.db").unlink()

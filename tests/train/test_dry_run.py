@@ -115,6 +115,7 @@ def test_a_gradual_experiment_runs_on_every_family(
     assert full.stages[0].params_frozen == 0
 
 
+@pytest.mark.process
 def test_help_needs_neither_torch_nor_pydantic() -> None:
     code = (
         "import sys; import mtlab.cli; from mtlab.parser import build; build().format_help(); "

@@ -22,6 +22,9 @@ from tests.train.several import run
 from tests.train.test_resume import essence
 from tests.train.test_staged import write_target
 
+pytestmark = pytest.mark.process
+
+
 ROOT = Path(__file__).parents[2]
 
 EXPERIMENT = """\
@@ -226,7 +229,7 @@ def test_records_say_how_many_processes_there_were(home: Path) -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_so_do_trials_that_start_from_a_checkpoint_and_are_kept_from_forgetting(
     file: Path, tmp_path: Path
 ) -> None:
@@ -252,7 +255,7 @@ ONE_TRIAL = ("--scenarios", "gradual", "--seeds", "0", "--checkpoints.every_step
 
 
 @pytest.mark.parametrize(
-    "variant", [pytest.param("raises", marks=pytest.mark.slow), "killed", "hangs"]
+    "variant", [pytest.param("raises", marks=pytest.mark.nightly), "killed", "hangs"]
 )
 def test_one_that_fails_ends_the_others_and_all_go_on_from_the_last_checkpoint(
     variant: str, home: Path, file: Path, tmp_path: Path

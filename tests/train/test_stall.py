@@ -32,6 +32,7 @@ with watchdog.watched(Path(sys.argv[1]), 2.5):
 """
 
 
+@pytest.mark.process
 def test_it_says_where_it_hung_and_ends(tmp_path: Path) -> None:
     status, out, err = run(
         [sys.executable, "-c", PROGRAM, str(tmp_path)],

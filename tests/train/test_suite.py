@@ -158,6 +158,7 @@ def test_times_and_flops_are_told_by_their_definitions(trials: list[TrialRecord]
     assert heads.train_flops < full.train_flops / 2
 
 
+@pytest.mark.process
 def test_logged_metrics_follow_from_the_saved_predictions_in_another_process(
     suite: Path, trials: list[TrialRecord]
 ) -> None:
