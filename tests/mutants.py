@@ -47,6 +47,7 @@ IMPORTED = (
     "sklearn.metrics",
     "seqeval.scheme",
     "scipy.optimize",
+    "matplotlib.figure",
     "pandas",
     "safetensors.torch",
     "datasets",
@@ -325,8 +326,8 @@ DATA_BUGS = (
     Mutant(
         "a word is scored by its last sub-word",
         "data/encoding.py",
-        "len(word_ids) - 1, -1, -1\n",
-        "len(word_ids)\n",
+        "            len(word_ids) - 1, -1, -1\n",
+        "            len(word_ids)\n",
         ("tests/data/test_encoding.py::test_a_word_stands_on_its_first_sub_word",),
     ),
     Mutant(
@@ -432,8 +433,8 @@ METRIC_BUGS = (
     Mutant(
         "a trial is read back though its stages have changed",
         "train/prepare.py",
-        "trial.seed, trial.point, recipe, stages, runtime.device.type",
-        "trial.seed, trial.point, recipe, runtime.device.type",
+        "            recipe,\n            stages,\n",
+        "            recipe,\n",
         (f"{TRIAL}::test_a_changed_setting_changes_the_key_and_a_new_scenario_beside_it_does_not",),
     ),
 )
@@ -576,7 +577,7 @@ STATISTICS_BUGS = (
     ),
     Mutant(
         "who used the device first does not learn that another came",
-        "train/occupancy.py",
+        "train/measure/occupancy.py",
         "                    _mark(other).touch()\n",
         "",
         ("tests/train/test_occupancy.py::test_who_comes_and_who_was_there_both_learn_of_it",),
@@ -590,9 +591,9 @@ STATISTICS_BUGS = (
     ),
     Mutant(
         "a process of a cluster runs what it was not asked for",
-        "train/tasks.py",
-        'if differing := differences({**runtime.describe(), "device_name": order.environment["device_name"]}, order.environment):',
-        "if differing := '':",
+        "train/engines/cluster_tasks.py",
+        "    if differing := differences(\n        {**runtime",
+        "    if differing := (lambda *_: '')(\n        {**runtime",
         ("tests/train/test_cluster.py::test_a_node_that_is_not_like_the_parent_refuses",),
     ),
     Mutant(
@@ -707,8 +708,8 @@ SERVING_BUGS = (
     Mutant(
         "sentences are padded on the left where the tokenizer would do so",
         "export/reader.py",
-        "padding_value=self.tokenizer.pad_token_id,\n",
-        'padding_value=self.tokenizer.pad_token_id, padding_side="left",\n',
+        "            padding_value=self.tokenizer.pad_token_id,\n",
+        '            padding_value=self.tokenizer.pad_token_id,\n            padding_side="left",\n',
         (f"{SERVING}::test_a_folder_that_says_something_else_is_refused",),
     ),
     Mutant(
