@@ -51,6 +51,7 @@ def test_every_scenario_is_timed_by_everybody(file: Path) -> None:
     )
 
 
+@pytest.mark.nightly
 def test_a_run_that_was_cut_off_goes_on(file: Path, capsys: pytest.CaptureFixture) -> None:
     chosen = {"scenarios": ["nothing", "heads"], "output": [str(file.parent / "again")]}
     place = bench.run(str(file), False, chosen, times=1) / "bench.json"

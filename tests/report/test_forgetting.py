@@ -1,5 +1,6 @@
 """Staged records: what is told of what was kept, and the verdicts that follow."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,14 @@ def group(*names: str, **accuracy: float) -> Group:
     return groups(*ran(*names, **accuracy))[0]
 
 
+@cache
+def evidence(*names: str, **accuracy: float) -> Evidence:
+    suite, trials = ran(*names, **accuracy)
+    return Evidence(suite, groups(suite, trials))
+
+
 def verdicts(claim: str, *names: str, **accuracy: float) -> list[str]:
-    made = ran(*names, **accuracy)
-    return [one.verdict for one in findings(BY_NAME[claim], Evidence(made[0], groups(*made)))]
+    return [finding.verdict for finding in findings(BY_NAME[claim], evidence(*names, **accuracy))]
 
 
 def test_transfer_is_the_score_after_minus_the_score_before() -> None:
