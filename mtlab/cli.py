@@ -140,8 +140,8 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _follow(experiment: "Experiment", command: str) -> int:
-    """What the others of several processes do: run the same suite, whose outcome the first one
-    writes, logs and tells.
+    """Run the same suite in one of the other processes; the first process writes, logs and prints
+    its outcome.
     """
     from mtlab.train.engines import local
     from mtlab.train.measure.progress import Silent

@@ -1,5 +1,5 @@
-"""What a launcher, ``torchrun`` or ``accelerate launch``, tells each of the processes that it
-starts for one suite: their environment.
+"""The environment that a launcher, ``torchrun`` or ``accelerate launch``, gives each of the
+processes of one suite.
 
 Nothing here knows torch, so that the command line can ask before it loads anything.
 """
@@ -36,12 +36,12 @@ def leads() -> bool:
 
 
 def here() -> int:
-    """Those of them that are on this machine."""
+    """The number of processes on this machine."""
     return _number_in("LOCAL_WORLD_SIZE", number())
 
 
 def name() -> str:
-    """What the launcher calls this run of it; the same when it starts its processes again."""
+    """The launcher's name for this run; the same when it starts its processes again."""
     return os.environ.get("TORCHELASTIC_RUN_ID", "")
 
 

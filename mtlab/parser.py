@@ -45,7 +45,7 @@ Of the report itself:
 
 
 OF_ITSELF = {"export": EXPORT, "report": REPORT}
-"""What a command on an experiment says of options of its own."""
+"""Help on the own options of a command on an experiment."""
 
 FIGURES = ("all", "main")
 
@@ -78,15 +78,15 @@ OF_DATA = ("data", "data_seed", "encoder", "max_length")
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line."""
+    """Prints a mistake in one line."""
 
     commands: Mapping[str, "Parser"] = {}
-    """What there is to run."""
+    """The commands by name."""
     first = ""
-    """What the command takes before settings: an experiment FILE, or a SOURCE of data."""
+    """The argument before settings: an experiment FILE, or a SOURCE of data."""
 
     def error(self, message: str) -> NoReturn:
-        """Tell a mistake in one line, and end with status 2."""
+        """Print a mistake in one line, and end with status 2."""
         message = re.sub(
             r", (\[SOURCE\] )?--KEY VALUE", "", message
         )  # a rest of arguments may be empty, which argparse does not know
@@ -94,7 +94,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Tells the version, which is looked up only then."""
+    """Prints the version, which is looked up only then."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
@@ -116,7 +116,7 @@ ON_EXPERIMENTS = {
     "sync": "bring MLflow what it missed of an experiment that ran; nothing is trained",
     "export": "write a scenario's model as a folder for transformers, with a card",
 }
-"""Commands that take an experiment file, and what they do."""
+"""Commands that take an experiment file, and their help."""
 
 
 def build(settings: Settings = ()) -> Parser:

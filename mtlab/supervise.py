@@ -89,8 +89,7 @@ to count as busy."""
 
 
 def threads_beside_others() -> dict[str, str]:
-    """What the environment should say of threads that wait, where other programs use this machine's
-    cores.
+    """Environment variables for threads that wait, where other programs use this machine's cores.
 
     A thread of OpenMP that waits for another spins on its core by default. On a quiet machine that
     is fastest. Beside another program the one that it waits for is often the one without a core,

@@ -1,5 +1,5 @@
-"""What a process that is watched and who watches it (:mod:`mtlab.supervise`) tell each other:
-notes, and where they lie.
+"""Notes between a watched process and the process that watches it (:mod:`mtlab.supervise`), and
+their places.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ NOTE = "MTLAB_NOTE"
 it has begun, empty when they ended."""
 
 STALLED = "stalled-*.txt"
-"""In that folder: what a process was doing that hung, and so ended itself; empty for one that
+"""In that folder: the stacks of a process that hung, and so ended itself; empty while a process
 runs."""
 
 DEATHS = "deaths.json"
@@ -24,7 +24,7 @@ SET_DEATH_SIGNAL = 1
 
 
 def hung(folder: Path) -> list[Path]:
-    """What processes of the trials of this folder wrote when they found that they hung."""
+    """The files that hung processes of this folder's trials wrote."""
     return [file for file in sorted(folder.glob(STALLED)) if file.stat().st_size]
 
 

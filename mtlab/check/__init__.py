@@ -1,3 +1,3 @@
-"""What a run would find in one's own data, and the experiment file to start from. Nothing is
-trained.
+"""Checks the user's own data as a run would, and writes an experiment file to start from. Nothing
+is trained.
 """

@@ -1,5 +1,5 @@
-"""Which of a table's columns holds what: as it is said, as it is called, or guessed from its values
-and its name.
+"""The role of each column of a table: as the user names it, by its name, or guessed from its
+values.
 """
 
 import json
@@ -47,7 +47,7 @@ MOST = 0.9
 
 @dataclass(frozen=True)
 class Choice:
-    """The column that was taken for one of ours."""
+    """The column that was chosen for one of ours."""
 
     name: str
     """Ours."""
@@ -61,7 +61,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table, and what its values look like."""
+    """One column of a table, and the look of its values."""
 
     name: str
     values: tuple[Any, ...]
@@ -151,7 +151,7 @@ def items_of(items: Iterable[Any], classes: tuple[str, ...]) -> list[str]:
 
 
 def choose(table: Table, said: Mapping[str, str], tasks: tuple[str, ...]) -> list[Choice]:
-    """The columns that a source is read from for ``tasks``; what is not found is left out.
+    """The columns that a source is read from for ``tasks``; roles without a column are left out.
 
     Args:
         table: the training split.
@@ -206,7 +206,7 @@ class _Chooser:
         )
 
     def words_or_text(self) -> None:
-        """What classification alone reads: words, or else text."""
+        """Columns that classification alone reads: words, or else text."""
         if not _reads(self.columns, self.said, "text"):
             self._choose(
                 "tokens",
@@ -260,8 +260,8 @@ def spans(table: Table) -> list[str]:
 
 
 def _reads(columns: Mapping[str, Column], said: Mapping[str, str], name: str) -> bool:
-    """Whether classification reads the text: what is said or called so, and otherwise what is not a
-    list.
+    """Whether classification reads text: the user or the name says so, or the columns hold no lists
+    of words.
     """
     if said.keys() & {"text", "tokens"}:
         return name in said

@@ -1,6 +1,4 @@
-"""The experiment file to start from: what was found of one's own data, and the scenarios that
-everybody begins with.
-"""
+"""The experiment file to start from: the findings of a check, and usual scenarios."""
 
 import io
 import os
@@ -35,8 +33,8 @@ FIRST_LOOK = "# A first look, in less time: mtlab compare FILE --data.train_size
 
 
 def settings(given: Sequence[str], encoder: str = "minilm") -> dict[str, Any]:
-    """What a file says of these sources before anything is known of them: both tasks read one, or
-    each task reads one of two.
+    """The settings for these sources before they are read: both tasks read one source, or each task
+    reads its own.
     """
     data = (
         {task: {"source": source} for task, source in zip(TASKS, given, strict=True)}
@@ -133,7 +131,7 @@ def write(path: Path, content: str) -> None:
 
 
 def short(source: str) -> str:
-    """What a source is called: the last part of its path or id, without an extension."""
+    """A source's short name: the last part of its path or id, without an extension."""
     path = Path(source)
     name = path.stem if path.suffix.lower() in EXTENSIONS else path.name
     return name if name not in ("", ".", "..", "~") else path.expanduser().resolve().name

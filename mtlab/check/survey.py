@@ -1,5 +1,5 @@
-"""One's own data, read as a run reads them: what nobody said is guessed, and every mistake is
-gathered. Nothing is trained.
+"""Reads the user's own data as a run does, guesses settings that are missing, and gathers every
+mistake. Nothing is trained.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,14 +57,14 @@ class SourceCheck:
     whole: dict[str, Sequence[Sentence]] = field(default_factory=dict)
     """Its splits as they were given, tags in IOB2."""
     early: list[str] = field(default_factory=list)
-    """What was said of them as they were read, before anything was cut."""
+    """Notes from reading them, before anything was cut."""
     part: Part | None = None
     lengths: np.ndarray | None = None
     """Of each sentence, in sub-words; None where the tokenizer is missing."""
     lost_words: int = 0
     """Words with a tag of sentences that are cut which have no sub-word."""
     lost: list[str] = field(default_factory=list)
-    """What a run would say of words without a sub-word."""
+    """Notes of a run on words without a sub-word."""
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -88,11 +88,11 @@ class Survey:
 
     given: tuple[str, ...]
     experiment: Experiment
-    """What the file would say."""
+    """The experiment of the file."""
     settings: dict[str, Any]
     """The part of that file that is not the same for everybody."""
     comments: dict[tuple[str, ...], str]
-    """What the file says beside settings, by path."""
+    """Comments of the file, by path of their setting."""
     checks: list[SourceCheck]
     either: bool = False
     """Whether the two sources could change places."""
@@ -245,7 +245,7 @@ def _fill_in(survey: Survey, check: SourceCheck, key: str, guessed: Mapping[str,
 
 
 def _warn(survey: Survey, check: SourceCheck, part: Part) -> None:
-    """Write into the file what is not read and may be a split that is cut off train."""
+    """Note in the file which unread files may be a split that is cut off train."""
     missed = {split: text for split, text in part.missed.items() if text}
     if missed:
         lines = []
@@ -273,7 +273,7 @@ def _lacking(check: SourceCheck, task: str) -> UserError:
 
 
 def _measure(survey: Survey) -> None:
-    """Tell the lengths of sentences in sub-words of the encoder."""
+    """Measure the lengths of sentences in sub-words of the encoder."""
     from mtlab.data import corpus_encoding, encoding
     from mtlab.model import backbone
     from mtlab.train import prepare

@@ -23,7 +23,7 @@ from mtlab.plan.settings import Source
 class Part:
     """One source on its way into the corpus.
 
-    Where mistakes are gathered, what a mistake leaves no sense in is left undone.
+    Where mistakes are gathered, steps that a mistake makes senseless are skipped.
     """
 
     name: str

@@ -23,7 +23,7 @@ from mtlab.plan.settings import Data, Source
 
 @dataclass(frozen=True)
 class Corpus:
-    """The sentences of an experiment, and everything that was done to get them."""
+    """The sentences of an experiment, with notes on how they were read, cut and changed."""
 
     splits: dict[str, Sequence[Sentence]]
     """``train`` (the subset where there is one), ``validation`` and ``test``; of two sources the
@@ -132,8 +132,8 @@ def together(corpora: Sequence[Corpus]) -> list[Corpus]:
 
 
 def settle(part: Part, data: Data, data_seed: int, mistakes: Mistakes = None) -> Part:
-    """Learn labels and tags, cut what is missing off train, hold the splits against each other, and
-    take what is asked for.
+    """Collect labels and tags, cut missing splits off train, compare the splits, and take the
+    training sentences that the experiment asks for.
 
     Args:
         part: a source as it was given.
@@ -227,7 +227,7 @@ def _cut(part: Part, data: Data, data_seed: int) -> None:
 
 
 def _compare(part: Part, data: Data, mistakes: Mistakes) -> None:
-    """Hold validation and test against train."""
+    """Compare validation and test with train."""
     types = {kind for tag in part.tags | part.written if (kind := entity_type(tag)) is not None}
     known = {"label": part.labels | part.written, "ner_tags": types}
     for split in ("validation", "test"):

@@ -45,7 +45,7 @@ def stratified_order(strata: Iterable[str], rng: np.random.Generator) -> np.ndar
 
 
 def stratum(sentence: Sentence) -> str:
-    """What a sentence is stratified by: its label, or, without one, whether it has an entity."""
+    """The stratum of a sentence: its label, or, without one, whether it has an entity."""
     if sentence.label is not None:
         return sentence.label
     return "entity" if any(tag != "O" for tag in sentence.tags or ()) else "none"
@@ -89,8 +89,8 @@ def first(sentences: Split, size: int, rng: np.random.Generator) -> np.ndarray:
 def duplicates(
     split: str, train: Split, other: Split, limit: float, mistakes: Mistakes = None
 ) -> list[str]:
-    """Tell how many of ``other``, the validation or test ``split``, also stand in train: exactly,
-    or but for what ``normal`` leaves out.
+    """Count the sentences of ``other``, the validation or test ``split``, that are also in train:
+    exactly, or after ``normal``.
 
     Raises:
         UserError: their share is above ``limit``.
@@ -126,7 +126,7 @@ def unseen(
     columns: dict[str, str],
     mistakes: Mistakes = None,
 ) -> list[str]:
-    """Tell of sentences with a label, or an entity type, that train does not have.
+    """Report sentences with a label, or an entity type, that train does not have.
 
     Args:
         sentences: of validation or test.

@@ -119,8 +119,8 @@ def _places(train: Sequence[Sentence], task: str) -> list[tuple[int, int]]:
 def _others(
     sentence: Sentence, task: str, begin: int, known: Sequence[str], longer: Sequence[str]
 ) -> list[str]:
-    """What a label, or an entity's type, may be replaced by; an entity of several words by types
-    (``longer``) that have such.
+    """The labels or types that may replace a label or an entity's type; for an entity of several
+    words, types (``longer``) that have such.
     """
     if task == "classifier":
         return [label for label in known if label != sentence.label]

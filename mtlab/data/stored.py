@@ -1,6 +1,4 @@
-"""Sentences, in memory while they are few and in an Arrow file on disk when they are many: what
-goes through them need not know.
-"""
+"""Sentences: few lie in memory, many in an Arrow file on disk, behind one interface."""
 
 import os
 import uuid

@@ -1,4 +1,4 @@
-"""The whole examination: every look in turn, told as it is done."""
+"""Runs every check of the doctor in turn, and prints each finding at once."""
 
 from collections.abc import Callable, Iterator
 
@@ -48,7 +48,7 @@ def tell(file: str | None, overrides: dict[str, list[str]]) -> int:
 
 
 def findings(file: str | None, overrides: dict[str, list[str]]) -> Iterator[Finding]:
-    """What each look finds; one that breaks is a finding too."""
+    """The findings of each check; a check that fails is a finding too."""
     wanted = Wanted(DEFAULT)
     try:
         if file is not None:

@@ -1,4 +1,4 @@
-"""What a look at one thing found."""
+"""The findings of the doctor."""
 
 import queue
 import threading
@@ -35,17 +35,17 @@ class Finding:
 
 
 def ok(topic: str, fact: str) -> Finding:
-    """A thing that is as it should be."""
+    """A finding without a problem."""
     return Finding("ok", topic, fact)
 
 
 def note(topic: str, fact: str, remedy: str) -> Finding:
-    """A thing with which a run goes, but worse than it could."""
+    """A finding with which a run works, but worse than it could."""
     return Finding("note", topic, f"{fact}; {remedy}")
 
 
 def fault(topic: str, problem: object, remedy: str = "") -> Finding:
-    """A thing with which no run goes; a :class:`mtlab.plan.errors.UserError` has its remedy
+    """A finding with which no run works; a :class:`mtlab.plan.errors.UserError` has its remedy
     already.
     """
     return Finding("fault", topic, f"{problem}; {remedy}" if remedy else str(problem))

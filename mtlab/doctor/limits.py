@@ -1,5 +1,5 @@
-"""What a container lets its processes have of memory and of CPU time: Linux's control groups, of
-which the usual calls know nothing.
+"""A container's limits on memory and CPU time: Linux's control groups, which the usual calls do not
+know.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,6 @@
-"""What a run reads and writes: the encoder, the data, the hub, MLflow's store, the output."""
+"""Checks of the places that a run reads and writes: the encoder, the data, the hub, MLflow's store,
+the output.
+"""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What an experiment needs of a machine."""
+"""The encoders and data that an experiment needs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ DEFAULT = Experiment.model_validate(
         "scenarios": {"any": [{"epochs": 0}]},
     }
 )
-"""What is looked at where no file is given."""
+"""The experiment that is examined where no file is given."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """An experiment, and what all of its points together name."""
+    """An experiment, and the encoders and sources of all its points."""
 
     experiment: Experiment
 

@@ -1,5 +1,5 @@
-"""Whether a written folder says of the test split what was recorded of it: read again by the reader
-that `mtlab predict` has.
+"""Compares the predictions of an exported folder for the test split with the recorded ones; `mtlab
+predict`'s reader makes them.
 """
 
 import json
@@ -53,7 +53,7 @@ class Count:
 
 @dataclass
 class Agreement:
-    """What came of reading the test split again.
+    """The result of reading the test split again.
 
     Attributes:
         precision: that it was read in.

@@ -100,7 +100,7 @@ def write(
 def _facts(
     choice: Choice, network: Network, tokenizer: PreTrainedTokenizerBase, inputs: dict[str, str]
 ) -> dict[str, Any]:
-    """What ``heads.json`` holds."""
+    """The content of ``heads.json``."""
     label = point_label(choice.trial.point.items())
     data, kernel = choice.suite.data[label], choice.suite.encoder[label]["attention"]
     return {
@@ -140,7 +140,7 @@ def _device(measured: str) -> str:
 
 
 def _short(trial: TrialRecord) -> str:
-    """What tells a scenario's model from those of other scenarios and points."""
+    """The part of a model's name that distinguishes it from those of other scenarios and points."""
     return re.sub(
         r"[^\w.-]+",
         "_",
@@ -149,6 +149,8 @@ def _short(trial: TrialRecord) -> str:
 
 
 def _without_pooler(encoder: transformers.PreTrainedModel) -> dict[str, bool]:
-    """What keeps transformers from adding a pooler with random weights, of which it would warn."""
+    """Settings that keep transformers from adding a pooler with random weights, of which it would
+    warn.
+    """
     known = inspect.signature(type(encoder).__init__).parameters
     return {"add_pooling_layer": False} if "add_pooling_layer" in known else {}

@@ -53,7 +53,7 @@ class Nothing(ValueError):
 
 @dataclass(frozen=True)
 class Read:
-    """What was read of a sentence in one form.
+    """The result of reading a sentence in one form.
 
     Attributes:
         ids: its sub-words, special tokens included.
@@ -261,7 +261,7 @@ class Reader:
         return (states.float() * weights).sum(dim=1) / weights.sum(dim=1)
 
     def _answer(self, parts: Parts, by_task: Mapping[str, Read]) -> dict[str, Any]:
-        """What is said of a sentence."""
+        """The answer for a sentence."""
         answer: dict[str, Any] = {"text": parts.text}
         if "classifier" in by_task:
             logits = by_task["classifier"].logits["classifier"]

@@ -1,4 +1,4 @@
-"""What MLflow loads an exported model with."""
+"""Loads an exported model for MLflow."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the hub and an encoder's own files say of it, before transformers reads them."""
+"""Checks of an encoder on the hub, and of its files, before transformers reads them."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from mtlab.plan.settings import Encoder
 
 
 def refuse_more_than_weights(encoder: Encoder, path: str, where: dict[str, Any]) -> None:
-    """Read what an encoder says of itself before transformers does, which would ask whether to run
-    its code.
+    """Read an encoder's configuration before transformers does, which would ask whether to run its
+    code.
 
     Raises:
         UserError: it comes with code, with adapters, with a kernel, or with weights that are not

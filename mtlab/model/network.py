@@ -72,9 +72,7 @@ class Network(nn.Module):
         return {task: self.heads[task](inputs[task]()) for task in tasks}
 
     def pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
-        """What the classification head reads of a sentence: (sentences, tokens, hidden) to
-        (sentences, hidden).
-        """
+        """The input of the classification head: (sentences, tokens, hidden) to (sentences, hidden)."""
         if self.settings.pooling == "cls":
             return states[:, 0]
         mask = attention_mask.unsqueeze(

@@ -48,7 +48,7 @@ def _bare(address: re.Match[str]) -> str:
 
 
 class Busy(UserError):
-    """Something that may well work a little later: exit status 75 (``EX_TEMPFAIL`` of
+    """A resource is in use or out of reach, and may work later: exit status 75 (``EX_TEMPFAIL`` of
     sysexits.h).
     """
 
@@ -80,7 +80,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as an error line shows it: spelt as YAML spells it, and cut where it is long."""
+    """A value in an error line, spelt as in YAML; a long one is cut."""
     text = without_secrets(
         "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
     )
@@ -109,11 +109,11 @@ WANTED = {
     "less_than": "below {lt:g}",
     "less_than_equal": "{le:g} or less",
 }
-"""What should have been there, by pydantic's types of error."""
+"""What a setting must be, by pydantic's types of error."""
 
 
 def plainly(error: ErrorDetails) -> str:
-    """What pydantic found wrong, in words that ask for no knowledge of Python."""
+    """A mistake that pydantic found, in words for people who do not know Python."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     line = f"{error['msg']} (found {shown(value)})"
     if kind in ("missing", "mistake"):

@@ -50,7 +50,7 @@ from mtlab.plan.settings import (
 from mtlab.plan.yaml_file import Located
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-"""What names of experiments and scenarios may be: they become names of files, runs and columns."""
+"""Names of experiments and scenarios; they become names of files, runs and columns."""
 
 WHOLE = "the same in the whole experiment"
 """Marks a setting in which trials cannot differ: it cannot be swept, and their keys leave it out. A
@@ -62,12 +62,12 @@ encoded, the key of the trial that trained the source checkpoint."""
 
 
 class Experiment(Strict):
-    """Everything that an experiment file can say."""
+    """All settings of an experiment file."""
 
     name: Annotated[str, WHOLE]
     """The experiment's name in MLflow and under ``reports/``; the file's, where none is given."""
     question: Annotated[str, WHOLE] = ""
-    """What the experiment asks, for the top of the report."""
+    """The question of the experiment, for the top of the report."""
     encoder: Encoder = Encoder()
     start: Annotated[Start | None, KEYED_APART] = None
     """What the scenarios continue from (the staged protocol); the pretrained encoder and new heads
@@ -93,7 +93,7 @@ class Experiment(Strict):
     precision: Annotated[Literal["auto", "fp32", "bf16"], WHOLE] = "auto"
     """``auto``: bf16 autocast where the machine computes in it, fp32 elsewhere."""
     attention: Annotated[Literal["auto", "eager", "sdpa"], WHOLE] = "auto"
-    """The attention kernel; ``auto`` is what transformers would take."""
+    """The attention kernel; ``auto`` leaves the choice to transformers."""
     cache: Annotated[Cache, WHOLE] = Cache()
     """The cache of frozen prefixes; ``--cache off`` does without."""
     checkpoints: Annotated[Checkpoints, WHOLE] = Checkpoints()
@@ -117,7 +117,7 @@ class Experiment(Strict):
     of each, and so on."""
 
     _located: Located | None = PrivateAttr(default=None)
-    """Where what this says was written."""
+    """The file and lines where the settings were written."""
 
     @field_validator("sweep", "settings")
     @classmethod
@@ -357,7 +357,7 @@ def _check_point(located: Located, experiment: Experiment, point: Point) -> None
         value, places[path] = yaml_file.put(value, path, setting), place
 
     def where(path: tuple[str | int, ...]) -> str:
-        """The swept value that set ``path``, or a part of it, or what holds it."""
+        """The place of the swept value that set ``path``, a part of it or a whole around it."""
         near = [
             place for swept, place in places.items() if swept[: len(path)] == path[: len(swept)]
         ]

@@ -52,14 +52,14 @@ Count = Annotated[int, BeforeValidator(no_text_for_number), Field(lt=2**63)]
 
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""Characters that act on a terminal, end a line, or turn the text after them round."""
+"""Characters that act on a terminal, end a line, or reverse the text after them."""
 
 LONGEST_LABEL = 150
 """Characters of a trial's label; a file system takes names of some 250."""
 
 
 def no_control(text: str) -> str:
-    """Refuse text that would do something where it is shown."""
+    """Refuse text with characters that act on a terminal."""
     if CONTROL.search(text):
         raise mistake(f"{shown(text)} holds a control character; take it out")
     return text
@@ -100,17 +100,17 @@ class Guidance(Strict):
     patience: Count = Field(default=2, ge=1)
     """Validations without a gain, one an epoch, before something is done."""
     min_change: Number = Field(default=0.0, ge=0)
-    """What counts as a gain is more than this better than the best so far."""
+    """A gain is an improvement on the best so far by more than this."""
     actions: tuple[Literal["slow", "refreeze"], ...] = ("slow", "refreeze")
     """What is done to a task, in this order, one each time its patience ends. ``slow``: the rate of
     its head and the weight of its loss, and so its say in what the encoder learns, are multiplied
     by ``factor``. ``refreeze``: its head is frozen and its loss leaves the sum; when the last task
     has gone, so has the encoder, and the stage ends."""
     factor: Number = Field(default=0.3, gt=0, lt=1)
-    """What ``slow`` multiplies with."""
+    """The factor of ``slow``."""
     hold: Number = Field(default=0.0, ge=0)
-    """Weight of the distillation that holds a task which was frozen again near what the network
-    said then, while the encoder moves on."""
+    """Weight of the distillation that keeps a task which was frozen again near its predictions of
+    that time, while the encoder still trains."""
     advance: bool = False
     """Whether a stage that others follow ends when no task has gained for ``patience`` validations;
     nothing else is done in it then."""
@@ -140,8 +140,8 @@ class Stage(Strict):
     l2_sp: Number = Field(default=0.0, ge=0)
     """Strength of the pull of the encoder's weights to where the trial began."""
     distillation: Number = Field(default=0.0, ge=0)
-    """Weight of what keeps the tasks that ``losses`` leaves out near what the network said of these
-    sentences when their losses left, or the trial began."""
+    """Weight of the distillation that keeps the tasks which ``losses`` leaves out near their
+    predictions of the time when their losses left, or the trial began."""
     guidance: Guidance | None = None
     """Acts on tasks that no longer gain on validation; nothing is done where none is given."""
     select: Selection | None = None
@@ -205,7 +205,7 @@ class Stage(Strict):
 
     @property
     def mitigated(self) -> bool:
-        """Whether anything holds what the stage does not train on."""
+        """Whether the stage has a loss that protects tasks it does not train."""
         return bool(self.rehearsal or self.l2_sp or self.distillation)
 
 
@@ -218,7 +218,7 @@ SETTING = "setting"
 
 @dataclass(frozen=True)
 class Scenario:
-    """A named answer to the question what to freeze: stages in order."""
+    """A name and the stages in order."""
 
     name: str
     stages: tuple[Stage, ...]
@@ -275,7 +275,7 @@ def points(
 def changes(
     point: Point, settings: Mapping[str, Sequence[Any]]
 ) -> list[tuple[str, Any, tuple[str | int, ...]]]:
-    """What a point sets: keys, their values, and where the file has them (a swept key: its
+    """The keys that a point sets, their values, and their places in the file (of a swept key: its
     list).
     """
     number = dict(point).get(SETTING)

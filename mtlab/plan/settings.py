@@ -92,7 +92,7 @@ class Source(Strict):
 
     @property
     def title(self) -> str:
-        """What reports call it: the source, and which part of it."""
+        """Its name in reports: the source and the subset."""
         return printable(f"{self.source} ({self.subset})" if self.subset else str(self.source))
 
     @field_validator("source")
@@ -199,7 +199,7 @@ def check_stages(
     *,
     staged: bool,
 ) -> None:
-    """Check what a stage by itself does not know.
+    """Check the stages against the rest of the experiment.
 
     Args:
         path: where the file has the stages.
@@ -239,13 +239,12 @@ def _mistakes(
 
 
 START = "start"
-"""What the trial is called that trains the checkpoint which the scenarios of a staged experiment
-start from."""
+"""The scenario name of the trial that trains the source checkpoint of a staged experiment."""
 
 
 class Start(Strict):
-    """What staged experiments begin with: a checkpoint, trained once a seed on source data, that
-    every scenario continues from.
+    """The source phase of a staged experiment: it trains a checkpoint on source data, once a seed,
+    and every scenario continues from it.
     """
 
     data: Data
@@ -256,12 +255,12 @@ class Start(Strict):
 
 
 class Head(Strict):
-    """What stands on the encoder for each task: dropout, then one linear layer."""
+    """The head of each task: dropout, then one linear layer."""
 
     dropout: Number = Field(default=0.1, ge=0, lt=1)
     """Dropout on the head's input."""
     pooling: Literal["mean", "cls"] = "mean"
-    """What the classification head reads: the masked mean of the last hidden states, or the first
+    """The input of the classification head: the masked mean of the last hidden states, or the first
     of them."""
     init_std: Number = Field(default=0.02, gt=0)
     """Standard deviation of the normal distribution that head weights are drawn from; biases start
@@ -302,11 +301,10 @@ class TaskWeights(Strict):
 
 
 class Cache(Strict):
-    """What may be computed once and kept: the hidden states of frozen prefixes."""
+    """The cache of hidden states below the lowest trained block, which are computed once."""
 
     mode: Literal["auto", "off"] = "auto"
-    """``auto`` keeps what cannot change; ``off`` is the plain loop, which computes everything each
-    time."""
+    """``auto`` caches states that cannot change; ``off`` computes everything each time."""
     memory_limit_mb: Number = Field(default=4000.0, ge=0)
     """States beyond this many MB (10^6 bytes) lie in files that are mapped into memory."""
 
@@ -333,14 +331,14 @@ class Checkpoints(Strict):
 
 
 class Engine(Strict):
-    """What runs the trials."""
+    """The engine that runs the trials."""
 
     name: Literal["local", "ray"] = "local"
     """``local``: this process, one after another. ``ray``: a Ray cluster, as many at once as it has
     room for."""
     address: Text | None = None
-    """Of the cluster (``auto``: the one that this machine is a part of); where none is given, this
-    machine is one of its own."""
+    """Address of the cluster (``auto``: the cluster that this machine belongs to); without it,
+    mtlab starts a cluster on this machine."""
     num_cpus: Count = Field(default=1, ge=1)
     """Cores that a trial on a cluster is given; it has as many threads."""
     num_gpus: Number | None = Field(default=None, ge=0)

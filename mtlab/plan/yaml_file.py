@@ -38,7 +38,7 @@ HINTS = {
     "<document start>": "more after the first value; an experiment file is one mapping of keys to values",
     "undefined alias": "an alias (`*name`) without its anchor (`&name`); text that begins with `*` goes in quotes",
 }
-"""Words of the parser, and what they mean to who wrote the file."""
+"""Words of the parser, and their meaning for the author of the file."""
 
 
 class Located:
@@ -59,8 +59,8 @@ class Located:
         return field
 
     def of(self, field: str) -> str:
-        """The same for a field as messages spell it. One that varies was written where the values
-        are that it takes.
+        """The same for a field as messages spell it. The place of a swept field is the list of its
+        values.
         """
         varied: dict[Path_, Path_] = {
             path[1:]: path

@@ -1,4 +1,4 @@
-"""What in a table cannot be meant: rows within a cell, a header that is a row."""
+"""Signs that a table was misread: rows within a cell, a header that is a row."""
 
 import csv
 import re
@@ -50,7 +50,7 @@ TITLES |= {
 
 
 TITLES |= {"tags", "ner_tags", "ner", "slots", "bio", "iob"}
-"""What columns are called, and rarely a sentence or its label."""
+"""Names of columns, which a sentence or label rarely is."""
 
 
 LONGEST = 256
@@ -61,7 +61,7 @@ NUMBER = re.compile(r"[-+]?\d+")
 
 
 FEW = 10
-"""Records that say too little of what stands in columns."""
+"""With fewer records, the values of columns say too little."""
 
 
 USUAL = 3
@@ -78,7 +78,7 @@ NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "|"}
 
 
 class Values:
-    """What stands in the columns of a table, as far as few values come again and again there.
+    """The values of columns in which few values repeat.
 
     Args:
         width: the number of columns.

@@ -1,5 +1,5 @@
-"""Which split a name means: that of a file, of a folder, of a split on the hub, or of what stands
-in a column.
+"""Which split a name means: the name of a file, a folder, a split on the hub, or a value of a
+column.
 """
 
 import re
@@ -27,7 +27,7 @@ WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 @dataclass(frozen=True)
 class Claim:
-    """What a name says of the split that it is."""
+    """The split that a name means."""
 
     split: str | None
     """One of ours, ``either`` for validation or test, or None: it says nothing, or several
@@ -38,7 +38,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was taken for a split."""
+    """The file or split that was chosen for a split of ours."""
 
     name: str
     why: str = ""

@@ -1,4 +1,4 @@
-"""Rows that know their place, and tables of them: what every reader of sentences makes."""
+"""Rows that know their place, and tables of rows: the results of every reader."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a word of raw text is."""
+"""The words of raw text."""
 
 import regex
 
