@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     if status and launch.number() > 1:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(status)  # what several processes have under way together is not waited for
+        os._exit(status)  # does not wait for other processes of the run
     return status
 
 

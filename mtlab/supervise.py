@@ -45,7 +45,7 @@ def watch(command: list[str], note: Path) -> int:
     """Run a command, and again for as long as it dies in trials; returns its exit status.
 
     Args:
-        command: what to run.
+        command: to run.
         note: the file for its notes.
     """
     asked: list[int] = []

@@ -156,7 +156,7 @@ def choose(table: Table, said: Mapping[str, str], tasks: tuple[str, ...]) -> lis
     Args:
         table: the training split.
         said: our names to the source's, where the user gave them.
-        tasks: what it is to be read for.
+        tasks: that it is read for.
     """
     chooser = _Chooser(table, said)
     if "ner" in tasks:

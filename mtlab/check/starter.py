@@ -60,7 +60,7 @@ def text(
     Args:
         settings: encoder and data.
         comments: paths of those settings that want one.
-        question: what the experiment asks.
+        question: of the experiment.
         sizes: the number of training sentences of each source.
     """
     sentences = max(sizes, default=0)
@@ -73,7 +73,7 @@ def text(
     written = _dumped(tree)
     if not all(
         line.isprintable() for line in written.split("\n")
-    ):  # what would act on a terminal is spelt out
+    ):  # characters that act on a terminal are spelt out
         written = _dumped(tree, unicode=False)
     like, where = LIKE[sentences < SMALL]
     top = TOP.format(like=like, where=where) + (FIRST_LOOK if min(sizes, default=0) > 1000 else "")
@@ -85,7 +85,7 @@ def file_for(given: Sequence[str], output: str | None) -> Path:
 
     Args:
         given: the sources.
-        output: what the user asked for.
+        output: the path that the user gave.
 
     Raises:
         UserError: there is one, no folder for it, or its name cannot be an experiment's.

@@ -15,8 +15,7 @@ LONG = 120
 """Characters of a name that are shown."""
 
 IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
-"""Characters without a look of their own: zero-width ones, soft hyphens, variation selectors, marks
-of direction."""
+"""Invisible characters: zero-width ones, soft hyphens, variation selectors, marks of direction."""
 
 DASHES = regex.compile(r"\p{Pd}|\u2212")
 APOSTROPHES = re.compile("[\u2018\u2019\u02bc\u00b4]")
@@ -35,7 +34,7 @@ def normal(text: str) -> str:
     Unicode calls compatible (NFKC).
     """
     if not text.isascii():
-        for _ in range(2):  # what is folded may have to be composed again
+        for _ in range(2):  # folded text may have to be composed again
             text = unicodedata.normalize(
                 "NFKC", IGNORABLE.sub("", unicodedata.normalize("NFKC", text)).casefold()
             )
@@ -43,8 +42,8 @@ def normal(text: str) -> str:
 
 
 def look(name: str) -> str:
-    """What a label or type looks like: its normal form, with one kind of dash and apostrophe, and
-    Latin letters for those drawn alike.
+    """The look of a label or type: its normal form, with one kind of dash and apostrophe, and Latin
+    letters for those drawn alike.
 
     Quotes at its ends do not count, unless there is nothing else.
     """

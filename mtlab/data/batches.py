@@ -56,7 +56,7 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The batch with its tensors on ``device``; a GPU fetches them from pinned memory while the
-        host goes on.
+        host works.
         """
         tensors = {
             name: getattr(self, name) for name in ("input_ids", "attention_mask", "labels", "tags")

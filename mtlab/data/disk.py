@@ -1,7 +1,7 @@
-"""What is too much for memory: files that are mapped into it, and that have no name.
+"""Data too large for memory, in nameless files that are mapped into it.
 
-The system removes a file without a name when the process ends, in whatever way: nothing is left
-behind, so nothing has to be looked for.
+The system removes a nameless file when the process ends, however it ends: nothing is left
+behind.
 """
 
 import mmap
@@ -65,9 +65,7 @@ def nameless(directory: Path | None) -> Iterator[IO[bytes]]:
 
 
 def mapped(file: IO[bytes]) -> mmap.mmap:
-    """What was written to a file, which is not empty, to be read where it lies; the file may be
-    closed then.
-    """
+    """The content of a file that is not empty, mapped into memory; the file may then be closed."""
     file.flush()
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 

@@ -18,7 +18,7 @@ from mtlab.data.disk import Numbers
 from mtlab.data.stored import Sentence
 
 IGNORE = -100
-"""The target of positions that no loss counts: what torch's cross-entropy ignores."""
+"""The target of positions that no loss counts; torch's cross-entropy ignores it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def encode(
         labels: label names in the order of their ids.
         tags: tag names in the order of their ids.
         max_length: inputs are cut to this many sub-words, special tokens included.
-        directory: for what is too much for memory; None is the system's folder for temporary files.
+        directory: for columns too large for memory; None is the system's folder for temporary files.
 
     Raises:
         UserError: there is no room for that.

@@ -33,12 +33,11 @@ class Part:
     form: str
     """How its sentences are read: as raw ``text``, or as ``words``."""
     missed: dict[str, str] = field(default_factory=dict)
-    """Splits that it lacks to what was not read, and may be them."""
+    """Missing splits to a description of unread files that may be them."""
     labels: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
-    """Where sentences of train had to be left out: every word there, for the labels and types that
-    train has all the same."""
+    """Where mistakes left sentences of train out: all their words, among them labels and types."""
 
 
 def gather(
@@ -53,11 +52,11 @@ def gather(
     """The sentences of one source as its tables have them, with tags in IOB2.
 
     Args:
-        source: what the experiment says of it.
+        source: its settings in the experiment.
         index: its number.
         tasks: those of ``TASKS`` that it is for.
-        option: what the experiment calls it.
-        located: what was opened.
+        option: its name in the experiment.
+        located: its splits, opened.
         mistakes: where mistakes are gathered, if they are.
         directory: where sentences are put that are too many for memory.
 
@@ -129,7 +128,7 @@ def _count_labelled(
 
 
 def _reading_notes(title: str, reading: Reading, located: Located) -> Iterator[str]:
-    """How a source came to its splits, and what of it is not read."""
+    """Notes on guessed splits, and on files and columns that are not read."""
     for split, choice in located.guesses.items():
         yield f"{title}: {split} is {shown(choice.name)}, {choice.why}."
     if located.unread:
@@ -142,8 +141,8 @@ def _reading_notes(title: str, reading: Reading, located: Located) -> Iterator[s
 
 
 def _alike(train: Sequence[Sentence], source: Source) -> Iterator[str]:
-    """What is said of labels and types of train that look alike; where some labels are asked for,
-    of those that look like these.
+    """Notes on labels and types of train that look alike; where the experiment names labels, on
+    labels that look like these.
     """
     labels = Counter(sentence.label for sentence in train if sentence.label is not None)
     types = Counter(
@@ -160,7 +159,7 @@ def _alike(train: Sequence[Sentence], source: Source) -> Iterator[str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The texts in a cell: itself, and the words or items that it may stand for."""
+    """The texts in a cell: the whole, and its words or items."""
     if isinstance(value, str):
         yield from (value, *value.split())
     elif isinstance(value, list):

@@ -60,7 +60,7 @@ def load(data: Data, data_seed: int, option: str = "data", directory: Path | Non
     Args:
         data: the experiment's ``data``.
         data_seed: draws cuts and subsets; the same seed draws the same, whatever else changes.
-        option: what the experiment calls them.
+        option: their name in the experiment.
         directory: where sentences are put that are too many for memory; None is the system's folder
             for temporary files.
 
@@ -137,7 +137,7 @@ def settle(part: Part, data: Data, data_seed: int, mistakes: Mistakes = None) ->
 
     Args:
         part: a source as it was given.
-        data: what the experiment asks for.
+        data: of the experiment.
         data_seed: draws cuts and subsets.
         mistakes: where mistakes of this source are gathered, if they are.
 

@@ -132,7 +132,7 @@ def unseen(
         sentences: of validation or test.
         known: the labels (``label``) and entity types (``ner_tags``) of train.
         mode: the experiment's ``unseen_labels``.
-        columns: what the source calls these columns.
+        columns: the source's names of these columns.
         mistakes: where mistakes are gathered, if they are: one for each label or type.
 
     Raises:

@@ -29,7 +29,7 @@ def tell(file: str | None, overrides: dict[str, list[str]]) -> int:
     disk.
 
     Args:
-        file: an experiment; None for what mtlab does by itself.
+        file: an experiment; None for the built-in encoder and corpus.
         overrides: settings over those of the file.
 
     Returns:
@@ -67,7 +67,7 @@ def findings(file: str | None, overrides: dict[str, list[str]]) -> Iterator[Find
             yield from look(wanted)
         except UserError as error:
             yield fault(topic, error)
-        except Exception as error:  # its text may hold what is secret
+        except Exception as error:  # its text may hold a secret
             yield note(
                 topic,
                 f"could not be looked at ({type(error).__name__})",

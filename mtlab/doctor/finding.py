@@ -22,7 +22,7 @@ class Finding:
         level: ``ok``; ``note``, with which a run goes, but worse than it could; or ``fault``, with
             which none goes.
         topic: the thing.
-        text: the fact, or what is wrong and what to do.
+        text: the fact, or the problem and the remedy.
     """
 
     level: Literal["ok", "note", "fault"]
@@ -63,7 +63,7 @@ def within(seconds: float, ask: Callable[[], T]) -> T:
     def work() -> None:
         try:
             answers.put((ask(), None))
-        except Exception as error:  # whatever it raises is for who asked
+        except Exception as error:  # raised in the calling thread
             answers.put((None, error))
 
     threading.Thread(target=work, daemon=True).start()

@@ -72,8 +72,8 @@ def hub(wanted: Wanted) -> Iterator[Finding]:
         yield ok("hub", text)
         yield from (_offered(*entry) for entry in wanted.of_hub)
         cache = Path(constants.HF_HOME)
-        room = f"{cache}, where downloads are kept, has {gb(shutil.disk_usage(_standing(cache)).free)} free"
-        yield _writable("hub", _standing(cache), room, "set HF_HOME to another place")
+        room = f"{cache}, where downloads are kept, has {gb(shutil.disk_usage(_nearest_existing(cache)).free)} free"
+        yield _writable("hub", _nearest_existing(cache), room, "set HF_HOME to another place")
 
 
 def tracking(wanted: Wanted) -> Iterator[Finding]:
@@ -83,7 +83,7 @@ def tracking(wanted: Wanted) -> Iterator[Finding]:
     if file is not None:
         finding = _writable(
             "tracking",
-            _standing(file.parent),
+            _nearest_existing(file.parent),
             f"{shown} will be made at the first run",
             "set MLFLOW_TRACKING_URI to another place",
         )
@@ -126,7 +126,7 @@ def output(wanted: Wanted) -> Iterator[Finding]:
         return
     finding = _writable(
         "output",
-        _standing(folder),
+        _nearest_existing(folder),
         f"{wanted.experiment.output} can be written",
         "choose another --output",
     )
@@ -137,7 +137,7 @@ def output(wanted: Wanted) -> Iterator[Finding]:
             else 0
         )
         free, need = (
-            shutil.disk_usage(_standing(folder)).free,
+            shutil.disk_usage(_nearest_existing(folder)).free,
             ROOM + (COPIES + kept) * (wanted.weights or 0),
         )
         text = f"{finding.text}, {gb(free)} free"
@@ -170,7 +170,9 @@ def _away(endpoint: str, offline: list[str]) -> str:
         return f"is not asked ({' and '.join(offline)} set)"
     try:
         within(PATIENCE_S, lambda: get_session().head(endpoint, timeout=PATIENCE_S))
-    except Exception as error:  # of httpx, whichever it is; its text may repeat the address with what is secret in it
+    except (
+        Exception
+    ) as error:  # httpx fails in many ways; its text may repeat the secrets of the address
         return f"cannot be reached ({type(error).__name__})"
     return ""
 
@@ -206,7 +208,7 @@ def _offered(kind: str, name: str, revision: str | None) -> Finding:
 
     try:
         within(PATIENCE_S, ask)
-    except Exception as error:  # the hub's, or of what lies between
+    except Exception as error:  # of the hub, or of the network
         problem = f"cannot be had ({type(error).__name__})", "check the name, or try again later"
         problem = next(
             (answer for error_type, answer in known.items() if isinstance(error, error_type)),
@@ -236,7 +238,7 @@ def _kept(text: str, kind: str, name: str, revision: str | None) -> Finding:
     )
 
 
-def _standing(folder: Path) -> Path:
+def _nearest_existing(folder: Path) -> Path:
     """The folder, or the nearest above it that is there."""
     return next(path for path in (folder, *folder.parents) if os.path.lexists(path))
 

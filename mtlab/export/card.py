@@ -56,9 +56,9 @@ def write(choice: Choice, facts: dict[str, Any], checked: Agreement) -> str:
     """The card, as markdown.
 
     Args:
-        choice: what was exported.
-        facts: what ``heads.json`` holds.
-        checked: what came of reading the test split with the folder.
+        choice: the exported trial.
+        facts: the content of ``heads.json``.
+        checked: the result of reading the test split with the folder.
     """
     suite, trial = choice.suite, choice.trial
     point = point_label(trial.point.items())

@@ -69,7 +69,7 @@ def load(directory: Path, device: str) -> Reader:
         )
     location = backbone.find(
         Encoder(name=str(directory.absolute()))
-    )  # refuses what brings more than weights
+    )  # refuses a folder with more than weights
     try:
         backbone.refuse_other_files(location)
         torch.device(device)

@@ -29,7 +29,7 @@ SHORTEST = 8
 """Tokens that an input may be cut to."""
 
 transformers.utils.logging.disable_progress_bar()
-transformers.utils.logging.set_verbosity_error()  # what it would say of unused poolers is checked in load() instead
+transformers.utils.logging.set_verbosity_error()  # load() checks itself for missing weights
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def find(encoder: Encoder) -> Location:
         config = AutoConfig.from_pretrained(path, revision=revision, local_files_only=cached)
     except UserError:
         raise
-    except Exception as error:  # what others wrote there makes transformers fail in many ways
+    except Exception as error:  # transformers fails in many ways
         if not local:
             raise hub.unavailable(encoder, hub.first_line(error)) from error
         problem = f"config.json of {encoder.name} cannot be used ({hub.first_line(error)})"
@@ -201,9 +201,7 @@ def load(location: Location, attention: str | None = None) -> Backbone:
             "it needs model.safetensors",
             where="encoder",
         ) from error
-    except (
-        Exception
-    ) as error:  # whatever the files of others make transformers and safetensors raise
+    except Exception as error:  # transformers and safetensors fail in many ways
         problem = f"the weights of {location.name} cannot be loaded ({hub.first_line(error)})"
         raise UserError(
             problem, "put its model.safetensors and config.json there anew", where="encoder"
@@ -232,9 +230,7 @@ def skeleton(config: PretrainedConfig) -> Backbone:
             return inspect(AutoModel.from_config(config, attn_implementation="eager"))
     except UserError:
         raise
-    except (
-        Exception
-    ) as error:  # what others wrote there makes transformers and torch fail in many ways
+    except Exception as error:  # transformers and torch fail in many ways
         raise UserError(
             f"its configuration makes no encoder ({hub.first_line(error)})", where="encoder"
         ) from error

@@ -182,7 +182,7 @@ def check(
 
     Args:
         network: the network as the stage left it.
-        partition: what the stage was to train.
+        partition: the units that the stage trains.
         before: digests when the stage began.
         after: digests when it ended.
         reached: trained units that a loss reached with at least one update; empty where there was

@@ -170,7 +170,7 @@ def choose_scenarios(located: Located, names: list[str]) -> None:
                 where="--scenarios",
             )
     gone = [f"scenarios.{name}." for name in scenarios if name not in names]
-    for key in ("sweep", "settings"):  # what they vary of scenarios that are not run
+    for key in ("sweep", "settings"):  # without settings of scenarios that do not run
         if isinstance(located.value.get(key), dict):
             located.value[key] = {
                 varied: values
@@ -296,7 +296,7 @@ def _parse(path: Path, named_at: str) -> Any:
             "text goes in quotes",
             where=str(path),
         ) from None
-    except Exception as error:  # how ruamel fails on what is YAML and makes no sense
+    except Exception as error:  # ruamel fails so on YAML that makes no sense
         raise UserError(
             f"not YAML that makes sense ({type(error).__name__})", where=str(path)
         ) from error

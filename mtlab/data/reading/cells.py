@@ -1,6 +1,4 @@
-"""The records of a file of separated cells, and what in a table cannot be meant: rows within a
-cell, a header that is a row.
-"""
+"""The records of a file of separated cells, and its layout."""
 
 import csv
 import re
@@ -24,7 +22,7 @@ from mtlab.plan.errors import Mistakes, UserError, noted, shown
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 DECLARED = re.compile('"?sep=([,;|:^~\t])"?[\r\n]*', re.IGNORECASE)
-"""The first line of a file in which a spreadsheet says what separates cells."""
+"""The first line of a file in which a spreadsheet names the separator."""
 csv.field_size_limit(disk.FILE)
 
 
@@ -33,10 +31,10 @@ class Shape:
     """How the cells of a file are laid out.
 
     Attributes:
-        separator: what stands between cells.
+        separator: of cells.
         header: the cells of the first record.
         line: where that is.
-        values: what stands in the columns below.
+        values: of the columns below.
     """
 
     separator: str
@@ -50,7 +48,7 @@ class Shape:
         return {place: name for place, name in enumerate(self.header) if name.strip()}
 
     def notes(self, path: Path) -> list[str]:
-        """What is said of the file's layout, where it is not the usual one."""
+        """Notes on the file's layout, where it is unusual."""
         notes = []
         if self.separator != SEPARATORS[path.suffix.lower()]:
             notes.append(
@@ -163,7 +161,7 @@ def records(
 
     Args:
         path: the file, in UTF-8.
-        separator: what stands between cells.
+        separator: of cells.
         mistakes: where mistakes are gathered, if they are.
         sieve: finds records that cannot be.
 
@@ -203,7 +201,7 @@ def _mismatched(error: csv.Error, path: Path, line: int) -> UserError:
 
 @dataclass(frozen=True)
 class Sieve:
-    """Holds back records that cannot be meant.
+    """Refuses records that were misread.
 
     Attributes:
         name: of the file.
@@ -214,7 +212,7 @@ class Sieve:
     shape: Shape
 
     def check(self, cells: Sequence[str], first: int, last: int) -> None:
-        """Look at a record of the lines ``first`` to ``last``.
+        """Check a record of the lines ``first`` to ``last``.
 
         Raises:
             UserError: it has too many or too few cells, or one of them holds rows.

@@ -83,7 +83,7 @@ def from_hub(name: str, subset: str | None, revision: str | None) -> tuple[dict[
 
 
 def has_card(path: Path) -> bool:
-    """Whether a local directory says of itself which files its splits are, be it well or not."""
+    """Whether a local directory has a card that names the files of its splits, valid or not."""
     try:
         cards = [_card(path / card, str(path)) for card in CARDS if (path / card).is_file()]
     except UserError:
@@ -138,7 +138,7 @@ def from_disk(path: Path) -> Table:
         split = datasets.load_from_disk(where)
     except (OSError, UserError):
         raise
-    except Exception as error:  # whatever the files of others make json, datasets and pyarrow raise
+    except Exception as error:  # json, datasets and pyarrow fail in many ways
         problem = f"the files could not be read ({type(error).__name__})"
         raise UserError(
             problem, "save the data set again with save_to_disk", where=where
@@ -147,7 +147,7 @@ def from_disk(path: Path) -> Table:
 
 
 def _check_card(file: Path, name: str) -> None:
-    """Read what a data set says of itself before datasets does, which would follow it anywhere.
+    """Read a data set's own description before datasets does, which would follow any path in it.
 
     Raises:
         UserError: it has aliases, which may stand for more than memory holds, names files that lie
@@ -170,7 +170,7 @@ def _check_card(file: Path, name: str) -> None:
 
 
 def _card(file: Path, name: str) -> dict[str, Any]:
-    """What a data set says of itself, where that names files.
+    """The parts of a data set's own description that name files.
 
     Raises:
         UserError: it has aliases, or cannot be read.
@@ -187,7 +187,7 @@ def _card(file: Path, name: str) -> dict[str, Any]:
         )
         speaks = "data_" in text or "configs" in text
         card = YAML(typ="safe").load(text) if speaks and not grows else {}
-    except Exception as error:  # how ruamel fails on what makes no sense
+    except Exception as error:  # ruamel fails in many ways
         raise UserError(
             f"the files could not be read ({type(error).__name__})",
             f"check the card in {file.name}",
@@ -275,9 +275,7 @@ def _build(
         ) from None
     except (OSError, httpx.HTTPError):
         raise
-    except (
-        Exception
-    ) as error:  # whatever else the files of others make datasets, pandas, pyarrow and yaml raise
+    except Exception as error:  # datasets, pandas, pyarrow and yaml fail in many ways
         if isinstance(error, RuntimeError) and "script" in str(error):
             remedy = "for one of the hub try `revision: refs/convert/parquet`, where it keeps a converted copy"
             raise UserError(
@@ -330,7 +328,7 @@ def _tables(splits: dict[str, Any], name: str) -> dict[str, Table]:
 
 
 def table(data: Any, where: str) -> Table:
-    """A split of ``datasets``, and what messages call it."""
+    """A split of ``datasets`` as a table; ``where`` is its name in messages."""
     rows, _ = gathered(partial(_rows, data, where), data.num_rows > disk.SENTENCES, None)
     return Table(
         where, tuple(data.column_names), rows, classes=class_names(data.features), flat=True

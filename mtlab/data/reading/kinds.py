@@ -35,7 +35,7 @@ ABOUT_KINDS = (
     ".svg",
     ".bib",
 )
-"""Files that say something of data and hold none, by name or by extension."""
+"""Files that describe data and hold none, by name or by extension."""
 
 
 OF_DATASETS = (
@@ -46,7 +46,7 @@ OF_DATASETS = (
     "config.json",
     "_success",
 )
-"""What ``datasets`` and others that write data leave beside them."""
+"""Files that ``datasets`` and other programs write beside data."""
 
 
 def stem(path: Path) -> str:
@@ -72,7 +72,7 @@ def is_other(path: Path) -> bool:
 
 
 def is_about(path: Path) -> bool:
-    """Whether a file says something of data and holds none."""
+    """Whether a file describes data and holds none."""
     kind = path.suffix.lower()
     return (
         kind in ABOUT_KINDS
@@ -98,5 +98,5 @@ def saved_splits(folder: Path) -> Collection[str] | None:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted, but for hidden files and what programs leave there."""
+    """The files and folders in a folder, sorted, without hidden ones and those of Python."""
     return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))

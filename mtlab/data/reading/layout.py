@@ -1,4 +1,4 @@
-"""Which files of a folder are which split. Names alone tell it: no file is opened."""
+"""Which files of a folder are which split, by their names alone: no file is opened."""
 
 import re
 from collections import defaultdict
@@ -35,7 +35,7 @@ Fits = Callable[[Path], bool]
 
 @dataclass(frozen=True)
 class Piece:
-    """What may be a split: a file, its shards, or a folder of files."""
+    """A candidate for a split: a file, its shards, or a folder of files."""
 
     name: str
     """As messages call it, relative to the folder that was given."""
@@ -57,7 +57,7 @@ class Piece:
 
     @property
     def paths(self) -> frozenset[Path]:
-        """All that it is made of."""
+        """All its files, and the folder."""
         return frozenset((self.whole, *self.files))
 
 
@@ -80,8 +80,8 @@ def resolve(folder: Path, named: Mapping[str, str], option: str) -> Layout | Non
     Args:
         folder: where they lie: in it, in a folder for each split, or in ``data`` or the one folder
             below that has some.
-        named: splits to what the user calls their files.
-        option: what sets the source on the command line, for messages.
+        named: splits to the names that the user gave their files.
+        option: of the source on the command line, for messages.
 
     Raises:
         UserError: there is no train, what is named is not there, or the names do not say which file is
@@ -125,7 +125,7 @@ def resolve(folder: Path, named: Mapping[str, str], option: str) -> Layout | Non
 
 
 def _there(folder: Path, named: bool) -> tuple[list[Piece], bool]:
-    """What may be a split, of files that we read or else of others, and whether we do."""
+    """Candidates for splits, of files that we read or else of others, and whether we read them."""
     if not named and is_saved(folder):
         return [Piece(folder.name, "train", (), folder, saved=True)], True
     candidates = [
@@ -147,10 +147,10 @@ def _no_train(folder: Path, rest: Sequence[str], option: str) -> NoReturn:
 
 
 def _home(root: Path, folder: Path, fits: Fits, named: bool, depth: int) -> list[Piece]:
-    """What may be a split in the folder where the splits lie: this one, ``data``, or the only one
-    below that has a train split.
+    """Candidates for splits in the folder of the splits: this one, ``data``, or the only one below
+    that has a train split.
 
-    Where there is no such folder, all that lies anywhere.
+    Where there is no such folder, all candidates in any folder.
     """
     here, folders = _pieces(root, folder, fits)
     splits = {piece.split for piece in here}
@@ -158,7 +158,7 @@ def _home(root: Path, folder: Path, fits: Fits, named: bool, depth: int) -> list
         return here
     below: dict[Path, list[Piece]] = {}
     for path in folders:
-        with suppress(OSError):  # what cannot be looked into is not read, and told
+        with suppress(OSError):  # a folder without access counts as not read
             below[path] = _home(root, path, fits, named, depth - 1)
     homes = [
         path for path, pieces in below.items() if any(piece.split == "train" for piece in pieces)
@@ -177,7 +177,7 @@ def _home(root: Path, folder: Path, fits: Fits, named: bool, depth: int) -> list
 
 
 def _pieces(root: Path, folder: Path, fits: Fits) -> tuple[list[Piece], list[Path]]:
-    """What may be a split in a folder, and the other folders in it."""
+    """Candidates for splits in a folder, and the other folders in it."""
     pieces: list[Piece] = []
     folders: list[Path] = []
     shards = defaultdict[tuple[str, int, str], dict[int, Path]](dict)
@@ -241,13 +241,12 @@ def _of_folder(root: Path, path: Path, fits: Fits) -> Piece | None:
 
 
 def beside(path: Path) -> list[Piece]:
-    """What may be a split in the folder of a file."""
+    """Candidates for splits in the folder of a file."""
     return _pieces(path.parent, path.parent, is_ours)[0]
 
 
 def meant_by(name: str, folder: Path, there: Sequence[Piece], split: str) -> Piece:
-    """What a user means by the name of a split: a file, its shards or a folder, with an extension
-    or without.
+    """The file, shards or folder that a user names for a split, with an extension or without.
 
     Raises:
         UserError: there is no such thing.
@@ -280,9 +279,7 @@ def _of_folder_named(root: Path, path: Path, fits: Fits) -> Piece | None:
 
 
 def unread(root: Path, folder: Path, read: Collection[Path]) -> Iterator[str]:
-    """Files and folders that nothing is read from, but for those that only say something of
-    data.
-    """
+    """Files and folders that are not read, without those that only describe data."""
     if folder in read and is_saved(folder):
         return
     for path in visible(folder):
@@ -296,13 +293,13 @@ def unread(root: Path, folder: Path, read: Collection[Path]) -> Iterator[str]:
 
 
 def described(unread: Sequence[str]) -> str:
-    """What is not read as messages have it; of a file whose kind is the reason, that too."""
+    """The unread files as messages name them, with the kind of a file where that is the reason."""
     more = [f"{len(unread) - SHOWN:,} more"] if len(unread) > SHOWN else []
     return names.listed([*(shown(name) + _why(name) for name in unread[:SHOWN]), *more])
 
 
 def remedy(unread: Sequence[str]) -> str:
-    """What helps where the kind of a file is the reason that it is not read."""
+    """The remedy where the kind of a file is the reason that it is not read."""
     return f"; read are {' '.join(EXTENSIONS)}, not compressed" if any(map(_why, unread)) else ""
 
 
@@ -329,5 +326,5 @@ def _holds_data(folder: Path, depth: int) -> bool:
 
 
 def _name(root: Path, path: Path) -> str:
-    """What messages call it."""
+    """Its name in messages."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

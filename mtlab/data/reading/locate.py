@@ -27,13 +27,13 @@ DOMAINS = ("news", "chat")
 
 @dataclass(frozen=True)
 class Located:
-    """The splits of a source, opened, and how it came to these."""
+    """The splits of a source, opened, with the choices that led to them."""
 
     tables: dict[str, Table]
     """By our names of splits."""
     notes: tuple[str, ...] = ()
     choices: dict[str, Choice] = field(default_factory=dict)
-    """What was taken for the splits that were not named."""
+    """The choices for splits that the user did not name."""
     unread: tuple[str, ...] = ()
     """Files of a folder, or splits of a data set, that are not read."""
     beside: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Located:
 
     @property
     def skipped(self) -> str:
-        """What is not read, in words, or nothing."""
+        """A sentence on unread files, or nothing."""
         return (
             f"not read: {layout.described(self.unread)}{layout.remedy(self.unread)}"
             if self.unread
@@ -54,8 +54,8 @@ class Located:
         )
 
     def missed(self, split: str, read: Collection[str]) -> str:
-        """What may be a split that is not there, in words, or nothing; ``read`` are columns that
-        something else is read from.
+        """A sentence on unread files and columns that may be a missing split, or nothing; ``read``
+        are columns with another use.
         """
         there = [
             name for name in (*self.unread, *self.beside) if names.may_be(stem(Path(name)), split)
@@ -72,7 +72,7 @@ def read(source: Source, option: str, mistakes: Mistakes = None) -> Located:
 
     Args:
         source: a path that exists, or else a hub id.
-        option: what sets the source on the command line, for messages.
+        option: of the source on the command line, for messages.
         mistakes: where mistakes in files are gathered, if they are.
 
     Raises:
@@ -211,7 +211,7 @@ def _of_file(path: Path, named: dict[str, str], mistakes: Mistakes) -> Located:
 
 
 def _same(pieces: dict[str, Piece]) -> tuple[str, ...]:
-    """That two splits are made of the same files."""
+    """Notes on two splits of the same files."""
     pairs = [
         (first, other)
         for first, other in combinations(pieces, 2)

@@ -185,8 +185,8 @@ def holds_rows(cells: Sequence[Any], values: Values, separator: str) -> int | No
 
     Args:
         cells: of a record that has as many as the header.
-        values: what stands in the columns elsewhere.
-        separator: what stands between cells.
+        values: of the columns elsewhere.
+        separator: of cells.
     """
     for column, cell in enumerate(cells):
         if not isinstance(cell, str) or not BREAK.search(cell):

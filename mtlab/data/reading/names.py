@@ -73,9 +73,9 @@ def assign(
     name.
 
     Args:
-        names: what messages call each, to the part of its name that says the split.
+        names: name in messages to the part of the name that says the split.
         named: splits that the user has named; nothing is looked for.
-        option: what sets the source on the command line, for messages.
+        option: of the source on the command line, for messages.
 
     Raises:
         UserError: two are one split, or one may be validation as well as test.

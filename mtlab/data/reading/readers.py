@@ -73,7 +73,7 @@ def decoded(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, str]]:
 
     Args:
         lines: as they stand in a file that is open to be read as bytes.
-        name: what messages call the file.
+        name: of the file in messages.
 
     Raises:
         UserError: a line is not UTF-8.
@@ -342,7 +342,7 @@ def _parquet(path: Path, mistakes: Mistakes) -> Table:
 
         try:
             classes = class_names(Features.from_arrow_schema(schema))
-        except Exception as error:  # what others wrote there makes datasets fail in many ways
+        except Exception as error:  # datasets fails in many ways on other programs' files
             problem = f"what it says of its own columns cannot be read ({type(error).__name__})"
             raise UserError(
                 problem, "write the file again, without the metadata `huggingface`", where=str(path)
