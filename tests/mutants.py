@@ -113,7 +113,7 @@ FREEZING_BUGS = (
     ),
     Mutant(
         "a frozen part is in the optimizer",
-        "train/step.py",
+        "train/loop/step.py",
         "    if vocabulary is not None:\n        for group in groups:\n",
         '    groups[0]["params"] += [p for unit in partition.frozen for p in known[unit].parameters.values()]\n'
         "    if vocabulary is not None:\n        for group in groups:\n",
@@ -121,7 +121,7 @@ FREEZING_BUGS = (
     ),
     Mutant(
         "a frozen part is decayed, on gradients that were left standing",
-        "train/step.py",
+        "train/loop/step.py",
         "    if vocabulary is not None:\n        for group in groups:\n",
         "    for weight in [p for unit in partition.frozen for p in known[unit].parameters.values()]:\n"
         '        groups[0]["params"].append(weight)\n'
@@ -138,8 +138,8 @@ FREEZING_BUGS = (
     ),
     Mutant(
         "dropout is off in what trains, after a validation",
-        "train/trial.py",
-        "            freezing.set_modes(self.network, partition)\n",
+        "train/stage.py",
+        "            freezing.set_modes(state.network, self.partition)\n",
         "",
         (CERTIFIED,),
     ),
@@ -159,7 +159,7 @@ FREEZING_BUGS = (
     ),
     Mutant(
         "words that training does not have are not decayed",
-        "train/step.py",
+        "train/loop/step.py",
         "self.vocabulary.decay *= self._decay_of(self.vocabulary.weight)",
         "self.vocabulary.decay *= 1.0",
         ("tests/train/test_vocabulary.py::test_every_weight_ends_where_it_would[bert]",),
@@ -169,23 +169,23 @@ FREEZING_BUGS = (
 SELECTION_BUGS = (
     Mutant(
         "weights are selected by test labels",
-        "train/trial.py",
-        'metrics, _ = self._evaluate("validation")',
-        'metrics, _ = self._evaluate("test")',
+        "train/outcome.py",
+        'metrics, _ = evaluate(state, "validation")',
+        'metrics, _ = evaluate(state, "test")',
         (SELECTED, f"{TRIAL}::test_selection_is_on_disk_before_the_test_split_is_read"),
     ),
     Mutant(
         "weights are selected on what they were trained on",
-        "train/trial.py",
-        'metrics, _ = self._evaluate("validation")',
-        'metrics, _ = self._evaluate("train")',
+        "train/outcome.py",
+        'metrics, _ = evaluate(state, "validation")',
+        'metrics, _ = evaluate(state, "train")',
         (SELECTED,),
     ),
     Mutant(
         "the test split is scored before the selection is written down",
-        "train/trial.py",
-        "        settled = self._select(stages[-1])\n        self._test()\n",
-        '        self._evaluate("test")\n        settled = self._select(stages[-1])\n        self._test()\n',
+        "train/outcome.py",
+        "    select(state, state.scenario.stages[-1])\n",
+        ('    evaluate(state, "test")\n    select(state, state.scenario.stages[-1])\n'),
         (f"{TRIAL}::test_selection_is_on_disk_before_the_test_split_is_read",),
     ),
     Mutant(
@@ -197,9 +197,9 @@ SELECTION_BUGS = (
     ),
     Mutant(
         "the last epoch's weights are tested for the best one's",
-        "train/trial.py",
-        'if stage.select == "best" and self.best:',
-        'if stage.select == "best" and self.best and stage is not self.scenario.stages[-1]:',
+        "train/outcome.py",
+        'if stage.select == "best" and best is not None:',
+        'if stage.select == "best" and best is not None and stage != state.scenario.stages[-1]:',
         (FIRST_OF_EQUALS,),
     ),
     Mutant(
@@ -235,16 +235,16 @@ RANDOMNESS_BUGS = (
     ),
     Mutant(
         "scenarios see other batches",
-        "train/course.py",
+        "train/loop/schedule.py",
         "experiment.data_seed, number)",
         "experiment.data_seed + len(stage.train), number)",
         (f"{TRIAL}::test_every_scenario_and_stage_goes_through_the_data_alike",),
     ),
     Mutant(
         "a stage sees the epochs of the one before it again",
-        "train/trial.py",
-        "course.epoch(self.prepared, stage, done + number)",
-        "course.epoch(self.prepared, stage, number)",
+        "train/stage.py",
+        "schedule.epoch(self.setup.prepared, self.piece, self.done + number)",
+        "schedule.epoch(self.setup.prepared, self.piece, number)",
         (f"{TRIAL}::test_every_scenario_and_stage_goes_through_the_data_alike",),
     ),
     Mutant(
@@ -256,28 +256,28 @@ RANDOMNESS_BUGS = (
     ),
     Mutant(
         "seeds share their dropout masks",
-        "train/trial.py",
-        'stream_seed("dropout", self.trial.seed, self.tally.steps, *own)',
-        'stream_seed("dropout", self.tally.steps)',
+        "train/trainers.py",
+        'stream_seed("dropout", self.state.trial.seed, number, *self.stream)',
+        'stream_seed("dropout", number)',
         (f"{TRIAL}::test_every_step_of_every_seed_draws_dropout_of_its_own",),
     ),
     Mutant(
         "an epoch draws the dropout masks of the one before it again",
-        "train/trial.py",
-        'stream_seed("dropout", self.trial.seed, self.tally.steps, *own)',
-        'stream_seed("dropout", self.trial.seed, at.step)',
+        "train/trainers.py",
+        "enumerate(steps, start=first)",
+        "enumerate(steps)",
         (f"{TRIAL}::test_every_step_of_every_seed_draws_dropout_of_its_own",),
     ),
     Mutant(
         "seeds that train together share their dropout masks",
-        "train/heads.py",
-        "for seed in self.seeds]",
-        "for seed in [self.seeds[0]] * len(self.seeds)]",
+        "train/cache/heads.py",
+        "for seed in self.seeds\n",
+        "for seed in [self.seeds[0]] * len(self.seeds)\n",
         (TOGETHER,),
     ),
     Mutant(
         "heads of several seeds are clipped by one norm",
-        "train/heads.py",
+        "train/cache/heads.py",
         "for grad in grads]).norm(dim=0)",
         "for grad in grads]).norm()",
         (TOGETHER,),
@@ -287,22 +287,28 @@ RANDOMNESS_BUGS = (
 STAGE_BUGS = (
     Mutant(
         "moments are carried over the boundary of two stages",
-        "train/trial.py",
-        "            self.learner = None if together else self._learner(partition, stage, total)\n",
-        "            earlier, self.learner = self.learner, None if together else self._learner(partition, stage, total)\n"
-        "            if earlier is not None and self.learner is not None:\n"
-        "                held = {one for group in self.learner.optimizer.param_groups for one in group['params']}\n"
-        "                known = {one: state for one, state in earlier.optimizer.state.items() if one in held}\n"
-        "                self.learner.optimizer.state.update(known)\n",
+        "train/stage.py",
+        "                    group.trainer = OneNetwork(first, self.piece, self.partition, total)\n",
+        (
+            "                    group.trainer = OneNetwork(first, self.piece, self.partition, total)\n"
+            "                    made = group.trainer.learner.optimizer\n"
+            "                    earlier = getattr(first.network, 'earlier', None)\n"
+            "                    first.network.earlier = made\n"
+            "                    if earlier is not None:\n"
+            "                        held = {one for part in group.trainer.learner.optimizer.param_groups for one in part['params']}\n"
+            "                        known = {one: state for one, state in earlier.state.items() if one in held}\n"
+            "                        group.trainer.learner.optimizer.state.update(known)\n"
+        ),
         (f"{TRIAL}::test_a_stage_begins_with_no_moments_and_its_own_course_of_rates",),
     ),
     Mutant(
         "a stage goes on with the schedule of the one before it",
-        "train/trial.py",
-        "            self.learner = None if together else self._learner(partition, stage, total)\n",
-        "            self.learner = None if together else self._learner(partition, stage, total)\n"
-        "            if self.learner is not None:\n"
-        "                self.learner.scheduler.last_epoch = self.tally.steps\n",
+        "train/stage.py",
+        "                    group.trainer = OneNetwork(first, self.piece, self.partition, total)\n",
+        (
+            "                    group.trainer = OneNetwork(first, self.piece, self.partition, total)\n"
+            "                    group.trainer.learner.scheduler.last_epoch = first.tally.steps\n"
+        ),
         (f"{TRIAL}::test_a_stage_begins_with_no_moments_and_its_own_course_of_rates",),
     ),
 )
@@ -310,7 +316,7 @@ STAGE_BUGS = (
 DATA_BUGS = (
     Mutant(
         "entities that truncation cut off are no gold",
-        "train/step.py",
+        "train/loop/step.py",
         "    return Prediction(sentence.label, label, sentence.tags, predicted)\n",
         "    kept = sentence.tags and tuple(tag if position >= 0 else 'O' for tag, position in zip(sentence.tags, words, strict=True))\n"
         "    return Prediction(sentence.label, label, kept, predicted)\n",
@@ -411,21 +417,21 @@ METRIC_BUGS = (
     ),
     Mutant(
         "scores are computed with dropout on",
-        "train/trial.py",
-        "        self.network.eval()\n        forward = self.ground.forward(split)\n",
-        "        forward = self.ground.forward(split)\n",
+        "train/outcome.py",
+        ("    state.network.eval()\n    forward = state.passes.forward(split)\n"),
+        "    forward = state.passes.forward(split)\n",
         (f"{TRIAL}::test_nothing_is_scored_with_dropout_on",),
     ),
     Mutant(
         "a trial that diverged is reported as ok",
-        "train/trial.py",
-        'self.finish(f"diverged: {error}")',
-        "self.finish(OK)",
+        "train/group.py",
+        'outcome.finish(state, f"diverged: {error}")',
+        'outcome.finish(state, "ok")',
         (f"{TRIAL}::test_divergence_is_a_row_with_its_step",),
     ),
     Mutant(
         "weights that the last step broke are tested",
-        "train/trial.py",
+        "train/outcome.py",
         "if any(loss is not None and not math.isfinite(loss) for loss in losses.values()):",
         "if any(loss is not None and loss == math.inf for loss in ()):",
         (f"{TRIAL}::test_weights_that_the_last_step_broke_do_not_pass",),
@@ -442,41 +448,47 @@ METRIC_BUGS = (
 CACHE_BUGS = (
     Mutant(
         "states at hand may be those of other weights",
-        "train/prefix.py",
-        "            weights, depth, prepared.location",
-        "            depth, prepared.location",
+        "train/cache/prefix.py",
+        ("            weights,\n            depth,\n"),
+        "            depth,\n",
         (f"{PREFIX}::test_one_flipped_weight_is_another_key",),
     ),
     Mutant(
         "states at hand may be those of another precision",
-        "train/prefix.py",
-        '("device", "device_name", "precision", "threads",',
-        '("device", "device_name", "threads",',
+        "train/cache/prefix.py",
+        '                "precision",\n',
+        "",
         (f"{PREFIX}::test_what_computes_states_otherwise_has_another_key",),
     ),
     Mutant(
         "states at hand may be those of sentences encoded otherwise",
-        "train/prefix.py",
-        "prepared.encoding_digest, computing",
-        "computing",
+        "train/cache/prefix.py",
+        "            prepared.encoding_digest,\n",
+        "",
         (f"{PREFIX}::test_one_flipped_weight_is_another_key",),
     ),
     Mutant(
         "states are taken for those of the weights that the trial began with",
-        "train/ground.py",
-        "        states = self.prefixes.get(self.prepared, self.network, self.digests, self.depth, split, alone=self.trained)\n"
-        "        self.passes |= {self.prefixes.spent(self.prepared, self.digests, self.depth, split)}\n",
-        "        states = self.prefixes.get(self.prepared, self.network, self.prepared.pristine_digests, self.depth, split, alone=True)\n"
-        "        self.passes |= {self.prefixes.spent(self.prepared, self.prepared.pristine_digests, self.depth, split)}\n",
+        "train/cache/passes.py",
+        (
+            "            self.prepared, self.network, self.digests, self.depth, split, alone=self.trained\n"
+            "        )\n"
+            "        self.used |= {self.prefixes.spent(self.prepared, self.digests, self.depth, split)}\n"
+        ),
+        (
+            "            self.prepared, self.network, self.prepared.pristine_digests, self.depth, split, alone=True\n"
+            "        )\n"
+            "        self.used |= {self.prefixes.spent(self.prepared, self.prepared.pristine_digests, self.depth, split)}\n"
+        ),
         (f"{PREFIX}::test_states_of_one_trials_weights_are_not_kept_or_shared",),
     ),
 )
 
 RESUMED_STATES = Mutant(
     "after an interruption, states of trained blocks are taken for those of the weights that the stage began with",
-    "train/trial.py",
-    "        self.ground.look()\n        self.taught_s, self.skipped_flops",
-    '        self.ground.digests = facts["before"]\n        self.taught_s, self.skipped_flops',
+    "train/state.py",
+    ("        self.passes.hash_units()\n        self.passes.skipped_flops"),
+    ('        self.passes.digests = facts["before"]\n        self.passes.skipped_flops'),
     (
         "tests/train/test_resume.py::test_states_that_a_resumed_trial_computes_are_those_of_its_own_weights",
     ),
@@ -485,30 +497,37 @@ RESUMED_STATES = Mutant(
 COST_BUGS = (
     Mutant(
         "the time of a pass is divided among those that use it",
-        "train/ground.py",
-        "sum(one.seconds for one in self.passes)",
-        "sum(one.seconds for one in self.passes) / len(self.prepared.experiment.seeds)",
+        "train/cache/passes.py",
+        "sum(used.seconds for used in self.used)",
+        "sum(used.seconds for used in self.used) / len(self.prepared.experiment.seeds)",
         (f"{PREFIX}::test_every_trial_counts_the_passes_that_it_used_once_and_in_full",),
     ),
     Mutant(
         "the time of training together is divided among the seeds",
-        "train/group.py",
-        'run.clock.laps["train"] += seconds',
-        'run.clock.laps["train"] += seconds / len(asking)',
+        "train/stage.py",
+        ("            yield\n\n    @contextmanager\n    def _failing"),
+        (
+            "            yield\n"
+            "        for state in self.group.alive:\n"
+            "            state.clock.laps[name] /= len(self.group.alive)\n"
+            "\n"
+            "    @contextmanager\n"
+            "    def _failing"
+        ),
         (f"{PREFIX}::test_seeds_that_train_together_count_their_time_in_full",),
     ),
     Mutant(
         "padding costs no FLOPs",
-        "train/course.py",
+        "train/loop/schedule.py",
         "padded += cost.padded(len(lengths), max(lengths))",
         "padded += cost.exact(lengths)",
         (f"{TRIAL}::test_flops_of_a_trial_are_those_of_its_padded_batches",),
     ),
     Mutant(
         "a head is left out of the parameters",
-        "train/trial.py",
-        "for name, unit in freezing.units(self.network).items()",
-        'for name, unit in freezing.units(self.network).items() if name != "head.ner"',
+        "train/stage.py",
+        "for name, unit in freezing.units(state.network).items()",
+        'for name, unit in freezing.units(state.network).items() if name != "head.ner"',
         (f"{TRIAL}::test_every_parameter_is_counted_as_trained_or_frozen",),
     ),
 )
@@ -584,9 +603,9 @@ STATISTICS_BUGS = (
     ),
     Mutant(
         "processes compute the same states at once",
-        "train/prefix.py",
-        "with spill.alone(self.directory, names) if self.exchange and not processes.several else nullcontext():",
-        "with nullcontext():",
+        "train/cache/prefix.py",
+        "            if self.exchange and not processes.several\n",
+        "            if False\n",
         ("tests/train/test_prefix.py::test_processes_that_ask_at_once_do_not_race",),
     ),
     Mutant(
@@ -610,49 +629,55 @@ STATISTICS_BUGS = (
 MITIGATION_BUGS = (
     Mutant(
         "a trial does not start from its checkpoint",
-        "train/trial.py",
-        "                self.checkpoint.load_into(network)\n",
-        "                pass\n",
+        "train/state.py",
+        "                    source.load_into(self.network)\n",
+        "                    pass\n",
         (f"{STAGED}::test_a_mitigated_trial_begins_at_its_checkpoint_and_is_certified",),
     ),
     Mutant(
         "the teacher says what it says with dropout on",
-        "train/mitigation.py",
+        "train/continual/mitigation.py",
         "    network.eval()\n",
         "    network.train()\n",
         (f"{STAGED}::test_a_teacher_wants_nothing_at_the_start_and_the_papers_divergence_later",),
     ),
     Mutant(
         "the teacher is asked again when it has moved",
-        "train/trial.py",
-        "missing = [task for task in tasks if task not in self.taught.logits]",
+        "train/continual/mitigations.py",
+        "missing = [task for task in tasks if task not in self.teacher.logits]",
         "missing = list(tasks)",
         (f"{STAGED}::test_the_teacher_is_the_network_as_it_stood_when_the_task_left",),
     ),
     Mutant(
         "weights are pulled to where the stage began, not the trial",
-        "train/trial.py",
+        "train/continual/mitigations.py",
         "mitigation.anchor(self.network, self.began, stage.l2_sp)",
-        "mitigation.anchor(\n"
-        "            self.network, {n: p.detach().clone() for n, p in self.network.named_parameters() if n in self.began}, stage.l2_sp\n"
-        "        )",
+        (
+            "mitigation.anchor(\n"
+            "                    self.network,\n"
+            "                    {n: p.detach().clone() for n, p in self.network.named_parameters() if n in self.began},\n"
+            "                    stage.l2_sp\n"
+            "                )"
+        ),
         (f"{STAGED}::test_weights_are_pulled_to_where_the_trial_began",),
     ),
     Mutant(
         "what is rehearsed are sentences of the new data",
-        "train/trial.py",
-        'self.prepared.examples("train", of_source=one.rehearsal)',
-        'self.prepared.examples("train")',
+        "train/trainers.py",
+        'prepared.examples("train", of_source=planned.rehearsal)',
+        'prepared.examples("train")',
         (f"{STAGED}::test_what_is_rehearsed_are_sentences_of_the_source",),
     ),
     Mutant(
         "forgetting is measured on validation",
-        "train/retained.py",
-        '        ready, alone = prepared.ready("test", runtime.device), replace(runtime, processes=ALONE)'
-        "  # all is noted in every process\n"
-        '        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["test"], names, alone)\n',
-        '        ready, alone = prepared.ready("validation", runtime.device), runtime\n        encoded = prepared.encoded["validation"]\n'
-        '        predictions, losses = step.evaluate(noting, ready, encoded, corpus.splits["validation"], names, alone)\n',
+        "train/continual/forgetting.py",
+        '    encoded, corpus = prepared.encoded["test"], prepared.corpus\n',
+        (
+            '    encoded, corpus = prepared.encoded["validation"], prepared.corpus\n'
+            '    corpus = replace(corpus, splits={**corpus.splits, "test": corpus.splits["validation"]})\n'
+            "    prepared = replace(prepared)\n"
+            '    prepared._ready["test"] = prepared.ready("validation", runtime.device)\n'
+        ),
         (f"{STAGED}::test_a_look_scores_as_the_evaluation_does",),
     ),
 )
@@ -660,7 +685,7 @@ MITIGATION_BUGS = (
 RESUME_BUGS = (
     Mutant(
         "a trial that goes on forgets where its rates stood",
-        "train/adamw.py",
+        "train/loop/adamw.py",
         '    scheduler.load_state_dict(dict(facts["schedule"]))\n'
         "    for group, rate in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):\n"
         '        group["lr"] = rate\n',
@@ -669,28 +694,32 @@ RESUME_BUGS = (
     ),
     Mutant(
         "a trial that goes on forgets its moments",
-        "train/adamw.py",
-        '    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})\n',
+        "train/loop/adamw.py",
+        (
+            "    optimizer.load_state_dict(\n"
+            '        {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}\n'
+            "    )\n"
+        ),
         "",
         (f"{RESUME}[heads-seeds0]",),
     ),
     Mutant(
         "a trial that goes on forgets the decay of words that training does not have",
-        "train/step.py",
+        "train/loop/step.py",
         '            self.vocabulary.decay = facts["decay"]\n',
         "",
         (f"{RESUME}[guided-seeds2]",),
     ),
     Mutant(
         "a trial that goes on forgets its best weights so far",
-        "train/trial.py",
-        '        self.best = {name: Best(**best, weights=below(tensors, f"best/{name}")) for name, best in facts["best"].items()}\n',
-        "        self.best = {}\n",
+        "train/state.py",
+        '        self.choice = Choice(best, set(facts["moved"]), facts["standing"])\n',
+        '        self.choice = Choice({}, set(facts["moved"]), facts["standing"])\n',
         (f"{RESUME}[guided-seeds2]",),
     ),
     Mutant(
         "a trial that goes on forgets how many steps its dropout masks are on",
-        "train/tally.py",
+        "train/loop/tally.py",
         "return cls(**sums, running=running)",
         "return cls(**sums)",
         (f"{RESUME}[heads-seeds0]",),
