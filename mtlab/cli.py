@@ -66,7 +66,9 @@ def _run(words: list[str]) -> int:
     command = parser.commands.get(words[0])
     if command is None and not words[0].startswith("-"):
         raise UserError(
-            f"there is no command {shown(words[0])}", did_you_mean(words[0], parser.commands)
+            f"there is no command {shown(words[0])}",
+            did_you_mean(words[0], parser.commands),
+            code="unknown-command",
         )
     if (
         command is not None
@@ -77,6 +79,7 @@ def _run(words: list[str]) -> int:
         raise UserError(
             f"{words[1]} stands before the {command.first.lower()}",
             f"write `mtlab {words[0]} {command.first}`, then settings",
+            code="conflict",
         )
     options = parser.parse_args(words)
     if {"-h", "--help"} & set(getattr(options, "overrides", ())):
@@ -231,6 +234,7 @@ def _sources(options: argparse.Namespace) -> tuple[list[str], dict[str, list[str
         raise UserError(
             f"{count} sources",
             "give one with labels and tags, or two: one for classification and one for NER",
+            code="too-many-sources",
         )
     overrides = parse_overrides(words[count:])
     for key in overrides:
@@ -239,6 +243,7 @@ def _sources(options: argparse.Namespace) -> tuple[list[str], dict[str, list[str
                 "does not change what is found",
                 "set it in the file, or when it runs",
                 where=f"--{key}",
+                code="no-effect",
             )
     return words[:count], overrides
 
@@ -258,6 +263,7 @@ def _report(options: argparse.Namespace) -> int:
             f"there are no figures {chosen!r}",
             f"give one of {', '.join(FIGURES)}",
             where="--figures",
+            code="unknown-value",
         )
     experiment = load(options.file, overrides, with_data=False)
     from mtlab.report import publish

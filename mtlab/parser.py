@@ -255,10 +255,14 @@ def parse_overrides(words: list[str]) -> dict[str, list[str]]:
             key = SHORT.get(key, key)
             overrides[key] = [value] if equals else []
         elif not key:
-            raise UserError(f"{word!r} belongs to no key", "write settings as --key value")
+            raise UserError(
+                f"{word!r} belongs to no key", "write settings as --key value", code="unknown-key"
+            )
         else:
             overrides[key].append(word)
     for key, values in overrides.items():
         if not values:
-            raise UserError("no value", "write settings as --key value", where=f"--{key}")
+            raise UserError(
+                "no value", "write settings as --key value", where=f"--{key}", code="no-value"
+            )
     return overrides

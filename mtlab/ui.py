@@ -26,13 +26,14 @@ def serve(port: int, file: str | None) -> int:
         return 0
     program = Path(sys.executable).with_name("mlflow")
     if not program.exists():
-        raise UserError(f"there is no {program}", "run `make install`")
+        raise UserError(f"there is no {program}", "run `make install`", code="not-installed")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise UserError(
                 f"port {port} is in use",
                 "choose another, such as --port 5001",
                 where="--port",
+                code="port-in-use",
             )
     os.environ["MLFLOW_BACKEND_STORE_URI"] = absolute(
         uri

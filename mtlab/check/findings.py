@@ -40,8 +40,9 @@ def report(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
     if result.mistakes:
         count = len(result.mistakes)
         raise UserError(
-            "1 mistake, told above" if count == 1 else f"{count:,} mistakes, told above",
+            "1 mistake, listed above" if count == 1 else f"{count:,} mistakes, told above",
             "correct them, then run this again",
+            code="mistakes-found",
         )
     return result
 

@@ -99,17 +99,24 @@ def file_for(given: Sequence[str], output: str | None) -> Path:
     if not NAME.fullmatch(path.stem):
         problem = f"{shown(path.stem)} cannot be the name of an experiment"
         raise UserError(
-            problem, "use letters, digits, `_`, `-` and `.`, at most 64", where="--output"
+            problem,
+            "use letters, digits, `_`, `-` and `.`, at most 64",
+            where="--output",
+            code="bad-name",
         )
     if not path.parent.is_dir():
         raise UserError(
-            "no such directory", "choose another file with --output FILE", where=str(path.parent)
+            "no such directory",
+            "choose another file with --output FILE",
+            where=str(path.parent),
+            code="file-missing",
         )
     if os.path.lexists(path):
         raise UserError(
             "is there already, and stays as it is",
             "choose another file with --output FILE",
             where=str(path),
+            code="exists",
         )
     return path
 
@@ -126,7 +133,10 @@ def write(path: Path, content: str) -> None:
     except OSError as error:
         remedy = "choose another file with --output FILE"
         raise UserError(
-            f"cannot be written ({error.strerror or type(error).__name__})", remedy, where=str(path)
+            f"cannot be written ({error.strerror or type(error).__name__})",
+            remedy,
+            where=str(path),
+            code="unwritable",
         ) from None
 
 

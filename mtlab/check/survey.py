@@ -156,6 +156,7 @@ def _look(given: tuple[str, ...], overrides: Mapping[str, list[str]]) -> Survey:
             "the sources are named before the settings",
             "take `source` out of these",
             where="--data",
+            code="conflict",
         )
     for path, (source, wanted, option) in zip(given, asked, strict=True):
         survey.checks.append(_open(path, source, wanted, option))
@@ -174,7 +175,9 @@ def _open(given: str, source: Source, wanted: tuple[str, ...], option: str) -> S
         located = locate.read(source, option, mistakes)
     for number, mistake in enumerate(mistakes):
         if mistake.where == f"{option}.source":
-            mistakes[number] = UserError(mistake.problem, mistake.remedy, where=given)
+            mistakes[number] = UserError(
+                mistake.problem, mistake.remedy, where=given, code=mistake.code
+            )
     checked = SourceCheck(given, option, wanted, source, located, (), mistakes)
     if checked.train is not None:
         checked.can = tuple(task for task in TASKS if _can(checked.train, source, task))
@@ -269,7 +272,12 @@ def _lacking(check: SourceCheck, task: str) -> UserError:
         remedy = f"{spans[0]!r} holds objects: write {NEEDS[task]}"
     if len(check.wanted) > 1:
         remedy += ", or give a second source that does (`builtin` will do to try)"
-    return UserError(problem, remedy, where=table.name if table is not None else check.given)
+    return UserError(
+        problem,
+        remedy,
+        where=table.name if table is not None else check.given,
+        code="column-missing",
+    )
 
 
 def _measure(survey: Survey) -> None:

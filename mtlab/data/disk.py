@@ -42,7 +42,9 @@ def room(directory: Path | None) -> Iterator[None]:
     except OSError as error:
         where = str(directory or tempfile.gettempdir())
         problem = f"data that are too many for memory cannot be put there ({error.strerror or type(error).__name__})"
-        raise UserError(problem, "make room, or choose another --output", where=where) from None
+        raise UserError(
+            problem, "make room, or choose another --output", where=where, code="unwritable"
+        ) from None
 
 
 @contextmanager

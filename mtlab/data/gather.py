@@ -76,11 +76,7 @@ def gather(
         split: sentences.parse(table, reading, mistakes) if table.rows else []
         for split, table in tables.items()
     }
-    notes = [
-        *located.notes,
-        *_reading_notes(source.title, reading, located),
-        *(note for table in tables.values() for note in table.notes),
-    ]
+    notes = [*located.notes, *_reading_notes(source.title, reading, located)]
     part = Part(source.title, reading, _with_labels(parsed, source, reading, mistakes), notes, form)
     part.missed = {
         split: located.missed(split, reading.names) for split in SPLITS if split not in tables
@@ -106,7 +102,9 @@ def _examine(split: str, table: Table, mistakes: Mistakes) -> None:
             misread.examine(table.name, table.columns, table.rows)
     if not table.rows and not any(error.where.startswith(table.name) for error in mistakes or ()):
         with noted(mistakes):
-            raise UserError("no sentences", f"the {split} split needs some", where=table.name)
+            raise UserError(
+                "no sentences", f"the {split} split needs some", where=table.name, code="empty"
+            )
 
 
 def _count_labelled(
@@ -120,6 +118,7 @@ def _count_labelled(
                     f"no sentence of the {split} split has one of these labels",
                     "name others",
                     where=f"{part.reading.option}.labels",
+                    code="unknown-value",
                 )
     count, every = (sum(map(len, splits.values())) for splits in (part.splits, parsed))
     return (
@@ -138,6 +137,8 @@ def _reading_notes(title: str, reading: Reading, located: Located) -> Iterator[s
             counted = ", ".join(f"{shown(value)} {count:,}" for value, count in counts.items())
             what = f"column {shown(column)} holds names of splits ({counted}) and is not read"
             yield f"{table.name}: {what}: write the rows of each split to their own file."
+    for table in located.tables.values():
+        yield from table.notes
 
 
 def _alike(train: Sequence[Sentence], source: Source) -> Iterator[str]:
@@ -181,6 +182,7 @@ def _with_labels(
                     f"no training sentence has the label {label!r}",
                     did_you_mean(label, known),
                     where=where,
+                    code="unknown-value",
                 )
     kept = {
         split: (sentence for sentence in rows if sentence.label in source.labels)

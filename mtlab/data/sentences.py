@@ -57,7 +57,10 @@ class Reading:
             hint = "tags belong to words: write the text as a list of words, or"
         problem = f"no column {theirs!r}; the columns are {', '.join(table.columns) or 'none'}"
         raise UserError(
-            problem, f"{hint} pass --{self.option}.columns.{name} COLUMN".lstrip(), where=table.name
+            problem,
+            f"{hint} pass --{self.option}.columns.{name} COLUMN".lstrip(),
+            where=table.name,
+            code="column-missing",
         )
 
 
@@ -99,7 +102,7 @@ def form(tables: Iterable[Table], reading: Reading) -> str:
         if other != wanted:
             problem = f"is read as {other}, and {first} as {wanted}"
             remedy = f"give all splits a column `text`, or one of words that --{reading.option}.columns.tokens names"
-            raise UserError(problem, remedy, where=name)
+            raise UserError(problem, remedy, where=name, code="forms-differ")
     return wanted
 
 
@@ -113,7 +116,12 @@ def given(row: Row, table: Table) -> Sentence:
     has = {name for name in ("tokens", "text") if row.values.get(name) is not None}
     if not has:
         remedy = 'write {"text": "..."} or {"tokens": ["..."]}'
-        raise UserError("neither `tokens`, a list of words, nor `text`", remedy, where=row.place())
+        raise UserError(
+            "neither `tokens`, a list of words, nor `text`",
+            remedy,
+            where=row.place(),
+            code="column-missing",
+        )
     tokens = _tokens(row, "tokens", table) if "tokens" in has else None
     text = _checked(row, "text", row.values["text"], "text") if "text" in has else None
     return Sentence(row.place(), 0, tokens, text, None, None)
@@ -129,7 +137,10 @@ def _parsed(
         if misread.repeats(names, row.values.values()):
             with noted(mistakes):
                 raise UserError(
-                    "the row holds the names of the columns", "remove it", where=row.place()
+                    "the row holds the names of the columns",
+                    "remove it",
+                    where=row.place(),
+                    code="misread-table",
                 )
             continue
         with noted(mistakes):
@@ -256,6 +267,7 @@ def _misplaced(
                 problem,
                 error.remedy,
                 where=f"{rows[sentence.place].place(error.position)} {column}",
+                code="bad-tags",
             )
         )
     return problems
@@ -371,4 +383,4 @@ def _encodable(row: Row, column: str, text: str) -> str:
 
 
 def _fail(row: Row, column: str, problem: str, remedy: str, token: int = 0) -> NoReturn:
-    raise UserError(problem, remedy, where=f"{row.place(token)} {column}")
+    raise UserError(problem, remedy, where=f"{row.place(token)} {column}", code="bad-value")

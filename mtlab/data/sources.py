@@ -178,6 +178,7 @@ def _learn(part: Part, mistakes: Mistakes) -> None:
                 problem,
                 "classification needs two labels or more",
                 where=f"{part.name} {_column(part, 'label')}",
+                code="too-few-labels",
             )
     if "ner" in part.reading.tasks and part.tags == {"O"}:
         with noted(mistakes):
@@ -185,6 +186,7 @@ def _learn(part: Part, mistakes: Mistakes) -> None:
                 "no training sentence has an entity",
                 "tag some",
                 where=f"{part.name} {_column(part, 'ner_tags')}",
+                code="too-few-labels",
             )
 
 
@@ -209,12 +211,20 @@ def _cut(part: Part, data: Data, data_seed: int) -> None:
         if fraction is None:
             remedy = "add one, name it with --{option}.splits.test NAME, or cut one off train with --data.test_fraction 0.1"
             raise UserError(
-                "no test split", remedy.format(option=part.reading.option) + missed, where=part.name
+                "no test split",
+                remedy.format(option=part.reading.option) + missed,
+                where=part.name,
+                code="no-split",
             )
         share = fraction * whole / len(part.splits["train"])
         if share >= 1 or len(part.splits["train"]) < 2:
             problem = f"{whole:,} training sentences are too few to cut off {split}"
-            raise UserError(problem, "add some, or lower the fractions", where=part.name)
+            raise UserError(
+                problem,
+                "add some, or lower the fractions",
+                where=part.name,
+                code="too-few-sentences",
+            )
         part.splits["train"], part.splits[split] = splits.cut(
             part.splits["train"],
             share,
@@ -246,7 +256,7 @@ def _take(part: Part, size: int | str, data_seed: int, option: str) -> None:
         if size > len(train):
             remedy = f"pass {len(train)} at most, or full"
             problem = f"{size:,} is above the {len(train):,} training sentences of {part.name}"
-            raise UserError(problem, remedy, where=f"{option}.train_size")
+            raise UserError(problem, remedy, where=f"{option}.train_size", code="out-of-range")
         part.splits["train"] = splits.subset(
             train, size, _generator(part, data_seed, 2), part.reading.directory
         )

@@ -114,7 +114,10 @@ def duplicates(
         remedy = f"remove them (the first also stands at {at}), or allow them with --data.max_duplicates {min(1.0, share + 0.01):.2f}"
         with noted(mistakes):
             raise UserError(
-                f"{split}: {text}; the limit is {limit:.1%}", remedy, where=twice[0].place
+                f"{split}: {text}; the limit is {limit:.1%}",
+                remedy,
+                where=twice[0].place,
+                code="duplicates",
             )
     return [text]
 
@@ -185,6 +188,7 @@ def _refuse(
                 f"train has no {what} {name}{also}{resembles}",
                 f"{hint}, or pass --data.unseen_labels count_as_error",
                 where=f"{having[0].place} {column}",
+                code="unseen-label",
             )
 
 

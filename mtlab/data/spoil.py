@@ -71,6 +71,7 @@ def mislabel(
             f"there is no wrong {what} to give: all are {known[0]}",
             "take label_noise out",
             where="data.label_noise",
+            code="too-few-labels",
         )
     places = _places(train, task)
     count = round(share * len(places))

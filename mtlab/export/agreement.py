@@ -134,7 +134,10 @@ def inputs_of(
         return {"classifier": "text" if "text" in named else "words", "ner": "words"}
     problem = f"the record does not say whether sentences were classified as text or as words, and {why_not}"
     raise UserError(
-        problem, "put the data back, or run it again", where=str(at.data.classifier.source)
+        problem,
+        "put the data back, or run it again",
+        where=str(at.data.classifier.source),
+        code="record-incomplete",
     )
 
 
@@ -188,6 +191,7 @@ def _refuse(agreement: Agreement) -> None:
         raise UserError(
             f"the folder gives {counts} of the test split that differ from the recorded ones (first: {first})",
             REMEDY,
+            code="disagreement",
         )
 
 
@@ -195,7 +199,7 @@ def _differs(sentence: Sentence) -> UserError:
     problem = (
         f"the folder cuts {shown(sentence.surface)} into other sub-words than the tested model did"
     )
-    return UserError(problem, REMEDY, where=sentence.place)
+    return UserError(problem, REMEDY, where=sentence.place, code="disagreement")
 
 
 def _said(line: Any) -> tuple[str | None, list[str]]:
@@ -277,7 +281,10 @@ def _add(
     said = [names[int(row.logits[task].argmax())]] if task == "classifier" else reader.tags(row)
     if len(said) != len(recorded):
         raise UserError(
-            f"{len(said)} {NAMES[task]} for {len(recorded)} that were recorded", REMEDY, where=place
+            f"{len(said)} {NAMES[task]} for {len(recorded)} that were recorded",
+            REMEDY,
+            where=place,
+            code="disagreement",
         )
     for at, (now, then) in enumerate(zip(said, recorded, strict=True)):
         count.total += 1

@@ -66,7 +66,10 @@ def write(
     to = to or Path("models") / f"{experiment.name}-{_short(choice.trial)}"
     if to.exists() or to.is_symlink():
         raise UserError(
-            "is there already", "remove it, or choose another folder with --to", where=str(to)
+            "is there already",
+            "remove it, or choose another folder with --to",
+            where=str(to),
+            code="exists",
         )
     network, tokenizer = build(choice, journal)
     at, data = as_run(choice), choice.suite.data[point_label(choice.trial.point.items())]
@@ -90,7 +93,10 @@ def write(
     except (OSError, SafetensorError) as error:
         reason = cannot_write(to, error)
         raise UserError(
-            reason.problem, "choose another folder with --to, or make room", where=str(to)
+            reason.problem,
+            "choose another folder with --to, or make room",
+            where=str(to),
+            code=reason.code,
         ) from None
     finally:
         shutil.rmtree(half, ignore_errors=True)

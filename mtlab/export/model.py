@@ -61,6 +61,7 @@ def choose(journal: Journal, scenario: str | None, point: str | None) -> Choice:
                 f"no point {point!r}",
                 f"the points are {', '.join(filter(None, labels)) or 'one alone'}",
                 where="--point",
+                code="unknown-point",
             )
         group = labels[point]
     if scenario is None:
@@ -70,6 +71,7 @@ def choose(journal: Journal, scenario: str | None, point: str | None) -> Choice:
                 "no scenario is called best, for a trial has no result",
                 "name one with --scenario",
                 where=str(journal.directory),
+                code="no-winner",
             )
         trial, why = picked.trial, picked.why
     else:
@@ -78,12 +80,14 @@ def choose(journal: Journal, scenario: str | None, point: str | None) -> Choice:
                 f"no scenario {scenario!r}",
                 f"the scenarios are {', '.join(group.scenarios)}",
                 where="--scenario",
+                code="unknown-scenario",
             )
         if not group.of(scenario):
             raise UserError(
                 f"no trial of {scenario} ended well",
                 "its report says why",
                 where=str(journal.directory),
+                code="no-result",
             )
         trial, why = best_on_validation(group.of(scenario)), ""
     _check_kept(journal, trial)
@@ -129,6 +133,7 @@ def build(choice: Choice, journal: Journal) -> tuple[Network, PreTrainedTokenize
             f"with encoder {location.name} these are not the weights that were tested",
             remedy,
             where=str(file),
+            code="weights-differ",
         )
     if adapted:
         lora.merge(network)
@@ -141,6 +146,7 @@ def _check_kept(journal: Journal, trial: TrialRecord) -> None:
         raise UserError(
             f"{trial.scenario} has weights of its own for each task, and so no one model",
             "export another --scenario",
+            code="several-models",
         )
     if not journal.weights_path(trial).exists():
         where = journal.predictions_path(trial)
@@ -151,4 +157,5 @@ def _check_kept(journal: Journal, trial: TrialRecord) -> None:
             f"the weights of {trial.label} were not kept",
             remedy,
             where=str(journal.weights_path(trial)),
+            code="weights-missing",
         )

@@ -16,7 +16,7 @@ from mtlab.data.reading import readers
 from mtlab.data.reading.table import Row, Table
 from mtlab.data.stored import Sentence
 from mtlab.export.reader import BATCH, FORMAT, HEADS, Given, Nothing, Reader
-from mtlab.model import backbone
+from mtlab.model import backbone, hub
 from mtlab.plan.errors import UserError, shown
 from mtlab.plan.settings import Encoder
 
@@ -47,7 +47,7 @@ def run(directory: Path, file: Path, device: str) -> None:
                 batch[error.index].place,
                 f"the encoder's tokenizer leaves nothing of {shown(error.text)}",
             )
-            raise UserError(problem, "remove the sentence", where=place) from None
+            raise UserError(problem, "remove the sentence", where=place, code="no-tokens") from None
         for answer in answers:
             print(
                 UNSEEN.sub(
@@ -65,13 +65,16 @@ def load(directory: Path, device: str) -> Reader:
     """
     if not (directory / HEADS).is_file():
         raise UserError(
-            f"no {HEADS} there", "give a folder that `mtlab export` wrote", where=str(directory)
+            f"no {HEADS} there",
+            "give a folder that `mtlab export` wrote",
+            where=str(directory),
+            code="file-missing",
         )
     location = backbone.find(
         Encoder(name=str(directory.absolute()))
     )  # refuses a folder with more than weights
     try:
-        backbone.refuse_other_files(location)
+        hub.refuse_other_files(location)
         torch.device(device)
         facts = json.loads((directory / HEADS).read_text(encoding="utf-8"))
         if facts.get("format") != FORMAT:
@@ -79,6 +82,7 @@ def load(directory: Path, device: str) -> Reader:
                 f"{HEADS} has format {shown(facts.get('format'))}, not {FORMAT}",
                 "export it again",
                 where=str(directory),
+                code="old-format",
             )
         return Reader(directory, device)
     except (
@@ -94,7 +98,10 @@ def load(directory: Path, device: str) -> Reader:
             f"cannot be loaded ({type(error).__name__}: {str(error).partition(chr(10))[0][:150]})"
         )
         raise UserError(
-            problem, "export it again, or choose another --device", where=str(directory)
+            problem,
+            "export it again, or choose another --device",
+            where=str(directory),
+            code="unreadable",
         ) from None
 
 
@@ -125,7 +132,10 @@ def read(file: Path) -> Iterator[Sentence]:
             yield from _line_by_line(lines, name)
     except OSError as error:
         raise UserError(
-            f"cannot be read ({error.strerror})", "give a file with a sentence a line", where=name
+            f"cannot be read ({error.strerror})",
+            "give a file with a sentence a line",
+            where=name,
+            code="unreadable",
         ) from None
 
 
@@ -139,7 +149,9 @@ def _line_by_line(lines: Iterable[bytes], name: str) -> Iterator[Sentence]:
     for number, line in chain([first], written):
         if not objects and _object(line) is not None:
             remedy = "write all lines as objects, in a file that ends in .jsonl"
-            raise UserError("a JSON object among sentences", remedy, where=f"{name}:{number}")
+            raise UserError(
+                "a JSON object among sentences", remedy, where=f"{name}:{number}", code="malformed"
+            )
         values = readers.json_line(line, f"{name}:{number}") if objects else {"text": line}
         yield sentences.given(Row(values, name, number), table)
 
@@ -156,7 +168,7 @@ def _is_object(number: int, line: str, name: str) -> bool:
             readers.json_line(line, f"{name}:{number}")
         except UserError as error:
             remedy = f"{error.remedy}; sentences that begin with a brace are read from a file that ends in .txt"
-            raise UserError(error.problem, remedy, where=error.where) from None
+            raise UserError(error.problem, remedy, where=error.where, code=error.code) from None
     return _object(line) is not None
 
 

@@ -1,6 +1,5 @@
 """Encoders: where they come from, and their blocks in the order in which they run."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, cached_file
 
 from mtlab.model import embedded, hub
+from mtlab.model.hub import Location
 from mtlab.plan.errors import UserError, shown
 from mtlab.plan.settings import Encoder
 
@@ -30,34 +29,6 @@ SHORTEST = 8
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()  # load() checks itself for missing weights
-
-
-@dataclass(frozen=True)
-class Location:
-    """An encoder that was found: what to hand to ``from_pretrained``, and its configuration.
-
-    Attributes:
-        name: as the experiment has it.
-        path: a directory, or the id on the hub.
-        revision: the hub's commit, pinned; ``None`` for a directory.
-        cached: nothing is asked of the hub, which is out of reach.
-        config: the encoder's configuration.
-    """
-
-    name: str
-    path: str
-    revision: str | None
-    cached: bool
-    config: PretrainedConfig
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Arguments of every ``from_pretrained`` call for this encoder."""
-        return {
-            "pretrained_model_name_or_path": self.path,
-            "revision": self.revision,
-            "local_files_only": self.cached,
-        }
 
 
 @dataclass(frozen=True)
@@ -100,10 +71,14 @@ def find(encoder: Encoder) -> Location:
             f"no encoder in {path}",
             "a directory holds config.json, model.safetensors and a tokenizer",
             where="encoder",
+            code="file-missing",
         )
     if local and encoder.revision is not None:
         raise UserError(
-            "a local encoder has no revisions", "leave it out", where="encoder.revision"
+            "a local encoder has no revisions",
+            "leave it out",
+            where="encoder.revision",
+            code="no-revisions",
         )
     if not local:
         revision, cached = hub.pinned(encoder)
@@ -119,19 +94,21 @@ def find(encoder: Encoder) -> Location:
             raise hub.unavailable(encoder, hub.first_line(error)) from error
         problem = f"config.json of {encoder.name} cannot be used ({hub.first_line(error)})"
         raise UserError(
-            problem, "put that of a transformers encoder there", where="encoder"
+            problem, "put that of a transformers encoder there", where="encoder", code="unreadable"
         ) from error
     if getattr(config, "auto_map", None):
         raise UserError(
             f"encoder {encoder.name} comes with code of its own",
             "mtlab runs none, so take another",
             where="encoder",
+            code="runs-code",
         )
     if getattr(config, "is_encoder_decoder", False):
         raise UserError(
             f"{config.model_type} is an encoder-decoder",
             "mtlab takes encoders, such as BERT or RoBERTa",
             where="encoder",
+            code="encoder-unfit",
         )
     return Location(
         encoder.name, path, revision or getattr(config, "_commit_hash", None), cached, config
@@ -152,10 +129,14 @@ def tokenizer(location: Location) -> PreTrainedTokenizerBase:
             loaded = AutoTokenizer.from_pretrained(**location.arguments, add_prefix_space=True)
     except (OSError, ValueError) as error:
         problem = f"no tokenizer for encoder {location.name} ({hub.first_line(error)})"
-        raise UserError(problem, "its directory holds tokenizer.json", where="encoder") from error
+        raise UserError(
+            problem, "its directory holds tokenizer.json", where="encoder", code="no-tokenizer"
+        ) from error
     except Exception as error:  # of tokenizers, which has no other
         problem = f"the tokenizer of {location.name} cannot be read ({hub.first_line(error)})"
-        raise UserError(problem, "put its tokenizer.json there anew", where="encoder") from error
+        raise UserError(
+            problem, "put its tokenizer.json there anew", where="encoder", code="unreadable"
+        ) from error
     if len(loaded) <= len(
         set(loaded.all_special_ids)
     ):  # without files transformers makes one that knows no words
@@ -163,16 +144,20 @@ def tokenizer(location: Location) -> PreTrainedTokenizerBase:
             f"no tokenizer for encoder {location.name}",
             "its directory holds tokenizer.json",
             where="encoder",
+            code="no-tokenizer",
         )
     if not loaded.is_fast:
         problem = f"the tokenizer of {location.name} is not a fast one, so words cannot be aligned"
-        raise UserError(problem, "take an encoder with a tokenizer.json", where="encoder")
+        raise UserError(
+            problem, "take an encoder with a tokenizer.json", where="encoder", code="encoder-unfit"
+        )
     if not (
         isinstance(loaded.model_max_length, int | float) and loaded.model_max_length >= SHORTEST
     ):
         raise UserError(
             f"the tokenizer of {location.name} takes {shown(loaded.model_max_length)} tokens",
             where="encoder",
+            code="encoder-unfit",
         )
     _begin_words_with_a_space(loaded)
     return loaded
@@ -185,7 +170,7 @@ def load(location: Location, attention: str | None = None) -> Backbone:
         UserError: no such weights, or they do not fit the configuration.
     """
     try:
-        refuse_other_files(location)
+        hub.refuse_other_files(location)
         model, info = AutoModel.from_pretrained(
             **location.arguments,
             dtype=torch.float32,
@@ -200,11 +185,15 @@ def load(location: Location, attention: str | None = None) -> Backbone:
             f"no weights for encoder {location.name} ({hub.first_line(error)})",
             "it needs model.safetensors",
             where="encoder",
+            code="no-weights",
         ) from error
     except Exception as error:  # transformers and safetensors fail in many ways
         problem = f"the weights of {location.name} cannot be loaded ({hub.first_line(error)})"
         raise UserError(
-            problem, "put its model.safetensors and config.json there anew", where="encoder"
+            problem,
+            "put its model.safetensors and config.json there anew",
+            where="encoder",
+            code="unreadable",
         ) from error
     missing = [name for name in info["missing_keys"] if not name.startswith("pooler.")]
     if missing or info["mismatched_keys"]:
@@ -213,7 +202,10 @@ def load(location: Location, attention: str | None = None) -> Backbone:
             f"(first: {(missing or ['a mismatched one'])[0]})"
         )
         raise UserError(
-            problem, "take whole weights: these parts would start at random", where="encoder"
+            problem,
+            "take whole weights: these parts would start at random",
+            where="encoder",
+            code="encoder-unfit",
         )
     return inspect(model)
 
@@ -232,7 +224,9 @@ def skeleton(config: PretrainedConfig) -> Backbone:
         raise
     except Exception as error:  # transformers and torch fail in many ways
         raise UserError(
-            f"its configuration makes no encoder ({hub.first_line(error)})", where="encoder"
+            f"its configuration makes no encoder ({hub.first_line(error)})",
+            where="encoder",
+            code="encoder-unfit",
         ) from error
 
 
@@ -259,7 +253,7 @@ def inspect(model: PreTrainedModel) -> Backbone:
         Exception
     ) as error:  # each family has its own way to ask for pixels, or for another encoder's states
         problem = f"{family} does not make hidden states of tokens ({hub.first_line(error)})"
-        raise UserError(problem, TAKE, where="encoder") from None
+        raise UserError(problem, TAKE, where="encoder", code="encoder-unfit") from None
     for name in lists:
         blocks = tuple(f"{name}.{index}" for index in range(depth))
         if [module for module in ran if module in blocks] == list(blocks):
@@ -268,7 +262,7 @@ def inspect(model: PreTrainedModel) -> Backbone:
         f"the {depth} layers of {family} are not {depth} blocks that run one after another "
         "(ALBERT shares one), so none can be frozen alone"
     )
-    raise UserError(problem, TAKE, where="encoder")
+    raise UserError(problem, TAKE, where="encoder", code="encoder-unfit")
 
 
 def max_length(backbone: Backbone, tokenizer: PreTrainedTokenizerBase | None) -> int:
@@ -304,31 +298,6 @@ def _local(name: str) -> Path:
         return Path(name).expanduser()
     except RuntimeError:
         return Path(name)
-
-
-def refuse_other_files(location: Location) -> None:
-    """Check what the index of weights in several files names: transformers would take any path, and
-    any kind of file.
-
-    Raises:
-        UserError: it names something else than safetensors files that lie beside it.
-    """
-    missing_is_fine = {
-        "_raise_exceptions_for_missing_entries": False,
-        "_raise_exceptions_for_connection_errors": False,
-    }
-    where = {"revision": location.revision, "local_files_only": location.cached}
-    index = cached_file(location.path, SAFE_WEIGHTS_INDEX_NAME, **where, **missing_is_fine)
-    for name in (
-        set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values())
-        if index
-        else ()
-    ):
-        if Path(name).name != name or not name.endswith(".safetensors"):
-            problem = f"the index of weights of encoder {location.name} names {shown(name)}"
-            raise UserError(
-                problem, "it needs .safetensors files that lie beside it", where="encoder"
-            )
 
 
 def _begin_words_with_a_space(tokenizer: PreTrainedTokenizerBase) -> None:

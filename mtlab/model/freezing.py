@@ -124,6 +124,7 @@ def resolve(stage: Stage, network: Network) -> Partition:
                 f"selector {text!r} matches nothing",
                 f"this network has {', '.join(names)}",
                 where=text,
+                code="bad-selector",
             )
         new = tuple(name for name in matched if name not in taken)
         if not new:
@@ -131,6 +132,7 @@ def resolve(stage: Stage, network: Network) -> Partition:
                 f"selector {text!r} comes after others that match all it names",
                 "put it first, or leave it out",
                 where=text,
+                code="bad-selector",
             )
         taken.update(new)
         groups.append(Group(text, rate, new))
@@ -253,6 +255,7 @@ def _refuse_shared(by_name: Mapping[str, Unit]) -> None:
                     f"{name} and {owner[id(parameter)]} share {key}",
                     "neither can be frozen alone",
                     where="encoder",
+                    code="encoder-unfit",
                 )
 
 
@@ -262,7 +265,7 @@ def _matches(text: str, names: list[str], depth: int) -> list[str]:
         try:
             return [f"layers[{index}]" for index in selector.blocks(depth)]
         except UserError as error:
-            raise UserError(error.problem, error.remedy, where=text) from None
+            raise UserError(error.problem, error.remedy, where=text, code=error.code) from None
     kinds = {
         "all": lambda name: True,
         "heads": lambda name: name.startswith("head."),

@@ -1,15 +1,46 @@
 """Checks of an encoder on the hub, and of its files, before transformers reads them."""
 
+import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, errors
 from huggingface_hub.utils import httpx
 from transformers import PretrainedConfig
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
-from transformers.utils import find_adapter_config_file
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, cached_file, find_adapter_config_file
 
 from mtlab.plan.errors import UserError, shown
 from mtlab.plan.settings import Encoder
+
+
+@dataclass(frozen=True)
+class Location:
+    """An encoder that was found: what to hand to ``from_pretrained``, and its configuration.
+
+    Attributes:
+        name: as the experiment has it.
+        path: a directory, or the id on the hub.
+        revision: the hub's commit, pinned; ``None`` for a directory.
+        cached: nothing is asked of the hub, which is out of reach.
+        config: the encoder's configuration.
+    """
+
+    name: str
+    path: str
+    revision: str | None
+    cached: bool
+    config: PretrainedConfig
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of every ``from_pretrained`` call for this encoder."""
+        return {
+            "pretrained_model_name_or_path": self.path,
+            "revision": self.revision,
+            "local_files_only": self.cached,
+        }
 
 
 def refuse_more_than_weights(encoder: Encoder, path: str, where: dict[str, Any]) -> None:
@@ -26,12 +57,14 @@ def refuse_more_than_weights(encoder: Encoder, path: str, where: dict[str, Any])
             f"encoder {encoder.name} comes with code of its own",
             "mtlab runs none, so take another",
             where="encoder",
+            code="runs-code",
         )
     if find_adapter_config_file(path, **where) is not None:
         raise UserError(
             f"encoder {encoder.name} comes with adapters",
             "merge them into its weights",
             where="encoder",
+            code="encoder-unfit",
         )
     kernel = config.get("_attn_implementation")
     if kernel not in (None, "eager", "sdpa"):  # `owner/name` would be fetched from the hub and run
@@ -39,6 +72,7 @@ def refuse_more_than_weights(encoder: Encoder, path: str, where: dict[str, Any])
             f"encoder {encoder.name} asks for the attention kernel {shown(kernel)}",
             "mtlab takes eager and sdpa",
             where="encoder",
+            code="encoder-unfit",
         )
     weights = config.get("transformers_weights")
     if weights is not None and not str(weights).endswith(".safetensors"):
@@ -46,6 +80,7 @@ def refuse_more_than_weights(encoder: Encoder, path: str, where: dict[str, Any])
             f"the weights of encoder {encoder.name} are {shown(weights)}",
             "it needs model.safetensors",
             where="encoder",
+            code="encoder-unfit",
         )
 
 
@@ -83,9 +118,39 @@ def unavailable(encoder: Encoder, reason: str) -> UserError:
     """The mistake of an encoder that the hub does not give."""
     at = f" at revision {encoder.revision}" if encoder.revision else ""
     remedy = "check the name; where no hub can be reached, give a local directory or `minilm`"
-    return UserError(f"no encoder {encoder.name}{at} ({reason})", remedy, where="encoder")
+    return UserError(
+        f"no encoder {encoder.name}{at} ({reason})", remedy, where="encoder", code="hub-unavailable"
+    )
 
 
 def first_line(error: Exception) -> str:
     """The first line of what another library raised, short enough for a message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160].rstrip(".:")
+
+
+def refuse_other_files(location: Location) -> None:
+    """Check what the index of weights in several files names: transformers would take any path, and
+    any kind of file.
+
+    Raises:
+        UserError: it names something else than safetensors files that lie beside it.
+    """
+    missing_is_fine = {
+        "_raise_exceptions_for_missing_entries": False,
+        "_raise_exceptions_for_connection_errors": False,
+    }
+    where = {"revision": location.revision, "local_files_only": location.cached}
+    index = cached_file(location.path, SAFE_WEIGHTS_INDEX_NAME, **where, **missing_is_fine)
+    for name in (
+        set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values())
+        if index
+        else ()
+    ):
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            problem = f"the index of weights of encoder {location.name} names {shown(name)}"
+            raise UserError(
+                problem,
+                "it needs .safetensors files that lie beside it",
+                where="encoder",
+                code="outside-path",
+            )

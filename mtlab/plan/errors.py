@@ -13,11 +13,12 @@ class UserError(Exception):
     """A mistake in what mtlab was given: one line, exit status 2, never a traceback.
 
     The line reads ``where: problem; remedy``. ``where`` is ``file:line field`` as far as it is
-    known.
+    known. ``code`` is a short name of the kind of mistake (``unknown-key``), which stays the same
+    when the words change.
     """
 
-    def __init__(self, problem: str, remedy: str = "", *, where: str = "") -> None:
-        self.problem, self.remedy, self.where = problem, remedy, where
+    def __init__(self, problem: str, remedy: str = "", *, where: str = "", code: str = "") -> None:
+        self.problem, self.remedy, self.where, self.code = problem, remedy, where, code
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -87,11 +88,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:56]} ..."
 
 
-def mistake(line: str, *path: str | int) -> PydanticCustomError:
-    """What a validator raises: the line to print, and where the mistake lies within the value it
-    was given.
+def mistake(line: str, *path: str | int, code: str) -> PydanticCustomError:
+    """A validator's error: the line to print, the path of the mistake within the validated value,
+    and the code.
     """
-    return PydanticCustomError("mistake", "{line}", {"line": line, "path": path})
+    return PydanticCustomError("mistake", "{line}", {"line": line, "path": path, "code": code})
 
 
 WANTED = {
@@ -110,6 +111,23 @@ WANTED = {
     "less_than_equal": "{le:g} or less",
 }
 """What a setting must be, by pydantic's types of error."""
+
+
+CODES = {
+    "missing": "missing",
+    "literal_error": "unknown-value",
+    "greater_than": "out-of-range",
+    "greater_than_equal": "out-of-range",
+    "less_than": "out-of-range",
+    "less_than_equal": "out-of-range",
+}
+"""Codes of mistakes, by pydantic's types of error; the code of all others is ``wrong-type``."""
+
+
+def code_of(error: ErrorDetails) -> str:
+    """The code of a mistake that pydantic found."""
+    code: str | None = error.get("ctx", {}).get("code")
+    return code or CODES.get(error["type"], "wrong-type")
 
 
 def plainly(error: ErrorDetails) -> str:

@@ -16,8 +16,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from mtlab.plan import yaml_file
-from mtlab.plan.errors import UserError, did_you_mean, mistake, plainly, shown
+from mtlab.plan import tree, yaml_file
+from mtlab.plan.errors import UserError, code_of, did_you_mean, mistake, plainly, shown
 from mtlab.plan.scenario import (
     CONTROL,
     Count,
@@ -125,10 +125,14 @@ class Experiment(Strict):
         for key, values in varied.items():
             if key in cls.model_fields and WHOLE in cls.model_fields[key].metadata:
                 raise mistake(
-                    f"{key} cannot be swept; it is the same for the whole experiment", key
+                    f"{key} cannot be swept; it is the same for the whole experiment",
+                    key,
+                    code="not-sweepable",
                 )
             if not values:
-                raise mistake("there is no value to sweep over; give at least one", key)
+                raise mistake(
+                    "there is no value to sweep over; give at least one", key, code="empty"
+                )
         return varied
 
     @field_validator("sweep")
@@ -137,7 +141,9 @@ class Experiment(Strict):
         for key, values in sweep.items():
             for index, value in enumerate(values):
                 if repr(value) in map(repr, values[:index]):
-                    raise mistake(f"{shown(value)} stands twice; keep one of them", key, index)
+                    raise mistake(
+                        f"{shown(value)} stands twice; keep one of them", key, index, code="twice"
+                    )
         return sweep
 
     @field_validator("settings")
@@ -149,6 +155,7 @@ class Experiment(Strict):
                 raise mistake(
                     f"{len(settings[key])} values where {first} has {len(settings[first])}; a setting has one of each key",
                     key,
+                    code="lengths-differ",
                 )
         return settings
 
@@ -160,24 +167,29 @@ class Experiment(Strict):
                 raise mistake(
                     f"{shown(name)} cannot be a name; use letters, digits, `_`, `-` and `.`, at most 64",
                     *path,
+                    code="bad-name",
                 )
         if CONTROL.search(str(self.output)):
             raise mistake(
-                f"{shown(str(self.output))} holds a control character; take it out", "output"
+                f"{shown(str(self.output))} holds a control character; take it out",
+                "output",
+                code="control-character",
             )
         if not self.scenarios:
-            raise mistake("there is no scenario; add one", "scenarios")
+            raise mistake("there is no scenario; add one", "scenarios", code="empty")
         for name, stages in self.scenarios.items():
             if not stages:
                 raise mistake(
                     "the scenario has no stage; one that trains nothing is `[{epochs: 0}]`",
                     "scenarios",
                     name,
+                    code="empty",
                 )
         if self.control is not None and self.control not in self.scenarios:
             raise mistake(
                 f"no scenario is called {self.control!r}; {did_you_mean(self.control, self.scenarios)}",
                 "control",
+                code="unknown-scenario",
             )
         staged, select, schedule = self.start is not None, self.select, self.optimizer.schedule
         for name, stages in self.scenarios.items():
@@ -186,7 +198,9 @@ class Experiment(Strict):
             check_stages(("start", "stages"), self.start.stages, select, schedule, staged=staged)
         for key in self.settings:
             if key in self.sweep:
-                raise mistake("the key is swept already; keep one of the two", "settings", key)
+                raise mistake(
+                    "the key is swept already; keep one of the two", "settings", key, code="twice"
+                )
         return self
 
     @cached_property
@@ -243,7 +257,7 @@ class Experiment(Strict):
             if self._located is None or not _is_setting(self, error.where):
                 raise
             raise UserError(
-                error.problem, error.remedy, where=self._located.of(error.where)
+                error.problem, error.remedy, where=self._located.of(error.where), code=error.code
             ) from None
 
     def source_phase(self) -> "Experiment | None":
@@ -270,9 +284,7 @@ class Experiment(Strict):
         if not self.keeps_weights:
             value["keep_weights"] = "none"
         for key, setting, place in changes(point, self.settings):
-            value = yaml_file.put(
-                value, yaml_file.address(value, key, ".".join(map(str, place))), setting
-            )
+            value = tree.put(value, tree.address(value, key, ".".join(map(str, place))), setting)
         experiment = _validated(value, lambda path: ".".join(map(str, path)))
         experiment._located = self._located
         return experiment
@@ -353,8 +365,8 @@ def _check_point(located: Located, experiment: Experiment, point: Point) -> None
     for key, setting, at in changes(point, experiment.settings):
         index = () if at[0] == "settings" else (located.value["sweep"][key].index(setting),)
         place = located.where((*at, *index))
-        path = yaml_file.address(value, key, place)
-        value, places[path] = yaml_file.put(value, path, setting), place
+        path = tree.address(value, key, place)
+        value, places[path] = tree.put(value, path, setting), place
 
     def where(path: tuple[str | int, ...]) -> str:
         """The place of the swept value that set ``path``, a part of it or a whole around it."""
@@ -372,7 +384,9 @@ def _validated(value: Any, where: Callable[[tuple[str | int, ...]], str]) -> Exp
     except ValidationError as error:
         first, *others = error.errors()
         more = f" (and {len(others)} more)" if others else ""
-        raise UserError(f"{plainly(first)}{more}", where=where(_path(first))) from None
+        raise UserError(
+            f"{plainly(first)}{more}", where=where(_path(first)), code=code_of(first)
+        ) from None
 
 
 def _path(error: ErrorDetails) -> tuple[str | int, ...]:

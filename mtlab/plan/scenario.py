@@ -33,9 +33,11 @@ def no_text_for_number(value: Any) -> Any:
     text.
     """
     if isinstance(value, str) and _is_number(value):
-        raise mistake(f"{shown(value)} is text, not a number; take the quotes off")
+        raise mistake(
+            f"{shown(value)} is text, not a number; take the quotes off", code="wrong-type"
+        )
     if isinstance(value, str | bool):
-        raise mistake(f"{shown(value)} is not a number")
+        raise mistake(f"{shown(value)} is not a number", code="wrong-type")
     return value
 
 
@@ -61,7 +63,9 @@ LONGEST_LABEL = 150
 def no_control(text: str) -> str:
     """Refuse text with characters that act on a terminal."""
     if CONTROL.search(text):
-        raise mistake(f"{shown(text)} holds a control character; take it out")
+        raise mistake(
+            f"{shown(text)} holds a control character; take it out", code="control-character"
+        )
     return text
 
 
@@ -80,7 +84,11 @@ class Strict(BaseModel):
     def _only_known_keys(cls, values: Any) -> Any:
         for key in values if isinstance(values, dict) else ():
             if key not in cls.model_fields:
-                raise mistake(f"unknown key; {did_you_mean(str(key), cls.model_fields)}", key)
+                raise mistake(
+                    f"unknown key; {did_you_mean(str(key), cls.model_fields)}",
+                    key,
+                    code="unknown-key",
+                )
         return values
 
 
@@ -156,11 +164,12 @@ class Stage(Strict):
             try:
                 selectors.parse(selector)
             except UserError as error:
-                raise mistake(str(error), selector) from None
+                raise mistake(str(error), selector, code="bad-selector") from None
             if not rate > 0:
                 raise mistake(
                     f"a learning rate is above 0, not {rate:g}; to freeze a part, leave its selector out",
                     selector,
+                    code="out-of-range",
                 )
         return train
 
@@ -168,15 +177,19 @@ class Stage(Strict):
     def _consistent(self) -> "Stage":
         if self.epochs and not self.train:
             raise mistake(
-                "there are epochs but nothing to train; add `train`, or write `epochs: 0`"
+                "there are epochs but nothing to train; add `train`, or write `epochs: 0`",
+                code="empty",
             )
         if not self.losses or len(set(self.losses)) < len(self.losses):
-            raise mistake("losses name each task at most once, and at least one task", "losses")
+            raise mistake(
+                "losses name each task at most once, and at least one task", "losses", code="twice"
+            )
         for key in ("rehearsal", "distillation"):
             if getattr(self, key) and not self.silent:
                 raise mistake(
                     f"{key} keeps the tasks that `losses` leaves out, and none is left out; add `losses: [ner]`, say",
                     key,
+                    code="conflict",
                 )
         if (
             self.guidance is not None
@@ -186,11 +199,15 @@ class Stage(Strict):
             raise mistake(
                 "with guidance, `all` stands alone; write `encoder` and `heads` beside other parts",
                 "train",
+                code="conflict",
             )
         for task in self.weights:
             if not self.weights[task] > 0:
                 raise mistake(
-                    "a weight is above 0; leave the task out of `losses` instead", "weights", task
+                    "a weight is above 0; leave the task out of `losses` instead",
+                    "weights",
+                    task,
+                    code="out-of-range",
                 )
         return self
 

@@ -48,7 +48,9 @@ class Selector:
         stop = depth if self.stop is None else _position(self.stop, depth, self.text)
         if start >= stop:
             raise UserError(
-                f"selector {self.text!r} matches no block", f"the encoder has layers[0:{depth}]"
+                f"selector {self.text!r} matches no block",
+                f"the encoder has layers[0:{depth}]",
+                code="bad-selector",
             )
         return range(start, stop)
 
@@ -67,6 +69,7 @@ def parse(text: str) -> Selector:
         raise UserError(
             f"unknown selector {text!r}",
             slices if text.startswith("layer") else did_you_mean(text, [*NAMES, "layers[a:b]"]),
+            code="bad-selector",
         )
     start, stop = (_bound(bound, text) if bound else None for bound in (match[1], match[3]))
     if match[2]:
@@ -75,6 +78,7 @@ def parse(text: str) -> Selector:
         raise UserError(
             f"selector {text!r}: one block has a whole number",
             f"for a share of the depth write layers[{match[1]}:]",
+            code="bad-selector",
         )
     return Selector(
         text, "layers", start, None if start == -1 else start + 1
@@ -87,7 +91,8 @@ def _bound(written: str, text: str) -> Bound:
     over, under = map(int, written.split("/"))
     if not 0 < abs(over) <= under:
         raise UserError(
-            f"selector {text!r}: a fraction of the depth lies between -1 and 1 and is not 0"
+            f"selector {text!r}: a fraction of the depth lies between -1 and 1 and is not 0",
+            code="bad-selector",
         )
     return Fraction(over, under)
 
@@ -100,5 +105,9 @@ def _position(bound: Bound, depth: int, text: str) -> int:
         abs(bound) if isinstance(bound, int) else max(1, floor(abs(bound) * depth + Fraction(1, 2)))
     )
     if offset > depth:
-        raise UserError(f"selector {text!r} is out of range", f"the encoder has layers[0:{depth}]")
+        raise UserError(
+            f"selector {text!r} is out of range",
+            f"the encoder has layers[0:{depth}]",
+            code="bad-selector",
+        )
     return depth - offset if bound < 0 else offset

@@ -18,7 +18,8 @@ DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
 def _not_empty(output: Any) -> Any:
     if output == "":
         raise mistake(
-            f"{shown(output)} cannot be the path of a directory; name another, or leave the key out"
+            f"{shown(output)} cannot be the path of a directory; name another, or leave the key out",
+            code="bad-name",
         )
     return output
 
@@ -26,19 +27,20 @@ def _not_empty(output: Any) -> Any:
 def _known_device(device: str) -> str:
     if not DEVICE.fullmatch(device):
         raise mistake(
-            f"{shown(device)} is not known; write auto, cpu, cuda, or cuda:0 for one of several"
+            f"{shown(device)} is not known; write auto, cpu, cuda, or cuda:0 for one of several",
+            code="unknown-value",
         )
     return device
 
 
 def _different_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if not seeds:
-        raise mistake("there is no seed; give at least one, as in `[0]`")
+        raise mistake("there is no seed; give at least one, as in `[0]`", code="empty")
     for index, seed in enumerate(seeds):
         if seed < 0:
-            raise mistake(f"{seed} is not 0 or more", index)
+            raise mistake(f"{seed} is not 0 or more", index, code="out-of-range")
         if seed in seeds[:index]:
-            raise mistake(f"seed {seed} stands twice; keep one of them", index)
+            raise mistake(f"seed {seed} stands twice; keep one of them", index, code="twice")
     return seeds
 
 
@@ -65,7 +67,8 @@ class Encoder(Strict):
     def _no_address(cls, name: str) -> str:
         if "://" in name:  # not repeated: it may hold a password
             raise mistake(
-                "an encoder is not a URL; download it and pass its directory, or pass a hub id such as owner/name"
+                "an encoder is not a URL; download it and pass its directory, or pass a hub id such as owner/name",
+                code="is-url",
             )
         return name
 
@@ -100,7 +103,8 @@ class Source(Strict):
     def _no_address(cls, source: str | None) -> str | None:
         if source is not None and "://" in source:  # not repeated: it may hold a password
             raise mistake(
-                "a source is not a URL; download the data and pass its path, or pass a hub id such as owner/name"
+                "a source is not a URL; download the data and pass its path, or pass a hub id such as owner/name",
+                code="is-url",
             )
         return source
 
@@ -109,7 +113,8 @@ class Source(Strict):
     def _no_short_form(cls, value: Any) -> Any:
         if isinstance(value, str):
             raise mistake(
-                f"{shown(value)} is not a mapping (`key: value`); write `{{source: {value}}}`"
+                f"{shown(value)} is not a mapping (`key: value`); write `{{source: {value}}}`",
+                code="wrong-type",
             )
         return value
 
@@ -145,7 +150,8 @@ class Data(Source):
     def _positive(cls, size: Any) -> Any:
         if size != "full" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
             raise mistake(
-                f"{shown(size)} is neither a whole number of sentences above 0 nor `full`"
+                f"{shown(size)} is neither a whole number of sentences above 0 nor `full`",
+                code="wrong-type",
             )
         return size
 
@@ -157,11 +163,15 @@ class Data(Source):
                     f"{share:g} is not a share; give a number above 0 and at most 1",
                     "labelled",
                     task,
+                    code="out-of-range",
                 )
         for task, share in self.label_noise.items():
             if not 0 <= share <= 1:
                 raise mistake(
-                    f"{share:g} is not a share; give a number from 0 to 1", "label_noise", task
+                    f"{share:g} is not a share; give a number from 0 to 1",
+                    "label_noise",
+                    task,
+                    code="out-of-range",
                 )
         return self
 
@@ -170,20 +180,23 @@ class Data(Source):
         both = self.classifier is not None and self.ner is not None
         if self.source is None and not both:
             remedy = "pass --data.source PATH (one source with both labels), or --data.classifier.source and --data.ner.source"
-            raise mistake(f"no data; {remedy}")
+            raise mistake(f"no data; {remedy}", code="no-data")
         if self.source is not None and (self.classifier or self.ner):
-            raise mistake("two ways at once; give `source`, or `classifier` and `ner`")
+            raise mistake(
+                "two ways at once; give `source`, or `classifier` and `ner`", code="conflict"
+            )
         for task in ("classifier", "ner"):
             source = getattr(self, task)
             if source is not None and source.source is None:
-                raise mistake("no source; add `source: PATH`", task)
+                raise mistake("no source; add `source: PATH`", task, code="no-data")
         return self
 
 
 def _stages(value: Any) -> Any:
     if isinstance(value, dict | str | int | float):
         raise mistake(
-            f"{shown(value)} is not a list; a scenario is a list of stages, as in `[{{epochs: 0}}]`"
+            f"{shown(value)} is not a list; a scenario is a list of stages, as in `[{{epochs: 0}}]`",
+            code="wrong-type",
         )
     return value
 
@@ -209,11 +222,11 @@ def check_stages(
         staged: whether scenarios start from a source checkpoint.
     """
     if not stages:
-        raise mistake("there is no stage; add one that trains the checkpoint", *path)
+        raise mistake("there is no stage; add one that trains the checkpoint", *path, code="empty")
     for index, stage in enumerate(stages):
         last = index == len(stages) - 1
         for key, line in _mistakes(stage, select, schedule, path[0] == "start", staged, last):
-            raise mistake(line, *path, index, *key)
+            raise mistake(line, *path, index, *key, code="conflict")
 
 
 def _mistakes(

@@ -17,8 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from mtlab.plan.errors import UserError, did_you_mean, shown
-
-Path_ = tuple[str | int, ...]
+from mtlab.plan.tree import Path_, address, merged, put, value_at
 
 LARGEST = 10_000
 """Values in one experiment file, aliases written out: a file of a few lines could otherwise fill
@@ -27,9 +26,6 @@ the memory."""
 LISTS = ("seeds", "losses", "labels", "actions")
 """Keys that hold lists: one value on the command line is a list of one."""
 
-DOTTED = ("sweep", "settings", "train")
-"""Keys whose own keys hold dots (swept keys, ``head.ner``): what follows them in a dotted key is
-one key."""
 
 HINTS = {
     r"'\t'": "a tab; indent with spaces",
@@ -99,13 +95,16 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
     """
     here = _resolved(path, named_at)
     if here in seen:
-        raise UserError("leads back to a file that extends this one", where=named_at)
+        raise UserError(
+            "leads back to a file that extends this one", where=named_at, code="circular"
+        )
     tree = _parse(path, named_at)
     if not isinstance(tree, CommentedMap):
         raise UserError(
             "an experiment file is a mapping of keys to values",
             "experiments/ holds examples",
             where=str(path),
+            code="wrong-type",
         )
     overlay = Located({}, {(): str(path)})
     overlay.value = _plain(tree, (), path, overlay.places, itertools.count())
@@ -118,6 +117,7 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
             f"{shown(base)} is not the name of a file",
             "`extends` names one, relative to this file",
             where=place,
+            code="bad-name",
         )
     located = read(path.parent / base, (*seen, here), place)
     for own in ("name", "output"):
@@ -148,7 +148,7 @@ def override(located: Located, key: str, values: list[str]) -> None:
     listed = (
         path[-1] in LISTS
         or path[:-1] in (("sweep",), ("settings",))
-        or isinstance(_at(path, located.value), list)
+        or isinstance(value_at(path, located.value), list)
     )
     single = len(parsed) == 1 and (not listed or isinstance(parsed[0], list))
     located.set(path, parsed[0] if single else parsed, f"--{key}")
@@ -168,6 +168,7 @@ def choose_scenarios(located: Located, names: list[str]) -> None:
                 f"no scenario is called {name!r}",
                 did_you_mean(name, scenarios),
                 where="--scenarios",
+                code="unknown-scenario",
             )
     gone = [f"scenarios.{name}." for name in scenarios if name not in names]
     for key in ("sweep", "settings"):  # without settings of scenarios that do not run
@@ -182,69 +183,8 @@ def choose_scenarios(located: Located, names: list[str]) -> None:
         located.value["control"] = None
 
 
-def address(tree: Any, key: str, where: str) -> Path_:
-    """The path that the dotted ``key`` means in ``tree``.
-
-    Raises:
-        UserError: it leads to an item that a list does not have, or to a list that is not there.
-    """
-    path: list[str | int] = []
-    parts = key.split(".")
-    while parts:
-        part = ".".join(parts) if path and path[-1] in DOTTED else parts[0]
-        parts = [] if path and path[-1] in DOTTED else parts[1:]
-        if isinstance(tree, list):
-            if not (part.isascii() and part.isdecimal() and int(part) < len(tree)):
-                raise UserError(
-                    f"there is no item {part!r}",
-                    f"the list has {len(tree)}, counted from 0",
-                    where=where,
-                )
-            path.append(int(part))
-        else:
-            if parts and parts[0].isdecimal() and not (isinstance(tree, dict) and tree.get(part)):
-                raise UserError(
-                    f"there is no {part!r} to set",
-                    did_you_mean(part, tree if isinstance(tree, dict) else ()),
-                    where=where,
-                )
-            path.append(part)
-        tree = _at(tuple(path[-1:]), tree)
-    return tuple(path)
-
-
-def put(tree: Any, path: Path_, value: Any) -> Any:
-    """A copy of ``tree`` with ``value`` laid over what stands at ``path``."""
-    if not path:
-        return merged(tree, value)
-    first, rest = path[0], path[1:]
-    if isinstance(tree, list) and isinstance(first, int):
-        return [*tree[:first], put(tree[first], rest, value), *tree[first + 1 :]]
-    return merged(tree, {first: put(_at((first,), tree), rest, value)})
-
-
-def merged(base: Any, overlay: Any) -> Any:
-    """``overlay`` laid over ``base``: mappings merge, all else is replaced."""
-    if isinstance(base, str) and isinstance(overlay, dict):
-        base = {"name": base}  # the long form of `encoder: minilm`
-    if not (isinstance(base, dict) and isinstance(overlay, dict)):
-        return overlay
-    return {**base, **{key: merged(base.get(key), value) for key, value in overlay.items()}}
-
-
-def _at(path: Path_, tree: Any) -> Any:
-    for part in path:
-        if isinstance(tree, dict):
-            tree = tree.get(str(part))
-        elif isinstance(tree, list) and isinstance(part, int) and part < len(tree):
-            tree = tree[part]
-        else:
-            return None
-    return tree
-
-
 def _stands(path: Path_, tree: Any) -> bool:
-    parent = _at(path[:-1], tree)
+    parent = value_at(path[:-1], tree)
     if isinstance(parent, list):
         return isinstance(path[-1], int) and path[-1] < len(parent)
     return not path or (isinstance(parent, dict) and path[-1] in parent)
@@ -254,7 +194,9 @@ def _resolved(path: Path, named_at: str) -> Path:
     try:
         return path.resolve()
     except (RuntimeError, ValueError):  # links in a circle, or a NUL
-        raise UserError(f"{path} is not the name of a file", where=named_at) from None
+        raise UserError(
+            f"{path} is not the name of a file", where=named_at, code="bad-name"
+        ) from None
 
 
 def _parse(path: Path, named_at: str) -> Any:
@@ -266,12 +208,19 @@ def _parse(path: Path, named_at: str) -> Any:
             if named_at
             else "experiments/ holds those that ship"
         )
-        raise UserError(f"there is no file {path}", remedy, where=named_at) from None
+        raise UserError(
+            f"there is no file {path}", remedy, where=named_at, code="file-missing"
+        ) from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})", where=named_at) from None
+        raise UserError(
+            f"{path} cannot be read ({error.strerror})", where=named_at, code="unreadable"
+        ) from None
     except UnicodeDecodeError as error:
         raise UserError(
-            f"not UTF-8 at byte {error.start}", "save the file as UTF-8", where=str(path)
+            f"not UTF-8 at byte {error.start}",
+            "save the file as UTF-8",
+            where=str(path),
+            code="not-utf-8",
         ) from None
     except DuplicateKeyError as error:
         match = re.search(r'duplicate key "(.*?)"', str(error.problem))
@@ -279,26 +228,32 @@ def _parse(path: Path, named_at: str) -> Any:
             f"the key {match[1] if match else ''!r} stands twice",
             "keep one of them",
             where=_mark(path, error),
+            code="twice",
         ) from None
     except MarkedYAMLError as error:
         problem = str(error.problem or error.context)
         hints = [hint for words, hint in HINTS.items() if words in problem]
         raise UserError(
-            f"not YAML: {hints[0] if hints else problem}", where=_mark(path, error)
+            f"not YAML: {hints[0] if hints else problem}",
+            where=_mark(path, error),
+            code="malformed",
         ) from None
     except YAMLError as error:
-        raise UserError(f"not YAML: {str(error).splitlines()[0]}", where=str(path)) from None
+        raise UserError(
+            f"not YAML: {str(error).splitlines()[0]}", where=str(path), code="malformed"
+        ) from None
     except RecursionError:
-        raise UserError("nested too deeply", where=str(path)) from None
+        raise UserError("nested too deeply", where=str(path), code="out-of-range") from None
     except ValueError as error:
         raise UserError(
             f"a number or a date that cannot be read ({error})",
             "text goes in quotes",
             where=str(path),
+            code="wrong-type",
         ) from None
     except Exception as error:  # ruamel fails so on YAML that makes no sense
         raise UserError(
-            f"not YAML that makes sense ({type(error).__name__})", where=str(path)
+            f"not YAML that makes sense ({type(error).__name__})", where=str(path), code="malformed"
         ) from error
 
 
@@ -325,6 +280,7 @@ def _plain(
         raise UserError(
             f"more than {LARGEST:,} values, aliases written out, or nested too deeply",
             where=str(file),
+            code="out-of-range",
         )
     tag = getattr(getattr(node, "tag", None), "value", None) or ""
     if tag and tag.removeprefix("tag:yaml.org,2002:") not in ("map", "seq", "str"):
@@ -332,6 +288,7 @@ def _plain(
             f"the tag {tag.replace('tag:yaml.org,2002:', '!!')} has no place in an experiment file",
             "take it out",
             where=place,
+            code="wrong-type",
         )
     if isinstance(node, CommentedMap):
         lines = {
@@ -367,6 +324,7 @@ def _plain_scalar(node: Any, place: str) -> Any:
         f"the value is {what}, which has no place in an experiment file",
         "text goes in quotes",
         where=place,
+        code="wrong-type",
     )
 
 

@@ -425,7 +425,7 @@ def test_everything_that_is_wrong_is_said_a_line_each(
     found = [line.strip() for line in mistakes.split("\n")]
     assert (
         last
-        == f"mtlab: {'1 mistake' if len(found) == 1 else f'{len(found)} mistakes'}, told above; correct them, then run this again"
+        == f"mtlab: {'1 mistake' if len(found) == 1 else f'{len(found)} mistakes'}, listed above; correct them, then run this again"
     )
     assert lines is None or sorted(found) == sorted(lines), told
 
@@ -465,7 +465,7 @@ def test_of_many_mistakes_of_a_kind_the_first_are_said_and_all_are_counted(check
     status, told = check("mine", {"mine/train.jsonl": jsonl(20) + wrong})
     assert (status, told.count("the sentence has no tokens")) == (2, 10)
     assert "… and 15 more like these, the last at mine/train.jsonl:45 tokens" in told
-    assert "mtlab: 25 mistakes, told above" in told
+    assert "mtlab: 25 mistakes, listed above" in told
     assert "what follows is of the sentences without mistakes" in told
 
 
@@ -563,7 +563,7 @@ def test_a_file_that_is_there_stays(check: Check, tmp_path: Path) -> None:
             "mine --output no/x.yaml",
             "no: no such directory; choose another file with --output FILE",
         ),
-        ("mine/train.csv", "1 mistake, told above; correct them, then run this again"),
+        ("mine/train.csv", "1 mistake, listed above; correct them, then run this again"),
     ],
 )
 def test_nothing_is_written_where_something_is_wrong(
@@ -722,7 +722,7 @@ def test_one_mistake_in_the_quotes_of_a_file_is_one_mistake(check: Check) -> Non
     status, told = check(
         "mine builtin", {"mine/train.csv": "\n".join(lines), "mine/test.csv": csv(72, 60)}
     )
-    assert status == 2 and "mtlab: 1 mistake, told above" in told
+    assert status == 2 and "mtlab: 1 mistake, listed above" in told
     assert (
         "mine/train.csv:6: not CSV (',' expected after '\"'); close quotes, and double those inside quoted cells"
         in told

@@ -554,3 +554,26 @@ def test_did_you_mean_offers_the_nearest_or_everything() -> None:
 def test_values_are_shown_as_yaml_spells_them_and_cut() -> None:
     assert [shown(value) for value in (None, True, "a", 1.5)] == ["null", "true", "'a'", "1.5"]
     assert len(shown("x" * 1000)) == 60
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("batchsize: 3", "unknown-key"),
+        ("seeds: [1, 1]", "twice"),
+        ("device: tpu", "unknown-value"),
+        ("batch_size: many", "wrong-type"),
+        ("batch_size: 0", "out-of-range"),
+        ("cache: {mode: on}", "unknown-value"),
+        ("control: other", "unknown-scenario"),
+        ("sweep: {device: [cpu]}", "not-sweepable"),
+    ],
+)
+def test_a_mistake_has_a_code_that_its_words_do_not_change(
+    tmp_path: Path, line: str, code: str
+) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(f"data: {{source: builtin}}\nscenarios: {{none: [{{epochs: 0}}]}}\n{line}\n")
+    with pytest.raises(UserError) as raised:
+        load(file)
+    assert raised.value.code == code

@@ -86,15 +86,24 @@ def shape(path: Path) -> Shape:
     twice = [name for name in named if named.count(name) > 1]
     if twice:
         raise UserError(
-            f"the header has two columns {twice[0]!r}", "name columns differently", where=where
+            f"the header has two columns {twice[0]!r}",
+            "name columns differently",
+            where=where,
+            code="twice",
         )
     if header and not named:
         raise UserError(
-            "the header has no names", "name the columns that are to be read", where=where
+            "the header has no names",
+            "name the columns that are to be read",
+            where=where,
+            code="misread-table",
         )
     if doubtful(header, Values(len(header), ()), separator):
         raise UserError(
-            "the header has a name of several lines", "close the quote that opens it", where=where
+            "the header has a name of several lines",
+            "close the quote that opens it",
+            where=where,
+            code="malformed",
         )
     if len(header) == 1:
         _separated_otherwise(header[0], separator, path, where)
@@ -113,6 +122,7 @@ def _separated_otherwise(header: str, separator: str, path: Path, where: str) ->
                 f"one column, {shown(header)}: cells seem to be separated by {name}",
                 remedy,
                 where=where,
+                code="malformed",
             )
 
 
@@ -196,7 +206,7 @@ def _mismatched(error: csv.Error, path: Path, line: int) -> UserError:
         f"not {path.suffix[1:].upper()} ({error})",
         "close quotes, and double those inside quoted cells",
     )
-    return UserError(problem, remedy, where=f"{path}:{line}")
+    return UserError(problem, remedy, where=f"{path}:{line}", code="malformed")
 
 
 @dataclass(frozen=True)
@@ -230,7 +240,7 @@ class Sieve:
                 what = {",": "commas", "\t": "tabs"}.get(self.shape.separator, self.shape.separator)
                 remedy = f"put cells that hold {what} in double quotes"
             problem = f"{len(cells)} cells, the header has {len(self.shape.header)}{span}"
-            raise UserError(problem, remedy, where=f"{self.name}:{first}")
+            raise UserError(problem, remedy, where=f"{self.name}:{first}", code="malformed")
         column = holds_rows(cells, self.shape.values, self.shape.separator) if span else None
         if column is not None:
             line = first + sum(len(BREAK.findall(cell)) for cell in cells[:column])

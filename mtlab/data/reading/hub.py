@@ -68,18 +68,23 @@ def from_hub(name: str, subset: str | None, revision: str | None) -> tuple[dict[
         raise UserError(
             f"data set {name!r} has no revision {revision!r}",
             "pass a branch, a tag or a commit of it",
+            code="unknown-revision",
         ) from None
     except errors.RepositoryNotFoundError:
         problem = f"{name!r} is neither a file or directory here nor a data set on the hub that can be read without further rights"
         raise UserError(
-            problem, "check the spelling; for a private one set HF_TOKEN or run `hf auth login`"
+            problem,
+            "check the spelling; for a private one set HF_TOKEN or run `hf auth login`",
+            code="hub-unavailable",
         ) from None
     except (
         errors.HfHubHTTPError,
         ValueError,
     ) as error:  # a ValueError: not an id, or the answer of a server that is not a hub
         problem = f"the hub does not give out data set {name!r} ({type(error).__name__})"
-        raise UserError(problem, "check the id, or try again later") from None
+        raise UserError(
+            problem, "check the id, or try again later", code="hub-unavailable"
+        ) from None
 
 
 def has_card(path: Path) -> bool:
@@ -134,6 +139,7 @@ def from_disk(path: Path) -> Table:
                 "state.json names files outside of the folder",
                 "save the data set again",
                 where=where,
+                code="outside-path",
             )
         split = datasets.load_from_disk(where)
     except (OSError, UserError):
@@ -141,7 +147,7 @@ def from_disk(path: Path) -> Table:
     except Exception as error:  # json, datasets and pyarrow fail in many ways
         problem = f"the files could not be read ({type(error).__name__})"
         raise UserError(
-            problem, "save the data set again with save_to_disk", where=where
+            problem, "save the data set again with save_to_disk", where=where, code="unreadable"
         ) from error
     return table(split, where)
 
@@ -166,6 +172,7 @@ def _check_card(file: Path, name: str) -> None:
                     f"{file.name} names {shown(place)}, outside of the data set",
                     "take it out",
                     where=name,
+                    code="outside-path",
                 )
 
 
@@ -192,10 +199,14 @@ def _card(file: Path, name: str) -> dict[str, Any]:
             f"the files could not be read ({type(error).__name__})",
             f"check the card in {file.name}",
             where=name,
+            code="unreadable",
         ) from error
     if grows:
         raise UserError(
-            f"{file.name} has aliases (`*name`)", "write out what they stand for", where=name
+            f"{file.name} has aliases (`*name`)",
+            "write out what they stand for",
+            where=name,
+            code="malformed",
         )
     return card if isinstance(card, dict) else {}
 
@@ -219,13 +230,15 @@ def _strings(value: Any) -> Iterator[str]:
 
 def _gated(name: str) -> NoReturn:
     remedy = f"ask for access at huggingface.co/datasets/{name}, then set HF_TOKEN or run `hf auth login`"
-    raise UserError(f"data set {name!r} is gated", remedy) from None
+    raise UserError(f"data set {name!r} is gated", remedy, code="hub-unavailable") from None
 
 
 def _out_of_reach(name: str) -> NoReturn:
     problem = f"{name!r} is not a file or directory here, and as a data set it is not in the cache, with the hub out of reach"
     raise UserError(
-        problem, "check the path, or connect and unset HF_HUB_OFFLINE where it is set"
+        problem,
+        "check the path, or connect and unset HF_HUB_OFFLINE where it is set",
+        code="hub-unavailable",
     ) from None
 
 
@@ -261,17 +274,19 @@ def _build(
         if isinstance(error, datasets.exceptions.DatasetNotFoundError) and "gated" in str(error):
             _gated(name)  # anyone may read about it, but not its files
         remedy = "name the files train, validation and test (.jsonl .json .csv .parquet .conll), or lay them out as the hub does"
-        raise UserError("no data files that could be read", remedy, where=name) from None
+        raise UserError(
+            "no data files that could be read", remedy, where=name, code="hub-unavailable"
+        ) from None
     except ValueError as error:
         problem = re.sub(r"\s*Example of usage.*", "", str(error), flags=re.DOTALL)
         if (
             "onfig" in problem
         ):  # a subset that is missing or unknown: the message lists those that there are
             raise UserError(
-                problem, "pass one of its configurations as `subset`", where=name
+                problem, "pass one of its configurations as `subset`", where=name, code="malformed"
             ) from None
         raise UserError(
-            f"the files could not be read ({problem})", "check them", where=name
+            f"the files could not be read ({problem})", "check them", where=name, code="unreadable"
         ) from None
     except (OSError, httpx.HTTPError):
         raise
@@ -279,13 +294,14 @@ def _build(
         if isinstance(error, RuntimeError) and "script" in str(error):
             remedy = "for one of the hub try `revision: refs/convert/parquet`, where it keeps a converted copy"
             raise UserError(
-                "the data set is a script, which is never run", remedy, where=name
+                "the data set is a script, which is never run", remedy, where=name, code="runs-code"
             ) from None
         problem = f"the files could not be read ({type(error).__name__})"
         raise UserError(
             problem,
             "check the card in README.md, and that all files have the same columns",
             where=name,
+            code="unreadable",
         ) from error
 
 
@@ -350,4 +366,5 @@ def _rows(data: Any, where: str, mistakes: Mistakes, summary: Summary) -> Iterat
             f"values that cannot be read ({type(error).__name__})",
             "write them as text",
             where=where,
+            code="unreadable",
         ) from None

@@ -100,7 +100,7 @@ def resolve(folder: Path, named: Mapping[str, str], option: str) -> Layout | Non
     try:
         choices = names.assign({name: piece.said for name, piece in free.items()}, named, option)
     except UserError as error:
-        raise UserError(error.problem, error.remedy, where=str(folder)) from None
+        raise UserError(error.problem, error.remedy, where=str(folder), code=error.code) from None
     if not choices and not named and len(pieces) == 1:
         choices = {"train": Choice(pieces[0].name, "since it is the only file")}
     chosen |= {split: free[choice.name] for split, choice in choices.items()}
@@ -114,6 +114,7 @@ def resolve(folder: Path, named: Mapping[str, str], option: str) -> Layout | Non
                 f"{piece.missing} is missing, of {piece.name}",
                 "add it, or take the other shards away",
                 where=str(folder),
+                code="file-missing",
             )
     read = frozenset[Path]().union(*(piece.paths for piece in chosen.values()))
     return Layout(
@@ -140,9 +141,14 @@ def _there(folder: Path, named: bool) -> tuple[list[Piece], bool]:
 def _no_train(folder: Path, rest: Sequence[str], option: str) -> NoReturn:
     if rest:
         remedy = f"pass --{option}.splits.train FILE, or name the files train, validation and test"
-        raise UserError(f"no train split among {names.listed(rest)}", remedy, where=str(folder))
+        raise UserError(
+            f"no train split among {names.listed(rest)}", remedy, where=str(folder), code="no-split"
+        )
     raise UserError(
-        "no train split", f"add a file train with one of {' '.join(EXTENSIONS)}", where=str(folder)
+        "no train split",
+        f"add a file train with one of {' '.join(EXTENSIONS)}",
+        where=str(folder),
+        code="no-split",
     )
 
 
@@ -172,6 +178,7 @@ def _home(root: Path, folder: Path, fits: Fits, named: bool, depth: int) -> list
             f"each of {listed} has a train split",
             "pass one of these folders as the source",
             where=str(root),
+            code="ambiguous-split",
         )
     return [*here, *(piece for pieces in below.values() for piece in pieces)]
 
@@ -265,7 +272,9 @@ def meant_by(name: str, folder: Path, there: Sequence[Piece], split: str) -> Pie
         ][:1]
     if len(matches) != 1:
         hint = did_you_mean(name, [piece.name for piece in there])
-        raise UserError(f"no file {name!r} for the {split} split", hint, where=str(folder))
+        raise UserError(
+            f"no file {name!r} for the {split} split", hint, where=str(folder), code="file-missing"
+        )
     return matches[0]
 
 

@@ -84,10 +84,14 @@ def read(source: Source, option: str, mistakes: Mistakes = None) -> Located:
     except UserError as error:
         if error.where:
             raise
-        raise UserError(error.problem, error.remedy, where=f"{option}.source") from None
+        raise UserError(
+            error.problem, error.remedy, where=f"{option}.source", code=error.code
+        ) from None
     except OSError as error:
         raise UserError(
-            f"cannot be read ({error.strerror or type(error).__name__})", where=f"{option}.source"
+            f"cannot be read ({error.strerror or type(error).__name__})",
+            where=f"{option}.source",
+            code="unreadable",
         ) from None
 
 
@@ -99,7 +103,12 @@ def _read(source: Source, option: str, mistakes: Mistakes) -> Located:
         return _of_folder(_built_in(source, option), splits, option, mistakes)
     local = path.exists()
     if local and source.revision is not None:
-        raise UserError("local data has no revisions", "leave it out", where=f"{option}.revision")
+        raise UserError(
+            "local data has no revisions",
+            "leave it out",
+            where=f"{option}.revision",
+            code="no-revisions",
+        )
     if path.is_dir():
         says = source.subset is not None or (
             hub.has_card(path) and not any((path / name).is_file() for name in splits.values())
@@ -112,7 +121,10 @@ def _read(source: Source, option: str, mistakes: Mistakes) -> Located:
     if local:
         if source.subset:
             raise UserError(
-                "a single file has no subsets", "leave it out", where=f"{option}.subset"
+                "a single file has no subsets",
+                "leave it out",
+                where=f"{option}.subset",
+                code="no-subsets",
             )
         return _of_file(path, splits, mistakes)
     must_be_id(given)
@@ -125,12 +137,18 @@ def _built_in(source: Source, option: str) -> Path:
     """The directory of one domain of the corpus that comes with mtlab."""
     if source.revision is not None:
         raise UserError(
-            "the built-in corpus has no revisions", "leave it out", where=f"{option}.revision"
+            "the built-in corpus has no revisions",
+            "leave it out",
+            where=f"{option}.revision",
+            code="no-revisions",
         )
     if source.subset not in (None, *DOMAINS):
         hint = did_you_mean(source.subset, DOMAINS)
         raise UserError(
-            f"the built-in corpus has no domain {source.subset!r}", hint, where=f"{option}.subset"
+            f"the built-in corpus has no domain {source.subset!r}",
+            hint,
+            where=f"{option}.subset",
+            code="unknown-value",
         )
     return CORPUS / (source.subset or DOMAINS[0])
 
@@ -150,7 +168,9 @@ def must_be_id(given: str) -> None:
         or given.endswith(readers.EXTENSIONS)
         or not hub.HUB_ID.fullmatch(given)
     ):
-        raise UserError("no such file or directory", "check the path", where=given)
+        raise UserError(
+            "no such file or directory", "check the path", where=given, code="file-missing"
+        )
 
 
 def _of_folder(
@@ -193,7 +213,7 @@ def _of_file(path: Path, named: dict[str, str], mistakes: Mistakes) -> Located:
     train = pieces.setdefault("train", Piece(path.name, stem(path), (path,), path))
     if train.whole != path:
         problem = f"{path.name} and {train.name} are both the train split"
-        raise UserError(problem, "pass the directory as the source", where=str(path))
+        raise UserError(problem, "pass the directory as the source", where=str(path), code="twice")
     tables = {split: _opened(pieces[split], mistakes) for split in SPLITS if split in pieces}
     read = {file for piece in pieces.values() for file in piece.files}
     beside = [
@@ -235,6 +255,7 @@ def _opened(piece: Piece, mistakes: Mistakes) -> Table:
             f"one split in files of several kinds ({' '.join(kinds)})",
             "keep one kind",
             where=str(piece.whole),
+            code="unknown-kind",
         )
     large = sum(file.stat().st_size for file in piece.files) > disk.FILE
     tables: list[Table] = []
@@ -245,6 +266,7 @@ def _opened(piece: Piece, mistakes: Mistakes) -> Table:
                 f"other classes than in {tables[0].name}",
                 "write them with the same",
                 where=table.name,
+                code="classes-differ",
             )
         again = Again(partial(_rows_of, file, mistakes), len(table.rows))
         tables.append(replace(table, rows=again) if large else table)
@@ -273,7 +295,10 @@ def _choose(tables: dict[str, Table], source: Source, option: str) -> Located:
     for split, name in source.splits.items():
         if name not in tables:
             raise UserError(
-                f"no split {name!r}", did_you_mean(name, tables), where=str(source.source)
+                f"no split {name!r}",
+                did_you_mean(name, tables),
+                where=str(source.source),
+                code="no-split",
             )
         chosen[str(split)] = tables[name]
     named = set(source.splits.values())
@@ -281,12 +306,17 @@ def _choose(tables: dict[str, Table], source: Source, option: str) -> Located:
     try:
         choices = names.assign(free, chosen, option)
     except UserError as error:
-        raise UserError(error.problem, error.remedy, where=str(source.source)) from None
+        raise UserError(
+            error.problem, error.remedy, where=str(source.source), code=error.code
+        ) from None
     chosen |= {split: tables[choice.name] for split, choice in choices.items()}
     if "train" not in chosen:
         remedy = f"pass --{option}.splits.train NAME"
         raise UserError(
-            f"no train split among {', '.join(tables)}", remedy, where=str(source.source)
+            f"no train split among {', '.join(tables)}",
+            remedy,
+            where=str(source.source),
+            code="no-split",
         )
     kept = [table.name for table in chosen.values()]
     pairs = [

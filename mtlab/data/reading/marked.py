@@ -38,6 +38,7 @@ def parse(line: str, place: str) -> tuple[str, list[str], list[str]]:
             "no label before the sentence",
             "write `label | text with [TYPE names]`",
             where=f"{place} label",
+            code="malformed",
         )
     text, spans, end = "", [], 0
     for mark in MARK.finditer(marked):
@@ -53,6 +54,7 @@ def parse(line: str, place: str) -> tuple[str, list[str], list[str]]:
             f"a bracket that marks nothing, near {shown(near)}",
             "write `[TYPE name]`",
             where=f"{place} ner_tags",
+            code="malformed",
         )
     return label.strip(), words(text), _tags(text, spans, place)
 
@@ -66,6 +68,8 @@ def _tags(text: str, spans: list[tuple[int, int, str]], place: str) -> list[str]
         ]
         if not inside or bounds[inside[0]][0] != start or bounds[inside[-1]][1] != end:
             problem = f"the mark [{kind} {text[start:end]}] does not begin and end with whole words"
-            raise UserError(problem, "move its brackets", where=f"{place} ner_tags")
+            raise UserError(
+                problem, "move its brackets", where=f"{place} ner_tags", code="malformed"
+            )
         tags[inside[0] : inside[-1] + 1] = [f"B-{kind}"] + [f"I-{kind}"] * (len(inside) - 1)
     return tags

@@ -148,6 +148,7 @@ def must_be_names(header: Sequence[str], values: Values, where: str) -> None:
                 problem,
                 "put a line with the names of columns above it, or rename the column",
                 where=where,
+                code="misread-table",
             )
 
 
@@ -155,7 +156,10 @@ def swallowed(cell: str, where: str, remedy: str) -> UserError:
     """The mistake of a cell that holds rows."""
     problem = f"a stray quote seems to open a cell of {_lines(cell):,} lines that look like rows of the table"
     return UserError(
-        problem, f"{remedy}; if the cell is meant so, write the data as .jsonl", where=where
+        problem,
+        f"{remedy}; if the cell is meant so, write the data as .jsonl",
+        where=where,
+        code="misread-table",
     )
 
 

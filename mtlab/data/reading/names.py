@@ -95,6 +95,7 @@ def assign(
             raise UserError(
                 f"{listed(several)} are {'both' if len(several) == 2 else 'all'} the {split} split",
                 remedy,
+                code="ambiguous-split",
             )
         chosen[split] = Choice(several[0], "" if exact else "by its name")
     either = {name: names[name] for name, claimed in claims.items() if claimed.split == "either"}
@@ -122,6 +123,7 @@ def _either(
     raise UserError(
         f"{listed(list(names))} may be the {' or the '.join(missing)} split",
         f"say which with {remedy}",
+        code="ambiguous-split",
     )
 
 

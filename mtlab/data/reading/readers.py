@@ -54,12 +54,15 @@ def read(path: Path, mistakes: Mistakes = None) -> Table:
                 f"unknown kind of file {path.suffix!r}",
                 f"{packed}use one of {' '.join(EXTENSIONS)}",
                 where=str(path),
+                code="unknown-kind",
             )
         try:
             return reader(path, mistakes)
         except OSError as error:
             raise UserError(
-                f"cannot be read ({error.strerror or type(error).__name__})", where=str(path)
+                f"cannot be read ({error.strerror or type(error).__name__})",
+                where=str(path),
+                code="unreadable",
             ) from None
     return Table(str(path), (), [])
 
@@ -87,6 +90,7 @@ def decoded(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, str]]:
                 f"not UTF-8 at byte {before + error.start}",
                 "save the file as UTF-8",
                 where=f"{name}:{number}",
+                code="not-utf-8",
             ) from None
         before += len(line)
         yield (
@@ -120,7 +124,9 @@ def _check_text(path: Path) -> None:
 def _object(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         remedy = 'write {"tokens": [...], "ner_tags": [...], "label": "..."}'
-        raise UserError(f"a JSON {type(value).__name__}, not an object", remedy, where=place)
+        raise UserError(
+            f"a JSON {type(value).__name__}, not an object", remedy, where=place, code="wrong-type"
+        )
     return value
 
 
@@ -160,7 +166,10 @@ def json_line(line: str, place: str) -> dict[str, Any]:
         return _object(json.loads(line), place)
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"not JSON ({_reason(error)})", "write one JSON object a line", where=place
+            f"not JSON ({_reason(error)})",
+            "write one JSON object a line",
+            where=place,
+            code="malformed",
         ) from None
 
 
@@ -185,9 +194,10 @@ def _json(path: Path, mistakes: Mistakes) -> Table:
             f"not JSON ({_reason(error)})",
             "one object a line is `.jsonl`",
             where=f"{path}:{error.lineno}",
+            code="malformed",
         ) from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"not JSON ({_reason(error)})", where=str(path)) from None
+        raise UserError(f"not JSON ({_reason(error)})", where=str(path), code="malformed") from None
     if not isinstance(value.get("data") if isinstance(value, dict) else value, list):
         splits = (
             [
@@ -203,9 +213,13 @@ def _json(path: Path, mistakes: Mistakes) -> Table:
                 f"holds splits ({', '.join(splits)})",
                 f"write each into a file of its own, as {splits[0]}.json",
                 where=str(path),
+                code="wrong-type",
             )
         raise UserError(
-            "not a list of objects", 'write [{...}, ...] or {"data": [{...}, ...]}', where=str(path)
+            "not a list of objects",
+            'write [{...}, ...] or {"data": [{...}, ...]}',
+            where=str(path),
+            code="wrong-type",
         )
     rows = []
     for line, item in _items(text):
@@ -298,6 +312,7 @@ def _conll(path: Path, mistakes: Mistakes) -> Table:
                         f"one column ({columns[0]!r})",
                         "a line holds a token and its tag",
                         where=where,
+                        code="column-missing",
                     )
             tokens.append(columns[0])
             tags.append(columns[-1])
@@ -332,6 +347,7 @@ def _parquet(path: Path, mistakes: Mistakes) -> Table:
                 f"not a Parquet file ({type(error).__name__})",
                 "write it as Parquet again",
                 where=str(path),
+                code="unreadable",
             ) from None
 
     table = _table(path, read, mistakes)
@@ -345,7 +361,10 @@ def _parquet(path: Path, mistakes: Mistakes) -> Table:
         except Exception as error:  # datasets fails in many ways on other programs' files
             problem = f"what it says of its own columns cannot be read ({type(error).__name__})"
             raise UserError(
-                problem, "write the file again, without the metadata `huggingface`", where=str(path)
+                problem,
+                "write the file again, without the metadata `huggingface`",
+                where=str(path),
+                code="unreadable",
             ) from error
     return replace(
         table, classes=classes, flat=from_hub
