@@ -40,7 +40,7 @@ def report(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
     if result.mistakes:
         count = len(result.mistakes)
         raise UserError(
-            "1 mistake, listed above" if count == 1 else f"{count:,} mistakes, told above",
+            "1 mistake, listed above" if count == 1 else f"{count:,} mistakes, listed above",
             "correct them, then run this again",
             code="mistakes-found",
         )
