@@ -505,15 +505,8 @@ COST_BUGS = (
     Mutant(
         "the time of training together is divided among the seeds",
         "train/stage.py",
-        ("            yield\n\n    @contextmanager\n    def _failing"),
-        (
-            "            yield\n"
-            "        for state in self.group.alive:\n"
-            "            state.clock.laps[name] /= len(self.group.alive)\n"
-            "\n"
-            "    @contextmanager\n"
-            "    def _failing"
-        ),
+        "state.clock.laps[name] += seconds",
+        "state.clock.laps[name] += seconds / len(self.group.alive)",
         (f"{PREFIX}::test_seeds_that_train_together_count_their_time_in_full",),
     ),
     Mutant(

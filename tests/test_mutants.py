@@ -13,7 +13,7 @@ from tests.mutants import MUTANTS, ROOT, Mutant
 
 
 @cache
-def tests_of(file: Path) -> dict[str, bool]:
+def node_ids_of(file: Path) -> dict[str, bool]:
     """The tests of a file, and whether they have parameters."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     functions = [
@@ -58,9 +58,9 @@ def test_the_tests_that_are_to_notice_a_bug_exist() -> None:
 def exists(test: str) -> bool:
     path, _, name = test.partition("::")
     name, bracket, _ = name.partition("[")
-    if name not in tests_of(ROOT / path):
+    if name not in node_ids_of(ROOT / path):
         return False
-    return tests_of(ROOT / path)[name] or not bracket
+    return node_ids_of(ROOT / path)[name] or not bracket
 
 
 def test_there_are_many_bugs_and_no_two_are_the_same() -> None:

@@ -152,7 +152,7 @@ def test_the_committed_gallery_is_what_the_reports_say(tmp_path: Path) -> None:
     (tmp_path / "published").symlink_to(PUBLISHED)
     written = gallery.write_page(tmp_path).read_text()
     (tmp_path / "README.md").write_text("somebody's own page")
-    with pytest.raises(UserError, match="is left as it is"):
+    with pytest.raises(UserError, match="stays unchanged"):
         gallery.write_page(tmp_path)
     assert written == (ROOT / "reports" / "README.md").read_text()
     for target in re.findall(r"\]\(([^)]+)\)", written):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import Dataset
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainingArguments
 
@@ -124,22 +125,7 @@ def _trainer(
     prepared: Prepared, model: Joint, partition: Partition, stage: Stage, tuning: Tuning
 ) -> Trainer:
     experiment = prepared.experiment
-    steps = -(-len(prepared.encoded["train"].examples) // experiment.batch_size) * max(
-        1, stage.epochs
-    )
-    learner = step.learner(
-        model.network,
-        partition,
-        stage,
-        steps,
-        experiment.optimizer,
-        experiment.task_weights.model_dump(),
-    )
-    optimizers = (
-        (learner.optimizer, learner.scheduler)
-        if learner
-        else (torch.optim.SGD([nn.Parameter(torch.zeros(1))]), None)
-    )
+    optimizers = _optimizers(prepared, model.network, partition, stage)
     on_gpu = next(model.parameters()).device.type == "cuda"
     with tempfile.TemporaryDirectory() as directory:
         options = {
@@ -169,6 +155,21 @@ def _trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _optimizers(
+    prepared: Prepared, network: Network, partition: Partition, stage: Stage
+) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
+    """The optimizer of a stage and the course of its rates; where nothing trains, one that a
+    Trainer accepts.
+    """
+    if not partition.trainable:
+        return torch.optim.SGD([nn.Parameter(torch.zeros(1))]), None
+    experiment, sentences = prepared.experiment, len(prepared.encoded["train"].examples)
+    steps = -(-sentences // experiment.batch_size) * max(1, stage.epochs)
+    weights = experiment.task_weights.model_dump()
+    learner = step.learner(network, partition, stage, steps, experiment.optimizer, weights)
+    return learner.optimizer, learner.scheduler
 
 
 def _collate(rows: list[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:

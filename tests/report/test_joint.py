@@ -152,7 +152,7 @@ def test_figures_across_points_are_drawn(sizes, tuned, frontier, tmp_path, drawn
     for directory, _ in (sizes, tuned, frontier):
         suite, trials = Journal(directory).read()
         view = document.View(suite, groups(suite, trials))
-        curves.write_all(view.found, view.base, tmp_path, wanted)
+        curves.write_all(view.groups, view.base, tmp_path, wanted)
     assert {path.stem for path in tmp_path.glob("*.svg")} == wanted
 
 
