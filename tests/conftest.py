@@ -3,11 +3,12 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 os.environ["OMP_NUM_THREADS"] = (
     "1"  # tests run side by side; threads of one would take the cores of the other
@@ -36,17 +37,58 @@ scenarios:
   full: [{{epochs: 2, train: {{encoder: 1.0e-3, heads: 1.0e-2}}}}]
 """
 
+ODD_SCENARIO = """
+  middle_then_norms_of_nothing:
+    - {name: middle, epochs: 1, train: {"layers[1:2]": 2.0e-3, head.classifier: 1.0e-2}, losses: [classifier], warmup: 0.2}
+    - {name: both ends, epochs: 1, train: {embeddings: 1.0e-4, "layers[-1]": 1.0e-3, heads: 1.0e-2}, schedule: linear}
+"""
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first process of a test session makes, and that all of them read."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder, done = base / name, base / f"{name}.done"
+    with FileLock(base / f"{name}.lock"):
+        if not done.exists():
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
 
 
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.write_encoder(tmp_path_factory.mktemp("encoder"))
+    return made_once(tmp_path_factory, "encoder", tiny.write_encoder)
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.write_data(tmp_path_factory.mktemp("data"))
+    return made_once(tmp_path_factory, "data", tiny.write_data)
+
+
+@pytest.fixture(scope="session")
+def tiny_suite(
+    tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path, empty_database: Path
+) -> Path:
+    """A suite that ran through the command line once, for many tests to read; none changes it."""
+
+    def run(home: Path) -> None:
+        from mtlab.cli import main
+
+        shutil.copy(empty_database, home / "mlflow.db")
+        (home / "tiny.yaml").write_text(
+            EXPERIMENT.format(encoder=encoder, data=data) + ODD_SCENARIO
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(home)
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+            assert main(["compare", "tiny.yaml", "--name", "odd", "--output", "out"]) == 0
+
+    return made_once(tmp_path_factory, "tiny_suite", run)
 
 
 @pytest.fixture
@@ -64,9 +106,10 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty MLflow database: making one takes seconds, copying it does not."""
     from mlflow.tracking import MlflowClient
 
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+    def make(folder: Path) -> None:
+        MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+
+    return made_once(tmp_path_factory, "mlflow", make) / "mlflow.db"
 
 
 @pytest.fixture

@@ -20,28 +20,10 @@ from mtlab.record.records import Metrics, SuiteRecord, TrialRecord
 from mtlab.train.prepare import Prepared
 from mtlab.train.state import TrialState
 
-ODD_SCENARIO = """
-  middle_then_norms_of_nothing:
-    - {name: middle, epochs: 1, train: {"layers[1:2]": 2.0e-3, head.classifier: 1.0e-2}, losses: [classifier], warmup: 0.2}
-    - {name: both ends, epochs: 1, train: {embeddings: 1.0e-4, "layers[-1]": 1.0e-3, heads: 1.0e-2}, schedule: linear}
-"""
-
 
 @pytest.fixture(scope="module")
-def suite(
-    tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path, empty_database: Path
-) -> Path:
-    """A suite that ran through the command line once, for many tests to look at."""
-    from tests.conftest import EXPERIMENT
-
-    home = tmp_path_factory.mktemp("suite")
-    shutil.copy(empty_database, home / "mlflow.db")
-    (home / "tiny.yaml").write_text(EXPERIMENT.format(encoder=encoder, data=data) + ODD_SCENARIO)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert main(["compare", "tiny.yaml", "--name", "odd", "--output", "out"]) == 0
-    return home
+def suite(tiny_suite: Path) -> Path:
+    return tiny_suite
 
 
 @pytest.fixture(scope="module")
@@ -215,14 +197,14 @@ def test_report_table_and_mlflow_have_the_same_numbers(
 
 
 def test_report_rebuilds_byte_for_byte_without_training(
-    suite: Path, monkeypatch: pytest.MonkeyPatch
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(suite)
-    before = {path: path.read_bytes() for path in (suite / "out").rglob("*") if path.is_file()}
+    shutil.copy(suite / "tiny.yaml", tmp_path)
+    shutil.copytree(suite / "out", tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
     assert main(["report", "tiny.yaml", "--name", "odd", "--output", "out"]) == 0
-    assert {
-        path: path.read_bytes() for path in (suite / "out").rglob("*") if path.is_file()
-    } == before
+    assert {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()} == before
 
 
 def test_suite_records_what_it_ran_on(suite: Path) -> None:
