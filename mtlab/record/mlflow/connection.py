@@ -21,7 +21,13 @@ from mlflow.store import db_migrations
 from mlflow.tracking import MlflowClient
 
 from mtlab.plan.errors import Busy, UserError
-from mtlab.record.mlflow.address import DEFAULT_URI, database_file, reason, without_credentials
+from mtlab.record.mlflow.address import (
+    DEFAULT_URI,
+    absolute,
+    database_file,
+    reason,
+    without_credentials,
+)
 
 for name in ("alembic", "mlflow.store.db.utils"):
     logging.getLogger(name).setLevel(logging.WARNING)  # a new database needs no message
@@ -55,7 +61,7 @@ def look(uri: str, experiment: str) -> None:
             stages = _look_into(uri, experiment) or {}
         else:
             with patience(OPENING_S):
-                known = MlflowClient(uri).get_experiment_by_name(experiment)
+                known = MlflowClient(absolute(uri)).get_experiment_by_name(experiment)
             stages = {known.experiment_id: known.lifecycle_stage} if known else {}
     except Exception as error:  # as in Store.open
         raise refusal(uri, error) from None

@@ -96,7 +96,7 @@ class Store:
         try:
             with patience(OPENING_S), alone(self.uri):
                 self.new = has_no_tables(self.uri, self.experiment)
-                self.client = MlflowClient(self.uri)
+                self.client = MlflowClient(absolute(self.uri))
                 experiment = self.client.get_experiment_by_name(self.experiment)
                 self.experiment_id = (
                     experiment.experiment_id
