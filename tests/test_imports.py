@@ -60,13 +60,13 @@ def test_planning_recording_and_reporting_need_no_torch() -> None:
     ("file", "planted", "broken"),
     [
         (
-            "train/checkpoint.py",
+            "train/weights/source_checkpoint.py",
             "def late():\n    from mtlab.train.continual.forgetting import look\n",
             "no import goes round",
         ),
         (
-            "train/forward.py",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..train import step\n",
+            "train/loop/forward.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..loop import step\n",
             "no import goes round",
         ),
         ("check/__init__.py", "from . import findings\n", "a package's own file imports nothing"),
@@ -76,7 +76,7 @@ def test_planning_recording_and_reporting_need_no_torch() -> None:
             "imports run one way",
         ),
         (
-            "report/page.py",
+            "report/html/page.py",
             "def late():\n    from torch import nn\n",
             "who plans, records or reports",
         ),

@@ -28,6 +28,7 @@ from mlflow.entities import (
 from mlflow.tracking import MlflowClient
 
 from mtlab.plan.scenario import content_key, point_label
+from mtlab.record.mlflow.address import absolute
 from mtlab.record.mlflow.connection import (
     OPENING_S,
     alone,
