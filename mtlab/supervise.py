@@ -89,14 +89,16 @@ to count as busy."""
 
 
 def threads_beside_others() -> dict[str, str]:
-    """Environment variables for threads that wait, where other programs use this machine's cores.
+    """What to add to the environment where other programs use the cores that this one may use.
 
-    A thread of OpenMP that waits for another spins on its core by default. On a quiet machine that
-    is fastest. Beside another program the one that it waits for is often the one without a core,
-    and steps take six times as long as with threads that sleep (measured on two cores, one of them
-    busy). Results are the same to the last bit. Read when torch is loaded, and so set before.
+    An OpenMP thread that waits for another one spins by default, which is fastest on a quiet
+    machine. Where another program has a core, a spinning thread keeps the thread that it waits for
+    from running. Threads that sleep while they wait made steps six times faster (two cores, one of
+    them busy), with the same results bit for bit. OpenMP reads this once, when torch is loaded.
     """
-    others = psutil.cpu_percent(interval=SAMPLE_S) / 100 * (psutil.cpu_count() or 1)
+    busy = psutil.cpu_percent(interval=SAMPLE_S, percpu=True)
+    mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(busy))
+    others = sum(busy[core] for core in mine if core < len(busy)) / 100
     return {"OMP_WAIT_POLICY": "PASSIVE"} if others > BUSY_CORES else {}
 
 

@@ -288,26 +288,26 @@ STAGE_BUGS = (
     Mutant(
         "moments are carried over the boundary of two stages",
         "train/stage.py",
-        "                    group.trainer = OneNetwork(first, self.piece, self.partition, total)\n",
+        "                group.trainer = OneNetwork(first, self.piece, self.partition, total)\n",
         (
-            "                    group.trainer = OneNetwork(first, self.piece, self.partition, total)\n"
-            "                    made = group.trainer.learner.optimizer\n"
-            "                    earlier = getattr(first.network, 'earlier', None)\n"
-            "                    first.network.earlier = made\n"
-            "                    if earlier is not None:\n"
-            "                        held = {one for part in group.trainer.learner.optimizer.param_groups for one in part['params']}\n"
-            "                        known = {one: state for one, state in earlier.state.items() if one in held}\n"
-            "                        group.trainer.learner.optimizer.state.update(known)\n"
+            "                group.trainer = OneNetwork(first, self.piece, self.partition, total)\n"
+            "                made = group.trainer.learner.optimizer\n"
+            "                earlier = getattr(first.network, 'earlier', None)\n"
+            "                first.network.earlier = made\n"
+            "                if earlier is not None:\n"
+            "                    held = {one for part in group.trainer.learner.optimizer.param_groups for one in part['params']}\n"
+            "                    known = {one: state for one, state in earlier.state.items() if one in held}\n"
+            "                    group.trainer.learner.optimizer.state.update(known)\n"
         ),
         (f"{TRIAL}::test_a_stage_begins_with_no_moments_and_its_own_course_of_rates",),
     ),
     Mutant(
         "a stage goes on with the schedule of the one before it",
         "train/stage.py",
-        "                    group.trainer = OneNetwork(first, self.piece, self.partition, total)\n",
+        "                group.trainer = OneNetwork(first, self.piece, self.partition, total)\n",
         (
-            "                    group.trainer = OneNetwork(first, self.piece, self.partition, total)\n"
-            "                    group.trainer.learner.scheduler.last_epoch = first.tally.steps\n"
+            "                group.trainer = OneNetwork(first, self.piece, self.partition, total)\n"
+            "                group.trainer.learner.scheduler.last_epoch = first.tally.steps\n"
         ),
         (f"{TRIAL}::test_a_stage_begins_with_no_moments_and_its_own_course_of_rates",),
     ),

@@ -1,7 +1,8 @@
 """Trials that train in step: where they stand, which of them failed, and what resumes them."""
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,6 +84,17 @@ class Group:
             self.fail(state, error)
             return False
         return True
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """An error inside that is not one trial's own fails all that are alive: they do this
+        together.
+        """
+        try:
+            yield
+        except Exception as error:
+            for state in tuple(self.alive):
+                self.fail(state, error)
 
     def fail(self, state: TrialState, error: Exception) -> None:
         """End a trial with the reason why it failed.

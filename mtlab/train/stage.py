@@ -96,14 +96,13 @@ class StageRunner:
         if not self.plan or not group.alive:
             return
         first = group.alive[0]
-        with self._failing(group.alive):
-            if first.passes.depth and only_heads(self.partition):
-                group.trainer = stacked(group.alive, self.piece, self.partition, total)
-            else:
-                with first.clock.lap("setup"):
-                    group.trainer = OneNetwork(first, self.piece, self.partition, total)
-            if self.saved is not None:
-                group.trainer.load_state_dict(*self.saved)
+        if first.passes.depth and only_heads(self.partition):
+            group.trainer = stacked(group.alive, self.piece, self.partition, total)
+        else:
+            with first.clock.lap("setup"):
+                group.trainer = OneNetwork(first, self.piece, self.partition, total)
+        if self.saved is not None:
+            group.trainer.load_state_dict(*self.saved)
         self.trained = tuple(group.alive)
 
     def _decisions(self) -> list[Decision]:
@@ -138,8 +137,7 @@ class StageRunner:
             outcome.remember(state, self.whole, self.index)
 
         group.each(ready)
-        with self._failing(group.alive):
-            self._train(steps, at.step + WARM_STEPS if first else 0)
+        self._train(steps, at.step + WARM_STEPS if first else 0)
         at.epoch, at.step = at.epoch + 1, 0
         group.each(validate)
 
@@ -217,15 +215,6 @@ class StageRunner:
             seconds = clock.read() - began
             for state in self.group.alive:
                 state.clock.laps[name] += seconds
-
-    @contextmanager
-    def _failing(self, states: Iterable[TrialState]) -> Iterator[None]:
-        """An error inside is one of all these trials: they do it together."""
-        try:
-            yield
-        except Exception as error:
-            for state in tuple(states):
-                self.group.fail(state, error)
 
 
 def teach(state: TrialState, tasks: Iterable[str]) -> None:

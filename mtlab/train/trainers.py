@@ -1,7 +1,7 @@
 """What makes the steps of a stage: the network of one trial, or the stacked heads of several."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -79,21 +79,24 @@ class OneNetwork(Trainer):
         # each process draws dropout masks of its own
         self.stream = (processes.rank,) if processes.several else ()
 
-    def in_place(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
         """See :class:`Trainer`."""
-        return self.learner.in_place()
+        self.forward = self.state.passes.forward("train")  # here, for steps are timed
+        with self.learner.in_place():
+            yield
 
     def train(
         self, steps: Sequence[Step], first: int, enough: Callable[[], bool]
     ) -> list[list[StepOutput]]:
         """See :class:`Trainer`."""
-        forward, runtime = self.state.passes.forward("train"), self.state.setup.runtime
+        runtime = self.state.setup.runtime
         outputs: list[StepOutput] = []
         for number, planned in enumerate(steps, start=first):
             seed = stream_seed("dropout", self.state.trial.seed, number, *self.stream)
             torch.manual_seed(seed)
             batch = collated(self.state, planned)
-            outputs.append(self.learner.step(forward, batch, planned.tasks, runtime))
+            outputs.append(self.learner.step(self.forward, batch, planned.tasks, runtime))
             if enough():
                 break
         return [outputs]

@@ -35,15 +35,18 @@ def train(group: Group) -> None:
     """
     stages = group.states[0].scenario.stages
     group.each(TrialState.begin)
-    saved = group.resume()
+    saved = None
+    with group.together():
+        saved = group.resume()
     if saved is None and any(stage.distillation for stage in stages):
         group.each(lambda state: teach(state, stages[0].silent))
     for index, stage in list(enumerate(stages))[group.at.stage :]:
         if saved is None:
             group.begin_stage(index, stage)
         while group.alive and group.at.piece is not None:  # guidance may cut a stage into pieces
-            rest = StageRunner(group, stage, saved).run()
-            group.at, saved = Position(index, rest), None
+            with group.together():
+                rest = StageRunner(group, stage, saved).run()
+                group.at, saved = Position(index, rest), None
         if stage is not stages[-1]:
             group.each(partial(outcome.hand_on, stage=stage))
             group.each(outcome.snapshot)
