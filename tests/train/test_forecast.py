@@ -65,7 +65,10 @@ VARIES = "on this machine, where steps take now longer, now shorter"
         (Pace(1.0, 0.6, 1.5), f"30 trials, about 10 to 25 min {VARIES}\n"),
         (Pace(0.1, 0.06, 0.6), f"30 trials, about 60 s to 10 min {VARIES}\n"),
         (Pace(6.0, 5.0, 9.0), f"30 trials, about 83 min to 2 h 30 min {VARIES}\n"),
-        (Pace(0.0001, 0.0001, 0.0003), "30 trials, half a minute at most on this machine\n"),
+        (
+            Pace(0.0001, 0.0001, 0.0003),
+            "30 trials, less than half a minute of computing on this machine\n",
+        ),
         (None, ""),
     ],
 )

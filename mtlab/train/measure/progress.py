@@ -160,7 +160,7 @@ def summary(record: TrialRecord) -> str:
 def _expected(work: int, pace: Pace) -> str:
     """How long the work takes, in words: a range where the pace varies much."""
     if work * pace.high < SHORT_S:
-        return "half a minute at most on this machine"
+        return "less than half a minute of computing on this machine"
     low, high = duration(work * pace.low), duration(work * pace.high)
     if pace.high <= WIDE * pace.low or low == high:
         return f"about {duration(work * pace.usual)} on this machine"
