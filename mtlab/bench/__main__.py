@@ -80,13 +80,19 @@ class Bench:
         self.times = times
         self.experiment = plan.load(file, overrides)
         if len(self.experiment.points) > 1:
-            raise UserError("a sweep has no benchmark", "leave it out", where=f"{file} sweep")
+            raise UserError(
+                "a sweep has no benchmark",
+                "leave it out",
+                where=f"{file} sweep",
+                code="not-sweepable",
+            )
         self.runtime: Runtime = resolve(self.experiment)
         if torch.cuda.device_count() > 1:
             raise UserError(
                 "a Trainer would take every GPU, and mtlab takes one",
                 "set CUDA_VISIBLE_DEVICES=0",
                 where="device",
+                code="several-devices",
             )
         self.prepared: Prepared = preparing.prepare(self.experiment, self.runtime)[()]
         self.pretrained = backbone.load(self.prepared.location, None)
@@ -112,7 +118,9 @@ class Bench:
             elapsed = time.perf_counter() - began
         failed = [record.status for record in records if not record.ok]
         if failed:
-            raise UserError(f"a trial failed: {failed[0]}", where=records[0].label)
+            raise UserError(
+                f"a trial failed: {failed[0]}", where=records[0].label, code="trial-failed"
+            )
         test = records[0].test
         assert test is not None and test.classifier is not None and test.ner is not None
         metrics = {"accuracy": test.classifier.accuracy, "f1": test.ner.default.f1}

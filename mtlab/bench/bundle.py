@@ -72,7 +72,10 @@ def _needs(name: str, extra: str, python: str) -> Iterator[Requirement]:
         lines = distribution(name).requires or []
     except PackageNotFoundError:
         raise UserError(
-            f"{name} is not installed here", "run `make install` first", where="bundle"
+            f"{name} is not installed here",
+            "run `make install` first",
+            where="bundle",
+            code="not-installed",
         ) from None
     around = {"extra": extra, "python_version": python, "python_full_version": f"{python}.0"}
     for line in lines:
@@ -121,12 +124,12 @@ def read_there(file: Path | None, python: str) -> dict[str, str]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"cannot be read ({type(error).__name__})", REMEDY, where=str(file)
+            f"cannot be read ({type(error).__name__})", REMEDY, where=str(file), code="unreadable"
         ) from None
     pairs = [re.match(r"([A-Za-z0-9._-]+)==(\S+)", line) for line in lines]
     there = {str(canonicalize_name(pair[1])): str(pair[2]) for pair in pairs if pair}
     if not there:
-        raise UserError("no line NAME==VERSION", REMEDY, where=str(file))
+        raise UserError("no line NAME==VERSION", REMEDY, where=str(file), code="malformed")
     return there
 
 
@@ -170,6 +173,7 @@ def download(packages: Mapping[str, str], python: str, to: Path) -> None:
                     f"pip can neither download nor build {package}",
                     "see its output above",
                     where="bundle",
+                    code="no-download",
                 )
 
 
@@ -220,7 +224,10 @@ def write(to: Path, there: Path | None, python: str, limit: int) -> None:
     """
     if to.exists() and any(to.iterdir()) and not (to / bundle_install.MANIFEST).exists():
         raise UserError(
-            "has files that are not of a bundle", "choose another folder with --to", where=str(to)
+            "has files that are not of a bundle",
+            "choose another folder with --to",
+            where=str(to),
+            code="exists",
         )
     packages = missing(read_there(there, python), python)
     shutil.rmtree(to, ignore_errors=True)

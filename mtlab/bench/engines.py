@@ -38,7 +38,9 @@ def run(arguments: list[str]) -> dict[str, Any]:
     try:
         from ray.cluster_utils import Cluster
     except ImportError:
-        raise UserError("Ray is not installed", "pip install 'mtlab[ray]'") from None
+        raise UserError(
+            "Ray is not installed", "pip install 'mtlab[ray]'", code="not-installed"
+        ) from None
     result: dict[str, Any] = {
         "command": ["mtlab", "compare", *arguments],
         "cores": runtime.cores(),
@@ -89,6 +91,7 @@ def _lap(arguments: list[str], folder: Path) -> dict[str, Any]:
         raise UserError(
             f"a suite failed: {(ended.stderr or ended.stdout).strip().splitlines()[-1]}",
             "run its command by itself",
+            code="trial-failed",
         )
     suite, trials = Journal(folder / "out").read()
     assert suite.elapsed_s is not None
@@ -113,6 +116,7 @@ def main() -> int:
                 "is missing; the engines' times go into it",
                 "run `make bench` first",
                 where=str(numbers),
+                code="file-missing",
             )
         result = run(sys.argv[1:])
     except UserError as error:

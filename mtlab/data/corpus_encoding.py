@@ -62,7 +62,7 @@ def check_encoded(
         sentence = sentences[index]
         problem = f"the encoder's tokenizer leaves nothing of {shown(sentence.surface)}"
         with noted(mistakes):
-            raise UserError(problem, "remove the sentence", where=sentence.place)
+            raise UserError(problem, "remove the sentence", where=sentence.place, code="no-tokens")
 
 
 def check_vocabulary(
@@ -84,4 +84,4 @@ def check_vocabulary(
     if size is not None and token >= size:
         problem = f"the tokenizer of {encoder} gives token {token:,}, and the encoder has {size:,}"
         remedy = "put the tokenizer there that it was trained with"
-        raise UserError(problem, remedy, where="encoder")
+        raise UserError(problem, remedy, where="encoder", code="encoder-unfit")

@@ -17,7 +17,7 @@ class UserError(Exception):
     when the words change.
     """
 
-    def __init__(self, problem: str, remedy: str = "", *, where: str = "", code: str = "") -> None:
+    def __init__(self, problem: str, remedy: str = "", *, where: str = "", code: str) -> None:
         self.problem, self.remedy, self.where, self.code = problem, remedy, where, code
         super().__init__(str(self))
 

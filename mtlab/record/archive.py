@@ -49,7 +49,9 @@ def unpacked(path: Path) -> list[TrialRecord]:
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise damaged(str(path)) from None
     except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror})", where=str(path)) from None
+        raise UserError(
+            f"cannot be read ({error.strerror})", where=str(path), code="unreadable"
+        ) from None
     if not trials:
         raise damaged(str(path))  # a file of no bytes unpacks to none
     return trials

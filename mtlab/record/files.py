@@ -27,7 +27,10 @@ def cannot_write(path: Path, error: Exception) -> UserError:
     """The user's message for a file that cannot be written."""
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return UserError(
-        f"cannot be written ({reason})", "choose another --output, or make room", where=str(path)
+        f"cannot be written ({reason})",
+        "choose another --output, or make room",
+        where=str(path),
+        code="unwritable",
     )
 
 

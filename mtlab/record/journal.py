@@ -83,6 +83,7 @@ class Journal:
                 "nothing was run here yet",
                 "run `mtlab compare` first, or pass the --output it had",
                 where=str(self.directory),
+                code="no-records",
             )
         suite = _read(path, SuiteRecord)
         trials = self.records(suite.trials)
@@ -160,4 +161,6 @@ def _read(path: Path, kind: type[V]) -> V:
     try:
         return parsed(path.read_bytes(), kind, str(path))
     except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror})", where=str(path)) from None
+        raise UserError(
+            f"cannot be read ({error.strerror})", where=str(path), code="unreadable"
+        ) from None

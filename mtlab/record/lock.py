@@ -91,5 +91,6 @@ def _lock(directory: Path) -> BaseFileLock:
             f"is in use{by}",
             "wait for it, or choose another --output",
             where=str(directory),
+            code="in-use",
         ) from None
     return lock

@@ -375,6 +375,7 @@ def parsed(content: bytes, kind: type[V], where: str) -> V:
                 f"a record of format {fields.get('format')}, not {FORMAT}",
                 "run the experiment again",
                 where=where,
+                code="old-format",
             )
         return kind.model_validate(fields)
     except (ValueError, AttributeError, RecursionError):
@@ -383,7 +384,12 @@ def parsed(content: bytes, kind: type[V], where: str) -> V:
 
 def damaged(where: str) -> UserError:
     """The user's message for a damaged file."""
-    return UserError("damaged, or not a record of mtlab's", "run the experiment again", where=where)
+    return UserError(
+        "damaged, or not a record of mtlab's",
+        "run the experiment again",
+        where=where,
+        code="damaged",
+    )
 
 
 def best_on_validation(trials: Iterable[TrialRecord]) -> TrialRecord:

@@ -60,7 +60,10 @@ def clear(plots: Path) -> None:
     """
     if plots.is_symlink():
         raise UserError(
-            "a link, and files would be deleted where it leads", "remove it", where=str(plots)
+            "a link, and files would be deleted where it leads",
+            "remove it",
+            where=str(plots),
+            code="is-link",
         )
     for old in plots.glob("*.[ps][nv]g"):
         old.unlink()

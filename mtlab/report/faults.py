@@ -32,6 +32,7 @@ def explain_errors(directory: Path) -> Iterator[None]:
             f"cannot be written ({error.strerror})",
             "make room, or choose another place",
             where=str(directory),
+            code="unwritable",
         ) from error
     except Exception as error:
         path = directory / TRACEBACK
@@ -40,4 +41,5 @@ def explain_errors(directory: Path) -> Iterator[None]:
             f"the report cannot be written, for a bug in mtlab ({type(error).__name__}: {error})",
             f"report it with the traceback in {path}; the records are whole",
             where=str(directory),
+            code="bug",
         ) from error

@@ -34,6 +34,7 @@ def write_page(directory: Path) -> Path:
             "was not written by this command, and stays unchanged",
             "move it away",
             where=str(page_file),
+            code="exists",
         )
     with explain_errors(directory):
         parts = [

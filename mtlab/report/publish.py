@@ -94,4 +94,9 @@ def _check_finished(source: Path, suite: SuiteRecord, trials: list[TrialRecord])
         problem = (
             f"the run is not finished, {len(ended)} of {counted(len(suite.trials), 'trial')} ended"
         )
-        raise UserError(problem, "let `mtlab compare` finish it first", where=str(source))
+        raise UserError(
+            problem,
+            "let `mtlab compare` finish it first",
+            where=str(source),
+            code="record-incomplete",
+        )

@@ -239,7 +239,9 @@ def check_scenarios(prepared: Prepared, where: str = "scenarios.{name}") -> None
             plans = prepared.stage_plans(name)
         except UserError as error:
             where_of_error = f"{place}.{error.where}"
-            raise UserError(error.problem, error.remedy, where=where_of_error) from None
+            raise UserError(
+                error.problem, error.remedy, where=where_of_error, code=error.code
+            ) from None
         for index, plan in enumerate(plans):
             _check_losses(plan, f"{place}.{index}")
 
@@ -248,14 +250,14 @@ def _check_losses(plan: StagePlan, place: str) -> None:
     stage, trained = plan.stage, plan.partition.trained_units
     if stage.rehearsal and not trained - {f"head.{task}" for task in stage.losses}:
         problem = "rehearsal reaches nothing that trains here"
-        raise UserError(problem, "take it out", where=f"{place}.rehearsal")
+        raise UserError(problem, "take it out", where=f"{place}.rehearsal", code="no-effect")
     # rehearsal and distillation reach the heads of tasks that `losses` leaves out
     kept = stage.rehearsal or stage.distillation
     silent = {f"head.{task}" for task in stage.silent}
     if stage.epochs and not kept and trained <= silent:
         problem = "no loss reaches what trains here"
         remedy = "name the head's own task among `losses`"
-        raise UserError(problem, remedy, where=f"{place}.losses")
+        raise UserError(problem, remedy, where=f"{place}.losses", code="no-labels")
 
 
 class _Shared:
@@ -342,6 +344,7 @@ def _ready(
             f"the tokenizer of {location.name} has no padding token",
             "add `pad_token` to its tokenizer_config.json",
             where="encoder",
+            code="encoder-unfit",
         )
     size = getattr(location.config, "vocab_size", None)
     corpus_encoding.check_vocabulary(encoded, tokenizer.pad_token_id, size, location.name)
@@ -374,5 +377,6 @@ def length_limit(experiment: Experiment, pristine: Backbone, tokenizer: Any) -> 
             f"{experiment.max_length} is above the encoder's {limit} tokens",
             f"give at most {limit}",
             where="max_length",
+            code="out-of-range",
         )
     return experiment.max_length or limit

@@ -104,6 +104,7 @@ def resolve(experiment: Experiment) -> Runtime:
                 f"{experiment.device} was asked for, {there}",
                 "use `--device auto` or `--device cpu`",
                 where="device",
+                code="no-device",
             )
     processes, threads = ALONE, _threads()
     if launch.number() > 1:

@@ -54,7 +54,7 @@ def plan_stages(stages: Sequence[Stage], network: Network, cached: bool) -> tupl
             plans.append(_plan(stage, network, cached, trained, epochs))
         except UserError as error:
             place = f"{index}.train.{error.where}"
-            raise UserError(error.problem, error.remedy, where=place) from None
+            raise UserError(error.problem, error.remedy, where=place, code=error.code) from None
         trained |= plans[-1].partition.trained_units
         epochs += stage.epochs
     return tuple(plans)

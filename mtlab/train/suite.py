@@ -216,6 +216,7 @@ def check_batches(experiment: Experiment, processes: Processes) -> None:
                     f"{size} sentences are fewer than {processes.number} processes",
                     "start fewer",
                     where="batch_size",
+                    code="out-of-range",
                 )
 
 

@@ -417,4 +417,4 @@ def test_what_is_told_is_printable_and_has_no_secrets() -> None:
         "://:;,": "://:;,",
     }.items():
         assert without_secrets(address) == told
-        assert str(UserError(address)) == told
+        assert str(UserError(address, code="any")) == told

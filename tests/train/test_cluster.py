@@ -289,7 +289,7 @@ def refused(order: Order) -> str:
         cluster_tasks.run_trials(order.model_dump_json(), [0])
     ).refused
     assert problem is not None
-    return str(UserError(problem[0], problem[1], where=problem[2]))
+    return str(UserError(problem[0], problem[1], where=problem[2], code=problem[3]))
 
 
 def test_processes_of_a_cluster_know_no_mlflow() -> None:

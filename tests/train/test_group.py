@@ -24,7 +24,7 @@ def test_a_stage_that_cannot_begin_is_a_row_with_its_reason(
     prepared = prepare(experiment, runtime)[()]
 
     def refuse(*_: object) -> None:
-        raise UserError("the source data have no labels", "take rehearsal out")
+        raise UserError("the source data have no labels", "take rehearsal out", code="no-labels")
 
     monkeypatch.setattr(stages.freezing, "resolve", refuse)
     monkeypatch.setattr(type(prepared), "stage_plans", lambda self, name: ())

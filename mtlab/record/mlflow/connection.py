@@ -91,7 +91,9 @@ def see_active(uri: str, experiment: str, stages: dict[str, str]) -> None:
     if stages and "active" not in stages.values():
         remedy = f"`mlflow experiments restore -x {next(iter(stages))}`, or choose another --name"
         raise UserError(
-            f"experiment {experiment} was deleted in MLflow at {without_credentials(uri)}", remedy
+            f"experiment {experiment} was deleted in MLflow at {without_credentials(uri)}",
+            remedy,
+            code="experiment-deleted",
         )
 
 
@@ -134,7 +136,7 @@ def refusal(uri: str, error: Exception) -> UserError:
     """The user's message for a store that cannot be opened."""
     store, why = f"MLflow at {without_credentials(uri)}", reason(error, uri)
     if _may_pass(uri, error):
-        return Busy(f"{store} cannot be reached ({why})", "check that it runs")
+        return Busy(f"{store} cannot be reached ({why})", "check that it runs", code="unreachable")
     problem = f"{store} cannot be used ({why})"
     remedy = f"set MLFLOW_TRACKING_URI to {DEFAULT_URI}, or unset it, to log to a database here"
     file = database_file(uri)
@@ -142,7 +144,7 @@ def refusal(uri: str, error: Exception) -> UserError:
         remedy = "copy it, then bring it up to date with `mlflow db upgrade`; or set MLFLOW_TRACKING_URI to another one"
     elif file is not None and file.exists():
         remedy = "move it away, or set MLFLOW_TRACKING_URI to another one"
-    return UserError(problem, remedy)
+    return UserError(problem, remedy, code="bad-address")
 
 
 def _may_pass(uri: str, error: Exception) -> bool:

@@ -280,6 +280,8 @@ def sync(experiment: str, journal: Journal, finish: Callable[[], Outcome]) -> tu
     except Exception as error:  # any error of a store or a network
         problem = f"MLflow at {without_credentials(uri)} was lost ({reason(error, uri)})"
         raise Busy(
-            problem, "run the command again when it answers: it adds each run once"
+            problem,
+            "run the command again when it answers: it adds each run once",
+            code="unreachable",
         ) from None
     return brought, len(starts) + len(trials)

@@ -83,6 +83,7 @@ def folders(directory: Path) -> list[Path]:
             "there is no report in its folders",
             "give the folder that holds them, such as reports",
             where=str(directory),
+            code="no-reports",
         )
     return paths
 

@@ -102,6 +102,7 @@ def make(directory: Path, name: str, shape: tuple[int, int], dtype: torch.dtype)
             reason,
             "free some, raise --cache.memory_limit_mb, or pass --cache off",
             where=str(directory),
+            code="no-room",
         ) from None
     return _map(path, shape, dtype)
 

@@ -130,6 +130,7 @@ class Processes:
                     raise UserError(
                         f"process {rank} has {name} {value}, and process 0 has {of_each[0].get(name)}",
                         remedy,
+                        code="processes-differ",
                     )
 
     def close(self) -> None:
@@ -173,12 +174,14 @@ def join(device: torch.device) -> tuple[Processes, torch.device]:
             f"{number} processes on several machines",
             "start all of them on one",
             where="the launcher",
+            code="several-machines",
         )
     if device.type == "cuda" and device.index is None and torch.cuda.device_count() < number:
         raise UserError(
             f"{number} processes were started, and there are {torch.cuda.device_count()} GPUs",
             remedy,
             where="device",
+            code="no-device",
         )
     return _join(device.type, device if device.index is not None else None)
 

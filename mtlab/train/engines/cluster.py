@@ -63,6 +63,7 @@ def joined(experiment: Experiment) -> Iterator["Cluster"]:
                 "Ray is not installed",
                 "pip install 'mtlab[ray]', or --engine local",
                 where="engine",
+                code="not-installed",
             ) from None
         address = experiment.engine.address or os.environ.get("RAY_ADDRESS")
         own: dict[str, Any] = (
@@ -80,6 +81,7 @@ def joined(experiment: Experiment) -> Iterator["Cluster"]:
                 problem,
                 "start one with `ray start --head`, or correct the address",
                 where="engine.address",
+                code="no-cluster",
             ) from None
     try:
         yield Cluster(experiment, ray)
@@ -142,6 +144,7 @@ class Cluster:
                     f"the cluster has {differing} here",
                     "install the same there and here",
                     where="engine",
+                    code="nodes-differ",
                 )
         self.order = self.order.model_copy(update={"environment": answer.environment})
         return runtime
@@ -225,6 +228,7 @@ class Cluster:
                 f"the cluster cannot run trials: {lost}",
                 "see Ray's own logs on its nodes",
                 where="engine",
+                code="cluster-failed",
             )
         return answer
 
@@ -254,8 +258,8 @@ class Cluster:
                 f"what ran it was lost {tries} ({type(error).__name__}: {str(error).strip().splitlines()[0][:200]})",
             )
         if answer.refused is not None:
-            problem, remedy, where = answer.refused
-            raise UserError(problem, remedy, where=where)
+            problem, remedy, where, code = answer.refused
+            raise UserError(problem, remedy, where=where, code=code)
         return answer, None
 
     def _wanted(self) -> str:

@@ -65,7 +65,7 @@ class Answer(Value):
     """Why the checkpoint does not exist."""
     said: tuple[str, ...] = ()
     """Lines for the user."""
-    refused: tuple[str, str, str] | None = None
+    refused: tuple[str, str, str, str] | None = None
     """Problem, remedy and place of what keeps the process from running trials of the suite."""
     machine: Found | None = None
     """What the process runs on, where that was asked."""
@@ -147,7 +147,7 @@ def _answered(order: str, work: Callable[[Order], Answer]) -> str:
             answer = work(Order.model_validate_json(order))
     except UserError as error:
         where = ": ".join(filter(None, (f"node {platform.node()}", error.where)))
-        answer = Answer(refused=(error.problem, error.remedy, where))
+        answer = Answer(refused=(error.problem, error.remedy, where, error.code))
     except signals.Stopped:  # the parent, which asked for it, has left or is about to
         answer = Answer()
     return answer.model_copy(update={"said": tuple(_desk.said)}).model_dump_json()
@@ -167,12 +167,16 @@ def _in_place(order: Order) -> tuple[Experiment, Runtime]:
         os.chdir(order.folder)
     except OSError as error:
         problem = f"{order.folder}, where the command runs, is not there ({error.strerror})"
-        raise UserError(problem, "run it from a folder that all nodes share") from None
+        raise UserError(
+            problem, "run it from a folder that all nodes share", code="not-shared"
+        ) from None
     experiment = Experiment.model_validate(order.experiment)
     holder = experiment.output / HOLDER
     if order.holder and (not holder.exists() or holder.read_text(encoding="utf-8") != order.holder):
         problem = f"{experiment.output.absolute()} is not the folder that the command writes to"
-        raise UserError(problem, "choose an --output that all nodes share", where="output")
+        raise UserError(
+            problem, "choose an --output that all nodes share", where="output", code="not-shared"
+        )
     return experiment, runtimes.resolve(experiment)
 
 
@@ -191,7 +195,7 @@ def _worker(order: Order, numbers: list[int]) -> tuple[Worker, list[Trial]]:
     for number, trial in zip(numbers, trials, strict=True):
         if worker.work.prepared[trial.point].key(trial, worker.work.runtime) != order.keys[number]:
             problem = f"{trial.label} is not the trial that was planned: data, encoder or code are others there"
-            raise UserError(problem, "see that all nodes have the same files")
+            raise UserError(problem, "see that all nodes have the same files", code="nodes-differ")
     return worker, trials
 
 
@@ -206,6 +210,7 @@ def _prepared(order: Order, trial: Trial) -> Worker:
         raise UserError(
             f"another environment than the suite's: {differing} there",
             "install the same on all nodes",
+            code="nodes-differ",
         )
     prepared = prepare(experiment, runtime, [trial.point])
     work = Work(

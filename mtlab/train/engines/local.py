@@ -91,7 +91,12 @@ def opened(experiment: Experiment) -> AbstractContextManager[Engine]:
     if launch.number() > 1:
         problem = f"{launch.number()} processes were started to run each trial together, and {experiment.engine.name} runs them apart"
         with experiment.pointing():
-            raise UserError(problem, "start `mtlab` itself, or pass --engine local", where="engine")
+            raise UserError(
+                problem,
+                "start `mtlab` itself, or pass --engine local",
+                where="engine",
+                code="no-spawn",
+            )
     from mtlab.train.engines import cluster
 
     return cluster.joined(experiment)

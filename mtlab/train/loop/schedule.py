@@ -77,6 +77,7 @@ def _with_rehearsal(
             f"the source data have no labels for {' and '.join(stage.silent)}",
             "take rehearsal out",
             where="start.data",
+            code="no-labels",
         )
     rehearsed = []
     for turn in range(first, first + wanted):

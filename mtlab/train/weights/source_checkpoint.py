@@ -108,4 +108,5 @@ def load(network: Network, file: Path) -> None:
             "cannot be read, or belongs to another network",
             "remove it and run again",
             where=str(file),
+            code="damaged",
         ) from None
