@@ -160,7 +160,7 @@ def test_a_trial_that_kills_or_halts_the_process_is_tried_again_and_then_a_row_w
         )
         if what == "hangs":
             reason = f"the process ended 2 times while the trial ran, at last: it hung (failures/{written[-1].name})"
-        assert trials["gradual", 1].status == reason
+        assert trials["gradual", 1].reason == reason
         assert err.count("started again") == 2
     assert len(written) == (2 if what == "hangs" else 0)
     assert all('dying.py", line' in file.read_text() for file in written), "where it hung"

@@ -116,7 +116,7 @@ class Bench:
                 runs = run_trials(self.prepared, group, self.runtime, journal, prefixes, _ignore)
                 records += [run.record for run in runs]
             elapsed = time.perf_counter() - began
-        failed = [record.status for record in records if not record.ok]
+        failed = [record.ending for record in records if not record.ok]
         if failed:
             raise UserError(
                 f"a trial failed: {failed[0]}", where=records[0].label, code="trial-failed"

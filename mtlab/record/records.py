@@ -7,7 +7,7 @@ means undefined (never NaN).
 
 import json
 from collections.abc import Iterable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 
@@ -17,13 +17,19 @@ from mtlab.plan.scenario import Trial
 FORMAT = 1
 """Raised when a field changes its meaning; older records are then refused."""
 
-OK = "ok"
-"""The status of a trial that ended well; any other status is the reason why it did not."""
+Status = Literal[
+    "ok", "running", "selected", "diverged", "certificate broken", "refused", "out of memory",
+    "crashed", "not run",
+]  # fmt: skip
+"""How a trial ended. ``running``, and ``selected`` before the test split is read: it has not ended
+yet. ``diverged``: a loss is not finite. ``certificate broken``: what was frozen changed, or what
+trains did not. ``refused``: a mistake in the experiment that only training shows. ``crashed``: an
+error, or the process died. ``not run``: the trial that trains its source checkpoint failed."""
 
 RETIRED = frozenset({"shard"})
 """Former settings of experiments, which are ignored in older records."""
 
-UNFINISHED = ("running", "selected")
+UNFINISHED: tuple[Status, ...] = ("running", "selected")
 """The statuses of a trial that has not ended yet, or was stopped before its end."""
 
 
@@ -248,9 +254,9 @@ class TrialRecord(Value):
     seed: int
     point: dict[str, Any] = Field(default_factory=dict)
     """Swept keys and their values."""
-    status: str = OK
-    """``ok``; ``running``, or ``selected`` before the test split is read; or the reason why the
-    trial did not end well."""
+    status: Status = "ok"
+    reason: str = ""
+    """Why the trial did not end well; empty where ``status`` says it all."""
     started_at: float
     ended_at: float | None = None
     attempts: int = 1
@@ -316,7 +322,12 @@ class TrialRecord(Value):
     @property
     def ok(self) -> bool:
         """Whether the trial ended well, and so counts."""
-        return self.status == OK
+        return self.status == "ok"
+
+    @property
+    def ending(self) -> str:
+        """The status with its reason, for people."""
+        return f"{self.status}: {self.reason}" if self.reason else self.status
 
 
 class SuiteRecord(Value):

@@ -82,7 +82,7 @@ def result(trial: TrialRecord, column: str) -> Any:
 def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFrame:
     """One row a trial: its settings, its status, and the columns of :data:`RESULTS`.
 
-    A trial that did not end well keeps its row, with the reason under ``status`` and without
+    A trial that did not end well keeps its row, with its ``status`` and ``reason`` and without
     numbers, so that no average of a column includes half a training run. Times that are excluded
     from comparisons are empty too; ``untimed`` has the reason, and the record has the times.
     """
@@ -96,6 +96,7 @@ def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFr
         "scenario": [trial.scenario for trial in trials],
         "seed": [trial.seed for trial in trials],
         "status": [trial.status for trial in trials],
+        "reason": pd.Series([trial.reason for trial in trials], dtype=object),
         "untimed": pd.Series([trial.untimed for trial in trials], dtype=object),
     }
     for key in dict.fromkeys(swept):

@@ -13,6 +13,7 @@ from mtlab.model.freezing import CertificateError
 from mtlab.plan.errors import UserError, printable
 from mtlab.plan.scenario import Stage, Trial
 from mtlab.record.journal import write_atomically
+from mtlab.record.records import Status
 from mtlab.train import outcome
 from mtlab.train.loop.tally import Diverged
 from mtlab.train.resume.keeper import Tensors, above, below
@@ -104,16 +105,16 @@ class Group:
         """
         self.alive.remove(state)
         if isinstance(error, Diverged):
-            outcome.finish(state, f"diverged: {error}")
-        elif isinstance(error, UserError):
-            outcome.finish(state, str(error))
+            outcome.finish(state, "diverged", str(error))
         elif isinstance(error, CertificateError):
-            outcome.finish(state, f"certificate broken: {error}")
+            outcome.finish(state, "certificate broken", str(error))
+        elif isinstance(error, UserError):
+            outcome.finish(state, "refused", str(error))
         else:  # the reasons above are the same in all processes, for losses and digests are
-            outcome.finish(state, self._crash(state, error))
+            outcome.finish(state, *self._crash(state, error))
 
-    def _crash(self, state: TrialState, error: Exception) -> str:
-        """The status of a trial that met an error which is nobody's mistake but ours, or the
+    def _crash(self, state: TrialState, error: Exception) -> tuple[Status, str]:
+        """Status and reason of a trial that met an error which is nobody's mistake but ours, or the
         machine's.
         """
         setup, label = self.setup, state.trial.label
@@ -121,14 +122,16 @@ class Group:
         directory = setup.journal.directory
         file = directory / "failures" / f"{label}-{state.record.key[:12]}.txt"
         first_line = str(error).partition("\n")[0][:200]
-        reason = printable(f"{type(error).__name__}: {first_line}")
-        status = "out of memory" if known else f"crashed: {reason} (failures/{file.name})"
-        first = not setup.runtime.processes.several or setup.keeper.left(status)
+        problem = printable(f"{type(error).__name__}: {first_line}")
+        status: Status = "out of memory" if known else "crashed"
+        reason = "" if known else f"{problem} (failures/{file.name})"
+        ending = f"{status}: {reason}" if reason else status
+        first = not setup.runtime.processes.several or setup.keeper.left(ending)
         if first and not known:
             write_atomically(file, "".join(traceback.format_exception(error)))
         if setup.runtime.processes.several:
-            raise Lost(f"{label}: {status if first else reason}") from error
-        return status
+            raise Lost(f"{label}: {ending if first else problem}") from error
+        return status, reason
 
     def state_dict(self) -> tuple[dict[str, Any], Tensors] | None:
         """What another process needs to continue from here: all that is not a tensor, and the tensors.

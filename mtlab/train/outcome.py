@@ -10,7 +10,7 @@ from mtlab.model.freezing import CertificateError
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage, content_key
 from mtlab.record.metrics import Prediction, contributions, score
-from mtlab.record.records import EpochRecord, Metrics
+from mtlab.record.records import EpochRecord, Metrics, Status
 from mtlab.train import selection
 from mtlab.train.continual import forgetting
 from mtlab.train.loop import step
@@ -159,7 +159,7 @@ def test(state: TrialState) -> None:
     state.setup.journal.write_predictions(state.record, rows)
 
 
-def finish(state: TrialState, status: str) -> None:
+def finish(state: TrialState, status: Status, reason: str = "") -> None:
     """Add what was measured, and write the record."""
     setup, processes = state.setup, state.setup.runtime.processes
     measured = state.measured()
@@ -174,6 +174,7 @@ def finish(state: TrialState, status: str) -> None:
     state.note(
         **measured,
         status=status,
+        reason=reason,
         ended_at=time.time(),
         wall_s=sum(laps.values()),
         wall_plain_s=laps["setup"] + laps["eval"] + steps_s + state.history.uncached_s,

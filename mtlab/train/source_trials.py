@@ -80,7 +80,7 @@ class Starts:
         )
         self.ended(run.record)
         if not run.record.ok:
-            self.failed[key] = f"no checkpoint to start from: {run.record.status}"
+            self.failed[key] = f"no checkpoint to start from: {run.record.ending}"
             return None
         self.runtime.processes.once(lambda: save(run.network, file))
         self.say(

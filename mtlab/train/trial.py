@@ -11,7 +11,6 @@ import torch
 from mtlab.launch import Lost
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
-from mtlab.record.records import OK
 from mtlab.train import outcome
 from mtlab.train.cache.prefix import Prefixes
 from mtlab.train.group import Group, Position
@@ -52,7 +51,7 @@ def train(group: Group) -> None:
             group.each(outcome.snapshot)
     for state in tuple(group.alive):
         if group.attempt(outcome.conclude, state):
-            outcome.finish(state, OK)
+            outcome.finish(state, "ok")
 
 
 def run_trials(
@@ -101,7 +100,7 @@ def run_trials(
     except Died as error:
         group = Group(trials, setup)
         for state in group.states:
-            outcome.finish(state, str(error))
+            outcome.finish(state, "crashed", str(error))
     else:
         group = Group(trials, setup)
         if setup.keeper.saved is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Point, Trial
 from mtlab.record.journal import Journal
-from mtlab.record.records import TrialRecord
+from mtlab.record.records import Status, TrialRecord
 from mtlab.train.cache.prefix import Prefixes
 from mtlab.train.measure import warm
 from mtlab.train.prepare import CACHE, Prepared
@@ -50,7 +50,7 @@ class Work:
         """What a trial runs on."""
         return self.prepared[trial.point].of(trial.scenario)
 
-    def failed(self, trial: Trial, reason: str) -> TrialRecord:
+    def failed(self, trial: Trial, status: Status, reason: str) -> TrialRecord:
         """The record, written, of a trial that could not run."""
         key, now = self.prepared[trial.point].key(trial, self.runtime), time.time()
         fields = {
@@ -58,7 +58,8 @@ class Work:
             "scenario": trial.scenario,
             "seed": trial.seed,
             "point": dict(trial.point),
-            "status": reason,
+            "status": status,
+            "reason": reason,
         }
         record = TrialRecord.model_validate({**fields, "started_at": now, "ended_at": now})
         self.journal.write_trial(record)
@@ -94,7 +95,7 @@ class Worker:
         with signals.deferred():
             reason = self.starts.make_ready(prepared, group[0].seed)
             if reason is not None:
-                return [work.failed(trial, reason) for trial in group]
+                return [work.failed(trial, "not run", reason) for trial in group]
             runs = run_trials(
                 prepared,
                 group,

@@ -169,7 +169,7 @@ def hostile_records(folder: Path) -> Path:
         point = {"data.source": TEXTS[8], "encoder": TEXTS[0]}
         trials.append(trial.model_copy(update={"stages": stages, "test": test, "point": point}))
     for trial, text in zip(trials[:6], [*BROKEN, TEXTS[8], TEXTS[9]], strict=True):
-        trials[trials.index(trial)] = trial.model_copy(update={"status": text})
+        trials[trials.index(trial)] = trial.model_copy(update={"status": "crashed", "reason": text})
     notes = [*TEXTS, *BROKEN]
     facts = {
         text: {
@@ -215,7 +215,7 @@ def test_a_report_of_hostile_records_is_inert(
     assert page.one("main").words == of_markdown(folder / "report.md").one("main").words
     rows = check_csv((folder / "trials.csv").read_text(encoding="utf-8"))
     assert {row[rows[0].index("data.source")] for row in rows[1:]} == {"'" + TEXTS[8]}
-    assert "'@SUM(1)" in {row[rows[0].index("status")] for row in rows[1:]}
+    assert "'@SUM(1)" in {row[rows[0].index("reason")] for row in rows[1:]}
     drawn = check_svg(folder / "plots" / "parameters.svg") + check_svg(
         folder / "plots" / "entity_types.svg"
     )
@@ -341,7 +341,7 @@ def test_a_report_on_hostile_data_is_inert(suite: tuple[Path, str]) -> None:
     page = check_inert((home / "out" / "report.html").read_text(encoding="utf-8"))
     assert page.one("main").words == of_markdown(home / "out" / "report.md").one("main").words
     rows = check_csv((home / "out" / "trials.csv").read_text(encoding="utf-8"))
-    assert {row[4] for row in rows[1:]} == {"'" + TEXTS[8].replace("/", "_")}
+    assert {row[5] for row in rows[1:]} == {"'" + TEXTS[8].replace("/", "_")}
     assert "scrip" in check_svg(home / "out" / "plots" / "parameters.svg")
 
 
@@ -400,7 +400,7 @@ def test_cells_are_inert_and_ordinary_ones_as_they_are() -> None:
         for value in ["=1", " =1", "\t=1", "＝1", "-x", -1, 1e-9, None, True, "x"]
     ]
     made = table.to_csv(table.trials_table(factory.suite(trials), trials))
-    column = [row[4] for row in check_csv(made)[1:]]
+    column = [row[5] for row in check_csv(made)[1:]]
     assert column == ["'=1", "' =1", "' =1", "'＝1", "'-x", "-1", "1e-09", "", "True", "x"]
 
 

@@ -136,10 +136,7 @@ def test_records_of_an_earlier_suite_are_not_read(tmp_path: Path) -> None:
 
 def test_a_trial_is_replaced_as_it_goes_on(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
-    paths = {
-        journal.write_trial(trial(status=status))
-        for status in ("running", "diverged at step 3", "ok")
-    }
+    paths = {journal.write_trial(trial(status=status)) for status in ("running", "diverged", "ok")}
     assert paths == {tmp_path / "records" / f"heads-seed0-{'a' * 12}.json"}
     journal.write_suite(suite("a" * 64))
     assert [record.status for record in journal.read()[1]] == ["ok"]
@@ -326,8 +323,8 @@ def test_a_trial_in_an_archive_is_not_finished_here(tmp_path: Path) -> None:
 
 def test_records_of_a_run_count_and_not_the_archive_beside_them(tmp_path: Path) -> None:
     journal = archived(tmp_path, trial())
-    journal.write_trial(trial(status="diverged at step 3"))
-    assert [record.status for record in journal.read()[1]] == ["diverged at step 3"]
+    journal.write_trial(trial(status="diverged", reason="at step 3"))
+    assert [record.ending for record in journal.read()[1]] == ["diverged: at step 3"]
 
 
 def packed(content: bytes) -> bytes:

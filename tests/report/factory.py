@@ -18,6 +18,7 @@ from mtlab.record.records import (
     NerMetrics,
     Selection,
     StageRecord,
+    Status,
     SuiteRecord,
     TrialRecord,
     Units,
@@ -199,7 +200,8 @@ def laps_of(step_s: float, elapsed: float, draw: random.Random) -> dict[str, flo
 def trial(
     scenario: str,
     seed: int,
-    status: str = "ok",
+    status: Status = "ok",
+    reason: str = "",
     point: dict[str, Any] | None = None,
     spread: float = 0.004,
     scores: tuple[float, float] | None = None,
@@ -211,6 +213,7 @@ def trial(
         scenario: one of ``SCENARIOS`` or ``MORE``.
         seed: moves its scores.
         status: how it ended.
+        reason: why, where it did not end well.
         point: of a sweep.
         spread: standard deviation of the scores over seeds.
         scores: accuracy and F1 in place of the scenario's.
@@ -270,6 +273,7 @@ def trial(
         seed=seed,
         point=point or {},
         status=status,
+        reason=reason,
         started_at=STARTED,
         initial_digest=sha("start", seed),
         final_digest=sha(scenario, seed),

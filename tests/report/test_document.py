@@ -345,7 +345,7 @@ def test_hostile_names_stay_inert():
         ner = trial.test.ner.model_copy(update={"by_type": {HOSTILE: factory.entities(0.5, 3)}})
         test = trial.test.model_copy(update={"ner": ner})
         trials.append(trial.model_copy(update={"stages": stages, "test": test}))
-    trials[0] = trials[0].model_copy(update={"status": HOSTILE})
+    trials[0] = trials[0].model_copy(update={"status": "crashed", "reason": HOSTILE})
     facts = {HOSTILE: {HOSTILE: [HOSTILE, 1, None], "notes": [HOSTILE]}}
     report = text(
         trials, seeds=2, name=HOSTILE, question=HOSTILE, command=HOSTILE, data=facts, environment={HOSTILE: HOSTILE},

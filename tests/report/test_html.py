@@ -181,7 +181,7 @@ def test_a_report_with_hostile_names_is_inert_as_a_page(tmp_path: Path, no_figur
             "point": {"encoder": HOSTILE},
         }
         trials.append(trial.model_copy(update=changes))
-    trials[0] = trials[0].model_copy(update={"status": HOSTILE})
+    trials[0] = trials[0].model_copy(update={"status": "crashed", "reason": HOSTILE})
     facts = {
         HOSTILE: {HOSTILE: [HOSTILE, 1, None], "notes": [HOSTILE]},
         "</main>": {"</table>": "</td>"},

@@ -11,6 +11,7 @@ COLUMNS = [
     "scenario",
     "seed",
     "status",
+    "reason",
     "untimed",
     "params_total",
     "params_trainable",
@@ -51,7 +52,7 @@ def test_columns_stand_in_order_with_swept_keys_after_what_became_of_a_trial(sui
     table = trials_table(
         factory.suite(swept, sweep={"data.train_size": [100], "head.pooling": ["cls"]}), swept
     )
-    assert list(table.columns) == [*COLUMNS[:4], "data.train_size", "head.pooling", *COLUMNS[4:]]
+    assert list(table.columns) == [*COLUMNS[:5], "data.train_size", "head.pooling", *COLUMNS[5:]]
     assert set(table["data.train_size"]) == {100} and set(table["head.pooling"]) == {"cls"}
 
 
@@ -92,7 +93,7 @@ def test_a_failed_trial_is_a_row_with_its_reason_and_no_numbers(suite, trials):
         for row in rows(suite, trials)
         if row["scenario"] == "ner_head_frozen" and row["seed"] == "1"
     )
-    assert row["status"] == "diverged: the loss is inf at step 12"
+    assert (row["status"], row["reason"]) == ("diverged", "the loss is inf at step 12")
     assert all(row[column] == "" for column in RESULTS)
 
 

@@ -224,7 +224,7 @@ def test_what_is_lost_for_good_is_a_row(
         killer.join()
     assert status == 1
     (record,) = Journal(home / "out").read()[1]
-    assert record.status.startswith("what ran it was lost 2 times (WorkerCrashedError")
+    assert record.reason.startswith("what ran it was lost 2 times (WorkerCrashedError")
 
 
 def that_run(task: str) -> list[int]:

@@ -29,5 +29,5 @@ def test_a_stage_that_cannot_begin_is_a_row_with_its_reason(
     monkeypatch.setattr(stages.freezing, "resolve", refuse)
     monkeypatch.setattr(type(prepared), "stage_plans", lambda self, name: ())
     (run,) = run_trials(prepared, [Trial("full", 0)], runtime, journal, None, lambda _: None)
-    assert run.record.status == "the source data have no labels; take rehearsal out"
+    assert run.record.reason == "the source data have no labels; take rehearsal out"
     assert journal.find(run.record.key) == run.record

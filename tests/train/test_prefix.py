@@ -385,7 +385,7 @@ def test_states_that_are_not_the_networks_fail_the_trial(file: Path, scenario: s
     )
     record = run.record
     assert (
-        record.status
+        record.ending
         == "certificate broken: the cached states are not what the frozen blocks compute"
     )
 
@@ -406,7 +406,7 @@ def test_no_room_for_files_is_told_in_a_line(file: Path, monkeypatch: pytest.Mon
         lambda _: None,
     )
     record = run.record
-    assert "MB of cached states (No space left on device); free some" in record.status
+    assert "MB of cached states (No space left on device); free some" in record.reason
 
 
 def test_one_flipped_weight_is_another_key(file: Path) -> None:

@@ -185,7 +185,7 @@ def test_two_processes_measure_what_one_does_through_a_gradual_unfreeze(
 def test_a_wrapper_from_before_the_thaw_is_caught(home: Path) -> None:
     found = trials(home / "once")
     assert found["heads", 0].ok, "as long as nothing thaws there is nothing to miss"
-    assert found["gradual", 0].status.startswith(
+    assert found["gradual", 0].ending.startswith(
         "certificate broken: the processes hold different weights: layers[2]"
     )
     assert len(found["gradual", 0].stages) == 1, "after the first stage in which a block thaws"
@@ -284,7 +284,7 @@ def test_a_trial_in_which_that_happens_twice_is_a_row(file: Path, tmp_path: Path
     assert status == 0, out + err
     (record,) = trials(tmp_path / "again").values()
     reason = "crashed: RuntimeError: the device is gone (failures/gradual-seed0-"
-    assert record.status.startswith(
+    assert record.reason.startswith(
         f"the processes ended 2 times while the trial ran, at last: {reason}"
     )
     assert "the device is gone" in next((tmp_path / "again" / "failures").glob("*.txt")).read_text()

@@ -270,7 +270,7 @@ def test_a_checkpoint_that_cannot_be_trained_costs_its_seed_and_no_more(
     assert main(["compare", str(file), *wild]) == 1
     _, failed = Journal(tmp_path / "wild").read()
     assert len(failed) == 4
-    assert all(trial.status.startswith("no checkpoint to start from: diverged") for trial in failed)
+    assert all(trial.reason.startswith("no checkpoint to start from: diverged") for trial in failed)
     assert "no checkpoint to start from" in (tmp_path / "wild" / "report.md").read_text()
 
 

@@ -159,7 +159,7 @@ def test_a_module_thawed_behind_the_engines_back_fails_the_trial(
 
     monkeypatch.setattr(step.Learner, "step", thawing)
     record = run(plain, "heads")
-    assert record.status == "certificate broken: frozen unit embeddings changed"
+    assert record.ending == "certificate broken: frozen unit embeddings changed"
     assert record.test is None
     assert plain[2].directory.joinpath("records").exists()
 
@@ -170,7 +170,7 @@ def test_weights_that_the_last_step_broke_do_not_pass(experiment_file: Path) -> 
         "scenarios__heads__0__epochs": ["1"],
         "scenarios__heads__0__train__heads": ["1.0e+38"],
     }
-    assert run(setting(experiment_file, **one_step), "heads").status.startswith("diverged: ")
+    assert run(setting(experiment_file, **one_step), "heads").ending.startswith("diverged: ")
 
 
 def test_dropout_left_on_in_a_frozen_block_fails_the_trial(
@@ -184,7 +184,7 @@ def test_dropout_left_on_in_a_frozen_block_fails_the_trial(
 
     monkeypatch.setattr(step.Learner, "step", thawing)
     assert (
-        run(plain, "heads").status == "certificate broken: frozen unit embeddings was in train mode"
+        run(plain, "heads").ending == "certificate broken: frozen unit embeddings was in train mode"
     )
 
 
@@ -202,7 +202,7 @@ def test_a_frozen_unit_that_changes_between_stages_or_before_the_test_fails_the_
     with monkeypatch.context() as patch:
         patch.setattr(outcome, "select", select)
         assert (
-            run(made, "heads").status
+            run(made, "heads").ending
             == "certificate broken: frozen unit embeddings changed after its last stage"
         )
     honest_run = StageRunner.run
@@ -212,7 +212,7 @@ def test_a_frozen_unit_that_changes_between_stages_or_before_the_test_fails_the_
         return honest_run(runner)
 
     monkeypatch.setattr(StageRunner, "run", run_changed)
-    assert run(made, "heads").status == "certificate broken: frozen unit embeddings changed"
+    assert run(made, "heads").ending == "certificate broken: frozen unit embeddings changed"
 
 
 def test_a_frozen_encoder_with_gradients_fails_the_trial(
@@ -225,7 +225,7 @@ def test_a_frozen_encoder_with_gradients_fails_the_trial(
         network.encoder.requires_grad_(True)
 
     monkeypatch.setattr(freezing, "apply", leaking)
-    assert "has gradients" in run(made, "heads").status
+    assert "has gradients" in run(made, "heads").ending
 
 
 def test_the_optimizer_holds_trained_parameters_alone(
@@ -294,7 +294,7 @@ def test_a_stage_begins_with_no_moments_and_its_own_course_of_rates(
 
 def test_divergence_is_a_row_with_its_step(experiment_file: Path) -> None:
     record = run(setting(experiment_file, scenarios__full__0__train__encoder=["1.0e+30"]), "full")
-    assert record.status.startswith("diverged: the loss is not finite at step ")
+    assert record.ending.startswith("diverged: the loss is not finite at step ")
     assert record.test is None
     finite = [loss is not None for loss in record.step_losses["total"]]
     assert finite[0] and not finite[-1], "what was measured before is kept"
@@ -308,7 +308,7 @@ def test_a_crash_is_a_row_that_names_where_to_look(
 
     monkeypatch.setattr(step.Learner, "step", failing)
     record = run(plain, "heads")
-    assert record.status.startswith("crashed: ValueError: no such luck (failures/heads-seed0")
+    assert record.ending.startswith("crashed: ValueError: no such luck (failures/heads-seed0")
     assert "no such luck" in next((plain[2].directory / "failures").iterdir()).read_text()
 
 

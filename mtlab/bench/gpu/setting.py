@@ -124,7 +124,7 @@ class Setting:
             Failed: one of them did not end well.
         """
         trials = self.trials(name)
-        bad = [f"{trial.label}: {trial.status}" for trial in trials if not trial.ok]
+        bad = [f"{trial.label}: {trial.ending}" for trial in trials if not trial.ok]
         if bad:
             raise Failed(bad[0])
         return trials

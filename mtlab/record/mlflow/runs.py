@@ -19,6 +19,7 @@ def tags_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, str]:
             "seed": str(trial.seed),
             "suite": str(suite.experiment.get("name", "")),
             "status": trial.status,
+            **({"reason": trial.reason} if trial.reason else {}),
             **({"untimed": trial.untimed} if trial.untimed else {}),
             "key": trial.key,
             **{safe(key): str(value) for key, value in trial.point.items()},
@@ -131,7 +132,7 @@ def note_of(trial: TrialRecord) -> str:
         f"{stage.name}: {stage.epochs} epochs, trains {stage.params_trainable:,} of {stage.params_total:,}"
         for stage in trial.stages
     ]
-    return f"{trial.scenario}, seed {trial.seed}: {trial.status}. " + "; ".join(stages)
+    return f"{trial.scenario}, seed {trial.seed}: {trial.ending}. " + "; ".join(stages)
 
 
 def inert(words: str) -> str:

@@ -233,7 +233,7 @@ def _reason(trial: TrialRecord) -> str:
     return (
         "did not end: still running, or stopped before its end"
         if trial.status == "running"
-        else trial.status
+        else trial.ending
     )
 
 

@@ -191,7 +191,7 @@ class Cluster:
                             job,
                             list(answer.records)
                             if lost is None
-                            else [work.failed(trial, lost) for trial in job],
+                            else [work.failed(trial, "crashed", lost) for trial in job],
                         )
                         continue
                     if answer.started is not None:
@@ -201,7 +201,7 @@ class Cluster:
                         if reason is None:
                             submit(group)
                         else:
-                            yield group, [work.failed(trial, reason) for trial in group]
+                            yield group, [work.failed(trial, "not run", reason) for trial in group]
                     self.ready |= {job} if reason is None else set()
         finally:
             self._call_back(list(running))

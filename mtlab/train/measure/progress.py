@@ -148,7 +148,7 @@ def progress() -> PlainProgress:
 def summary(record: TrialRecord) -> str:
     """A trial in a line: what it scored, or why it failed."""
     if not record.ok or record.test is None:
-        return f"{record.label}: FAILED, {record.status}"
+        return f"{record.label}: FAILED, {record.ending}"
     parts = []
     if record.test.classifier is not None:
         parts.append(f"accuracy {_figure(record.test.classifier.accuracy)}")
