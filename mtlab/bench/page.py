@@ -42,7 +42,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
         f"{text(', '.join(data['sources']))}: {sizes} sentences; batch {result['experiment']['batch_size']}; "
         f"{text(facts['device_name'])}, {facts['threads']} threads, {facts['precision']}, torch {facts['torch']}.",
         "",
-        "Whoever ran a scenario ran it in turn with the others in one process, on the same encoded data, from the same start, with the "
+        "Each program ran the scenarios in turn with the others in one process, on the same encoded data, from the same start, with the "
         "same optimizer, rates, epochs and evaluation. Seconds are real time without reading data and weights; the median of three runs "
         "where a run took under two minutes. "
         "mtlab's hold everything it does in that time: certificates, records, the timing of plain steps.",

@@ -53,7 +53,7 @@ def winner(group: Group) -> Winner | None:
         return _picked(
             group,
             highest,
-            f"with one seed nothing is told apart, and it scored highest (the mean over {both})",
+            f"one seed cannot tell scenarios apart, and it scored highest (the mean over {both})",
         )
     if any(off.n > 1 and off.low is None for by_scenario in behind for off in by_scenario.values()):
         why = "too few test sentences, or results too alike, to tell all scenarios apart; it scored highest"

@@ -145,6 +145,6 @@ FIGURES: dict[str, tuple[Callable[[Group], Figure | None], str, str]] = {
         _drift,
         "Linear CKA between the checkpoint's hidden states and each scenario's, block by block",
         "Linear CKA between the checkpoint's hidden states and each scenario's on the source test split: means over seeds, with 95% "
-        "intervals over seeds. 1 is no change.",
+        "intervals over seeds. 1 means unchanged.",
     ),
 }

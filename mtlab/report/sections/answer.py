@@ -152,7 +152,7 @@ def _verdicts(group: Group, task: Task, control: str) -> str:
     parts += [f"worse: {_with_effect(worse)}"] if worse else []
     parts += (
         [
-            "tied with it (not told apart by these seeds and sentences, and so not ranked): "
+            "tied with it (these seeds and sentences cannot tell them apart, so they are not ranked): "
             f"{listing([name(comparison.scenario) for comparison in tied])}"
         ]
         if tied
@@ -217,7 +217,7 @@ def _best(group: Group) -> str:
             *said,
             *(
                 [
-                    f"For {listing(even)}, no single scenario is best: the leading ones are not told apart."
+                    f"For {listing(even)}, no single scenario is best: these seeds and sentences cannot tell the leading ones apart."
                 ]
                 if even
                 else []

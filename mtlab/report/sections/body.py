@@ -126,8 +126,8 @@ def notes(group: Group) -> str:
     if group.control is not None and contrasts > 0:
         lines.append(
             "Against the control: mean difference paired by seed and by test sentence, [its interval, with Bonferroni's adjustment over "
-            f"{contrasts} contrast{'' if contrasts == 1 else 's'}], and the verdict. *Tie*: the interval holds 0, these seeds and "
-            "sentences do not tell the two apart, which is no proof that they are equal. *Undecided*: fewer than two seeds to compare"
+            f"{contrasts} contrast{'' if contrasts == 1 else 's'}], and the verdict. *Tie*: the interval includes 0: these seeds and "
+            "sentences do not tell the two apart, which does not prove that they are equal. *Undecided*: fewer than two seeds to compare"
             f"{_too_few_sentences(group)}."
         )
         if not group.complete:

@@ -15,7 +15,7 @@ from mtlab.report.statistics.intervals import Interval
 
 HALF = {"better": "yes", "worse": "no", "tie": "undecided", "undecided": "undecided"}
 
-WORDS = {"worse": "forgets", "better": "gains", "tie": "not told from 0", "undecided": "undecided"}
+WORDS = {"worse": "forgets", "better": "gains", "tie": "may be 0", "undecided": "undecided"}
 
 
 def section(group: Group) -> str:
@@ -90,7 +90,7 @@ def _by_baseline(group: Group, task: Task) -> dict[str, list[Effect]]:
 
 def _mitigated(group: Group, task: Task, without: str, effects: Sequence[Effect]) -> str:
     if not forgetting.lost(group, without, task):
-        return f"What {name(without)} loses is not told from 0, so there was nothing to mitigate."
+        return f"What {name(without)} loses may be 0, so there was nothing to mitigate."
     half = [
         name(effect.scenario)
         for effect in effects
@@ -207,7 +207,7 @@ def _moved(group: Group) -> str:
     ]
     said = (
         "How far the encoder moved: linear CKA (Kornblith et al. 2019) between the checkpoint's hidden states and the trial's, on the "
-        "source test split, means over seeds; 1 is no change."
+        "source test split, means over seeds; 1 means unchanged."
     )
     return f"{said}\n\n{markdown.table(['after', *map(name, units)], rows)}"
 

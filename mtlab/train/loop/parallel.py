@@ -37,8 +37,8 @@ class Alone:
 
 
 class Parallel(Alone):
-    """One of several processes: gradients, and the losses that are told, are means over all of
-    them.
+    """One of several processes: gradients, and the losses that are reported, are means over all
+    of them.
 
     Args:
         network: what trains in it now is what stays the same in all processes.

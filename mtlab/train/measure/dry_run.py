@@ -208,7 +208,7 @@ def _partition_lines(prepared: Prepared, partition: Partition) -> Iterator[str]:
 
 
 def _listed(names: tuple[str, ...], counts: Mapping[str, int]) -> str:
-    """Names with their counts; neighbouring blocks of one size are told as a slice."""
+    """Names with their counts; neighbouring blocks of one size are written as a slice."""
     runs: list[list[str]] = []
     for name in names:
         both_blocks = runs and name.startswith("layers[") and runs[-1][-1].startswith("layers[")

@@ -15,7 +15,7 @@ SHORT_S = 20.0
 knows."""
 
 WIDE = 1.5
-"""How many times the least of what is likely the most of it is where both are told."""
+"""From this ratio of the longest likely time to the shortest on, both are shown."""
 
 
 @dataclass(frozen=True)
