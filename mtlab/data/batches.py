@@ -40,6 +40,16 @@ class Batch:
     tags: Tensor
     lengths: tuple[int, ...]
 
+    @property
+    def tokens(self) -> np.ndarray:
+        """(tokens,): where the batch has tokens rather than padding, its rows one after another. Known
+        from lengths, for to ask a mask on a GPU makes the host wait.
+        """
+        width = self.input_ids.shape[1]
+        return np.concatenate(
+            [row * width + np.arange(length) for row, length in enumerate(self.lengths)]
+        )
+
     def part(self, first: int, every: int) -> "Batch":
         """Every so many-th sentence, from ``first`` on, padded to the longest of them."""
         rows = slice(first, None, every)

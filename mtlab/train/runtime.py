@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
+from transformers import masking_utils
 
 from mtlab import launch
 from mtlab.plan.errors import UserError
@@ -117,6 +118,7 @@ def resolve(experiment: Experiment) -> Runtime:
         torch.backends.cuda.enable_cudnn_sdp(
             False
         )  # it plans for each shape of a batch anew, which took a tenth of a second on an H200
+        leave_masks_unread()
     precision = (
         ("bf16" if bf16(device)[0] else "fp32")
         if experiment.precision == "auto"
@@ -131,6 +133,15 @@ def resolve(experiment: Experiment) -> Runtime:
     runtime = Runtime(device, precision, attention, threads, name, processes)
     processes.agree(runtime.describe(), "start them on devices of one kind, in one environment")
     return runtime
+
+
+def leave_masks_unread() -> None:
+    """Have transformers build attention masks without a look at them.
+
+    It reads each batch's mask, to leave it out where nothing is padded, and the host waits there
+    until a GPU has done all that was queued before.
+    """
+    masking_utils._ignore_bidirectional_mask_sdpa = lambda *_args, **_kwargs: False
 
 
 def _keep_freed_memory() -> None:

@@ -262,14 +262,14 @@ class Prefixes:
                     seen[blocks] = network.encoder(
                         input_ids=batch.input_ids, attention_mask=batch.attention_mask
                     ).last_hidden_state
-                kept = batch.attention_mask.bool()
+                kept = torch.from_numpy(batch.tokens).to(device, non_blocking=True)
                 rows = np.concatenate(
                     [np.arange(starts[index], starts[index + 1]) for index in ids]
                 )
                 kinds = {depth: (seen[depth].shape[-1], seen[depth].dtype) for depth in keys}
                 stores = stores or self._stores(keys, split, starts, kinds)
                 for depth in keys:
-                    stores[depth].put(rows, seen[depth][kept])
+                    stores[depth].put(rows, seen[depth].flatten(0, 1)[kept])
         stores = stores or self._stores(keys, split, starts, {})  # of a process that had no batch
         for module, training in modes.items():
             module.training = training

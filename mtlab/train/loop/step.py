@@ -243,25 +243,10 @@ def evaluate(
         A prediction a sentence, in the split's order, and each task's mean loss.
     """
     tasks = tuple(names)
-    computed: list[tuple[Tensor, dict[str, Tensor]]] = []
-    for batch in runtime.processes.share(ready):
-        watchdog.beat()
-        with runtime.autocast():
-            logits = forward(batch, tasks)
-        gold = {task: _targets(batch, task) for task in tasks}
-        sums = [
-            torch.stack(
-                [
-                    _sum_loss(logits[task], gold[task]).double(),
-                    (gold[task] != IGNORE).sum().double(),
-                ]
-            )
-            for task in tasks
-        ]
-        computed.append(
-            (torch.stack(sums), {task: values.argmax(dim=-1) for task, values in logits.items()})
-        )
     # read from the device when all of it is queued
+    computed = [
+        scored(forward, batch, tasks, runtime) for batch in runtime.processes.share(ready)
+    ]
     mine = [
         (sums.tolist(), {task: values.cpu().numpy() for task, values in best.items()})
         for sums, best in computed
@@ -279,6 +264,33 @@ def evaluate(
         for index, (sentence, example) in pairs
     ]
     return predictions, _means(tasks, [sums for sums, _ in every])
+
+
+@torch.no_grad()
+def scored(
+    forward: Forward, batch: Batch, tasks: Sequence[str], runtime: Runtime
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The evaluation of one batch, which nothing is read of yet.
+
+    Returns:
+        (tasks, 2): the sum of each task's losses, and how many there are; and by task the most
+        likely class of each sentence, or of each token.
+    """
+    watchdog.beat()
+    with runtime.autocast():
+        logits = forward(batch, tasks)
+    gold = {task: _targets(batch, task) for task in tasks}
+    sums = [
+        torch.stack(
+            [
+                _sum_loss(logits[task], gold[task]).double(),
+                (gold[task] != IGNORE).sum().double(),
+            ]
+        )
+        for task in tasks
+    ]
+    best = {task: values.argmax(dim=-1) for task, values in logits.items()}
+    return torch.stack(sums), best
 
 
 def _means(tasks: Sequence[str], sums: Sequence[Any]) -> dict[str, float | None]:

@@ -36,23 +36,16 @@ class Vocabulary:
         occurs = np.zeros(table.num_embeddings, dtype=bool)
         occurs[pad_id] = True
         occurs[examples.input_ids] = True
-        occurring = np.flatnonzero(occurs)
-        self.rows = torch.from_numpy(occurring).to(device)
-        self.others = torch.ones(table.num_embeddings, dtype=torch.bool, device=device).index_fill_(
-            0, self.rows, False
-        )
-        self.place = torch.full((table.num_embeddings,), -1, device=device).index_copy_(
-            0, self.rows, torch.arange(len(occurring), device=device)
+        place = np.where(occurs, np.cumsum(occurs) - 1, -1)
+        self.rows, self.others, self.place = (
+            torch.from_numpy(numbers).to(device)
+            for numbers in (np.flatnonzero(occurs), np.flatnonzero(~occurs), place)
         )
         self.weight = nn.Parameter(table.weight.detach()[self.rows])
         self.decay = 1.0
         """What the rows that do not occur are still to be multiplied with."""
         padding = table.padding_idx
-        self.padding = (
-            int(self.place[padding])
-            if padding is not None and int(self.place[padding]) >= 0
-            else None
-        )
+        self.padding = None if padding is None or not occurs[padding] else int(place[padding])
 
     def stands_for(self, parameter: nn.Parameter) -> bool:
         """Whether ``parameter`` is the large table that this one stands for."""
@@ -77,7 +70,9 @@ class Vocabulary:
     def _write_back(self) -> None:
         self.table.weight.index_copy_(0, self.rows, self.weight)
         if self.decay != 1.0:
-            self.table.weight[self.others] *= self.decay
+            self.table.weight.index_copy_(
+                0, self.others, self.table.weight[self.others] * self.decay
+            )
             self.decay = 1.0
 
 
