@@ -91,7 +91,7 @@ class Experiment(Strict):
     device: Annotated[Device, WHOLE] = "auto"
     """``auto`` takes a GPU where there is one."""
     precision: Annotated[Literal["auto", "fp32", "bf16"], WHOLE] = "auto"
-    """``auto``: bf16 autocast where the machine computes in it, fp32 elsewhere."""
+    """``auto``: bf16 autocast where the machine is faster with it, fp32 elsewhere."""
     attention: Annotated[Literal["auto", "eager", "sdpa"], WHOLE] = "auto"
     """The attention kernel; ``auto`` leaves the choice to transformers."""
     cache: Annotated[Cache, WHOLE] = Cache()

@@ -3,9 +3,11 @@ recorded.
 """
 
 import ctypes
+import math
 import os
 import platform
 import sys
+import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +24,9 @@ from mtlab.train.distributed.processes import ALONE, Processes, join
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of glibc's malloc.h."""
+
+PAYS = 1.25
+"""So many times as fast as in fp32 products must be in bf16: what autocast converts takes time too."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +170,32 @@ def bf16(device: torch.device) -> tuple[bool, str]:
             major >= 8,
             f"the GPU has compute capability {major}.{minor}, and 8.0 is the first with bf16",
         )
-    units = [name for name in ("amx_bf16", "avx512_bf16") if _cpu().get(name)]
-    return bool(
-        units
-    ), f"the CPU has {units[0]}" if units else "the CPU has neither amx_bf16 nor avx512_bf16"
+    if not any(_cpu().get(name) for name in ("amx_bf16", "avx512_bf16")):
+        return False, "the CPU has neither amx_bf16 nor avx512_bf16"
+    gain = _gain_of_bf16()
+    return gain >= PAYS, f"the CPU multiplies matrices {gain:.1f} times as fast in bf16 as in fp32"
+
+
+@cache
+def _gain_of_bf16() -> float:
+    """How many times as fast as in fp32 a product of an encoder's shapes is in bf16. Some CPUs have
+    the instructions, and are slower with them: an Intel Xeon without AMX had 0.5.
+
+    On one thread, which another program disturbs less than it does two that wait for each other.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    fastest = dict.fromkeys((torch.float32, torch.bfloat16), math.inf)
+    factors = {
+        kind: (torch.ones(512, 384).to(kind), torch.ones(384, 1536).to(kind)) for kind in fastest
+    }
+    for _ in range(12):  # in turn; the fastest of each is of a moment in which nothing disturbed it
+        for kind, pair in factors.items():
+            began = time.perf_counter()
+            torch.mm(*pair)
+            fastest[kind] = min(fastest[kind], time.perf_counter() - began)
+    torch.set_num_threads(threads)
+    return fastest[torch.float32] / fastest[torch.bfloat16]
 
 
 def cores() -> int:

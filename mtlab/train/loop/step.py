@@ -244,9 +244,7 @@ def evaluate(
     """
     tasks = tuple(names)
     # read from the device when all of it is queued
-    computed = [
-        scored(forward, batch, tasks, runtime) for batch in runtime.processes.share(ready)
-    ]
+    computed = [scored(forward, batch, tasks, runtime) for batch in runtime.processes.share(ready)]
     mine = [
         (sums.tolist(), {task: values.cpu().numpy() for task, values in best.items()})
         for sums, best in computed
