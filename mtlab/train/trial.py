@@ -126,7 +126,7 @@ def _keeper(
         Unfinished(journal.directory, keys, say),
         prepared.experiment.checkpoints,
         say,
-        partial(memory.uncounted, collect=False),
+        memory.uncounted,
         runtime.processes,
     )
 

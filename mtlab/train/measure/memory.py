@@ -41,17 +41,13 @@ class Memory:
             self._peak = max(self._peak or 0.0, peak_mb)
 
     @contextmanager
-    def uncounted(self, collect: bool = True) -> Iterator[None]:
-        """What is used within is used only to measure, or to keep, and does not count.
-
-        Args:
-            collect: whether it may leave cyclic garbage.
-        """
+    def uncounted(self) -> Iterator[None]:
+        """What is used within is used only to measure, or to keep, and does not count."""
         self.peak_mb()
         try:
             yield
         finally:
-            self._watch(collect)
+            self._watch(collect=False)
 
     @property
     def _on_gpu(self) -> bool:
