@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from mtlab.plan.experiment import Encoder, Head, Lora
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord, best_on_validation
 from tests import tiny
-from tests.conftest import EXPERIMENT
+from tests.conftest import EXPERIMENT, made_once
+from tests.export.test_serving import SLOW
 
 LONE = """
   adapters: [{epochs: 2, train: {lora: 1.0e-2, heads: 1.0e-2}}]
@@ -60,17 +62,29 @@ be imported."""
 def home(
     tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path, empty_database: Path
 ) -> Iterator[Path]:
-    """A suite that ran, in the working directory."""
-    home = tmp_path_factory.mktemp("home")
-    shutil.copy(empty_database, home / "mlflow.db")
-    (home / "tiny.yaml").write_text(
-        EXPERIMENT.format(encoder=encoder, data=data) + LONE + "output: out\n"
-    )
+    """A suite that ran once, in a copy of each process that is the working directory."""
+
+    def make(home: Path) -> None:
+        shutil.copy(empty_database, home / "mlflow.db")
+        (home / "tiny.yaml").write_text(
+            EXPERIMENT.format(encoder=encoder, data=data) + LONE + "output: out\n"
+        )
+        with inside(home):
+            assert main(["compare", "tiny.yaml"]) == 0
+
+    made = made_once(tmp_path_factory, "exported_suite", make)
+    home = shutil.copytree(made, tmp_path_factory.mktemp("home") / "home")
+    with inside(home):
+        yield home
+
+
+@contextmanager
+def inside(home: Path) -> Iterator[None]:
+    """Within, a folder is the working directory, and has the database of MLflow."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-        assert main(["compare", "tiny.yaml"]) == 0
-        yield home
+        yield
 
 
 def trials(home: Path, scenario: str) -> list[TrialRecord]:
@@ -156,7 +170,13 @@ def test_the_cards_code_says_what_the_record_says(
     assert said == predictions(home, best_on_validation(trials(home, scenario)))
 
 
-@pytest.mark.parametrize("family", sorted(tiny.CONFIGS))
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, marks=[] if family in SLOW else [pytest.mark.nightly])
+        for family in sorted(tiny.CONFIGS)
+    ],
+)
 def test_every_family_comes_back(family: str, tmp_path: Path, data: Path, tracking: str) -> None:
     tiny.write_encoder(tmp_path / "encoder", family)
     (tmp_path / "tiny.yaml").write_text(

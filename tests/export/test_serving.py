@@ -25,6 +25,7 @@ from mtlab.train.engines import local
 from mtlab.train.measure.progress import Silent
 from mtlab.train.suite import Suite
 from tests import tiny
+from tests.conftest import made_once
 from tests.data.files import write_jsonl
 
 FILE = """\
@@ -116,14 +117,20 @@ def home(
 ) -> Iterator[Path]:
     """Suites of a family that ran, on one source and on two, in the working directory, and their
     models."""
-    home = tmp_path_factory.mktemp(request.param)
-    tiny.write_subword_encoder(home / "encoder", request.param)
+
+    def make(home: Path) -> None:
+        tiny.write_subword_encoder(home / "encoder", request.param)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(home)
+            write_data()
+            for name in ("one", "two"):
+                run(name, SOURCES[name])
+                assert main(["export", f"{name}.yaml", "--to", f"model-{name}"]) == 0
+
+    made = made_once(tmp_path_factory, f"served-{request.param}", make)
+    home = shutil.copytree(made, tmp_path_factory.mktemp(request.param) / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        write_data()
-        for name in ("one", "two"):
-            run(name, SOURCES[name])
-            assert main(["export", f"{name}.yaml", "--to", f"model-{name}"]) == 0
         yield home
 
 
@@ -252,16 +259,18 @@ def test_export_says_that_it_looked(home: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.fixture(scope="module")
-def roberta(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A suite of a byte-level tokenizer that ran on two sources, in a folder of its own."""
-    home = tmp_path_factory.mktemp("roberta-alone")
-    tiny.write_subword_encoder(home / "encoder", "roberta")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
-        write_data()
-        run("two", SOURCES["two"])
-        assert main(["export", "two.yaml", "--to", "model"]) == 0
-    yield home
+
+    def make(home: Path) -> None:
+        tiny.write_subword_encoder(home / "encoder", "roberta")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(home)
+            write_data()
+            run("two", SOURCES["two"])
+            assert main(["export", "two.yaml", "--to", "model"]) == 0
+
+    return made_once(tmp_path_factory, "served-two", make)
 
 
 @pytest.fixture

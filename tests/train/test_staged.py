@@ -29,6 +29,7 @@ from mtlab.train.runtime import Runtime, resolve
 from mtlab.train.source_trials import Starts
 from mtlab.train.trial import run_trials
 from tests import tiny
+from tests.conftest import made_once
 
 EXPERIMENT = """\
 encoder: {encoder}
@@ -79,15 +80,17 @@ def write(directory: Path, encoder: Path, data: Path) -> Path:
 def home(
     tmp_path_factory: pytest.TempPathFactory, encoder: Path, data: Path, empty_database: Path
 ) -> Path:
-    """A staged suite that ran through the command line once."""
-    home = tmp_path_factory.mktemp("staged")
-    shutil.copy(empty_database, home / "mlflow.db")
-    write(home, encoder, data)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
-        assert main(["compare", "staged.yaml", "--output", "out"]) == 0
-    return home
+    """A staged suite that ran through the command line once; none of the tests changes it."""
+
+    def make(home: Path) -> None:
+        shutil.copy(empty_database, home / "mlflow.db")
+        write(home, encoder, data)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(home)
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
+            assert main(["compare", "staged.yaml", "--output", "out"]) == 0
+
+    return made_once(tmp_path_factory, "staged_suite", make)
 
 
 @pytest.fixture(scope="module")
