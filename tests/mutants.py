@@ -425,9 +425,27 @@ METRIC_BUGS = (
     Mutant(
         "a trial that diverged is reported as ok",
         "train/group.py",
-        'outcome.finish(state, f"diverged: {error}")',
+        'outcome.finish(state, "diverged", str(error))',
         'outcome.finish(state, "ok")',
         (f"{TRIAL}::test_divergence_is_a_row_with_its_step",),
+    ),
+    Mutant(
+        "a GPU is waited for in every step",
+        "train/loop/step.py",
+        "        self._clip(runtime)\n",
+        "        self._clip(runtime)\n        float(total)\n",
+        (
+            "tests/train/test_meta.py::test_all_is_on_one_device_and_nothing_is_read[bert-full_step]",
+        ),
+    ),
+    Mutant(
+        "a mask stays on the CPU",
+        "data/batches.py",
+        'for name in ("input_ids", "attention_mask", "labels", "tags")\n',
+        'for name in ("input_ids", "labels", "tags")\n',
+        (
+            "tests/train/test_meta.py::test_all_is_on_one_device_and_nothing_is_read[bert-full_step]",
+        ),
     ),
     Mutant(
         "weights that the last step broke are tested",

@@ -16,10 +16,10 @@ from mtlab.record.journal import write_atomically
 from mtlab.record.records import Status
 from mtlab.train import outcome
 from mtlab.train.loop.tally import Diverged
+from mtlab.train.loop.trainer import Trainer
 from mtlab.train.resume.keeper import Tensors, above, below
 from mtlab.train.selection import Choice
 from mtlab.train.state import Setup, TrialState
-from mtlab.train.trainers import Trainer
 
 FORMAT = 2
 """Of resume states: those of another format are not read."""

@@ -113,8 +113,8 @@ def conclude(state: TrialState) -> None:
     test(state)
     _keep_weights(state)
     if state.passes.skipped_flops:
-        plain = state.setup.plain
-        state.history.uncached_s += plain.pass_s(state.network, state.passes.skipped_flops)
+        uncached = state.setup.uncached
+        state.history.uncached_s += uncached.pass_s(state.network, state.passes.skipped_flops)
     if state.source is not None:
         with state.setup.memory.uncounted():
             _measure_forgetting(state, state.source)

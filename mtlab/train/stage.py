@@ -193,8 +193,8 @@ class StageRunner:
         seconds, timed = at.timed
         step_s = seconds / timed if timed else None
         if state.passes.depth and self.plan:
-            plain = self.setup.plain
-            step_s = plain.step_s(self.index, state.network, partition, piece, self.plan[0])
+            uncached = self.setup.uncached
+            step_s = uncached.step_s(self.index, state.network, partition, piece, self.plan[0])
         record = describe(state, piece, partition, steps, (before, after), step_s)
         state.note(stages=(*state.record.stages, record))
         updated = steps > bool(adamw.warmup_steps(piece, total))  # warm-up begins at rate 0

@@ -21,7 +21,7 @@ from mtlab.train.loop.tally import Tally
 from mtlab.train.measure.machine import Machine
 from mtlab.train.measure.memory import Memory
 from mtlab.train.measure.occupancy import Occupancy
-from mtlab.train.measure.uncached import Plain
+from mtlab.train.measure.uncached import Uncached
 from mtlab.train.prepare import Prepared
 from mtlab.train.resume.keeper import Keeper, Tensors, above, below
 from mtlab.train.runtime import Runtime
@@ -43,7 +43,7 @@ class Setup:
         prefixes: states of frozen prefixes; None computes everything each time.
         advance: is called with what was done.
         memory: watches the peak, which is theirs together.
-        plain: times of a loop without a cache.
+        uncached: times of a loop without a cache.
         keeper: writes resume states.
         machine: takes readings of how busy it is.
         occupancy: knows whether others used the device meanwhile.
@@ -55,7 +55,7 @@ class Setup:
     prefixes: Prefixes | None
     advance: Advance
     memory: Memory
-    plain: Plain
+    uncached: Uncached
     keeper: Keeper
     machine: Machine
     occupancy: Occupancy

@@ -1,10 +1,11 @@
 """What makes the steps of a stage: the network of one trial, or the stacked heads of several."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from mtlab.data import batches
 from mtlab.model.freezing import Partition
@@ -14,37 +15,9 @@ from mtlab.train.cache.heads import Heads
 from mtlab.train.loop import step
 from mtlab.train.loop.schedule import Step
 from mtlab.train.loop.step import StepOutput
+from mtlab.train.loop.trainer import Trainer
 from mtlab.train.loop.vocabulary import occurring
-from mtlab.train.resume.keeper import Tensors
 from mtlab.train.state import TrialState
-
-
-class Trainer(Protocol):
-    """Makes steps, and has a state between two of them."""
-
-    def in_place(self) -> AbstractContextManager[None]:
-        """Within, steps are made; after, the networks have the weights that they came to."""
-        ...
-
-    def train(
-        self, steps: Sequence[Step], first: int, enough: Callable[[], bool]
-    ) -> list[list[StepOutput]]:
-        """Make steps of an epoch; the outputs of each, by trial.
-
-        Args:
-            steps: of the epoch, those that are left.
-            first: steps that the trials had made before.
-            enough: asked after every step whether to leave the others for later.
-        """
-        ...
-
-    def state_dict(self) -> tuple[dict[str, Any], Tensors]:
-        """Moments and rates, and the weights that are not in the networks yet."""
-        ...
-
-    def load_state_dict(self, facts: dict[str, Any], tensors: Tensors) -> None:
-        """Take up what :meth:`state_dict` gave in the same stage."""
-        ...
 
 
 class OneNetwork(Trainer):
@@ -101,11 +74,11 @@ class OneNetwork(Trainer):
                 break
         return [outputs]
 
-    def state_dict(self) -> tuple[dict[str, Any], Tensors]:
+    def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """See :class:`Trainer`."""
         return self.learner.state_dict()
 
-    def load_state_dict(self, facts: dict[str, Any], tensors: Tensors) -> None:
+    def load_state_dict(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """See :class:`Trainer`."""
         self.learner.load_state_dict(facts, tensors)
 

@@ -17,7 +17,7 @@ from mtlab.train.group import Group, Position
 from mtlab.train.measure.machine import Machine
 from mtlab.train.measure.memory import Memory
 from mtlab.train.measure.occupancy import Occupancy
-from mtlab.train.measure.uncached import Plain
+from mtlab.train.measure.uncached import Uncached
 from mtlab.train.prepare import Prepared
 from mtlab.train.resume.keeper import Keeper
 from mtlab.train.resume.signals import Stopped
@@ -90,10 +90,10 @@ def run_trials(
     assert len(trials) == 1 or stacks, "trials that cannot train in step are run one by one"
     memory = Memory(runtime)
     keeper = _keeper(prepared, trials, runtime, journal, memory, say)
-    plain, machine = Plain(prepared, runtime, memory), Machine(runtime.device)
+    uncached, machine = Uncached(prepared, runtime, memory), Machine(runtime.device)
     occupancy = Occupancy(runtime.device, apart)
     setup = Setup(
-        prepared, runtime, journal, prefixes, advance, memory, plain, keeper, machine, occupancy
+        prepared, runtime, journal, prefixes, advance, memory, uncached, keeper, machine, occupancy
     )
     try:
         setup.keeper.begin()

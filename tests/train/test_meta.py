@@ -159,7 +159,10 @@ KINDS: list[Callable[[OnMeta], None]] = [
 def test_all_is_on_one_device_and_nothing_is_read(
     on_meta: OnMeta, kind: Callable[[OnMeta], None]
 ) -> None:
-    kind(on_meta)
+    try:
+        kind(on_meta)
+    except RuntimeError as error:
+        pytest.fail(f"on a GPU this would fail, or wait: {error}")
 
 
 @pytest.mark.parametrize("on_meta", ["bert"], indirect=True)

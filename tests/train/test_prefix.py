@@ -331,6 +331,7 @@ def _harvested(file: Path, number: int, found: Any, ready: Any) -> None:
     )
 
 
+@pytest.mark.process
 def test_processes_that_ask_at_once_do_not_race(file: Path) -> None:
     for number in range(3):
         file.with_name(f"{number}.yaml").write_text(file.read_text())

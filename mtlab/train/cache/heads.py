@@ -29,6 +29,7 @@ from mtlab.train.loop import adamw, step
 from mtlab.train.loop.dropout import Draws
 from mtlab.train.loop.schedule import Step
 from mtlab.train.loop.step import StepOutput
+from mtlab.train.loop.trainer import Trainer
 from mtlab.train.prepare import Prepared
 from mtlab.train.resume import watchdog
 from mtlab.train.runtime import Runtime
@@ -132,8 +133,8 @@ class Stack:
     """0 where the head is frozen: it is then in eval mode."""
 
 
-class Heads:
-    """The heads of several trials in one stage.
+class Heads(Trainer):
+    """Trains the heads of several trials in one stage.
 
     Args:
         networks: of the trials; their heads are where training begins, and where it is written back
@@ -185,13 +186,7 @@ class Heads:
     def train(
         self, steps: Sequence[Step], first: int, enough: Callable[[], bool]
     ) -> list[list[StepOutput]]:
-        """Make steps of an epoch; the outputs of each, by trial.
-
-        Args:
-            steps: of the epoch, those that are left.
-            first: steps that the trials had made before.
-            enough: asked after every step whether to leave the others for later.
-        """
+        """See :class:`Trainer`."""
         outputs = []
         for number, planned in enumerate(steps):
             outputs.append(self._step(planned, first + number))
@@ -206,9 +201,7 @@ class Heads:
         ]
 
     def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Weights, moments and rates as they stand between two steps: all that is not a tensor, and the
-        tensors.
-        """
+        """See :class:`Trainer`."""
         facts, tensors = adamw.state_of(self.optimizer, self.scheduler)
         for task in self.stacks:
             tensors[f"{task}/weight"], tensors[f"{task}/bias"] = self._tensors(task)
@@ -216,7 +209,7 @@ class Heads:
 
     @torch.no_grad()
     def load_state_dict(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Take up what :meth:`state_dict` gave of the heads of the same trials in the same stage."""
+        """See :class:`Trainer`."""
         adamw.give_state(self.optimizer, self.scheduler, facts, tensors)
         for task in self.stacks:
             for mine, name in zip(self._tensors(task), ("weight", "bias"), strict=True):
@@ -287,7 +280,7 @@ class Heads:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within, steps are made; after, the networks of the trials have the weights."""
+        """See :class:`Trainer`."""
         yield
         self._write_back()
 

@@ -65,7 +65,7 @@ def common(
 
 
 def _timed_steps(prepared: Prepared, plan: StagePlan) -> int:
-    """FLOPs of the steps by which :class:`mtlab.train.measure.uncached.Plain` times a stage."""
+    """FLOPs of the steps by which :class:`mtlab.train.measure.uncached.Uncached` times a stage."""
     steps = next(schedule.epochs(prepared, plan))
     timed = uncached.spread(steps, uncached.WARM_STEPS + uncached.TIMED_STEPS)
     return schedule.flops(prepared, plan.partition, timed)[0]

@@ -33,7 +33,7 @@ TIMED_PASSES = 2
 """Batches, after a warm one, by which a forward pass is timed."""
 
 
-class Plain:
+class Uncached:
     """Times of plain work, each taken once for all trials that run together: their work has the
     same shape.
 
