@@ -99,7 +99,7 @@ def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for number, pair in enumerate(zip(old, new, strict=True)):
             yield from differences(*pair, f"{place}[{number}]")
-    elif old != new:
+    elif old != new and not (old is None and new == ""):  # a new field that says nothing
         yield f"{place}: {str(old)[:80]} was, {str(new)[:80]} is"
 
 
