@@ -441,8 +441,8 @@ METRIC_BUGS = (
     Mutant(
         "a mask stays on the CPU",
         "data/batches.py",
-        'for name in ("input_ids", "attention_mask", "labels", "tags")\n',
-        'for name in ("input_ids", "labels", "tags")\n',
+        "attention_mask=there(self.attention_mask),\n",
+        "attention_mask=self.attention_mask,\n",
         (
             "tests/train/test_meta.py::test_all_is_on_one_device_and_nothing_is_read[bert-full_step]",
         ),

@@ -15,13 +15,14 @@ from torch.utils.data import Dataset
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainingArguments
 
 from mtlab.data import batches
-from mtlab.data.encoding import IGNORE, Example
+from mtlab.data.encoding import Example
 from mtlab.model import freezing
 from mtlab.model.backbone import Backbone
 from mtlab.model.freezing import Partition
 from mtlab.model.network import Network
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction, score
+from mtlab.tasks.kinds import IGNORE
 from mtlab.train.loop import step
 from mtlab.train.prepare import Prepared
 
@@ -175,7 +176,10 @@ def _optimizers(
 def _collate(rows: list[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:
     batch = batches.collate([row["example"] for row in rows], range(len(rows)), pad_id)
     return {
-        name: getattr(batch, name) for name in ("input_ids", "attention_mask", "labels", "tags")
+        "input_ids": batch.input_ids,
+        "attention_mask": batch.attention_mask,
+        "labels": batch.targets["classifier"],
+        "tags": batch.targets["ner"],
     }
 
 

@@ -294,7 +294,7 @@ def _measure(survey: Survey) -> None:
         )
         for check in survey.checks:
             rows = [sentence for kept in check.whole.values() for sentence in kept]
-            encoded = encoding.encode(rows, tokenizer, (), (), ENDLESS)
+            encoded = encoding.encode(rows, tokenizer, {}, ENDLESS)
             corpus_encoding.check_encoded(rows, encoded, tokenizer, check.mistakes)
             check.lengths = encoded.examples.lengths
             longer = [
@@ -302,7 +302,7 @@ def _measure(survey: Survey) -> None:
                 for row, length in zip(rows, check.lengths, strict=True)
                 if length > survey.limit
             ]
-            cut = encoding.encode(longer, tokenizer, (), (), survey.limit)
+            cut = encoding.encode(longer, tokenizer, {}, survey.limit)
             check.lost_words = cut.lost_words
             whole = [
                 pair

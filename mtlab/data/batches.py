@@ -1,13 +1,14 @@
 """Batches: which sentences go together, in which order, as which tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mtlab.data.encoding import IGNORE, Encoded, Example
+from mtlab.data.encoding import Encoded, Example
+from mtlab.tasks.kinds import IGNORE
 
 WINDOW = 50
 """Batches in a window of the shuffled order within which sentences are sorted by length."""
@@ -28,16 +29,15 @@ class Batch:
         ids: the examples, in row order.
         input_ids: (sentences, tokens).
         attention_mask: (sentences, tokens), 1 for tokens and 0 for padding.
-        labels: (sentences,), ``IGNORE`` where there is none.
-        tags: (sentences, tokens), ``IGNORE`` everywhere but on first sub-words of words.
+        targets: by task (sentences,), ``IGNORE`` where there is none; or, where words have gold,
+            (sentences, tokens), ``IGNORE`` everywhere but on first sub-words of words.
         lengths: tokens of each sentence, padding not counted.
     """
 
     ids: tuple[int, ...]
     input_ids: Tensor
     attention_mask: Tensor
-    labels: Tensor
-    tags: Tensor
+    targets: Mapping[str, Tensor]
     lengths: tuple[int, ...]
 
     @property
@@ -59,8 +59,10 @@ class Batch:
             ids,
             self.input_ids[words],
             self.attention_mask[words],
-            self.labels[rows],
-            self.tags[words],
+            {
+                task: gold[words] if gold.dim() > 1 else gold[rows]
+                for task, gold in self.targets.items()
+            },
             lengths,
         )
 
@@ -68,13 +70,16 @@ class Batch:
         """The batch with its tensors on ``device``; a GPU fetches them from pinned memory while the
         host works.
         """
-        tensors = {
-            name: getattr(self, name) for name in ("input_ids", "attention_mask", "labels", "tags")
-        }
-        if device.type == "cuda":
-            tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
+
+        def there(tensor: Tensor) -> Tensor:
+            pinned = tensor.pin_memory() if device.type == "cuda" else tensor
+            return pinned.to(device, non_blocking=True)
+
         return replace(
-            self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+            self,
+            input_ids=there(self.input_ids),
+            attention_mask=there(self.attention_mask),
+            targets={task: there(gold) for task, gold in self.targets.items()},
         )
 
 
@@ -82,23 +87,22 @@ def collate(examples: Sequence[Example], ids: Sequence[int], pad_id: int) -> Bat
     """Pad the examples ``ids`` to the longest of them."""
     rows = [examples[index] for index in ids]
     shape = (len(rows), max(len(row) for row in rows))
-    input_ids, mask, tags = (
-        np.full(shape, pad_id),
-        np.zeros(shape, dtype=np.int64),
-        np.full(shape, IGNORE),
-    )
+    input_ids, mask = np.full(shape, pad_id), np.zeros(shape, dtype=np.int64)
+    targets: dict[str, np.ndarray] = {
+        task: np.array([row.of_sentence[task] for row in rows]) for task in rows[0].of_sentence
+    }
+    targets |= {task: np.full(shape, IGNORE) for task in rows[0].of_words}
     for index, row in enumerate(rows):
         input_ids[index, : len(row)] = row.input_ids
         mask[index, : len(row)] = 1
         kept = row.words >= 0
-        tags[index, row.words[kept]] = row.tags[kept]
-    labels = np.array([row.label for row in rows])
+        for task, gold in row.of_words.items():
+            targets[task][index, row.words[kept]] = gold[kept]
     return Batch(
         ids=tuple(ids),
         input_ids=torch.from_numpy(input_ids),
         attention_mask=torch.from_numpy(mask),
-        labels=torch.from_numpy(labels),
-        tags=torch.from_numpy(tags),
+        targets={task: torch.from_numpy(gold) for task, gold in targets.items()},
         lengths=tuple(len(row) for row in rows),
     )
 

@@ -24,7 +24,7 @@ def encode(
         UserError: the tokenizer leaves nothing of a sentence, as of one that is a zero-width space.
     """
     encoded_splits = {
-        split: encoding.encode(rows, tokenizer, corpus.labels, corpus.tags, limit, directory)
+        split: encoding.encode(rows, tokenizer, corpus.names, limit, directory)
         for split, rows in corpus.splits.items()
     }
     for split, encoded in encoded_splits.items():

@@ -2,7 +2,8 @@
 and scenario.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,9 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from mtlab.data import disk
 from mtlab.data.disk import Numbers
 from mtlab.data.stored import Sentence
-
-IGNORE = -100
-"""The target of positions that no loss counts; torch's cross-entropy ignores it."""
+from mtlab.tasks.kinds import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +28,16 @@ class Example:
         source: index of the source that it comes from.
         input_ids: sub-word ids, special tokens included.
         words: position of each word's first sub-word, -1 where truncation or the tokenizer lost the
-            word; empty for sentences without tags.
-        tags: gold tag ids, one a word, ``IGNORE`` for a tag that training does not have.
-        label: gold label id; ``IGNORE`` where there is none, or training does not have it.
+            word; empty for sentences of whose words no task has gold.
+        of_words: task to targets, one a word; empty where it has no gold.
+        of_sentence: task to its target.
     """
 
     source: int
     input_ids: np.ndarray
     words: np.ndarray
-    tags: np.ndarray
-    label: int
+    of_words: Mapping[str, np.ndarray]
+    of_sentence: Mapping[str, int]
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -51,21 +50,21 @@ class Examples(Sequence[Example]):
 
     Attributes:
         sources: of each sentence.
-        labels: of each sentence.
+        of_sentence: task to the target of each sentence.
         starts: (sentences + 1,): where each sentence begins in ``input_ids``.
         input_ids: sentence after sentence.
-        word_starts: (sentences + 1,): where each sentence begins in ``words`` and ``tags``.
+        word_starts: (sentences + 1,): where each sentence begins in ``words``, and in targets.
         words: sentence after sentence.
-        tags: sentence after sentence.
+        of_words: task to targets, sentence after sentence, one for each of ``words``.
     """
 
     sources: np.ndarray
-    labels: np.ndarray
+    of_sentence: Mapping[str, np.ndarray]
     starts: np.ndarray
     input_ids: np.ndarray
     word_starts: np.ndarray
     words: np.ndarray
-    tags: np.ndarray
+    of_words: Mapping[str, np.ndarray]
 
     @classmethod
     def of(cls, examples: Iterable[Example], directory: Path | None = None) -> "Examples":
@@ -81,28 +80,30 @@ class Examples(Sequence[Example]):
         """
         rest = iter(examples)
         with ExitStack() as files:
-            ids, words, tags, lengths, counts, sources, labels = (
-                Numbers(directory, files) for _ in range(7)
-            )
+            ids, words, lengths, counts, sources = (Numbers(directory, files) for _ in range(5))
+            of_words: dict[str, Numbers] = defaultdict(lambda: Numbers(directory, files))
+            of_sentence: dict[str, Numbers] = defaultdict(lambda: Numbers(directory, files))
             while some := list(islice(rest, disk.CHUNK)):
                 ids.add(np.concatenate([example.input_ids for example in some]))
                 words.add(np.concatenate([example.words for example in some]))
-                tags.add(np.concatenate([example.tags for example in some]))
                 lengths.add([len(example.input_ids) for example in some])
                 counts.add([len(example.words) for example in some])
                 sources.add([example.source for example in some])
-                labels.add([example.label for example in some])
+                for task in some[0].of_words:
+                    of_words[task].add(np.concatenate([example.of_words[task] for example in some]))
+                for task in some[0].of_sentence:
+                    of_sentence[task].add([example.of_sentence[task] for example in some])
             starts, word_starts = (
                 np.concatenate([[0], np.cumsum(sizes.array())]) for sizes in (lengths, counts)
             )
             return cls(
                 sources.array(),
-                labels.array(),
+                {task: numbers.array() for task, numbers in of_sentence.items()},
                 starts,
                 ids.array(),
                 word_starts,
                 words.array(),
-                tags.array(),
+                {task: numbers.array() for task, numbers in of_words.items()},
             )
 
     @cached_property
@@ -111,7 +112,7 @@ class Examples(Sequence[Example]):
         return np.diff(self.starts)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.sources)
 
     @overload
     def __getitem__(self, index: int) -> Example: ...
@@ -132,8 +133,8 @@ class Examples(Sequence[Example]):
             int(self.sources[index]),
             self.input_ids[begin:end],
             self.words[first:last],
-            self.tags[first:last],
-            int(self.labels[index]),
+            {task: targets[first:last] for task, targets in self.of_words.items()},
+            {task: int(targets[index]) for task, targets in self.of_sentence.items()},
         )
 
 
@@ -145,15 +146,14 @@ class Encoded:
 
     @cached_property
     def lost_words(self) -> int:
-        """Words with a tag that have no sub-word left: scored as ``O``."""
+        """Words with gold that have no sub-word left."""
         return int((self.examples.words < 0).sum())
 
 
 def encode(
     sentences: Iterable[Sentence],
     tokenizer: PreTrainedTokenizerBase,
-    labels: Sequence[str],
-    tags: Sequence[str],
+    names: Mapping[str, Sequence[str]],
     max_length: int,
     directory: Path | None = None,
 ) -> Encoded:
@@ -162,16 +162,17 @@ def encode(
     Args:
         sentences: of the split; each is asked for once.
         tokenizer: a fast one.
-        labels: label names in the order of their ids.
-        tags: tag names in the order of their ids.
+        names: task to the names of its classes, in the order of their numbers; tasks that are not
+            among them have no targets.
         max_length: inputs are cut to this many sub-words, special tokens included.
         directory: for columns too large for memory; None is the system's folder for temporary files.
 
     Raises:
         UserError: there is no room for that.
     """
-    label_ids = {label: index for index, label in enumerate(labels)}
-    tag_ids = {tag: index for index, tag in enumerate(tags)}
+    numbers = {
+        task: {name: number for number, name in enumerate(known)} for task, known in names.items()
+    }
 
     def examples() -> Iterator[Example]:
         rest = iter(sentences)
@@ -179,7 +180,7 @@ def encode(
             for sentence, (ids, word_ids) in zip(
                 some, _tokenized(some, tokenizer, max_length), strict=True
             ):
-                yield _example(sentence, ids, word_ids, label_ids, tag_ids)
+                yield _example(sentence, ids, word_ids, numbers)
 
     return Encoded(Examples.of(examples(), directory))
 
@@ -221,12 +222,13 @@ def _example(
     sentence: Sentence,
     ids: list[int],
     word_ids: list[int | None],
-    label_ids: dict[str, int],
-    tag_ids: dict[str, int],
+    numbers: Mapping[str, Mapping[str, int]],
 ) -> Example:
-    gold = sentence.tags or ()
-    words = np.full(len(gold), -1, dtype=np.int64)
-    if gold:
+    count = max(
+        (len(sentence.gold(task) or ()) for task in KINDS if KINDS[task].of_words), default=0
+    )
+    words = np.full(count, -1, dtype=np.int64)
+    if count:
         for position in range(
             len(word_ids) - 1, -1, -1
         ):  # backwards, so that a word's first sub-word is the one that stays
@@ -237,6 +239,14 @@ def _example(
         source=sentence.source,
         input_ids=np.asarray(ids, dtype=np.int64),
         words=words,
-        tags=np.asarray([tag_ids.get(tag, IGNORE) for tag in gold], dtype=np.int64),
-        label=IGNORE if sentence.label is None else label_ids.get(sentence.label, IGNORE),
+        of_words={
+            task: KINDS[task].targets(sentence.gold(task), known)
+            for task, known in numbers.items()
+            if KINDS[task].of_words
+        },
+        of_sentence={
+            task: KINDS[task].targets(sentence.gold(task), known)
+            for task, known in numbers.items()
+            if not KINDS[task].of_words
+        },
     )

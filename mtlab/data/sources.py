@@ -44,6 +44,11 @@ class Corpus:
     """For each source, how all of its sentences are read: as raw ``text``, or as ``words``."""
 
     @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """Task to the names of its classes."""
+        return {"classifier": self.labels, "ner": self.tags}
+
+    @property
     def inputs(self) -> dict[str, str]:
         """Task to how its sentences are read."""
         return {

@@ -32,6 +32,10 @@ class Sentence:
     label: str | None
     """None where the source has no labels."""
 
+    def gold(self, task: str) -> Any:
+        """The gold of a task; None where the sentence has none."""
+        return self.label if task == "classifier" else self.tags
+
     @property
     def surface(self) -> str:
         """The text, or the tokens joined by blanks."""

@@ -226,7 +226,7 @@ def _compare(
 ) -> None:
     """Compare some sentences, those of a length together."""
     encoded = encoding.encode(
-        [sentence for sentence, _ in some], tokenizer, (), (), reader.longest
+        [sentence for sentence, _ in some], tokenizer, {}, reader.longest
     ).examples
     for tasks in (("classifier",), ("ner",), tuple(NAMES)):
         asked = [at for at, (sentence, _) in enumerate(some) if _gold(sentence) == tasks]
@@ -261,11 +261,7 @@ def _batches(rows: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def _gold(sentence: Sentence) -> tuple[str, ...]:
     """The tasks that a sentence was tested at."""
-    return tuple(
-        task
-        for task, gold in (("classifier", sentence.label), ("ner", sentence.tags))
-        if gold is not None
-    )
+    return tuple(task for task in NAMES if sentence.gold(task) is not None)
 
 
 def _add(

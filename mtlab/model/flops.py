@@ -19,6 +19,7 @@ from mtlab.model import backbone, freezing, lora
 from mtlab.model.freezing import Partition
 from mtlab.model.network import Network
 from mtlab.plan.settings import Head, Lora
+from mtlab.tasks.kinds import KINDS
 
 SHAPES = ((1, 8), (1, 12), (1, 20), (2, 8))
 
@@ -117,7 +118,7 @@ class Counter:
             * linear.out_features
             * (1 + encoder_trains + (f"head.{task}" in partition.trained_units))
         )
-        return Cost((0.0, each, 0.0, 0.0) if task == "classifier" else (0.0, 0.0, each, 0.0))
+        return Cost((0.0, 0.0, each, 0.0) if KINDS[task].of_words else (0.0, each, 0.0, 0.0))
 
     def _both_ways(self, sentences: int, tokens: int, partition: Partition) -> int:
         freezing.apply(self.network, partition)

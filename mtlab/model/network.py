@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mtlab.model.backbone import Backbone
 from mtlab.plan.selectors import TASKS
 from mtlab.plan.settings import Head as HeadSettings
+from mtlab.tasks.kinds import KINDS
 
 
 class Head(nn.Module):
@@ -59,7 +60,7 @@ class Network(nn.Module):
             tasks: which heads to run.
 
         Returns:
-            ``classifier``: (sentences, labels); ``ner``: (sentences, tokens, tags).
+            By task (sentences, classes), or (sentences, tokens, classes) where each word has gold.
         """
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return self.read(states, attention_mask, tasks)
@@ -68,8 +69,14 @@ class Network(nn.Module):
         self, states: Tensor, attention_mask: Tensor, tasks: Iterable[str]
     ) -> dict[str, Tensor]:
         """Logits of ``tasks`` from the encoder's last hidden states (sentences, tokens, hidden)."""
-        inputs = {"ner": lambda: states, "classifier": lambda: self.pool(states, attention_mask)}
-        return {task: self.heads[task](inputs[task]()) for task in tasks}
+        pooled: Tensor | None = None
+        logits = {}
+        for task in tasks:
+            if not KINDS[task].of_words:
+                pooled = self.pool(states, attention_mask) if pooled is None else pooled
+            given = states if KINDS[task].of_words else pooled
+            logits[task] = self.heads[task](given)
+        return logits
 
     def pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
         """The input of the classification head: (sentences, tokens, hidden) to (sentences, hidden)."""

@@ -28,7 +28,7 @@ def evaluate(state: TrialState, split: str) -> tuple[Metrics, list[Prediction]]:
         Diverged: the loss is not finite: the last update may have broken the weights.
     """
     prepared, runtime = state.setup.prepared, state.setup.runtime
-    names = {"classifier": prepared.corpus.labels, "ner": prepared.corpus.tags}
+    names = prepared.corpus.names
     ready, sentences = prepared.ready(split, runtime.device), prepared.corpus.splits[split]
     state.network.eval()
     forward = state.passes.forward(split)

@@ -77,7 +77,7 @@ class Prepared:
     @property
     def classes(self) -> dict[str, int]:
         """Task to number of classes."""
-        return {"classifier": len(self.corpus.labels), "ner": len(self.corpus.tags)}
+        return {task: len(names) for task, names in self.corpus.names.items()}
 
     def of(self, scenario: str) -> "Prepared":
         """What trials of a scenario run on: this, or the same with adapters in the encoder where a
@@ -327,7 +327,7 @@ def _ready(
         corpus.fingerprint,
         limit,
     )
-    classes = {"classifier": len(corpus.labels), "ner": len(corpus.tags)}
+    classes = {task: len(names) for task, names in corpus.names.items()}
     head = experiment.head
     counter, _ = shared.get(
         lambda: Counter(location.config, classes, head),

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from mtlab.data.batches import WINDOW, by_length, collate, epoch
-from mtlab.data.encoding import IGNORE, Encoded, Example, Examples
+from mtlab.data.encoding import Encoded, Example, Examples
+from mtlab.tasks.kinds import IGNORE
 
 Batches = list[tuple[int, ...]]
 
@@ -23,8 +24,8 @@ def example(length: int, source: int = 0) -> Example:
         source,
         np.arange(1, length + 1),
         np.zeros(0, dtype=np.int64),
-        np.zeros(0, dtype=np.int64),
-        0,
+        {"ner": np.zeros(0, dtype=np.int64)},
+        {"classifier": 0},
     )
 
 
@@ -169,26 +170,40 @@ def test_tags_stand_on_first_sub_words_and_nowhere_else() -> None:
         0,
         np.array([101, 7, 8, 9, 10, 102]),
         np.array([1, 3, -1, 4]),
-        np.array([2, IGNORE, 5, 0]),
-        1,
+        {"ner": np.array([2, IGNORE, 5, 0])},
+        {"classifier": 1},
     )
-    short = Example(0, np.array([101, 7, 102]), np.array([-1, 1]), np.array([4, 3]), IGNORE)
+    short = Example(
+        0,
+        np.array([101, 7, 102]),
+        np.array([-1, 1]),
+        {"ner": np.array([4, 3])},
+        {"classifier": IGNORE},
+    )
     text = Example(
-        1, np.array([101, 9, 9, 102]), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), 0
+        1,
+        np.array([101, 9, 9, 102]),
+        np.zeros(0, dtype=np.int64),
+        {"ner": np.zeros(0, dtype=np.int64)},
+        {"classifier": 0},
     )
     batch = collate([text, short, long], (2, 1, 0), pad_id=55)
     no = IGNORE
-    assert batch.tags.tolist() == [[no, 2, no, no, 0, no], [no, 3, no, no, no, no], [no] * 6]
+    assert batch.targets["ner"].tolist() == [
+        [no, 2, no, no, 0, no],
+        [no, 3, no, no, no, no],
+        [no] * 6,
+    ]
     assert batch.input_ids.tolist() == [
         [101, 7, 8, 9, 10, 102],
         [101, 7, 102, 55, 55, 55],
         [101, 9, 9, 102, 55, 55],
     ]
     assert batch.attention_mask.tolist() == [[1] * 6, [1] * 3 + [0] * 3, [1] * 4 + [0] * 2]
-    assert batch.labels.tolist() == [1, IGNORE, 0]
+    assert batch.targets["classifier"].tolist() == [1, IGNORE, 0]
     assert (batch.ids, batch.lengths) == ((2, 1, 0), (6, 3, 4))
     assert {
-        tensor.dtype for tensor in (batch.input_ids, batch.attention_mask, batch.labels, batch.tags)
+        tensor.dtype for tensor in (batch.input_ids, batch.attention_mask, *batch.targets.values())
     } == {torch.int64}
 
 
@@ -203,7 +218,7 @@ def test_a_moved_batch_is_the_same_batch() -> None:
     moved = batch.to(torch.device("meta"))
     assert {
         tensor.device.type
-        for tensor in (moved.input_ids, moved.attention_mask, moved.labels, moved.tags)
+        for tensor in (moved.input_ids, moved.attention_mask, *moved.targets.values())
     } == {"meta"}
     assert (moved.ids, moved.lengths) == (batch.ids, batch.lengths)
 

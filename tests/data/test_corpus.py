@@ -151,7 +151,7 @@ def test_nothing_is_lost_in_the_embedded_encoder() -> None:
     for domain in DOMAINS:
         corpus = measures.corpus(domain)
         for split in SPLITS:
-            encoded = encode(corpus.splits[split], tokenizer, corpus.labels, corpus.tags, 128)
+            encoded = encode(corpus.splits[split], tokenizer, corpus.names, 128)
             assert encoded.lost_words == 0
 
 

@@ -8,10 +8,11 @@ import transformers
 from tokenizers import ByteLevelBPETokenizer
 from transformers import PreTrainedTokenizerBase
 
-from mtlab.data.encoding import IGNORE, Encoded, Example, encode
+from mtlab.data.encoding import Encoded, Example, encode
 from mtlab.data.sentences import Sentence
 from mtlab.model import backbone
 from mtlab.plan.experiment import Encoder
+from mtlab.tasks.kinds import IGNORE
 
 LABELS = ("no", "yes")
 TAGS = ("O", "B-LOC", "I-LOC")
@@ -81,7 +82,7 @@ def tagged(*tokens: str) -> Sentence:
 def encoded(
     tokenizer: PreTrainedTokenizerBase, *sentences: Sentence, max_length: int = 64
 ) -> Encoded:
-    return encode(sentences, tokenizer, LABELS, TAGS, max_length)
+    return encode(sentences, tokenizer, {"classifier": LABELS, "ner": TAGS}, max_length)
 
 
 def pieces(tokenizer: PreTrainedTokenizerBase, example: Example) -> list[str]:
@@ -128,7 +129,7 @@ def test_words_lost_to_truncation_count(
     made = encoded(wordpiece, tagged(*words), tagged("rain"), max_length=max_length)
     example = made.examples[0]
     assert len(example) == max_length
-    assert len(example.words) == len(example.tags) == 12
+    assert len(example.words) == len(example.of_words["ner"]) == 12
     firsts = [at + 1 for at in range(16) if at % 4 != 2][:12]
     assert example.words.tolist() == [first if first < max_length - 1 else -1 for first in firsts]
     assert made.lost_words == (example.words < 0).sum()
@@ -150,7 +151,7 @@ def test_words_that_vanish_in_the_tokenizer_still_count(
     )
     made = encoded(wordpiece, words)
     assert made.examples[0].words.tolist() == [-1, 1, -1, 2, -1]
-    assert made.examples[0].tags.tolist() == [0, 0, 1, 2, 0]
+    assert made.examples[0].of_words["ner"].tolist() == [0, 0, 1, 2, 0]
     assert made.lost_words == 3
 
 
@@ -218,8 +219,15 @@ def test_raw_text_is_read_whole_and_has_no_words(wordpiece: PreTrainedTokenizerB
         "!",
         "[SEP]",
     ]
-    assert [len(example.words) + len(example.tags) for example in (first, second)] == [0, 0]
-    assert (first.label, second.label, made.lost_words) == (1, 0, 0)
+    assert [len(example.words) + len(example.of_words["ner"]) for example in (first, second)] == [
+        0,
+        0,
+    ]
+    assert (first.of_sentence["classifier"], second.of_sentence["classifier"], made.lost_words) == (
+        1,
+        0,
+        0,
+    )
     assert len(encoded(wordpiece, sentence(None, text="rain " * 50), max_length=8).examples[0]) == 8
 
 
@@ -232,8 +240,8 @@ def test_labels_and_tags_that_training_does_not_have_are_ignored(
         sentence(["rain"], ["O"]),
         sentence(["rain"], None, "no"),
     )
-    assert made.examples[0].tags.tolist() == [0, IGNORE, 2]
-    assert [example.label for example in made.examples] == [IGNORE, IGNORE, 0]
+    assert made.examples[0].of_words["ner"].tolist() == [0, IGNORE, 2]
+    assert [example.of_sentence["classifier"] for example in made.examples] == [IGNORE, IGNORE, 0]
 
 
 def test_texts_and_words_mixed_keep_their_order_and_their_source(

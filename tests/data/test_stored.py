@@ -269,7 +269,9 @@ def test_encoded_sentences_are_the_same_on_disk(
     on_disk: Callable[[], None], folder: Path, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     def encoded() -> Encoded:
-        return encode(made(50), tokenizer, ("ein Ort",), ("O", "B-x"), 8, folder)
+        return encode(
+            made(50), tokenizer, {"classifier": ("ein Ort",), "ner": ("O", "B-x")}, 8, folder
+        )
 
     inside = encoded()
     assert not folder.exists()
@@ -284,12 +286,9 @@ def test_encoded_sentences_are_the_same_on_disk(
     assert inside.lost_words == outside.lost_words > 0
     assert [len(example) for example in outside.examples] == outside.examples.lengths.tolist()
     for one, other in zip(inside.examples, outside.examples[:], strict=True):
-        assert (one.source, one.label, one.words.tolist(), one.tags.tolist()) == (
-            other.source,
-            other.label,
-            other.words.tolist(),
-            other.tags.tolist(),
-        )
+        assert (one.source, one.of_sentence) == (other.source, other.of_sentence)
+        assert one.words.tolist() == other.words.tolist()
+        assert one.of_words["ner"].tolist() == other.of_words["ner"].tolist()
 
 
 def test_no_room_is_one_line(
@@ -305,7 +304,7 @@ def test_no_room_is_one_line(
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
         for put in (
             lambda: collect(made(500), folder),
-            lambda: encode(made(500), tokenizer, (), (), 8, folder),
+            lambda: encode(made(500), tokenizer, {}, 8, folder),
         ):
             with pytest.raises(UserError) as error:
                 put()
@@ -335,7 +334,7 @@ def test_going_through_many_sentences_takes_no_memory(
 
     def encoded(source: Path) -> Encoded:
         corpus = load(Data(source=str(source), max_duplicates=1.0), 0, directory=folder)
-        return encode(corpus.splits["train"], tokenizer, corpus.labels, corpus.tags, 16, folder)
+        return encode(corpus.splits["train"], tokenizer, corpus.names, 16, folder)
 
     on_disk()
     small = encoded(

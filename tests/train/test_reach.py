@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from mtlab.data import disk
-from mtlab.data.encoding import IGNORE
 from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
+from mtlab.tasks.kinds import IGNORE
 from mtlab.train.cache.heads import Readings
 from mtlab.train.cache.prefix import Prefixes
 from mtlab.train.measure.facts import describe_data
@@ -126,7 +126,9 @@ def test_what_heads_read_is_the_same_in_files(tmp_path: Path, encoder: Path, dat
         tags = [
             tag
             for index in ids
-            for word, tag in zip(examples[index].words, examples[index].tags, strict=True)
+            for word, tag in zip(
+                examples[index].words, examples[index].of_words["ner"], strict=True
+            )
             if word >= 0
         ]
         assert gold[: len(tags)].tolist() == tags and set(gold[len(tags) :].tolist()) <= {IGNORE}

@@ -466,14 +466,13 @@ def test_a_look_scores_as_the_evaluation_does(tmp_path: Path, encoder: Path, dat
     prepared = prepare(experiment, runtime)[()]
     network = prepared.fresh_network(1, runtime.device)
     look = forgetting.look(network, prepared, runtime, 0, "target")
-    names = {"classifier": prepared.corpus.labels, "ner": prepared.corpus.tags}
     network.eval()
     whole = step.evaluate(
         step.FullForward(network),
         prepared.ready("test", runtime.device),
         prepared.encoded["test"],
         prepared.corpus.splits["test"],
-        names,
+        prepared.corpus.names,
         runtime,
     )
     from mtlab.record.metrics import score

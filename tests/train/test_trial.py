@@ -524,10 +524,7 @@ def test_losses_of_a_batch_do_not_depend_on_padding(made: Setting) -> None:
     def loss(chosen: list[int]) -> dict[str, torch.Tensor]:
         batch = batches.collate(examples, chosen, prepared.pad_id)
         logits = network(batch.input_ids, batch.attention_mask, ("classifier", "ner"))
-        return {
-            task: step._sum_loss(logits[task], batch.labels if task == "classifier" else batch.tags)
-            for task in logits
-        }
+        return {task: step._sum_loss(logits[task], batch.targets[task]) for task in logits}
 
     whole, alone = loss(ids), [loss([index]) for index in ids]
     for task, value in whole.items():

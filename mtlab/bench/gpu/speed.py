@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from mtlab.data.batches import Batch
-from mtlab.data.encoding import IGNORE
 from mtlab.model import freezing
 from mtlab.plan import experiment as plan
 from mtlab.plan.scenario import Stage
+from mtlab.tasks.kinds import IGNORE
 from mtlab.train.loop import step
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import Runtime, resolve
@@ -111,8 +111,7 @@ def _batch(prepared: Prepared, length: int) -> Batch:
         tuple(range(SENTENCES)),
         ids,
         torch.ones(shape, dtype=torch.int64),
-        labels,
-        tags,
+        {"classifier": labels, "ner": tags},
         (length,) * SENTENCES,
     )
 

@@ -19,10 +19,10 @@ from torch.nn import functional
 
 from mtlab.data import batches
 from mtlab.data.batches import EVALUATION_TOKENS
-from mtlab.data.encoding import IGNORE
 from mtlab.model.freezing import Partition
 from mtlab.model.network import Network, stream_seed
 from mtlab.plan.scenario import Stage
+from mtlab.tasks.kinds import IGNORE, KINDS
 from mtlab.train.cache import spill
 from mtlab.train.cache.prefix import States
 from mtlab.train.loop import adamw, step
@@ -95,11 +95,10 @@ class Readings:
         """Inputs (items, hidden) and targets (items,) of a task for a batch; what has no label has
         ``IGNORE``.
         """
-        if task == "classifier":
-            return self._sentences(ids), torch.from_numpy(self.examples.labels[list(ids)]).to(
-                self.device
-            )
-        rows, tags = self._words(np.asarray(ids))
+        if not KINDS[task].of_words:
+            labels = self.examples.of_sentence[task][list(ids)]
+            return self._sentences(ids), torch.from_numpy(labels).to(self.device)
+        rows, tags = self._words(task, np.asarray(ids))
         missing = -len(tags) % ROWS
         rows = np.concatenate([rows, np.full(missing, len(self.states.flat) - 1)])
         tags = np.concatenate([tags, np.full(missing, IGNORE)])
@@ -111,12 +110,12 @@ class Readings:
             self.file.release()
         return picked
 
-    def _words(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _words(self, task: str, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """For each word of a batch that has a target: the row of its state, and the target."""
         begins, ends = self.examples.word_starts[ids], self.examples.word_starts[ids + 1]
         counts = ends - begins
         places = np.arange(counts.sum()) + np.repeat(begins - (np.cumsum(counts) - counts), counts)
-        words, tags = self.examples.words[places], self.examples.tags[places]
+        words, tags = self.examples.words[places], self.examples.of_words[task][places]
         counted = (words >= 0) & (tags != IGNORE)
         return (np.repeat(self.states.starts[ids], counts) + words)[counted], tags[counted]
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from mtlab.data.batches import Batch
-from mtlab.data.encoding import IGNORE
 from mtlab.model import replay
 from mtlab.model.network import Network
 from mtlab.record.metrics import contributions, score
 from mtlab.record.records import DomainScore, Drift, LogitDrift
+from mtlab.tasks.kinds import IGNORE
 from mtlab.train.distributed.processes import ALONE
 from mtlab.train.loop import step
 from mtlab.train.prepare import Prepared
@@ -50,7 +50,8 @@ class _Noting:
         for depth, states in {**self.seen, len(self.network.backbone.blocks): top}.items():
             self.states.setdefault(depth, []).append(states[kept][rows].float().cpu())
         for task, values in logits.items():
-            counted = values if task == "classifier" else values[batch.tags != IGNORE]
+            gold = batch.targets[task]
+            counted = values[gold != IGNORE] if gold.dim() > 1 else values
             self.logits.setdefault(task, []).append(counted.float().cpu())
         return logits
 
@@ -68,7 +69,6 @@ def look(network: Network, prepared: Prepared, runtime: Runtime, stage: int, dom
     network.eval()
     encoded, corpus = prepared.encoded["test"], prepared.corpus
     every = max(1, int(encoded.examples.starts[-1]) // ROWS)
-    names = {"classifier": corpus.labels, "ner": corpus.tags}
     with replay.watch(network.backbone, range(len(network.backbone.blocks))) as seen:
         noting = _Noting(network, every, seen)
         ready, alone = (
@@ -76,7 +76,7 @@ def look(network: Network, prepared: Prepared, runtime: Runtime, stage: int, dom
             replace(runtime, processes=ALONE),
         )  # all is noted in every process
         predictions, losses = step.evaluate(
-            noting, ready, encoded, corpus.splits["test"], names, alone
+            noting, ready, encoded, corpus.splits["test"], corpus.names, alone
         )
     scored = DomainScore(
         stage=stage,

@@ -85,7 +85,7 @@ class Teacher:
         terms = []
         for task, values in logits.items():
             rows = [self.logits[task][index].view(-1, values.shape[-1]) for index in part.ids]
-            sentence = task == "classifier"
+            sentence = values.dim() == 2
             given = values if sentence else values[part.attention_mask.bool()]
             old, new = (
                 functional.log_softmax(side.float() / TEMPERATURE, dim=-1)
@@ -118,7 +118,7 @@ def teacher(
             for row, index in enumerate(batch.ids):
                 of_row = logits[task][row]
                 said[task][index] = (
-                    of_row if task == "classifier" else of_row[batch.attention_mask[row].bool()]
+                    of_row if of_row.dim() == 1 else of_row[batch.attention_mask[row].bool()]
                 ).float()
     for module, training in modes.items():
         module.training = training

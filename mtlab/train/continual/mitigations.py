@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mtlab.model.network import Network
 from mtlab.plan.scenario import Stage
+from mtlab.tasks.kinds import KINDS
 from mtlab.train.continual import mitigation
 from mtlab.train.continual.mitigation import Teacher
 from mtlab.train.loop import schedule
@@ -72,7 +73,7 @@ class Mitigations:
         """Take up what :meth:`state_dict` gave of the same trial."""
         examples, classes = self.prepared.encoded["train"].examples, self.prepared.classes
         for task, values in tensors.items():
-            sentence = task == "classifier"
+            sentence = not KINDS[task].of_words
             sizes = [classes[task] * (1 if sentence else len(example)) for example in examples]
             shape = (classes[task],) if sentence else (-1, classes[task])
             flat = values.to(self.runtime.device)

@@ -12,13 +12,14 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LRScheduler
 
 from mtlab.data.batches import Batch
-from mtlab.data.encoding import IGNORE, Encoded
+from mtlab.data.encoding import Encoded
 from mtlab.data.stored import Sentence
 from mtlab.model.freezing import Partition, units
 from mtlab.model.network import Network
 from mtlab.plan.experiment import Optimizer as OptimizerSettings
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction
+from mtlab.tasks.kinds import IGNORE
 from mtlab.train.distributed.processes import ALONE, Processes
 from mtlab.train.loop import adamw
 from mtlab.train.loop.dropout import quick
@@ -117,7 +118,7 @@ class Learner:
             logits = self.gradients.logits(forward, part, (*tasks, *others))
         by_task = {
             task: _mean_loss(
-                logits[task], _targets(part, task), _targets(batch, task), processes.number
+                logits[task], part.targets[task], batch.targets[task], processes.number
             )
             for task in tasks
         }
@@ -135,7 +136,7 @@ class Learner:
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
         return StepOutput(
-            total, {task: recorded(value, _targets(batch, task)) for task, value in means.items()}
+            total, {task: recorded(value, batch.targets[task]) for task, value in means.items()}
         )
 
     def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -277,7 +278,7 @@ def scored(
     watchdog.beat()
     with runtime.autocast():
         logits = forward(batch, tasks)
-    gold = {task: _targets(batch, task) for task in tasks}
+    gold = batch.targets
     sums = [
         torch.stack(
             [
@@ -320,10 +321,6 @@ def _prediction(
         ]
     label = names["classifier"][best["classifier"]] if sentence.label is not None else None
     return Prediction(sentence.label, label, sentence.tags, predicted)
-
-
-def _targets(batch: Batch, task: str) -> Tensor:
-    return batch.labels if task == "classifier" else batch.tags
 
 
 def _sum_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ def _sketch(
     notes = []
     counter = Counter(
         location.config,
-        {"classifier": len(corpus.labels), "ner": len(corpus.tags)},
+        {task: len(names) for task, names in corpus.names.items()},
         experiment.head,
     )
     skeleton = counter.network.backbone
@@ -237,6 +237,6 @@ def _word_lengths(corpus: Corpus, split: str, limit: int) -> Encoded:
         ids = np.zeros(
             min(len(words) + 2, limit), dtype=np.int64
         )  # two for the tokens that begin and end a sentence
-        return Example(sentence.source, ids, none, none, 0)
+        return Example(sentence.source, ids, none, {}, {})
 
     return Encoded(Examples.of(map(example, corpus.splits[split])))
