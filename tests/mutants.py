@@ -317,9 +317,10 @@ DATA_BUGS = (
     Mutant(
         "entities that truncation cut off are no gold",
         "train/loop/step.py",
-        "    return Prediction(sentence.label, label, sentence.tags, predicted)\n",
-        "    kept = sentence.tags and tuple(tag if position >= 0 else 'O' for tag, position in zip(sentence.tags, words, strict=True))\n"
-        "    return Prediction(sentence.label, label, kept, predicted)\n",
+        "    gold = {task: value for task, value in gold.items() if value is not None}\n",
+        "    gold = {task: value for task, value in gold.items() if value is not None}\n"
+        "    if 'ner' in gold:\n"
+        "        gold['ner'] = tuple(tag if position >= 0 else 'O' for tag, position in zip(gold['ner'], words, strict=True))\n",
         (f"{TRIAL}::test_entities_that_were_cut_off_still_count_as_gold",),
     ),
     Mutant(

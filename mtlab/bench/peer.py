@@ -194,10 +194,11 @@ def _metrics(predicted: EvalPrediction, prepared: Prepared) -> dict[str, float]:
         predicted_tags = [names[tag] for tag in best_tags[row][kept]]
         pairs.append(
             Prediction(
-                prepared.corpus.labels[label],
-                prepared.corpus.labels[best_labels[row]],
-                gold,
-                predicted_tags,
+                {"classifier": prepared.corpus.labels[label], "ner": gold},
+                {
+                    "classifier": prepared.corpus.labels[best_labels[row]],
+                    "ner": predicted_tags,
+                },
             )
         )
     metrics = score(pairs)

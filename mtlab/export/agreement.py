@@ -208,7 +208,8 @@ def _said(line: Any) -> tuple[str | None, list[str]]:
     Raises:
         TypeError: they are none.
     """
-    label, tags = line["predicted_label"], line["predicted_tags"] or []
+    predicted = line["predicted"]
+    label, tags = predicted.get("classifier"), predicted.get("ner", [])
     if (
         not (label is None or isinstance(label, str))
         or not isinstance(tags, list)

@@ -6,10 +6,10 @@ counted. seqeval takes part of a type's name for markup (its strict mode strips 
 ``grade-`` and ``grade`` become equal), so types go in as numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
@@ -26,12 +26,10 @@ from mtlab.record.records import (
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Gold and predicted names for one sentence; ``None`` for a task without gold."""
+    """What one sentence has and was given, by task; without the tasks that it has no gold of."""
 
-    label: str | None
-    predicted_label: str | None
-    tags: Sequence[str] | None
-    predicted_tags: Sequence[str] | None
+    gold: Mapping[str, Any]
+    predicted: Mapping[str, Any]
 
 
 class Entity(NamedTuple):
@@ -53,10 +51,7 @@ def score(
         losses: task to mean loss on the split, where known.
     """
     losses = losses or {}
-    labelled = [(p.label, p.predicted_label) for p in predictions if p.label is not None]
-    tagged = [
-        (tuple(p.tags), tuple(p.predicted_tags or ())) for p in predictions if p.tags is not None
-    ]
+    labelled, tagged = _pairs(predictions, "classifier"), _tags(predictions)
     return Metrics(
         classifier=_classifier(labelled, losses.get("classifier")) if labelled else None,
         ner=_ner(tagged, losses.get("ner")) if tagged else None,
@@ -76,13 +71,10 @@ def selection_score(metrics: Metrics, tasks: Sequence[str]) -> float:
 
 def contributions(predictions: Sequence[Prediction]) -> Contributions:
     """What each sentence adds to the scores of :func:`score`."""
-    tagged = [
-        (tuple(p.tags), tuple(p.predicted_tags or ())) for p in predictions if p.tags is not None
-    ]
-    entities = [[set(_read(tags, False)) for tags in pair] for pair in tagged]
+    entities = [[set(_read(tags, False)) for tags in pair] for pair in _tags(predictions)]
     return Contributions(
         labels_right=tuple(
-            int(p.label == p.predicted_label) for p in predictions if p.label is not None
+            int(gold == predicted) for gold, predicted in _pairs(predictions, "classifier")
         ),
         entities_right=tuple(len(gold & predicted) for gold, predicted in entities),
         entities_predicted=tuple(len(predicted) for _, predicted in entities),
@@ -90,8 +82,21 @@ def contributions(predictions: Sequence[Prediction]) -> Contributions:
     )
 
 
-def _classifier(pairs: list[tuple[str, str | None]], loss: float | None) -> ClassifierMetrics:
-    gold, predicted = [pair[0] for pair in pairs], [pair[1] or "" for pair in pairs]
+def _pairs(predictions: Sequence[Prediction], task: str) -> list[tuple[Any, Any]]:
+    """Gold and prediction of each sentence that has gold of a task."""
+    return [
+        (prediction.gold[task], prediction.predicted[task])
+        for prediction in predictions
+        if task in prediction.gold
+    ]
+
+
+def _tags(predictions: Sequence[Prediction]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    return [(tuple(gold), tuple(predicted)) for gold, predicted in _pairs(predictions, "ner")]
+
+
+def _classifier(pairs: list[tuple[str, str]], loss: float | None) -> ClassifierMetrics:
+    gold, predicted = zip(*pairs, strict=True)
     macro = f1_score(gold, predicted, average="macro", zero_division=0.0)
     return ClassifierMetrics(
         accuracy=float(accuracy_score(gold, predicted)),

@@ -1,7 +1,7 @@
 """Kinds of tasks: what is particular to each of them, a class a kind."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +28,16 @@ class Kind(ABC):
             numbers: names of classes to their numbers.
         """
 
+    @abstractmethod
+    def predicted(self, best: Any, names: Sequence[str], words: np.ndarray) -> Any:
+        """What was predicted of a sentence, as its gold is written.
+
+        Args:
+            best: the number of the most likely class; where words have gold, of every token.
+            names: of the classes.
+            words: where each word's first sub-word stands, -1 for a word that has none.
+        """
+
 
 class Classification(Kind):
     """One class a sentence."""
@@ -38,6 +48,10 @@ class Classification(Kind):
         """The number of the class; ``IGNORE`` where there is none, or training does not have it."""
         return IGNORE if gold is None else numbers.get(gold, IGNORE)
 
+    def predicted(self, best: Any, names: Sequence[str], words: np.ndarray) -> str:
+        """The name of the class."""
+        return names[best]
+
 
 class Tagging(Kind):
     """One tag a word, which spans of words are read from."""
@@ -47,6 +61,10 @@ class Tagging(Kind):
     def targets(self, gold: tuple[str, ...] | None, numbers: Mapping[str, int]) -> np.ndarray:
         """(words,): the number of each tag, ``IGNORE`` for one that training does not have."""
         return np.asarray([numbers.get(tag, IGNORE) for tag in gold or ()], dtype=np.int64)
+
+    def predicted(self, best: Any, names: Sequence[str], words: np.ndarray) -> list[str]:
+        """A tag a word; a word without a sub-word counts, as ``O``."""
+        return [names[best[position]] if position >= 0 else "O" for position in words]
 
 
 KINDS: Mapping[str, Kind] = {"classifier": Classification(), "ner": Tagging()}

@@ -95,6 +95,7 @@ def merged(metrics: Metrics, by_task: Mapping[str, Metrics]) -> Metrics:
 
 def with_task(prediction: Prediction, other: Prediction, task: str) -> Prediction:
     """A prediction with that of another model for one of the tasks."""
-    if task == "classifier":
-        return replace(prediction, predicted_label=other.predicted_label)
-    return replace(prediction, predicted_tags=other.predicted_tags)
+    if task not in other.predicted:
+        return prediction
+    predicted = {**prediction.predicted, task: other.predicted[task]}
+    return replace(prediction, predicted=predicted)

@@ -93,7 +93,10 @@ def trials(home: Path, scenario: str) -> list[TrialRecord]:
 
 def predictions(home: Path, trial: TrialRecord) -> list[tuple[str, list[str]]]:
     lines = Journal(home / "out").predictions_path(trial).read_text().splitlines()
-    return [(line["predicted_label"], line["predicted_tags"]) for line in map(json.loads, lines)]
+    return [
+        (line["predicted"]["classifier"], line["predicted"]["ner"])
+        for line in map(json.loads, lines)
+    ]
 
 
 def test_the_weights_of_each_scenarios_best_seed_on_validation_are_kept(home: Path) -> None:
@@ -193,12 +196,14 @@ def test_every_family_comes_back(family: str, tmp_path: Path, data: Path, tracki
         json.loads(line)
         for line in journal.predictions_path(journal.read()[1][0]).read_text().splitlines()
     ]
-    assert [one["intent"]["label"] for one in read] == [line["predicted_label"] for line in lines]
+    assert [one["intent"]["label"] for one in read] == [
+        line["predicted"]["classifier"] for line in lines
+    ]
     spans = [[(entity["type"], entity["text"]) for entity in one["entities"]] for one in read]
     expected = [
         [
             (kind, " ".join(row["tokens"][begin:end]))
-            for kind, begin, end in entities(line["predicted_tags"])
+            for kind, begin, end in entities(line["predicted"]["ner"])
         ]
         for row, line in zip(rows, lines, strict=True)
     ]

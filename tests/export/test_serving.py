@@ -162,7 +162,10 @@ def tokens(file: str) -> list[list[str]]:
 def spans(lines: list[dict[str, Any]], words: list[list[str]]) -> list[list[tuple[str, str]]]:
     pairs = zip(lines, words, strict=True)
     return [
-        [(kind, " ".join(some[begin:end])) for kind, begin, end in entities(line["predicted_tags"])]
+        [
+            (kind, " ".join(some[begin:end]))
+            for kind, begin, end in entities(line["predicted"]["ner"])
+        ]
         for line, some in pairs
     ]
 
@@ -172,11 +175,11 @@ def test_predict_says_of_every_test_sentence_what_the_record_says(
 ) -> None:
     lines = recorded("one")
     found = predicted(capsys, "model-one", "both/test.jsonl")
-    assert labels(found) == [line["predicted_label"] for line in lines]
+    assert labels(found) == [line["predicted"]["classifier"] for line in lines]
     said = [[(one["type"], one["text"]) for one in sentence["entities"]] for sentence in found]
     assert said == spans(lines, tokens("both/test.jsonl"))
-    texts = [line for line in recorded("two") if line["label"] is not None]
-    wanted = [line["predicted_label"] for line in texts]
+    texts = [line for line in recorded("two") if "classifier" in line["gold"]]
+    wanted = [line["predicted"]["classifier"] for line in texts]
     assert labels(predicted(capsys, "model-two", "texts/test.csv")) == wanted
     with Path("texts/test.csv").open(newline="") as file:
         Path("in.txt").write_text("".join(row["text"] + "\n" for row in csv.DictReader(file)))
@@ -191,7 +194,7 @@ def test_predict_says_of_every_test_sentence_what_the_record_says(
         labels(predicted(capsys, "model-two", "both/test.jsonl"))[: len(wanted)] == wanted
     )  # which have both
     found = predicted(capsys, "model-two", "tags/test.conll")
-    tagged = [line for line in recorded("two") if line["tags"] is not None]
+    tagged = [line for line in recorded("two") if "ner" in line["gold"]]
     assert [
         [(one["type"], one["text"]) for one in sentence["entities"]] for sentence in found
     ] == spans(tagged, tokens("tags/test.conll"))
@@ -232,12 +235,14 @@ def test_the_cards_code_says_it_too(home: Path) -> None:
                 },
             )
         labelled, tagged = (
-            [line for line in lines if line[gold] is not None] for gold in ("label", "tags")
+            [line for line in lines if task in line["gold"]] for task in ("classifier", "ner")
         )
-        assert [label for label, _ in said] == [line["predicted_label"] for line in labelled]
+        assert [label for label, _ in said] == [
+            line["predicted"]["classifier"] for line in labelled
+        ]
         for (_, subwords), some, line in zip(said, words, tagged, strict=True):
             tags = {word: tag for word, tag in reversed(subwords) if word is not None}
-            assert [tags.get(at, "O") for at in range(len(some))] == line["predicted_tags"]
+            assert [tags.get(at, "O") for at in range(len(some))] == line["predicted"]["ner"]
 
 
 def test_export_says_that_it_looked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -246,8 +251,8 @@ def test_export_says_that_it_looked(home: Path, capsys: pytest.CaptureFixture[st
         assert main(["export", f"{name}.yaml", "--to", "again"]) == 0
         lines = recorded(name)
         many = (
-            sum(line["label"] is not None for line in lines),
-            sum(len(line["tags"] or ()) for line in lines),
+            sum("classifier" in line["gold"] for line in lines),
+            sum(len(line["gold"].get("ner", ())) for line in lines),
         )
         told = f"checked: {many[0]} of {many[0]} labels and {many[1]} of {many[1]} tags of the test split are as recorded"
         assert told in capsys.readouterr().out
@@ -333,7 +338,7 @@ def test_a_folder_that_says_something_else_is_refused(
     (file,) = Path("out-two", "predictions").iterdir()
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     other = {"weather": "sport", "sport": "food", "food": "weather"}
-    lines[3]["predicted_label"] = other[lines[3]["predicted_label"]]
+    lines[3]["predicted"]["classifier"] = other[lines[3]["predicted"]["classifier"]]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert (
         "gives 1 of 23 labels of the test split that differ from the recorded ones (first: texts/test.csv:5"
@@ -399,9 +404,9 @@ def test_in_bf16_only_close_calls_may_differ(
     (file,) = Path("out-rough", "predictions").iterdir()
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     for line in lines:
-        if line["tags"] is not None:
-            line["predicted_tags"] = [
-                "I-PER" if tag == "O" else "O" for tag in line["predicted_tags"]
+        if "ner" in line["gold"]:
+            line["predicted"]["ner"] = [
+                "I-PER" if tag == "O" else "O" for tag in line["predicted"]["ner"]
             ]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert main(["export", "rough.yaml", "--to", "wrong"]) == 2
@@ -553,7 +558,11 @@ def test_mlflow_serves_texts_words_and_tables(copy: Path) -> None:
         texts = [row["text"] for row in csv.DictReader(file)]
     served, wanted = (
         Served(Path("model")),
-        [line["predicted_label"] for line in recorded("two") if line["label"] is not None],
+        [
+            line["predicted"]["classifier"]
+            for line in recorded("two")
+            if "classifier" in line["gold"]
+        ],
     )
     assert labels(served.predict(texts)) == wanted
     words = [text.split() for text in texts]

@@ -30,17 +30,29 @@ ALIKE = (
 """Names of types that a scorer may take for each other, for markup or for its own."""
 
 
+def made_of(
+    label: str | None, predicted_label: str | None, tags: Tags | None, predicted_tags: Tags | None
+) -> Prediction:
+    """A sentence without the tasks that it has no gold of."""
+    pairs = {"classifier": (label, predicted_label), "ner": (tags, predicted_tags)}
+    known = {task: pair for task, pair in pairs.items() if pair[0] is not None}
+    return Prediction(
+        {task: gold for task, (gold, _) in known.items()},
+        {task: predicted for task, (_, predicted) in known.items()},
+    )
+
+
 def ner(*pairs: tuple[str, str]) -> NerMetrics:
     """Scores of (gold, predicted) sentences, their tags separated by blanks."""
     metrics = score(
-        [Prediction(None, None, gold.split(), predicted.split()) for gold, predicted in pairs]
+        [made_of(None, None, gold.split(), predicted.split()) for gold, predicted in pairs]
     )
     assert metrics.classifier is None and metrics.ner is not None
     return metrics.ner
 
 
 def classifier(gold: str, predicted: str) -> ClassifierMetrics:
-    metrics = score([Prediction(*pair, None, None) for pair in zip(gold, predicted, strict=True)])
+    metrics = score([made_of(*pair, None, None) for pair in zip(gold, predicted, strict=True)])
     assert metrics.ner is None and metrics.classifier is not None
     return metrics.classifier
 
@@ -110,7 +122,7 @@ def random_pairs(
 
 
 def predictions(pairs: Sequence[tuple[Tags, Tags]]) -> list[Prediction]:
-    return [Prediction(None, None, gold, predicted) for gold, predicted in pairs]
+    return [made_of(None, None, gold, predicted) for gold, predicted in pairs]
 
 
 def close(ours: EntityMetrics, theirs: EntityMetrics) -> bool:
@@ -265,10 +277,10 @@ def test_scores_are_those_of_the_whole_split_and_not_means_over_sentences() -> N
 def test_contributions_make_the_scores_again() -> None:
     draw = random.Random(3)
     made = [
-        Prediction(draw.choice("ab"), draw.choice("ab"), gold, guess)
+        made_of(draw.choice("ab"), draw.choice("ab"), gold, guess)
         for gold, guess in random_pairs(200, seed=4)
     ]
-    made += [Prediction("a", "a", None, None), Prediction(None, None, ["B-LOC"], ["B-LOC"])]
+    made += [made_of("a", "a", None, None), made_of(None, None, ["B-LOC"], ["B-LOC"])]
     scored, found = score(made), contributions(made)
     assert scored.classifier is not None and scored.ner is not None
     assert len(found.labels_right) == 201 and len(found.entities_gold) == 201
@@ -303,9 +315,9 @@ def test_labels_that_are_never_predicted_or_only_predicted_count_as_zero() -> No
 def test_a_task_without_gold_has_no_score_and_takes_no_sentence_of_the_other() -> None:
     assert score([]).model_dump() == {"classifier": None, "ner": None}
     mixed = [
-        Prediction("a", "a", None, None),
-        Prediction(None, "b", ["B-LOC"], ["O"]),
-        Prediction("a", "b", None, ["B-LOC"]),
+        made_of("a", "a", None, None),
+        made_of(None, "b", ["B-LOC"], ["O"]),
+        made_of("a", "b", None, ["B-LOC"]),
     ]
     scored = score(mixed, {"classifier": 0.5})
     assert scored.classifier is not None and scored.ner is not None
@@ -331,5 +343,5 @@ def test_every_number_is_finite_over_all_short_sequences() -> None:
     tags = ("O", "B-LOC", "I-LOC", "I-PER")
     for gold in product(tags, repeat=2):
         for predicted in product(tags, repeat=2):
-            scored = score([Prediction("a", "b", gold, predicted)])
+            scored = score([made_of("a", "b", gold, predicted)])
             assert all(math.isfinite(number) for number in numbers(scored)), (gold, predicted)

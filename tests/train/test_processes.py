@@ -207,10 +207,10 @@ def test_every_sentence_is_counted_once(home: Path, file: Path) -> None:
             json.loads(line)
             for line in Journal(home / "two").predictions_path(record).read_text().splitlines()
         ]
-        assert [(line["label"], line["tags"]) for line in read] == [
+        assert [(line["gold"]["classifier"], line["gold"]["ner"]) for line in read] == [
             (line["label"], line["ner_tags"]) for line in wanted
         ]
-        right = sum(line["label"] == line["predicted_label"] for line in read)
+        right = sum(line["gold"]["classifier"] == line["predicted"]["classifier"] for line in read)
         assert record.test is not None and record.test.classifier is not None
         assert record.test.classifier.accuracy == pytest.approx(right / len(wanted))
 

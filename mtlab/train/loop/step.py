@@ -19,7 +19,7 @@ from mtlab.model.network import Network
 from mtlab.plan.experiment import Optimizer as OptimizerSettings
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction
-from mtlab.tasks.kinds import IGNORE
+from mtlab.tasks.kinds import IGNORE, KINDS
 from mtlab.train.distributed.processes import ALONE, Processes
 from mtlab.train.loop import adamw
 from mtlab.train.loop.dropout import quick
@@ -314,13 +314,11 @@ def _prediction(
     best: Mapping[str, Any],
     names: Mapping[str, Sequence[str]],
 ) -> Prediction:
-    predicted = None
-    if sentence.tags is not None:  # a word without a sub-word counts, as O
-        predicted = [
-            names["ner"][best["ner"][position]] if position >= 0 else "O" for position in words
-        ]
-    label = names["classifier"][best["classifier"]] if sentence.label is not None else None
-    return Prediction(sentence.label, label, sentence.tags, predicted)
+    gold = {task: sentence.gold(task) for task in names}
+    gold = {task: value for task, value in gold.items() if value is not None}
+    return Prediction(
+        gold, {task: KINDS[task].predicted(best[task], names[task], words) for task in gold}
+    )
 
 
 def _sum_loss(logits: Tensor, targets: Tensor) -> Tensor:
