@@ -383,8 +383,8 @@ DATA_BUGS = (
     ),
     Mutant(
         "some wrong labels are the right ones",
-        "data/spoil.py",
-        "return [label for label in known if label != sentence.label]",
+        "tasks/kinds.py",
+        "return [value for value in known if value != self.values(gold)[at]]",
         "return list(known)",
         (
             "tests/data/test_spoil.py::test_a_share_of_labels_is_wrong_and_every_one_of_them_is_another",

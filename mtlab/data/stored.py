@@ -4,7 +4,7 @@ import os
 import uuid
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -35,6 +35,10 @@ class Sentence:
     def gold(self, task: str) -> Any:
         """The gold of a task; None where the sentence has none."""
         return self.label if task == "classifier" else self.tags
+
+    def with_gold(self, task: str, gold: Any) -> "Sentence":
+        """The sentence with other gold of a task, or none of it."""
+        return replace(self, **{"label" if task == "classifier" else "tags": gold})
 
     @property
     def surface(self) -> str:
