@@ -59,14 +59,10 @@ def score(
 
 
 def selection_score(metrics: Metrics, tasks: Sequence[str]) -> float:
-    """The score that selects weights: the mean of accuracy and entity F1 over some tasks; an
-    undefined metric counts as 0.
+    """The score that selects weights: the mean of the metrics that judge some tasks; an undefined
+    one counts as 0.
     """
-    by_task = {
-        "classifier": metrics.classifier.accuracy if metrics.classifier else None,
-        "ner": metrics.ner.default.f1 if metrics.ner else None,
-    }
-    return sum(by_task[task] or 0.0 for task in tasks) / len(tasks)
+    return sum(metrics.primary(task) or 0.0 for task in tasks) / len(tasks)
 
 
 def contributions(predictions: Sequence[Prediction]) -> Contributions:

@@ -7,7 +7,7 @@ means undefined (never NaN).
 
 import json
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 
@@ -51,6 +51,13 @@ class ClassifierMetrics(Value):
     loss: float | None
     sentences: int
 
+    primary_title: ClassVar[str] = "accuracy"
+
+    @property
+    def primary(self) -> float | None:
+        """The metric that judges the task."""
+        return self.accuracy
+
 
 class EntityMetrics(Value):
     """Precision, recall and F1 of entities, micro-averaged; F1 is ``None`` without gold entities."""
@@ -74,12 +81,32 @@ class NerMetrics(Value):
     loss: float | None
     sentences: int
 
+    primary_title: ClassVar[str] = "entity F1"
+
+    @property
+    def primary(self) -> float | None:
+        """The metric that judges the task."""
+        return self.default.f1
+
+
+TaskMetrics = ClassifierMetrics | NerMetrics
+
 
 class Metrics(Value):
     """Both tasks on one split; ``None`` for a task of which the split has no labels."""
 
     classifier: ClassifierMetrics | None = None
     ner: NerMetrics | None = None
+
+    @property
+    def by_task(self) -> dict[str, TaskMetrics]:
+        """Those of the tasks of which the split has gold."""
+        return {task: scored for task, scored in self if scored is not None}
+
+    def primary(self, task: str) -> float | None:
+        """The metric that judges a task; None where it is undefined."""
+        scored = self.by_task.get(task)
+        return None if scored is None else scored.primary
 
 
 def _numbers(value: object) -> object:

@@ -238,11 +238,7 @@ def longest(groups: Sequence[Group], kind: Kind) -> tuple[Group, str] | None:
 
 
 def epoch_score(epoch: EpochRecord) -> float:
-    """Mean of validation accuracy and entity F1, or the one of them that is defined."""
-    metrics = epoch.validation
-    scores = [
-        metrics.classifier.accuracy if metrics.classifier else None,
-        metrics.ner.default.f1 if metrics.ner else None,
-    ]
+    """Mean of the metrics that judge the tasks on validation, of those that are defined."""
+    scores = [scored.primary for scored in epoch.validation.by_task.values()]
     given = [score for score in scores if score is not None]
     return sum(given) / len(given) if given else 0.0

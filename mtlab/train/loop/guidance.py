@@ -130,21 +130,13 @@ def resumed(stages: Sequence[Stage], stage: int, tasks: Mapping[str, Any]) -> Gu
 
 
 def monitored(metrics: Metrics, task: str, what: str) -> float | None:
-    """What is watched of a task, more being better: accuracy or entity F1, or the loss with its
+    """What is watched of a task, more being better: the metric that judges it, or the loss with its
     sign turned.
     """
-    scored = metrics.classifier if task == "classifier" else metrics.ner
-    if scored is None:
-        return None
-    if what == "loss":
-        return None if scored.loss is None else -scored.loss
-    return (
-        metrics.classifier.accuracy
-        if task == "classifier" and metrics.classifier
-        else metrics.ner.default.f1
-        if metrics.ner
-        else None
-    )
+    scored = metrics.by_task.get(task)
+    if scored is None or what != "loss":
+        return metrics.primary(task)
+    return None if scored.loss is None else -scored.loss
 
 
 def rest(stage: Stage, decisions: Sequence[Decision], left: int) -> Stage | None:

@@ -149,11 +149,10 @@ def summary(record: TrialRecord) -> str:
     """A trial in a line: what it scored, or why it failed."""
     if not record.ok or record.test is None:
         return f"{record.label}: FAILED, {record.ending}"
-    parts = []
-    if record.test.classifier is not None:
-        parts.append(f"accuracy {_figure(record.test.classifier.accuracy)}")
-    if record.test.ner is not None:
-        parts.append(f"entity F1 {_figure(record.test.ner.default.f1)}")
+    parts = [
+        f"{scored.primary_title} {_figure(scored.primary)}"
+        for scored in record.test.by_task.values()
+    ]
     return f"{record.label}: {', '.join(parts)}, {duration(record.wall_s or 0.0)}"
 
 
