@@ -83,10 +83,10 @@ from tests.mutants import MUTANTS, try_all
 
 honest = next(one for one in MUTANTS if one.name == "some wrong labels are the right ones")
 bad = {
-    "harmless": "return [label for label in list(known) if label != sentence.label]",
-    "no Python": "return [label for label in",
-    "a crash": "return [label.nothing for label in known]",
-    "endless": "return [label for label in iter(lambda: known[0], None) if False]",
+    "harmless": "return [value for value in list(known) if value != self.values(gold)[at]]",
+    "no Python": "return [value for value in",
+    "a crash": "return [value.nothing for value in known]",
+    "endless": "return [value for value in iter(lambda: known[0], None) if False]",
 }
 import tests.mutants
 tests.mutants.LIMIT_S = 20.0
