@@ -7,7 +7,7 @@ from typing import Any
 from mtlab.export.agreement import Agreement
 from mtlab.export.model import Choice
 from mtlab.plan.scenario import point_label
-from mtlab.record.records import EntityMetrics
+from mtlab.record.quality import EntityMetrics
 from mtlab.report import markdown
 from mtlab.report.markdown import fixed, name, text
 from mtlab.report.sections.body import results

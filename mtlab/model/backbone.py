@@ -58,28 +58,9 @@ def find(encoder: Encoder) -> Location:
     Raises:
         UserError: not installed, not found, out of reach, damaged, or in need of code from the hub.
     """
-    path = str(embedded.folder() if encoder.name == embedded.NAME else _local(encoder.name))
+    path, local = _place(encoder)
     revision: str | None = None
     cached = False
-    try:
-        is_directory, is_encoder = Path(path).is_dir(), (Path(path) / "config.json").is_file()
-    except OSError:  # longer than names of files may be
-        is_directory = is_encoder = False
-    local = is_directory or encoder.name.startswith(("/", ".", "~"))
-    if local and not is_encoder:
-        raise UserError(
-            f"no encoder in {path}",
-            "a directory holds config.json, model.safetensors and a tokenizer",
-            where="encoder",
-            code="file-missing",
-        )
-    if local and encoder.revision is not None:
-        raise UserError(
-            "a local encoder has no revisions",
-            "leave it out",
-            where="encoder.revision",
-            code="no-revisions",
-        )
     if not local:
         revision, cached = hub.pinned(encoder)
     try:
@@ -113,6 +94,35 @@ def find(encoder: Encoder) -> Location:
     return Location(
         encoder.name, path, revision or getattr(config, "_commit_hash", None), cached, config
     )
+
+
+def _place(encoder: Encoder) -> tuple[str, bool]:
+    """The folder of an encoder, or its name on the hub, and whether it is a folder.
+
+    Raises:
+        UserError: the folder holds no encoder, or a revision of it is asked for.
+    """
+    path = str(embedded.folder() if encoder.name == embedded.NAME else _local(encoder.name))
+    try:
+        is_directory, is_encoder = Path(path).is_dir(), (Path(path) / "config.json").is_file()
+    except OSError:  # longer than names of files may be
+        is_directory = is_encoder = False
+    local = is_directory or encoder.name.startswith(("/", ".", "~"))
+    if local and not is_encoder:
+        raise UserError(
+            f"no encoder in {path}",
+            "a directory holds config.json, model.safetensors and a tokenizer",
+            where="encoder",
+            code="file-missing",
+        )
+    if local and encoder.revision is not None:
+        raise UserError(
+            "a local encoder has no revisions",
+            "leave it out",
+            where="encoder.revision",
+            code="no-revisions",
+        )
+    return path, local
 
 
 def tokenizer(location: Location) -> PreTrainedTokenizerBase:

@@ -70,6 +70,7 @@ class Counter:
         settings: Head,
         adapters: Lora | None = None,
     ) -> None:
+        self.adapted = adapters is not None
         self.network = Network(backbone.skeleton(config), classes, settings)
         if adapters is not None:
             lora.inject(self.network, adapters)

@@ -15,7 +15,7 @@ from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 from sklearn.metrics import accuracy_score, f1_score
 
-from mtlab.record.records import (
+from mtlab.record.quality import (
     ClassifierMetrics,
     Contributions,
     EntityMetrics,

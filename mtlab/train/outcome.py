@@ -10,7 +10,8 @@ from mtlab.model.freezing import CertificateError
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage, content_key
 from mtlab.record.metrics import Prediction, contributions, score
-from mtlab.record.records import EpochRecord, Metrics, Status
+from mtlab.record.quality import Metrics
+from mtlab.record.records import EpochRecord, Status
 from mtlab.train import selection
 from mtlab.train.continual import forgetting
 from mtlab.train.loop import step

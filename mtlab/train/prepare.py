@@ -51,7 +51,6 @@ class Prepared:
             all of it.
         source: what the checkpoint that trials start from is trained on, where there is one.
         checkpoints: seed to that checkpoint, as soon as it is trained.
-        adapted: whether the encoder gets LoRA's adapters.
         variants: with adapters and without, made when first asked for.
     """
 
@@ -66,7 +65,6 @@ class Prepared:
     setup_s: float
     source: "Prepared | None" = None
     checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
-    adapted: bool = False
     variants: dict[bool, "Prepared"] = field(default_factory=dict)
 
     @cached_property
@@ -84,12 +82,12 @@ class Prepared:
         stage trains them.
         """
         adapted = lora.wanted(self.experiment.scenario(scenario).stages)
-        if adapted is self.adapted:
+        if adapted is self.counter.adapted:
             return self
         if adapted not in self.variants:
             adapters = self.experiment.lora if adapted else None
             counter = Counter(self.location.config, self.classes, self.experiment.head, adapters)
-            self.variants[adapted] = replace(self, counter=counter, adapted=adapted)
+            self.variants[adapted] = replace(self, counter=counter)
         return self.variants[adapted]
 
     def stage_plans(self, scenario: str) -> tuple[StagePlan, ...]:
@@ -104,7 +102,7 @@ class Prepared:
 
     def adapt(self, network: Network, seed: int) -> None:
         """Give a network the adapters that its scenario trains, if it trains any."""
-        if self.adapted:
+        if self.counter.adapted:
             lora.inject(network, self.experiment.lora, seed)
             network.to(next(network.heads.parameters()).device)
 

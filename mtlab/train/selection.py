@@ -7,7 +7,8 @@ from torch import Tensor
 
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction, selection_score
-from mtlab.record.records import EpochRecord, Metrics
+from mtlab.record.quality import Metrics
+from mtlab.record.records import EpochRecord
 from mtlab.record.records import Selection as SelectionRecord
 
 

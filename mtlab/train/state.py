@@ -147,7 +147,7 @@ class TrialState:
         if source is not None and initial != source.digests:
             raise CertificateError(f"{source.file} is not the checkpoint that was trained")
         self.note(initial_digest=content_key(initial))
-        if prepared.adapted:
+        if prepared.counter.adapted:
             with self.clock.lap("setup"):
                 prepared.adapt(self.network, self.trial.seed)
             self.passes.hash_units()

@@ -14,12 +14,9 @@ from mtlab.plan.experiment import Experiment
 from mtlab.record import archive
 from mtlab.record.files import write_atomically
 from mtlab.record.journal import Journal
+from mtlab.record.quality import ClassifierMetrics, EntityMetrics, Metrics, NerMetrics
 from mtlab.record.records import (
-    ClassifierMetrics,
-    EntityMetrics,
     EpochRecord,
-    Metrics,
-    NerMetrics,
     Selection,
     StageRecord,
     SuiteRecord,

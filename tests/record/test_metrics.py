@@ -14,7 +14,7 @@ from seqeval.scheme import IOB2
 
 from mtlab.export import reader
 from mtlab.record.metrics import Prediction, contributions, score
-from mtlab.record.records import ClassifierMetrics, Contributions, EntityMetrics, NerMetrics
+from mtlab.record.quality import ClassifierMetrics, Contributions, EntityMetrics, NerMetrics
 
 UNDEFINED = EntityMetrics(precision=None, recall=None, f1=None, support=0)
 Tags = Sequence[str]

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from mtlab.record.journal import Journal
-from mtlab.record.records import (
+from mtlab.record.quality import (
     ClassifierMetrics,
     Contributions,
     EntityMetrics,
-    EpochRecord,
     Metrics,
     NerMetrics,
+)
+from mtlab.record.records import (
+    EpochRecord,
     Selection,
     StageRecord,
     Status,

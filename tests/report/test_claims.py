@@ -2,7 +2,8 @@
 
 import pytest
 
-from mtlab.record.records import Metrics, SuiteRecord, TrialRecord
+from mtlab.record.quality import Metrics
+from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.report.claims import verdicts as verdicts_in_words
 from mtlab.report.claims.evidence import Evidence, Finding
 from mtlab.report.claims.register import CLAIMS, findings

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mtlab.record.records import Contributions, TrialRecord, best_on_validation
+from mtlab.record.quality import Contributions
+from mtlab.record.records import TrialRecord, best_on_validation
 from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.comparison.winner import section, winner
 from mtlab.report.sections import body

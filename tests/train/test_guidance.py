@@ -10,14 +10,8 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Guidance, Stage, Trial
 from mtlab.record.journal import Journal
-from mtlab.record.records import (
-    ClassifierMetrics,
-    Decision,
-    EntityMetrics,
-    Metrics,
-    NerMetrics,
-    TrialRecord,
-)
+from mtlab.record.quality import ClassifierMetrics, EntityMetrics, Metrics, NerMetrics
+from mtlab.record.records import Decision, TrialRecord
 from mtlab.train.cache.prefix import Prefixes
 from mtlab.train.loop import guidance
 from mtlab.train.loop.guidance import Guide, with_head

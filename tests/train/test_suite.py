@@ -16,7 +16,8 @@ from mtlab.cli import main
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.mlflow.store import Store
-from mtlab.record.records import Metrics, SuiteRecord, TrialRecord
+from mtlab.record.quality import Metrics
+from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.train.prepare import Prepared
 from mtlab.train.state import TrialState
 

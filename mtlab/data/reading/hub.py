@@ -250,20 +250,17 @@ def _build(
     from huggingface_hub import errors
     from huggingface_hub.utils import httpx
 
-    said = (
-        {
-            split: [escape(os.path.relpath(file, name)) for file in some]
-            for split, some in files.items()
-        }
-        if files
-        else None
+    named = {
+        split: [escape(os.path.relpath(file, name)) for file in some]
+        for split, some in (files or {}).items()
+    }
+    load = partial(
+        datasets.load_dataset_builder, name, subset, revision=commit, data_files=named or None
     )
     try:
-        builder = datasets.load_dataset_builder(name, subset, revision=commit, data_files=said)
+        builder = load()
         if hasattr(builder.config, "keep_default_na"):
-            builder = datasets.load_dataset_builder(
-                name, subset, revision=commit, data_files=said, **AS_TEXT
-            )
+            builder = load(**AS_TEXT)
         builder.download_and_prepare()
         return builder.as_dataset(), [
             str(file) for some in (builder.config.data_files or {}).values() for file in some

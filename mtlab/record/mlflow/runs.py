@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from mtlab.plan.scenario import point_label
-from mtlab.record.records import Metrics, StageRecord, SuiteRecord, TrialRecord
+from mtlab.record.quality import Metrics
+from mtlab.record.records import StageRecord, SuiteRecord, TrialRecord
 
 
 def tags_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, str]:

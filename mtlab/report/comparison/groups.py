@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from mtlab.plan.scenario import point_label, points
-from mtlab.record.records import Contributions, EntityMetrics, SuiteRecord, TrialRecord
+from mtlab.record.quality import Contributions, EntityMetrics
+from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.report.statistics import intervals
 from mtlab.report.table import result
 

@@ -98,7 +98,7 @@ class Prefixes:
     def expect(self, prepared: Prepared, digests: Mapping[str, str]) -> None:
         """Announce that the scenarios of an experiment will begin with weights of these digests."""
         names = [
-            name for name in prepared.experiment.scenarios if not prepared.of(name).adapted
+            name for name in prepared.experiment.scenarios if not prepared.of(name).counter.adapted
         ]  # adapters have other weights
         plans = [plan for name in names for plan in prepared.stage_plans(name)]
         depths = {plan.cached_depth for plan in plans if plan.untouched} - {0}

@@ -12,7 +12,8 @@ from typing import Any
 from mtlab.plan.scenario import Guidance, Stage
 from mtlab.plan.selectors import TASKS
 from mtlab.record.metrics import selection_score
-from mtlab.record.records import Decision, EpochRecord, Metrics
+from mtlab.record.quality import Metrics
+from mtlab.record.records import Decision, EpochRecord
 
 
 @dataclass

@@ -155,7 +155,7 @@ def _point_lines(experiment: Experiment) -> Iterator[str]:
         yield _cost_line(
             name.ljust(width), plain(prepared.of(name), stages), floor(prepared.of(name), stages)
         )
-    variants = [prepared, *(plan for plan in prepared.variants.values() if plan.adapted)]
+    variants = [prepared, *(plan for plan in prepared.variants.values() if plan.counter.adapted)]
     together = [
         [plan for name, stages in planned.items() if prepared.of(name) is of for plan in stages]
         for of in variants

@@ -56,7 +56,7 @@ def common(
         plans = [plan for plan in prepared.stage_plans(trial.scenario) if plan.cached_depth]
         flops[trial] = sum(_timed_steps(prepared, plan) for plan in plans if plan.stage.epochs)
         states = content_key(prepared.encoder_digest, prepared.encoding_digest)
-        alone = prepared.source is not None or prepared.adapted or states in passed
+        alone = prepared.source is not None or prepared.counter.adapted or states in passed
         if not alone and any(plan.untouched for plan in plans):
             passed.add(states)
             splits = prepared.encoded
