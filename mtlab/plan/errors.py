@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -20,6 +21,10 @@ class UserError(Exception):
     def __init__(self, problem: str, remedy: str = "", *, where: str = "", code: str) -> None:
         self.problem, self.remedy, self.where, self.code = problem, remedy, where, code
         super().__init__(str(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How processes send one another a mistake."""
+        return partial(type(self), where=self.where, code=self.code), (self.problem, self.remedy)
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.problem}" if self.where else self.problem

@@ -1,11 +1,12 @@
 """What is wrong with an experiment is told in one line: file, line, field, problem, remedy."""
 
+import pickle
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from mtlab.plan.errors import UserError, did_you_mean, shown
+from mtlab.plan.errors import Busy, UserError, did_you_mean, shown
 from mtlab.plan.experiment import load
 
 GOOD = """\
@@ -409,6 +410,14 @@ def test_the_line_is_one_line_and_printable() -> None:
     )
     assert str(error) == "file:1 field: two lines\\x1b[2J and \\u202eturned; look again"
     assert str(UserError("bare", code="any")) == "bare"
+
+
+@pytest.mark.parametrize("kind", [UserError, Busy])
+def test_a_mistake_is_whole_after_its_way_to_another_process(kind: type[UserError]) -> None:
+    error = kind("a problem", "a remedy", where="file:1 field", code="a-code")
+    other = pickle.loads(pickle.dumps(error))
+    assert type(other) is kind
+    assert (str(other), other.code, other.where) == (str(error), "a-code", "file:1 field")
 
 
 def test_did_you_mean_offers_the_nearest_or_everything() -> None:
