@@ -42,8 +42,8 @@ class Batch:
 
     @property
     def tokens(self) -> np.ndarray:
-        """(tokens,): where the batch has tokens rather than padding, its rows one after another. Known
-        from lengths, for to ask a mask on a GPU makes the host wait.
+        """(tokens,): the places of its tokens in the flattened batch, without padding. They follow
+        from the lengths: reading a mask on a GPU would make the host wait.
         """
         width = self.input_ids.shape[1]
         return np.concatenate(

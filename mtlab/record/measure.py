@@ -47,8 +47,8 @@ class PeakMemory:
     peak is ``None`` instead of a wrong number.
 
     Args:
-        collect: collect all cyclic garbage, for which Python searches every object (0.2 s), or that
-            of objects made lately alone.
+        collect: whether to collect all cyclic garbage, for which Python searches every object
+            (0.2 s). Otherwise only recent objects are searched.
     """
 
     def __init__(self, collect: bool = True) -> None:

@@ -30,6 +30,12 @@ error, or the process died. ``not run``: the trial that trains its source checkp
 RETIRED = frozenset({"shard"})
 """Former settings of experiments, which are ignored in older records."""
 
+
+def ending(status: Status, reason: str) -> str:
+    """A status with its reason, for people."""
+    return f"{status}: {reason}" if reason else status
+
+
 UNFINISHED: tuple[Status, ...] = ("running", "selected")
 """The statuses of a trial that has not ended yet, or was stopped before its end."""
 
@@ -251,7 +257,7 @@ class TrialRecord(Value):
     @property
     def ending(self) -> str:
         """The status with its reason, for people."""
-        return f"{self.status}: {self.reason}" if self.reason else self.status
+        return ending(self.status, self.reason)
 
 
 class SuiteRecord(Value):

@@ -13,7 +13,7 @@ from mtlab.model.freezing import CertificateError
 from mtlab.plan.errors import UserError, printable
 from mtlab.plan.scenario import Stage, Trial
 from mtlab.record.journal import write_atomically
-from mtlab.record.records import Status
+from mtlab.record.records import Status, ending
 from mtlab.train import outcome
 from mtlab.train.loop.tally import Diverged
 from mtlab.train.loop.trainer import Trainer
@@ -125,12 +125,12 @@ class Group:
         problem = printable(f"{type(error).__name__}: {first_line}")
         status: Status = "out of memory" if known else "crashed"
         reason = "" if known else f"{problem} (failures/{file.name})"
-        ending = f"{status}: {reason}" if reason else status
-        first = not setup.runtime.processes.several or setup.keeper.left(ending)
+        why = ending(status, reason)
+        first = not setup.runtime.processes.several or setup.keeper.left(why)
         if first and not known:
             write_atomically(file, "".join(traceback.format_exception(error)))
         if setup.runtime.processes.several:
-            raise Lost(f"{label}: {ending if first else problem}") from error
+            raise Lost(f"{label}: {why if first else problem}") from error
         return status, reason
 
     def state_dict(self) -> tuple[dict[str, Any], Tensors] | None:
