@@ -233,7 +233,7 @@ def _sources(options: argparse.Namespace) -> tuple[list[str], dict[str, list[str
     if count > 2:
         raise UserError(
             f"{count} sources",
-            "give one with labels and tags, or two: one for classification and one for NER",
+            "give one for all tasks, or two, one for each of two tasks",
             code="too-many-sources",
         )
     overrides = parse_overrides(words[count:])

@@ -6,8 +6,15 @@ import argparse
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
+from mtlab.plan.data import Data, Source
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Strict
+from mtlab.plan.tasks import WORDS
+from mtlab.tasks.registry import USUAL
+
+OF_TASKS = ("tasks", "labelled", "label_noise", "task_weights")
+"""Settings that are mappings of tasks."""
+COLUMNS = (*WORDS, *(task["column"] for task in USUAL.values()))
 
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:
@@ -19,7 +26,7 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 def settings(kind: Any = Experiment, prefix: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
     """Every key that a command line may set, dotted, with the words that it may have where they are
-    few; what lies in lists is left out.
+    few; what lies in lists is left out, and of tasks those are known that files have which name none.
     """
     for name, field in kind.model_fields.items():
         origin, kinds = (
@@ -34,9 +41,14 @@ def settings(kind: Any = Experiment, prefix: str = "") -> Iterator[tuple[str, tu
             if origin is not tuple
             else []
         )
+        keys = USUAL if name in OF_TASKS else COLUMNS if name == "columns" else ()
         for part in nested:
-            yield from settings(part, f"{prefix}{name}.")
-        if origin is dict and words:  # they are its keys
-            yield from ((f"{prefix}{name}.{word}", ()) for word in words)
+            for key in [f"{prefix}{name}.{key}" for key in keys] or [f"{prefix}{name}"]:
+                yield from settings(part, f"{key}.")
+        if origin is dict and not nested and (words or keys):
+            yield from ((f"{prefix}{name}.{key}", ()) for key in words or keys)
         elif not nested or hasattr(nested[0], "_short_form"):
             yield f"{prefix}{name}", words
+    if kind is Data:
+        for task in USUAL:
+            yield from settings(Source, f"{prefix}{task}.")

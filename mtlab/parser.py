@@ -22,11 +22,13 @@ SHORT = {"address": "engine.address"}
 
 
 SOURCES = """
-One source with labels and tags, or two: one for classification and one for NER; which is which is seen from the columns.
+One source for all tasks, or two, one for each of two tasks; which is which is seen from the columns.
+Where no task is named, they are a label a sentence and entities, or what of them the columns have.
 What is guessed can be set, and the file then says so:
   --data.columns.label intent   --data.columns.ner_tags tags   --data.columns.text body
   --data.splits.train all.csv   --data.test_fraction 0.2       --encoder roberta-base   --max_length 128
-  --data.classifier.columns.label intent   --data.ner.subset english    (of two sources)
+  --data.TASK.columns.label intent   --data.TASK.subset english          (of two sources)
+  --tasks.NAME.kind KIND   --tasks.NAME.column tones    (these tasks and no others)
 """
 
 
@@ -73,7 +75,7 @@ Switch it on for this shell, or in ~/.bashrc or ~/.zshrc for all:
 """
 
 
-OF_DATA = ("data", "data_seed", "encoder", "max_length")
+OF_DATA = ("tasks", "data", "data_seed", "encoder", "max_length")
 """Keys of an experiment that change what is found in data."""
 
 

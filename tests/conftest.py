@@ -141,6 +141,7 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (scores, curves, staged_plots):
         monkeypatch.setattr(module, "FIGURES", {})
+    monkeypatch.setattr(curves, "_parts", lambda base, task: None)
 
 
 def measured(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -206,7 +206,7 @@ SELECTION_BUGS = (
         "settings are chosen by test scores",
         "report/comparison/across.py",
         "        trial.selection.score\n        for trial in trials\n        if trial.selection and trial.selection.score is not None\n",
-        "        trial.test.classifier.accuracy\n        for trial in trials\n        if trial.test and trial.test.classifier\n",
+        "        trial.test.primary('classifier')\n        for trial in trials\n        if trial.test\n",
         ("tests/report/test_across.py::test_the_choice_does_not_look_at_the_test_split",),
     ),
 )
@@ -317,8 +317,8 @@ DATA_BUGS = (
     Mutant(
         "entities that truncation cut off are no gold",
         "train/loop/step.py",
-        "    gold = {task: value for task, value in gold.items() if value is not None}\n",
-        "    gold = {task: value for task, value in gold.items() if value is not None}\n"
+        "    gold = {task: sentence.gold[task] for task in tasks if task in sentence.gold}\n",
+        "    gold = {task: sentence.gold[task] for task in tasks if task in sentence.gold}\n"
         "    if 'ner' in gold:\n"
         "        gold['ner'] = tuple(tag if position >= 0 else 'O' for tag, position in zip(gold['ner'], words, strict=True))\n",
         (f"{TRIAL}::test_entities_that_were_cut_off_still_count_as_gold",),
@@ -354,37 +354,37 @@ DATA_BUGS = (
     Mutant(
         "what is cut off for validation stays in train",
         "data/splits.py",
-        "for kept in (~chosen, chosen))",
-        "for kept in (~chosen | chosen, chosen))",
+        "for kept in (~chosen, chosen)\n",
+        "for kept in (~chosen | chosen, chosen)\n",
         ("tests/data/test_splits.py::test_cut_is_stratified_seeded_and_said",),
     ),
     Mutant(
         "a smaller training set does not lie within a larger one",
         "data/splits.py",
-        "return collect(compress(sentences, first(sentences, size, rng)), directory)",
-        "return collect(compress(sentences, first(sentences, size, np.random.default_rng(size))), directory)",
+        "first(sentences, size, rng, reading)",
+        "first(sentences, size, np.random.default_rng(size), reading)",
         ("tests/data/test_splits.py::test_subsets_are_nested_and_the_same_for_a_seed",),
     ),
     Mutant(
         "the sentences that keep their labels are not stratified",
         "data/spoil.py",
-        "kept = first(train, count, rng)",
+        "kept = first(train, count, rng, reading)",
         "kept = rng.permutation(len(train)) < count",
         ("tests/data/test_spoil.py::test_the_labels_that_are_kept_are_in_proportion",),
     ),
     Mutant(
         "fewer sentences that keep their labels do not lie within more of them",
         "data/spoil.py",
-        "kept = first(train, count, rng)",
-        "kept = first(train, count, np.random.default_rng(count))",
+        "kept = first(train, count, rng, reading)",
+        "kept = first(train, count, np.random.default_rng(count), reading)",
         (
             "tests/data/test_spoil.py::test_a_share_of_sentences_keeps_its_labels_and_a_smaller_one_lies_within_it",
         ),
     ),
     Mutant(
         "some wrong labels are the right ones",
-        "tasks/kinds.py",
-        "return [value for value in known if value != self.values(gold)[at]]",
+        "tasks/kind.py",
+        "return [value for value in known if value not in here]",
         "return list(known)",
         (
             "tests/data/test_spoil.py::test_a_share_of_labels_is_wrong_and_every_one_of_them_is_another",
@@ -401,19 +401,82 @@ DATA_BUGS = (
     ),
 )
 
+KIND = "tests/tasks/test_kinds.py::test_what_a_head_is_sure_of_is_read_as_it_was_written"
+
+TASK_BUGS = (
+    Mutant(
+        "every task reads the first one's column",
+        "data/sentences.py",
+        "columns[task.column]\n",
+        "columns[next(iter(reading.tasks.values())).column]\n",
+        ("tests/tasks/test_many.py::test_gold_is_that_of_each_tasks_own_column",),
+    ),
+    Mutant(
+        "the targets of labels are shifted by one",
+        "tasks/classification.py",
+        "codes.numbers.get(gold, IGNORE)",
+        "(codes.numbers.get(gold, IGNORE) + 1) % len(codes.names)",
+        (f"{KIND}[classification]",),
+    ),
+    Mutant(
+        "the first of several labels is no target",
+        "tasks/multilabel.py",
+        "int(name in gold)",
+        "int(name in gold[1:])",
+        (f"{KIND}[multilabel]",),
+    ),
+    Mutant(
+        "a predicted number is not brought back to its unit",
+        "tasks/regression.py",
+        "float(raw) * codes.spread + codes.center",
+        "float(raw) + codes.center",
+        (f"{KIND}[regression]",),
+    ),
+    Mutant(
+        "tags are read from the first sub-words of the sentence, special tokens and all",
+        "tasks/tagging.py",
+        "for position in words]",
+        "for position in range(len(words))]",
+        ("tests/tasks/test_many.py::test_a_tag_is_read_where_its_word_begins",),
+    ),
+    Mutant(
+        "sentences without labels are learnt as sentences without any label",
+        "model/losses.py",
+        "torch.where(targets[..., 0] != IGNORE, losses.mean(dim=-1), 0.0)",
+        "losses.mean(dim=-1)",
+        ("tests/tasks/test_kinds.py::test_gradients_of_each_loss_are_those_of_finite_differences",),
+    ),
+    Mutant(
+        "a correlation's interval is that of products",
+        "tasks/linear.py",
+        "r + x * y - r * (x**2 + y**2) / 2",
+        "x * y",
+        (
+            "tests/tasks/test_kinds.py::test_what_sentences_add_varies_as_the_metric_does_over_other_sentences",
+        ),
+    ),
+    Mutant(
+        "the epoch is chosen by all tasks, whichever are named",
+        "plan/scenario.py",
+        "return self.select_on or self.losses",
+        "return self.losses",
+        ("tests/tasks/test_many.py::test_the_epoch_is_chosen_by_the_tasks_that_are_named",),
+    ),
+)
+
 METRIC_BUGS = (
     Mutant(
         "the default and the strict way to score entities are swapped",
-        "record/metrics.py",
-        "        default=_micro(*entities[False]),\n        strict=_micro(*entities[True]),\n",
-        "        default=_micro(*entities[True]),\n        strict=_micro(*entities[False]),\n",
+        "tasks/tagging.py",
+        "for mode in (False, True))",
+        "for mode in (True, False))",
         ("tests/record/test_metrics.py::test_precision_and_recall_by_hand",),
     ),
     Mutant(
         "precision and recall are swapped: gold for predicted",
-        "record/metrics.py",
-        "precision=precision,\n        recall=right / len(gold),",
-        "precision=right / len(gold),\n        recall=precision,",
+        "tasks/tagging.py",
+        '"precision": right / len(predicted) if predicted else 0.0,\n        "recall": right / len(gold),',
+        '"recall": right / len(predicted) if predicted else 0.0,\n        "precision": right / len(gold),',
         ("tests/record/test_metrics.py::test_precision_and_recall_by_hand",),
     ),
     Mutant(
@@ -593,8 +656,8 @@ STATISTICS_BUGS = (
     Mutant(
         "a trial that failed counts in means",
         "report/table.py",
-        "if trial.ok and not apart else None",
-        "if not apart else None",
+        "if not trial.ok or (column in TIMES and trial.untimed):",
+        "if column in TIMES and trial.untimed:",
         (
             "tests/report/test_table.py::test_a_failed_trial_is_a_row_with_its_reason_and_no_numbers",
         ),
@@ -602,8 +665,8 @@ STATISTICS_BUGS = (
     Mutant(
         "times of trials that shared their device are compared",
         "report/table.py",
-        "apart = column in TIMES and trial.untimed",
-        "apart = False",
+        "if not trial.ok or (column in TIMES and trial.untimed):",
+        "if not trial.ok:",
         ("tests/report/test_untimed.py::test_the_table_says_why_and_has_no_times",),
     ),
     Mutant(
@@ -768,6 +831,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *RANDOMNESS_BUGS,
     *STAGE_BUGS,
     *DATA_BUGS,
+    *TASK_BUGS,
     *METRIC_BUGS,
     *CACHE_BUGS,
     RESUMED_STATES,

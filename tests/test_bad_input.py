@@ -132,7 +132,7 @@ def clip(directory: Path) -> None:
 BERT = ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase")
 FULL = "exp.yaml:13 scenarios.full.0"
 ANEW = "put its model.safetensors and config.json there anew"
-NO_DATA = "no data; pass --data.source PATH (one source with both labels), or --data.classifier.source and --data.ner.source"
+NO_DATA = "no data; pass --data.source PATH (one source for all tasks), or --data.classifier.source and --data.ner.source"
 RATE = "a learning rate is above 0, not {}; to freeze a part, leave its selector out"
 UNSEEN = "or pass --data.unseen_labels count_as_error"
 WRITE = "choose another --output, or make room"

@@ -115,7 +115,7 @@ def test_a_failed_trial_is_told_and_is_the_exit_status(
     assert main(arguments) == 1
     shown = capsys.readouterr().out
     assert "full-seed0: FAILED, diverged: the " in shown
-    assert "heads-seed0: accuracy" in shown
+    assert "heads-seed0: classifier accuracy" in shown
 
 
 @pytest.mark.process

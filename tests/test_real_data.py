@@ -34,7 +34,7 @@ def test_snips_reaches_what_a_plain_trainer_reaches(tmp_path: Path, tracking: st
     ]
     assert main(["compare", str(EXPERIMENTS / "snips.yaml"), *arguments]) == 0
     scores = {
-        trial.scenario: (trial.test.classifier.accuracy, trial.test.ner.default.f1)
+        trial.scenario: (trial.test.primary("classifier"), trial.test.primary("ner"))
         for trial in Journal(tmp_path / "report").read()[1]
     }
     assert scores["fully_frozen"][0] <= 0.35
@@ -63,7 +63,7 @@ def test_the_cache_changes_less_than_another_seed_does(tmp_path: Path, tracking:
         output = ["--cache", mode, "--output", str(tmp_path / mode)]
         assert main(["compare", str(EXPERIMENTS / "snips.yaml"), *arguments, *output]) == 0
         for trial in Journal(tmp_path / mode).read()[1]:
-            scores = [trial.test.classifier.accuracy, trial.test.ner.default.f1]
+            scores = [trial.test.primary("classifier"), trial.test.primary("ner")]
             found.setdefault(f"{mode} {trial.scenario}", []).append(scores)
     for scenario in scenarios:
         cached, plain = (np.array(found[f"{mode} {scenario}"]) for mode in ("auto", "off"))
@@ -101,19 +101,19 @@ def test_two_sources_train_both_tasks(tmp_path: Path, tracking: str) -> None:
         "validation": 1000 + 1009,
         "test": 3080 + 1287,
     }
-    assert trial.test.classifier.sentences == 3080
-    assert trial.test.ner.sentences == 1287
+    assert trial.test.by_task["classifier"].sentences == 3080
+    assert trial.test.by_task["ner"].sentences == 1287
     losses = trial.step_losses
     assert all(
         (one is None) != (other is None)
         for one, other in zip(losses["classifier"], losses["ner"], strict=True)
     )
-    assert trial.test.classifier.accuracy > 10 / 77
+    assert trial.test.primary("classifier") > 10 / 77
 
 
 def test_plans_of_the_files_that_ship_hold_exact_counts(capsys: pytest.CaptureFixture) -> None:
     assert main(["plan", str(EXPERIMENTS / "snips.yaml"), "--data.source", source("snips")]) == 0
     shown = capsys.readouterr().out
-    assert "7 labels, 72 tags" in shown
+    assert "classifier 7 labels, ner 72 tags" in shown
     assert "trains       30,415  at 0.001: head.classifier 2,695, head.ner 27,720" in shown
     assert "gradual_unfreeze" in shown

@@ -19,6 +19,16 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerFast
 
+from mtlab.data import sources
+from mtlab.data.sources import Corpus
+from mtlab.plan.data import Data
+from mtlab.plan.tasks import Task
+from mtlab.tasks import kind
+from mtlab.tasks.registry import USUAL
+
+TASKS = {name: Task(**task) for name, task in USUAL.items()}
+"""The tasks of an experiment that names none."""
+
 SIZE = {
     "hidden_size": 32,
     "num_hidden_layers": 3,
@@ -209,3 +219,20 @@ def _subword_tokenizer(directory: Path, family: str) -> Any:
     return kinds.get(family, transformers.BertTokenizer)(
         vocab=wordpiece.get_vocab(), model_max_length=64
     )
+
+
+def shapes(labels: int, tags: int) -> dict[str, kind.Shape]:
+    """Of heads for the usual tasks."""
+    return {"classifier": kind.Shape(labels, False), "ner": kind.Shape(tags, True)}
+
+
+def learnt(**names: tuple[str, ...]) -> dict[str, kind.Task]:
+    """The usual tasks, or some of them, with these classes."""
+    return {
+        name: kind.Task(name, TASKS[name].made, kind.Codes(known)) for name, known in names.items()
+    }
+
+
+def load(data: Data, data_seed: int, **others: Any) -> Corpus:
+    """The data of an experiment that names no tasks."""
+    return sources.load(data, TASKS, data_seed, **others)

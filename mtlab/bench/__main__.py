@@ -27,6 +27,7 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Trial
 from mtlab.record.files import write_atomically
 from mtlab.record.journal import Journal
+from mtlab.record.quality import primaries
 from mtlab.record.records import TrialRecord
 from mtlab.train import prepare as preparing
 from mtlab.train import worker
@@ -121,10 +122,9 @@ class Bench:
             raise UserError(
                 f"a trial failed: {failed[0]}", where=records[0].label, code="trial-failed"
             )
-        test = records[0].test
-        assert test is not None and test.classifier is not None and test.ner is not None
-        metrics = {"accuracy": test.classifier.accuracy, "f1": test.ner.default.f1}
-        return Lap(elapsed, metrics, sum(record.laps["train"] for record in records))
+        return Lap(
+            elapsed, primaries(records[0].test), sum(record.laps["train"] for record in records)
+        )
 
     def trainer(self, scenario: str, tuning: peer.Tuning) -> Lap:
         """Real seconds of one seed of a scenario in a Trainer, from a loaded network."""

@@ -15,7 +15,7 @@ from mtlab.bench import engines_page
 from mtlab.record.files import write_atomically
 from mtlab.report.figures.canvas import light
 from mtlab.report.figures.looks import COLOURS, STYLE
-from mtlab.report.markdown import name, rounded, table, text
+from mtlab.report.markdown import fixed, name, rounded, table, text
 
 PEERS = ("Trainer, defaults", "Trainer, tuned")
 OURS, PLAIN = "mtlab", "mtlab, cache off"
@@ -85,7 +85,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
         "",
         "## Test metrics of the runs",
         "",
-        *table(("scenario", "who", "accuracy", "entity F1"), _metrics(result)).splitlines(),
+        *table(("scenario", "who", *_scores(result)), _metrics(result)).splitlines(),
         *(["", *engines_page.lines(result["engines"])] if "engines" in result else []),
     ]
 
@@ -173,14 +173,13 @@ def _floors(result: dict[str, Any]) -> list[list[str]]:
     return lines
 
 
+def _scores(result: dict[str, Any]) -> list[str]:
+    return list(next(iter(result["rows"][0]["metrics"].values())))
+
+
 def _metrics(result: dict[str, Any]) -> list[list[str]]:
     return [
-        [
-            name(row["scenario"]),
-            text(who),
-            f"{metrics['accuracy']:.3f}",
-            "–" if metrics["f1"] is None else f"{metrics['f1']:.3f}",
-        ]
+        [name(row["scenario"]), text(who), *map(fixed, metrics.values())]
         for row in result["rows"]
         for who, metrics in row["metrics"].items()
         if row["seeds"] == 1

@@ -19,14 +19,14 @@ from mtlab.data.encoding import Example
 from mtlab.model import freezing
 from mtlab.model.backbone import Backbone
 from mtlab.model.freezing import Partition
+from mtlab.model.losses import LOSSES
 from mtlab.model.network import Network
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction, score
-from mtlab.tasks.kinds import IGNORE
+from mtlab.record.quality import primaries
+from mtlab.tasks.kind import IGNORE, Task
 from mtlab.train.loop import step
 from mtlab.train.prepare import Prepared
-
-TASKS = ("classifier", "ner")
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,16 @@ def tuned(precision: str) -> Tuning:
 class Joint(nn.Module):
     """The network with the summed loss that Trainer asks of a model."""
 
-    def __init__(self, network: Network, partition: Partition, frozen_in_eval: bool) -> None:
+    def __init__(
+        self,
+        network: Network,
+        partition: Partition,
+        frozen_in_eval: bool,
+        tasks: Mapping[str, Task],
+    ) -> None:
         super().__init__()
         self.network, self.partition, self.frozen_in_eval = network, partition, frozen_in_eval
+        self.losses = {name: LOSSES[task.kind.loss] for name, task in tasks.items()}
 
     def train(self, mode: bool = True) -> "Joint":
         """Like torch's method, but frozen units stay in eval mode where they should."""
@@ -67,12 +74,14 @@ class Joint(nn.Module):
         return self
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, tags: Tensor
+        self, input_ids: Tensor, attention_mask: Tensor, **targets: Tensor
     ) -> dict[str, Tensor]:
         """The loss and each task's logits."""
-        logits = self.network(input_ids, attention_mask, TASKS)
-        losses = [nn.functional.cross_entropy(logits[task].flatten(0, -2).float(), gold.flatten(), ignore_index=IGNORE) for task, gold in
-                  zip(TASKS, (labels, tags), strict=True)]  # fmt: skip
+        logits = self.network(input_ids, attention_mask, tuple(targets))
+        losses = [
+            step.mean_loss(self.losses[task], logits[task], gold, gold, 1)
+            for task, gold in targets.items()
+        ]
         return {"loss": torch.stack(losses).sum(), **logits}
 
 
@@ -105,9 +114,8 @@ def run(
     for stage in stages:
         partition = freezing.resolve(stage, network)
         freezing.apply(network, partition)
-        trainer = _trainer(
-            prepared, Joint(network, partition, tuning.frozen_in_eval), partition, stage, tuning
-        )
+        joint = Joint(network, partition, tuning.frozen_in_eval, prepared.corpus.tasks)
+        trainer = _trainer(prepared, joint, partition, stage, tuning)
         if stage.epochs:
             trainer.train()
         else:
@@ -117,7 +125,7 @@ def run(
     metrics = {
         key.removeprefix("test_"): float(value)
         for key, value in (tested.metrics or {}).items()
-        if key in ("test_accuracy", "test_f1")
+        if key.removeprefix("test_").partition(" ")[0] in prepared.corpus.tasks
     }
     return time.perf_counter() - began, metrics
 
@@ -144,7 +152,7 @@ def _trainer(
             "use_cpu": not on_gpu,
         }
         arguments = TrainingArguments(directory, **options, **fixed, max_grad_norm=experiment.optimizer.clip_norm,
-                                      label_names=["labels", "tags"], **tuning.options)  # fmt: skip
+                                      label_names=list(prepared.corpus.tasks), **tuning.options)  # fmt: skip
     trainer = Trainer(
         model,
         arguments,
@@ -168,8 +176,15 @@ def _optimizers(
         return torch.optim.SGD([nn.Parameter(torch.zeros(1))]), None
     experiment, sentences = prepared.experiment, len(prepared.encoded["train"].examples)
     steps = -(-sentences // experiment.batch_size) * max(1, stage.epochs)
-    weights = experiment.task_weights.model_dump()
-    learner = step.learner(network, partition, stage, steps, experiment.optimizer, weights)
+    learner = step.learner(
+        network,
+        partition,
+        stage,
+        steps,
+        experiment.optimizer,
+        experiment.loss_factors,
+        prepared.corpus.tasks,
+    )
     return learner.optimizer, learner.scheduler
 
 
@@ -178,32 +193,24 @@ def _collate(rows: list[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:
     return {
         "input_ids": batch.input_ids,
         "attention_mask": batch.attention_mask,
-        "labels": batch.targets["classifier"],
-        "tags": batch.targets["ner"],
+        **batch.targets,
     }
 
 
 def _metrics(predicted: EvalPrediction, prepared: Prepared) -> dict[str, float]:
-    labels, tags = (np.asarray(gold) for gold in predicted.label_ids)
-    best_labels, best_tags = (np.asarray(logits).argmax(-1) for logits in predicted.predictions[:2])
-    names = prepared.corpus.tags
-    pairs = []
-    for row, label in enumerate(labels):
-        kept = tags[row] != IGNORE
-        gold = tuple(names[tag] for tag in tags[row][kept])
-        predicted_tags = [names[tag] for tag in best_tags[row][kept]]
-        pairs.append(
-            Prediction(
-                {"classifier": prepared.corpus.labels[label], "ner": gold},
-                {
-                    "classifier": prepared.corpus.labels[best_labels[row]],
-                    "ner": predicted_tags,
-                },
-            )
-        )
-    metrics = score(pairs)
-    assert metrics.classifier is not None and metrics.ner is not None
-    return {"accuracy": metrics.classifier.accuracy or 0.0, "f1": metrics.ner.default.f1 or 0.0}
+    tasks = prepared.corpus.tasks
+    gold, said = (list[dict[str, Any]](), list[dict[str, Any]]())
+    sides = zip(tasks.values(), predicted.label_ids, predicted.predictions, strict=False)
+    for task, targets, logits in sides:
+        decided = LOSSES[task.kind.loss].decide(torch.from_numpy(np.asarray(logits))).numpy()
+        rows = len(targets)
+        gold, said = gold or [{} for _ in range(rows)], said or [{} for _ in range(rows)]
+        for row, target in enumerate(targets):
+            words = np.flatnonzero(target != IGNORE) if task.of_words else np.zeros(0, int)
+            gold[row][task.name] = task.predicted(target, words)
+            said[row][task.name] = task.predicted(decided[row], words)
+    scored = score(tasks, [Prediction(*pair) for pair in zip(gold, said, strict=True)])
+    return {name: value or 0.0 for name, value in primaries(scored).items()}
 
 
 def network(prepared: Prepared, pretrained: Backbone, seed: int, device: torch.device) -> Network:
@@ -212,7 +219,7 @@ def network(prepared: Prepared, pretrained: Backbone, seed: int, device: torch.d
     """
     copied = Network(
         Backbone(copy.deepcopy(pretrained.model), pretrained.blocks, pretrained.after),
-        prepared.classes,
+        prepared.shapes,
         prepared.experiment.head,
     )
     copied.draw_heads(seed)

@@ -2,31 +2,17 @@
 values.
 """
 
-import json
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
-from mtlab.data.reading import cells, names
+from mtlab.check.column import Column, words_of
+from mtlab.data.reading import names
 from mtlab.data.reading.table import Table
-from mtlab.data.tags import TAG
+from mtlab.plan.tasks import Task
+from mtlab.tasks.kind import Kind
 
 NAMES = {
-    "ner_tags": ("ner_tags", "ner", "tags", "tag", "entities", "slots", "bio", "iob", "labels"),
     "tokens": ("tokens", "token", "words", "sentence", "text"),
-    "label": (
-        "label",
-        "intent",
-        "category",
-        "class",
-        "topic",
-        "target",
-        "sentiment",
-        "labels",
-        "domain",
-    ),
     "text": (
         "text",
         "sentence",
@@ -39,10 +25,8 @@ NAMES = {
         "title",
     ),
 }
-"""Our names of columns to what others call them, likeliest first."""
-
-MOST = 0.9
-"""Share of its cells that make a column what it is: the others may be mistakes."""
+"""Our names of columns of words to what others call them, likeliest first; those of gold have theirs
+from the kind of their task."""
 
 
 @dataclass(frozen=True)
@@ -60,97 +44,36 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column of a table, and the look of its values."""
+class Role:
+    """What is looked for among columns.
+
+    Attributes:
+        name: ours.
+        names: what others call it, likeliest first.
+        fits: whether the values of a column are such.
+        could: whether they can be read as such.
+        why: says what makes the values such.
+    """
 
     name: str
-    values: tuple[Any, ...]
-    classes: tuple[str, ...]
-    flat: bool
-
-    @cached_property
-    def lists(self) -> tuple[list[Any] | None, ...]:
-        """Each cell as a list; None where it is none."""
-        return tuple(map(self._list, self.values))
-
-    @cached_property
-    def distinct(self) -> int:
-        """How many different texts or numbers it has."""
-        return len({value for value in self.values if isinstance(value, str | int)})
-
-    @cached_property
-    def tags(self) -> bool:
-        """Whether its cells are lists of tags, not all of them ``O``."""
-        entities = [
-            items for items in self.lists if items and set(items_of(items, self.classes)) != {"O"}
-        ]
-        return bool(entities) and self._mostly(
-            self.lists, lambda items: bool(items) and all(map(TAG.fullmatch, self._texts(items)))
-        )
-
-    @cached_property
-    def token_lists(self) -> bool:
-        """Whether its cells are lists of words, written as lists."""
-        return self._mostly(
-            self.values,
-            lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
-        )
-
-    @cached_property
-    def text(self) -> bool:
-        """Whether its cells are text, of several words."""
-        texts = [value for value in self.values if isinstance(value, str)]
-        several = sum(len(text.split()) for text in texts) >= 2 * len(texts)
-        return several and self._mostly(self.values, lambda value: isinstance(value, str))
-
-    @cached_property
-    def one_value(self) -> bool:
-        """Whether its cells hold one text, or one whole number."""
-        return self._mostly(
-            self.values, lambda value: isinstance(value, str | int) and not isinstance(value, bool)
-        )
-
-    @cached_property
-    def label(self) -> bool:
-        """Whether few values come again and again."""
-        return self.one_value and 2 <= self.distinct <= len(self.values) / 2
-
-    def parallel(self, other: "Column") -> bool:
-        """Whether its lists are as long as those of ``other``."""
-        pairs = list(zip(self.lists, other.lists, strict=True))
-        return self._mostly(pairs, lambda pair: None not in pair and len(pair[0]) == len(pair[1]))
-
-    def _list(self, value: Any) -> list[Any] | None:
-        if self.flat and isinstance(value, str):
-            try:
-                value = (
-                    json.loads(value)
-                    if value.startswith("[") and value.endswith("]")
-                    else cells.items(value)
-                )
-            except (ValueError, RecursionError):
-                return None
-        return value if isinstance(value, list) else None
-
-    def _texts(self, items: Iterable[Any]) -> list[str]:
-        return items_of(items, self.classes)
-
-    @staticmethod
-    def _mostly(values: Iterable[Any], holds: Callable[[Any], bool]) -> bool:
-        answers = [holds(value) for value in values]
-        return bool(answers) and sum(answers) >= MOST * len(answers)
+    names: tuple[str, ...]
+    fits: Callable[[Column], bool]
+    could: Callable[[Column], bool]
+    why: Callable[[Column], str]
 
 
-def items_of(items: Iterable[Any], classes: tuple[str, ...]) -> list[str]:
-    """Tags as text: numbers of classes by their names, other values as empty text."""
-    named = (
-        classes[item] if isinstance(item, int) and 0 <= item < len(classes) else item
-        for item in items
-    )
-    return [item if isinstance(item, str) else "" for item in named]
+def rank(column: str, names: Sequence[str]) -> int:
+    """How likely a column is meant: the place of its name in a list of names, or past its end."""
+    words = words_of(column)
+    return next((place for place, known in enumerate(names) if known in words), len(names))
 
 
-def choose(table: Table, said: Mapping[str, str], tasks: tuple[str, ...]) -> list[Choice]:
+def is_called(column: str, names: Sequence[str]) -> bool:
+    """Whether one of these is the name of a column."""
+    return rank(column, names) < len(names)
+
+
+def choose(table: Table, said: Mapping[str, str], tasks: Mapping[str, Task]) -> list[Choice]:
     """The columns that a source is read from for ``tasks``; roles without a column are left out.
 
     Args:
@@ -159,13 +82,48 @@ def choose(table: Table, said: Mapping[str, str], tasks: tuple[str, ...]) -> lis
         tasks: that it is read for.
     """
     chooser = _Chooser(table, said)
-    if "ner" in tasks:
-        chooser.tags_and_words()
-    if "classifier" in tasks:
-        chooser.labels()
-        if "ner" not in tasks:
-            chooser.words_or_text()
+    kinds = {task.column: task.made for task in tasks.values()}
+    of_words = [column for column, kind in kinds.items() if kind.of_words]
+    chooser.reserve(kinds)
+    for column in of_words:
+        chooser.gold(column, kinds[column])
+    if of_words:
+        chooser.words_of(of_words)
+    for column, kind in kinds.items():
+        if not kind.of_words:
+            chooser.gold(column, kind)
+    if not of_words:
+        chooser.words_or_text()
     return list(chooser.choices.values())
+
+
+def looks_like(column: Column, kind: Kind, others: Iterable[Column]) -> bool:
+    """Whether a column's values look like gold of a kind.
+
+    Args:
+        column: of a table.
+        kind: of a task.
+        others: columns that may hold the words.
+    """
+    if kind.of_words:
+        return column.tags if kind.spans else any(map(column.plain_tags_of, others))
+    if kind.many:
+        return column.name_lists and column.could_be(kind)
+    if kind.one_label:
+        return column.label and not column.tags
+    return column.numbers and column.could_be(kind)
+
+
+def reason(column: Column, kind: Kind) -> str:
+    """What makes a column's values look like gold of a kind."""
+    if kind.of_words:
+        return "every item is a tag" if kind.spans and column.tags else "as many items as words"
+    if kind.many:
+        return f"lists of {len(column.items):,} different values"
+    if kind.one_label:
+        return f"{column.distinct:,} different in {len(column.values):,} rows"
+    numbers = [number for number in column.numeric if number is not None]
+    return f"numbers from {min(numbers):g} to {max(numbers):g}" if numbers else "numbers"
 
 
 class _Chooser:
@@ -173,69 +131,100 @@ class _Chooser:
 
     def __init__(self, table: Table, said: Mapping[str, str]) -> None:
         self.table, self.said = table, said
-        self.columns = {name: _column(table, name) for name in table.columns}
+        self.columns = {name: Column.of(table, name) for name in table.columns}
+        self.lists = [column for column in self.columns.values() if column.has_lists]
+        self.partitions = names.in_columns(table)
         self.choices: dict[str, Choice] = {}
+        self.reserved: set[str] = set()
 
-    def tags_and_words(self) -> None:
-        """Columns of tags, and of the words that they are of."""
-        lists = [column for column in self.columns.values() if _lists(column)]
+    def reserve(self, kinds: Mapping[str, Kind]) -> None:
+        """Keep columns that are called as a task's, and look like it, for that task."""
+        self.reserved = {
+            name
+            for name, kind in kinds.items()
+            if name in self.columns
+            and name not in self.said
+            and looks_like(self.columns[name], kind, self.lists)
+        }
+
+    def gold(self, name: str, kind: Kind) -> None:
+        """A column of gold."""
+
+        def could(column: Column) -> bool:
+            if kind.of_words:
+                return any(other is not column and column.parallel(other) for other in self.lists)
+            return column.one_value if kind.one_label else column.could_be(kind)
+
+        def fits(column: Column) -> bool:
+            is_partition = kind.one_label and column.name in self.partitions
+            return looks_like(column, kind, self.lists) and not is_partition
+
         self._choose(
-            "ner_tags",
-            lambda column: column.tags,
-            lambda column: any(other is not column and column.parallel(other) for other in lists),
-            lambda column: "every item is a tag" if column.tags else "as many items as words",
+            Role(name, (name, *kind.usual), fits, could, lambda column: reason(column, kind))
         )
-        tags = self.choices.get("ner_tags")
-        tagged = self.columns.get(tags.column) if tags is not None else None
+
+    def words_of(self, tasks: Iterable[str]) -> None:
+        """The column of the words that gold is of."""
+        chosen = [self.choices[name].column for name in tasks if name in self.choices]
+        tagged = next((self.columns[name] for name in chosen if name in self.columns), None)
         if tagged is not None:
             self._choose(
-                "tokens",
-                lambda column: not column.tags and column.parallel(tagged),
-                _lists,
-                lambda column: "as many words as tags",
+                Role(
+                    "tokens",
+                    NAMES["tokens"],
+                    lambda column: not self._is_gold(column) and column.parallel(tagged),
+                    lambda column: column.has_lists,
+                    lambda column: "as many words as tags",
+                )
             )
 
-    def labels(self) -> None:
-        """A column of labels."""
-        partitions = names.in_columns(self.table)
-        self._choose(
-            "label",
-            lambda column: column.label and not column.tags and column.name not in partitions,
-            lambda column: column.one_value,
-            lambda column: _again(column, self.table),
-        )
-
     def words_or_text(self) -> None:
-        """Columns that classification alone reads: words, or else text."""
-        if not _reads(self.columns, self.said, "text"):
+        """Columns that tasks of whole sentences read: words, or else text."""
+        if not self._reads_text():
             self._choose(
-                "tokens",
-                lambda column: column.token_lists and not column.tags,
-                _lists,
-                lambda column: "lists of words",
+                Role(
+                    "tokens",
+                    NAMES["tokens"],
+                    lambda column: column.token_lists and not self._is_gold(column),
+                    lambda column: column.has_lists,
+                    lambda column: "lists of words",
+                )
             )
         if "tokens" not in self.choices:
             self._choose(
-                "text",
-                lambda column: column.text and not column.label,
-                lambda column: column.one_value,
-                lambda column: "text of several words" if column.text else "text",
+                Role(
+                    "text",
+                    NAMES["text"],
+                    lambda column: column.text and not column.label,
+                    lambda column: column.one_value,
+                    lambda column: "text of several words" if column.text else "text",
+                )
             )
 
-    def _choose(
-        self,
-        name: str,
-        fits: Callable[[Column], bool],
-        could: Callable[[Column], bool],
-        why: Callable[[Column], str],
-    ) -> None:
-        taken = {choice.column for choice in self.choices.values()} | {
-            column for ours, column in self.said.items() if ours != name
-        }
+    def _is_gold(self, column: Column) -> bool:
+        """Whether a column of lists holds tags or labels, and no words."""
+        return column.tags or column.name_lists or any(map(column.plain_tags_of, self.lists))
+
+    def _reads_text(self) -> bool:
+        """Whether text is read: the user or the name says so, or the columns hold no lists of
+        words.
+        """
+        if self.said.keys() & {"text", "tokens"}:
+            return "text" in self.said
+        if self.columns.keys() & {"text", "tokens"}:
+            return "text" in self.columns
+        return not any(
+            column.token_lists and not self._is_gold(column) for column in self.columns.values()
+        )
+
+    def _choose(self, role: Role) -> None:
+        said = {column for ours, column in self.said.items() if ours != role.name}
+        taken = {choice.column for choice in self.choices.values()} | said
+        taken |= self.reserved - {role.name}
         free = [column for column in self.columns.values() if column.name not in taken]
-        choice = _choice(name, self.said.get(name), free, fits, could, why)
+        choice = _choice(role, self.said.get(role.name), free)
         if choice is not None:
-            self.choices[name] = choice
+            self.choices[role.name] = choice
 
 
 def not_read(table: Table, choices: Iterable[Choice]) -> list[str]:
@@ -244,11 +233,11 @@ def not_read(table: Table, choices: Iterable[Choice]) -> list[str]:
     return [column for column in table.columns if column not in read]
 
 
-def spans(table: Table) -> list[str]:
+def objects(table: Table) -> list[str]:
     """Columns that hold lists of objects, as annotations of characters from one place to another
     do.
     """
-    columns = (_column(table, name) for name in table.columns)
+    columns = (Column.of(table, name) for name in table.columns)
     return [
         column.name
         for column in columns
@@ -259,74 +248,25 @@ def spans(table: Table) -> list[str]:
     ]
 
 
-def _reads(columns: Mapping[str, Column], said: Mapping[str, str], name: str) -> bool:
-    """Whether classification reads text: the user or the name says so, or the columns hold no lists
-    of words.
-    """
-    if said.keys() & {"text", "tokens"}:
-        return name in said
-    if columns.keys() & {"text", "tokens"}:
-        return "text" in columns
-    return not any(column.token_lists and not column.tags for column in columns.values())
-
-
-def _choice(
-    name: str,
-    said: str | None,
-    free: list[Column],
-    fits: Callable[[Column], bool],
-    could: Callable[[Column], bool],
-    why: Callable[[Column], str],
-) -> Choice | None:
+def _choice(role: Role, said: str | None, free: list[Column]) -> Choice | None:
     if said is not None:
-        return Choice(name, said)
-    fitting = sorted(
-        (column for column in free if fits(column)), key=lambda column: _rank(column.name, name)
-    )
-    called = next((column for column in free if column.name == name), None)
-    if called is not None and (called in fitting or could(called) or not fitting):
-        return Choice(
-            name,
-            name,
-            others=tuple(
-                column.name
-                for column in fitting
-                if column is not called and _is_called(column.name, name)
-            ),
+        return Choice(role.name, said)
+    fitting = sorted(filter(role.fits, free), key=lambda column: rank(column.name, role.names))
+    called = next((column for column in free if column.name == role.name), None)
+    if called is not None and (called in fitting or role.could(called) or not fitting):
+        others = (
+            column.name
+            for column in fitting
+            if column is not called and is_called(column.name, role.names)
         )
+        return Choice(role.name, role.name, others=tuple(others))
     if not fitting:  # reading reports what is wrong with its values
-        fitting = [column for column in free if _is_called(column.name, name) and could(column)][:1]
+        fitting = [
+            column for column in free if is_called(column.name, role.names) and role.could(column)
+        ][:1]
     if not fitting:
         return None
-    best, *others = fitting
-    reasons = [*(["its name"] if _is_called(best.name, name) else []), f"its values ({why(best)})"]
-    return Choice(
-        name, best.name, f"by {' and '.join(reasons)}", tuple(column.name for column in others)
-    )
-
-
-def _column(table: Table, name: str) -> Column:
-    values = tuple(row.values.get(name) for row in table.rows)
-    return Column(name, values, table.classes.get(name, ()), table.flat)
-
-
-def _lists(column: Column) -> bool:
-    return any(items for items in column.lists)
-
-
-def _again(column: Column, table: Table) -> str:
-    return f"{column.distinct:,} different in {len(table.rows):,} rows"
-
-
-def _rank(column: str, name: str) -> int:
-    """How likely a column of this name is meant: the place in the list of names, or past its
-    end.
-    """
-    words = {column.casefold(), *re.split(r"[^a-z]+", column.casefold())}
-    return next(
-        (place for place, known in enumerate(NAMES[name]) if known in words), len(NAMES[name])
-    )
-
-
-def _is_called(column: str, name: str) -> bool:
-    return _rank(column, name) < len(NAMES[name])
+    best, *rest = fitting
+    by_name = ["its name"] if is_called(best.name, role.names) else []
+    why = " and ".join([*by_name, f"its values ({role.why(best)})"])
+    return Choice(role.name, best.name, f"by {why}", tuple(column.name for column in rest))

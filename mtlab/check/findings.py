@@ -1,29 +1,25 @@
 """What a check found in the user's own data, in lines to read."""
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import shlex
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from mtlab.check import columns
+from mtlab.check import columns, gold, guesses
 from mtlab.check.columns import Choice
-from mtlab.check.survey import SourceCheck, Survey, survey
+from mtlab.check.gold import Fact, listed
+from mtlab.check.source import SourceCheck
+from mtlab.check.survey import Survey, survey
 from mtlab.data.alike import normal
+from mtlab.data.reading import names
 from mtlab.data.reading.names import SPLITS
 from mtlab.data.stored import Sentence
 from mtlab.plan.errors import UserError, printable, shown
+from mtlab.plan.tasks import WORDS, Task
 
-Fact = tuple[str, str]
-"""A topic, and what the check found."""
-
-FOR = {
-    ("classifier",): "classification",
-    ("ner",): "NER",
-    ("classifier", "ner"): "classification and NER",
-}
-OURS = {"label": "label", "text": "text", "tokens": "tokens", "ner_tags": "tags"}
-IN_LINES = {"tokens": "one a line, its first column", "ner_tags": "the last column of a line"}
 ALIKE = 10
 """Mistakes of one kind that are printed one by one; of the others, the number is printed."""
 
@@ -56,7 +52,7 @@ def lines(survey: Survey) -> Iterator[str]:
 def _lines(survey: Survey) -> Iterator[str]:
     for check in survey.checks:
         yield (
-            f"{check.given}: read for {FOR[check.tasks]}"
+            f"{check.given}: read for {names.listed(_called(check))}"
             if check.tasks
             else f"{check.given}: not read"
         )
@@ -66,7 +62,7 @@ def _lines(survey: Survey) -> Iterator[str]:
             before = what
         yield ""
     if survey.either:
-        yield "Both have labels and tags: the first is taken for classification, the second for NER; a guess, and their order changes it."
+        yield _order(survey)
         yield ""
     if survey.limit is not None and any(check.whole for check in survey.checks):
         yield f"Of a sentence {printable(survey.experiment.encoder.name)} reads {survey.limit:,} sub-words{_of_its_own(survey)}"
@@ -95,14 +91,14 @@ def _splits(check: SourceCheck) -> Iterator[Fact]:
     if check.located.unread:
         yield "", check.located.skipped
     if check.located.beside:
-        yield "", f"beside it lie {_names(check.located.beside)}: pass the folder to read them too"
+        yield "", f"beside it lie {listed(check.located.beside)}: pass the folder to read them too"
 
 
 def _facts(check: SourceCheck) -> Iterator[Fact]:
     yield from _splits(check)
     a_token_a_line = check.train is not None and next(iter(check.train.rows)).line_per_token
     yield from (
-        (OURS[choice.name], IN_LINES[choice.name] if a_token_a_line else _column(check, choice))
+        (_topic(check, choice), _in_lines(choice) if a_token_a_line else _column(check, choice))
         for choice in check.choices
     )
     if (
@@ -121,15 +117,17 @@ def _facts(check: SourceCheck) -> Iterator[Fact]:
         else []
     )
     if unread:
-        yield "not read", f"column{'s' * (len(unread) > 1)} {_names(unread)}"
+        yield "not read", f"column{'s' * (len(unread) > 1)} {listed(unread)}"
+    yield from (("left out", line) for line in check.left_out)
+    yield from _possible(check)
     if check.part is None:
         return
     if check.mistakes:
         yield "", "what follows is of the sentences without mistakes"
-    if "classifier" in check.tasks:
-        yield from _labels(check)
-    if "ner" in check.tasks:
-        yield from _entities(check)
+    for task in check.tasks:
+        for what, text in gold.facts(check, task):
+            named = f"{what}: {text}" if what else text
+            yield (what, text) if check.usual else (task, named)
     yield from _repeated(check)
     for note in (
         check.early if check.mistakes else check.part.notes
@@ -145,92 +143,77 @@ def _sizes(splits: Mapping[str, Collection]) -> str:
     return ", ".join(f"{split} {len(splits[split]):,}" for split in SPLITS if split in splits)
 
 
+def _called(check: SourceCheck) -> list[str]:
+    """The tasks of a source, in words."""
+    shorts = {name: task.made.short for name, task in check.tasks.items()}
+    return [short if check.usual else f"{name} ({short})" for name, short in shorts.items()]
+
+
+def _order(survey: Survey) -> str:
+    """What is said of two sources that could change places."""
+    golds = [
+        f"{task.made.gold_title.removesuffix('s')}s" for task in survey.experiment.tasks.values()
+    ]
+    first, second = (names.listed(_called(check)) for check in survey.checks)
+    return (
+        f"Both have {names.listed(golds)}: the first is taken for {first}, the second for {second}; "
+        "a guess, and their order changes it."
+    )
+
+
+def _task_of(check: SourceCheck, choice: Choice) -> str | None:
+    """The task that a column holds the gold of; None of words."""
+    return next((name for name, task in check.tasks.items() if task.column == choice.name), None)
+
+
+def _topic(check: SourceCheck, choice: Choice) -> str:
+    """What a column is called before what is said of it."""
+    task = _task_of(check, choice)
+    if task is None:
+        return choice.name
+    return check.tasks[task].made.gold_title if check.usual else task
+
+
+def _in_lines(choice: Choice) -> str:
+    """Where a column lies in a file with a token a line."""
+    return "one a line, its first column" if choice.name in WORDS else "the last column of a line"
+
+
+def _possible(check: SourceCheck) -> Iterator[Fact]:
+    """Further tasks that columns could be gold of, and how to have them."""
+    if check.mistakes or not check.possible:
+        return
+    for name, (task, why) in check.possible.items():
+        text = f"column {shown(task.column)} could be a {task.made.short} task ({why})"
+        yield "", f"{text}: {_options({name: task})}"
+    yield "", f"tasks that are named so replace the others; to keep them: {_options(check.tasks)}"
+
+
+def _options(tasks: Mapping[str, Task]) -> str:
+    """Tasks as the command line has them."""
+    return " ".join(
+        f"--tasks.{name}.{key} {shlex.quote(str(value).lower() if value in (True, False) else str(value))}"
+        for name, task in tasks.items()
+        for key, value in guesses.as_written(task).items()
+        if key != "title"
+    )
+
+
 def _by_values(choice: Choice) -> bool:
     return bool(choice.guess) and "its name" not in choice.guess
 
 
 def _column(check: SourceCheck, choice: Choice) -> str:
-    text = f"column {shown(choice.column)}"
+    text, task = f"column {shown(choice.column)}", _task_of(check, choice)
+    if task in check.guessed:
+        return f"{text}, a guess by its values ({check.guessed[task]})"
     if choice.guess:
         text += f", a guess {choice.guess}"
     if choice.others:
-        text += f"; it might be {_names(choice.others)} too"
+        text += f"; it might be {listed(choice.others)} too"
     if choice.guess or choice.others:
         text += f"; --{check.option}.columns.{choice.name} COLUMN takes another"
     return text
-
-
-def _labels(check: SourceCheck) -> Iterator[Fact]:
-    train = check.whole["train"]
-    counts = Counter(
-        sentence.label for sentence in train if sentence.label is not None
-    ).most_common()
-    if not counts:
-        return
-    if len(counts) > 8:
-        yield "labels", f"{len(counts):,}; in train most often {_counts(counts[:3])}"
-        yield "", f"least often {_counts(counts[:-4:-1])}"
-    else:
-        yield "labels", f"{len(counts):,}; in train {_counts(counts)}"
-    most, least = counts[0][1], counts[-1][1]
-    if len(counts) > 1:
-        always = f"answering it every time is right for {most / len(train):.1%}"
-        yield (
-            "imbalance",
-            f"the most frequent label has {most / least:.1f} times the sentences of the rarest; {always} of train",
-        )
-    yield from _odd(
-        [str(label) for label, _ in counts], _times(check, lambda sentence: [sentence.label or ""])
-    )
-
-
-def _entities(check: SourceCheck) -> Iterator[Fact]:
-    train = check.whole["train"]
-    counts = Counter(kind for sentence in train for kind in _types(sentence)).most_common()
-    if not counts or check.part is None:
-        return
-    if not any("converted to IOB2" in note for note in check.part.notes):
-        yield "scheme", "IOB2, taken as it is"
-    bare = sum(not _types(sentence) for sentence in train)
-    total = sum(count for _, count in counts)
-    yield (
-        "entities",
-        f"{total:,} in train; {bare:,} of {len(train):,} sentences ({bare / len(train):.0%}) have none",
-    )
-    yield "types", f"{len(counts):,}; in train {_counts(counts[:12])}{', …' * (len(counts) > 12)}"
-    yield from _odd([kind for kind, _ in counts], _times(check, _types))
-
-
-def _types(sentence: Sentence) -> list[str]:
-    """The type of each of a sentence's entities."""
-    return [tag[2:] for tag in sentence.tags or () if tag.startswith("B-")]
-
-
-def _times(
-    check: SourceCheck, values: Callable[[Sentence], Iterable[str]]
-) -> dict[str, Counter[str]]:
-    """Split to how often each value stands in it."""
-    return {
-        split: Counter(value for sentence in rows for value in values(sentence))
-        for split, rows in check.whole.items()
-    }
-
-
-def _odd(known: Sequence[str], times: dict[str, Counter[str]]) -> Iterator[Fact]:
-    """Labels or types that deserve another look."""
-    once = [value for value in known if times["train"][value] == 1]
-    if once:
-        yield (
-            "",
-            f"once in train: {_names(once)}; nobody learns {'them' if len(once) > 1 else 'it'} from that",
-        )
-    for split, counted in times.items():
-        absent = [value for value in known if not counted[value]]
-        if absent and counted:
-            yield (
-                "",
-                f"not in {split}: {_names(absent)}; nothing is measured of {'them' if len(absent) > 1 else 'it'} there",
-            )
 
 
 def _repeated(check: SourceCheck) -> Iterator[Fact]:
@@ -245,16 +228,12 @@ def _repeated(check: SourceCheck) -> Iterator[Fact]:
         if several:
             text = f"{sum(map(len, several)) - len(several):,} of {len(rows):,} sentences of {split} repeat an earlier one"
             differing = [
-                same
-                for same in several
-                if len({(sentence.label, sentence.tags) for sentence in same}) > 1
+                same for same in several if len({_gold(sentence) for sentence in same}) > 1
             ]
             if differing:
                 first = differing[0][0]
                 other = next(
-                    sentence
-                    for sentence in differing[0]
-                    if (sentence.label, sentence.tags) != (first.label, first.tags)
+                    sentence for sentence in differing[0] if _gold(sentence) != _gold(first)
                 )
                 text += f"; labelled in two ways: {len(differing):,} (the first: {first.place} and {other.place})"
             yield "repeated", text
@@ -266,6 +245,10 @@ def _repeated(check: SourceCheck) -> Iterator[Fact]:
                 "",
                 f"{both:,} of {len(check.whole['test']):,} sentences of test also stand in validation",
             )
+
+
+def _gold(sentence: Sentence) -> tuple[tuple[str, Any], ...]:
+    return tuple(sentence.gold.items())
 
 
 def _of_its_own(survey: Survey) -> str:
@@ -283,8 +266,9 @@ def _length(check: SourceCheck, limit: int) -> str:
     text = f"the longest sentence has {check.lengths.max():,}, 95% have {int(np.percentile(check.lengths, 95)):,} or fewer; "
     if not cut:
         return f"{text}none is cut"
+    spans = all(task.made.spans for task in check.tasks.values() if task.made.of_words)
     lost = (
-        f", and {check.lost_words:,} words with a tag are lost, which count as O"
+        f", and {check.lost_words:,} words with a tag are lost, which count as {'O' if spans else 'wrong'}"
         if check.lost_words
         else ""
     )
@@ -302,14 +286,3 @@ def _grouped(mistakes: Iterable[UserError]) -> Iterator[str]:
         yield from map(str, alike[:ALIKE])
         if len(alike) > ALIKE:
             yield f"… and {len(alike) - ALIKE:,} more like these, the last at {alike[-1].where}"
-
-
-def _counts(counts: Iterable[tuple[str | None, int]]) -> str:
-    return ", ".join(f"{shown(value)} {count:,}" for value, count in counts)
-
-
-def _names(names: Sequence[str]) -> str:
-    """Names as messages have them; of many, the first."""
-    return ", ".join(map(shown, names[:8])) + (
-        f" and {len(names) - 8:,} more" if len(names) > 8 else ""
-    )

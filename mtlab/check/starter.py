@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -14,9 +14,12 @@ from ruamel.yaml.comments import CommentedMap
 from mtlab.data.reading.readers import EXTENSIONS
 from mtlab.plan.errors import UserError, shown
 from mtlab.plan.experiment import NAME
-from mtlab.plan.selectors import TASKS
+from mtlab.plan.words import counted
+from mtlab.tasks.registry import USUAL
 
 SCENARIOS = Path(__file__).parent / "scenarios.yaml"
+OTHERS = 4
+"""Scenarios besides those that freeze one head."""
 SMALL = 2000
 """Below so many training sentences the encoder learns at the higher rate."""
 RATES = {True: {"rate": "1.0e-4", "lower": "6.0e-5"}, False: {"rate": "5.0e-5", "lower": "3.0e-5"}}
@@ -25,28 +28,59 @@ experiments/snips.yaml."""
 LIKE = {True: ("a thousand", " of the built-in corpus best"), False: ("four thousand", " of SNIPS")}
 
 TOP = """\
-# Which parts should I freeze? Six scenarios with the same seeds and the same batches. Every key can
+# Which parts should I freeze? {count} scenarios with the same seeds and the same batches. Every key can
 # be changed, here or on the command line; the encoder's rates are those that served {like}
 # sentences{where}.
 """
 FIRST_LOOK = "# A first look, in less time: mtlab compare FILE --data.train_size 1000 --seeds 0\n"
 
 
-def settings(given: Sequence[str], encoder: str = "minilm") -> dict[str, Any]:
-    """The settings for these sources before they are read: both tasks read one source, or each task
+def settings(
+    given: Sequence[str], tasks: Mapping[str, Any] | None = None, encoder: str = "minilm"
+) -> dict[str, Any]:
+    """The settings for these sources before they are read: all tasks read one source, or each task
     reads its own.
+
+    Args:
+        given: the sources.
+        tasks: as the file names them; None where it names none.
+        encoder: its name.
+
+    Raises:
+        UserError: there are several sources, and not as many as tasks.
     """
+    names = list(USUAL if tasks is None else tasks)
+    if len(given) not in (1, len(names)):
+        raise UserError(
+            f"{len(given)} sources for {counted(len(names), 'task')}",
+            "give one source for all tasks",
+            code="too-many-sources",
+        )
     data = (
-        {task: {"source": source} for task, source in zip(TASKS, given, strict=True)}
-        if len(given) == 2
-        else {"source": given[0]}
+        {"source": given[0]}
+        if len(given) == 1
+        else {task: {"source": source} for task, source in zip(names, given, strict=True)}
     )
-    return {"encoder": encoder, "data": data}
+    named = {} if tasks is None else {"tasks": tasks}
+    return {"encoder": encoder, **named, "data": data}
 
 
-def scenarios(sentences: int) -> str:
-    """Seeds and scenarios as YAML, for so many training sentences."""
-    return Template(SCENARIOS.read_text(encoding="utf-8")).substitute(RATES[sentences < SMALL])
+def scenarios(sentences: int, tasks: Iterable[str] = tuple(USUAL)) -> str:
+    """Seeds and scenarios as YAML.
+
+    Args:
+        sentences: the number of training sentences.
+        tasks: their names; the head of each is frozen in one scenario.
+    """
+    rates, names = RATES[sentences < SMALL], list(tasks)
+    frozen = ""
+    for task in names:
+        train = [f"encoder: {rates['rate']}"]
+        train += [f"head.{other}: 1.0e-3" for other in names if other != task]
+        stage = f"{{epochs: 5, train: {{{', '.join(train)}}}}}"
+        frozen += f"  {task}_head_frozen:\n    - {stage}\n"
+    template = Template(SCENARIOS.read_text(encoding="utf-8"))
+    return template.substitute(rates, heads_frozen=frozen.rstrip("\n"))
 
 
 def text(
@@ -54,6 +88,7 @@ def text(
     comments: Mapping[tuple[str, ...], str],
     question: str,
     sizes: Sequence[int],
+    tasks: Sequence[str],
 ) -> str:
     """The file.
 
@@ -62,6 +97,7 @@ def text(
         comments: paths of those settings that want one.
         question: of the experiment.
         sizes: the number of training sentences of each source.
+        tasks: their names.
     """
     sentences = max(sizes, default=0)
     tree = _commented({"question": question, **settings})
@@ -76,8 +112,10 @@ def text(
     ):  # characters that act on a terminal are spelt out
         written = _dumped(tree, unicode=False)
     like, where = LIKE[sentences < SMALL]
-    top = TOP.format(like=like, where=where) + (FIRST_LOOK if min(sizes, default=0) > 1000 else "")
-    return f"{top}\n{written}{scenarios(sentences)}"
+    count = {5: "Five", 6: "Six", 7: "Seven"}.get(OTHERS + len(tasks), str(OTHERS + len(tasks)))
+    top = TOP.format(count=count, like=like, where=where)
+    first_look = FIRST_LOOK if min(sizes, default=0) > 1000 else ""
+    return f"{top}{first_look}\n{written}{scenarios(sentences, tasks)}"
 
 
 def file_for(given: Sequence[str], output: str | None) -> Path:

@@ -6,24 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from ruamel.yaml import YAML
 
-from mtlab.check import columns, starter
-from mtlab.check.columns import Choice
+from mtlab.check import columns, guesses, starter
+from mtlab.check.source import SourceCheck, open_source
 from mtlab.data import sources
 from mtlab.data.gather import Part, gather
-from mtlab.data.reading import locate
-from mtlab.data.reading.locate import Located as Opened
-from mtlab.data.reading.table import Table
 from mtlab.data.stored import Sentence
 from mtlab.plan import experiment as experiments
 from mtlab.plan import yaml_file
 from mtlab.plan.errors import UserError, noted
 from mtlab.plan.experiment import Experiment
-from mtlab.plan.selectors import TASKS
-from mtlab.plan.settings import Source
 from mtlab.plan.yaml_file import Located
+from mtlab.tasks import kind as kinds
+from mtlab.tasks.registry import USUAL
 
 if TYPE_CHECKING:
     from mtlab.data.encoding import Example
@@ -31,55 +27,6 @@ if TYPE_CHECKING:
 TEST_FRACTION = 0.1
 """Share of train that is taken for test where there is none: in a run that has to be said, and the
 file says it."""
-
-NEEDS = {"classifier": "a label a sentence", "ner": "a list of tags, one a word"}
-COLUMN = {"classifier": "label", "ner": "ner_tags"}
-
-
-@dataclass
-class SourceCheck:
-    """One source, and what the check found in it."""
-
-    given: str
-    """As the user wrote it."""
-    option: str
-    """What an experiment calls it: ``data``, ``data.classifier`` or ``data.ner``."""
-    wanted: tuple[str, ...]
-    """The tasks that it is to serve."""
-    source: Source
-    """With what was guessed."""
-    located: Opened
-    """How it came to its splits."""
-    can: tuple[str, ...]
-    """The tasks that it has columns for."""
-    mistakes: list[UserError]
-    choices: list[Choice] = field(default_factory=list)
-    whole: dict[str, Sequence[Sentence]] = field(default_factory=dict)
-    """Its splits as they were given, tags in IOB2."""
-    early: list[str] = field(default_factory=list)
-    """Notes from reading them, before anything was cut."""
-    part: Part | None = None
-    lengths: np.ndarray | None = None
-    """Of each sentence, in sub-words; None where the tokenizer is missing."""
-    lost_words: int = 0
-    """Words with a tag of sentences that are cut which have no sub-word."""
-    lost: list[str] = field(default_factory=list)
-    """Notes of a run on words without a sub-word."""
-
-    @property
-    def tables(self) -> dict[str, Table]:
-        """Its splits, opened."""
-        return self.located.tables
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """The tasks that it is read for."""
-        return tuple(task for task in self.wanted if task in self.can)
-
-    @property
-    def train(self) -> Table | None:
-        """The table that columns are guessed from."""
-        return next((table for table in self.tables.values() if table.rows), None)
 
 
 @dataclass
@@ -115,11 +62,12 @@ class Survey:
             " and ".join(f"{size:,}" for size in sizes),
         )
         question = f"Which parts should be frozen on {names}, with {counts} training sentences?"
-        return starter.text(self.settings, self.comments, question, sizes)
+        tasks = list(self.experiment.tasks)
+        return starter.text(self.settings, self.comments, question, sizes, tasks)
 
 
 def survey(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
-    """Look at one source with labels and tags, or at two, whichever has which.
+    """Look at one source for all tasks, or at two for two, whichever has which.
 
     Args:
         given: paths, hub ids or ``builtin``.
@@ -132,10 +80,13 @@ def survey(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
     tried = []
     for order in orders:
         tried.append(_look(order, overrides))
-        if all(set(check.wanted) <= set(check.can) for check in tried[-1].checks):
+        if all(check.wanted.keys() <= set(check.can) for check in tried[-1].checks):
             break
     best = max(tried, key=lambda attempt: sum(len(check.tasks) for check in attempt.checks))
-    best.either = len(given) == 2 and all(set(TASKS) <= set(check.can) for check in best.checks)
+    every = best.experiment.tasks.keys()
+    best.either = len(given) == 2 and all(every <= set(check.can) for check in best.checks)
+    if len(given) == 1 and "tasks" not in best.settings:
+        best = _guess_tasks(best, overrides)
     _read(best)
     _measure(best)
     if not best.mistakes:
@@ -145,12 +96,9 @@ def survey(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
 
 def _look(given: tuple[str, ...], overrides: Mapping[str, list[str]]) -> Survey:
     """Open the sources, in this order, and see what each could be for."""
-    located = Located(starter.settings(given), {(): ""})
-    for key, values in overrides.items():
-        yaml_file.override(located, key, values)
-    experiment = _experiment(located, starter.scenarios(0))
-    survey = Survey(given, experiment, located.value, {}, [])
-    asked = sources.asked(experiment.data)
+    survey = _settings(given, overrides, _named(overrides))
+    experiment = survey.experiment
+    asked = sources.asked(experiment.data, experiment.tasks)
     if [source.source for source, _, _ in asked] != list(given):
         raise UserError(
             "the sources are named before the settings",
@@ -159,37 +107,73 @@ def _look(given: tuple[str, ...], overrides: Mapping[str, list[str]]) -> Survey:
             code="conflict",
         )
     for path, (source, wanted, option) in zip(given, asked, strict=True):
-        survey.checks.append(_open(path, source, wanted, option))
+        survey.checks.append(open_source(path, source, wanted, option, experiment.tasks))
     return survey
+
+
+def _named(overrides: Mapping[str, list[str]]) -> dict[str, Any] | None:
+    """The tasks that the user names; None where there are none."""
+    located = Located({}, {(): ""})
+    for key, values in overrides.items():
+        if key.split(".")[0] == "tasks":
+            yaml_file.override(located, key, values)
+    tasks = located.value.get("tasks")
+    return tasks if isinstance(tasks, dict) and tasks else None
+
+
+def _settings(
+    given: tuple[str, ...], overrides: Mapping[str, list[str]], tasks: dict[str, Any] | None
+) -> Survey:
+    """A survey of sources that nobody has opened yet."""
+    located = Located(starter.settings(given, tasks), {(): "", ("tasks",): "--tasks"})
+    for key, values in overrides.items():
+        yaml_file.override(located, key, values)
+    experiment = _experiment(located, starter.scenarios(0, USUAL if tasks is None else tasks))
+    return Survey(given, experiment, located.value, {}, [])
+
+
+def _guess_tasks(survey: Survey, overrides: Mapping[str, list[str]]) -> Survey:
+    """Guess which tasks a source is for where nobody says it: the usual ones where it has both, and
+    else those that it has, and those that its other columns look like.
+    """
+    (check,) = survey.checks
+    if check.train is None:
+        return survey
+    served = check.tasks
+    read = [*check.said.values()]
+    read += [choice.column for choice in columns.choose(check.train, check.said, served)]
+    check.possible = guesses.tasks(check.train, read, served)
+    lacking = [name for name in check.wanted if name not in served]
+    if not lacking or any(check.objects(name) for name in lacking):
+        return survey
+    new = {
+        name: guess for name, guess in check.possible.items() if not guess[0].made.one_label
+    }  # a second column of labels may be anything
+    tasks = {**served, **{name: task for name, (task, _) in new.items()}}
+    if not tasks:
+        return survey
+    written = {name: guesses.as_written(task) for name, task in tasks.items()}
+    try:
+        guessed = _settings(survey.given, overrides, written)
+    except UserError:  # settings of a task that it does not have
+        return survey
+    wanted = guessed.experiment.tasks
+    able = check.able(wanted)
+    if len(able) < len(wanted):
+        return survey
+    left_out = [check.lacking(name) for name in lacking]
+    check.left_out = [f"{mistake.problem}; {mistake.remedy}" for mistake in left_out]
+    check.guessed = {name: why for name, (_, why) in new.items()}
+    check.possible = {name: made for name, made in check.possible.items() if name not in new}
+    check.wanted, check.can, check.source = wanted, able, guessed.experiment.data
+    guessed.checks = [check]
+    guessed.comments = {("tasks", name): f"a guess: {why}" for name, why in check.guessed.items()}
+    return guessed
 
 
 def _experiment(located: Located, scenarios: str) -> Experiment:
     rest = {"name": "check", "output": "reports/check", **YAML(typ="safe").load(scenarios)}
     return experiments.checked(Located({**rest, **located.value}, located.places))
-
-
-def _open(given: str, source: Source, wanted: tuple[str, ...], option: str) -> SourceCheck:
-    mistakes: list[UserError] = []
-    located = Opened({})
-    with noted(mistakes):
-        located = locate.read(source, option, mistakes)
-    for number, mistake in enumerate(mistakes):
-        if mistake.where == f"{option}.source":
-            mistakes[number] = UserError(
-                mistake.problem, mistake.remedy, where=given, code=mistake.code
-            )
-    checked = SourceCheck(given, option, wanted, source, located, (), mistakes)
-    if checked.train is not None:
-        checked.can = tuple(task for task in TASKS if _can(checked.train, source, task))
-    return checked
-
-
-def _can(table: Table, source: Source, task: str) -> bool:
-    said = {str(ours): theirs for ours, theirs in source.columns.items()}
-    names = {choice.name for choice in columns.choose(table, said, (task,))}
-    return COLUMN[task] in names and bool(
-        names & ({"tokens"} if task == "ner" else {"tokens", "text"})
-    )
 
 
 def _read(survey: Survey) -> None:
@@ -202,10 +186,10 @@ def _read(survey: Survey) -> None:
     for number, check in enumerate(survey.checks):
         if check.train is None:
             continue
-        check.mistakes += [_lacking(check, task) for task in check.wanted if task not in check.can]
+        check.mistakes += [check.lacking(task) for task in check.wanted if task not in check.can]
         if not check.tasks:
             continue
-        said = {str(ours): theirs for ours, theirs in check.source.columns.items()}
+        said = check.said
         check.choices = columns.choose(check.train, said, check.tasks)
         guessed = {
             choice.name: choice.column
@@ -258,28 +242,6 @@ def _warn(survey: Survey, check: SourceCheck, part: Part) -> None:
         survey.comments[(*check.option.split("."), "source")] = "; ".join(lines)
 
 
-def _lacking(check: SourceCheck, task: str) -> UserError:
-    """The mistake of a source without a column for a task."""
-    table = check.train
-    there = table.columns if table is not None else ()
-    problem = (
-        f"no column for {'NER' if task == 'ner' else 'classification'}, with {NEEDS[task]}; "
-        f"the columns are {', '.join(there) or 'none'}"
-    )
-    spans = columns.spans(table) if table is not None and task == "ner" else []
-    remedy = f"name it with --{check.option}.columns.{COLUMN[task]} COLUMN"
-    if spans:
-        remedy = f"{spans[0]!r} holds objects: write {NEEDS[task]}"
-    if len(check.wanted) > 1:
-        remedy += ", or give a second source that does (`builtin` will do to try)"
-    return UserError(
-        problem,
-        remedy,
-        where=table.name if table is not None else check.given,
-        code="column-missing",
-    )
-
-
 def _measure(survey: Survey) -> None:
     """Measure the lengths of sentences in sub-words of the encoder."""
     from mtlab.data import corpus_encoding, encoding
@@ -294,7 +256,12 @@ def _measure(survey: Survey) -> None:
         )
         for check in survey.checks:
             rows = [sentence for kept in check.whole.values() for sentence in kept]
-            encoded = encoding.encode(rows, tokenizer, {}, ENDLESS)
+            of_words = {
+                name: kinds.Task(name, task.made, kinds.Codes())
+                for name, task in check.tasks.items()
+                if task.made.of_words
+            }
+            encoded = encoding.encode(rows, tokenizer, of_words, ENDLESS)
             corpus_encoding.check_encoded(rows, encoded, tokenizer, check.mistakes)
             check.lengths = encoded.examples.lengths
             longer = [
@@ -302,7 +269,7 @@ def _measure(survey: Survey) -> None:
                 for row, length in zip(rows, check.lengths, strict=True)
                 if length > survey.limit
             ]
-            cut = encoding.encode(longer, tokenizer, {}, survey.limit)
+            cut = encoding.encode(longer, tokenizer, of_words, survey.limit)
             check.lost_words = cut.lost_words
             whole = [
                 pair
@@ -310,7 +277,8 @@ def _measure(survey: Survey) -> None:
                 if len(pair[1]) <= survey.limit
             ]
             check.lost = corpus_encoding.lost_words(
-                _lost(check, [*whole, *zip(longer, cut.examples, strict=True)])
+                _lost(check, [*whole, *zip(longer, cut.examples, strict=True)]),
+                [task.made for task in check.tasks.values()],
             )
 
 
@@ -324,9 +292,12 @@ def _lost(check: SourceCheck, examples: Iterable[tuple[Sentence, "Example"]]) ->
         if (missing := int((example.words < 0).sum()))
     }
     used = check.whole if check.part is None or check.mistakes else check.part.splits
+    tagged = [name for name, task in check.tasks.items() if task.made.of_words]
     return {
         split: sum(
-            lost.get((sentence.place, sentence.tokens), 0) for sentence in rows if sentence.tags
+            lost.get((sentence.place, sentence.tokens), 0)
+            for sentence in rows
+            if any(sentence.gold.get(name) for name in tagged)
         )
         for split, rows in used.items()
     }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mtlab.data.encoding import Encoded, Example
-from mtlab.tasks.kinds import IGNORE
+from mtlab.tasks.kind import IGNORE
 
 WINDOW = 50
 """Batches in a window of the shuffled order within which sentences are sorted by length."""
@@ -29,9 +29,10 @@ class Batch:
         ids: the examples, in row order.
         input_ids: (sentences, tokens).
         attention_mask: (sentences, tokens), 1 for tokens and 0 for padding.
-        targets: by task (sentences,), ``IGNORE`` where there is none; or, where words have gold,
-            (sentences, tokens), ``IGNORE`` everywhere but on first sub-words of words.
+        targets: by task (sentences,) or (sentences, classes); or, where words have gold, (sentences,
+            tokens), ``IGNORE`` everywhere but on first sub-words of words.
         lengths: tokens of each sentence, padding not counted.
+        of_words: the tasks of which words have gold.
     """
 
     ids: tuple[int, ...]
@@ -39,6 +40,7 @@ class Batch:
     attention_mask: Tensor
     targets: Mapping[str, Tensor]
     lengths: tuple[int, ...]
+    of_words: frozenset[str] = frozenset()
 
     @property
     def tokens(self) -> np.ndarray:
@@ -60,10 +62,11 @@ class Batch:
             self.input_ids[words],
             self.attention_mask[words],
             {
-                task: gold[words] if gold.dim() > 1 else gold[rows]
+                task: gold[words] if task in self.of_words else gold[rows]
                 for task, gold in self.targets.items()
             },
             lengths,
+            self.of_words,
         )
 
     def to(self, device: torch.device) -> "Batch":
@@ -104,6 +107,7 @@ def collate(examples: Sequence[Example], ids: Sequence[int], pad_id: int) -> Bat
         attention_mask=torch.from_numpy(mask),
         targets={task: torch.from_numpy(gold) for task, gold in targets.items()},
         lengths=tuple(len(row) for row in rows),
+        of_words=frozenset(rows[0].of_words),
     )
 
 

@@ -1,6 +1,6 @@
 """Encoding a corpus for an encoder, and refusing what the encoder cannot read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from mtlab.data.sources import Corpus
 from mtlab.data.stored import Sentence
 from mtlab.plan.errors import Mistakes, UserError, noted, shown
 from mtlab.plan.words import counted
+from mtlab.tasks.kind import Kind
 
 
 def encode(
@@ -24,7 +25,7 @@ def encode(
         UserError: the tokenizer leaves nothing of a sentence, as of one that is a zero-width space.
     """
     encoded_splits = {
-        split: encoding.encode(rows, tokenizer, corpus.names, limit, directory)
+        split: encoding.encode(rows, tokenizer, corpus.tasks, limit, directory)
         for split, rows in corpus.splits.items()
     }
     for split, encoded in encoded_splits.items():
@@ -32,16 +33,17 @@ def encode(
     return encoded_splits
 
 
-def lost_words(counts: Mapping[str, int]) -> list[str]:
+def lost_words(counts: Mapping[str, int], kinds: Iterable[Kind]) -> list[str]:
     """What is said of words that are cut off, or blank, so that the encoder reads nothing of them:
     a line for each split with some.
     """
+    scored = "O" if all(kind.spans for kind in kinds if kind.of_words) else "wrong"
     lines = []
     for split, count in counts.items():
         verbs = ("has", "it is") if count == 1 else ("have", "they are")
         if count:
             lines.append(
-                f"{split}: {counted(count, 'word')} {verbs[0]} no sub-word within the limit; {verbs[1]} scored as O"
+                f"{split}: {counted(count, 'word')} {verbs[0]} no sub-word within the limit; {verbs[1]} scored as {scored}"
             )
     return lines
 

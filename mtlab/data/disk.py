@@ -73,26 +73,33 @@ def mapped(file: IO[bytes]) -> mmap.mmap:
 
 
 class Numbers:
-    """A column of whole numbers that grows: in memory while it is short, in a file from then on.
+    """A column of numbers, or of rows of them, that grows: in memory while it is short, in a file
+    from then on.
 
     Args:
         directory: for the file.
         files: closes it in the end.
+        like: a value; what is added has its type and its shape.
     """
 
-    def __init__(self, directory: Path | None, files: ExitStack) -> None:
+    def __init__(
+        self, directory: Path | None, files: ExitStack, like: int | float | np.ndarray = 0
+    ) -> None:
         self.directory, self.files = directory, files
+        value = np.asarray(like)
+        self.dtype = np.float64 if value.dtype.kind == "f" else np.int64
+        self.shape = value.shape
         self._parts: list[np.ndarray] = []
         self._size = 0
         self._file: IO[bytes] | None = None
 
-    def add(self, values: Sequence[int] | np.ndarray) -> None:
+    def add(self, values: Sequence[int | float | np.ndarray] | Sequence[int] | np.ndarray) -> None:
         """Append some.
 
         Raises:
             UserError: there is no room for them.
         """
-        part = np.ascontiguousarray(values, dtype=np.int64)
+        part = np.ascontiguousarray(values, dtype=self.dtype)
         self._parts.append(part)
         self._size += part.nbytes
         if self._size <= NUMBERS:
@@ -106,6 +113,8 @@ class Numbers:
     def array(self) -> np.ndarray:
         """All of them, to be read; nothing is added any more."""
         if self._file is None:
-            return np.concatenate(self._parts) if self._parts else np.zeros(0, dtype=np.int64)
+            empty = np.zeros((0, *self.shape), dtype=self.dtype)
+            return np.concatenate(self._parts) if self._parts else empty
         with room(self.directory):
-            return np.frombuffer(mapped(self._file), dtype=np.int64)
+            numbers = np.frombuffer(mapped(self._file), dtype=self.dtype)
+            return numbers.reshape(-1, *self.shape)

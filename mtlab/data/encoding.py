@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from mtlab.data import disk
 from mtlab.data.disk import Numbers
 from mtlab.data.stored import Sentence
-from mtlab.tasks.kinds import KINDS
+from mtlab.tasks.kind import IGNORE, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,15 @@ class Example:
         input_ids: sub-word ids, special tokens included.
         words: position of each word's first sub-word, -1 where truncation or the tokenizer lost the
             word; empty for sentences of whose words no task has gold.
-        of_words: task to targets, one a word; empty where it has no gold.
-        of_sentence: task to its target.
+        of_words: task to targets, one for each of ``words``, ``IGNORE`` where it has no gold.
+        of_sentence: task to its target, a number or a row of them.
     """
 
     source: int
     input_ids: np.ndarray
     words: np.ndarray
     of_words: Mapping[str, np.ndarray]
-    of_sentence: Mapping[str, int]
+    of_sentence: Mapping[str, int | float | np.ndarray]
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -82,7 +82,7 @@ class Examples(Sequence[Example]):
         with ExitStack() as files:
             ids, words, lengths, counts, sources = (Numbers(directory, files) for _ in range(5))
             of_words: dict[str, Numbers] = defaultdict(lambda: Numbers(directory, files))
-            of_sentence: dict[str, Numbers] = defaultdict(lambda: Numbers(directory, files))
+            of_sentence: dict[str, Numbers] = {}
             while some := list(islice(rest, disk.CHUNK)):
                 ids.add(np.concatenate([example.input_ids for example in some]))
                 words.add(np.concatenate([example.words for example in some]))
@@ -91,7 +91,9 @@ class Examples(Sequence[Example]):
                 sources.add([example.source for example in some])
                 for task in some[0].of_words:
                     of_words[task].add(np.concatenate([example.of_words[task] for example in some]))
-                for task in some[0].of_sentence:
+                for task, like in some[0].of_sentence.items():
+                    if task not in of_sentence:
+                        of_sentence[task] = Numbers(directory, files, like)
                     of_sentence[task].add([example.of_sentence[task] for example in some])
             starts, word_starts = (
                 np.concatenate([[0], np.cumsum(sizes.array())]) for sizes in (lengths, counts)
@@ -134,7 +136,7 @@ class Examples(Sequence[Example]):
             self.input_ids[begin:end],
             self.words[first:last],
             {task: targets[first:last] for task, targets in self.of_words.items()},
-            {task: int(targets[index]) for task, targets in self.of_sentence.items()},
+            {task: targets[index] for task, targets in self.of_sentence.items()},
         )
 
 
@@ -153,7 +155,7 @@ class Encoded:
 def encode(
     sentences: Iterable[Sentence],
     tokenizer: PreTrainedTokenizerBase,
-    names: Mapping[str, Sequence[str]],
+    tasks: Mapping[str, Task],
     max_length: int,
     directory: Path | None = None,
 ) -> Encoded:
@@ -162,17 +164,13 @@ def encode(
     Args:
         sentences: of the split; each is asked for once.
         tokenizer: a fast one.
-        names: task to the names of its classes, in the order of their numbers; tasks that are not
-            among them have no targets.
+        tasks: those that targets are made for.
         max_length: inputs are cut to this many sub-words, special tokens included.
         directory: for columns too large for memory; None is the system's folder for temporary files.
 
     Raises:
         UserError: there is no room for that.
     """
-    numbers = {
-        task: {name: number for number, name in enumerate(known)} for task, known in names.items()
-    }
 
     def examples() -> Iterator[Example]:
         rest = iter(sentences)
@@ -180,7 +178,7 @@ def encode(
             for sentence, (ids, word_ids) in zip(
                 some, _tokenized(some, tokenizer, max_length), strict=True
             ):
-                yield _example(sentence, ids, word_ids, numbers)
+                yield _example(sentence, ids, word_ids, tasks)
 
     return Encoded(Examples.of(examples(), directory))
 
@@ -222,11 +220,10 @@ def _example(
     sentence: Sentence,
     ids: list[int],
     word_ids: list[int | None],
-    numbers: Mapping[str, Mapping[str, int]],
+    tasks: Mapping[str, Task],
 ) -> Example:
-    count = max(
-        (len(sentence.gold(task) or ()) for task in KINDS if KINDS[task].of_words), default=0
-    )
+    tagged = any(task.of_words and name in sentence.gold for name, task in tasks.items())
+    count = len(sentence.tokens or ()) if tagged else 0
     words = np.full(count, -1, dtype=np.int64)
     if count:
         for position in range(
@@ -240,13 +237,15 @@ def _example(
         input_ids=np.asarray(ids, dtype=np.int64),
         words=words,
         of_words={
-            task: KINDS[task].targets(sentence.gold(task), known)
-            for task, known in numbers.items()
-            if KINDS[task].of_words
+            name: task.targets(sentence.gold[name])
+            if name in sentence.gold
+            else np.full(count, IGNORE)
+            for name, task in tasks.items()
+            if task.of_words
         },
         of_sentence={
-            task: KINDS[task].targets(sentence.gold(task), known)
-            for task, known in numbers.items()
-            if not KINDS[task].of_words
+            name: task.targets(sentence.gold.get(name))
+            for name, task in tasks.items()
+            if not task.of_words
         },
     )

@@ -14,9 +14,10 @@ from mtlab.data.reading.names import SPLITS
 from mtlab.data.reading.table import Table
 from mtlab.data.sentences import Reading
 from mtlab.data.stored import Sentence, collect
-from mtlab.data.tags import entity_type
+from mtlab.plan.data import Source
 from mtlab.plan.errors import Mistakes, UserError, did_you_mean, noted, shown
-from mtlab.plan.settings import Source
+from mtlab.plan.tasks import Task
+from mtlab.tasks.kind import Codes
 
 
 @dataclass
@@ -34,16 +35,16 @@ class Part:
     """How its sentences are read: as raw ``text``, or as ``words``."""
     missed: dict[str, str] = field(default_factory=dict)
     """Missing splits to a description of unread files that may be them."""
-    labels: set[str] = field(default_factory=set)
-    tags: set[str] = field(default_factory=set)
+    codes: dict[str, Codes] = field(default_factory=dict)
+    """Task to what was learnt of its gold from the whole of train."""
     written: set[str] = field(default_factory=set)
-    """Where mistakes left sentences of train out: all their words, among them labels and types."""
+    """Where mistakes left sentences of train out: all their words, among them labels and tags."""
 
 
 def gather(
     source: Source,
     index: int,
-    tasks: tuple[str, ...],
+    tasks: Mapping[str, Task],
     option: str,
     located: Located,
     mistakes: Mistakes = None,
@@ -54,7 +55,7 @@ def gather(
     Args:
         source: its settings in the experiment.
         index: its number.
-        tasks: those of ``TASKS`` that it is for.
+        tasks: those that it is for.
         option: its name in the experiment.
         located: its splits, opened.
         mistakes: where mistakes are gathered, if they are.
@@ -81,11 +82,12 @@ def gather(
     part.missed = {
         split: located.missed(split, reading.names) for split in SPLITS if split not in tables
     }
-    if "ner" in tasks:
-        parsed, note = sentences.to_iob2(parsed, tables, reading, mistakes)
-        part.notes += [f"{part.name}: {note}"] if note else []
-        part.splits = _with_labels(parsed, source, reading, mistakes)
-    part.notes += [f"{part.name}: {line}." for line in _alike(parsed["train"], source)]
+    for task, kind in reading.kinds.items():
+        if kind.of_words and kind.spans:
+            parsed, note = sentences.to_iob2(task, parsed, tables, reading, mistakes)
+            part.notes += [f"{part.name}: {note}"] if note else []
+            part.splits = _with_labels(parsed, source, reading, mistakes)
+    part.notes += [f"{part.name}: {line}." for line in _alike(parsed["train"], source, reading)]
     train = tables["train"].rows
     if mistakes and len(parsed["train"]) < len(train):
         values = (value for row in train for value in row.values.values())
@@ -141,22 +143,25 @@ def _reading_notes(title: str, reading: Reading, located: Located) -> Iterator[s
         yield from table.notes
 
 
-def _alike(train: Sequence[Sentence], source: Source) -> Iterator[str]:
-    """Notes on labels and types of train that look alike; where the experiment names labels, on
-    labels that look like these.
+def _alike(train: Sequence[Sentence], source: Source, reading: Reading) -> Iterator[str]:
+    """Notes on labels, tags and types of train that look alike; where the experiment names labels,
+    on labels that look like these.
     """
-    labels = Counter(sentence.label for sentence in train if sentence.label is not None)
-    types = Counter(
-        kind
-        for sentence in train
-        for tag in sentence.tags or ()
-        if (kind := entity_type(tag)) is not None
-    )
-    wanted = set(map(alike.look, source.labels or labels))
-    yield from alike.notes(
-        [label for label, _ in labels.most_common() if alike.look(label) in wanted], "label"
-    )
-    yield from alike.notes([kind for kind, _ in types.most_common()], "entity type")
+    for task, kind in reading.kinds.items():
+        counts = Counter(
+            value for sentence in train for value in kind.values(sentence.gold.get(task))
+        )
+        asked = source.labels if task == _labelled(reading) else ()
+        wanted = set(map(alike.look, asked or counts))
+        yield from alike.notes(
+            [value for value, _ in counts.most_common() if alike.look(value) in wanted],
+            kind.value_title,
+        )
+
+
+def _labelled(reading: Reading) -> str | None:
+    """The first task with one label a sentence."""
+    return next((task for task, kind in reading.kinds.items() if kind.one_label), None)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -173,7 +178,8 @@ def _with_labels(
     """The sentences that have one of the labels asked for."""
     if not source.labels:
         return parsed
-    known = sorted({sentence.label for sentence in parsed["train"] if sentence.label is not None})
+    task = _labelled(reading) or ""
+    known = sorted({label for sentence in parsed["train"] if (label := sentence.gold.get(task))})
     for label in source.labels:
         if label not in known:
             with noted(mistakes):
@@ -185,7 +191,7 @@ def _with_labels(
                     code="unknown-value",
                 )
     kept = {
-        split: (sentence for sentence in rows if sentence.label in source.labels)
+        split: (sentence for sentence in rows if sentence.gold.get(task) in source.labels)
         for split, rows in parsed.items()
     }
     return {split: collect(rows, reading.directory) for split, rows in kept.items()}

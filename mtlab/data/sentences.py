@@ -5,34 +5,36 @@ brought to IOB2.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mtlab.data import tags as schemes
 from mtlab.data.alike import normal
 from mtlab.data.reading import cells, misread
 from mtlab.data.reading.table import Row, Table
 from mtlab.data.stored import Joined, Sentence, collect
-from mtlab.data.tags import Tags
 from mtlab.plan.errors import Mistakes, UserError, did_you_mean, noted, shown
+from mtlab.plan.tasks import WORDS, Task
+from mtlab.tasks import tags as schemes
+from mtlab.tasks.kind import BadValue, Kind
+from mtlab.tasks.tags import Tags
 
-Words = tuple[tuple[str, ...] | None, str | None, tuple[str, ...] | None]
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reading:
     """How to read one source: which columns, for which tasks, and the option that experiments set
     them with.
     """
 
     source: int
-    tasks: tuple[str, ...]
+    tasks: Mapping[str, Task]
     columns: dict[str, str]
     option: str
-    """``data``, ``data.classifier`` or ``data.ner``."""
+    """``data``, or ``data.TASK``."""
     directory: Path | None = None
     """Where sentences are put that are too many for memory; None is the system's folder for
     temporary files."""
@@ -40,7 +42,18 @@ class Reading:
     @property
     def names(self) -> list[str]:
         """What the source calls the columns that may be read."""
-        return [self.columns.get(name, name) for name in ("tokens", "ner_tags", "label", "text")]
+        ours = (*WORDS, *(task.column for task in self.tasks.values()))
+        return [self.columns.get(name, name) for name in ours]
+
+    @cached_property
+    def kinds(self) -> dict[str, Kind]:
+        """Task to its kind."""
+        return {name: task.made for name, task in self.tasks.items()}
+
+    @property
+    def of_words(self) -> bool:
+        """Whether a task has gold of words, so that there must be some."""
+        return any(kind.of_words for kind in self.kinds.values())
 
     def column(self, table: Table, name: str) -> str:
         """The table's column for our ``name``.
@@ -73,11 +86,7 @@ def parse(table: Table, reading: Reading, mistakes: Mistakes = None) -> Sequence
         UserError: ``file:line field: problem; remedy`` of the first value that cannot be used.
     """
     wanted = ["text" if _has_text(table, reading) else "tokens"]
-    wanted += [
-        name
-        for task, name in (("ner", "ner_tags"), ("classifier", "label"))
-        if task in reading.tasks
-    ]
+    wanted += [task.column for task in reading.tasks.values()]
     columns: dict[str, str] = {}
     for name in wanted:
         with noted(mistakes):
@@ -124,7 +133,7 @@ def given(row: Row, table: Table) -> Sentence:
         )
     tokens = _tokens(row, "tokens", table) if "tokens" in has else None
     text = _checked(row, "text", row.values["text"], "text") if "text" in has else None
-    return Sentence(row.place(), 0, tokens, text, None, None)
+    return Sentence(row.place(), 0, tokens, text)
 
 
 def _parsed(
@@ -132,8 +141,6 @@ def _parsed(
 ) -> Iterator[Sentence]:
     names = sorted(map(normal, table.columns))
     for row in table.rows:
-        words: Words | None = None
-        label: str | None = None
         if misread.repeats(names, row.values.values()):
             with noted(mistakes):
                 raise UserError(
@@ -143,31 +150,43 @@ def _parsed(
                     code="misread-table",
                 )
             continue
+        tokens: tuple[str, ...] | None = None
+        text: str | None = None
         with noted(mistakes):
-            words = _words(row, columns, table)
-        with noted(mistakes):
-            label = _label(row, columns["label"], table) if "label" in columns else None
-        if words is not None and (label is not None or "label" not in columns):
-            yield Sentence(row.place(), reading.source, *words, label)
+            if "tokens" in columns:
+                tokens = _tokens(row, columns["tokens"], table)
+            else:
+                text = _checked(row, columns["text"], row.values.get(columns["text"]), "text")
+        gold: dict[str, Any] = {}
+        for name, task in reading.tasks.items():
+            kind, column = reading.kinds[name], columns[task.column]
+            if tokens is not None or not kind.of_words:
+                with noted(mistakes):
+                    gold[name] = _gold(row, column, table, kind, tokens)
+        if len(gold) == len(reading.tasks) and (tokens or text):
+            yield Sentence(row.place(), reading.source, tokens, text, gold)
 
 
-def _words(row: Row, columns: dict[str, str], table: Table) -> Words:
-    """Tokens, or the text where there are none, and tags."""
-    if "tokens" not in columns:
-        return None, _checked(row, columns["text"], row.values.get(columns["text"]), "text"), None
-    tokens = _tokens(row, columns["tokens"], table)
-    return (
-        tokens,
-        None,
-        _tags(row, columns["ner_tags"], table, len(tokens)) if "ner_tags" in columns else None,
-    )
+def _gold(row: Row, column: str, table: Table, kind: Kind, tokens: tuple[str, ...] | None) -> Any:
+    """The gold of one task in a row."""
+    value = _list(row, column, table, kind.gold_title) if kind.many else row.values.get(column)
+    words = None if tokens is None else len(tokens)
+    try:
+        gold = kind.read(value, table.classes.get(column), words)
+    except BadValue as bad:
+        problem = bad.problem if bad.value is ... else bad.problem.format(shown(bad.value))
+        _fail(row, column, problem, bad.remedy, bad.at)
+    for text in gold if isinstance(gold, tuple) else (gold,):
+        if isinstance(text, str):
+            _encodable(row, column, text)
+    return gold
 
 
 def _has_text(table: Table, reading: Reading) -> bool:
-    """Whether raw text is read. NER needs tokens; a classifier's source is read as text unless only
-    tokens are there or named.
+    """Whether raw text is read. Gold of words needs tokens; other sources are read as text unless
+    only tokens are there or named.
     """
-    if "ner" in reading.tasks:
+    if reading.of_words:
         return False
     named = reading.columns.keys() & {"text", "tokens"}
     return "text" in named or (
@@ -176,13 +195,14 @@ def _has_text(table: Table, reading: Reading) -> bool:
 
 
 def to_iob2(
+    task: str,
     splits: Mapping[str, Sequence[Sentence]],
     tables: Mapping[str, Table],
     reading: Reading,
     mistakes: Mistakes = None,
 ) -> tuple[dict[str, Sequence[Sentence]], str | None]:
-    """The sentences with IOB2 tags, and a note where the source has another scheme; all splits are
-    taken together.
+    """The sentences with a task's tags in IOB2, and a note where the source has another scheme; all
+    splits are taken together.
 
     Where mistakes are gathered, sentences with wrong tags are left out.
 
@@ -191,9 +211,9 @@ def to_iob2(
             stands.
     """
     sentences = Joined(list(splits.values()))
-    sequences = _TagsOf(sentences)
+    sequences = _TagsOf(sentences, task)
     if mistakes is not None and (errors := schemes.mistakes(sequences)):
-        mistakes += _misplaced(errors, sentences, tables, reading)
+        mistakes += _misplaced(task, errors, sentences, tables, reading)
         wrong = {error.sequence for error in errors}
         numbered = enumerate(sentences)
         right = {}
@@ -203,14 +223,14 @@ def to_iob2(
             )
             right[split] = collect(some, reading.directory)
         try:
-            return to_iob2(right, tables, reading)
+            return to_iob2(task, right, tables, reading)
         except UserError:  # two schemes at once, of which a mistake tells
             return right, None
     try:
         scheme = schemes.detect(sequences)
         converted = schemes.to_iob2(sequences, scheme)
     except schemes.TagError as error:
-        raise _misplaced([error], sentences, tables, reading)[0] from None
+        raise _misplaced(task, [error], sentences, tables, reading)[0] from None
     if scheme == "IOB2":
         return dict(splits), None
     changed = total = 0
@@ -218,7 +238,7 @@ def to_iob2(
         changed, total = changed + sum(map(str.__ne__, old, new)), total + len(old)
     note = f"tags are {scheme}: converted to IOB2, which rewrote {changed:,} of {total:,} tags."
     renewed = (
-        replace(sentence, tags=tags)
+        sentence.with_gold(task, tags)
         for sentence, tags in zip(sentences, schemes.to_iob2(sequences, scheme), strict=True)
     )
     return {
@@ -228,22 +248,23 @@ def to_iob2(
 
 
 class _TagsOf(Sequence[Tags]):
-    """The tags of sentences, each an empty sequence where it has none."""
+    """A task's tags of sentences, each an empty sequence where it has none."""
 
-    def __init__(self, sentences: Sequence[Sentence]) -> None:
-        self._sentences = sentences
+    def __init__(self, sentences: Sequence[Sentence], task: str) -> None:
+        self._sentences, self._task = sentences, task
 
     def __len__(self) -> int:
         return len(self._sentences)
 
     def __iter__(self) -> Iterator[Tags]:
-        return (sentence.tags or () for sentence in self._sentences)
+        return (sentence.gold.get(self._task, ()) for sentence in self._sentences)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._sentences[index].tags or ()
+        return self._sentences[index].gold.get(self._task, ())
 
 
 def _misplaced(
+    task: str,
     errors: Sequence[schemes.TagError],
     sentences: Sequence[Sentence],
     tables: Mapping[str, Table],
@@ -258,7 +279,8 @@ def _misplaced(
         for row in table.rows
         if (place := row.place()) in places
     }
-    column, problems = reading.columns.get("ner_tags", "ner_tags"), []
+    ours = reading.tasks[task].column
+    column, problems = reading.columns.get(ours, ours), []
     for error in errors:
         sentence = wrong[error.sequence]
         problem = f"{error.problem} (token {error.position + 1}, {shown((sentence.tokens or ())[error.position])})"
@@ -288,50 +310,6 @@ def _tokens(row: Row, column: str, table: Table) -> tuple[str, ...]:
             "remove the sentence",
         )
     return tuple(items)
-
-
-def _tags(row: Row, column: str, table: Table, length: int) -> tuple[str, ...]:
-    items = _list(row, column, table, "tags")
-    if len(items) != length:
-        _fail(row, column, f"{length} tokens but {len(items)} tags", "give every token one tag")
-    names = table.classes.get(column)
-    return tuple(_name(row, column, item, names, position) for position, item in enumerate(items))
-
-
-def _label(row: Row, column: str, table: Table) -> str:
-    value = row.values.get(column)
-    if isinstance(value, int) and not isinstance(value, bool) and column not in table.classes:
-        return str(value)
-    label = _name(row, column, value, table.classes.get(column), None)
-    if not label.strip():
-        _fail(row, column, "the label is empty", "give the sentence a label, or remove it")
-    return label
-
-
-def _name(
-    row: Row, column: str, value: Any, names: Sequence[str] | None, position: int | None
-) -> str:
-    """A label or tag as text; numbers are looked up in ``names``."""
-    what = "the label" if position is None else f"tag {position + 1}"
-    if isinstance(value, str):
-        return _encodable(row, column, value)
-    remedy = "write it as text"
-    if value is None:
-        problem = f"{what} is missing"
-    elif not isinstance(value, int) or isinstance(value, bool):
-        problem = f"{what} is {shown(value)}, not text"
-    elif names and 0 <= value < len(names):
-        return names[value]
-    elif names:  # -1 stands for a label that is held back
-        problem, remedy = (
-            f"{what} is {value}, none of the {len(names)} classes",
-            "use a split that has its labels",
-        )
-    else:
-        problem = (
-            f"{what} is the number {value}, and the source does not say what numbers stand for"
-        )
-    _fail(row, column, problem, remedy, position or 0)
 
 
 def _list(row: Row, column: str, table: Table, what: str) -> list[Any]:

@@ -4,7 +4,7 @@ anything is trained.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from mtlab.data.gather import Part, gather
 from mtlab.data.reading import locate
 from mtlab.data.reading.names import SPLITS
 from mtlab.data.stored import Sentence, joined
-from mtlab.data.tags import entity_type
+from mtlab.plan.data import Data, Source
 from mtlab.plan.errors import Mistakes, UserError, noted, printable
-from mtlab.plan.selectors import TASKS
-from mtlab.plan.settings import Data, Source
+from mtlab.plan.tasks import Task
+from mtlab.tasks import kind as kinds
 
 
 @dataclass(frozen=True)
@@ -26,37 +26,43 @@ class Corpus:
     """The sentences of an experiment, with notes on how they were read, cut and changed."""
 
     splits: dict[str, Sequence[Sentence]]
-    """``train`` (the subset where there is one), ``validation`` and ``test``; of two sources the
-    classifier's come first."""
-    labels: tuple[str, ...]
-    """Sorted; of the whole training split as it was given, before any cut or subset. Other splits
-    may have labels that are not here where ``unseen_labels`` allows it."""
-    tags: tuple[str, ...]
-    """``O``, then the IOB2 tags of the whole training split, sorted. Other splits may have an
-    ``I-x`` that is not here."""
+    """``train`` (the subset where there is one), ``validation`` and ``test``; of several sources in
+    the order of their tasks."""
+    tasks: dict[str, kinds.Task]
+    """With what was learnt of them from the whole training split as it was given, before any cut or
+    subset. Other splits may have labels that are not there where ``unseen_labels`` allows it, and
+    tags ``I-x``."""
     notes: tuple[str, ...]
     """What was converted, cut and counted, a sentence each."""
     fingerprint: str
-    """SHA-256 of splits, labels and tags as used: of the content, not of where it lies."""
-    tasks: tuple[tuple[str, ...], ...]
-    """For each source, those of ``TASKS`` that it has labels for."""
+    """SHA-256 of splits and codes as used: of the content, not of where it lies."""
+    served: tuple[tuple[str, ...], ...]
+    """For each source, the tasks that it has gold of."""
     forms: tuple[str, ...]
     """For each source, how all of its sentences are read: as raw ``text``, or as ``words``."""
 
     @property
-    def names(self) -> dict[str, tuple[str, ...]]:
-        """Task to the names of its classes."""
-        return {"classifier": self.labels, "ner": self.tags}
+    def shapes(self) -> dict[str, kinds.Shape]:
+        """Task to the shape of its head."""
+        return {name: task.shape for name, task in self.tasks.items()}
 
     @property
     def inputs(self) -> dict[str, str]:
         """Task to how its sentences are read."""
         return {
-            task: form for tasks, form in zip(self.tasks, self.forms, strict=True) for task in tasks
+            task: form
+            for tasks, form in zip(self.served, self.forms, strict=True)
+            for task in tasks
         }
 
 
-def load(data: Data, data_seed: int, option: str = "data", directory: Path | None = None) -> Corpus:
+def load(
+    data: Data,
+    tasks: Mapping[str, Task],
+    data_seed: int,
+    option: str = "data",
+    directory: Path | None = None,
+) -> Corpus:
     """Read, check, cut and subset the data of an experiment.
 
     Sentences in are sentences out: none is dropped but by ``labels`` and ``train_size``, and what
@@ -64,6 +70,7 @@ def load(data: Data, data_seed: int, option: str = "data", directory: Path | Non
 
     Args:
         data: the experiment's ``data``.
+        tasks: the experiment's.
         data_seed: draws cuts and subsets; the same seed draws the same, whatever else changes.
         option: their name in the experiment.
         directory: where sentences are put that are too many for memory; None is the system's folder
@@ -73,39 +80,41 @@ def load(data: Data, data_seed: int, option: str = "data", directory: Path | Non
         UserError: ``file:line field: problem; remedy`` of the first mistake.
     """
     parts = []
-    for index, (source, tasks, place) in enumerate(asked(data, option)):
-        part = gather(source, index, tasks, place, locate.read(source, place), directory=directory)
+    for index, (source, wanted, place) in enumerate(asked(data, tasks, option)):
+        part = gather(source, index, wanted, place, locate.read(source, place), directory=directory)
         parts.append(settle(part, data, data_seed))
     return join(parts)
 
 
-def asked(data: Data, option: str = "data") -> list[tuple[Source, tuple[str, ...], str]]:
+def asked(
+    data: Data, tasks: Mapping[str, Task], option: str = "data"
+) -> list[tuple[Source, dict[str, Task], str]]:
     """The sources of an experiment, the tasks that each is for, and what the experiment calls
     it.
     """
     if data.source is not None:
-        return [(data, TASKS, option)]
+        return [(data, dict(tasks), option)]
     return [
-        (source, (task,), f"{option}.{task}")
-        for task in TASKS
-        if (source := getattr(data, task)) is not None
+        (data.by_task[name], {name: task}, f"{option}.{name}")
+        for name, task in tasks.items()
+        if name in data.by_task
     ]
 
 
 def join(parts: Sequence[Part]) -> Corpus:
     """The corpus of sources that are settled."""
     merged = {split: joined([part.splits[split] for part in parts]) for split in SPLITS}
-    labels = tuple(sorted(set().union(*(part.labels for part in parts))))
-    tags = ("O", *sorted(set().union(*(part.tags for part in parts)) - {"O"}))
-    notes = tuple(printable(note) for part in parts for note in part.notes)
-    tasks = tuple(part.reading.tasks for part in parts)
+    tasks = {
+        name: kinds.Task(name, kind, part.codes[name])
+        for part in parts
+        for name, kind in part.reading.kinds.items()
+    }
     return Corpus(
         merged,
-        labels,
-        tags,
-        notes,
-        _fingerprint(merged, labels, tags),
         tasks,
+        tuple(printable(note) for part in parts for note in part.notes),
+        _fingerprint(merged, tasks),
+        tuple(tuple(part.reading.tasks) for part in parts),
         tuple(part.form for part in parts),
     )
 
@@ -114,10 +123,15 @@ def together(corpora: Sequence[Corpus]) -> list[Corpus]:
     """The same corpora with the labels and tags of all of them, for a network that meets one after
     another.
     """
-    labels = tuple(sorted({label for corpus in corpora for label in corpus.labels}))
-    tags = ("O", *sorted({tag for corpus in corpora for tag in corpus.tags} - {"O"}))
-    types = sorted({kind for tag in tags if (kind := entity_type(tag)) is not None})
-    lines = [*alike.notes(labels, "label"), *alike.notes(types, "entity type")]
+    tasks = {
+        name: replace(task, codes=task.kind.join([corpus.tasks[name].codes for corpus in corpora]))
+        for name, task in corpora[0].tasks.items()
+    }
+    lines = [
+        line
+        for task in tasks.values()
+        for line in alike.notes(task.kind.known(task.codes), task.kind.value_title)
+    ]
     known = "\n".join(note for corpus in corpora for note in corpus.notes)
     new = tuple(
         f"in the data of both phases: {line}."
@@ -127,10 +141,9 @@ def together(corpora: Sequence[Corpus]) -> list[Corpus]:
     return [
         replace(
             corpus,
-            labels=labels,
-            tags=tags,
+            tasks=tasks,
             notes=corpus.notes + new,
-            fingerprint=_fingerprint(corpus.splits, labels, tags),
+            fingerprint=_fingerprint(corpus.splits, tasks),
         )
         for corpus in corpora
     ]
@@ -161,42 +174,28 @@ def settle(part: Part, data: Data, data_seed: int, mistakes: Mistakes = None) ->
             part,
             data.train_size,
             data_seed,
-            option if len(part.reading.tasks) > 1 else option.rpartition(".")[0],
+            option if data.source is not None else option.rpartition(".")[0],
         )
         _spoil(part, data, data_seed)
     return part
 
 
 def _learn(part: Part, mistakes: Mistakes) -> None:
-    """Take labels and tags from the whole training split."""
+    """Take labels, tags and numbers from the whole training split."""
     train = part.splits["train"]
-    for sentence in train:
-        if sentence.label is not None:
-            part.labels.add(sentence.label)
-        part.tags.update(sentence.tags or ())
-    if part.written:
-        return
-    if "classifier" in part.reading.tasks and len(part.labels) < 2:
-        problem = f"every training sentence has the label {next(iter(part.labels))!r}"
-        with noted(mistakes):
-            raise UserError(
-                problem,
-                "classification needs two labels or more",
-                where=f"{part.name} {_column(part, 'label')}",
-                code="too-few-labels",
-            )
-    if "ner" in part.reading.tasks and part.tags == {"O"}:
-        with noted(mistakes):
-            raise UserError(
-                "no training sentence has an entity",
-                "tag some",
-                where=f"{part.name} {_column(part, 'ner_tags')}",
-                code="too-few-labels",
-            )
-
-
-def _column(part: Part, name: str) -> str:
-    return part.reading.columns.get(name, name)
+    for name, kind in part.reading.kinds.items():
+        codes = kind.learn(sentence.gold.get(name) for sentence in train)
+        part.codes[name] = codes
+        lack = None if part.written else kind.lack(codes)
+        if lack is not None:
+            ours = part.reading.tasks[name].column
+            with noted(mistakes):
+                raise UserError(
+                    lack[0],
+                    lack[1],
+                    where=f"{part.name} {part.reading.columns.get(ours, ours)}",
+                    code="too-few-labels",
+                )
 
 
 def _generator(part: Part, data_seed: int, purpose: int) -> np.random.Generator:
@@ -234,7 +233,7 @@ def _cut(part: Part, data: Data, data_seed: int) -> None:
             part.splits["train"],
             share,
             _generator(part, data_seed, purpose),
-            part.reading.directory,
+            part.reading,
         )
         count = len(part.splits[split])
         note = f"no {split} split: {count:,} of {whole:,} training sentences cut off, stratified, data_seed {data_seed}"
@@ -243,18 +242,19 @@ def _cut(part: Part, data: Data, data_seed: int) -> None:
 
 def _compare(part: Part, data: Data, mistakes: Mistakes) -> None:
     """Compare validation and test with train."""
-    types = {kind for tag in part.tags | part.written if (kind := entity_type(tag)) is not None}
-    known = {"label": part.labels | part.written, "ner_tags": types}
     for split in ("validation", "test"):
         kept = part.splits.get(split, [])
-        notes = splits.unseen(kept, known, data.unseen_labels, part.reading.columns, mistakes)
+        notes = []
+        for name, kind in part.reading.kinds.items():
+            known = {*kind.known(part.codes[name]), *part.written}
+            notes += splits.unseen(kept, part.reading, name, known, data.unseen_labels, mistakes)
         notes += splits.duplicates(split, part.splits["train"], kept, data.max_duplicates, mistakes)
         part.notes += [f"{part.name} {split}: {note}." for note in notes]
 
 
 def _take(part: Part, size: int | str, data_seed: int, option: str) -> None:
     """Keep ``size`` training sentences; ``option`` is what the experiment calls the data, of one
-    source or of two.
+    source or of several.
     """
     train = part.splits["train"]
     if isinstance(size, int):
@@ -263,7 +263,7 @@ def _take(part: Part, size: int | str, data_seed: int, option: str) -> None:
             problem = f"{size:,} is above the {len(train):,} training sentences of {part.name}"
             raise UserError(problem, remedy, where=f"{option}.train_size", code="out-of-range")
         part.splits["train"] = splits.subset(
-            train, size, _generator(part, data_seed, 2), part.reading.directory
+            train, size, _generator(part, data_seed, 2), part.reading
         )
         part.notes.append(
             f"{part.name}: {size:,} of {len(train):,} training sentences taken, stratified, data_seed {data_seed}."
@@ -274,37 +274,33 @@ def _take(part: Part, size: int | str, data_seed: int, option: str) -> None:
 
 def _spoil(part: Part, data: Data, data_seed: int) -> None:
     """Make training labels wrong, and take some away, as the experiment asks."""
-    for purpose, task in enumerate(part.reading.tasks, start=3):
-        known = sorted(
-            part.labels
-            if task == "classifier"
-            else {kind for tag in part.tags if (kind := entity_type(tag)) is not None}
-        )
+    for purpose, (task, kind) in enumerate(part.reading.kinds.items(), start=3):
+        known = kind.known(part.codes[task])
         for draw, (asked, change) in enumerate(
             ((data.label_noise, spoil.mislabel), (data.labelled, spoil.hide))
         ):
             if task in asked:
                 rng = _generator(part, data_seed, 10 * purpose + draw)
                 part.splits["train"], note = change(
-                    part.splits["train"], task, asked[task], known, rng, part.reading.directory
+                    part.splits["train"], part.reading, task, asked[task], known, rng
                 )
                 part.notes.append(f"{part.name}: {note}, data_seed {data_seed}.")
 
 
-def _fingerprint(
-    merged: dict[str, Sequence[Sentence]], labels: tuple[str, ...], tags: tuple[str, ...]
-) -> str:
+def _fingerprint(merged: dict[str, Sequence[Sentence]], tasks: dict[str, kinds.Task]) -> str:
     digest = hashlib.sha256()
-    for line in _content(merged, labels, tags):
+    for line in _content(merged, tasks):
         digest.update(json.dumps(line).encode() + b"\n")
     return digest.hexdigest()
 
 
 def _content(
-    merged: dict[str, Sequence[Sentence]], labels: tuple[str, ...], tags: tuple[str, ...]
+    merged: dict[str, Sequence[Sentence]], tasks: dict[str, kinds.Task]
 ) -> Iterator[object]:
-    yield labels, tags
+    yield [task.codes.names or (task.codes.center, task.codes.spread) for task in tasks.values()]
+    backwards = list(reversed(tasks))  # as it always was: records of data go by this
     for split, kept in merged.items():
         yield split
         for sentence in kept:
-            yield sentence.source, sentence.tokens, sentence.text, sentence.tags, sentence.label
+            gold = [sentence.gold.get(task) for task in backwards]
+            yield sentence.source, sentence.tokens, sentence.text, *gold

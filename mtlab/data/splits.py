@@ -3,17 +3,16 @@ everything done.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from mtlab.data import alike
 from mtlab.data.alike import normal
+from mtlab.data.sentences import Reading
 from mtlab.data.stored import Sentence, collect
-from mtlab.data.tags import entity_type
 from mtlab.plan.errors import Mistakes, UserError, did_you_mean, noted, shown
 
 GOLDEN = (5**0.5 - 1) / 2
@@ -44,45 +43,49 @@ def stratified_order(strata: Iterable[str], rng: np.random.Generator) -> np.ndar
     return order[np.argsort(position, kind="stable")]
 
 
-def stratum(sentence: Sentence) -> str:
-    """The stratum of a sentence: its label, or, without one, whether it has an entity."""
-    if sentence.label is not None:
-        return sentence.label
-    return "entity" if any(tag != "O" for tag in sentence.tags or ()) else "none"
+def strata(sentences: Split, reading: Reading) -> Iterator[str]:
+    """The stratum of each sentence: that of the first task which gives it one, such as its label, or
+    whether it has an entity.
+    """
+    for sentence in sentences:
+        found = (kind.stratum(sentence.gold.get(task)) for task, kind in reading.kinds.items())
+        yield next((stratum for stratum in found if stratum is not None), "none")
 
 
 def cut(
-    sentences: Split, fraction: float, rng: np.random.Generator, directory: Path | None = None
+    sentences: Split, fraction: float, rng: np.random.Generator, reading: Reading
 ) -> tuple[Sequence[Sentence], Sequence[Sentence]]:
     """Cut off a stratified ``fraction``; returns (rest, cut), both in the order of the whole.
 
     There are two sentences or more, and each part gets one at least.
     A label with one sentence stays in the rest: it could not be learnt otherwise.
     """
-    sizes = Counter(map(stratum, sentences))
-    shared = np.array([sizes[stratum(sentence)] > 1 for sentence in sentences])
+    sizes = Counter(strata(sentences, reading))
+    shared = np.array([sizes[stratum] > 1 for stratum in strata(sentences, reading)])
     shared = shared if shared.any() else ~shared
     count = min(max(1, round(fraction * len(sentences))), len(sentences) - 1)
-    order = stratified_order(compress(map(stratum, sentences), shared), rng)
+    order = stratified_order(compress(strata(sentences, reading), shared), rng)
     chosen = np.zeros(len(sentences), dtype=bool)
     chosen[np.flatnonzero(shared)[order[:count]]] = True
-    rest, off = (collect(compress(sentences, kept), directory) for kept in (~chosen, chosen))
+    rest, off = (
+        collect(compress(sentences, kept), reading.directory) for kept in (~chosen, chosen)
+    )
     return rest, off
 
 
 def subset(
-    sentences: Split, size: int, rng: np.random.Generator, directory: Path | None = None
+    sentences: Split, size: int, rng: np.random.Generator, reading: Reading
 ) -> Sequence[Sentence]:
     """A stratified subset in the order of the whole; for the same state of ``rng`` a smaller one
     lies within a larger one.
     """
-    return collect(compress(sentences, first(sentences, size, rng)), directory)
+    return collect(compress(sentences, first(sentences, size, rng, reading)), reading.directory)
 
 
-def first(sentences: Split, size: int, rng: np.random.Generator) -> np.ndarray:
+def first(sentences: Split, size: int, rng: np.random.Generator, reading: Reading) -> np.ndarray:
     """For each sentence, whether it is among the ``size`` first in a stratified order."""
     chosen = np.zeros(len(sentences), dtype=bool)
-    chosen[stratified_order(map(stratum, sentences), rng)[:size]] = True
+    chosen[stratified_order(strata(sentences, reading), rng)[:size]] = True
     return chosen
 
 
@@ -124,47 +127,46 @@ def duplicates(
 
 def unseen(
     sentences: Split,
-    known: dict[str, set[str]],
+    reading: Reading,
+    task: str,
+    known: Iterable[str],
     mode: Literal["error", "count_as_error"],
-    columns: dict[str, str],
     mistakes: Mistakes = None,
 ) -> list[str]:
-    """Report sentences with a label, or an entity type, that train does not have.
+    """Report sentences with a label, tag or entity type that train does not have.
 
     Args:
         sentences: of validation or test.
-        known: the labels (``label``) and entity types (``ner_tags``) of train.
+        reading: how they were read.
+        task: whose gold is looked at.
+        known: its labels, tags or types in train.
         mode: the experiment's ``unseen_labels``.
-        columns: the source's names of these columns.
         mistakes: where mistakes are gathered, if they are: one for each label or type.
 
     Raises:
         UserError: there is one, and ``mode`` does not say to count it as an error.
     """
-    notes = []
-    for field, what in (("label", "label"), ("ner_tags", "entity type")):
-        strange = [
-            (sentence, value)
-            for sentence in sentences
-            for value in _values(sentence, field)
-            if value not in known[field]
-        ]
-        if not strange:
-            continue
-        if mode == "error":
-            _refuse(strange, known[field], what, columns.get(field, field), mistakes)
-            continue
-        count = len({id(sentence) for sentence, _ in strange})
-        distinct = sorted({value for _, value in strange})
-        pairs = [_beside_twin(value, known[field]) for value in distinct[:5]]
-        names = [
-            f"{name}, which looks like train's {twin}" if twin else name for name, twin in pairs
-        ]
-        values = ", ".join([*names, *(["..."] if len(distinct) > 5 else [])])
-        notes.append(
-            f"{count:,} of {len(sentences):,} sentences count as errors: train does not have their {what} ({values})"
-        )
-    return notes
+    kind, ours, known = reading.kinds[task], reading.tasks[task].column, set(known)
+    strange = [
+        (sentence, value)
+        for sentence in sentences
+        for value in kind.values(sentence.gold.get(task))
+        if value not in known
+    ]
+    if not strange:
+        return []
+    what = kind.value_title
+    if mode == "error":
+        _refuse(strange, known, what, reading.columns.get(ours, ours), mistakes)
+        return []
+    count = len({id(sentence) for sentence, _ in strange})
+    distinct = sorted({value for _, value in strange})
+    pairs = [_beside_twin(value, known) for value in distinct[:5]]
+    names = [f"{name}, which looks like train's {twin}" if twin else name for name, twin in pairs]
+    values = ", ".join([*names, *(["..."] if len(distinct) > 5 else [])])
+    return [
+        f"{count:,} of {len(sentences):,} sentences count as errors: train does not have their {what} ({values})"
+    ]
 
 
 def _refuse(
@@ -201,9 +203,3 @@ def _beside_twin(value: str, known: set[str]) -> tuple[str, str]:
         return shown(value), ""
     name, name_of_twin = alike.spelt([value, twin])
     return name, name_of_twin
-
-
-def _values(sentence: Sentence, field: str) -> list[str]:
-    if field == "label":
-        return [] if sentence.label is None else [sentence.label]
-    return [kind for tag in sentence.tags or () if (kind := entity_type(tag)) is not None]

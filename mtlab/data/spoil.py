@@ -3,26 +3,25 @@ and test are left alone.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
+from mtlab.data.sentences import Reading
 from mtlab.data.splits import first
 from mtlab.data.stored import Sentence, collect
 from mtlab.plan.errors import UserError
-from mtlab.tasks.kinds import KINDS
 
 
 def hide(
     train: Sequence[Sentence],
+    reading: Reading,
     task: str,
     share: float,
     known: Sequence[str],
     rng: np.random.Generator,
-    directory: Path | None = None,
 ) -> tuple[Sequence[Sentence], str]:
-    """Take a task's labels away from all but a ``share`` of the sentences, which stay for the other
-    task.
+    """Take a task's labels away from all but a ``share`` of the sentences, which stay for the
+    other tasks.
 
     For the same state of ``rng`` the sentences that keep theirs with a smaller share are among
     those that do with a larger one.
@@ -31,24 +30,24 @@ def hide(
         The sentences in their order, and what was done.
     """
     count = max(1, round(share * len(train)))
-    kept = first(train, count, rng)
+    kept = first(train, count, rng, reading)
     changed = (
         sentence if keeps else sentence.with_gold(task, None)
         for sentence, keeps in zip(train, kept.tolist(), strict=True)
     )
     return (
-        collect(changed, directory),
-        f"{count:,} of {len(train):,} training sentences keep their {KINDS[task].gold_title}, stratified",
+        collect(changed, reading.directory),
+        f"{count:,} of {len(train):,} training sentences keep their {reading.kinds[task].gold_title}, stratified",
     )
 
 
 def mislabel(
     train: Sequence[Sentence],
+    reading: Reading,
     task: str,
     share: float,
     known: Sequence[str],
     rng: np.random.Generator,
-    directory: Path | None = None,
 ) -> tuple[Sequence[Sentence], str]:
     """Give a ``share`` of the labels, or of the entities, another label or type of those ``known``,
     each as likely.
@@ -59,10 +58,10 @@ def mislabel(
     Raises:
         UserError: there is no other label or type.
     """
-    kind = KINDS[task]
+    kind = reading.kinds[task]
     if share and len(known) < 2:
         raise UserError(
-            f"there is no wrong {kind.value_title} to give: all are {known[0]}",
+            f"there is no wrong {kind.value_title} to give: {f'all are {known[0]}' if known else 'any might be right'}",
             "take label_noise out",
             where="data.label_noise",
             code="too-few-labels",
@@ -70,22 +69,22 @@ def mislabel(
     places = [
         (index, at)
         for index, sentence in enumerate(train)
-        for at, _ in enumerate(kind.values(sentence.gold(task)))
+        for at, _ in enumerate(kind.values(sentence.gold.get(task)))
     ]
     count = round(share * len(places))
-    longer = sorted({value for sentence in train for value in kind.longer(sentence.gold(task))})
+    longer = sorted({value for sentence in train for value in kind.longer(sentence.gold.get(task))})
     changed, left = dict[int, Sentence](), count
     for chosen in rng.permutation(len(places)).tolist():
         if not left:
             break
         index, at = places[chosen]
         sentence, draw = changed.get(index) or train[index], rng.random()
-        gold = sentence.gold(task)
+        gold = sentence.gold.get(task)
         others = kind.may_be(gold, at, known, longer)
         if others:
             other, left = others[int(draw * len(others))], left - 1
             changed[index] = sentence.with_gold(task, kind.with_value(gold, at, other))
     whole = collect(
-        (changed.get(index, sentence) for index, sentence in enumerate(train)), directory
+        (changed.get(index, sentence) for index, sentence in enumerate(train)), reading.directory
     )
     return whole, f"{count - left:,} of {len(places):,} training {kind.wrong}, drawn evenly"

@@ -1,10 +1,11 @@
 """Sentences: few lie in memory, many in an Arrow file on disk, behind one interface."""
 
+import json
 import os
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -27,18 +28,16 @@ class Sentence:
     """Its words, or None where the source gives raw text only."""
     text: str | None
     """Its raw text, where there are no tokens."""
-    tags: tuple[str, ...] | None
-    """IOB2, one a token; None where the source has no tags."""
-    label: str | None
-    """None where the source has no labels."""
-
-    def gold(self, task: str) -> Any:
-        """The gold of a task; None where the sentence has none."""
-        return self.label if task == "classifier" else self.tags
+    gold: Mapping[str, Any] = field(default_factory=dict)
+    """Task to its gold, in the order of the experiment; without the tasks that it has none of. It
+    consists of text, numbers and tuples of them."""
 
     def with_gold(self, task: str, gold: Any) -> "Sentence":
-        """The sentence with other gold of a task, or none of it."""
-        return replace(self, **{"label" if task == "classifier" else "tags": gold})
+        """The sentence with other gold of a task of which it has some, or none of it where that is
+        None.
+        """
+        others = {name: known for name, known in self.gold.items() if name != task}
+        return replace(self, gold=others if gold is None else {**self.gold, task: gold})
 
     @property
     def surface(self) -> str:
@@ -46,7 +45,7 @@ class Sentence:
         return " ".join(self.tokens) if self.tokens is not None else self.text or ""
 
 
-COLUMNS = ("place", "source", "tokens", "text", "tags", "label")
+COLUMNS = ("place", "source", "tokens", "text", "gold")
 
 
 class View(Sequence[Sentence]):
@@ -140,17 +139,15 @@ def _stored(first: list[Sentence], rest: Iterator[Sentence], directory: Path | N
     from datasets import Dataset, Features, List, Value
     from datasets.arrow_writer import ArrowWriter
 
-    words = List(Value("string"))
-    kinds = {
-        "place": Value("binary"),
-        "source": Value("int64"),
-        "tokens": words,
-        "text": Value("string"),
-        "tags": words,
-    }
     features = Features(
-        {**kinds, "label": Value("string")}
-    )  # a place is the name of a file, which need not be text
+        {
+            "place": Value("binary"),  # the name of a file, which need not be text
+            "source": Value("int64"),
+            "tokens": List(Value("string")),
+            "text": Value("string"),
+            "gold": Value("string"),
+        }
+    )
     with disk.nameless(directory) as file:
         named = uuid.uuid4().hex  # without it, the data set would be pickled whole to make one up
         writer = ArrowWriter(
@@ -167,14 +164,19 @@ def _stored(first: list[Sentence], rest: Iterator[Sentence], directory: Path | N
 
 def _column(sentences: Sequence[Sentence], name: str) -> list[Any]:
     values = [getattr(sentence, name) for sentence in sentences]
+    if name == "gold":
+        return [json.dumps(value) for value in values]
     return [os.fsencode(value) for value in values] if name == "place" else values
 
 
 def _sentences(table: Any) -> Iterator[Sentence]:
     """The rows of an Arrow table."""
     columns = (table.column(name).to_pylist() for name in COLUMNS)
-    for place, source, tokens, text, tags, label in zip(*columns, strict=True):
+    for place, source, tokens, text, gold in zip(*columns, strict=True):
         words = None if tokens is None else tuple(tokens)
-        yield Sentence(
-            os.fsdecode(place), source, words, text, None if tags is None else tuple(tags), label
-        )
+        known = {task: _as_it_was(value) for task, value in json.loads(gold).items()}
+        yield Sentence(os.fsdecode(place), source, words, text, known)
+
+
+def _as_it_was(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -8,9 +8,10 @@ from typing import TypeVar
 
 from mtlab.data.reading.locate import BUILTIN, must_be_id
 from mtlab.model import embedded
+from mtlab.plan.data import Data, Source
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
-from mtlab.plan.settings import Data, Encoder, Source
+from mtlab.plan.settings import Encoder
 
 T = TypeVar("T")
 
@@ -110,11 +111,10 @@ def _data(experiment: Experiment) -> list[Data]:
 
 
 def _sources(data: Data) -> list[Source]:
-    chosen = [data] if data.source is not None else [data.classifier, data.ner]
+    chosen = [data] if data.source is not None else list(data.by_task.values())
     return [
         Source.model_validate(source.model_dump(include=set(Source.model_fields)))
         for source in chosen
-        if source is not None
     ]
 
 

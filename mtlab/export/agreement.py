@@ -3,43 +3,53 @@ predict`'s reader makes them.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+import operator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from mtlab.data import disk, encoding, sources
 from mtlab.data.sources import Corpus
 from mtlab.data.stored import Sentence
-from mtlab.export.reader import BATCH, FORMS, NAMES, Nothing, Parts, Read, Reader
+from mtlab.export.reader import BATCH, Nothing, Parts, Read, Reader
+from mtlab.model.losses import LOSSES
 from mtlab.plan.errors import UserError, shown
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.words import counted
+from mtlab.report.markdown import listing
+from mtlab.tasks.kind import IGNORE, Task
 from mtlab.train.prepare import CACHE
 
 ROUNDING = {"fp32": 1e-4, "bf16": 2**-4}
 """How near two classes' logits must be, as a share of the largest logit of the item, for rounding
-to decide between them. Sums are added up in another order where other sentences share a batch, and
-on another device; in bf16 a number has 8 binary digits, and in fp32 24."""
+to decide between them; of a label, how near to 0, and of a number, how near to the recorded one.
+Sums are added up in another order where other sentences share a batch, and on another device; in
+bf16 a number has 8 binary digits, and in fp32 24."""
 
 REMEDY = "nothing is written; use the encoder and the versions that the model was trained with, or train it again"
 
 
 @dataclass
 class Count:
-    """How many labels, or tags, were compared.
+    """How many predictions of a task were compared.
 
     Attributes:
+        what: of what: labels, or tags.
         total: all of them.
-        same: those that are as recorded.
+        same: those that are as recorded; numbers, up to rounding.
         close: others between which and the recorded one rounding decides.
         first: where the first of the rest is, and how it differs.
     """
 
+    what: str = ""
     total: int = 0
     same: int = 0
     close: int = 0
@@ -62,7 +72,7 @@ class Agreement:
     """
 
     precision: str = ""
-    counts: dict[str, Count] = field(default_factory=lambda: {task: Count() for task in NAMES})
+    counts: dict[str, Count] = field(default_factory=dict)
     why_not: str = ""
 
     @property
@@ -70,10 +80,12 @@ class Agreement:
         """What `mtlab export` prints of it."""
         if self.why_not:
             return f"not checked against the recorded predictions: {self.why_not}"
-        same = " and ".join(
-            f"{count.same:,} of {count.total:,} {NAMES[task]}"
-            for task, count in self.counts.items()
-            if count.total
+        same = listing(
+            [
+                f"{count.same:,} of {count.total:,} {count.what}"
+                for count in self.counts.values()
+                if count.total
+            ]
         )
         close = sum(count.close for count in self.counts.values())
         share = f"a {1 / ROUNDING[self.precision]:,.0f}th of the largest logit"
@@ -90,11 +102,16 @@ def corpus_of(at: Experiment, fingerprint: str, directory: Path) -> tuple[Corpus
         directory: what is too many for memory is put below it.
     """
     try:
-        corpus = sources.load(at.data, at.data_seed, "data", directory / CACHE)
+        corpus = sources.load(at.data, at.tasks, at.data_seed, "data", directory / CACHE)
         first = at.source_phase()
         if first is not None:
             corpus, _ = sources.together(
-                [corpus, sources.load(first.data, first.data_seed, "start.data", directory / CACHE)]
+                [
+                    corpus,
+                    sources.load(
+                        first.data, first.tasks, first.data_seed, "start.data", directory / CACHE
+                    ),
+                ]
             )
     except UserError as error:
         return (
@@ -106,49 +123,14 @@ def corpus_of(at: Experiment, fingerprint: str, directory: Path) -> tuple[Corpus
     return corpus, ""
 
 
-def inputs_of(
-    data: dict[str, Any], at: Experiment, corpus: Corpus | None, why_not: str
-) -> dict[str, str]:
-    """Task to how its sentences were read, as raw ``text`` or as ``words``.
-
-    Args:
-        data: what the suite recorded of its data; before format 2 of ``heads.json`` that did not
-            say it.
-        at: the experiment as it was run.
-        corpus: its data, where they could be had.
-        why_not: why they could not.
-
-    Raises:
-        UserError: the record does not say it, the settings leave it open, and the data cannot be
-            had.
-    """
-    said = data.get("inputs", {})
-    if all(said.get(task) in FORMS for task in NAMES):
-        return {task: said[task] for task in NAMES}
-    if corpus is not None:
-        return corpus.inputs
-    if at.data.classifier is None:  # one source with tags, and these belong to words
-        return dict.fromkeys(NAMES, "words")
-    named = at.data.classifier.columns.keys() & {"text", "tokens"}
-    if named:
-        return {"classifier": "text" if "text" in named else "words", "ner": "words"}
-    problem = f"the record does not say whether sentences were classified as text or as words, and {why_not}"
-    raise UserError(
-        problem,
-        "put the data back, or run it again",
-        where=str(at.data.classifier.source),
-        code="record-incomplete",
-    )
-
-
 def check(
     reader: Reader, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, recorded: Path
 ) -> Agreement:
     """Read the test split with a written folder, and hold what it says against what was recorded
     when it was tested.
 
-    Every sentence must come to the same sub-words as in training, and every label and tag must be
-    the recorded one, unless rounding decides between the two (:data:`ROUNDING`).
+    Every sentence must come to the same sub-words as in training, and every prediction must be the
+    recorded one, unless rounding decides between the two (:data:`ROUNDING`).
 
     Args:
         reader: of the folder.
@@ -159,11 +141,11 @@ def check(
     Raises:
         UserError: something differs.
     """
-    agreement, test = Agreement(reader.precision), corpus.splits["test"]
+    agreement, test = Agreement(reader.precision, _counts(reader.tasks)), corpus.splits["test"]
     try:
         with recorded.open(encoding="utf-8") as file:
-            said = [_said(json.loads(line)) for line in file]
-    except (OSError, ValueError, KeyError, TypeError):
+            said = [_said(json.loads(line), reader.tasks) for line in file]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Agreement(why_not="the recorded predictions are missing or damaged")
     if len(said) != len(test):
         return Agreement(
@@ -182,12 +164,10 @@ def _refuse(agreement: Agreement) -> None:
     Raises:
         UserError: it does.
     """
-    wrong = {task: count for task, count in agreement.counts.items() if count.wrong}
+    wrong = [count for count in agreement.counts.values() if count.wrong]
     if wrong:
-        counts = " and ".join(
-            f"{count.wrong:,} of {count.total:,} {NAMES[task]}" for task, count in wrong.items()
-        )
-        first = next(iter(wrong.values())).first
+        counts = listing([f"{count.wrong:,} of {count.total:,} {count.what}" for count in wrong])
+        first = wrong[0].first
         raise UserError(
             f"the folder gives {counts} of the test split that differ from the recorded ones (first: {first})",
             REMEDY,
@@ -202,21 +182,31 @@ def _differs(sentence: Sentence) -> UserError:
     return UserError(problem, REMEDY, where=sentence.place, code="disagreement")
 
 
-def _said(line: Any) -> tuple[str | None, list[str]]:
-    """The label and the tags that were predicted of a sentence.
+def _counts(tasks: Mapping[str, Task]) -> dict[str, Count]:
+    """Nothing counted yet; where several tasks have the like, their names tell them apart."""
+    what = {name: f"{task.kind.gold_title.removesuffix('s')}s" for name, task in tasks.items()}
+    for name, task in tasks.items():
+        if task.kind.many and not task.of_words:
+            what[name] = f"sets of {what[name]}"
+    times = Counter(what.values())
+    return {
+        name: Count(title if times[title] == 1 else f"{title} of {name}")
+        for name, title in what.items()
+    }
+
+
+def _said(line: Any, tasks: Mapping[str, Task]) -> dict[str, Any]:
+    """Task to what was predicted of a sentence.
 
     Raises:
-        TypeError: they are none.
+        AttributeError, KeyError, TypeError, ValueError: it cannot be one.
     """
-    predicted = line["predicted"]
-    label, tags = predicted.get("classifier"), predicted.get("ner", [])
-    if (
-        not (label is None or isinstance(label, str))
-        or not isinstance(tags, list)
-        or not all(isinstance(tag, str) for tag in tags)
-    ):
-        raise TypeError
-    return label, tags
+    predicted = {name: line["predicted"][name] for name in line["gold"]}
+    for name, value in predicted.items():
+        if isinstance(value, list) is not tasks[name].kind.many:
+            raise TypeError
+        tasks[name].targets(value)
+    return predicted
 
 
 def _compare(
@@ -229,8 +219,9 @@ def _compare(
     encoded = encoding.encode(
         [sentence for sentence, _ in some], tokenizer, {}, reader.longest
     ).examples
-    for tasks in (("classifier",), ("ner",), tuple(NAMES)):
-        asked = [at for at, (sentence, _) in enumerate(some) if _gold(sentence) == tasks]
+    names = [tuple(name for name in reader.tasks if name in sentence.gold) for sentence, _ in some]
+    for tasks in dict.fromkeys(names):
+        asked = [at for at, mine in enumerate(names) if mine == tasks]
         for rows in _batches(sorted(asked, key=lambda at: len(encoded[at]))):
             parts = [
                 Parts.of({"text": some[at][0].text, "tokens": some[at][0].tokens}) for at in rows
@@ -240,64 +231,64 @@ def _compare(
             except Nothing as error:
                 raise _differs(some[rows[error.index]][0]) from None
             for at, by_task in zip(rows, read, strict=True):
-                sentence, (label, tags) = some[at]
+                sentence, recorded = some[at]
                 if any(row.ids != encoded[at].input_ids.tolist() for row in by_task.values()):
                     raise _differs(sentence)
-                if "classifier" in by_task:
+                for name, row in by_task.items():
                     _add(
-                        agreement,
+                        agreement.counts[name],
                         reader,
-                        "classifier",
+                        name,
                         sentence.place,
-                        by_task["classifier"],
-                        [label],
+                        row,
+                        recorded.get(name),
                     )
-                if "ner" in by_task:
-                    _add(agreement, reader, "ner", sentence.place, by_task["ner"], tags)
 
 
 def _batches(rows: Sequence[int]) -> Iterator[Sequence[int]]:
     return (rows[at : at + BATCH] for at in range(0, len(rows), BATCH))
 
 
-def _gold(sentence: Sentence) -> tuple[str, ...]:
-    """The tasks that a sentence was tested at."""
-    return tuple(task for task in NAMES if sentence.gold(task) is not None)
-
-
-def _add(
-    agreement: Agreement,
-    reader: Reader,
-    task: str,
-    place: str,
-    row: Read,
-    recorded: Sequence[str | None],
-) -> None:
-    """Count what was said of a sentence, against what was recorded."""
-    names, count = reader.facts[NAMES[task]], agreement.counts[task]
-    said = [names[int(row.logits[task].argmax())]] if task == "classifier" else reader.tags(row)
-    if len(said) != len(recorded):
+def _add(count: Count, reader: Reader, name: str, place: str, row: Read, recorded: Any) -> None:
+    """Count what was predicted of a sentence, against what was recorded."""
+    of_words = reader.tasks[name].of_words
+    now, then = _items(reader.predicted(row, name), of_words), _items(recorded, of_words)
+    if len(now) != len(then):
         raise UserError(
-            f"{len(said)} {NAMES[task]} for {len(recorded)} that were recorded",
+            f"{len(now)} {count.what} for {len(then)} that were recorded",
             REMEDY,
             where=place,
             code="disagreement",
         )
-    for at, (now, then) in enumerate(zip(said, recorded, strict=True)):
-        count.total += 1
-        if now == then:
-            count.same += 1
+    count.total += len(then)
+    count.same += sum(map(operator.eq, now, then))
+    if now == then:
+        return
+    near = _items(reader.predicted(row, name, _nudged(reader, name, row, recorded)), of_words)
+    for said, nearest, was in zip(now, near, then, strict=True):
+        if said == was:
             continue
-        logits = row.logits[task] if task == "classifier" else row.logits[task][row.first[at]]
-        if _close(logits, names, then, reader.precision):
+        if isinstance(was, float) and math.isclose(nearest, was, rel_tol=1e-6, abs_tol=1e-9):
+            count.same += 1
+        elif nearest == was:
             count.close += 1
         elif not count.first:
-            count.first = f"{place}: {shown(now)} where {shown(then)} was recorded"
+            count.first = f"{place}: {shown(said)} where {shown(was)} was recorded"
 
 
-def _close(logits: torch.Tensor, names: Sequence[str], then: str | None, precision: str) -> bool:
-    if then not in names:
-        return False
-    return float(logits.max() - logits[names.index(then)]) <= ROUNDING[precision] * float(
-        logits.abs().max()
-    )
+def _items(prediction: Any, of_words: bool) -> list[Any]:
+    """What is compared: the prediction of each word, or that of the sentence."""
+    return list(prediction or ()) if of_words else [prediction]
+
+
+def _nudged(reader: Reader, name: str, row: Read, recorded: Any) -> torch.Tensor:
+    """The logits that rounding may lead to, and of which the prediction is next to the recorded."""
+    task, logits = reader.tasks[name], row.logits[name].double()
+    loss, share = LOSSES[task.kind.loss], ROUNDING[reader.precision]
+    wanted = np.asarray(task.targets(recorded))
+    if not task.of_words:
+        return loss.nudged(logits[None], torch.as_tensor(wanted[None]), share)[0]
+    words = np.asarray(row.first)
+    by_token = np.full((len(logits), *wanted.shape[1:]), IGNORE, dtype=wanted.dtype)
+    by_token[words[words >= 0]] = wanted[words >= 0]
+    return loss.nudged(logits, torch.as_tensor(by_token), share)

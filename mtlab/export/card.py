@@ -2,54 +2,51 @@
 load it.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from mtlab.export.agreement import Agreement
 from mtlab.export.model import Choice
+from mtlab.export.reader import FORMS
 from mtlab.plan.scenario import point_label
-from mtlab.record.quality import EntityMetrics
 from mtlab.report import markdown
-from mtlab.report.markdown import fixed, name, text
+from mtlab.report.comparison.groups import Task
+from mtlab.report.markdown import fixed, listing, name, text
 from mtlab.report.sections.body import results
-
-HEAD = {"classifier": "classification", "ner": "entity"}
+from mtlab.tasks.registry import rebuilt
 
 LOAD = """\
 import json, torch
 from safetensors.torch import load_file
-from torch.nn.functional import linear
 from transformers import AutoModel, AutoTokenizer
 
 facts, heads = json.load(open("{folder}/heads.json")), load_file("{folder}/heads.safetensors")
 tokenizer = AutoTokenizer.from_pretrained("{folder}")
 encoder = AutoModel.from_pretrained("{folder}", **facts["encoder"]).eval()
+head = lambda task, states: torch.nn.functional.linear(states, heads[task + ".weight"], heads[task + ".bias"])
+# {given}
+with torch.no_grad(){autocast}:
 {read}
-print(facts["labels"][intent.argmax()], [(word, facts["tags"][tag]) for word, tag in zip(inputs.word_ids(), tags.argmax(-1))])
+print(said)
 """
-"""How plain transformers loads the folder and reads one sentence; a word's tag is that of its first
-sub-word."""
+"""How plain transformers loads the folder and reads one sentence; where words have gold, a word's is
+that of its first sub-word."""
 
-WORDS = """\
-# `words` are those of one sentence, such as ["play", "some", "jazz"]
-inputs = tokenizer([words], is_split_into_words=True, truncation=True, return_tensors="pt")
-with torch.no_grad(){autocast}:
-    states = encoder(inputs.input_ids, inputs.attention_mask).last_hidden_state
-    intent = linear({pooled}, heads["classifier.weight"], heads["classifier.bias"])
-    tags = linear(states[0], heads["ner.weight"], heads["ner.bias"])"""
-"""How both tasks read words."""
+GIVEN = {
+    "text": '`text` is one sentence as it is written, such as "Play some jazz!"',
+    "words": '`words` are those of one sentence, such as ["play", "some", "jazz"]',
+}
+"""Form to what the code reads."""
 
-TEXT_AND_WORDS = """\
-# `text` is one sentence as it is written, such as "Play some jazz!", which is classified; `words`
-# are its words, which are tagged
-whole = tokenizer([text], truncation=True, return_tensors="pt")
-inputs = tokenizer([words], is_split_into_words=True, truncation=True, return_tensors="pt")
-with torch.no_grad(){autocast}:
-    states = encoder(whole.input_ids, whole.attention_mask).last_hidden_state
-    intent = linear({pooled}, heads["classifier.weight"], heads["classifier.bias"])
-    states = encoder(inputs.input_ids, inputs.attention_mask).last_hidden_state
-    tags = linear(states[0], heads["ner.weight"], heads["ner.bias"])"""
-"""How a classifier reads text, and words are tagged: a tokenizer may make other sub-words of the
-one than of the other."""
+READ = {
+    "text": 'inputs = tokenizer([text], truncation=True, return_tensors="pt")',
+    "words": 'inputs = tokenizer([words], is_split_into_words=True, truncation=True, return_tensors="pt")',
+}
+"""Form to the code that makes sub-words of it: a tokenizer may make others of the text than of the
+words."""
+
+STATES = "states = encoder(inputs.input_ids, inputs.attention_mask).last_hidden_state[0]"
 
 
 def write(choice: Choice, facts: dict[str, Any], checked: Agreement) -> str:
@@ -60,19 +57,19 @@ def write(choice: Choice, facts: dict[str, Any], checked: Agreement) -> str:
         facts: the content of ``heads.json``.
         checked: the result of reading the test split with the folder.
     """
-    suite, trial = choice.suite, choice.trial
+    suite, trial, tasks = choice.suite, choice.trial, choice.group.every
     point = point_label(trial.point.items())
     title = f"{text(suite.experiment['name'])}: {text(trial.scenario)}"
     why = f" Among the scenarios compared it is {choice.why}." if choice.why else ""
     parts = [
-        "---\nlibrary_name: transformers\ntags: [text-classification, token-classification, multi-task]\n---",
+        f"---\nlibrary_name: transformers\ntags: [{', '.join(_tags(tasks))}]\n---",
         f"# {title}",
-        f"One encoder with a sentence classification head and an entity head, trained as {name(trial.scenario)}"
-        f"{f' at {text(point)}' if point else ''}, seed {trial.seed}.{why} Of the scenario's seeds it is the one whose weights scored "
-        "highest on validation.",
+        f"One encoder with {'heads' if len(tasks) > 1 else 'a head'} for {listing([_called(task) for task in tasks])}, trained as "
+        f"{name(trial.scenario)}{f' at {text(point)}' if point else ''}, seed {trial.seed}.{why} Of the scenario's seeds it is the one "
+        "whose weights scored highest on validation.",
         "## Load it",
         markdown.fenced(load(facts, "."), "python"),
-        _served(facts),
+        _served(tasks, facts),
         "## What it was measured at",
         _measured(choice),
         f"This folder, {text(checked.line)}.",
@@ -87,29 +84,64 @@ def write(choice: Choice, facts: dict[str, Any], checked: Agreement) -> str:
 
 
 def load(facts: dict[str, Any], folder: str) -> str:
-    """Code that loads the model with plain transformers, and reads ``words``, and ``text`` where it
-    classifies that, as was measured.
+    """Code that loads the model with plain transformers, reads ``text``, ``words`` or both, as was
+    measured, and prints a prediction for each task.
     """
     autocast = ', torch.autocast("cpu", torch.bfloat16)' if facts["precision"] == "bf16" else ""
-    pooled = (
-        "states[0].float().mean(dim=0)" if facts["pooling"] == "mean" else "states[0, 0].float()"
-    )
-    read = TEXT_AND_WORDS if facts["inputs"]["classifier"] == "text" else WORDS
-    return LOAD.format(folder=folder, read=read.format(autocast=autocast, pooled=pooled)).rstrip(
-        "\n"
+    pooled = "states.float().mean(dim=0)" if facts["pooling"] == "mean" else "states[0].float()"
+    forms = {
+        form: alike
+        for form in FORMS
+        if (alike := [task for task, about in facts["tasks"].items() if about["input"] == form])
+    }
+    lines = []
+    for form, alike in forms.items():
+        lines += [READ[form], STATES]
+        for task in alike:
+            kind = rebuilt(task, facts["tasks"][task]).kind
+            logits = f'head("{task}", {"states" if kind.of_words else pooled})'
+            said = kind.code.format(logits=logits, facts=f'facts["tasks"]["{task}"]')
+            first = len(lines) == 2
+            lines.append(f'said = {{"{task}": {said}}}' if first else f'said["{task}"] = {said}')
+    return LOAD.format(
+        folder=folder,
+        given="; ".join(GIVEN[form] for form in forms),
+        autocast=autocast,
+        read="\n".join(f"    {line}" for line in lines),
+    ).rstrip("\n")
+
+
+def _called(task: Task) -> str:
+    """A task's title; of one without, its name and what its kind is called."""
+    return (
+        text(task.title)
+        if task.title != task.name
+        else f"{name(task.name)} ({text(task.kind.title)})"
     )
 
 
-def _served(facts: dict[str, Any]) -> str:
+def _tags(tasks: Sequence[Task]) -> list[str]:
+    """What the hub calls a model of these tasks."""
+    of_words = {task.kind.of_words for task in tasks}
+    tags = {"text-classification": False in of_words, "token-classification": True in of_words}
+    return [*(tag for tag, has in tags.items() if has), *["multi-task"][: len(tasks) - 1]]
+
+
+def _served(tasks: Sequence[Task], facts: dict[str, Any]) -> str:
     """What to give the model to read."""
-    trained = (
-        "The classification head was trained on raw text, and the entity head on words: give each what it was trained on."
-        if facts["inputs"]["classifier"] == "text"
-        else "Both heads were trained on sentences that were cut into words."
-    )
+    form = {"text": "raw text", "words": "sentences that were cut into words"}
+    by_form: dict[str, list[str]] = {}
+    for task in tasks:
+        by_form.setdefault(facts["tasks"][task.name]["input"], []).append(_called(task))
+    if len(by_form) == 1:
+        whose = "Its head was" if len(tasks) == 1 else "Its heads were all"
+        trained = f"{whose} trained on {form[next(iter(by_form))]}."
+    else:
+        said = [f"for {listing(names)} on {form[read]}" for read, names in by_form.items()]
+        trained = f"Heads were trained {listing(said)}: give each what it was trained on."
     return (
         f"{trained} Or, with mtlab: `mtlab predict .` reads sentences from a file or standard input, as `text` or as `tokens`, gives each "
-        "head the one it was trained on, and writes intents and entities as JSON lines."
+        "head what it was trained on, and writes the answers of all tasks as JSON lines."
     )
 
 
@@ -117,33 +149,29 @@ def _measured(choice: Choice) -> str:
     """The numbers of the seed itself, on test."""
     test = choice.trial.test
     assert test is not None, "a trial that ended well was tested"
+    tested = [
+        (task, test.by_task[task.name]) for task in choice.group.every if task.name in test.by_task
+    ]
+    times = Counter(title for task, _ in tested for title in task.kind.metrics.values())
     rows = []
-    if test.classifier is not None:
+    for task, scored in tested:
+        titles = {
+            metric: title if times[title] == 1 else f"{title} ({text(task.title)})"
+            for metric, title in task.kind.metrics.items()
+        }
+        rows += [[titles[metric], fixed(value)] for metric, value in scored.scores.items()]
+        first = next(iter(titles))
         rows += [
-            ["accuracy", fixed(test.classifier.accuracy)],
-            ["macro F1", fixed(test.classifier.macro_f1)],
-        ]
-    if test.ner is not None:
-        rows += [
-            [f"entity {what}", fixed(getattr(test.ner.default, what))]
-            for what in ("precision", "recall")
-        ]
-        rows += [
-            ["entity F1", fixed(test.ner.default.f1)],
-            ["entity F1, strict IOB2", fixed(test.ner.strict.f1)],
-        ]
-        rows += [
-            [f"F1 of {text(kind)} ({_support(scores)})", fixed(scores.f1)]
-            for kind, scores in test.ner.by_type.items()
+            [
+                f"{titles[first]} of {text(part)} ({scores['support']:,} in test)",
+                fixed(scores.get(first)),
+            ]
+            for part, scores in scored.by_name.items()
         ]
     sentences = choice.suite.data[point_label(choice.trial.point.items())]["sizes"]["test"]
     return f"This seed, {sentences:,} test sentences:\n\n" + markdown.table(
         ["measure", "value"], rows
     )
-
-
-def _support(scores: EntityMetrics) -> str:
-    return f"{scores.support:,} entities"
 
 
 def _trained(choice: Choice) -> str:
@@ -206,10 +234,10 @@ def _limits(choice: Choice, facts: dict[str, Any]) -> str:
     idle = (
         []
         if choice.trial.start
-        else [task for task in ("classifier", "ner") if f"head.{task}" not in trained]
+        else [task for task in choice.group.every if f"head.{task.name}" not in trained]
     )
     random = "".join(
-        f"- Its {HEAD[task]} head was not trained: it is as it was drawn at random, and what it says means nothing.\n"
+        f"- Its head for {_called(task)} was not trained: it is as it was drawn at random, and what it says means nothing.\n"
         for task in idle
     )
     chosen = (
@@ -220,9 +248,19 @@ def _limits(choice: Choice, facts: dict[str, Any]) -> str:
     return (
         f"- {chosen}The numbers are of this test split alone: of other text nothing was measured.\n"
         f"{random}"
-        f"- It knows {len(facts['labels'])} labels ({text(', '.join(facts['labels']))}), and gives every sentence one of them. Scores are "
-        "the softmax's, and were not calibrated.\n"
-        f"- Inputs are cut at {facts['max_length']:,} sub-word tokens; words beyond have no entity.\n"
+        f"{''.join(_knows(task, facts) for task in choice.group.every)}"
+        "- Scores are probabilities as the heads give them, and were not calibrated.\n"
+        f"- Inputs are cut at {facts['max_length']:,} sub-word tokens; words beyond are not read.\n"
         f"{rounding}"
         "- What the encoder was pretrained on, with its errors and its biases, is in it."
     )
+
+
+def _knows(task: Task, facts: dict[str, Any]) -> str:
+    """A line on the values that a head may give."""
+    known = rebuilt(task.name, facts["tasks"][task.name])
+    names = text(", ".join(known.codes.names))
+    all_of_them = (
+        f"it knows {known.told} ({names})" if names else f"those in training have {known.told}"
+    )
+    return f"- For {_called(task)} it gives {task.kind.wants}; {all_of_them}.\n"

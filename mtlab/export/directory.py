@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from mtlab.export import agreement, card
 from mtlab.export.agreement import Agreement
-from mtlab.export.model import Choice, as_run, build, choose
+from mtlab.export.model import Choice, as_run, build, choose, tasks
 from mtlab.export.predict import load
 from mtlab.export.reader import FORMAT, HEADS
 from mtlab.model.network import Network
@@ -27,7 +27,8 @@ from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import point_label
 from mtlab.record.files import HALF, cannot_write
 from mtlab.record.journal import Journal
-from mtlab.record.records import TrialRecord
+from mtlab.record.records import TrialRecord, damaged
+from mtlab.tasks.registry import written
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,7 @@ class Written:
 
     Attributes:
         folder: where.
-        checked: a line that says whether it was held against what was recorded, and how many labels
-            and tags agreed.
+        checked: a line that says whether it was compared with what was recorded, and how much agreed.
     """
 
     folder: Path
@@ -74,7 +74,9 @@ def write(
     network, tokenizer = build(choice, journal)
     at, data = as_run(choice), choice.suite.data[point_label(choice.trial.point.items())]
     corpus, why_not = agreement.corpus_of(at, data["fingerprint"], journal.directory)
-    facts = _facts(choice, network, tokenizer, agreement.inputs_of(data, at, corpus, why_not))
+    if data.get("inputs", {}).keys() != at.tasks.keys():
+        raise damaged(str(journal.directory / "suite.json"))
+    facts = _facts(choice, network, tokenizer, data["inputs"])
     half = to.with_name(f".{to.name}{HALF}")
     try:
         shutil.rmtree(half, ignore_errors=True)
@@ -108,12 +110,12 @@ def _facts(
 ) -> dict[str, Any]:
     """The content of ``heads.json``."""
     label = point_label(choice.trial.point.items())
-    data, kernel = choice.suite.data[label], choice.suite.encoder[label]["attention"]
+    kernel = choice.suite.encoder[label]["attention"]
     return {
         "format": FORMAT,
-        "inputs": inputs,
-        "labels": data["labels"],
-        "tags": data["tags"],
+        "tasks": {
+            name: {**written(task), "input": inputs[name]} for name, task in tasks(choice).items()
+        },
         "pooling": network.settings.pooling,
         "precision": choice.suite.environment["precision"],
         "max_length": tokenizer.model_max_length,

@@ -18,6 +18,8 @@ from mtlab.record.records import SuiteRecord, TrialRecord, best_on_validation
 from mtlab.report.claims.evidence import Evidence
 from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.comparison.winner import winner
+from mtlab.tasks.kind import Task
+from mtlab.tasks.registry import codes
 from mtlab.train.prepare import length_limit
 
 
@@ -99,6 +101,13 @@ def as_run(choice: Choice) -> Experiment:
     return Experiment.model_validate(choice.suite.experiment).at(tuple(choice.trial.point.items()))
 
 
+def tasks(choice: Choice) -> dict[str, Task]:
+    """The tasks of the model, by name, with the codes that they were trained with."""
+    settings = as_run(choice).tasks
+    known = choice.suite.data[point_label(choice.trial.point.items())]["tasks"]
+    return {name: Task(name, settings[name].made, codes(facts)) for name, facts in known.items()}
+
+
 def build(choice: Choice, journal: Journal) -> tuple[Network, PreTrainedTokenizerBase]:
     """The network with the weights that were tested, adapters merged into them, and its tokenizer,
     which cuts where training did.
@@ -114,10 +123,8 @@ def build(choice: Choice, journal: Journal) -> tuple[Network, PreTrainedTokenize
     location = backbone.find(at.encoder.model_copy(update={"revision": revision}))
     tokenizer = backbone.tokenizer(location)
     pristine = backbone.load(location, str(choice.suite.encoder[label]["attention"]))
-    data = choice.suite.data[label]
-    network = Network(
-        pristine, {"classifier": len(data["labels"]), "ner": len(data["tags"])}, at.head
-    )
+    shapes = {name: task.shape for name, task in tasks(choice).items()}
+    network = Network(pristine, shapes, at.head)
     adapted = any(unit == lora.UNIT for stage in trial.stages for unit in stage.parameters)
     if adapted:
         lora.inject(network, at.lora, trial.seed)

@@ -1,14 +1,15 @@
-"""Reads sentences with an exported model. It needs torch, transformers, safetensors and regex, and
-nothing else of mtlab's but words.
+"""Reads sentences with an exported model. It needs torch, transformers, safetensors, regex and numpy,
+and of mtlab words, losses and kinds of tasks.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -17,19 +18,19 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel, AutoTokenizer
 
 from mtlab.data.reading.words import WORD
+from mtlab.model.losses import LOSSES
+from mtlab.tasks.kind import Context, Task
+from mtlab.tasks.registry import rebuilt
 
 HEADS = "heads.json"
-"""The file that says what the heads are: names of labels and tags, how the encoder is read, what it
-was measured with."""
+"""The file that says what the heads are: kinds of tasks, names of classes, how the encoder is read,
+what it was measured with."""
 
-FORMAT = 2
-"""Of that file. Before 2 it did not say what form a task reads."""
+FORMAT = 3
+"""Of that file. Before 3 there were two tasks."""
 
 BATCH = 32
 """Sentences that are read together."""
-
-NAMES = {"classifier": "labels", "ner": "tags"}
-"""Task to what ``heads.json`` calls the names of its classes."""
 
 FORMS = ("text", "words")
 """What a task was trained on, and so is served with: sentences as they are written, or cut into
@@ -59,8 +60,8 @@ class Read:
         ids: its sub-words, special tokens included.
         first: the position of each word's first sub-word, -1 where it has none; empty for raw text.
         cut: whether its end did not fit in.
-        logits: of the tasks that read this form: ``classifier``, one a label; ``ner``, one a
-            sub-word and tag.
+        logits: of the tasks that read this form: (outputs,), or (sub-words, outputs) where words have
+            gold.
     """
 
     ids: list[int]
@@ -74,7 +75,7 @@ class Parts:
     """A sentence in both forms.
 
     Attributes:
-        text: that places of entities count in: the raw text where it alone was given, and else the
+        text: that places of words count in: the raw text where it alone was given, and else the
             words, joined by blanks.
         raw: what tasks read that were trained on raw text: the text, or the words, joined by
             blanks, where there is none.
@@ -145,26 +146,24 @@ class Reader:
         }
         self.precision = precision or self.facts["precision"]
         self.longest = int(self.tokenizer.model_max_length)
-        self.tasks = tuple(task for task in NAMES if f"{task}.weight" in self.heads)
-        for task in self.tasks:
-            names = NAMES[task]
-            if len(self.heads[f"{task}.weight"]) != len(self.facts[names]):
+        tasks = self.facts["tasks"]
+        self.tasks: dict[str, Task] = {name: rebuilt(name, tasks[name]) for name in tasks}
+        self.inputs: dict[str, str] = {name: tasks[name]["input"] for name in tasks}
+        for name, task in self.tasks.items():
+            outputs = len(self.heads[f"{name}.weight"])
+            if outputs != task.shape.outputs:
+                raise ValueError(f"{name} has {task.told}, and its head {outputs} outputs")
+            if self.inputs[name] not in FORMS:
                 raise ValueError(
-                    f"{len(self.facts[names])} {names} for a head of {len(self.heads[f'{task}.weight'])}"
-                )
-            if self.facts["inputs"][task] not in FORMS:
-                raise ValueError(
-                    f"{task} reads {self.facts['inputs'][task]!r}, which is none of {', '.join(FORMS)}"
+                    f"{name} reads {self.inputs[name]!r}, which is none of {', '.join(FORMS)}"
                 )
 
     def __call__(self, sentences: Sequence[Given]) -> list[dict[str, Any]]:
         """Read sentences, in one batch.
 
         Returns:
-            For each ``text``; ``intent`` with ``label`` and ``score``; ``entities`` with ``type``,
-            ``start`` and ``end`` (characters of the text), ``text`` and ``score``; and ``cut``:
-            whether words at the end did not fit in. Scores are probabilities; an entity's is the
-            mean over its words. A task that the model does not have is left out.
+            For each ``text``; ``tasks``, task to what its kind answers; and ``cut``: whether words at
+            the end did not fit in.
 
         Raises:
             Nothing: the tokenizer leaves nothing of a sentence.
@@ -177,7 +176,7 @@ class Reader:
         ]
 
     @torch.no_grad()
-    def read(self, parts: Sequence[Parts], tasks: Sequence[str]) -> list[dict[str, Read]]:
+    def read(self, parts: Sequence[Parts], tasks: Iterable[str]) -> list[dict[str, Read]]:
         """Read sentences for some of the tasks, in one batch for each form that these were trained
         on.
 
@@ -188,16 +187,17 @@ class Reader:
             Nothing: the tokenizer leaves nothing of a sentence.
         """
         results: list[dict[str, Read]] = [{} for _ in parts]
+        asked = tuple(tasks)
         for form in FORMS:
-            alike = [task for task in tasks if self.facts["inputs"][task] == form]
+            alike = [task for task in asked if self.inputs[task] == form]
             if not alike or not parts:
                 continue
             rows = self.encode(parts, form)
             logits = self._logits([row.ids for row in rows], alike)
             for number, row in enumerate(rows):
-                row.logits.update({task: values[number] for task, values in logits.items()})
-                if "ner" in alike:
-                    row.logits["ner"] = row.logits["ner"][: len(row.ids)]
+                for task, values in logits.items():
+                    real = slice(len(row.ids) if self.tasks[task].of_words else None)
+                    row.logits[task] = values[number][real]
                 results[number] |= dict.fromkeys(alike, row)
         return results
 
@@ -247,9 +247,13 @@ class Reader:
             autocast = torch.autocast(self.device.type, torch.bfloat16)
         with autocast:
             states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-            inputs = {"classifier": self._pooled(states, mask), "ner": states}
+            pooled = self._pooled(states, mask)
             logits = {
-                task: linear(inputs[task], self.heads[f"{task}.weight"], self.heads[f"{task}.bias"])
+                task: linear(
+                    states if self.tasks[task].of_words else pooled,
+                    self.heads[f"{task}.weight"],
+                    self.heads[f"{task}.bias"],
+                )
                 for task in tasks
             }
         return {task: values.float().cpu() for task, values in logits.items()}
@@ -260,42 +264,32 @@ class Reader:
         weights = mask.unsqueeze(-1).float()
         return (states.float() * weights).sum(dim=1) / weights.sum(dim=1)
 
+    def predicted(self, row: Read, task: str, logits: Tensor | None = None) -> Any:
+        """The prediction of a task, as a record has it.
+
+        Args:
+            row: what was read of the sentence.
+            task: its name.
+            logits: others than those that were read.
+        """
+        loss = LOSSES[self.tasks[task].kind.loss]
+        raw = loss.decide(row.logits[task] if logits is None else logits)
+        return self.tasks[task].predicted(raw.numpy(), np.asarray(row.first, dtype=np.int64))
+
     def _answer(self, parts: Parts, by_task: Mapping[str, Read]) -> dict[str, Any]:
         """The answer for a sentence."""
-        answer: dict[str, Any] = {"text": parts.text}
-        if "classifier" in by_task:
-            logits = by_task["classifier"].logits["classifier"]
-            best = int(logits.argmax())
-            answer["intent"] = {
-                "label": self.facts["labels"][best],
-                "score": round(float(logits.softmax(dim=-1)[best]), 6),
-            }
-        if "ner" in by_task:
-            answer["entities"] = list(self._entities(parts, by_task["ner"]))
-        answer["cut"] = any(row.cut for row in by_task.values())
-        return answer
-
-    def _entities(self, parts: Parts, row: Read) -> Iterator[dict[str, Any]]:
-        scores = row.logits["ner"].softmax(dim=-1).max(dim=-1).values
-        for kind, begin, end in entities(self.tags(row)):
-            start, stop = parts.spans[begin][0], parts.spans[end - 1][1]
-            score = sum(float(scores[row.first[word]]) for word in range(begin, end)) / (
-                end - begin
-            )
-            yield {
-                "type": kind,
-                "start": start,
-                "end": stop,
-                "text": parts.text[start:stop],
-                "score": round(score, 6),
-            }
-
-    def tags(self, row: Read) -> list[str]:
-        """A tag for each word: that of its first sub-word, ``O`` where it has none."""
-        best = row.logits["ner"].argmax(dim=-1).tolist()
-        return [
-            self.facts["tags"][best[position]] if position >= 0 else "O" for position in row.first
-        ]
+        answers = {}
+        for name, row in by_task.items():
+            kind, codes = self.tasks[name].kind, self.tasks[name].codes
+            chances = LOSSES[kind.loss].chances(row.logits[name]).numpy()
+            context = Context(parts.text, parts.spans, row.first, chances)
+            answers[name] = kind.answer(self.predicted(row, name), context, codes)
+        cut = any(row.cut for row in by_task.values())
+        return {
+            "text": parts.text,
+            "tasks": {name: answers[name] for name in self.tasks},
+            "cut": cut,
+        }
 
 
 def _asked(settings: Any) -> dict[str, Any]:
@@ -313,20 +307,6 @@ def _asked(settings: Any) -> dict[str, Any]:
     ):
         raise ValueError(f"{HEADS} asks for {sorted(settings)}, of which not all can be granted")
     return dict(settings)
-
-
-def entities(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    """Type, first word and the word after the last of each entity in IOB2 tags, read as conlleval
-    does: ``I-`` alone begins one, too.
-    """
-    begin, kind = 0, ""
-    for at, tag in enumerate([*tags, "O"]):
-        prefix, _, other = tag.partition("-")
-        if kind and (prefix != "I" or other != kind):
-            yield kind, begin, at
-            kind = ""
-        if prefix in ("B", "I") and not kind:
-            begin, kind = at, other
 
 
 def _first_subwords(word_ids: Sequence[int | None], words: int) -> list[int]:

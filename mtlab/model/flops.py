@@ -19,7 +19,7 @@ from mtlab.model import backbone, freezing, lora
 from mtlab.model.freezing import Partition
 from mtlab.model.network import Network
 from mtlab.plan.settings import Head, Lora
-from mtlab.tasks.kinds import KINDS
+from mtlab.tasks.kind import Shape
 
 SHAPES = ((1, 8), (1, 12), (1, 20), (2, 8))
 
@@ -58,7 +58,7 @@ class Counter:
 
     Args:
         config: the encoder's configuration.
-        classes: task to number of classes.
+        shapes: task to the shape of its head.
         settings: the heads'.
         adapters: of LoRA, where the encoder has them.
     """
@@ -66,12 +66,12 @@ class Counter:
     def __init__(
         self,
         config: PretrainedConfig,
-        classes: Mapping[str, int],
+        shapes: Mapping[str, Shape],
         settings: Head,
         adapters: Lora | None = None,
     ) -> None:
         self.adapted = adapters is not None
-        self.network = Network(backbone.skeleton(config), classes, settings)
+        self.network = Network(backbone.skeleton(config), shapes, settings)
         if adapters is not None:
             lora.inject(self.network, adapters)
         self._encoder: dict[frozenset[str], Cost] = {}
@@ -119,7 +119,9 @@ class Counter:
             * linear.out_features
             * (1 + encoder_trains + (f"head.{task}" in partition.trained_units))
         )
-        return Cost((0.0, 0.0, each, 0.0) if KINDS[task].of_words else (0.0, each, 0.0, 0.0))
+        return Cost(
+            (0.0, 0.0, each, 0.0) if self.network.shapes[task].of_words else (0.0, each, 0.0, 0.0)
+        )
 
     def _both_ways(self, sentences: int, tokens: int, partition: Partition) -> int:
         freezing.apply(self.network, partition)

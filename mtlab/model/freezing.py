@@ -260,7 +260,8 @@ def _refuse_shared(by_name: Mapping[str, Unit]) -> None:
 
 
 def _matches(text: str, names: list[str], depth: int) -> list[str]:
-    selector = selectors.parse(text)
+    heads = [name.removeprefix("head.") for name in names if name.startswith("head.")]
+    selector = selectors.parse(text, heads)
     if selector.name == "layers":
         try:
             return [f"layers[{index}]" for index in selector.blocks(depth)]

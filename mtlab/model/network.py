@@ -7,18 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from mtlab.model.backbone import Backbone
-from mtlab.plan.selectors import TASKS
 from mtlab.plan.settings import Head as HeadSettings
-from mtlab.tasks.kinds import KINDS
+from mtlab.tasks.kind import Shape
 
 
 class Head(nn.Module):
-    """Dropout and one linear layer: (…, hidden) to (…, classes)."""
+    """Dropout and one linear layer: (…, hidden) to (…, outputs)."""
 
-    def __init__(self, hidden: int, classes: int, dropout: float) -> None:
+    def __init__(self, hidden: int, outputs: int, dropout: float) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(hidden, classes)
+        self.linear = nn.Linear(hidden, outputs)
 
     def forward(self, states: Tensor) -> Tensor:
         """Logits (…, classes)."""
@@ -26,26 +25,25 @@ class Head(nn.Module):
 
 
 class Network(nn.Module):
-    """The encoder and the heads of both tasks.
+    """The encoder and a head a task.
 
     Args:
         backbone: the encoder; it becomes a part of the network.
-        classes: task to number of classes.
+        shapes: task to the shape of its head.
         settings: pooling, dropout and the initial spread of head weights.
     """
 
     def __init__(
-        self, backbone: Backbone, classes: Mapping[str, int], settings: HeadSettings
+        self, backbone: Backbone, shapes: Mapping[str, Shape], settings: HeadSettings
     ) -> None:
         super().__init__()
-        self.backbone, self.settings = backbone, settings
+        self.backbone, self.settings, self.shapes = backbone, settings, dict(shapes)
         self.encoder = backbone.model
         device = next(self.encoder.parameters()).device
         self.heads = nn.ModuleDict(
             {
-                task: Head(backbone.hidden_size, classes[task], settings.dropout).to(device)
-                for task in TASKS
-                if task in classes
+                task: Head(backbone.hidden_size, shape.outputs, settings.dropout).to(device)
+                for task, shape in shapes.items()
             }
         )
 
@@ -60,7 +58,7 @@ class Network(nn.Module):
             tasks: which heads to run.
 
         Returns:
-            By task (sentences, classes), or (sentences, tokens, classes) where each word has gold.
+            By task (sentences, outputs), or (sentences, tokens, outputs) where each word has gold.
         """
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return self.read(states, attention_mask, tasks)
@@ -72,14 +70,15 @@ class Network(nn.Module):
         pooled: Tensor | None = None
         logits = {}
         for task in tasks:
-            if not KINDS[task].of_words:
-                pooled = self.pool(states, attention_mask) if pooled is None else pooled
-            given = states if KINDS[task].of_words else pooled
-            logits[task] = self.heads[task](given)
+            if self.shapes[task].of_words:
+                logits[task] = self.heads[task](states)
+                continue
+            pooled = self.pool(states, attention_mask) if pooled is None else pooled
+            logits[task] = self.heads[task](pooled)
         return logits
 
     def pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
-        """The input of the classification head: (sentences, tokens, hidden) to (sentences, hidden)."""
+        """The input of the heads of sentences: (sentences, tokens, hidden) to (sentences, hidden)."""
         if self.settings.pooling == "cls":
             return states[:, 0]
         mask = attention_mask.unsqueeze(

@@ -17,23 +17,25 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from mtlab.plan import tree, yaml_file
+from mtlab.plan.data import Data, named
 from mtlab.plan.errors import UserError, code_of, did_you_mean, mistake, plainly, shown
 from mtlab.plan.scenario import (
     CONTROL,
     Count,
+    Number,
     Point,
     Scenario,
     Selection,
     Strict,
     Trial,
     changes,
+    is_setting,
     points,
 )
 from mtlab.plan.settings import (
     START,
     Cache,
     Checkpoints,
-    Data,
     Device,
     Encoder,
     Engine,
@@ -44,10 +46,12 @@ from mtlab.plan.settings import (
     Seeds,
     Stages,
     Start,
-    TaskWeights,
     check_stages,
 )
+from mtlab.plan.sweeps import equally_long, no_value_twice
+from mtlab.plan.tasks import Task, check_named, tell_stages
 from mtlab.plan.yaml_file import Located
+from mtlab.tasks.registry import USUAL
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """Names of experiments and scenarios; they become names of files, runs and columns."""
@@ -55,6 +59,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 WHOLE = "the same in the whole experiment"
 """Marks a setting in which trials cannot differ: it cannot be swept, and their keys leave it out. A
 suite has one device and one precision."""
+
+NOT_SWEPT = "the same in the whole experiment, and part of a trial's key"
+"""Marks a setting in which trials cannot differ, and which changes their result."""
 
 KEYED_APART = "in a trial's key by what comes of it"
 """Marks a setting that may be swept, and whose effect a trial's key holds: stages, data as
@@ -72,6 +79,10 @@ class Experiment(Strict):
     start: Annotated[Start | None, KEYED_APART] = None
     """What the scenarios continue from (the staged protocol); the pretrained encoder and new heads
     where none is given (cold)."""
+    tasks: Annotated[dict[str, Task], NOT_SWEPT, KEYED_APART] = Field(
+        default_factory=lambda: {name: Task(**task) for name, task in USUAL.items()}
+    )
+    """Task to what its head learns; a label and entities of each sentence where a file names none."""
     data: Annotated[Data, KEYED_APART]
     seeds: Annotated[Seeds, WHOLE] = (0,)
     """One trial of every scenario for each; a seed draws the heads and the dropout masks."""
@@ -84,10 +95,14 @@ class Experiment(Strict):
     head: Head = Head()
     lora: Annotated[Lora, KEYED_APART] = Lora()
     optimizer: Optimizer = Optimizer()
-    task_weights: TaskWeights = TaskWeights()
+    task_weights: dict[str, Number] = Field(default_factory=dict)
+    """Task to the factor of its loss in the sum; 1 where none is given."""
     select: Selection = "best"
     """Which epoch's weights are tested: the last stage's best on validation, the last, or for each
     task its own best (two models)."""
+    select_on: tuple[str, ...] = ()
+    """The tasks whose metrics choose the best epoch, in their mean; those of a stage's ``losses``
+    where none are named."""
     device: Annotated[Device, WHOLE] = "auto"
     """``auto`` takes a GPU where there is one."""
     precision: Annotated[Literal["auto", "fp32", "bf16"], WHOLE] = "auto"
@@ -119,11 +134,16 @@ class Experiment(Strict):
     _located: Located | None = PrivateAttr(default=None)
     """The file and lines where the settings were written."""
 
+    _tell_stages = model_validator(mode="before")(tell_stages)
+    _named = field_validator("tasks")(named)
+
     @field_validator("sweep", "settings")
     @classmethod
     def _varied(cls, varied: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
         for key, values in varied.items():
-            if key in cls.model_fields and WHOLE in cls.model_fields[key].metadata:
+            first = cls.model_fields.get(key.partition(".")[0])
+            marks = () if first is None else first.metadata
+            if (WHOLE in marks and key in cls.model_fields) or NOT_SWEPT in marks:
                 raise mistake(
                     f"{key} cannot be swept; it is the same for the whole experiment",
                     key,
@@ -135,29 +155,16 @@ class Experiment(Strict):
                 )
         return varied
 
-    @field_validator("sweep")
-    @classmethod
-    def _sweep(cls, sweep: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-        for key, values in sweep.items():
-            for index, value in enumerate(values):
-                if repr(value) in map(repr, values[:index]):
-                    raise mistake(
-                        f"{shown(value)} stands twice; keep one of them", key, index, code="twice"
-                    )
-        return sweep
+    _sweep = field_validator("sweep")(no_value_twice)
+    _settings = field_validator("settings")(equally_long)
 
-    @field_validator("settings")
-    @classmethod
-    def _settings(cls, settings: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-        first, *others = settings or [""]
-        for key in others:
-            if len(settings[key]) != len(settings[first]):
-                raise mistake(
-                    f"{len(settings[key])} values where {first} has {len(settings[first])}; a setting has one of each key",
-                    key,
-                    code="lengths-differ",
-                )
-        return settings
+    @model_validator(mode="after")
+    def _for_its_tasks(self) -> "Experiment":
+        self.data.check(self.tasks, "data")
+        if self.start is not None:
+            self.start.data.check(self.tasks, "start", "data")
+        check_named(self.tasks, self.select_on, self.task_weights)
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> "Experiment":
@@ -203,6 +210,11 @@ class Experiment(Strict):
                 )
         return self
 
+    @property
+    def loss_factors(self) -> dict[str, float]:
+        """Task to the factor of its loss in the sum."""
+        return {task: self.task_weights.get(task, 1.0) for task in self.tasks}
+
     @cached_property
     def points(self) -> tuple[Point, ...]:
         """The points of the sweep, at every setting; ``((),)`` where there is neither."""
@@ -242,6 +254,7 @@ class Experiment(Strict):
                 "warmup": self.optimizer.warmup if stage.warmup is None else stage.warmup,
                 "select": stage.select
                 or (self.select if index == len(self.scenarios[name]) else "last"),
+                "select_on": stage.select_on or self.select_on,
             }
             filled.append(stage.model_copy(update=defaults))
         return Scenario(name, tuple(filled))
@@ -254,7 +267,7 @@ class Experiment(Strict):
         try:
             yield
         except UserError as error:
-            if self._located is None or not _is_setting(self, error.where):
+            if self._located is None or not is_setting(self, error.where):
                 raise
             raise UserError(
                 error.problem, error.remedy, where=self._located.of(error.where), code=error.code
@@ -296,17 +309,6 @@ NOT_IN_KEY = {
     if WHOLE in field.metadata or KEYED_APART in field.metadata
 }
 """Settings that a trial's key leaves out, or holds by what comes of them."""
-
-
-def _is_setting(experiment: Experiment, field: str) -> bool:
-    """Whether this is a dotted key of the experiment, and not a file called ``data.csv``, say."""
-    value: Any = experiment
-    for part in field.split("."):
-        if isinstance(value, Strict):
-            if part not in type(value).model_fields:
-                return False
-            value = getattr(value, part)
-    return True
 
 
 def load(

@@ -17,13 +17,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    field_validator,
     model_validator,
 )
 
 from mtlab.plan import selectors
 from mtlab.plan.errors import UserError, did_you_mean, mistake, printable, shown
-from mtlab.plan.selectors import Task
+from mtlab.tasks.registry import USUAL
 
 Schedule = Literal["constant", "linear", "cosine"]
 
@@ -92,6 +91,22 @@ class Strict(BaseModel):
         return values
 
 
+def is_setting(experiment: Strict, field: str) -> bool:
+    """Whether this is a dotted key of the experiment, and not a file called ``data.csv``, say."""
+    value: Any = experiment
+    for part in field.split("."):
+        if isinstance(value, Strict):
+            if part not in type(value).model_fields:
+                return False
+            value = getattr(value, part)
+    return True
+
+
+def unknown_task(task: str, tasks: Iterable[str]) -> str:
+    """The line about a task that the experiment does not have."""
+    return f"{shown(task)} is not known; {did_you_mean(task, tasks)}"
+
+
 Selection = Literal["best", "last", "each"]
 
 
@@ -133,14 +148,14 @@ class Stage(Strict):
     """Passes over the training data."""
     train: dict[str, Number] = Field(default_factory=dict)
     """Selector to learning rate, first match wins. What no selector names is frozen."""
-    losses: tuple[Task, ...] = ("classifier", "ner")
-    """The tasks whose losses are summed."""
+    losses: tuple[str, ...] = tuple(USUAL)
+    """The tasks whose losses are summed; all of the experiment's where none are named."""
     schedule: Schedule | None = None
     """Course of the learning rates in this stage; the experiment's where none is given."""
     warmup: Number | None = Field(default=None, ge=0, lt=1)
     """Share of the stage's steps in which the rates rise linearly from 0; the experiment's where
     none is given."""
-    weights: dict[Task, Number] = Field(default_factory=dict)
+    weights: dict[str, Number] = Field(default_factory=dict)
     """Factors on the losses of tasks in this stage, beside the experiment's ``task_weights``."""
     rehearsal: Number = Field(default=0.0, ge=0, le=1)
     """Steps on source sentences (of ``start``) for each step on the stage's own, with the losses
@@ -156,25 +171,39 @@ class Stage(Strict):
     """Which epoch's weights the stage hands on: its best on validation, the last, or (at the end)
     for each task its own best. The last stage has the experiment's where none is given, an earlier
     one ``last``."""
+    select_on: tuple[str, ...] = ()
+    """The tasks whose metrics choose the best epoch, in their mean; the experiment's where none are
+    named, and else those of ``losses``."""
+    tasks: tuple[str, ...] = Field(default=tuple(USUAL), exclude=True)
+    """The experiment's; a file does not write them here."""
 
-    @field_validator("train")
-    @classmethod
-    def _train(cls, train: dict[str, float]) -> dict[str, float]:
-        for selector, rate in train.items():
+    @model_validator(mode="after")
+    def _trains(self) -> "Stage":
+        for selector, rate in self.train.items():
             try:
-                selectors.parse(selector)
+                selectors.parse(selector, self.tasks)
             except UserError as error:
-                raise mistake(str(error), selector, code="bad-selector") from None
+                raise mistake(str(error), "train", selector, code="bad-selector") from None
             if not rate > 0:
                 raise mistake(
                     f"a learning rate is above 0, not {rate:g}; to freeze a part, leave its selector out",
+                    "train",
                     selector,
                     code="out-of-range",
                 )
-        return train
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> "Stage":
+        for key in ("losses", "select_on", "weights"):
+            for place, task in enumerate(getattr(self, key)):
+                if task not in self.tasks:
+                    raise mistake(
+                        unknown_task(task, self.tasks),
+                        key,
+                        task if key == "weights" else place,
+                        code="unknown-value",
+                    )
         if self.epochs and not self.train:
             raise mistake(
                 "there are epochs but nothing to train; add `train`, or write `epochs: 0`",
@@ -187,7 +216,7 @@ class Stage(Strict):
         for key in ("rehearsal", "distillation"):
             if getattr(self, key) and not self.silent:
                 raise mistake(
-                    f"{key} keeps the tasks that `losses` leaves out, and none is left out; add `losses: [ner]`, say",
+                    f"{key} keeps the tasks that `losses` leaves out, and none is left out; add `losses: [{self.tasks[-1]}]`, say",
                     key,
                     code="conflict",
                 )
@@ -213,12 +242,17 @@ class Stage(Strict):
 
     def weight(self, task: str) -> float:
         """The factor on a task's loss in this stage."""
-        return {str(name): factor for name, factor in self.weights.items()}.get(task, 1.0)
+        return self.weights.get(task, 1.0)
 
     @property
-    def silent(self) -> tuple[Task, ...]:
+    def judged(self) -> tuple[str, ...]:
+        """The tasks whose metrics choose the best epoch."""
+        return self.select_on or self.losses
+
+    @property
+    def silent(self) -> tuple[str, ...]:
         """The tasks whose losses are left out."""
-        return tuple(task for task in selectors.TASKS if task not in self.losses)
+        return tuple(task for task in self.tasks if task not in self.losses)
 
     @property
     def mitigated(self) -> bool:

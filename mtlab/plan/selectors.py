@@ -1,22 +1,21 @@
 """Selectors: structural names for the parts of a network, as experiment files write them.
 
-``encoder  embeddings  layers[a:b]  heads  head.classifier  head.ner  lora  all``. Bounds of a slice
-are Python's, counted in blocks, or signed fractions of the depth (``layers[-1/3:]`` is the top
-third). The syntax is checked here, without a model; what a selector means for a given encoder is
-settled by :func:`mtlab.model.freezing.resolve`.
+``encoder  embeddings  layers[a:b]  heads  head.TASK  lora  all``. Bounds of a slice are Python's,
+counted in blocks, or signed fractions of the depth (``layers[-1/3:]`` is the top third). The syntax
+is checked here, without a model; what a selector means for a given encoder is settled by
+:func:`mtlab.model.freezing.resolve`.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
-from typing import Literal
 
 from mtlab.plan.errors import UserError, did_you_mean
 
-Task = Literal["classifier", "ner"]
-TASKS: tuple[Task, ...] = ("classifier", "ner")
-NAMES = ("encoder", "embeddings", "heads", *(f"head.{task}" for task in TASKS), "lora", "all")
+NAMES = ("encoder", "embeddings", "heads", "lora", "all")
+"""The selectors that every network has, besides slices of its blocks and heads by task."""
 
 Bound = int | Fraction
 """A bound of a slice: a number of blocks, or a fraction of the depth (which may be 1: the whole
@@ -28,8 +27,8 @@ _SLICE = re.compile(rf"layers\[{_BOUND}(:?){_BOUND}\]")
 
 @dataclass(frozen=True)
 class Selector:
-    """A parsed selector: a name of :data:`NAMES`, or ``layers`` with the two bounds of its
-    slice.
+    """A parsed selector: a name of :data:`NAMES`, the name of a head, or ``layers`` with the two
+    bounds of its slice.
     """
 
     text: str
@@ -55,20 +54,30 @@ class Selector:
         return range(start, stop)
 
 
-def parse(text: str) -> Selector:
+def names(tasks: Iterable[str]) -> tuple[str, ...]:
+    """The selectors of a network with heads for these tasks, but for slices."""
+    return (*NAMES[:3], *(f"head.{task}" for task in tasks), *NAMES[3:])
+
+
+def parse(text: str, tasks: Iterable[str]) -> Selector:
     """Parse one selector.
+
+    Args:
+        text: as the file has it.
+        tasks: that the network has heads for.
 
     Raises:
         UserError: ``text`` is none; the line says what is near or what there is.
     """
-    if text in NAMES:
+    known = names(tasks)
+    if text in known:
         return Selector(text, text)
     match = _SLICE.fullmatch(text)
     if match is None or not (match[2] or match[1]):
         slices = "a slice of blocks reads layers[a:b], as in layers[0:2] or layers[-1/3:]"
         raise UserError(
             f"unknown selector {text!r}",
-            slices if text.startswith("layer") else did_you_mean(text, [*NAMES, "layers[a:b]"]),
+            slices if text.startswith("layer") else did_you_mean(text, [*known, "layers[a:b]"]),
             code="bad-selector",
         )
     start, stop = (_bound(bound, text) if bound else None for bound in (match[1], match[3]))

@@ -5,11 +5,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    field_validator,
+    model_validator,
+)
 
-from mtlab.plan.errors import mistake, printable, shown
-from mtlab.plan.scenario import Count, Number, Schedule, Selection, Stage, Strict, Text
-from mtlab.plan.selectors import Task
+from mtlab.plan.data import Data
+from mtlab.plan.errors import mistake, shown
+from mtlab.plan.scenario import (
+    Count,
+    Number,
+    Schedule,
+    Selection,
+    Stage,
+    Strict,
+    Text,
+)
 
 DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
 """Devices by name."""
@@ -71,125 +85,6 @@ class Encoder(Strict):
                 code="is-url",
             )
         return name
-
-
-class Source(Strict):
-    """Where labelled sentences come from."""
-
-    source: str | None = None
-    """``builtin``, a hub id, or a local directory or file (.jsonl .json .csv .tsv .parquet .conll
-    .txt)."""
-    revision: str | None = None
-    """A hub revision: branch, tag or commit."""
-    subset: str | None = None
-    """The configuration of a hub data set that has several; of ``builtin`` the domain, ``news``
-    (where none is given) or ``chat``."""
-    columns: dict[Literal["tokens", "ner_tags", "label", "text"], str] = Field(default_factory=dict)
-    """Our names of columns to the source's, where they differ."""
-    splits: dict[Literal["train", "validation", "test"], str] = Field(default_factory=dict)
-    """Our names of splits to the source's (names of hub splits, or of local files), where they
-    differ."""
-    labels: tuple[str, ...] = ()
-    """Take the sentences with these labels alone, in every split; all of them where none are
-    given."""
-
-    @property
-    def title(self) -> str:
-        """Its name in reports: the source and the subset."""
-        return printable(f"{self.source} ({self.subset})" if self.subset else str(self.source))
-
-    @field_validator("source")
-    @classmethod
-    def _no_address(cls, source: str | None) -> str | None:
-        if source is not None and "://" in source:  # not repeated: it may hold a password
-            raise mistake(
-                "a source is not a URL; download the data and pass its path, or pass a hub id such as owner/name",
-                code="is-url",
-            )
-        return source
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_short_form(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            raise mistake(
-                f"{shown(value)} is not a mapping (`key: value`); write `{{source: {value}}}`",
-                code="wrong-type",
-            )
-        return value
-
-
-class Data(Source):
-    """The data of an experiment: one source with both labels, or one source a task."""
-
-    classifier: Source | None = None
-    """The source of labelled sentences, where the two tasks have one each."""
-    ner: Source | None = None
-    """The source of tagged sentences, where the two tasks have one each."""
-    train_size: int | Literal["full"] = "full"
-    """Training sentences taken from each source: nested, stratified subsets. Label sets come from
-    the whole split."""
-    validation_fraction: Number = Field(default=0.1, gt=0, lt=1)
-    """Share of train that is cut off, stratified, where a source has no validation split."""
-    test_fraction: Number | None = Field(default=None, gt=0, lt=1)
-    """Share of train that is cut off where a source has no test split; without it, such a source is
-    an error."""
-    max_duplicates: Number = Field(default=0.05, ge=0, le=1)
-    """Largest share of validation or test sentences that may also stand in train."""
-    unseen_labels: Literal["error", "count_as_error"] = "error"
-    """What to do with labels in validation or test that train does not have."""
-    labelled: dict[Task, Number] = Field(default_factory=dict)
-    """Task to the share of training sentences that keep their label, or tags: nested, stratified.
-    The others stay for the other task."""
-    label_noise: dict[Task, Number] = Field(default_factory=dict)
-    """Task to the share of training labels, or of entities, that are replaced by a wrong label, or
-    a wrong type, drawn evenly."""
-
-    @field_validator("train_size", mode="before")
-    @classmethod
-    def _positive(cls, size: Any) -> Any:
-        if size != "full" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-            raise mistake(
-                f"{shown(size)} is neither a whole number of sentences above 0 nor `full`",
-                code="wrong-type",
-            )
-        return size
-
-    @model_validator(mode="after")
-    def _shares(self) -> "Data":
-        for task, share in self.labelled.items():
-            if not 0 < share <= 1:
-                raise mistake(
-                    f"{share:g} is not a share; give a number above 0 and at most 1",
-                    "labelled",
-                    task,
-                    code="out-of-range",
-                )
-        for task, share in self.label_noise.items():
-            if not 0 <= share <= 1:
-                raise mistake(
-                    f"{share:g} is not a share; give a number from 0 to 1",
-                    "label_noise",
-                    task,
-                    code="out-of-range",
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _one_or_two(self) -> "Data":
-        both = self.classifier is not None and self.ner is not None
-        if self.source is None and not both:
-            remedy = "pass --data.source PATH (one source with both labels), or --data.classifier.source and --data.ner.source"
-            raise mistake(f"no data; {remedy}", code="no-data")
-        if self.source is not None and (self.classifier or self.ner):
-            raise mistake(
-                "two ways at once; give `source`, or `classifier` and `ner`", code="conflict"
-            )
-        for task in ("classifier", "ner"):
-            source = getattr(self, task)
-            if source is not None and source.source is None:
-                raise mistake("no source; add `source: PATH`", task, code="no-data")
-        return self
 
 
 def _stages(value: Any) -> Any:
@@ -304,13 +199,6 @@ class Optimizer(Strict):
     """Course of the learning rates within a stage, after warm-up."""
     warmup: Number = Field(default=0.0, ge=0, lt=1)
     """Share of a stage's steps in which the rates rise linearly from 0."""
-
-
-class TaskWeights(Strict):
-    """Factors of the task losses in their sum."""
-
-    classifier: Number = Field(default=1.0, gt=0)
-    ner: Number = Field(default=1.0, gt=0)
 
 
 class Cache(Strict):

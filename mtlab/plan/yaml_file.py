@@ -23,7 +23,7 @@ LARGEST = 10_000
 """Values in one experiment file, aliases written out: a file of a few lines could otherwise fill
 the memory."""
 
-LISTS = ("seeds", "losses", "labels", "actions")
+LISTS = ("seeds", "select_on", "losses", "labels", "actions")
 """Keys that hold lists: one value on the command line is a list of one."""
 
 

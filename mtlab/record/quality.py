@@ -1,11 +1,14 @@
 """How well a split was predicted: scores by task, and what each sentence adds to them.
 
-Quality metrics lie in [0, 1]; ``None`` means undefined (never NaN).
+``None`` means undefined (never NaN).
 """
 
-from typing import Annotated, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from mtlab.tasks.kind import Score
 
 
 class Value(BaseModel):
@@ -16,67 +19,27 @@ class Value(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ClassifierMetrics(Value):
-    """Sentence classification on one split."""
+class TaskMetrics(Value):
+    """How well one task was predicted on a split."""
 
-    accuracy: float | None
-    macro_f1: float | None
-    """Unweighted mean of F1 over the classes that occur among gold or predicted labels of the
-    split."""
+    scores: dict[str, Score]
+    """Metric to its value, the metric that judges the task first (``metrics`` of the task's kind)."""
+    by_name: dict[str, dict[str, Score]] = Field(default_factory=dict)
+    """The same for parts of it, such as entity types, with ``support``: how many there are."""
     loss: float | None
     sentences: int
-
-    primary_title: ClassVar[str] = "accuracy"
+    """Those that have gold of the task."""
 
     @property
     def primary(self) -> float | None:
         """The metric that judges the task."""
-        return self.accuracy
-
-
-class EntityMetrics(Value):
-    """Precision, recall and F1 of entities, micro-averaged; F1 is ``None`` without gold entities."""
-
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    support: int
-    """Gold entities."""
-
-
-class NerMetrics(Value):
-    """Named-entity recognition on one split, in the field's mode and strictly."""
-
-    default: EntityMetrics
-    """seqeval's default mode, which is conlleval's: the field's number."""
-    strict: EntityMetrics
-    """seqeval's ``mode="strict", scheme=IOB2``."""
-    by_type: dict[str, EntityMetrics]
-    """Default mode, one entry an entity type."""
-    loss: float | None
-    sentences: int
-
-    primary_title: ClassVar[str] = "entity F1"
-
-    @property
-    def primary(self) -> float | None:
-        """The metric that judges the task."""
-        return self.default.f1
-
-
-TaskMetrics = ClassifierMetrics | NerMetrics
+        return next(iter(self.scores.values()), None)
 
 
 class Metrics(Value):
-    """Both tasks on one split; ``None`` for a task of which the split has no labels."""
+    """The tasks on one split, without those of which it has no gold."""
 
-    classifier: ClassifierMetrics | None = None
-    ner: NerMetrics | None = None
-
-    @property
-    def by_task(self) -> dict[str, TaskMetrics]:
-        """Those of the tasks of which the split has gold."""
-        return {task: scored for task, scored in self if scored is not None}
+    by_task: dict[str, TaskMetrics] = Field(default_factory=dict)
 
     def primary(self, task: str) -> float | None:
         """The metric that judges a task; None where it is undefined."""
@@ -84,29 +47,42 @@ class Metrics(Value):
         return None if scored is None else scored.primary
 
 
+def primaries(metrics: Metrics | None) -> dict[str, float | None]:
+    """``TASK METRIC`` to the value of the metric that judges each task."""
+    by_task = {} if metrics is None else metrics.by_task
+    return {
+        f"{task} {next(iter(scored.scores))}": scored.primary for task, scored in by_task.items()
+    }
+
+
+def selection_score(metrics: Metrics, tasks: Sequence[str]) -> float:
+    """The score that selects weights: the mean of the metrics that judge some tasks; an undefined
+    one counts as 0.
+    """
+    return sum(metrics.primary(task) or 0.0 for task in tasks) / len(tasks)
+
+
 def _numbers(value: object) -> object:
-    return tuple(map(int, value.split())) if isinstance(value, str) else value
+    return tuple(map(_number, value.split())) if isinstance(value, str) else value
 
 
-Counts = Annotated[
-    tuple[int, ...],
+def _number(text: str) -> int | float:
+    return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+Numbers = Annotated[
+    tuple[int | float, ...],
     BeforeValidator(_numbers),
-    PlainSerializer(lambda counts: " ".join(map(str, counts)), when_used="json"),
+    PlainSerializer(lambda numbers: " ".join(map(str, numbers)), when_used="json"),
 ]
-"""Whole numbers, one a sentence; a file has them as one string, separated by blanks."""
+"""Numbers, one a sentence; a file has them as one string, separated by blanks."""
 
 
 class Contributions(Value):
-    """What each test sentence adds to the scores: enough to compute them anew over any choice of
-    sentences.
-
-    Each list holds the sentences that have gold of its task, in the split's order, which is the
-    same for all trials on the same data.
+    """What each test sentence adds to the metrics that judge the tasks: enough to compute them anew
+    over any choice of sentences.
     """
 
-    labels_right: Counts = ()
-    """1 where the label is right, 0 where it is wrong."""
-    entities_right: Counts = ()
-    """Entities that are gold and predicted, in seqeval's default mode."""
-    entities_predicted: Counts = ()
-    entities_gold: Counts = ()
+    by_task: Mapping[str, dict[str, Numbers]] = Field(default_factory=dict)
+    """Task to named numbers (``columns`` of the task's kind) of the sentences that have gold of it, in
+    the split's order, which is the same for all trials on the same data."""

@@ -9,13 +9,13 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Trial
 from mtlab.record.quality import Contributions, Metrics, Value
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a field changes its meaning; older records are then refused."""
 
 Status = Literal[
@@ -26,9 +26,6 @@ Status = Literal[
 yet. ``diverged``: a loss is not finite. ``certificate broken``: what was frozen changed, or what
 trains did not. ``refused``: a mistake in the experiment that only training shows. ``crashed``: an
 error, or the process died. ``not run``: the trial that trains its source checkpoint failed."""
-
-RETIRED = frozenset({"shard"})
-"""Former settings of experiments, which are ignored in older records."""
 
 
 def ending(status: Status, reason: str) -> str:
@@ -108,7 +105,7 @@ class Selection(Value):
     epoch: int
     """The epoch; where each task has its own, the latest of them."""
     score: float | None
-    """Mean of the validation accuracy and entity F1 of the tasks in the last stage's losses."""
+    """Mean of the validation metrics of the tasks that chose the epoch."""
     by_task: dict[str, int] = Field(default_factory=dict)
     """Task to its epoch, where each has its own."""
 
@@ -291,13 +288,6 @@ class SuiteRecord(Value):
     time."""
     tracking: dict[str, str] = Field(default_factory=dict)
     """Its place in MLflow: tracking URI without credentials, experiment, parent run."""
-
-    @field_validator("experiment")
-    @classmethod
-    def _experiment(cls, experiment: dict[str, Any]) -> dict[str, Any]:
-        # exports, comparisons and reports know the present settings alone, and former ones
-        # would be errors to them
-        return {key: value for key, value in experiment.items() if key not in RETIRED}
 
 
 V = TypeVar("V", bound=Value)

@@ -14,7 +14,7 @@ from mtlab.report import markdown
 from mtlab.report.claims import verdicts
 from mtlab.report.claims.evidence import Evidence
 from mtlab.report.comparison import across, winner
-from mtlab.report.comparison.groups import Group, groups
+from mtlab.report.comparison.groups import Group, Task, groups
 from mtlab.report.faults import explain_errors
 from mtlab.report.figures import curves, scores, staged_plots
 from mtlab.report.figures.canvas import LEFT_OUT, Plot
@@ -153,8 +153,7 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
             _each(pairs, lambda _, plots: _figures(plots, "intervals", "differences")),
             {},
         ),
-        "## Entities",
-        _part("", _each(pairs, lambda group, plots: body.entities(group)), over, "entity_types"),
+        *(_metrics(task, pairs, over) for task in view.base.every),
         "## Cost",
         _each(
             pairs,
@@ -215,6 +214,11 @@ def _first_screen(group: Group, plots: Plots) -> str:
         _figure(plots, "quality_vs_time"),
         body.results(group),
     )
+
+
+def _metrics(task: Task, pairs: list[tuple[Group, Plots]], over: Plots) -> str:
+    words = _each(pairs, lambda group, plots: body.metrics(group, task))
+    return _part(f"## {markdown.text(task.heading)}", words, over, curves.parts(task))
 
 
 def _learning(group: Group, plots: Plots) -> str:

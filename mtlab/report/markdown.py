@@ -70,8 +70,8 @@ def listing(words: Sequence[str]) -> str:
 
 
 def fixed(value: float | None, digits: int = 3) -> str:
-    """A number with a fixed number of decimals; a dash where it is undefined."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    """A number with a fixed number of decimals and a true minus; a dash where it is undefined."""
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
 def signed(value: float | None, digits: int = 3) -> str:
@@ -84,11 +84,7 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 def bounds(low: float | None, high: float | None, digits: int = 3) -> str:
     """An interval in brackets, after a blank; nothing where there is none."""
-    return (
-        ""
-        if low is None or high is None
-        else f" [{fixed(low, digits)}, {fixed(high, digits)}]".replace("-", "−")
-    )
+    return "" if low is None or high is None else f" [{fixed(low, digits)}, {fixed(high, digits)}]"
 
 
 def rounded(value: float | None, digits: int = 3) -> str:

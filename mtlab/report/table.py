@@ -7,6 +7,7 @@ import pandas as pd
 
 from mtlab.plan.scenario import points
 from mtlab.record.records import SuiteRecord, TrialRecord
+from mtlab.report.tasks import Task, of_experiment
 
 RESULTS = {
     "params_total": "stages.-1.params_total",
@@ -23,20 +24,10 @@ RESULTS = {
     "train_flops_padding": "train_flops_padding",
     "train_tokens": "train_tokens",
     "tokens_per_s": "tokens_per_s",
-    "classifier_accuracy": "test.classifier.accuracy",
-    "classifier_macro_f1": "test.classifier.macro_f1",
-    "ner_precision": "test.ner.default.precision",
-    "ner_recall": "test.ner.default.recall",
-    "ner_f1": "test.ner.default.f1",
-    "ner_f1_strict": "test.ner.strict.f1",
-    "classifier_loss": "test.classifier.loss",
-    "ner_loss": "test.ner.loss",
-    "validation_classifier_accuracy": "validation.classifier.accuracy",
-    "validation_ner_f1": "validation.ner.default.f1",
     "selected_epoch": "selection.epoch",
 }
-"""Column of the table to the place of its value in a record. Times are seconds, memory is MB,
-metrics lie in [0, 1]."""
+"""Column of the table to the place of its value in a record, besides those of scores. Times are
+seconds, memory is MB."""
 
 COUNTS = (
     "params_total",
@@ -49,6 +40,9 @@ COUNTS = (
 )
 """The columns that hold whole numbers."""
 
+
+VALIDATION = "validation_"
+"""Begins the columns of scores on validation."""
 
 TIMES = ("wall_s", "wall_plain_s", "train_s", "eval_s", "cache_s", "setup_s", "tokens_per_s")
 """The columns that have no value for trials whose times compare with no others'
@@ -72,15 +66,37 @@ def look_up(value: Any, path: str) -> Any:
 
 
 def result(trial: TrialRecord, column: str) -> Any:
-    """A trial's value for one of :data:`RESULTS`; ``None`` where it is undefined or excluded from
-    comparisons, or where the trial did not end well.
+    """A trial's value for one of :data:`RESULTS` or :func:`scores`; ``None`` where it is undefined or
+    excluded from comparisons, or where the trial did not end well.
     """
-    apart = column in TIMES and trial.untimed
-    return look_up(trial, RESULTS[column]) if trial.ok and not apart else None
+    if not trial.ok or (column in TIMES and trial.untimed):
+        return None
+    return look_up(trial, RESULTS[column]) if column in RESULTS else _score(trial, column)
+
+
+def _score(trial: TrialRecord, column: str) -> float | None:
+    for prefix, metrics in (("", trial.test), (VALIDATION, trial.validation)):
+        for task, scored in metrics.by_task.items() if metrics is not None else ():
+            for metric, value in {**scored.scores, "loss": scored.loss}.items():
+                if column == f"{prefix}{task}_{metric}":
+                    return value
+    return None
+
+
+def scores(tasks: Sequence[Task]) -> list[str]:
+    """The columns of scores: ``TASK_METRIC`` and ``TASK_loss`` on test, and on validation the metric
+    that judges each task.
+    """
+    return [
+        *(f"{task.name}_{metric}" for task in tasks for metric in task.kind.metrics),
+        *(f"{task.name}_loss" for task in tasks),
+        *(f"{VALIDATION}{task.metric}" for task in tasks),
+    ]
 
 
 def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFrame:
-    """One row a trial: its settings, its status, and the columns of :data:`RESULTS`.
+    """One row a trial: its settings, its status, and the columns of :data:`RESULTS` and
+    :func:`scores`.
 
     A trial that did not end well keeps its row, with its ``status`` and ``reason`` and without
     numbers, so that no average of a column includes half a training run. Times that are excluded
@@ -101,7 +117,8 @@ def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFr
     }
     for key in dict.fromkeys(swept):
         columns[key] = pd.Series([trial.point.get(key) for trial in trials], dtype=object)
-    for column in RESULTS:
+    *costs, last = RESULTS
+    for column in (*costs, *scores(of_experiment(suite.experiment)), last):
         columns[column] = _numbers(column, [result(trial, column) for trial in trials])
     columns["key"] = [trial.key for trial in trials]
     return pd.DataFrame(columns)

@@ -29,15 +29,15 @@ def evaluate(state: TrialState, split: str) -> tuple[Metrics, list[Prediction]]:
         Diverged: the loss is not finite: the last update may have broken the weights.
     """
     prepared, runtime = state.setup.prepared, state.setup.runtime
-    names = prepared.corpus.names
+    tasks = prepared.corpus.tasks
     ready, sentences = prepared.ready(split, runtime.device), prepared.corpus.splits[split]
     state.network.eval()
     forward = state.passes.forward(split)
     with state.clock.lap("eval"):
         predictions, losses = step.evaluate(
-            forward, ready, prepared.encoded[split], sentences, names, runtime
+            forward, ready, prepared.encoded[split], sentences, tasks, runtime
         )
-        metrics = score(predictions, losses)
+        metrics = score(tasks, predictions, losses)
     flops = state.passes.count_evaluation(split)
     if any(loss is not None and not math.isfinite(loss) for loss in losses.values()):
         raise Diverged(f"the {split} loss is not finite after step {state.tally.steps}")
@@ -155,7 +155,9 @@ def test(state: TrialState) -> None:
             predictions = [selection.with_task(*pair, task) for pair in pairs]
         else:
             metrics, predictions = of_task, predicted
-    state.note(test=metrics, contributions=contributions(predictions))
+    state.note(
+        test=metrics, contributions=contributions(state.setup.prepared.corpus.tasks, predictions)
+    )
     rows = [asdict(prediction) for prediction in predictions]
     state.setup.journal.write_predictions(state.record, rows)
 
@@ -236,5 +238,5 @@ def _measure_forgetting(state: TrialState, checkpoint: Checkpoint) -> None:
         for domain, data in (("source", source), ("target", prepared)):
             look = forgetting.look(network, data, runtime, kept.stage, domain)
             matrix.append(look.score)
-    drift = forgetting.drift(checkpoint.source, after)
+    drift = forgetting.drift(source.corpus.tasks, checkpoint.source, after)
     state.note(start=checkpoint.key, matrix=(*matrix, after.score), drift=drift)

@@ -24,6 +24,7 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import NOT_IN_KEY, START, Experiment
 from mtlab.plan.scenario import Point, Trial, content_key
 from mtlab.record.records import FORMAT
+from mtlab.tasks.kind import Shape
 from mtlab.train.runtime import Runtime
 from mtlab.train.stage_plan import StagePlan, plan_stages
 from mtlab.train.weights.source_checkpoint import Checkpoint
@@ -73,9 +74,9 @@ class Prepared:
         return content_key(dict(self.pristine_digests))
 
     @property
-    def classes(self) -> dict[str, int]:
-        """Task to number of classes."""
-        return {task: len(names) for task, names in self.corpus.names.items()}
+    def shapes(self) -> dict[str, Shape]:
+        """Task to the shape of its head."""
+        return self.corpus.shapes
 
     def of(self, scenario: str) -> "Prepared":
         """What trials of a scenario run on: this, or the same with adapters in the encoder where a
@@ -86,7 +87,7 @@ class Prepared:
             return self
         if adapted not in self.variants:
             adapters = self.experiment.lora if adapted else None
-            counter = Counter(self.location.config, self.classes, self.experiment.head, adapters)
+            counter = Counter(self.location.config, self.shapes, self.experiment.head, adapters)
             self.variants[adapted] = replace(self, counter=counter)
         return self.variants[adapted]
 
@@ -129,7 +130,7 @@ class Prepared:
         backbone = Backbone(
             copy.deepcopy(self.pristine.model), self.pristine.blocks, self.pristine.after
         )
-        network = Network(backbone, self.classes, self.experiment.head)
+        network = Network(backbone, self.shapes, self.experiment.head)
         network.draw_heads(seed)
         return network.to(device)
 
@@ -154,7 +155,11 @@ class Prepared:
             self.location.config.to_json_string(),
             self.pristine.model.config._attn_implementation,
         )
-        data = (self.corpus.fingerprint, self.encoding_digest, self.experiment.cache.mode)
+        kinds = [
+            (name, task.model_dump(include={"kind", "spans"}))
+            for name, task in self.experiment.tasks.items()
+        ]
+        data = (self.corpus.fingerprint, kinds, self.encoding_digest, self.experiment.cache.mode)
         start: list[Any] = [] if self.source is None else [self.start_key(trial.seed, runtime)]
         if lora.wanted(self.experiment.scenario(trial.scenario).stages):
             start += [self.experiment.lora.model_dump(), facts["peft"]]
@@ -279,8 +284,12 @@ class _Shared:
         reading them took.
         """
         data, seed, directory = experiment.data, experiment.data_seed, experiment.output / CACHE
+        tasks = experiment.tasks  # the same at every point
         return self.get(
-            lambda: sources.load(data, seed, option, directory), "corpus", data.model_dump(), seed
+            lambda: sources.load(data, tasks, seed, option, directory),
+            "corpus",
+            data.model_dump(),
+            seed,
         )
 
 
@@ -325,13 +334,12 @@ def _ready(
         corpus.fingerprint,
         limit,
     )
-    classes = {task: len(names) for task, names in corpus.names.items()}
-    head = experiment.head
+    shapes, head = corpus.shapes, experiment.head
     counter, _ = shared.get(
-        lambda: Counter(location.config, classes, head),
+        lambda: Counter(location.config, shapes, head),
         "counter",
         encoder,
-        classes,
+        shapes,
         head.model_dump(),
     )
     pristine_digests, _ = shared.get(

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from mtlab.plan.scenario import Stage
-from mtlab.record.metrics import Prediction, selection_score
-from mtlab.record.quality import Metrics
+from mtlab.record.metrics import Prediction
+from mtlab.record.quality import Metrics, selection_score
 from mtlab.record.records import EpochRecord
 from mtlab.record.records import Selection as SelectionRecord
 
@@ -49,7 +49,7 @@ def watched(stage: Stage) -> dict[str, tuple[str, ...]]:
     where the last epoch's are taken.
     """
     if stage.select == "best":
-        return {"": stage.losses}
+        return {"": stage.judged}
     return {task: (task,) for task in stage.losses} if stage.select == "each" else {}
 
 
@@ -85,13 +85,14 @@ def settled(stage: Stage, best: Mapping[str, Best], standing: EpochRecord) -> Se
     return SelectionRecord(
         rule="last epoch",
         epoch=standing.epoch,
-        score=selection_score(standing.validation, stage.losses),
+        score=selection_score(standing.validation, stage.judged),
     )
 
 
 def merged(metrics: Metrics, by_task: Mapping[str, Metrics]) -> Metrics:
     """Metrics in which each of these tasks has its own."""
-    return metrics.model_copy(update={task: getattr(own, task) for task, own in by_task.items()})
+    own = {task: theirs.by_task[task] for task, theirs in by_task.items() if task in theirs.by_task}
+    return Metrics(by_task={**metrics.by_task, **own})
 
 
 def with_task(prediction: Prediction, other: Prediction, task: str) -> Prediction:

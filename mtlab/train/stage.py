@@ -198,7 +198,7 @@ class StageRunner:
         record = describe(state, piece, partition, steps, (before, after), step_s)
         state.note(stages=(*state.record.stages, record))
         updated = steps > bool(adamw.warmup_steps(piece, total))  # warm-up begins at rate 0
-        silent = {f"head.{task}" for task in prepared.classes if task not in piece.losses}
+        silent = {f"head.{task}" for task in prepared.shapes if task not in piece.losses}
         reached = partition.trained_units - silent if updated else frozenset[str]()
         freezing.check(state.network, partition, before, after, reached)
         state.passes.certify()

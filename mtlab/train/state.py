@@ -101,7 +101,11 @@ class TrialState:
         self.trial, self.setup = trial, setup
         self.clock = Clock(setup.runtime.synchronize)
         self.clock.laps["setup"] = setup.prepared.setup_s
-        self.tally, self.choice, self.history = Tally(), Choice(), History()
+        self.tally, self.choice, self.history = (
+            Tally.over(setup.prepared.corpus.tasks),
+            Choice(),
+            History(),
+        )
         self.guide: Guide | None = None
         self.record = TrialRecord(
             key=setup.prepared.key(trial, setup.runtime),

@@ -259,11 +259,12 @@ def _introduce(
     for point, data in suite.data.items():
         encoder = suite.encoder[point]
         sizes = ", ".join(f"{split} {size:,}" for split, size in data["sizes"].items())
+        told = ", ".join(f"{task} {known['told']}" for task, known in data["tasks"].items())
         if point:
             progress.say(point)
         progress.say(
             f"encoder {encoder['name']}: {encoder['family']}, {encoder['blocks']} blocks, {encoder['attention']} attention"
         )
-        progress.say(f"{sizes} sentences; {len(data['labels'])} labels, {len(data['tags'])} tags")
+        progress.say(f"{sizes} sentences; {told}")
         for note in data["notes"]:
             progress.say(f"note: {note}")

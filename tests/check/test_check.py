@@ -11,13 +11,15 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from mtlab.check import starter
+from mtlab.check import guesses, starter
 from mtlab.check.survey import survey
 from mtlab.cli import main
-from mtlab.data import sources
+from mtlab.data.reading.table import Row, Table
 from mtlab.plan import yaml_file
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import load
+from mtlab.tasks.classification import Classification
+from mtlab.tasks.registry import KINDS
 from mtlab.train.measure.facts import describe_data
 from mtlab.train.prepare import prepare
 from mtlab.train.runtime import resolve
@@ -77,6 +79,29 @@ def rows(
 def jsonl(count: int, tags: str = "O B-LOC I-LOC O", *names: str, first: int = 0) -> str:
     made = rows(count, tags, names or ("tokens", "ner_tags", "label"), first)  # type: ignore[arg-type]
     return "".join(json.dumps(row) + "\n" for row in made)
+
+
+GOLD: dict[str, Callable[[int], Any]] = {
+    "text": lambda n: " ".join(words(n)),
+    "tokens": words,
+    "words": words,
+    "label": lambda n: "ab"[n % 2],
+    "ner_tags": lambda n: ["O", "B-LOC", "I-LOC", "O"],
+    "pos": lambda n: ["D", "V", "N", "V"],
+    "tones": lambda n: [[], ["calm"], ["calm", "glad"], ["sad"]][n % 4],
+    "urgency": lambda n: n % 10 / 2 + 0.5,
+    "topic": lambda n: "vwxyz"[n % 5],
+    "my score": lambda n: n % 12,
+}
+"""Column to its value in the sentence of a number."""
+
+
+def gold(count: int, *names: str) -> str:
+    """Sentences with these columns."""
+    chosen = names or ("text", "tones", "urgency")
+    return "".join(
+        json.dumps({name: GOLD[name](n) for name in chosen}) + "\n" for n in range(count)
+    )
 
 
 @pytest.fixture
@@ -221,6 +246,138 @@ SAID = [
         ],
     ),
     (
+        "labels alone",
+        "mine",
+        {"mine/train.csv": csv(40)},
+        [
+            "mine: read for classification\n",
+            "label       column 'Intent', a guess by its name",
+            "left out    no column for NER, with a list of tags, one a word; the columns are id, Utterance, lang, Intent; name it with "
+            "--data.columns.ner_tags COLUMN, or give a second source that does (`builtin` will do to try)",
+            "column 'lang' could be a classification task (2 different in 40 rows): --tasks.lang.kind "
+            "classification --tasks.lang.column lang",
+            "tasks that are named so replace the others; to keep them: --tasks.classifier.kind classification "
+            "--tasks.classifier.column label\n",
+            "tasks:\n  classifier:\n    kind: classification\n    column: label\n    title: sentence classification\ndata:\n",
+            "# Which parts should I freeze? Five scenarios",
+            "  classifier_head_frozen:\n    - {epochs: 5, train: {encoder: 1.0e-4}}\n",
+        ],
+    ),
+    (
+        "tags alone",
+        "mine",
+        {"mine/train.conll": conll(20, "O B-x I-x O")},
+        [
+            "mine: read for NER\n",
+            "left out    no column for classification, with a label a sentence; the columns are tokens, ner_tags; name it with "
+            "--data.columns.label COLUMN, or give a second source that does (`builtin` will do to try)",
+            "tasks:\n  ner:\n    kind: tagging\n    column: ner_tags\n    title: entity recognition\ndata:\n",
+        ],
+    ),
+    (
+        "labels, and columns of other gold",
+        "mine",
+        {"mine/train.jsonl": gold(40, "text", "label", "tones", "urgency", "topic")},
+        [
+            "mine: read for classifier (classification), tones (multi-label classification) and urgency (regression)\n",
+            "classifier  column 'label'; it might be 'topic' too",
+            "tones       column 'tones', a guess by its values (lists of 3 different values)\n",
+            "urgency     column 'urgency', a guess by its values (numbers from 0.5 to 5)\n",
+            "column 'topic' could be a classification task (5 different in 40 rows)",
+            "classifier  labels: 2; in train 'a' 20, 'b' 20\n              imbalance: ",
+            "tones       labels: 3; in train 'calm' 20, 'glad' 10, 'sad' 10\n              40 in train; 10 of "
+            "40 sentences (25%) have none\n",
+            "urgency     numbers: from 0.5 to 5 in train, mean 2.75, standard deviation 1.436; 10 different\n",
+            "  tones:  # a guess: lists of 3 different values\n    kind: multilabel\n    column: tones\n",
+            "# a guess: numbers from 0.5 to 5\n    kind: regression\n    column: urgency\n",
+        ],
+    ),
+    (
+        "numbers alone, in cells of text",
+        "mine",
+        {
+            "mine/train.csv": "text,urgency\n"
+            + "".join(f"{' '.join(words(n))},{n % 10 / 2 + 0.5}\n" for n in range(40))
+        },
+        [
+            "mine: read for urgency (regression)\n",
+            "left out    no column for classification, with a label a sentence; the columns are text, urgency",
+            "              no column for NER, with a list of tags, one a word; the columns are text, urgency",
+            "tasks:\n  urgency:  # a guess: numbers from 0.5 to 5\n    kind: regression\n    column: urgency\ndata:\n",
+            "  urgency_head_frozen:\n",
+        ],
+    ),
+    (
+        "plain tags alone",
+        "mine",
+        {"mine/train.jsonl": gold(40, "pos", "text", "words")},
+        [
+            "mine: read for pos (tagging)\n",
+            "pos         column 'pos', a guess by its values (as many items as words)\n",
+            "tokens      column 'words', a guess by its name and its values (as many words as tags)",
+            "pos         tags: 3; in train 'V' 80, 'D' 40, 'N' 40\n              the most frequent one every "
+            "time is right for 50.0% of train's words\n",
+            "  pos:  # a guess: as many items as words\n    kind: tagging\n    column: pos\n    spans: false\n",
+        ],
+    ),
+    (
+        "tasks that are named, beside columns of others",
+        "mine --tasks.tone.kind multilabel --tasks.tone.column tones --tasks.part.kind tagging "
+        "--tasks.part.column pos --tasks.part.spans false"
+        " --data.columns.tones moods",
+        {
+            "mine/train.jsonl": gold(40, "words", "pos", "tones", "label", "urgency").replace(
+                '"tones"', '"moods"'
+            )
+        },
+        [
+            "mine: read for tone (multi-label classification) and part (tagging)\n",
+            "tone        column 'moods'\n",
+            "part        column 'pos'\n",
+            "not read    columns 'label', 'urgency'\n",
+            "tasks:\n  tone:\n    kind: multilabel\n    column: tones\n  part:\n    kind: tagging\n    column: "
+            "pos\n    spans: false\ndata:\n",
+            "    tones: moods\n",
+        ],
+    ),
+    (
+        "two sources for two tasks that are named, in either order",
+        "tagged mine --tasks.urgency.kind regression --tasks.urgency.column urgency --tasks.slots.kind tagging --tasks.slots.column slots",
+        {"mine/train.jsonl": gold(40, "text", "urgency"), **IOB1},
+        [
+            "mine: read for urgency (regression)\n",
+            "tagged: read for slots (NER)\n",
+            "  urgency:\n    source: mine\n  slots:\n    source: tagged\n",
+            "    columns:  # a guess\n      slots: ner_tags\n",
+        ],
+    ),
+    (
+        "two tasks, and columns of further ones",
+        "mine",
+        {
+            "mine/train.jsonl": gold(
+                40, "tokens", "ner_tags", "label", "pos", "tones", "urgency", "my score"
+            )
+        },
+        [
+            "mine: read for classification and NER\n",
+            "label       column 'label'\n",
+            "column 'pos' could be a tagging task (as many items as words): "
+            "--tasks.pos.kind tagging --tasks.pos.column pos --tasks.pos.spans false\n",
+            "column 'tones' could be a multi-label classification task (lists of 3 different values): "
+            "--tasks.tones.kind multilabel --tasks.tones.column tones\n",
+            "column 'urgency' could be a regression task (numbers from 0.5 to 5): "
+            "--tasks.urgency.kind regression --tasks.urgency.column urgency\n",
+            "column 'my score' could be a regression task (numbers from 0 to 11): "
+            "--tasks.my_score.kind regression --tasks.my_score.column 'my score'\n",
+            "tasks that are named so replace the others; to keep them: --tasks.classifier.kind classification "
+            "--tasks.classifier.column label "
+            "--tasks.ner.kind tagging --tasks.ner.column ner_tags\n",
+            "encoder: ",
+            "\ndata:\n  source: mine\n",
+        ],
+    ),
+    (
         "what is said is not guessed",
         "mine tagged --data.classifier.columns.label lang --data.classifier.splits.train my_train --data.test_fraction 0.25 --max_length 8",
         {**ODD_CSV, **IOB1},
@@ -265,7 +422,8 @@ def test_what_is_found_is_said_and_a_run_would_go(
     assert [words for words in said if words not in told] == [], told
     (tmp_path / "exp.yaml").write_text(the_file(told), encoding="utf-8")
     experiment = load(tmp_path / "exp.yaml")
-    assert experiment.seeds == (0, 1, 2) and len(experiment.scenarios) == 6 and experiment.question
+    assert experiment.seeds == (0, 1, 2) and experiment.question
+    assert len(experiment.scenarios) == 4 + len(experiment.tasks)
     assert main(["plan", str(tmp_path / "exp.yaml")]) == 0
     notes = [
         line.removeprefix("note: ")
@@ -353,12 +511,37 @@ WRONG = [
         ],
     ),
     (
-        "no labels",
-        "mine",
-        IOB1 | {"mine/train.conll": conll(20, "O B-x I-x O")},
+        "no labels, which were named",
+        "mine --tasks.intent.kind classification --tasks.intent.column intent --tasks.slots.kind tagging --tasks.slots.column slots",
+        {"mine/train.conll": conll(20, "O B-x I-x O")},
         [
-            "mine/train.conll: no column for classification, with a label a sentence; the columns are tokens, ner_tags; name it with "
-            "--data.columns.label COLUMN, or give a second source that does (`builtin` will do to try)"
+            "mine/train.conll: no column for intent (classification), with a label a sentence; the columns are tokens, ner_tags; name it "
+            "with --data.columns.intent COLUMN"
+        ],
+    ),
+    (
+        "neither labels nor tags, nor anything that looks like gold",
+        "mine",
+        {"mine/train.csv": "id,text\n" + "".join(f"{n},{' '.join(words(n))}\n" for n in range(30))},
+        [
+            "mine/train.csv: no column for classification, with a label a sentence; the columns are id, text; name it with "
+            "--data.columns.label COLUMN, or give a second source that does (`builtin` will do to try)",
+            "mine/train.csv: no column for NER, with a list of tags, one a word; the columns are id, text; name it with "
+            "--data.columns.ner_tags COLUMN, or give a second source that does (`builtin` will do to try)",
+        ],
+    ),
+    (
+        "gold that its kind cannot read",
+        "mine --tasks.tone.kind multilabel --tasks.tone.column tones --tasks.urgency.kind regression --tasks.urgency.column urgency",
+        {
+            "mine/train.jsonl": gold(30)
+            + '{"text": "one more", "tones": "calm", "urgency": 1}\n'
+            + '{"text": "another", "tones": ["calm", 7], "urgency": "soon"}\n'
+        },
+        [
+            "mine/train.jsonl:31 tones: labels are 'calm', not a list; write a list of labels",
+            "mine/train.jsonl:32 tones: label 2 is the number 7, and the source does not say what numbers stand for; write it as text",
+            "mine/train.jsonl:32 urgency: 'soon' is not a number; write a number, such as 2.5",
         ],
     ),
     (
@@ -454,7 +637,7 @@ def test_a_wrong_line_among_good_ones_is_said_in_the_words_of_a_run(
     made = survey(["set"], {"encoder": [str(encoder)]})
     assert [str(mistake) for mistake in made.mistakes] == [f"set/train.jsonl:5 {words}"]
     with pytest.raises(UserError) as error:
-        sources.load(made.experiment.data, 0)
+        tiny.load(made.experiment.data, 0)
     assert str(error.value) == f"set/train.jsonl:5 {words}"
 
 
@@ -474,7 +657,7 @@ def test_of_many_mistakes_of_a_kind_the_first_are_said_and_all_are_counted(check
     [
         (
             "a b c",
-            "3 sources; give one with labels and tags, or two: one for classification and one for NER",
+            "3 sources; give one for all tasks, or two, one for each of two tasks",
         ),
         (
             "a --seeds 0 1",
@@ -533,7 +716,7 @@ def test_the_file_that_is_written_trains(
         )
         == 0
     )
-    assert "full_finetune-seed0: accuracy" in capsys.readouterr().out
+    assert "full_finetune-seed0: classifier accuracy" in capsys.readouterr().out
     assert (tmp_path / "reports" / "mine" / "report.md").is_file()
 
 
@@ -563,7 +746,10 @@ def test_a_file_that_is_there_stays(check: Check, tmp_path: Path) -> None:
             "mine --output no/x.yaml",
             "no: no such directory; choose another file with --output FILE",
         ),
-        ("mine/train.csv", "1 mistake, listed above; correct them, then run this again"),
+        (
+            "mine/train.csv --data.columns.label topic",
+            "1 mistake, listed above; correct them, then run this again",
+        ),
     ],
 )
 def test_nothing_is_written_where_something_is_wrong(
@@ -728,3 +914,107 @@ def test_one_mistake_in_the_quotes_of_a_file_is_one_mistake(check: Check) -> Non
         in told
     )
     assert "train 59, test 12 sentences" in told
+
+
+class Stars(Classification):
+    """A kind that mtlab does not know."""
+
+    name, title, short = "stars", "stars", "stars"
+    gold_title = value_title = "star"
+    wants = "a number of stars a sentence"
+    usual = ("stars",)
+
+
+def test_a_kind_of_somebody_else_is_checked_as_any(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, Stars.name, Stars)
+    named = "--tasks.liked.kind stars --tasks.liked.column liked"
+    rows = gold(40, "text", "topic", "urgency").replace('"topic"', '"stars"')
+    status, told = check(f"mine {named}", {"mine/train.jsonl": rows})
+    assert status == 0, told
+    for line in (
+        "mine: read for liked (stars)\n",
+        "liked       column 'stars', a guess by its name and its values (5 different in 40 rows)",
+        "liked       labels: 5; in train 'v' 8, 'w' 8, 'x' 8, 'y' 8, 'z' 8\n",
+        "tasks:\n  liked:\n    kind: stars\n    column: liked\ndata:\n",
+        "    liked: stars\n",
+    ):
+        assert line in told, told
+    status, told = check(f"mine {named}", {"mine/train.jsonl": gold(40, "text", "urgency")})
+    assert status == 2
+    assert "no column for liked (stars), with a number of stars a sentence; the columns are" in told
+
+
+def test_sentences_that_differ_in_their_gold_alone_are_said(check: Check) -> None:
+    named = "--tasks.urgency.kind regression --tasks.urgency.column urgency"
+    named += " --tasks.tone.kind multilabel --tasks.tone.column tones"
+    again = [
+        {"text": GOLD["text"](3), "tones": GOLD["tones"](3), "urgency": GOLD["urgency"](3)},
+        {"text": GOLD["text"](4), "tones": GOLD["tones"](4), "urgency": 99},
+        {"text": GOLD["text"](5), "tones": ["sad"], "urgency": GOLD["urgency"](5)},
+    ]
+    rows = gold(40) + "".join(json.dumps(row) + "\n" for row in again)
+    status, told = check(f"mine {named}", {"mine/train.jsonl": rows, "mine/test.jsonl": gold(2)})
+    assert status == 2  # test sentences stand in train
+    assert (
+        "3 of 43 sentences of train repeat an earlier one; labelled in two ways: 2 "
+        "(the first: mine/train.jsonl:5 and mine/train.jsonl:42)" in told
+    )
+
+
+def test_numbers_that_are_missing_are_counted(check: Check) -> None:
+    rows = gold(40, "text", "urgency") + '{"text": "a new one", "urgency": null}\n'
+    named = "--tasks.urgency.kind regression --tasks.urgency.column urgency"
+    status, told = check(f"mine {named}", {"mine/train.jsonl": rows})
+    assert status == 2
+    assert "missing in 1 sentence\n" in told
+    assert "mine/train.jsonl:41 urgency: the number is missing; write a number" in told
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        ([["calm"], ["calm", "sad"], [], ["sad"]], "multilabel"),
+        ([["calm"], ["calm", "calm"], ["sad", "sad"], ["sad"]], None),  # no sets
+        ([[1], [2], [1, 2], []], None),  # nobody says what the numbers are
+        ([[f"w{place}" for place in range(6)]] * 2, None),  # as long as sentences
+        ([0.5, 2.5, 3.0], "regression"),
+        ([0.5, None], None),  # not all of them are numbers
+        ([0.5, 1.5], None),  # two numbers may be classes
+        (list(range(12)), "regression"),
+        (list(range(5)), "classification"),
+        ([True, False], None),
+        (["yes", "no"], "classification"),
+        (["2.5", "1.5", "3.5"], "classification"),  # text, where numbers could be written
+        (["train", "test"], None),
+        (["one long text", "and another one"], None),
+        (["N P", "V D"], None),
+    ],
+)
+def test_tasks_are_guessed_with_care(cells: list[Any], kind: str | None) -> None:
+    values = [cells[number % len(cells)] for number in range(60)]
+    table = Table(
+        "mine",
+        ("tokens", "some"),
+        [
+            Row(
+                {"tokens": ["an", "odd", "word", f"w{n}", "is", "here", "too"], "some": value},
+                "f",
+                n,
+            )
+            for n, value in enumerate(values)
+        ],
+    )
+    found = guesses.tasks(table, ["tokens"], {})
+    assert [task.kind for task, _ in found.values()] == ([] if kind is None else [kind])
+
+
+def test_numbers_of_the_sentences_are_no_task() -> None:
+    values = {
+        "id": lambda n: n // 3,
+        "number": lambda n: n,
+        "text": lambda n: f"a text of {n // 3}",
+    }
+    rows = [Row({name: value(n) for name, value in values.items()}, "f", n) for n in range(60)]
+    assert guesses.tasks(Table("mine", tuple(values), rows), [], {}) == {}

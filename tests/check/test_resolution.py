@@ -16,13 +16,14 @@ from datasets import Dataset, DatasetDict
 from ruamel.yaml import YAML
 
 from mtlab.check.survey import Survey, survey
-from mtlab.data import disk, sources
+from mtlab.data import disk
 from mtlab.plan import experiment as experiments
+from mtlab.plan.data import Data
 from mtlab.plan.errors import UserError
-from mtlab.plan.experiment import Data
 from mtlab.plan.yaml_file import Located
 from mtlab.train.measure import dry_run
 from tests.check.test_check import words
+from tests.tiny import load
 
 COUNTS = {"train": 24, "validation": 6, "test": 8}
 TAGS = ["O", "B-LOC", "I-LOC", "O"]
@@ -218,14 +219,14 @@ def test_a_check_a_plan_and_a_run_read_the_same(
     made = looked(encoder, "set", **options)
     assert made.mistakes == []
     assert {split: len(table.rows) for split, table in made.checks[0].tables.items()} == COUNTS
-    run = sources.load(Data(source="set", **options), 0)
+    run = load(Data(source="set", **options), 0)
     assert counts(run.splits) == COUNTS
     assert [sentence.tokens for sentence in run.splits["train"]] == [
         tuple(row["tokens"]) for row in TRAIN
     ]
     assert not any("cut off" in note for note in run.notes)
     again = planned(made)
-    assert sources.load(again.data, 0).fingerprint == run.fingerprint
+    assert load(again.data, 0).fingerprint == run.fingerprint
     prepared, _ = dry_run.sketch(again)
     assert counts(prepared.corpus.splits) == COUNTS
     assert {
@@ -240,7 +241,7 @@ def test_what_is_cut_off_is_the_same_too(encoder: Path, given: str) -> None:
     Dataset.from_list(TRAIN).save_to_disk("saved")
     made = looked(encoder, given)
     assert made.mistakes == []
-    run = sources.load(Data(source=given, test_fraction=0.1), 0)
+    run = load(Data(source=given, test_fraction=0.1), 0)
     assert made.checks[0].part is not None
     assert not any("not read" in note for note in run.notes)
     assert (
@@ -249,7 +250,7 @@ def test_what_is_cut_off_is_the_same_too(encoder: Path, given: str) -> None:
         == counts(dry_run.sketch(planned(made))[0].corpus.splits)
     )
     assert sum(counts(run.splits).values()) == (2629 if given == "builtin" else 24)
-    assert sources.load(planned(made).data, 0).fingerprint == run.fingerprint
+    assert load(planned(made).data, 0).fingerprint == run.fingerprint
 
 
 def test_folders_of_conll_by_other_names(encoder: Path) -> None:
@@ -267,9 +268,9 @@ def test_folders_of_conll_by_other_names(encoder: Path) -> None:
 
 def test_large_shards_are_read_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     in_shards(".csv")(Path("set"))
-    few = sources.load(Data(source="set"), 0)
+    few = load(Data(source="set"), 0)
     monkeypatch.setattr(disk, "FILE", 0)
-    many = sources.load(Data(source="set"), 0)
+    many = load(Data(source="set"), 0)
     assert few.fingerprint == many.fingerprint
     assert [sentence.place for sentence in few.splits["test"]] == [
         sentence.place for sentence in many.splits["test"]
@@ -310,9 +311,9 @@ def test_what_may_be_the_split_that_is_cut_off_is_named(
         with pytest.raises(
             UserError, match=r"set: no test split; .*; it may be in what is not read: "
         ) as error:
-            sources.load(Data(source="set"), 0)
+            load(Data(source="set"), 0)
         assert told in str(error.value)
-    run = sources.load(Data(source="set", test_fraction=0.1), 0)
+    run = load(Data(source="set", test_fraction=0.1), 0)
     (warned,) = [note for note in run.notes if "cut off" in note]
     assert f"no {split} split" in warned and f"it may be in what is not read: {told}" in warned
     (unread,) = [note for note in run.notes if note.startswith("set: not read: ")]
@@ -321,19 +322,19 @@ def test_what_may_be_the_split_that_is_cut_off_is_named(
     assert made.mistakes == []
     (line,) = [line for line in made.file.split("\n") if "source: set" in line]
     assert f"# the {split} split may be in what is not read: {told}" in line
-    assert counts(sources.load(planned(made).data, 0).splits) == counts(run.splits)
+    assert counts(load(planned(made).data, 0).splits) == counts(run.splits)
 
 
 def test_what_is_surely_another_split_is_named_without_a_warning() -> None:
     of("train.csv dev.csv train_full.csv", TEST)(Path("set"))
-    run = sources.load(Data(source="set", test_fraction=0.25), 0)
+    run = load(Data(source="set", test_fraction=0.25), 0)
     assert "set: not read: 'train_full.csv'." in run.notes
     assert not any("may be in" in note for note in run.notes)
 
 
 def test_what_lies_beside_a_single_file_is_named_where_a_split_is_cut_off(encoder: Path) -> None:
     of("train-00000-of-00002.jsonl dev.jsonl other.jsonl")(Path("set"))
-    run = sources.load(Data(source="set/train-00000-of-00002.jsonl", test_fraction=0.25), 0)
+    run = load(Data(source="set/train-00000-of-00002.jsonl", test_fraction=0.25), 0)
     assert (
         run.notes[0]
         == "set/train-00000-of-00002.jsonl is one of 2 shards; the others are not read."
@@ -432,7 +433,7 @@ REFUSED = [
 def test_what_cannot_be_told_is_one_line(encoder: Path, names: str, line: str) -> None:
     of(names, TEST)(Path("set"))
     with pytest.raises(UserError) as error:
-        sources.load(Data(source="set", test_fraction=0.1), 0)
+        load(Data(source="set", test_fraction=0.1), 0)
     assert line in str(error.value)
     assert [str(mistake) for mistake in looked(encoder, "set").mistakes] == [str(error.value)]
 
@@ -440,9 +441,7 @@ def test_what_cannot_be_told_is_one_line(encoder: Path, names: str, line: str) -
 def test_what_is_refused_can_be_named() -> None:
     of("train.jsonl eval.jsonl")(Path("set"))
     assert counts(
-        sources.load(
-            Data(source="set", splits={"test": "eval"}, validation_fraction=0.25), 0
-        ).splits
+        load(Data(source="set", splits={"test": "eval"}, validation_fraction=0.25), 0).splits
     ) == {
         "train": 18,
         "validation": 6,
@@ -452,7 +451,7 @@ def test_what_is_refused_can_be_named() -> None:
 
 def test_one_file_for_two_splits_is_said() -> None:
     of("train.jsonl dev.jsonl")(Path("set"))
-    run = sources.load(Data(source="set", splits={"test": "dev"}), 0)
+    run = load(Data(source="set", splits={"test": "dev"}), 0)
     assert run.notes[0] == "set/dev.jsonl is both the validation and the test split."
 
 
@@ -463,7 +462,7 @@ def test_splits_of_an_earlier_time_are_not_read(encoder: Path) -> None:
     DatasetDict({"train": Dataset.from_list(TRAIN), "test": Dataset.from_list(TEST)}).save_to_disk(
         "set"
     )
-    run = sources.load(Data(source="set", validation_fraction=0.25), 0)
+    run = load(Data(source="set", validation_fraction=0.25), 0)
     assert counts(run.splits) == {"train": 18, "validation": 6, "test": 8}
     assert "it may be in what is not read: 'dev/'" in next(
         note for note in run.notes if "cut off" in note
@@ -494,7 +493,7 @@ def test_a_column_with_names_of_splits_is_no_label_and_is_said(encoder: Path, ki
     assert made.mistakes == []
     assert next(choice for choice in made.checks[0].choices if choice.name == "label").column == "x"
     assert "the validation or the test split may be in what is not read: column 'fold'" in made.file
-    notes = sources.load(planned(made).data, 0).notes
+    notes = load(planned(made).data, 0).notes
     told = f"all{kind}: column 'fold' holds names of splits ('train' 20, 'dev' 10, 'test' 10) and is not read: "
     assert f"{told}write the rows of each split to their own file." in notes
 

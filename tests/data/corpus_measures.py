@@ -19,6 +19,7 @@ from mtlab.data.reading.locate import CORPUS, DOMAINS, SPLITS
 from mtlab.data.sentences import Sentence
 from mtlab.data.sources import Corpus
 from mtlab.plan.experiment import Data
+from tests import tiny
 
 AGREEMENT = Path(__file__).parent / "agreement"
 TYPES = ("PER", "ORG", "LOC", "MISC")
@@ -28,7 +29,7 @@ Mention = tuple[str, str]
 
 @cache
 def corpus(domain: str) -> Corpus:
-    return sources.load(Data(source="builtin", subset=domain), 0)
+    return sources.load(Data(source="builtin", subset=domain), tiny.TASKS, 0)
 
 
 def sentences(domains: Iterable[str] = DOMAINS, splits: Iterable[str] = SPLITS) -> list[Sentence]:
@@ -51,16 +52,17 @@ def spans(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
 
 
 def mentions(sentence: Sentence) -> list[Mention]:
-    assert sentence.tokens is not None and sentence.tags is not None
+    assert sentence.tokens is not None and sentence.gold.get("ner") is not None
     return [
-        (kind, " ".join(sentence.tokens[start:end])) for kind, start, end in spans(sentence.tags)
+        (kind, " ".join(sentence.tokens[start:end]))
+        for kind, start, end in spans(sentence.gold.get("ner"))
     ]
 
 
 def masked(sentence: Sentence) -> list[str]:
     """The words in lower case, each entity and each number one placeholder, signs left out."""
     words = []
-    for token, tag in zip(sentence.tokens or (), sentence.tags or (), strict=True):
+    for token, tag in zip(sentence.tokens or (), sentence.gold.get("ner", ()), strict=True):
         if tag.startswith("B-"):
             words.append("<entity>")
         elif tag == "O" and re.search(r"\d", token):
@@ -124,7 +126,7 @@ def gazetteer_f1(domain: str) -> float:
     frequent type."""
     types: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     for sentence in corpus(domain).splits["train"]:
-        for kind, start, end in spans(sentence.tags or ()):
+        for kind, start, end in spans(sentence.gold.get("ner", ())):
             types[tuple(word.lower() for word in (sentence.tokens or ())[start:end])][kind] += 1
     longest = max(map(len, types))
     gold, found = [], []
@@ -140,7 +142,7 @@ def gazetteer_f1(domain: str) -> float:
                 kind = types[tuple(words[at:end])].most_common(1)[0][0]
                 tags[at:end] = [f"B-{kind}"] + [f"I-{kind}"] * (len(words[at:end]) - 1)
             at = end or at + 1
-        gold.append(list(sentence.tags or ()))
+        gold.append(list(sentence.gold.get("ner", ())))
         found.append(tags)
     return float(f1_score(gold, found))
 
@@ -153,7 +155,10 @@ def unigram_accuracy(domain: str) -> float:
         split: [[word.lower() for word in sentence.tokens or ()] for sentence in kept]
         for split, kept in splits.items()
     }
-    labels = {split: [sentence.label for sentence in kept] for split, kept in splits.items()}
+    labels = {
+        split: [sentence.gold.get("classifier") for sentence in kept]
+        for split, kept in splits.items()
+    }
     vectors = TfidfVectorizer(analyzer=lambda tokens: tokens, sublinear_tf=True).fit(words["train"])
     x = {split: vectors.transform(kept) for split, kept in words.items()}
     models = [
@@ -189,7 +194,7 @@ def card() -> list[str]:
         kept = sentences([domain])
         lengths = sorted(len(sentence.tokens or ()) for sentence in kept)
         types = Counter(kind for sentence in kept for kind, _ in mentions(sentence))
-        topics = Counter(sentence.label for sentence in kept)
+        topics = Counter(sentence.gold.get("classifier") for sentence in kept)
         rows["sentences: train / validation / test"].append(
             " / ".join(f"{len(corpus(domain).splits[split]):,}" for split in SPLITS)
         )

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from mtlab.data.sources import Corpus, load
+from mtlab.data.sources import Corpus
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data
+from tests.tiny import load
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 """Real data, where a machine has it."""

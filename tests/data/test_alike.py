@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from mtlab.data import alike
-from mtlab.data.sources import load, together
+from mtlab.data.sources import together
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data
 from tests.data.files import OTHER, TRAIN, fails, many, read, sentence, write_jsonl, write_source
+from tests.tiny import load
 
 
 @pytest.mark.parametrize(

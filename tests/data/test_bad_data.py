@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from mtlab.data.sources import load
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data
 from tests.data.files import TRAIN, fails, sentence, write_jsonl, write_source
+from tests.tiny import load
 
 BAD_ROWS = [
     ({"ner_tags": ["O"]}, "ner_tags: 3 tokens but 1 tags; give every token one tag"),

@@ -14,7 +14,7 @@ import torch
 
 from mtlab.data.batches import WINDOW, by_length, collate, epoch
 from mtlab.data.encoding import Encoded, Example, Examples
-from mtlab.tasks.kinds import IGNORE
+from mtlab.tasks.kind import IGNORE
 
 Batches = list[tuple[int, ...]]
 

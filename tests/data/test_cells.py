@@ -15,10 +15,10 @@ from pyarrow import parquet
 
 from mtlab.data import disk
 from mtlab.data.reading import readers
-from mtlab.data.sources import load
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data
 from tests.data.files import write_jsonl, write_source
+from tests.tiny import load
 
 WORDS = ("rain", "wind", "goal", "race", "soup", "bread", "oslo", "quito")
 ROWS = [

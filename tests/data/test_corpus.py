@@ -34,14 +34,14 @@ def test_fingerprint(domain: str) -> None:
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_sizes_topics_and_types(domain: str) -> None:
     corpus = measures.corpus(domain)
-    assert corpus.labels == TOPICS
-    assert set(corpus.tags) == {
+    assert corpus.tasks["classifier"].codes.names == TOPICS
+    assert set(corpus.tasks["ner"].codes.names) == {
         "O",
         *(f"{side}-{kind}" for side in "BI" for kind in measures.TYPES),
     }
     for split in SPLITS:
         assert len(corpus.splits[split]) >= SIZES[domain][split]
-        topics = Counter(sentence.label for sentence in corpus.splits[split])
+        topics = Counter(sentence.gold.get("classifier") for sentence in corpus.splits[split])
         assert max(topics.values()) <= 1.2 * min(topics.values())
     assert len(measures.sentences()) >= 2850
 
@@ -106,7 +106,7 @@ def test_kinds_of_entities(domain: str) -> None:
     followed = [
         sentence.tokens[end]
         for sentence in kept
-        for _, _, end in measures.spans(sentence.tags or ())
+        for _, _, end in measures.spans(sentence.gold.get("ner", ()))
         if sentence.tokens is not None and end < len(sentence.tokens)
     ]
     assert sum(" " in surface for surface in surfaces) >= 0.15 * len(surfaces)
@@ -151,7 +151,7 @@ def test_nothing_is_lost_in_the_embedded_encoder() -> None:
     for domain in DOMAINS:
         corpus = measures.corpus(domain)
         for split in SPLITS:
-            encoded = encode(corpus.splits[split], tokenizer, corpus.names, 128)
+            encoded = encode(corpus.splits[split], tokenizer, corpus.tasks, 128)
             assert encoded.lost_words == 0
 
 

@@ -12,7 +12,8 @@ from mtlab.data.encoding import Encoded, Example, encode
 from mtlab.data.sentences import Sentence
 from mtlab.model import backbone
 from mtlab.plan.experiment import Encoder
-from mtlab.tasks.kinds import IGNORE
+from mtlab.tasks.kind import IGNORE
+from tests import tiny
 
 LABELS = ("no", "yes")
 TAGS = ("O", "B-LOC", "I-LOC")
@@ -70,8 +71,10 @@ def sentence(
         0,
         None if tokens is None else tuple(tokens),
         text,
-        None if tags is None else tuple(tags),
-        label,
+        {
+            **({} if label is None else {"classifier": label}),
+            **({} if tags is None else {"ner": tuple(tags)}),
+        },
     )
 
 
@@ -82,7 +85,7 @@ def tagged(*tokens: str) -> Sentence:
 def encoded(
     tokenizer: PreTrainedTokenizerBase, *sentences: Sentence, max_length: int = 64
 ) -> Encoded:
-    return encode(sentences, tokenizer, {"classifier": LABELS, "ner": TAGS}, max_length)
+    return encode(sentences, tokenizer, tiny.learnt(classifier=LABELS, ner=TAGS), max_length)
 
 
 def pieces(tokenizer: PreTrainedTokenizerBase, example: Example) -> list[str]:
@@ -250,13 +253,13 @@ def test_texts_and_words_mixed_keep_their_order_and_their_source(
     rows = [
         sentence(None, label="yes", text="rain")
         if at % 3
-        else Sentence("made:1", 1, ("oslo",) * (at + 1), None, ("O",) * (at + 1), None)
+        else Sentence("made:1", 1, ("oslo",) * (at + 1), None, {"ner": ("O",) * (at + 1)})
         for at in range(12)
     ]
     made = encoded(wordpiece, *rows)
     assert [example.source for example in made.examples] == [row.source for row in rows]
     assert [len(example.words) for example in made.examples] == [
-        len(row.tags or ()) for row in rows
+        len(row.gold.get("ner", ())) for row in rows
     ]
     assert [len(example) for example in made.examples] == [
         2 + len(row.tokens or ("rain",)) for row in rows

@@ -10,10 +10,10 @@ import datasets
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from mtlab.data.sources import load
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data
 from tests import stand_in
+from tests.tiny import load
 
 FEATURES = Features(
     {
@@ -54,12 +54,12 @@ def test_class_numbers_are_decoded(tmp_path: Path, layout: str) -> None:
     for name, columns in zip(layout.split(), (TRAIN, TEST), strict=True):
         write(tmp_path / "set" / name, columns)
     corpus = load(Data(source=str(tmp_path / "set"), columns=COLUMNS, validation_fraction=0.3), 0)
-    assert corpus.labels == ("go", "stop")
-    assert corpus.tags == ("O", "B-x", "I-x")
+    assert corpus.tasks["classifier"].codes.names == ("go", "stop")
+    assert corpus.tasks["ner"].codes.names == ("O", "B-x", "I-x")
     kept = {sentence.tokens: sentence for split in corpus.splits.values() for sentence in split}
     assert len(kept) == 5
     found = kept["to", "new", "york"]
-    assert (found.tags, found.label) == (("O", "B-x", "I-x"), "go")
+    assert (found.gold.get("ner"), found.gold.get("classifier")) == (("O", "B-x", "I-x"), "go")
     assert found.place == f"{tmp_path}/set/{layout.partition(' ')[0]} row 1"
 
 
@@ -94,7 +94,7 @@ def carded(tmp_path: Path) -> Path:
 
 def test_card_with_subsets_and_text_that_pandas_takes_for_missing(carded: Path) -> None:
     corpus = load(Data(source=str(carded), subset="en", splits={"test": "held"}), 0)
-    assert corpus.labels == ("None", "null")
+    assert corpus.tasks["classifier"].codes.names == ("None", "null")
     assert [sentence.tokens for sentence in corpus.splits["train"]] == [("NA", "b"), ("c",)]
     assert [len(kept) for kept in corpus.splits.values()] == [2, 1, 1]
 
@@ -166,13 +166,13 @@ def test_directories_that_hold_no_data(tmp_path: Path, name: str, content: str, 
 
 PROGRAM = """
 import json, sys
-from mtlab.data.sources import load
+from tests.tiny import load
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data
 for options in json.loads(sys.argv[1]):
     try:
         corpus = load(Data(**options), 0)
-        print(json.dumps([len(kept) for kept in corpus.splits.values()] + [list(corpus.labels), corpus.notes[0]]))
+        print(json.dumps([len(kept) for kept in corpus.splits.values()] + [list(corpus.tasks["classifier"].codes.names), corpus.notes[0]]))
     except UserError as error:
         print(json.dumps(str(error)))
 """

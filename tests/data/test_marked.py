@@ -96,7 +96,11 @@ def test_a_directory_of_marked_text_is_a_source(tmp_path: Path) -> None:
     (tmp_path / "validation.txt").write_text("b | they stayed\n", encoding="utf-8")
     corpus = files.read(tmp_path)
     first, second = corpus.splits["train"]
-    assert (first.tokens, first.tags, first.label) == (("Ann", "left"), ("B-PER", "O"), "a")
+    assert (first.tokens, first.gold.get("ner"), first.gold.get("classifier")) == (
+        ("Ann", "left"),
+        ("B-PER", "O"),
+        "a",
+    )
     assert second.place == f"{tmp_path / 'train.txt'}:3"
     assert f"{tmp_path / 'train.txt'}: blank lines skipped: 1." in corpus.notes
 

@@ -6,7 +6,6 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from mtlab.data.sources import load
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data
 from tests.data.files import (
@@ -20,6 +19,7 @@ from tests.data.files import (
     write_jsonl,
     write_source,
 )
+from tests.tiny import load
 
 needs_shared = pytest.mark.skipif(
     not SHARED.is_dir(), reason="the shared data sets are not on this machine"
@@ -33,16 +33,20 @@ def test_one_source_with_both_labels(tmp_path: Path) -> None:
         "validation": 1,
         "test": 1,
     }
-    assert corpus.labels == ("book", "play")
-    assert corpus.tags == ("O", "B-artist", "B-city", "B-genre", "I-artist")
-    assert corpus.tasks == (("classifier", "ner"),)
+    assert corpus.tasks["classifier"].codes.names == ("book", "play")
+    assert corpus.tasks["ner"].codes.names == ("O", "B-artist", "B-city", "B-genre", "I-artist")
+    assert corpus.served == (("classifier", "ner"),)
     first = corpus.splits["train"][0]
     assert (first.place, first.source, first.tokens) == (
         f"{tmp_path}/train.jsonl:1",
         0,
         ("play", "some", "jazz"),
     )
-    assert (first.text, first.tags, first.label) == (None, ("O", "O", "B-genre"), "play")
+    assert (first.text, first.gold.get("ner"), first.gold.get("classifier")) == (
+        None,
+        ("O", "O", "B-genre"),
+        "play",
+    )
     assert corpus.notes == (f"{tmp_path}: 4 train, 1 validation, 1 test sentences.",)
 
 
@@ -101,7 +105,7 @@ def test_csv_cells_hold_lists_or_words(tmp_path: Path) -> None:
         ("d", "e"),
         ("[1", "ok"),
     ]
-    assert corpus.labels == ("NA", "None", "null")
+    assert corpus.tasks["classifier"].codes.names == ("NA", "None", "null")
     (tmp_path / "test.csv").write_text("words,tags,label\n\"['f', 'g']\",O O,NA\n")
     problem = "test.csv:2 words: a list in brackets that is not JSON"
     assert (
@@ -119,7 +123,7 @@ def test_plain_numbers_are_labels(tmp_path: Path, name: str) -> None:
         parquet.write_table(pa.Table.from_pylist(rows), tmp_path / name)
     write_jsonl(tmp_path / "test.jsonl", [{**OTHER["test"][0], "label": 3}])
     corpus = read(tmp_path, splits={"validation": "test"})
-    assert corpus.labels == ("0", "1", "2", "3")
+    assert corpus.tasks["classifier"].codes.names == ("0", "1", "2", "3")
 
 
 def test_schemes_are_converted_and_said(tmp_path: Path) -> None:
@@ -131,12 +135,12 @@ def test_schemes_are_converted_and_said(tmp_path: Path) -> None:
         tmp_path, train=iob1, validation=[sentence("x", "I-city")], test=[sentence("y", "O")]
     )
     corpus = read(source)
-    assert [sentence.tags for sentence in corpus.splits["train"]] == [
+    assert [sentence.gold.get("ner") for sentence in corpus.splits["train"]] == [
         ("O", "B-city", "I-city"),
         ("O", "B-city", "B-city"),
     ]
-    assert corpus.splits["validation"][0].tags == ("B-city",)
-    assert corpus.tags == ("O", "B-city", "I-city")
+    assert corpus.splits["validation"][0].gold.get("ner") == ("B-city",)
+    assert corpus.tasks["ner"].codes.names == ("O", "B-city", "I-city")
     assert (
         corpus.notes[0]
         == f"{tmp_path}: tags are IOB1: converted to IOB2, which rewrote 3 of 8 tags."
@@ -150,7 +154,7 @@ def test_unseen_labels_may_count_as_errors(tmp_path: Path) -> None:
     )
     corpus = read(source, unseen_labels="count_as_error")
     assert len(corpus.splits["test"]) == 3
-    assert corpus.labels == ("book", "play")
+    assert corpus.tasks["classifier"].codes.names == ("book", "play")
     assert corpus.notes[:2] == (
         f"{tmp_path} test: 2 of 3 sentences count as errors: train does not have their label ('eat').",
         f"{tmp_path} test: 1 of 3 sentences count as errors: train does not have their entity type ('food').",
@@ -159,8 +163,8 @@ def test_unseen_labels_may_count_as_errors(tmp_path: Path) -> None:
 
 def test_an_inner_tag_unseen_in_train_is_no_error(tmp_path: Path) -> None:
     corpus = read(write_source(tmp_path, test=[sentence("new york", "B-city I-city", "book")]))
-    assert corpus.splits["test"][0].tags == ("B-city", "I-city")
-    assert "I-city" not in corpus.tags
+    assert corpus.splits["test"][0].gold.get("ner") == ("B-city", "I-city")
+    assert "I-city" not in corpus.tasks["ner"].codes.names
 
 
 def test_two_sources(tmp_path: Path) -> None:
@@ -176,12 +180,17 @@ def test_two_sources(tmp_path: Path) -> None:
         max_duplicates=1,
     )
     corpus = load(data, 0)
-    assert corpus.tasks == (("classifier",), ("ner",))
-    assert corpus.labels == ("c0", "c1")
+    assert corpus.served == (("classifier",), ("ner",))
+    assert corpus.tasks["classifier"].codes.names == ("c0", "c1")
     assert [sentence.source for sentence in corpus.splits["train"]] == [0, 0, 0, 1, 1, 1]
     first, last = corpus.splits["test"][0], corpus.splits["test"][-1]
-    assert (first.text, first.tokens, first.tags, first.label) == ("test 0, NA", None, None, "c0")
-    assert (last.text, last.tokens, last.tags, last.label) == (
+    assert (first.text, first.tokens, first.gold.get("ner"), first.gold.get("classifier")) == (
+        "test 0, NA",
+        None,
+        None,
+        "c0",
+    )
+    assert (last.text, last.tokens, last.gold.get("ner"), last.gold.get("classifier")) == (
         None,
         ("book", "in", "rome"),
         ("O", "O", "B-city"),
@@ -226,12 +235,18 @@ def test_snips() -> None:
         "validation": 700,
         "test": 700,
     }
-    assert (len(corpus.tags), len(corpus.labels)) == (72, 7)
+    assert (len(corpus.tasks["ner"].codes.names), len(corpus.tasks["classifier"].codes.names)) == (
+        72,
+        7,
+    )
     whole = read(SHARED / "snips")
     assert len(whole.splits["train"]) == 13084
-    assert (whole.tags, whole.labels) == (corpus.tags, corpus.labels)
-    share = Counter(sentence.label for sentence in whole.splits["train"])
-    taken = Counter(sentence.label for sentence in corpus.splits["train"])
+    assert (whole.tasks["ner"].codes.names, whole.tasks["classifier"].codes.names) == (
+        corpus.tasks["ner"].codes.names,
+        corpus.tasks["classifier"].codes.names,
+    )
+    share = Counter(sentence.gold.get("classifier") for sentence in whole.splits["train"])
+    taken = Counter(sentence.gold.get("classifier") for sentence in corpus.splits["train"])
     assert all(abs(taken[label] - count * 4000 / 13084) < 1 for label, count in share.items())
 
 
@@ -242,13 +257,18 @@ def test_banking77_and_wnut17() -> None:
         ner={"source": str(SHARED / "wnut17")},
     )
     corpus = load(data, 0)
-    assert (len(corpus.labels), len(corpus.tags)) == (77, 13)
+    assert (len(corpus.tasks["classifier"].codes.names), len(corpus.tasks["ner"].codes.names)) == (
+        77,
+        13,
+    )
     assert {split: len(kept) for split, kept in corpus.splits.items()} == {
         "train": 9003 + 3394,
         "validation": 1000 + 1009,
         "test": 3080 + 1287,
     }
     cut = Counter(
-        sentence.label for sentence in corpus.splits["validation"] if sentence.source == 0
+        sentence.gold.get("classifier")
+        for sentence in corpus.splits["validation"]
+        if sentence.source == 0
     )
     assert len(cut) == 77

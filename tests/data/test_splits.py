@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from mtlab.data import splits
-from mtlab.data.sources import Corpus, load
+from mtlab.data.sources import Corpus
 from mtlab.plan.experiment import Data
 from tests.data.files import many, read, sentence, write_jsonl, write_source
+from tests.tiny import load
 
 
 @pytest.fixture
@@ -64,8 +65,8 @@ def test_labels_and_tags_are_those_of_the_whole_split(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "train.jsonl", rows)
     write_jsonl(tmp_path / "test.jsonl", [sentence("held out", "B-rare O", "rare")])
     corpus = read(tmp_path, train_size=5)
-    assert "rare" in corpus.labels
-    assert {"B-rare", "I-rare"} < set(corpus.tags)
+    assert "rare" in corpus.tasks["classifier"].codes.names
+    assert {"B-rare", "I-rare"} < set(corpus.tasks["ner"].codes.names)
 
 
 def test_cut_is_stratified_seeded_and_said(source: Path) -> None:
@@ -75,7 +76,7 @@ def test_cut_is_stratified_seeded_and_said(source: Path) -> None:
     assert places(corpus, "validation") != places(read(source, seed=1), "validation")
     assert not set(places(corpus)) & set(places(corpus, "validation"))
     whole = Counter(f"label{row['label'][-1]}" for row in many(1000))
-    cut = Counter(sentence.label for sentence in corpus.splits["validation"])
+    cut = Counter(sentence.gold.get("classifier") for sentence in corpus.splits["validation"])
     assert all(abs(cut[label] - count / 10) <= 1 for label, count in whole.items())
     wanted = (
         "no validation split: 100 of 1,000 training sentences cut off, stratified, data_seed 0."
@@ -95,7 +96,10 @@ def test_cut_of_tags_alone_is_stratified_by_presence_of_an_entity(source: Path) 
     )
     cut = [sentence for sentence in corpus.splits["validation"] if sentence.source == 1]
     assert len(cut) == 300
-    assert abs(sum(any(tag != "O" for tag in sentence.tags or ()) for sentence in cut) - 100) <= 1
+    assert (
+        abs(sum(any(tag != "O" for tag in sentence.gold.get("ner", ())) for sentence in cut) - 100)
+        <= 1
+    )
 
 
 def test_labels_with_one_sentence_stay_in_train(tmp_path: Path) -> None:
@@ -105,7 +109,9 @@ def test_labels_with_one_sentence_stay_in_train(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "train.jsonl", rows)
     corpus = read(tmp_path, validation_fraction=0.2, test_fraction=0.2)
     assert [len(kept) for kept in corpus.splits.values()] == [8, 3, 3]
-    assert {sentence.label for sentence in corpus.splits["train"]} == set("abcdefgh")
+    assert {sentence.gold.get("classifier") for sentence in corpus.splits["train"]} == set(
+        "abcdefgh"
+    )
     write_jsonl(tmp_path / "train.jsonl", rows[-4:])
     assert [len(kept) for kept in read(tmp_path, test_fraction=0.25).splits.values()] == [2, 1, 1]
 

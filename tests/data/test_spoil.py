@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from mtlab.data import sources
 from mtlab.data.sentences import Sentence
 from mtlab.data.sources import Corpus
-from mtlab.data.tags import entity_type
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data
+from mtlab.tasks.tags import entity_type
 from tests import tiny
 
 
@@ -23,54 +22,61 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(folder: Path, **settings: object) -> Corpus:
-    return sources.load(
+    return tiny.load(
         Data.model_validate({"source": str(folder), "max_duplicates": 1.0, **settings}), 0
     )
 
 
 def starts(sentence: Sentence) -> list[int]:
-    return [at for at, tag in enumerate(sentence.tags or ()) if tag.startswith("B-")]
+    return [at for at, tag in enumerate(sentence.gold.get("ner", ())) if tag.startswith("B-")]
 
 
 def pairs(one: Corpus, other: Corpus) -> Sequence[tuple[Sentence, Sentence]]:
     assert one.splits["validation"] == other.splits["validation"]
     assert one.splits["test"] == other.splits["test"]
-    assert (one.labels, one.tags) == (other.labels, other.tags)
+    assert one.tasks == other.tasks
     return list(zip(one.splits["train"], other.splits["train"], strict=True))
 
 
 def test_a_share_of_labels_is_wrong_and_every_one_of_them_is_another(folder: Path) -> None:
     both = pairs(load(folder), load(folder, label_noise={"classifier": 0.2}))
-    wrong = [other for one, other in both if one.label != other.label]
+    wrong = [
+        other for one, other in both if one.gold.get("classifier") != other.gold.get("classifier")
+    ]
     assert len(wrong) == 40
-    assert {other.label for other in wrong} == {one.label for one, _ in both}, "each label is drawn"
-    assert all((one.tokens, one.tags) == (other.tokens, other.tags) for one, other in both)
+    assert {other.gold.get("classifier") for other in wrong} == {
+        one.gold.get("classifier") for one, _ in both
+    }, "each label is drawn"
+    assert all(
+        (one.tokens, one.gold.get("ner")) == (other.tokens, other.gold.get("ner"))
+        for one, other in both
+    )
 
 
 def test_a_share_of_entities_has_a_wrong_type_and_the_same_words(folder: Path) -> None:
     both = pairs(load(folder), load(folder, label_noise={"ner": 0.2}))
     assert all(starts(one) == starts(other) for one, other in both)
     kinds = [
-        (entity_type(one.tags[at]), entity_type(other.tags[at]))
+        (entity_type(one.gold.get("ner")[at]), entity_type(other.gold.get("ner")[at]))
         for one, other in both
         for at in starts(one)
     ]
     assert sum(before != after for before, after in kinds) == round(0.2 * len(kinds))
-    assert {tag for _, other in both for tag in other.tags} <= {
-        tag for one, _ in both for tag in one.tags
+    assert {tag for _, other in both for tag in other.gold.get("ner")} <= {
+        tag for one, _ in both for tag in one.gold.get("ner")
     }, "no tag is new"
     for _, other in both:
-        for before, tag in zip(("O", *other.tags), other.tags, strict=False):
+        for before, tag in zip(("O", *other.gold.get("ner")), other.gold.get("ner"), strict=False):
             assert not tag.startswith("I-") or before[1:] == tag[1:], "an entity has one type"
-    assert all(one.label == other.label for one, other in both)
+    assert all(one.gold.get("classifier") == other.gold.get("classifier") for one, other in both)
 
 
 def test_a_share_of_sentences_keeps_its_labels_and_a_smaller_one_lies_within_it(
     folder: Path,
 ) -> None:
     for task, read in (
-        ("classifier", lambda sentence: sentence.label),
-        ("ner", lambda sentence: sentence.tags),
+        ("classifier", lambda sentence: sentence.gold.get("classifier")),
+        ("ner", lambda sentence: sentence.gold.get("ner")),
     ):
         kept = {}
         for share in (0.05, 0.2):
@@ -78,7 +84,14 @@ def test_a_share_of_sentences_keeps_its_labels_and_a_smaller_one_lies_within_it(
             kept[share] = {at for at, (_, other) in enumerate(both) if read(other) is not None}
             assert all(read(other) in (None, read(one)) for one, other in both)
             assert (
-                len({other.label for _, other in both if other.label}) == len(tiny.TOPICS)
+                len(
+                    {
+                        other.gold.get("classifier")
+                        for _, other in both
+                        if other.gold.get("classifier")
+                    }
+                )
+                == len(tiny.TOPICS)
                 or share == 0.05
             )
         assert (len(kept[0.05]), len(kept[0.2])) == (10, 40)
@@ -86,10 +99,10 @@ def test_a_share_of_sentences_keeps_its_labels_and_a_smaller_one_lies_within_it(
 
 
 def test_the_labels_that_are_kept_are_in_proportion(folder: Path) -> None:
-    whole = Counter(sentence.label for sentence in load(folder).splits["train"])
+    whole = Counter(sentence.gold.get("classifier") for sentence in load(folder).splits["train"])
     for share in (0.1, 0.25, 0.5):
         kept = Counter(
-            sentence.label
+            sentence.gold.get("classifier")
             for sentence in load(folder, labelled={"classifier": share}).splits["train"]
         )
         assert all(abs(kept[label] - share * count) < 1.5 for label, count in whole.items()), share
@@ -119,9 +132,12 @@ def test_with_one_type_there_is_no_wrong_one(tmp_path: Path) -> None:
     ]
     for split in ("train", "validation", "test"):
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert load(tmp_path, label_noise={"ner": 0.0}).tags == ("O", "B-LOC")
+    assert load(tmp_path, label_noise={"ner": 0.0}).tasks["ner"].codes.names == (
+        "O",
+        "B-LOC",
+    )
     with pytest.raises(
-        UserError, match=r"data.label_noise: there is no wrong type to give: all are LOC"
+        UserError, match=r"data.label_noise: there is no wrong entity type to give: all are LOC"
     ):
         load(tmp_path, label_noise={"ner": 0.5})
 
@@ -129,10 +145,12 @@ def test_with_one_type_there_is_no_wrong_one(tmp_path: Path) -> None:
 def test_sentences_can_be_taken_by_label(folder: Path) -> None:
     chosen = list(tiny.TOPICS)[:2]
     whole, some = load(folder), load(folder, labels=chosen)
-    assert set(some.labels) == set(chosen)
+    assert set(some.tasks["classifier"].codes.names) == set(chosen)
     for split, sentences in some.splits.items():
         assert sentences == tuple(
-            sentence for sentence in whole.splits[split] if sentence.label in chosen
+            sentence
+            for sentence in whole.splits[split]
+            if sentence.gold.get("classifier") in chosen
         )
     assert any("sentences have the labels" in note for note in some.notes)
     with pytest.raises(

@@ -16,12 +16,13 @@ from transformers import PreTrainedTokenizerBase
 from mtlab.data import disk
 from mtlab.data.encoding import Encoded, encode
 from mtlab.data.reading.locate import SPLITS
-from mtlab.data.sources import Corpus, load
+from mtlab.data.sources import Corpus
 from mtlab.data.stored import Joined, Sentence, Stored, collect
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data
 from tests import tiny
 from tests.data.files import write_jsonl
+from tests.tiny import load
 
 Rows = list[dict]
 
@@ -113,7 +114,7 @@ def check_same(one: Corpus, other: Corpus) -> None:
     assert {split: list(kept) for split, kept in one.splits.items()} == {
         split: list(kept) for split, kept in other.splits.items()
     }
-    for name in ("labels", "tags", "notes", "fingerprint", "tasks"):
+    for name in ("tasks", "notes", "fingerprint", "served", "forms"):
         assert getattr(one, name) == getattr(other, name), name
 
 
@@ -226,8 +227,11 @@ def made(count: int) -> Iterator[Sentence]:
             number % 2,
             tokens,
             text,
-            tags,
-            None if number % 5 else "ein Ort",
+            {
+                **({} if number % 5 else {"classifier": "ein Ort"}),
+                **({} if tags is None else {"ner": tags}),
+                **({} if number % 2 else {"tone": number / 7}),
+            },
         )
 
 
@@ -270,7 +274,11 @@ def test_encoded_sentences_are_the_same_on_disk(
 ) -> None:
     def encoded() -> Encoded:
         return encode(
-            made(50), tokenizer, {"classifier": ("ein Ort",), "ner": ("O", "B-x")}, 8, folder
+            made(50),
+            tokenizer,
+            tiny.learnt(classifier=("ein Ort",), ner=("O", "B-x")),
+            8,
+            folder,
         )
 
     inside = encoded()
@@ -334,7 +342,7 @@ def test_going_through_many_sentences_takes_no_memory(
 
     def encoded(source: Path) -> Encoded:
         corpus = load(Data(source=str(source), max_duplicates=1.0), 0, directory=folder)
-        return encode(corpus.splits["train"], tokenizer, corpus.names, 16, folder)
+        return encode(corpus.splits["train"], tokenizer, corpus.tasks, 16, folder)
 
     on_disk()
     small = encoded(

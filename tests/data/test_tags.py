@@ -2,8 +2,8 @@ import random
 
 import pytest
 
-from mtlab.data import tags
-from mtlab.data.tags import TagError
+from mtlab.tasks import tags
+from mtlab.tasks.tags import TagError
 
 
 def iob2(*sequences: str) -> tuple[str, list[str]]:

@@ -18,12 +18,13 @@ from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file, save_file
 
 from mtlab.cli import main
-from mtlab.export.reader import Reader, entities
+from mtlab.export.reader import Reader
 from mtlab.model import backbone, freezing, lora
 from mtlab.model.network import Network
 from mtlab.plan.experiment import Encoder, Head, Lora
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord, best_on_validation
+from mtlab.tasks.tags import entities
 from tests import tiny
 from tests.conftest import EXPERIMENT, made_once
 from tests.export.test_serving import SLOW
@@ -46,13 +47,13 @@ class Hiding:
         return None if name.partition(".")[0] in HIDDEN else self.finder.find_spec(name, path, target)
 
 sys.meta_path[:] = [Hiding(finder) for finder in sys.meta_path]
-said = []
-print = lambda label, tags: said.append((label, tags))
+lines = []
+print = lambda line: lines.append(line)
 code = compile(open("load.py").read(), "load.py", "exec")
 for line in open(sys.argv[1]):
     words = json.loads(line)["tokens"]
     exec(code)
-json.dump(said, open("said.json", "w"))
+json.dump(lines, open("said.json", "w"))
 """
 """Runs the card's code on every sentence, where nothing but torch, transformers and safetensors can
 be imported."""
@@ -167,9 +168,9 @@ def test_the_cards_code_says_what_the_record_says(
     assert ran.returncode == 0, ran.stderr
     assert "newly initialized" not in ran.stderr
     said = []
-    for label, subwords in json.loads((model / "said.json").read_text()):
-        tags = {word: tag for word, tag in reversed(subwords) if word is not None}
-        said.append((label, [tags[word] for word in sorted(tags)]))
+    for line in json.loads((model / "said.json").read_text()):
+        tags = {word: tag for word, tag in reversed(line["ner"]) if word is not None}
+        said.append((line["classifier"], [tags[word] for word in sorted(tags)]))
     assert said == predictions(home, best_on_validation(trials(home, scenario)))
 
 
@@ -196,10 +197,13 @@ def test_every_family_comes_back(family: str, tmp_path: Path, data: Path, tracki
         json.loads(line)
         for line in journal.predictions_path(journal.read()[1][0]).read_text().splitlines()
     ]
-    assert [one["intent"]["label"] for one in read] == [
+    assert [one["tasks"]["classifier"]["label"] for one in read] == [
         line["predicted"]["classifier"] for line in lines
     ]
-    spans = [[(entity["type"], entity["text"]) for entity in one["entities"]] for one in read]
+    spans = [
+        [(entity["type"], entity["text"]) for entity in one["tasks"]["ner"]["entities"]]
+        for one in read
+    ]
     expected = [
         [
             (kind, " ".join(row["tokens"][begin:end]))
@@ -232,11 +236,13 @@ def test_the_cards_numbers_are_the_records(home: Path, tmp_path: Path) -> None:
     assert main(["export", "tiny.yaml", "--scenario", "full", "--to", str(tmp_path / "model")]) == 0
     card = (tmp_path / "model" / "README.md").read_text()
     trial = best_on_validation(trials(home, "full"))
-    assert (
-        trial.test is not None and trial.test.classifier is not None and trial.test.ner is not None
-    )
-    assert f"| accuracy | {trial.test.classifier.accuracy:.3f} |" in card
-    assert f"| entity F1 | {trial.test.ner.default.f1:.3f} |" in card
+    assert trial.test is not None
+    scored = {name: of_task.scores for name, of_task in trial.test.by_task.items()}
+    assert f"| accuracy | {scored['classifier']['accuracy']:.3f} |" in card
+    assert f"| entity F1 | {scored['ner']['f1']:.3f} |" in card
+    assert f"| entity precision, strict IOB2 | {scored['ner']['precision_strict']:.3f} |" in card
+    for part, scores in trial.test.by_task["ner"].by_name.items():
+        assert f"| entity F1 of {part} ({scores['support']} in test) | {scores['f1']:.3f} |" in card
     assert f"seed {trial.seed}" in card
 
 
@@ -319,7 +325,7 @@ def test_mlflow_has_the_model_and_loads_it_without_pickle(
     )
     assert ran.returncode == 0, ran.stderr
     said = json.loads(ran.stdout.splitlines()[-1])
-    assert [one["intent"]["label"] for one in said] == [
+    assert [one["tasks"]["classifier"]["label"] for one in said] == [
         label for label, _ in predictions(home, trial)
     ]
     stored = list(Path(logged.artifact_location.removeprefix("file://")).rglob("*"))
@@ -373,7 +379,7 @@ def test_a_model_is_exported_as_it_was_run_or_not_at_all(
     assert main(["export", "tiny.yaml", "--to", "model"]) == 0  # whatever the file says now
     facts = json.loads(Path("model/heads.json").read_text())
     assert (facts["pooling"], facts["max_length"]) == ("cls", 20)
-    assert "classification head was not trained" not in Path("model/README.md").read_text()
+    assert "was not trained" not in Path("model/README.md").read_text()
     tiny.write_encoder(tmp_path / "encoder", initializer_range=0.1)
     assert main(["export", "tiny.yaml", "--to", "again"]) == 2
     assert "these are not the weights that were tested" in capsys.readouterr().err
@@ -406,8 +412,8 @@ def test_a_card_says_of_a_head_that_it_was_not_trained(home: Path, tmp_path: Pat
     )
     card = (tmp_path / "model" / "README.md").read_text()
     assert (
-        "Its classification head was not trained" in card
-        and "Its entity head was not trained" in card
+        "Its head for sentence classification was not trained" in card
+        and "Its head for entity recognition was not trained" in card
     )
 
 
@@ -438,7 +444,7 @@ def test_weights_that_are_not_those_that_were_tested_are_refused(
 
 def test_merged_adapters_compute_what_they_did(encoder: Path) -> None:
     made = backbone.load(backbone.find(Encoder(name=str(encoder))))
-    network = Network(made, {"classifier": 3, "ner": 5}, Head())
+    network = Network(made, tiny.shapes(3, 5), Head())
     lora.inject(network, Lora(), 1)
     with torch.no_grad():
         for name, weight in network.named_parameters():
@@ -481,9 +487,10 @@ def test_hostile_labels_are_inert_on_the_card(
         and "\x1b" not in card
         and "\n# c" not in card
     )
-    assert set(json.loads(Path("model/heads.json").read_text())["labels"]) == set(evil.values())
+    facts = json.loads(Path("model/heads.json").read_text())
+    assert set(facts["tasks"]["classifier"]["names"]) == set(evil.values())
     (found,) = predict(Path("model"), b"the rain", tmp_path, capsys)
-    assert found["intent"]["label"] in evil.values()
+    assert found["tasks"]["classifier"]["label"] in evil.values()
 
 
 @pytest.fixture(scope="module")
@@ -510,12 +517,11 @@ def test_predict_reads_text_and_tokens(
     assert predict(
         model, b"the rain near  oslo, ada ivo\n\nthe rain near oslo\n", tmp_path, capsys
     ) == [first, others[0]]
-    assert first["intent"]["label"] in tiny.TOPICS and 0 < first["intent"]["score"] <= 1
+    answer, entities = first["tasks"]["classifier"], first["tasks"]["ner"]["entities"]
+    assert answer["label"] in tiny.TOPICS and 0 < answer["score"] <= 1
     assert first["text"] == "the rain near  oslo, ada ivo"
-    assert {"LOC": "oslo"}.items() <= {
-        one["type"]: one["text"] for one in first["entities"]
-    }.items()
-    for entity in first["entities"]:
+    assert {"LOC": "oslo"}.items() <= {one["type"]: one["text"] for one in entities}.items()
+    for entity in entities:
         assert first["text"][entity["start"] : entity["end"]] == entity["text"]
     assert first["cut"] is False
     (long,) = predict(model, b"rain " * 70, tmp_path, capsys)
@@ -542,8 +548,9 @@ def test_predict_gives_the_same_alone_and_among_many(
     assert [one["text"] for one in found] == lines
     for line, one in zip(lines[:3], found, strict=False):
         (alone,) = predict(model, line.encode(), tmp_path, capsys)
-        assert alone["intent"]["label"] == one["intent"]["label"]
-        assert alone["intent"]["score"] == pytest.approx(one["intent"]["score"], abs=1e-4)
+        lone, among = (answer["tasks"]["classifier"] for answer in (alone, one))
+        assert lone["label"] == among["label"]
+        assert lone["score"] == pytest.approx(among["score"], abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -612,4 +619,4 @@ def test_predict_refuses_what_is_no_model(
     (tmp_path / "broken" / "heads.safetensors").write_bytes(b"\x00" * 64)
     assert "cannot be loaded" in told(tmp_path / "broken")
     (tmp_path / "broken" / "heads.json").write_text("{}")
-    assert "has format null, not 2" in told(tmp_path / "broken")
+    assert "has format null, not 3" in told(tmp_path / "broken")

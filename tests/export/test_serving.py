@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from mlflow.tracking import MlflowClient
 from pandas import DataFrame
 
 from mtlab.cli import main
-from mtlab.export.reader import Parts, Reader, entities
+from mtlab.export.reader import Parts, Reader
 from mtlab.export.served import Served
 from mtlab.plan.experiment import load
 from mtlab.record.journal import Journal
+from mtlab.tasks.tags import entities
 from mtlab.train.engines import local
 from mtlab.train.measure.progress import Silent
 from mtlab.train.suite import Suite
@@ -30,6 +31,7 @@ from tests.data.files import write_jsonl
 
 FILE = """\
 encoder: encoder
+tasks: {tasks}
 data: {{{data}, max_duplicates: 1.0}}
 batch_size: 8
 seeds: [0]
@@ -53,9 +55,16 @@ SOURCES = {
 MARKS = (",", "!", "...", "'s", " -", " 😀")
 
 
-def run(name: str, data: str, precision: str = "fp32") -> None:
+USUAL = {name: task.model_dump(exclude_none=True) for name, task in tiny.TASKS.items()}
+"""The tasks of an experiment that names none."""
+
+
+def run(
+    name: str, data: str, precision: str = "fp32", tasks: dict[str, dict[str, Any]] = USUAL
+) -> None:
     """Run a suite in the working directory, without MLflow and without a report."""
-    Path(f"{name}.yaml").write_text(FILE.format(data=data, precision=precision, name=name))
+    settings = {"data": data, "precision": precision, "name": name, "tasks": json.dumps(tasks)}
+    Path(f"{name}.yaml").write_text(FILE.format(**settings))
     experiment = load(f"{name}.yaml")
     with local.opened(experiment) as engine:
         suite = Suite(experiment, f"mtlab compare {name}.yaml", Silent(), engine)
@@ -147,7 +156,12 @@ def predicted(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str,
 
 
 def labels(found: list[dict[str, Any]]) -> list[str]:
-    return [one["intent"]["label"] for one in found]
+    return [one["tasks"]["classifier"]["label"] for one in found]
+
+
+def named(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entities of an answer."""
+    return list(answer["tasks"]["ner"]["entities"])
 
 
 def tokens(file: str) -> list[list[str]]:
@@ -176,7 +190,7 @@ def test_predict_says_of_every_test_sentence_what_the_record_says(
     lines = recorded("one")
     found = predicted(capsys, "model-one", "both/test.jsonl")
     assert labels(found) == [line["predicted"]["classifier"] for line in lines]
-    said = [[(one["type"], one["text"]) for one in sentence["entities"]] for sentence in found]
+    said = [[(one["type"], one["text"]) for one in named(sentence)] for sentence in found]
     assert said == spans(lines, tokens("both/test.jsonl"))
     texts = [line for line in recorded("two") if "classifier" in line["gold"]]
     wanted = [line["predicted"]["classifier"] for line in texts]
@@ -188,61 +202,65 @@ def test_predict_says_of_every_test_sentence_what_the_record_says(
     assert all(
         one["text"][entity["start"] : entity["end"]] == entity["text"]
         for one in found
-        for entity in one["entities"]
+        for entity in named(one)
     )
     assert (
         labels(predicted(capsys, "model-two", "both/test.jsonl"))[: len(wanted)] == wanted
     )  # which have both
     found = predicted(capsys, "model-two", "tags/test.conll")
     tagged = [line for line in recorded("two") if "ner" in line["gold"]]
-    assert [
-        [(one["type"], one["text"]) for one in sentence["entities"]] for sentence in found
-    ] == spans(tagged, tokens("tags/test.conll"))
+    assert [[(one["type"], one["text"]) for one in named(sentence)] for sentence in found] == spans(
+        tagged, tokens("tags/test.conll")
+    )
     assert any(one["cut"] for one in found)
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # a script that ends closes it
+UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+"""A script that ends closes its files."""
+
+
+def read_by_card(
+    folder: str, texts: Sequence[str], words: Sequence[Sequence[str]]
+) -> list[dict[str, Any]]:
+    """What the card's code prints of each sentence."""
+    code = re.search(r"```python\n(.*?)```", Path(folder, "README.md").read_text(), re.S)
+    assert code is not None
+    loads, _, reads = (
+        code[1].replace('"./', f'"{folder}/').replace('("."', f'("{folder}"').partition("# `")
+    )
+    known: dict[str, Any] = {}
+    exec(loads, known)
+    compiled = compile(f"# {reads}", "card", "exec")
+    said: list[dict[str, Any]] = []
+    for text, some in zip(texts, words, strict=True):
+        exec(compiled, {**known, "text": text, "words": some, "print": said.append})
+    return said
+
+
+def by_word(subwords: Sequence[tuple[int | None, str]], words: int, lost: str) -> list[str]:
+    """A tag a word: its first sub-word's."""
+    tags = {word: tag for word, tag in reversed(subwords) if word is not None}
+    return [tags.get(at, lost) for at in range(words)]
+
+
+@UNCLOSED
 def test_the_cards_code_says_it_too(home: Path) -> None:
     for name in ("one", "two"):
-        code = re.search(
-            r"```python\n(.*?)```", Path(f"model-{name}", "README.md").read_text(), re.S
-        )
-        assert code is not None
-        loads, _, reads = (
-            code[1]
-            .replace('"./', f'"model-{name}/')
-            .replace('("."', f'("model-{name}"')
-            .partition("# `")
-        )
-        known: dict[str, Any] = {}
-        exec(loads, known)
-        compiled = compile(f"# {reads}", "card", "exec")
         lines = recorded(name)
         words = tokens("both/test.jsonl" if name == "one" else "tags/test.conll")
         texts = [""] * len(words)
         if name == "two":
             with Path("texts/test.csv").open(newline="") as file:
                 texts = [row["text"] for row in csv.DictReader(file)]
-        said: list[Any] = []
-        for text, some in zip(texts, words, strict=True):
-            exec(
-                compiled,
-                {
-                    **known,
-                    "text": text,
-                    "words": some,
-                    "print": lambda *one, said=said: said.append(one),
-                },
-            )
+        said = read_by_card(f"model-{name}", texts, words)
         labelled, tagged = (
             [line for line in lines if task in line["gold"]] for task in ("classifier", "ner")
         )
-        assert [label for label, _ in said] == [
+        assert [one["classifier"] for one in said] == [
             line["predicted"]["classifier"] for line in labelled
         ]
-        for (_, subwords), some, line in zip(said, words, tagged, strict=True):
-            tags = {word: tag for word, tag in reversed(subwords) if word is not None}
-            assert [tags.get(at, "O") for at in range(len(some))] == line["predicted"]["ner"]
+        for one, some, line in zip(said, words, tagged, strict=True):
+            assert by_word(one["ner"], len(some), "O") == line["predicted"]["ner"]
 
 
 def test_export_says_that_it_looked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -257,10 +275,12 @@ def test_export_says_that_it_looked(home: Path, capsys: pytest.CaptureFixture[st
         told = f"checked: {many[0]} of {many[0]} labels and {many[1]} of {many[1]} tags of the test split are as recorded"
         assert told in capsys.readouterr().out
         assert told in Path("again", "README.md").read_text()
-    assert json.loads(Path("again", "heads.json").read_text())["inputs"] == {
-        "classifier": "text",
-        "ner": "words",
-    }
+    assert forms("again") == {"classifier": "text", "ner": "words"}
+
+
+def forms(folder: str) -> dict[str, str]:
+    tasks = json.loads(Path(folder, "heads.json").read_text())["tasks"]
+    return {name: facts["input"] for name, facts in tasks.items()}
 
 
 @pytest.fixture(scope="module")
@@ -374,20 +394,13 @@ def test_what_cannot_be_checked_is_exported_and_says_so(
     assert Path("new", "heads.json").read_bytes() == Path("model", "heads.json").read_bytes()
 
 
-def test_a_suite_that_did_not_record_the_form_is_read_again_or_refused(
+def test_a_suite_that_lost_the_form_is_refused(
     copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     suite = json.loads(Path("out-two", "suite.json").read_text())
     assert suite["data"][""].pop("inputs") == {"classifier": "text", "ner": "words"}
     Path("out-two", "suite.json").write_text(json.dumps(suite))
-    assert main(["export", "two.yaml", "--to", "read"]) == 0
-    assert Path("read", "heads.json").read_bytes() == Path("model", "heads.json").read_bytes()
-    shutil.move("texts", "elsewhere")
-    assert "does not say whether sentences were classified as text or as words" in refused(capsys)
-    suite["experiment"]["data"]["classifier"]["columns"] = {"text": "text"}
-    Path("out-two", "suite.json").write_text(json.dumps(suite))
-    assert main(["export", "two.yaml", "--to", "said"]) == 0
-    assert json.loads(Path("said", "heads.json").read_text())["inputs"]["classifier"] == "text"
+    assert "suite.json: damaged, or not a record of mtlab's" in refused(capsys)
 
 
 def test_in_bf16_only_close_calls_may_differ(
@@ -531,7 +544,7 @@ def test_words_without_a_sub_word_have_no_entity_and_keep_their_places(
     write_jsonl(Path("blank.jsonl"), [{"tokens": ["", "oslo", " ", "ada"]}])
     (first,) = predicted(capsys, "model-one", "blank.jsonl")
     assert first["text"] == " oslo   ada"
-    for entity in first["entities"]:
+    for entity in named(first):
         assert (
             first["text"][entity["start"] : entity["end"]] == entity["text"]
             and entity["text"].strip()

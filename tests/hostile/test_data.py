@@ -15,6 +15,7 @@ from pyarrow import parquet
 from mtlab.data import sources
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Data, load
+from tests import tiny
 from tests.hostile import attacks
 from tests.hostile.attacks import Attack
 from tests.hostile.conftest import Run
@@ -320,12 +321,12 @@ def test_text_that_means_something_elsewhere_is_text(
         write(tmp_path / split)
     source, labelled = {"source": str(tmp_path)}, write is not as_conll
     asked = source if labelled else {"classifier": {"source": "builtin"}, "ner": source}
-    corpus = sources.load(Data.model_validate({**asked, "max_duplicates": 1.0}), 0)
+    corpus = sources.load(Data.model_validate({**asked, "max_duplicates": 1.0}), tiny.TASKS, 0)
     read = [sentence for sentence in corpus.splits["test"] if labelled or sentence.source == 1]
     assert [list(sentence.tokens or ()) for sentence in read] == [
         row["tokens"] for row in HOSTILE_ROWS
     ]
-    assert not labelled or [sentence.label for sentence in read] == [
+    assert not labelled or [sentence.gold.get("classifier") for sentence in read] == [
         row["label"] for row in HOSTILE_ROWS
     ]
 

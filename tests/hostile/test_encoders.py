@@ -248,7 +248,7 @@ def test_tampered_weights_of_a_checkpoint_are_refused(
 ) -> None:
     network = Network(
         backbone.load(backbone.find(Encoder(name=str(encoder)))),
-        {"classifier": 3, "ner": 5},
+        tiny.shapes(3, 5),
         Head(),
     )
     source_checkpoint.save(network, tmp_path / "good.safetensors")

@@ -97,7 +97,10 @@ RECORDS: dict[str, Callable[[dict[str, Any]], object]] = {
     "no stage": lambda record: record.update(stages=[]),
     "no epoch": lambda record: record.update(epochs=[]),
     "fewer sentences": lambda record: record["contributions"].update(
-        labels_right="1 0 1", entities_gold="1"
+        by_task={
+            "classifier": {"right": "1 0 1"},
+            "ner": {"right": "1", "predicted": "1", "gold": "1"},
+        }
     ),
     "a decision of no kind": lambda record: record.update(
         ledger=[

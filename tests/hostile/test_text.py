@@ -18,15 +18,16 @@ from matplotlib import image
 from mlflow.tracking import MlflowClient
 
 from mtlab.cli import main
-from mtlab.data.sources import load
 from mtlab.plan.errors import UserError, printable, without_secrets
 from mtlab.plan.experiment import Data
+from mtlab.record.quality import Metrics
 from mtlab.report import document, table
 from mtlab.report.figures import curves, scores, staged_plots
 from tests import figures, tiny
 from tests.hostile.conftest import Run
 from tests.report import factory
 from tests.report.html_page import check_inert, of_markdown
+from tests.tiny import load
 
 TEXTS = [
     "<script>alert(1)</script>",
@@ -160,12 +161,9 @@ def hostile_records(folder: Path) -> Path:
             )
             for at, stage in enumerate(trial.stages, start=trial.seed * 7 + len(trials))
         )
-        ner = trial.test.ner.model_copy(
-            update={
-                "by_type": {text: factory.entities(0.5, 30 + at) for at, text in enumerate(TEXTS)}
-            }
-        )
-        test = trial.test.model_copy(update={"ner": ner})
+        parts = {text: {"f1": 0.5, "support": 30 + at} for at, text in enumerate(TEXTS)}
+        ner = trial.test.by_task["ner"].model_copy(update={"by_name": parts})
+        test = Metrics(by_task={**trial.test.by_task, "ner": ner})
         point = {"data.source": TEXTS[8], "encoder": TEXTS[0]}
         trials.append(trial.model_copy(update={"stages": stages, "test": test, "point": point}))
     for trial, text in zip(trials[:6], [*BROKEN, TEXTS[8], TEXTS[9]], strict=True):
@@ -200,7 +198,7 @@ def hostile_records(folder: Path) -> Path:
 def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that draw words of strangers."""
     monkeypatch.setattr(scores, "FIGURES", {"parameters": scores.FIGURES["parameters"]})
-    monkeypatch.setattr(curves, "FIGURES", {"entity_types": curves.FIGURES["entity_types"]})
+    monkeypatch.setattr(curves, "FIGURES", {})
     monkeypatch.setattr(staged_plots, "FIGURES", {})
 
 
@@ -217,7 +215,7 @@ def test_a_report_of_hostile_records_is_inert(
     assert {row[rows[0].index("data.source")] for row in rows[1:]} == {"'" + TEXTS[8]}
     assert "'@SUM(1)" in {row[rows[0].index("reason")] for row in rows[1:]}
     drawn = check_svg(folder / "plots" / "parameters.svg") + check_svg(
-        folder / "plots" / "entity_types.svg"
+        folder / "plots" / "parts_ner.svg"
     )
     assert r"$\frac{1}{2}$" in drawn, "a dollar is a dollar"
     for path in (folder / "plots").glob("*.png"):
@@ -355,7 +353,7 @@ def test_mlflow_holds_hostile_text_as_values_and_tame_names(suite: tuple[Path, s
         names = [*run.data.metrics, *run.data.params, *run.data.tags]
         assert all(tame.fullmatch(name) and ".." not in name.split("/") for name in names)
     types = {
-        name for run in runs for name in run.data.metrics if name.startswith("test/ner/by_type/")
+        name for run in runs for name in run.data.metrics if name.startswith("test/ner/by_name/")
     }
     assert len(types) == len({*TEXTS, "LOC", "PER"}), "no two became one"
     (parent,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)

@@ -53,7 +53,7 @@ MODERN = {
 def network(family: str) -> Network:
     torch.manual_seed(0)
     model = transformers.AutoModel.from_config(tiny.CONFIGS[family]())
-    return Network(backbone.inspect(model), {"classifier": 7, "ner": 9}, Head())
+    return Network(backbone.inspect(model), tiny.shapes(7, 9), Head())
 
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
@@ -131,9 +131,7 @@ def test_roberta_has_two_positions_fewer_than_its_table() -> None:
 
 
 def test_bert_base_has_the_published_number_of_parameters() -> None:
-    built = Network(
-        backbone.skeleton(transformers.BertConfig()), {"classifier": 10, "ner": 9}, Head()
-    )
+    built = Network(backbone.skeleton(transformers.BertConfig()), tiny.shapes(10, 9), Head())
     counts = {name: unit.count for name, unit in units(built).items()}
     assert counts["head.classifier"] + counts["head.ner"] == 14_611
     assert sum(counts.values()) == 108_906_259
@@ -142,7 +140,7 @@ def test_bert_base_has_the_published_number_of_parameters() -> None:
 def test_embedded_encoder_is_found_and_verified() -> None:
     location = backbone.find(Encoder())
     built = backbone.load(location)
-    heads = Network(built, {"classifier": 7, "ner": 72}, Head())
+    heads = Network(built, tiny.shapes(7, 72), Head())
     counts = {name: unit.count for name, unit in units(heads).items()}
     assert counts["head.classifier"] + counts["head.ner"] == 30_415
     assert len(built.blocks) == 6

@@ -12,7 +12,7 @@ from mtlab.plan.scenario import Stage
 from tests import tiny
 
 TASKS = ("classifier", "ner")
-CLASSES = {"classifier": 3, "ner": 5}
+SHAPES = tiny.shapes(3, 5)
 TRAIN = [
     {"heads": 1.0},
     {"layers[-1/3:]": 1.0, "heads": 1.0},
@@ -27,7 +27,7 @@ def test_polynomial_equals_the_counter_on_the_real_model(family: str, train: dic
     config = tiny.CONFIGS[family]()
     network = Network(
         inspect(transformers.AutoModel.from_config(config, attn_implementation="eager")),
-        CLASSES,
+        SHAPES,
         Head(),
     )
     partition = freezing.resolve(Stage(epochs=1, train=train), network)
@@ -38,7 +38,7 @@ def test_polynomial_equals_the_counter_on_the_real_model(family: str, train: dic
             logits.sum() for logits in network(ids, torch.ones_like(ids), TASKS).values()
         ).backward()
     assert (
-        Counter(config, CLASSES, Head()).step(partition, TASKS).padded(5, 17)
+        Counter(config, SHAPES, Head()).step(partition, TASKS).padded(5, 17)
         == counter.get_total_flops()
     )
 
@@ -48,15 +48,19 @@ def test_cost_of_bert_base_equals_the_published_formula() -> None:
     twice that."""
     hidden, blocks, sentences, tokens = 768, 12, 32, 64
     forward = blocks * (24 * hidden**2 * sentences * tokens + 4 * hidden * sentences * tokens**2)
-    counter = Counter(transformers.BertConfig(), CLASSES, Head())
+    counter = Counter(transformers.BertConfig(), SHAPES, Head())
     assert counter.prefix(blocks).padded(sentences, tokens) == forward
     everything = freezing.resolve(Stage(epochs=1, train={"all": 1.0}), counter.network)
-    heads = 2 * hidden * (sentences * CLASSES["classifier"] + sentences * tokens * CLASSES["ner"])
+    heads = (
+        2
+        * hidden
+        * (sentences * SHAPES["classifier"].outputs + sentences * tokens * SHAPES["ner"].outputs)
+    )
     assert counter.step(everything, TASKS).padded(sentences, tokens) == 3 * (forward + heads)
 
 
 def test_padding_is_what_exact_leaves_out() -> None:
-    counter = Counter(tiny.CONFIGS["bert"](), CLASSES, Head())
+    counter = Counter(tiny.CONFIGS["bert"](), SHAPES, Head())
     cost = counter.step(
         freezing.resolve(Stage(epochs=1, train={"all": 1.0}), counter.network), TASKS
     )
@@ -65,7 +69,7 @@ def test_padding_is_what_exact_leaves_out() -> None:
 
 
 def test_prefix_of_every_depth_adds_one_block() -> None:
-    counter = Counter(tiny.CONFIGS["distilbert"](), CLASSES, Head())
+    counter = Counter(tiny.CONFIGS["distilbert"](), SHAPES, Head())
     costs = [counter.prefix(depth).padded(2, 10) for depth in range(4)]
     assert costs[0] == 0
     assert costs[3] - costs[2] == costs[2] - costs[1] == costs[1] > 0

@@ -15,7 +15,7 @@ from tests import tiny
 def network() -> Network:
     torch.manual_seed(0)
     model = transformers.AutoModel.from_config(tiny.CONFIGS["bert"]())
-    return Network(backbone.inspect(model), {"classifier": 3, "ner": 5}, Head())
+    return Network(backbone.inspect(model), tiny.shapes(3, 5), Head())
 
 
 def test_first_match_wins_and_the_rest_is_frozen(network: Network) -> None:

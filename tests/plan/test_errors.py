@@ -184,7 +184,7 @@ CHANGES: list[tuple[Change, str, str]] = [
     (("data: {source: here}", "data: here"), ":1 data", "wrong-type"),
     (("data: {source: here}", "data:"), ":1 data", "no-data"),
     (("data: {source: here}\n", ""), " data", "no-data"),
-    (("source: here", "classifier: {source: a}"), ":1 data", "no-data"),
+    (("source: here", "classifier: {source: a}"), ":1 data.ner", "no-data"),
     (("source: here", "classifier: {source: a}, ner: {}"), ":1 data.ner", "no-data"),
     (data("ner: {source: b}"), ":1 data", "conflict"),
     (data("train_size: 0"), ":1 data.train_size", "wrong-type"),

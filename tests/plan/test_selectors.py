@@ -5,11 +5,12 @@ import pytest
 
 from mtlab.plan import selectors
 from mtlab.plan.errors import UserError
+from mtlab.tasks.registry import USUAL
 
 
-@pytest.mark.parametrize("name", selectors.NAMES)
+@pytest.mark.parametrize("name", selectors.names(USUAL))
 def test_every_name_parses_to_itself(name: str) -> None:
-    assert selectors.parse(name).name == name
+    assert selectors.parse(name, USUAL).name == name
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_every_name_parses_to_itself(name: str) -> None:
 def test_slices_are_pythons_and_fractions_are_of_the_depth(
     text: str, depth: int, blocks: range
 ) -> None:
-    assert selectors.parse(text).blocks(depth) == blocks
+    assert selectors.parse(text, USUAL).blocks(depth) == blocks
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_a_slice_that_names_no_block_says_what_the_encoder_has(
     text: str, depth: int, line: str
 ) -> None:
     with pytest.raises(UserError) as error:
-        selectors.parse(text).blocks(depth)
+        selectors.parse(text, USUAL).blocks(depth)
     assert str(error.value) == line
 
 
@@ -107,5 +108,5 @@ SLICES = "a slice of blocks reads layers[a:b], as in layers[0:2] or layers[-1/3:
 )
 def test_what_is_no_selector_is_told_in_one_line(text: str, line: str) -> None:
     with pytest.raises(UserError) as error:
-        selectors.parse(text)
+        selectors.parse(text, USUAL)
     assert str(error.value) == line

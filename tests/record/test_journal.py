@@ -14,7 +14,7 @@ from mtlab.plan.experiment import Experiment
 from mtlab.record import archive
 from mtlab.record.files import write_atomically
 from mtlab.record.journal import Journal
-from mtlab.record.quality import ClassifierMetrics, EntityMetrics, Metrics, NerMetrics
+from mtlab.record.quality import Metrics, TaskMetrics
 from mtlab.record.records import (
     EpochRecord,
     Selection,
@@ -24,12 +24,18 @@ from mtlab.record.records import (
     Units,
 )
 
-ENTITIES = EntityMetrics(precision=1 / 3, recall=0.1, f1=None, support=0)
 METRICS = Metrics(
-    classifier=ClassifierMetrics(accuracy=0.1 + 0.2, macro_f1=None, loss=1e-300, sentences=3),
-    ner=NerMetrics(
-        default=ENTITIES, strict=ENTITIES, by_type={"Ort🧊": ENTITIES}, loss=None, sentences=3
-    ),
+    by_task={
+        "classifier": TaskMetrics(
+            scores={"accuracy": 0.1 + 0.2, "macro_f1": None}, loss=1e-300, sentences=3
+        ),
+        "ner": TaskMetrics(
+            scores={"f1": None, "precision": 1 / 3, "recall": 0.1},
+            by_name={"Ort🧊": {"f1": 1 / 7, "support": 4}},
+            loss=None,
+            sentences=3,
+        ),
+    }
 )
 STAGE = StageRecord(
     name="heads",
@@ -230,10 +236,10 @@ def test_an_empty_directory_says_what_to_run(tmp_path: Path) -> None:
         (b"{", DAMAGED),
         (b"[]", DAMAGED),
         (b"null", DAMAGED),
-        (b'{"format": 1}', DAMAGED),
+        (b'{"format": 2}', DAMAGED),
         (b"\xff\xfe", DAMAGED),
-        (b"{}", f"a record of format None, not 1; {REMEDY}"),
-        (b'{"format": 99}', f"a record of format 99, not 1; {REMEDY}"),
+        (b"{}", f"a record of format None, not 2; {REMEDY}"),
+        (b'{"format": 99}', f"a record of format 99, not 2; {REMEDY}"),
     ],
 )
 @pytest.mark.parametrize("name", ["suite.json", f"records/heads-seed0-{'a' * 12}.json"])
@@ -253,20 +259,7 @@ def test_an_unknown_field_is_not_dropped_silently(tmp_path: Path) -> None:
     assert complaint(journal) == f"records/{path.name}: {DAMAGED}"
 
 
-def test_a_setting_that_is_gone_is_left_out_of_a_suite_that_has_it(tmp_path: Path) -> None:
-    journal, now = Journal(tmp_path), suite("a" * 64)
-    journal.write_suite(now)
-    journal.write_trial(trial())
-    file = tmp_path / "suite.json"
-    file.write_text(
-        json.dumps(
-            {**json.loads(file.read_text()), "experiment": {**now.experiment, "shard": False}}
-        )
-    )
-    assert journal.read()[0] == now
-
-
-def test_the_suite_of_a_run_that_had_such_a_setting_can_still_be_run() -> None:
+def test_the_suite_of_a_published_run_can_still_be_run() -> None:
     read, _ = Journal(Path(__file__).parents[2] / "reports" / "gpu" / "compare").read()
     assert Experiment.model_validate(read.experiment).at(()).batch_size == 32
 
@@ -328,7 +321,7 @@ def packed(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 
 
-LINE = b'{"format": 1, "key": "k", "scenario": "heads", "seed": 0, "started_at": 0.0}\n'
+LINE = b'{"format": 2, "key": "k", "scenario": "heads", "seed": 0, "started_at": 0.0}\n'
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,66 @@ matters."""
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
-from mtlab.export import reader
-from mtlab.record.metrics import Prediction, contributions, score
-from mtlab.record.quality import ClassifierMetrics, Contributions, EntityMetrics, NerMetrics
+from mtlab.record.metrics import Prediction
+from mtlab.record.metrics import contributions as contributions_of
+from mtlab.record.metrics import score as score_tasks
+from mtlab.record.quality import Contributions, Metrics, TaskMetrics
+from mtlab.tasks import tags as schemes
+from tests import tiny
+
+TASKS = tiny.learnt(classifier=("a", "b"), ner=("O", "B-LOC"))
+
+
+@dataclass(frozen=True)
+class EntityMetrics:
+    """Scores of entities in one mode."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int | None = field(compare=False)
+    """Of a type; the record does not have that of all."""
+
+    @classmethod
+    def of(cls, scores: Mapping[str, Any], mode: str = "") -> "EntityMetrics":
+        named = {metric: scores[f"{metric}{mode}"] for metric in ("precision", "recall", "f1")}
+        return cls(**named, support=scores.get("support"))
+
+
+@dataclass(frozen=True)
+class NerMetrics:
+    """Scores of entities in both modes, and by type."""
+
+    default: EntityMetrics
+    strict: EntityMetrics
+    by_type: dict[str, EntityMetrics]
+    sentences: int
+    loss: float | None
+
+    @classmethod
+    def of(cls, metrics: Metrics) -> "NerMetrics":
+        scored = metrics.by_task["ner"]
+        by_type = {name: EntityMetrics.of(part) for name, part in scored.by_name.items()}
+        modes = (EntityMetrics.of(scored.scores, mode) for mode in ("", "_strict"))
+        return cls(*modes, by_type, scored.sentences, scored.loss)
+
+
+def score(predictions: Sequence[Prediction], losses: Any = None) -> Metrics:
+    return score_tasks(TASKS, predictions, losses)
+
+
+def contributions(predictions: Sequence[Prediction]) -> Contributions:
+    return contributions_of(TASKS, predictions)
+
 
 UNDEFINED = EntityMetrics(precision=None, recall=None, f1=None, support=0)
 Tags = Sequence[str]
@@ -47,14 +95,14 @@ def ner(*pairs: tuple[str, str]) -> NerMetrics:
     metrics = score(
         [made_of(None, None, gold.split(), predicted.split()) for gold, predicted in pairs]
     )
-    assert metrics.classifier is None and metrics.ner is not None
-    return metrics.ner
+    assert metrics.by_task.keys() == {"ner"}
+    return NerMetrics.of(metrics)
 
 
-def classifier(gold: str, predicted: str) -> ClassifierMetrics:
+def classifier(gold: str, predicted: str) -> TaskMetrics:
     metrics = score([made_of(*pair, None, None) for pair in zip(gold, predicted, strict=True)])
-    assert metrics.ner is None and metrics.classifier is not None
-    return metrics.classifier
+    assert metrics.by_task.keys() == {"classifier"}
+    return metrics.by_task["classifier"]
 
 
 def entities(tags: Tags, strict: bool) -> set[tuple[int, int, str]]:
@@ -126,13 +174,14 @@ def predictions(pairs: Sequence[tuple[Tags, Tags]]) -> list[Prediction]:
 
 
 def close(ours: EntityMetrics, theirs: EntityMetrics) -> bool:
-    return ours.model_dump() == pytest.approx(theirs.model_dump(), abs=1e-12)
+    theirs = replace(theirs, support=None) if ours.support is None else theirs
+    return asdict(ours) == pytest.approx(asdict(theirs), abs=1e-12)
 
 
 def test_scores_equal_an_independent_scorer_on_ten_thousand_random_sequences() -> None:
     pairs = random_pairs(10_000, seed=0)
-    scored = score(predictions(pairs)).ner
-    assert scored is not None and scored.sentences == 10_000
+    scored = NerMetrics.of(score(predictions(pairs)))
+    assert scored.sentences == 10_000
     assert close(scored.default, rescored(pairs))
     assert close(scored.strict, rescored(pairs, strict=True))
     assert list(scored.by_type) == ["LOC", "PER", "a-b"]
@@ -144,8 +193,7 @@ def test_scores_equal_an_independent_scorer_on_ten_thousand_random_sequences() -
 @pytest.mark.parametrize("types", ALIKE, ids=" ".join)
 def test_no_name_of_a_type_changes_what_is_an_entity(types: Sequence[str]) -> None:
     pairs = random_pairs(400, 5, types)
-    scored = score(predictions(pairs)).ner
-    assert scored is not None
+    scored = NerMetrics.of(score(predictions(pairs)))
     assert close(scored.default, rescored(pairs))
     assert close(scored.strict, rescored(pairs, strict=True))
     assert list(scored.by_type) == sorted(types)
@@ -156,15 +204,14 @@ def test_no_name_of_a_type_changes_what_is_an_entity(types: Sequence[str]) -> No
         tuple([tag if tag == "O" else tag[:2] + renamed[tag[2:]] for tag in side] for side in pair)
         for pair in pairs
     ]
-    again = score(predictions(plain)).ner
-    assert again is not None
+    again = NerMetrics.of(score(predictions(plain)))
     assert (again.default, again.strict) == (scored.default, scored.strict)
     assert {renamed[kind]: scores for kind, scores in scored.by_type.items()} == again.by_type
     assert contributions(predictions(plain)) == contributions(predictions(pairs))
     for tags in (
         side for pair in pairs for side in pair
     ):  # an exported model names the same entities
-        assert {(begin, end, kind) for kind, begin, end in reader.entities(tags)} == entities(
+        assert {(begin, end, kind) for kind, begin, end in schemes.entities(tags)} == entities(
             tags, strict=False
         )
 
@@ -182,8 +229,7 @@ def test_types_that_differ_by_a_hyphen_are_two() -> None:
 def test_scores_are_those_of_seqevals_own_report() -> None:
     pairs = random_pairs(500, seed=2)
     gold, predicted = ([pair[side] for pair in pairs] for side in (0, 1))
-    scored = score(predictions(pairs)).ner
-    assert scored is not None
+    scored = NerMetrics.of(score(predictions(pairs)))
     default = classification_report(gold, predicted, output_dict=True, zero_division=0)
     strict = classification_report(
         gold, predicted, output_dict=True, zero_division=0, mode="strict", scheme=IOB2
@@ -204,8 +250,7 @@ def test_scores_are_those_of_seqevals_own_report() -> None:
 
 def test_scores_equal_it_sentence_by_sentence_too() -> None:
     for pair in random_pairs(300, seed=1):
-        scored = score(predictions([pair])).ner
-        assert scored is not None
+        scored = NerMetrics.of(score(predictions([pair])))
         assert close(scored.default, rescored([pair])), pair
         assert close(scored.strict, rescored([pair], strict=True)), pair
 
@@ -282,16 +327,14 @@ def test_contributions_make_the_scores_again() -> None:
     ]
     made += [made_of("a", "a", None, None), made_of(None, None, ["B-LOC"], ["B-LOC"])]
     scored, found = score(made), contributions(made)
-    assert scored.classifier is not None and scored.ner is not None
-    assert len(found.labels_right) == 201 and len(found.entities_gold) == 201
-    assert sum(found.labels_right) / 201 == pytest.approx(scored.classifier.accuracy)
-    right, predicted, gold = (
-        sum(counts)
-        for counts in (found.entities_right, found.entities_predicted, found.entities_gold)
-    )
-    assert 2 * right / (predicted + gold) == pytest.approx(scored.ner.default.f1)
+    labels, entities_of = found.by_task["classifier"], found.by_task["ner"]
+    assert len(labels["right"]) == 201 and len(entities_of["gold"]) == 201
+    assert sum(labels["right"]) / 201 == pytest.approx(scored.primary("classifier"))
+    right, predicted, gold = (sum(entities_of[name]) for name in ("right", "predicted", "gold"))
+    assert 2 * right / (predicted + gold) == pytest.approx(scored.primary("ner"))
     assert Contributions.model_validate_json(found.model_dump_json()) == found
-    assert found.model_dump(mode="json")["entities_gold"] == " ".join(map(str, found.entities_gold))
+    written = found.model_dump(mode="json")["by_task"]["ner"]["gold"]
+    assert written == " ".join(map(str, entities_of["gold"]))
 
 
 def test_macro_f1_by_hand() -> None:
@@ -301,37 +344,31 @@ def test_macro_f1_by_hand() -> None:
         "b": 2 * 3 / (3 + 4),
         "c": 0.0,
     }  # twice the right ones over gold and predicted ones
-    assert scored.macro_f1 == pytest.approx(sum(by_class.values()) / 3)
-    assert scored.accuracy == pytest.approx(4 / 6)
+    assert scored.scores["macro_f1"] == pytest.approx(sum(by_class.values()) / 3)
+    assert scored.primary == pytest.approx(4 / 6)
     assert scored.sentences == 6
 
 
 def test_labels_that_are_never_predicted_or_only_predicted_count_as_zero() -> None:
-    assert classifier("ab", "aa").macro_f1 == pytest.approx((2 / 3 + 0) / 2)
-    assert classifier("aa", "ab").macro_f1 == pytest.approx((2 / 3 + 0) / 2)
-    assert classifier("ab", "ba").macro_f1 == 0.0
+    assert classifier("ab", "aa").scores["macro_f1"] == pytest.approx((2 / 3 + 0) / 2)
+    assert classifier("aa", "ab").scores["macro_f1"] == pytest.approx((2 / 3 + 0) / 2)
+    assert classifier("ab", "ba").scores["macro_f1"] == 0.0
 
 
 def test_a_task_without_gold_has_no_score_and_takes_no_sentence_of_the_other() -> None:
-    assert score([]).model_dump() == {"classifier": None, "ner": None}
+    assert score([]).model_dump() == {"by_task": {}}
     mixed = [
         made_of("a", "a", None, None),
         made_of(None, "b", ["B-LOC"], ["O"]),
         made_of("a", "b", None, ["B-LOC"]),
     ]
     scored = score(mixed, {"classifier": 0.5})
-    assert scored.classifier is not None and scored.ner is not None
-    assert (scored.classifier.sentences, scored.classifier.accuracy, scored.classifier.loss) == (
-        2,
-        0.5,
-        0.5,
-    )
-    assert (scored.ner.sentences, scored.ner.default.support, scored.ner.loss) == (1, 1, None)
+    labels, tagged = scored.by_task["classifier"], NerMetrics.of(scored)
+    assert (labels.sentences, labels.primary, labels.loss) == (2, 0.5, 0.5)
+    assert (tagged.sentences, tagged.by_type["LOC"].support, tagged.loss) == (1, 1, None)
 
 
 def numbers(value: Any) -> Iterator[float]:
-    if isinstance(value, BaseModel):
-        value = dict(value)
     if isinstance(value, dict):
         for one in value.values():
             yield from numbers(one)
@@ -344,4 +381,7 @@ def test_every_number_is_finite_over_all_short_sequences() -> None:
     for gold in product(tags, repeat=2):
         for predicted in product(tags, repeat=2):
             scored = score([made_of("a", "b", gold, predicted)])
-            assert all(math.isfinite(number) for number in numbers(scored)), (gold, predicted)
+            assert all(math.isfinite(number) for number in numbers(scored.model_dump())), (
+                gold,
+                predicted,
+            )

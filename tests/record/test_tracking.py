@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 
 from mtlab.plan.scenario import point_label
 from mtlab.record.mlflow.tracking import Outcome, Tracking
+from mtlab.record.quality import Metrics
 from mtlab.record.records import SuiteRecord, TrialRecord
 from tests.report import factory
 
@@ -74,16 +75,15 @@ def with_losses(trial: TrialRecord, *losses: float | None) -> TrialRecord:
 
 def with_types(trial: TrialRecord, *types: str) -> TrialRecord:
     """The trial, its test split with F1 0.00, 0.01, ... for these entity types."""
-    test = trial.test
-    assert test is not None and test.ner is not None
-    by_type = {kind: factory.entities(at / 100) for at, kind in enumerate(types)}
-    return trial.model_copy(
-        update={
-            "test": test.model_copy(
-                update={"ner": test.ner.model_copy(update={"by_type": by_type})}
-            )
-        }
-    )
+    parts = {kind: {"f1": at / 100, "support": 9} for at, kind in enumerate(types)}
+    return trial.model_copy(update={"test": with_ner(trial, by_name=parts)})
+
+
+def with_ner(trial: TrialRecord, **changes: Any) -> Metrics:
+    """The trial's metrics on test, with changes to those of one task."""
+    assert trial.test is not None
+    changed = trial.test.by_task["ner"].model_copy(update=changes)
+    return Metrics(by_task={**trial.test.by_task, "ner": changed})
 
 
 def test_a_suite_is_one_parent_and_a_child_for_every_trial(tracking: str) -> None:
@@ -124,17 +124,20 @@ def test_metrics_have_the_names_and_the_values_of_the_record(tracking: str) -> N
     _, children = logged([trial])
     metrics = only(children).data.metrics
     assert (
-        trial.test and trial.test.classifier and trial.test.ner and trial.epochs[-1].validation.ner
+        trial.test
+        and trial.test.by_task.get("classifier")
+        and trial.test.by_task.get("ner")
+        and trial.epochs[-1].validation.by_task.get("ner")
     )
     last = trial.stages[-1]
     expected = {
         "train/loss": 1.5,
-        "validation/ner/f1": trial.epochs[-1].validation.ner.default.f1,
-        "test/classifier/accuracy": trial.test.classifier.accuracy,
-        "test/classifier/macro_f1": trial.test.classifier.macro_f1,
-        "test/ner/f1": trial.test.ner.default.f1,
-        "test/ner/f1_strict": trial.test.ner.strict.f1,
-        "test/ner/by_type/PER/f1": trial.test.ner.by_type["PER"].f1,
+        "validation/ner/f1": trial.epochs[-1].validation.primary("ner"),
+        "test/classifier/accuracy": trial.test.primary("classifier"),
+        "test/classifier/macro_f1": trial.test.by_task["classifier"].scores["macro_f1"],
+        "test/ner/f1": trial.test.primary("ner"),
+        "test/ner/f1_strict": trial.test.by_task["ner"].scores["f1_strict"],
+        "test/ner/by_name/PER/f1": trial.test.by_task["ner"].by_name["PER"]["f1"],
         "params/total": last.params_total,
         "params/trainable": last.params_trainable,
         "params/frozen": last.params_frozen,
@@ -160,7 +163,7 @@ def test_steps_and_times_are_those_of_the_record(tracking: str) -> None:
     assert history(tracking, run, "train/loss") == [(1, 2.0, end), (3, 1.5, end)]
     assert [entry[:2] for entry in history(tracking, run, "train/ner/loss")] == [(1, 2.0), (3, 1.5)]
     validation = [
-        (epoch.step, epoch.validation.classifier.accuracy, int(epoch.ended_at * 1000))
+        (epoch.step, epoch.validation.primary("classifier"), int(epoch.ended_at * 1000))
         for epoch in trial.epochs
     ]
     assert history(tracking, run, "validation/classifier/accuracy") == validation
@@ -204,21 +207,13 @@ def test_what_is_not_a_number_is_never_logged(tracking: str) -> None:
 
 def test_an_undefined_score_is_left_out(tracking: str) -> None:
     trial = factory.trial("full_finetune", 0)
-    assert trial.test and trial.test.ner
-    undefined = trial.test.ner.model_copy(
-        update={"default": factory.entities(None), "by_type": {"PER": factory.entities(None)}}
-    )
-    _, children = logged(
-        [
-            trial.model_copy(
-                update={
-                    "test": trial.test.model_copy(update={"ner": undefined, "classifier": None})
-                }
-            )
-        ]
-    )
+    assert trial.test is not None
+    scores = {**trial.test.by_task["ner"].scores, "f1": None}
+    undefined = with_ner(trial, scores=scores, by_name={"PER": {"f1": None, "support": 0}})
+    tested = Metrics(by_task={"ner": undefined.by_task["ner"]})
+    _, children = logged([trial.model_copy(update={"test": tested})])
     metrics = only(children).data.metrics
-    assert not {"test/ner/f1", "test/ner/by_type/PER/f1", "test/classifier/accuracy"} & set(metrics)
+    assert not {"test/ner/f1", "test/ner/by_name/PER/f1", "test/classifier/accuracy"} & set(metrics)
     assert {"test/ner/f1_strict", "validation/ner/f1"} <= set(metrics)
 
 
@@ -353,10 +348,10 @@ def test_entity_types_of_any_name_keep_a_metric_each(tracking: str) -> None:
     metrics = {
         name: value
         for name, value in only(children).data.metrics.items()
-        if name.startswith("test/ner/by_type/")
+        if name.startswith("test/ner/by_name/")
     }
     assert sorted(metrics.values()) == [at / 100 for at in range(len(plain) + len(odd))]
-    assert {metrics[f"test/ner/by_type/{kind}/f1"] for kind in plain} == {
+    assert {metrics[f"test/ner/by_name/{kind}/f1"] for kind in plain} == {
         at / 100 for at in range(len(plain))
     }
     assert {name.count("/") for name in metrics} == {4}
@@ -369,7 +364,7 @@ def test_an_odd_type_is_named_alike_in_every_split_whatever_stands_beside_it(tra
     ]
     _, children = logged(trials)
     first, second = (
-        {name for name in children[trial.key].data.metrics if "by_type/a" in name}
+        {name for name in children[trial.key].data.metrics if "by_name/a" in name}
         for trial in trials
     )
     assert len(first) == 1 and first < second
@@ -431,5 +426,5 @@ def test_times_that_compare_with_nothing_are_in_no_chart(tracking: str) -> None:
     assert not [name for name in children[shared.key].data.metrics if name.startswith("time/")]
     assert children[shared.key].data.tags["untimed"] == "another trial used the device meanwhile"
     assert children[shared.key].data.metrics["test/ner/f1"] == pytest.approx(
-        shared.test.ner.default.f1
+        shared.test.primary("ner")
     )

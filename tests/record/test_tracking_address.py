@@ -150,10 +150,10 @@ def test_a_server_gets_everything_and_its_password_goes_nowhere(
     (child,) = MlflowClient(tracking).search_runs(
         [tracker.store.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.parent}'"
     )
-    assert trial.test and trial.test.ner
+    assert trial.test and trial.test.by_task.get("ner")
     assert (child.info.status, child.data.metrics["test/ner/f1"]) == (
         "FINISHED",
-        trial.test.ner.default.f1,
+        trial.test.primary("ner"),
     )
 
 

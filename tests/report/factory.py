@@ -3,19 +3,14 @@ where asked for."""
 
 import hashlib
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mtlab.record.journal import Journal
-from mtlab.record.quality import (
-    ClassifierMetrics,
-    Contributions,
-    EntityMetrics,
-    Metrics,
-    NerMetrics,
-)
+from mtlab.record.quality import Contributions, Metrics, TaskMetrics
 from mtlab.record.records import (
     EpochRecord,
     Selection,
@@ -25,6 +20,10 @@ from mtlab.record.records import (
     TrialRecord,
     Units,
 )
+from mtlab.tasks.kind import Score
+from mtlab.tasks.registry import USUAL
+
+from . import answers
 
 BLOCKS = [f"layers[{index}]" for index in range(6)]
 ENCODER = ["embeddings", *BLOCKS]
@@ -93,8 +92,9 @@ def sha(*parts: Any) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def entities(f1: float | None, support: int = 900) -> EntityMetrics:
-    return EntityMetrics(precision=f1, recall=f1, f1=f1, support=support)
+def entities(f1: float | None, support: int = 900) -> dict[str, Score]:
+    """The scores of entities of one type."""
+    return {"f1": f1, "precision": f1, "recall": f1, "support": support}
 
 
 def metrics(
@@ -104,17 +104,34 @@ def metrics(
         kind: entities(min(1.0, f1 * (1.05 - 0.05 * at)), support=400 // (at + 1) ** 3)
         for at, kind in enumerate(types)
     }
-    ner = NerMetrics(
-        default=entities(f1),
-        strict=entities(f1 * 0.93),
-        by_type=by_type,
-        loss=1.2 * (1 - f1),
+    whole = dict.fromkeys(("f1", "precision", "recall"), f1)
+    strict = dict.fromkeys(("f1_strict", "precision_strict", "recall_strict"), f1 * 0.93)
+    ner = TaskMetrics(
+        scores={**whole, **strict}, by_name=by_type, loss=1.2 * (1 - f1), sentences=600
+    )
+    classifier = TaskMetrics(
+        scores={"accuracy": accuracy, "macro_f1": accuracy * 0.98},
+        loss=1.5 * (1 - accuracy),
         sentences=600,
     )
-    classifier = ClassifierMetrics(
-        accuracy=accuracy, macro_f1=accuracy * 0.98, loss=1.5 * (1 - accuracy), sentences=600
-    )
-    return Metrics(classifier=classifier, ner=ner)
+    return Metrics(by_task={"classifier": classifier, "ner": ner})
+
+
+def without(trial: TrialRecord, task: str) -> TrialRecord:
+    """The trial with a test split that has no gold of a task."""
+    assert trial.test is not None and trial.contributions is not None
+    scores, columns = dict(trial.test.by_task), dict(trial.contributions.by_task)
+    del scores[task], columns[task]
+    tested = {"test": Metrics(by_task=scores), "contributions": Contributions(by_task=columns)}
+    return trial.model_copy(update=tested)
+
+
+def with_types(trial: TrialRecord, types: dict[str, dict[str, Score]]) -> TrialRecord:
+    """The trial with other scores by type of entity."""
+    assert trial.test is not None
+    ner = trial.test.by_task["ner"].model_copy(update={"by_name": types})
+    test = Metrics(by_task={**trial.test.by_task, "ner": ner})
+    return trial.model_copy(update={"test": test})
 
 
 SENTENCES = 600
@@ -130,22 +147,32 @@ def contributions(accuracy: float, f1: float, seed: int = 0) -> Contributions:
     gold = np.where(np.arange(SENTENCES) % 2, 1, 2)
     found = np.cumsum(gold[np.argsort(easy)])[np.argsort(np.argsort(easy))]
     right = np.where(found <= round(max(0.0, min(f1, 1.0)) * gold.sum()), gold, 0)
-    return Contributions(
-        labels_right=tuple((easy < round(min(accuracy, 1.0) * SENTENCES)).astype(int).tolist()),
-        entities_right=tuple(right.tolist()),
-        entities_predicted=tuple(gold.tolist()),
-        entities_gold=tuple(gold.tolist()),
+    return counted(
+        (easy < round(min(accuracy, 1.0) * SENTENCES)).astype(int).tolist(),
+        right.tolist(),
+        gold.tolist(),
     )
+
+
+def counted(labels: Sequence[int], right: Sequence[int], gold: Sequence[int]) -> Contributions:
+    """Contributions of sentences.
+
+    Args:
+        labels: whether the label is right.
+        right: how many entities are right.
+        gold: how many are gold, and predicted.
+    """
+    found = {"right": tuple(right), "predicted": tuple(gold), "gold": tuple(gold)}
+    return Contributions(by_task={"classifier": {"right": tuple(labels)}, "ner": found})
 
 
 def tested(accuracy: float, f1: float, seed: int = 0) -> dict[str, Any]:
     """The fields of a record that a test of its weights fills in, which agree with each other."""
     found = contributions(accuracy, f1, seed)
-    entities_found = (
-        2 * sum(found.entities_right) / (sum(found.entities_predicted) + sum(found.entities_gold))
-    )
+    labels, tags = found.by_task["classifier"], found.by_task["ner"]
+    entities_found = 2 * sum(tags["right"]) / (sum(tags["predicted"]) + sum(tags["gold"]))
     return {
-        "test": metrics(sum(found.labels_right) / SENTENCES, entities_found),
+        "test": metrics(sum(labels["right"]) / SENTENCES, entities_found),
         "contributions": found,
     }
 
@@ -157,10 +184,11 @@ def stage(
     seed: int,
     before: dict[str, str],
     losses: tuple[str, ...] = ("classifier", "ner"),
+    sizes: Mapping[str, int] = SIZES,
 ) -> StageRecord:
     units = {
         unit: Units(trainable=size if unit in trained else 0, frozen=0 if unit in trained else size)
-        for unit, size in SIZES.items()
+        for unit, size in sizes.items()
     }
     trainable = sum(unit.trainable for unit in units.values())
     prefix = next((at for at, block in enumerate(BLOCKS) if block in trained), len(BLOCKS))
@@ -181,9 +209,9 @@ def stage(
         losses=losses,
         prefix_depth=0 if "embeddings" in trained else prefix,
         parameters=units,
-        params_total=sum(SIZES.values()),
+        params_total=sum(sizes.values()),
         params_trainable=trainable,
-        params_frozen=sum(SIZES.values()) - trainable,
+        params_frozen=sum(sizes.values()) - trainable,
         digests_before=before,
         digests_after=after,
         step_s=0.3 if trained else None,
@@ -208,6 +236,7 @@ def trial(
     spread: float = 0.004,
     scores: tuple[float, float] | None = None,
     length: int | None = None,
+    tasks: answers.Tasks = USUAL,
 ) -> TrialRecord:
     """A trial's record.
 
@@ -220,10 +249,28 @@ def trial(
         spread: standard deviation of the scores over seeds.
         scores: accuracy and F1 in place of the scenario's.
         length: epochs in place of those of its last stage.
+        tasks: in place of the usual two; all scores are then about F1, and what trains a head trains
+            all.
     """
     plan, accuracy, f1, step_s = {**SCENARIOS, **MORE}[scenario]
     accuracy, f1 = scores or (accuracy, f1)
     plan = [*plan[:-1], (plan[-1][0], plan[-1][1] if length is None else length, plan[-1][2])]
+    sizes, usual = SIZES, tasks is USUAL
+    if not usual:
+        heads = {f"head.{name}": 1_000 + at for at, name in enumerate(tasks)}
+        sizes = {**{unit: SIZES[unit] for unit in ENCODER}, **heads}
+        plan = [
+            (
+                name,
+                epochs,
+                [*(unit for unit in trained if unit in ENCODER), *(heads if trained else ())],
+            )
+            for name, epochs, trained in plan
+        ]
+
+    def quality(accuracy: float, f1: float) -> Metrics:
+        return metrics(accuracy, f1) if usual else answers.metrics(tasks, f1)
+
     draw = random.Random(repr((scenario, seed, point)))
     accuracy, f1 = accuracy + draw.gauss(0, spread / 2), f1 + draw.gauss(0, spread * 2)
     stages, epochs = (
@@ -235,26 +282,25 @@ def trial(
                 step=0,
                 elapsed_s=0.0,
                 ended_at=STARTED,
-                validation=metrics(0.2, 0.02),
+                validation=quality(0.2, 0.02),
             )
         ],
     )
-    digests = {unit: sha(unit, seed if unit in HEADS else "") for unit in SIZES}
+    digests = {unit: sha(unit, "" if unit in ENCODER else seed) for unit in sizes}
     done, elapsed = 0, 0.0
     for index, (name, length, trained) in enumerate(plan):
-        stages.append(
-            stage(name, length, trained, seed, digests, LOSSES.get(scenario, ("classifier", "ner")))
-        )
+        losses = LOSSES.get(scenario, tuple(tasks))
+        stages.append(stage(name, length, trained, seed, digests, losses, sizes))
         digests = stages[-1].digests_after
         for _ in range(length):
             done += 1
-            elapsed += STEPS * (0.015 if set(trained) <= set(HEADS) else step_s)
+            elapsed += STEPS * (step_s if set(trained) & set(ENCODER) else 0.015)
             rise = 1 - 0.45**done
-            reached = metrics(
+            reached = quality(
                 0.2 + (accuracy - 0.2) * rise + draw.gauss(0, spread),
                 max(0.0, 0.02 + (f1 - 0.02) * rise + draw.gauss(0, spread)),
             )
-            loss = {"total": 2.0 * (1 - rise), "classifier": 1 - rise, "ner": 1 - rise}
+            loss = {"total": 2.0 * (1 - rise), **dict.fromkeys(tasks, 1 - rise)}
             epochs.append(
                 EpochRecord(
                     stage=index,
@@ -268,7 +314,12 @@ def trial(
             )
     laps = laps_of(step_s, elapsed, draw)
     ok = status == "ok"
-    flops = round(3e12 * done * (1 / 3 if set(plan[0][2]) <= set(HEADS) else 1))
+    flops = round(3e12 * done * (1 if set(plan[0][2]) & set(ENCODER) else 1 / 3))
+    test = (
+        answers.tested(tasks, f1 - 0.004, seed)
+        if not usual
+        else tested(accuracy - 0.002, f1 - 0.004, seed)
+    )
     return TrialRecord(
         key=sha(scenario, seed, point),
         scenario=scenario,
@@ -285,8 +336,8 @@ def trial(
         selection=Selection(rule="best", epoch=max(0, done - seed % 2), score=(accuracy + f1) / 2)
         if ok
         else None,
-        validation=metrics(accuracy, f1) if ok else None,
-        **(tested(accuracy - 0.002, f1 - 0.004, seed) if ok else {}),
+        validation=quality(accuracy, f1) if ok else None,
+        **(test if ok else {}),
         laps=laps,
         wall_s=sum(laps.values()) + (5.0 if 0 < step_s < 1 else 0.0) if ok else None,
         wall_plain_s=8.0 + done * STEPS * max(step_s, 0.36) if ok else None,
@@ -296,6 +347,20 @@ def trial(
         train_tokens=done * STEPS * 32 * 17,
         tokens_per_s=done * STEPS * 32 * 17 / elapsed if elapsed else None,
     )
+
+
+USUAL_FACTS = {
+    "classifier": {
+        "kind": "classification",
+        "names": ["sport", "politics", "science"],
+        "told": "3 labels",
+    },
+    "ner": {
+        "kind": "tagging",
+        "names": ["O", "B-PER", "I-PER", "B-ORG", "I-ORG"],
+        "told": "5 tags",
+    },
+}
 
 
 def suite(trials: list[TrialRecord], seeds: int = 3, **changes: Any) -> SuiteRecord:
@@ -338,10 +403,7 @@ def suite(trials: list[TrialRecord], seeds: int = 3, **changes: Any) -> SuiteRec
         "data": {
             "": {
                 "sizes": {"train": 1920, "validation": 300, "test": 600},
-                "labels": {
-                    "classifier": ["sport", "politics", "science"],
-                    "ner": ["O", "B-PER", "I-PER", "B-ORG", "I-ORG"],
-                },
+                "tasks": answers.facts(changes["tasks"]) if "tasks" in changes else USUAL_FACTS,
                 "fingerprint": sha("data"),
                 "notes": [
                     "2 sentences stand in train and in test",

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from mtlab.report.comparison import across, kinds
-from mtlab.report.comparison.groups import TASKS, Group, groups
+from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.statistics.intervals import Interval
+from mtlab.report.tasks import of_experiment
 
 from . import factory
 
-ENTITIES = TASKS[1]
+ENTITIES = of_experiment({})[1]
 
 
 def settings(scores: dict[str, list[float]], seeds: int = 3, **lengths: list[int]) -> list[Group]:
@@ -93,7 +94,7 @@ def sized(points: list[tuple[int, int, float]], seeds: int = 2) -> list[Group]:
         point = {"setting": number, "data.train_size": size}
         data[f"setting = {number}, data.train_size = {size}"] = {
             "sizes": {"train": size, "validation": 300, "test": 600},
-            "labels": ["a", "b"],
+            "tasks": {"classifier": {"names": ["a", "b"], "told": "2 labels"}},
         }
         for seed in range(seeds):
             trials.append(

@@ -97,7 +97,8 @@ def test_nothing_trained():
             trial.model_copy(update={"final_digest": trial.initial_digest, **changes})
             for trial in trials
         ]
-        data = {"": {"sizes": {"train": 100}, "labels": list("abcde")}}
+        known = {"classifier": {"names": list("abcde"), "told": "5 labels"}}
+        data = {"": {"sizes": {"train": 100}, "tasks": known}}
         return evidence(same, 5, data=data)
 
     assert verdicts("nothing trained", frozen(0.2)) == ["supported"]
@@ -130,7 +131,10 @@ def test_below_ten_thousand(lead, verdict):
 def test_one_size_at_which_fine_tuning_leads_contradicts_that_freezing_is_ideal():
     trials, data = [], {}
     for size, lead in ((100, 0.1), (1000, -0.1), (20_000, -0.2)):
-        data[f"data.train_size = {size}"] = {"sizes": {"train": size}, "labels": ["a"]}
+        data[f"data.train_size = {size}"] = {
+            "sizes": {"train": size},
+            "tasks": {"classifier": {"names": ["a"], "told": "1 label"}},
+        }
         for seed in range(5):
             point = {"data.train_size": size}
             trials.append(
@@ -367,18 +371,7 @@ def test_a_claim_of_one_task_is_not_told_of_the_other():
         for name in ("backbone_frozen", "full_finetune")
         for seed in range(3)
     ]
-    bare = [
-        trial.model_copy(
-            update={
-                "test": trial.test.model_copy(update={"ner": None}),
-                "contributions": trial.contributions.model_copy(
-                    update={"entities_right": (), "entities_predicted": (), "entities_gold": ()}
-                ),
-            }
-        )
-        for trial in trials
-    ]
-    given = evidence(bare, 3)
+    given = evidence([factory.without(trial, "ner") for trial in trials], 3)
     assert len(findings(BY_NAME["below 10,000"], given)) == 1
     assert findings(BY_NAME["entities fall faster"], given) == []
 

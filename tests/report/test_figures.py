@@ -32,10 +32,7 @@ def test_a_figure_without_values_is_left_out_and_no_error(drop):
 
 
 def test_one_task_one_seed_and_no_control_can_be_drawn():
-    trials = [
-        trial.model_copy(update={"test": trial.test.model_copy(update={"ner": None})})
-        for trial in factory.all_trials(1)
-    ]
+    trials = [factory.without(trial, "ner") for trial in factory.all_trials(1)]
     group = groups(factory.suite(trials, 1, control=None), trials)[0]
     for kind, (draw, *_) in scores.FIGURES.items():
         figure = draw(group)

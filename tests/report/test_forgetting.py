@@ -19,14 +19,16 @@ from mtlab.report.claims.evidence import Evidence
 from mtlab.report.claims.register import CLAIMS, findings
 from mtlab.report.comparison import forgetting
 from mtlab.report.comparison.forgetting import SOURCE, TARGET
-from mtlab.report.comparison.groups import TASKS, Group, groups
+from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.figures import staged_plots
 from mtlab.report.sections import guided, staged
+from mtlab.report.tasks import of_experiment
 
 from . import factory
 from .factory import BLOCKS, ENCODER, HEADS
 
 SEEDS = 5
+CLASSIFIER, NER = of_experiment({})
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 BEFORE = (0.9, 0.8)
 """The checkpoint's accuracy and F1 on the source domain."""
@@ -126,11 +128,11 @@ def verdicts(claim: str, *names: str, **accuracy: float) -> list[str]:
 
 
 def test_transfer_is_the_score_after_minus_the_score_before() -> None:
-    found = forgetting.transfer(group(), "around", TASKS[0])
+    found = forgetting.transfer(group(), "around", CLASSIFIER)
     assert found.mean == pytest.approx(-0.2, abs=0.002)
     assert found.high < 0
-    assert forgetting.transfer(group(), "nothing", TASKS[0]).mean == 0.0
-    assert forgetting.transfer(group(), "head_alone", TASKS[0], TARGET).mean == pytest.approx(
+    assert forgetting.transfer(group(), "nothing", CLASSIFIER).mean == 0.0
+    assert forgetting.transfer(group(), "head_alone", CLASSIFIER, TARGET).mean == pytest.approx(
         0.0, abs=1e-9
     )
 
@@ -138,13 +140,20 @@ def test_transfer_is_the_score_after_minus_the_score_before() -> None:
 def test_the_kept_task_is_the_one_that_no_loss_trains() -> None:
     made = group()
     assert [task.name for task in forgetting.kept_tasks(made)] == ["classifier"]
-    assert forgetting.kept_task(made.of("nothing")[0].stages) is None
-    both = [factory.trial("full_finetune", 0).stages]
-    assert forgetting.kept_task(both[0]) is None
+    around, nothing = (made.of(name)[0].stages for name in ("around", "nothing"))
+    both = factory.trial("full_finetune", 0).stages
+    assert [forgetting.trained(stages) for stages in (around, nothing, both)] == [
+        {"ner"},
+        set(),
+        {"classifier", "ner"},
+    ]
+    assert forgetting.keeps(around, CLASSIFIER) and not forgetting.keeps(around, NER)
+    for task in (CLASSIFIER, NER):
+        assert not forgetting.keeps(nothing, task) and not forgetting.keeps(both, task)
 
 
 def test_a_mitigation_is_compared_with_the_same_scenario_without_it() -> None:
-    effects = {one.scenario: one for one in forgetting.effects(group(), TASKS[0])}
+    effects = {one.scenario: one for one in forgetting.effects(group(), CLASSIFIER)}
     assert {name: one.without for name, one in effects.items()} == dict.fromkeys(
         ("half", "little", "useless"), "around"
     )
@@ -152,7 +161,7 @@ def test_a_mitigation_is_compared_with_the_same_scenario_without_it() -> None:
     assert effects["half"].beyond_half.low > 0
     assert effects["little"].beyond_half.high < 0
     assert effects["little"].retained.low > 0
-    assert effects["useless"].learned.mean == pytest.approx(-0.1, abs=0.002)
+    assert effects["useless"].learned["ner"].mean == pytest.approx(-0.1, abs=0.002)
     assert effects["useless"].share == pytest.approx(0.0, abs=1e-9)
 
 

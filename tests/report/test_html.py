@@ -174,13 +174,8 @@ def test_a_report_with_hostile_names_is_inert_as_a_page(tmp_path: Path, no_figur
     trials = []
     for trial in factory.all_trials(2):
         stages = tuple(stage.model_copy(update={"name": HOSTILE}) for stage in trial.stages)
-        ner = trial.test.ner.model_copy(update={"by_type": {HOSTILE: factory.entities(0.5, 3)}})
-        changes = {
-            "stages": stages,
-            "test": trial.test.model_copy(update={"ner": ner}),
-            "point": {"encoder": HOSTILE},
-        }
-        trials.append(trial.model_copy(update=changes))
+        hostile = factory.with_types(trial, {HOSTILE: factory.entities(0.5, 3)})
+        trials.append(hostile.model_copy(update={"stages": stages, "point": {"encoder": HOSTILE}}))
     trials[0] = trials[0].model_copy(update={"status": "crashed", "reason": HOSTILE})
     facts = {
         HOSTILE: {HOSTILE: [HOSTILE, 1, None], "notes": [HOSTILE]},

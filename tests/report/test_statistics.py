@@ -16,10 +16,10 @@ from mtlab.report.statistics.intervals import (
     Interval,
     Sample,
     estimate,
-    f1_values,
     interval,
     unpaired,
 )
+from mtlab.tasks import linear
 
 SENTENCES = 400
 SEEDS = (3, 5, 10)
@@ -189,12 +189,12 @@ def test_unpaired_intervals_hold_the_truth(seeds: tuple[int, int]) -> None:
     assert 0.93 <= inside / count <= 0.99
 
 
-def test_f1_values_have_f1_as_their_mean_and_the_bootstraps_spread() -> None:
+def test_values_of_f1_have_f1_as_their_mean_and_the_bootstraps_spread() -> None:
     draw = np.random.default_rng(0)
     gold = draw.poisson(1.2, 800)
     right = draw.binomial(gold, 0.6)
     predicted = right + draw.poisson(0.3, 800)
-    values = f1_values(right, predicted, gold)
+    values = linear.f1(right, predicted, gold)
     assert values is not None
     assert values.mean() == pytest.approx(2 * right.sum() / (predicted.sum() + gold.sum()))
     drawn = []
@@ -202,7 +202,22 @@ def test_f1_values_have_f1_as_their_mean_and_the_bootstraps_spread() -> None:
         ids = draw.integers(0, 800, 800)
         drawn.append(2 * right[ids].sum() / (predicted[ids].sum() + gold[ids].sum()))
     assert values.std(ddof=1) / 800**0.5 == pytest.approx(np.std(drawn), rel=0.06)
-    assert f1_values(right * 0, predicted, gold * 0) is None
+    assert linear.f1(right * 0, predicted, gold * 0) is None
+
+
+def test_values_of_a_correlation_have_it_as_their_mean_and_the_bootstraps_spread() -> None:
+    draw = np.random.default_rng(0)
+    gold = draw.gamma(2.0, size=800)
+    predicted = gold + draw.normal(0, 1.0, 800)
+    values = linear.correlation(gold, predicted)
+    assert values is not None
+    assert values.mean() == pytest.approx(stats.pearsonr(gold, predicted).statistic)
+    drawn = []
+    for _ in range(2000):
+        ids = draw.integers(0, 800, 800)
+        drawn.append(np.corrcoef(gold[ids], predicted[ids])[0, 1])
+    assert values.std(ddof=1) / 800**0.5 == pytest.approx(np.std(drawn), rel=0.06)
+    assert linear.correlation(gold, np.ones(800)) is None
 
 
 def test_the_same_call_gives_the_same_interval_and_leaves_no_trace() -> None:
@@ -370,7 +385,7 @@ def test_false_differences_are_rare_where_few_sentences_have_entities() -> None:
             right = [(gold * (known[0] ^ (draw.random(40) < 0.02))) for _ in range(5)]
             found.append(
                 {
-                    seed: f1_values(row, row + (draw.random(40) < 0.05), gold)
+                    seed: linear.f1(row, row + (draw.random(40) < 0.05), gold)
                     for seed, row in enumerate(right)
                 }
             )

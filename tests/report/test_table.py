@@ -3,7 +3,9 @@ import io
 
 import pandas as pd
 
-from mtlab.report.table import COUNTS, RESULTS, look_up, to_csv, trials_table
+from mtlab.record.records import TrialRecord
+from mtlab.report.table import COUNTS, RESULTS, look_up, scores, to_csv, trials_table
+from mtlab.report.tasks import of_experiment
 
 from . import factory
 
@@ -29,10 +31,8 @@ COLUMNS = [
     "tokens_per_s",
     "classifier_accuracy",
     "classifier_macro_f1",
-    "ner_precision",
-    "ner_recall",
-    "ner_f1",
-    "ner_f1_strict",
+    *(f"ner_{metric}" for metric in ("f1", "precision", "recall")),
+    *(f"ner_{metric}_strict" for metric in ("f1", "precision", "recall")),
     "classifier_loss",
     "ner_loss",
     "validation_classifier_accuracy",
@@ -40,6 +40,9 @@ COLUMNS = [
     "selected_epoch",
     "key",
 ]
+
+
+SCORES = scores(of_experiment({}))
 
 
 def rows(suite, trials):
@@ -66,6 +69,17 @@ def test_csv_equals_the_records_to_the_last_digit(suite, trials):
                 assert row[column] == str(value)
             else:
                 assert float(row[column]) == value and row[column] == repr(float(value)), column
+        for column in SCORES:
+            value = score(trial, column) if trial.ok else None
+            assert row[column] == ("" if value is None else repr(value)), column
+
+
+def score(trial: TrialRecord, column: str) -> float | None:
+    """A score of a record, by a column's name."""
+    metrics = trial.validation if column.startswith("validation_") else trial.test
+    task, _, metric = column.removeprefix("validation_").partition("_")
+    scored = metrics.by_task[task]
+    return scored.loss if metric == "loss" else scored.scores[metric]
 
 
 def test_known_values_stand_under_their_names(suite, trials):
@@ -80,10 +94,10 @@ def test_known_values_stand_under_their_names(suite, trials):
     assert (
         row["params_trainable"] == "22599945" and row["params_frozen"] == "0"
     )  # of the last stage
-    assert row["ner_f1"] == repr(trial.test.ner.default.f1) and row["ner_f1_strict"] == repr(
-        trial.test.ner.strict.f1
-    )
-    assert row["validation_ner_f1"] == repr(trial.validation.ner.default.f1)
+    scores = trial.test.by_task["ner"].scores
+    assert row["ner_f1"] == repr(scores["f1"]) and row["ner_f1_strict"] == repr(scores["f1_strict"])
+    assert row["validation_ner_f1"] == repr(trial.validation.by_task["ner"].scores["f1"])
+    assert row["classifier_loss"] == repr(trial.test.by_task["classifier"].loss)
     assert row["setup_s"] == repr(trial.laps["setup"]) and row["key"] == trial.key
 
 
@@ -94,7 +108,7 @@ def test_a_failed_trial_is_a_row_with_its_reason_and_no_numbers(suite, trials):
         if row["scenario"] == "ner_head_frozen" and row["seed"] == "1"
     )
     assert (row["status"], row["reason"]) == ("diverged", "the loss is inf at step 12")
-    assert all(row[column] == "" for column in RESULTS)
+    assert all(row[column] == "" for column in (*RESULTS, *SCORES))
 
 
 def test_undefined_values_and_empty_suites_are_no_errors(suite):
@@ -116,4 +130,4 @@ def test_counts_past_64_bits_are_kept(suite):
 
 def test_columns_are_numbers_for_whoever_reads_the_frame(suite, trials):
     table = trials_table(suite, trials)
-    assert all(pd.api.types.is_numeric_dtype(table[column]) for column in RESULTS)
+    assert all(pd.api.types.is_numeric_dtype(table[column]) for column in (*RESULTS, *SCORES))

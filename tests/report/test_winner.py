@@ -2,7 +2,6 @@
 
 import pytest
 
-from mtlab.record.quality import Contributions
 from mtlab.record.records import TrialRecord, best_on_validation
 from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.comparison.winner import section, winner
@@ -86,12 +85,7 @@ def test_two_test_sentences_make_nobody_the_best() -> None:
         return trial.model_copy(
             update={
                 **factory.tested(float(good), float(good)),
-                "contributions": Contributions(
-                    labels_right=(good, good),
-                    entities_right=(good, good),
-                    entities_predicted=(1, 1),
-                    entities_gold=(1, 1),
-                ),
+                "contributions": factory.counted((good, good), (good, good), (1, 1)),
             }
         )
 

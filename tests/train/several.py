@@ -63,13 +63,15 @@ def unscaled(
     """Another: each process divides by the targets that it has, and means of means are taken."""
     with patch.object(
         step,
-        "_mean_loss",
-        lambda logits, targets, every, processes: honest_mean(logits, targets, targets, 1),
+        "mean_loss",
+        lambda loss, logits, targets, every, processes: honest_mean(
+            loss, logits, targets, targets, 1
+        ),
     ):
         return honest_step(learner, forward, batch, tasks, runtime)  # type: ignore[arg-type]
 
 
-honest_mean, honest_step, honest_batch = step._mean_loss, Learner.step, trainers.collated
+honest_mean, honest_step, honest_batch = step.mean_loss, Learner.step, trainers.collated
 
 
 def failing(times: int, how: Callable[[], None]) -> Callable[[TrialState, Step], Batch]:

@@ -10,7 +10,7 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Guidance, Stage, Trial
 from mtlab.record.journal import Journal
-from mtlab.record.quality import ClassifierMetrics, EntityMetrics, Metrics, NerMetrics
+from mtlab.record.quality import Metrics, TaskMetrics
 from mtlab.record.records import Decision, TrialRecord
 from mtlab.train.cache.prefix import Prefixes
 from mtlab.train.loop import guidance
@@ -21,12 +21,11 @@ from mtlab.train.trial import run_trials
 
 
 def metrics(accuracy: float, f1: float | None, losses: tuple[float, float] = (1.0, 1.0)) -> Metrics:
-    entities = EntityMetrics(precision=f1, recall=f1, f1=f1, support=9)
     return Metrics(
-        classifier=ClassifierMetrics(
-            accuracy=accuracy, macro_f1=accuracy, loss=losses[0], sentences=9
-        ),
-        ner=NerMetrics(default=entities, strict=entities, by_type={}, loss=losses[1], sentences=9),
+        by_task={
+            "classifier": TaskMetrics(scores={"accuracy": accuracy}, loss=losses[0], sentences=9),
+            "ner": TaskMetrics(scores={"f1": f1}, loss=losses[1], sentences=9),
+        }
     )
 
 
@@ -136,7 +135,7 @@ def test_a_stage_that_is_followed_goes_on_when_no_task_gains() -> None:
 def test_one_heads_rate_changes_and_nothing_else(
     train: dict[str, float], factor: float, wanted: dict[str, float]
 ) -> None:
-    assert with_head(train, "ner", factor) == wanted
+    assert with_head(train, ("classifier", "ner"), "ner", factor) == wanted
 
 
 def run(file: Path, scenario: str, **overrides: list[str]) -> TrialRecord:
@@ -313,8 +312,8 @@ def test_each_task_can_have_its_own_epoch(experiment_file: Path) -> None:
     long = {"scenarios__full__0__epochs": ["5"], "scenarios__full__0__train__heads": ["0.3"]}
     record = run(experiment_file, "full", **long, select=["each"])
     values = {
-        "classifier": [epoch.validation.classifier.accuracy for epoch in record.epochs[1:]],
-        "ner": [epoch.validation.ner.default.f1 or 0.0 for epoch in record.epochs[1:]],
+        "classifier": [epoch.validation.primary("classifier") for epoch in record.epochs[1:]],
+        "ner": [epoch.validation.primary("ner") or 0.0 for epoch in record.epochs[1:]],
     }
     wanted = {task: one.index(max(one)) + 1 for task, one in values.items()}
     assert record.selection.by_task == wanted
@@ -325,15 +324,15 @@ def test_each_task_can_have_its_own_epoch(experiment_file: Path) -> None:
             **{**long, "scenarios__full__0__epochs": [str(epoch)]},
             select=["last"],
         )
-        assert getattr(record.test, task) == getattr(alone.test, task)
-        assert getattr(record.validation, task) == getattr(alone.validation, task)
+        assert record.test.by_task[task] == alone.test.by_task[task]
+        assert record.validation.by_task[task] == alone.validation.by_task[task]
 
 
 def test_each_task_of_one_loss_still_tells_both(experiment_file: Path) -> None:
     record = run(experiment_file, "full", scenarios__full__0__losses=["ner"], select=["each"])
     assert record.selection.by_task.keys() == {"ner"}
-    assert record.test.classifier is not None
-    assert len(record.contributions.labels_right) == 24
+    assert record.test.by_task.get("classifier") is not None
+    assert len(record.contributions.by_task["classifier"]["right"]) == 24
 
 
 def test_guidance_wants_heads_named_beside_parts_of_the_encoder(experiment_file: Path) -> None:

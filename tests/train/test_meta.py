@@ -66,9 +66,16 @@ class OnMeta:
         examples, pad_id = self.prepared.encoded["train"].examples, self.prepared.pad_id
         words = occurring(self.network, examples, pad_id, partition.trained_units)
         experiment = self.prepared.experiment
-        weights = experiment.task_weights.model_dump()
-        settings = experiment.optimizer
-        return step.learner(self.network, partition, stage, 10, settings, weights, words)
+        return step.learner(
+            self.network,
+            partition,
+            stage,
+            10,
+            experiment.optimizer,
+            experiment.loss_factors,
+            self.prepared.corpus.tasks,
+            words,
+        )
 
     def states(self, depth: int) -> Any:
         """What a pass over the training split keeps at a depth. Hashes would be read, so they are
@@ -137,7 +144,7 @@ def heads_step(at: OnMeta) -> None:
 
 def evaluation(at: OnMeta) -> None:
     at.network.eval()
-    step.scored(FullForward(at.network), at.batch, TASKS, at.runtime)
+    step.scored(FullForward(at.network), at.batch, at.prepared.corpus.tasks, at.runtime)
 
 
 def prefix_pass(at: OnMeta) -> None:
@@ -180,7 +187,7 @@ def test_a_tensor_that_stayed_on_the_cpu_is_caught(
 @pytest.mark.parametrize("on_meta", ["bert"], indirect=True)
 @pytest.mark.parametrize(
     ("kind", "place"),
-    [(full_step, "recorded"), (cached_step, "_mean_loss"), (heads_step, "recorded")],
+    [(full_step, "recorded"), (cached_step, "mean_loss"), (heads_step, "recorded")],
 )
 def test_a_value_that_is_read_in_a_step_is_caught(
     on_meta: OnMeta,

@@ -96,7 +96,7 @@ def file(tmp_path: Path, encoder: Path, data: Path) -> Path:
 def quality(record: TrialRecord) -> dict:
     """Everything that was predicted well or not, without losses."""
     assert record.test is not None
-    dumped = record.test.model_dump()
+    dumped = record.test.model_dump()["by_task"]
     return {
         task: {name: value for name, value in metrics.items() if name != "loss"}
         for task, metrics in dumped.items()

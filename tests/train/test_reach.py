@@ -13,7 +13,7 @@ from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
-from mtlab.tasks.kinds import IGNORE
+from mtlab.tasks.kind import IGNORE
 from mtlab.train.cache.heads import Readings
 from mtlab.train.cache.prefix import Prefixes
 from mtlab.train.measure.facts import describe_data

@@ -15,6 +15,7 @@ from torch.nn import functional
 from mtlab.cli import main
 from mtlab.data import batches
 from mtlab.model import freezing
+from mtlab.model.losses import LOSSES
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Stage, Trial
@@ -127,11 +128,12 @@ def test_the_checkpoint_learnt_its_data_and_all_classes_are_known(
     home: Path, trials: dict[tuple[str, int], TrialRecord]
 ) -> None:
     suite, _ = Journal(home / "out").read()
-    assert "new" in suite.data[""]["labels"]
-    assert suite.data[""]["labels"] == suite.data[""]["start"]["labels"]
+    facts = suite.data[""]
+    assert "new" in facts["tasks"]["classifier"]["names"]
+    assert facts["tasks"] == facts["start"]["tasks"]
     before = trials["nothing", 0].matrix[0]
-    assert before.metrics.classifier.accuracy > 0.8
-    assert trials["nothing", 0].test.classifier.accuracy < 0.5, (
+    assert before.metrics.primary("classifier") > 0.8
+    assert trials["nothing", 0].test.primary("classifier") < 0.5, (
         "the target has other labels for the same words"
     )
 
@@ -158,10 +160,9 @@ def test_with_head_and_backbone_frozen_every_logit_of_the_kept_task_is_the_same(
         assert trial.drift.logits["classifier"].identical
         assert not trial.drift.logits["ner"].identical
         before, after = scores(trial, "source")
-        assert (before[0].classifier, before[1].labels_right) == (
-            after[0].classifier,
-            after[1].labels_right,
-        )
+        assert [look.by_task["classifier"] for look in before] == [
+            look.by_task["classifier"] for look in after
+        ]
 
 
 def test_with_the_backbone_moving_the_kept_task_drifts(
@@ -189,8 +190,8 @@ def test_what_mitigates_holds(trials: dict[tuple[str, int], TrialRecord]) -> Non
             < loose.drift.logits["classifier"].kl / 2
         )
         assert (
-            trials["replayed", seed].matrix[-1].metrics.classifier.loss
-            < loose.matrix[-1].metrics.classifier.loss
+            trials["replayed", seed].matrix[-1].metrics.by_task["classifier"].loss
+            < loose.matrix[-1].metrics.by_task["classifier"].loss
         )
         assert min(trials["pulled", seed].drift.cka.values()) > min(loose.drift.cka.values())
         assert (
@@ -328,7 +329,9 @@ def test_a_teacher_wants_nothing_at_the_start_and_the_papers_divergence_later(
     runtime = resolve(experiment)
     prepared = prepare(experiment, runtime)[()]
     network = prepared.fresh_network(0, runtime.device).eval()
-    taught = mitigation.teacher(prepared, network, ("classifier", "ner"), runtime)
+    said = mitigation.said(prepared, network, ("classifier", "ner"), runtime)
+    losses = {name: LOSSES[task.kind.loss] for name, task in prepared.corpus.tasks.items()}
+    taught = Teacher(1.0, said, losses)
     batch = batches.collate(prepared.encoded["train"].examples, [3, 0, 9], prepared.pad_id)
     with torch.no_grad():
         logits = network(batch.input_ids, batch.attention_mask, ("classifier", "ner"))
@@ -443,9 +446,7 @@ def test_weights_are_pulled_to_where_the_trial_began(held: Held) -> None:
 def test_the_teacher_is_the_network_as_it_stood_when_the_task_left(held: Held) -> None:
     network = held.prepared.fresh_network(0, held.runtime.device)
     held.prepared.checkpoints[0].load_into(network)
-    wanted = mitigation.teacher(held.prepared, network, ("classifier",), held.runtime).logits[
-        "classifier"
-    ]
+    wanted = mitigation.said(held.prepared, network, ("classifier",), held.runtime)["classifier"]
     for learner in {id(learner): learner for learner, _, _ in held.steps}.values():
         (teacher,) = (term for term in learner.terms if isinstance(term, Teacher))
         pairs = zip(teacher.logits["classifier"], wanted, strict=True)
@@ -472,12 +473,12 @@ def test_a_look_scores_as_the_evaluation_does(tmp_path: Path, encoder: Path, dat
         prepared.ready("test", runtime.device),
         prepared.encoded["test"],
         prepared.corpus.splits["test"],
-        prepared.corpus.names,
+        prepared.corpus.tasks,
         runtime,
     )
     from mtlab.record.metrics import score
 
-    assert look.score.metrics == score(*whole)
+    assert look.score.metrics == score(prepared.corpus.tasks, *whole)
     assert set(look.states) == {0, 1, 2, 3}
     assert len(look.logits["classifier"]) == 24
 

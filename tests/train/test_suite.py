@@ -41,7 +41,9 @@ def by(trials: list[TrialRecord], scenario: str) -> list[TrialRecord]:
 def test_every_scenario_and_seed_left_a_record(trials: list[TrialRecord]) -> None:
     assert len(trials) == 10
     assert {trial.status for trial in trials} == {"ok"}
-    assert all(trial.test and trial.test.ner and trial.test.classifier for trial in trials)
+    assert all(
+        trial.test and trial.test.by_task.keys() == {"classifier", "ner"} for trial in trials
+    )
 
 
 def test_scenarios_of_a_seed_start_from_the_same_weights(trials: list[TrialRecord]) -> None:
@@ -93,7 +95,7 @@ def test_training_learns(trials: list[TrialRecord]) -> None:
     for trial in by(trials, "full"):
         assert trial.step_losses["total"][-1] < trial.step_losses["total"][0] / 2
         assert (
-            trial.test.ner.default.f1 > by(trials, "nothing")[trial.seed].test.ner.default.f1 + 0.3
+            trial.test.primary("ner") > by(trials, "nothing")[trial.seed].test.primary("ner") + 0.3
         )
 
 
@@ -108,7 +110,7 @@ def test_selected_epoch_is_the_best_of_the_last_stage_ties_to_the_earlier(
         ]
         scores = {
             epoch.epoch: (
-                epoch.validation.classifier.accuracy + (epoch.validation.ner.default.f1 or 0.0)
+                epoch.validation.primary("classifier") + (epoch.validation.primary("ner") or 0.0)
             )
             / 2
             for epoch in last
@@ -148,8 +150,10 @@ def test_logged_metrics_follow_from_the_saved_predictions_in_another_process(
     code = """
 import json, sys
 from mtlab.record.metrics import Prediction, score
+from tests import tiny
+tasks = tiny.learnt(classifier=(), ner=())
 for path in sys.argv[1:]:
-    print(score([Prediction(**json.loads(line)) for line in open(path, encoding="utf-8")]).model_dump_json())
+    print(score(tasks, [Prediction(**json.loads(line)) for line in open(path, encoding="utf-8")]).model_dump_json())
 """
     paths = [str(Journal(suite / "out").predictions_path(trial)) for trial in trials]
     ran = subprocess.run(
@@ -191,7 +195,7 @@ def test_report_table_and_mlflow_have_the_same_numbers(
                 assert logged[metric] == row[column], column
     for scenario in ("heads", "full"):
         accuracy = pd.Series(
-            [trial.test.classifier.accuracy for trial in by(trials, scenario)]
+            [trial.test.primary("classifier") for trial in by(trials, scenario)]
         ).mean()
         line = next(line for line in report.splitlines() if line.startswith(f"| `{scenario}`"))
         assert f"{accuracy:.3f}" in line
@@ -369,7 +373,7 @@ def test_a_record_that_cannot_be_read_is_run_again(experiment_file: Path, tracki
 
 def without_losses(metrics: Metrics) -> dict:
     """Losses come from the network, not from predicted names."""
-    fields = metrics.model_dump()
+    fields = metrics.model_dump()["by_task"]
     return {
         task: {key: value for key, value in values.items() if key != "loss"}
         for task, values in fields.items()

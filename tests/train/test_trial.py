@@ -11,6 +11,7 @@ import torch
 
 from mtlab.data import batches
 from mtlab.model import freezing
+from mtlab.model.losses import LOSSES
 from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Stage, Trial
 from mtlab.record.journal import Journal
@@ -339,8 +340,11 @@ def test_weights_are_selected_on_validation_and_tested_on_test(
     """The splits have different sizes here, which tell of which one a score is."""
     data = tiny.write_data(tmp_path / "sized", train=40, validation=16, test=12)
     record = run(setting(experiment_file, data__source=[str(data)]), "heads")
-    assert [epoch.validation.ner.sentences for epoch in record.epochs] == [16] * 3
-    assert (record.validation.ner.sentences, record.test.ner.sentences) == (16, 12)
+    assert [epoch.validation.by_task["ner"].sentences for epoch in record.epochs] == [16] * 3
+    assert (record.validation.by_task["ner"].sentences, record.test.by_task["ner"].sentences) == (
+        16,
+        12,
+    )
 
 
 def test_of_epochs_that_score_the_same_the_first_is_selected_and_tested(
@@ -355,7 +359,7 @@ def test_of_epochs_that_score_the_same_the_first_is_selected_and_tested(
     assert (
         len(
             {
-                (epoch.validation.classifier.accuracy, epoch.validation.ner.default.f1)
+                (epoch.validation.primary("classifier"), epoch.validation.primary("ner"))
                 for epoch in long.epochs
             }
         )
@@ -383,7 +387,7 @@ def test_entities_that_were_cut_off_still_count_as_gold(experiment_file: Path) -
     made = setting(experiment_file, max_length=["8"])
     sentences, examples = made[0].corpus.splits["test"], made[0].encoded["test"].examples
     begins = [
-        [at for at, tag in enumerate(sentence.tags or ()) if tag.startswith("B-")]
+        [at for at, tag in enumerate(sentence.gold.get("ner", ())) if tag.startswith("B-")]
         for sentence in sentences
     ]
     lost = sum(
@@ -394,8 +398,8 @@ def test_entities_that_were_cut_off_still_count_as_gold(experiment_file: Path) -
     record = run(made, "nothing")
     assert lost > 0
     assert (
-        record.test.ner.default.support
-        == sum(record.contributions.entities_gold)
+        sum(part["support"] for part in record.test.by_task["ner"].by_name.values())
+        == sum(record.contributions.by_task["ner"]["gold"])
         == sum(map(len, begins))
     )
 
@@ -524,7 +528,12 @@ def test_losses_of_a_batch_do_not_depend_on_padding(made: Setting) -> None:
     def loss(chosen: list[int]) -> dict[str, torch.Tensor]:
         batch = batches.collate(examples, chosen, prepared.pad_id)
         logits = network(batch.input_ids, batch.attention_mask, ("classifier", "ner"))
-        return {task: step._sum_loss(logits[task], batch.targets[task]) for task in logits}
+        return {
+            task: step._sum_loss(
+                LOSSES[prepared.corpus.tasks[task].kind.loss], values, batch.targets[task]
+            )
+            for task, values in logits.items()
+        }
 
     whole, alone = loss(ids), [loss([index]) for index in ids]
     for task, value in whole.items():

@@ -40,7 +40,8 @@ def trained(prepared: Prepared, runtime: Runtime, small: bool) -> tuple[Network,
         stage,
         STEPS,
         experiment.optimizer,
-        experiment.task_weights.model_dump(),
+        experiment.loss_factors,
+        prepared.corpus.tasks,
         words,
     )
     assert learner is not None

@@ -60,11 +60,11 @@ def _body(key: str, part: Part) -> list[str]:
 
 
 def _comparison(part: Part) -> list[str]:
+    scores = next(iter(part["scenarios"].values()))["scores"]
     header = (
         "scenario",
         "seeds",
-        "accuracy",
-        "entity F1",
+        *scores,
         "uncached (s)",
         "as run (s)",
         "training (s)",
@@ -85,8 +85,7 @@ def _scenario(key: str, means: Part) -> list[str]:
     return [
         name(key),
         str(means["seeds"]),
-        fixed(means["accuracy"]),
-        fixed(means["f1"]),
+        *map(fixed, means["scores"].values()),
         *(rounded(means[field]) for field in ("wall_plain_s", "wall_s", "train_s")),
         whole(None if means["peak_memory_mb"] is None else round(means["peak_memory_mb"])),
         "–" if busy is None else f"{busy:.0f}%",
@@ -198,15 +197,14 @@ BODIES: dict[str, Callable[[Part], list[str]]] = {
 
 def _figure(part: Part) -> Figure:
     """A row a scenario: its scores, and the time of a trial."""
-    scenarios, panels = (
-        part["scenarios"],
-        {"accuracy": "accuracy", "f1": "entity F1", "wall_s": "a trial as run (s)"},
-    )
+    timed = "a trial as run (s)"
+    scenarios = {
+        key: {**one["scores"], timed: one["wall_s"]} for key, one in part["scenarios"].items()
+    }
+    panels = next(iter(scenarios.values()))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.5, 0.8 + 0.3 * len(scenarios)), layout="constrained")
-        for ax, (field, label) in zip(
-            figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True
-        ):
+        for ax, field in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
             for row, means in enumerate(scenarios.values()):
                 if means[field] is not None:
                     ax.plot(means[field], row, "o", markersize=5, color=COLOURS[0])
@@ -220,6 +218,6 @@ def _figure(part: Part) -> Figure:
             ax.set_yticks(range(len(scenarios)), list(scenarios))
             ax.set_xlim(left=0)
             ax.margins(x=0.25)
-            ax.set_xlabel(label)
+            ax.set_xlabel(field)
         ax.invert_yaxis()
     return figure

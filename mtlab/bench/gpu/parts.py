@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from mtlab.bench.gpu.setting import Failed, Setting, bert_base, without_dropout
 from mtlab.plan import experiment as plan
+from mtlab.record.quality import primaries
 from mtlab.record.records import TrialRecord
 
 Part = Callable[[Setting], dict[str, Any]]
@@ -256,16 +258,12 @@ def _span(trial: TrialRecord) -> tuple[float, float]:
 
 
 def _scores(trials: Sequence[TrialRecord]) -> list[float]:
-    """Accuracy and entity F1 of each trial on the test split; 0 where one is undefined."""
-    return [score or 0.0 for trial in trials for score in (_accuracy(trial), _f1(trial))]
+    """The metrics that judge the tasks of each trial on the test split; 0 where one is undefined."""
+    return [score or 0.0 for trial in trials for score in primaries(trial.test).values()]
 
 
-def _accuracy(trial: TrialRecord) -> float | None:
-    return trial.test.classifier.accuracy if trial.test and trial.test.classifier else None
-
-
-def _f1(trial: TrialRecord) -> float | None:
-    return trial.test.ner.default.f1 if trial.test and trial.test.ner else None
+def _primary(name: str, trial: TrialRecord) -> float | None:
+    return primaries(trial.test).get(name)
 
 
 def differences(first: TrialRecord, other: TrialRecord) -> dict[str, Any]:
@@ -295,14 +293,13 @@ def summary(trials: Sequence[TrialRecord]) -> dict[str, Any]:
     }
 
 
-def _means(trials: Sequence[TrialRecord]) -> dict[str, float | None]:
+def _means(trials: Sequence[TrialRecord]) -> dict[str, Any]:
     def mean(read: Callable[[TrialRecord], float | None]) -> float | None:
         values = [value for trial in trials if (value := read(trial)) is not None]
         return math.fsum(values) / len(values) if values else None
 
     return {
-        "accuracy": mean(_accuracy),
-        "f1": mean(_f1),
+        "scores": {name: mean(partial(_primary, name)) for name in primaries(trials[0].test)},
         "wall_s": mean(lambda trial: trial.wall_s),
         "wall_plain_s": mean(lambda trial: trial.wall_plain_s),
         "train_s": mean(lambda trial: trial.laps.get("train")),

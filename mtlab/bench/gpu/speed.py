@@ -16,7 +16,7 @@ from mtlab.data.batches import Batch
 from mtlab.model import freezing
 from mtlab.plan import experiment as plan
 from mtlab.plan.scenario import Stage
-from mtlab.tasks.kinds import IGNORE
+from mtlab.tasks.kind import IGNORE
 from mtlab.train.loop import step
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.runtime import Runtime, resolve
@@ -76,7 +76,8 @@ def _shape(
         stage,
         WARM + TIMED,
         experiment.optimizer,
-        experiment.task_weights.model_dump(),
+        experiment.loss_factors,
+        prepared.corpus.tasks,
     )
     assert learner is not None, "everything trains"
     batch = _batch(prepared, length).to(runtime.device)
@@ -100,19 +101,23 @@ def _shape(
 
 
 def _batch(prepared: Prepared, length: int) -> Batch:
-    """Random tokens, without padding, each with a tag."""
+    """Random tokens, without padding, each with a target."""
     draw = torch.Generator().manual_seed(length)
     shape = (SENTENCES, length)
     ids = torch.randint(1000, int(prepared.location.config.vocab_size), shape, generator=draw)
-    tags = torch.randint(0, prepared.classes["ner"], shape, generator=draw)
-    tags[:, 0] = IGNORE
-    labels = torch.randint(0, prepared.classes["classifier"], (SENTENCES,), generator=draw)
+    targets = {}
+    for task, (outputs, of_words) in prepared.shapes.items():  # of the built-in data: classes
+        rows = shape if of_words else (SENTENCES,)
+        targets[task] = torch.randint(0, outputs, rows, generator=draw)
+        if of_words:
+            targets[task][:, 0] = IGNORE
     return Batch(
         tuple(range(SENTENCES)),
         ids,
         torch.ones(shape, dtype=torch.int64),
-        {"classifier": labels, "ner": tags},
+        targets,
         (length,) * SENTENCES,
+        frozenset(task for task, shape in prepared.shapes.items() if shape.of_words),
     )
 
 

@@ -16,8 +16,8 @@ from mtlab.data.reading.kinds import stem
 from mtlab.data.reading.layout import Piece
 from mtlab.data.reading.names import SPLITS, Choice
 from mtlab.data.reading.table import Again, Row, Table
+from mtlab.plan.data import Source
 from mtlab.plan.errors import Mistakes, UserError, did_you_mean, shown
-from mtlab.plan.settings import Source
 
 BUILTIN = "builtin"
 CORPUS = Path(__file__).parents[1] / "corpus"

@@ -9,8 +9,9 @@ from typing import Any
 
 from mtlab.data import disk
 from mtlab.data.alike import normal
-from mtlab.data.tags import TAG
 from mtlab.plan.errors import UserError, shown
+from mtlab.tasks.registry import KINDS
+from mtlab.tasks.tags import TAG
 
 BREAK = re.compile("\r\n|\r|\n")
 
@@ -30,26 +31,11 @@ TITLES = {
     "tokens",
     "token",
     "words",
-}
-
-
-TITLES |= {
-    "label",
-    "labels",
-    "intent",
-    "category",
-    "class",
-    "topic",
-    "target",
-    "sentiment",
-    "domain",
     "split",
     "lang",
     "language",
+    *(name for kind in KINDS.values() for name in kind.usual),
 }
-
-
-TITLES |= {"tags", "ner_tags", "ner", "slots", "bio", "iob"}
 """Names of columns, which a sentence or label rarely is."""
 
 

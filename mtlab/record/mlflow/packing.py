@@ -16,10 +16,16 @@ CODE = (
     "export/__init__.py",
     "export/reader.py",
     "export/served.py",
+    "model/__init__.py",
+    "model/losses.py",
+    *(
+        f"tasks/{file.name}"
+        for file in sorted((Path(mtlab.__file__).parent / "tasks").glob("*.py"))
+    ),
 )
 """The part of the package that reads sentences with an exported model."""
 
-NEEDED = ("torch", "transformers", "safetensors", "regex")
+NEEDED = ("torch", "transformers", "safetensors", "regex", "numpy")
 """The libraries that this part imports."""
 
 

@@ -6,8 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from mtlab.plan.scenario import point_label
+from mtlab.plan.tasks import Task
 from mtlab.record.quality import Metrics
 from mtlab.record.records import StageRecord, SuiteRecord, TrialRecord
+from mtlab.tasks.registry import USUAL
+
+
+def judged(suite: SuiteRecord) -> list[str]:
+    """The metrics that judge the suite's tasks, without the split's name."""
+    tasks = suite.experiment.get("tasks") or USUAL
+    kinds = {name: Task.model_validate(task).made for name, task in tasks.items()}
+    return [f"{name}/{next(iter(kind.metrics))}" for name, kind in kinds.items()]
 
 
 def tags_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, str]:
@@ -73,26 +82,12 @@ def metrics_of(trial: TrialRecord) -> Iterator[tuple[str, float, int, int]]:
 
 
 def _quality(metrics: Metrics) -> Iterator[tuple[str, float]]:
-    named: dict[str, float | None] = {}
-    if metrics.classifier is not None:
-        named.update(
-            {
-                f"classifier/{key}": getattr(metrics.classifier, key)
-                for key in ("accuracy", "macro_f1", "loss")
-            }
-        )
-    if metrics.ner is not None:
-        named["ner/loss"] = metrics.ner.loss
-        for key in ("precision", "recall", "f1"):
-            named[f"ner/{key}"] = getattr(metrics.ner.default, key)
-            named[f"ner/{key}_strict"] = getattr(metrics.ner.strict, key)
-        named.update(
-            {
-                f"ner/by_type/{safe(kind)}/f1": scores.f1
-                for kind, scores in metrics.ner.by_type.items()
-            }
-        )
-    return ((name, value) for name, value in named.items() if value is not None)
+    for task, scored in metrics.by_task.items():
+        first = next(iter(scored.scores))
+        parts = {f"by_name/{safe(name)}/{first}": of[first] for name, of in scored.by_name.items()}
+        for name, value in {**scored.scores, "loss": scored.loss, **parts}.items():
+            if value is not None:
+                yield f"{task}/{name}", value
 
 
 def _parameters(stage: StageRecord) -> Iterator[tuple[str, int]]:

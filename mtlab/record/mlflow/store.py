@@ -8,7 +8,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,20 +48,18 @@ SHARED_VIEW = "mlflow.sharedViewState."
 """The beginning of experiment tags in which the interface keeps shared views; the view's key
 follows."""
 
-COLUMNS = [
+COLUMNS = (
     *(f"params.`{name}`" for name in ("scenario", "seed")),
     *(
         f"metrics.`{name}`"
         for name in (
-            "test/classifier/accuracy",
-            "test/ner/f1",
             "time/plain_s",
             "memory/peak_mb",
             "params/trainable",
         )
     ),
-]
-"""The columns of the view that a suite's links lead to."""
+)
+"""The columns of the view that a suite's links lead to, besides those of scores."""
 
 ROOM = 7900
 """Length of a description that every store accepts, with a reserve."""
@@ -207,24 +205,24 @@ class Store:
             if suite.elapsed_s is not None:
                 self.client.log_metric(parent, "time/suite_s", suite.elapsed_s)
 
-    def tell(self, parent: str, story: str) -> None:
+    def tell(self, parent: str, story: str, judged: Sequence[str]) -> None:
         """Make a story the description of the suite's run, with links to the runs of its trials,
-        singly and as a table.
+        singly and as a table, which has the metrics ``judged``.
         """
         with patience():
             by_scenario = {
                 "aggregateFunction": "average",
                 "groupByKeys": [{"mode": "param", "groupByData": "scenario"}],
             }
+            children = self._runs(f"tags.`mlflow.parentRunId` = '{parent}'")
             view = {
-                "selectedColumns": COLUMNS,
+                "selectedColumns": [*COLUMNS, *(f"metrics.`test/{name}`" for name in judged)],
                 "groupBy": by_scenario,
                 "searchFilter": f"tags.`mlflow.parentRunId` = '{parent}'",
             }
             self.client.set_experiment_tag(
                 self.experiment_id, f"{SHARED_VIEW}{parent}", json.dumps(view)
             )
-            children = self._runs(f"tags.`mlflow.parentRunId` = '{parent}'")
             links: dict[str, dict[str, str]] = {}
             for run in sorted(children, key=lambda run: run.info.start_time):
                 name = run.data.tags.get("scenario", "")

@@ -14,6 +14,7 @@ from pathlib import Path
 from mtlab.plan.errors import Busy, UserError
 from mtlab.record.journal import Journal
 from mtlab.record.mlflow.address import database_file, reason, tracking_uri, without_credentials
+from mtlab.record.mlflow.runs import judged
 from mtlab.record.mlflow.store import Store
 from mtlab.record.records import SuiteRecord, TrialRecord
 
@@ -56,7 +57,7 @@ class Outcome:
     def attach(self, store: Store, suite: SuiteRecord, parent: str) -> None:
         """Give the report and the story to the suite's run; a second call changes nothing."""
         store.attach(suite, parent, self.directory)
-        store.tell(parent, self.story)
+        store.tell(parent, self.story, judged(suite))
 
     def give_model(self, store: Store, parent: str, say: Callable[[str], None]) -> None:
         """Log the model, if there is one and it is missing; a store that refuses it still has all

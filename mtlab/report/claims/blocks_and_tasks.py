@@ -12,9 +12,9 @@ from mtlab.report.claims.evidence import (
     two,
 )
 from mtlab.report.comparison import across, kinds
-from mtlab.report.comparison.groups import TASKS
 from mtlab.report.comparison.kinds import FULL, HEADS
 from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.tasks import together
 
 FEW_BLOCKS = 3
 """The number of top blocks that the claim calls enough."""
@@ -62,13 +62,13 @@ def _blocks(evidence: Evidence, share: float, enough: int) -> Iterator[Finding]:
 
 
 def joint(evidence: Evidence) -> Iterator[Finding]:
-    """Full fine-tuning on both tasks against each task alone."""
+    """Full fine-tuning on all tasks against each task alone."""
     group = evidence.base
     for task in group.tasks:
         pair = two(group, FULL, kinds.single_task(task.name))
         interval = across.lead(group, task, FULL, kinds.single_task(task.name), len(group.tasks))
         if pair and interval is not None:
-            measured = f"{task.metric_title} on test, {pair[0]} (both tasks) minus {pair[1]} (this task alone)"
+            measured = f"{task.metric_title} on test, {pair[0]} ({together(group.every)}) minus {pair[1]} (this task alone)"
             yield finding(
                 decide(interval, "supported", "contradicted"),
                 measured,
@@ -81,7 +81,7 @@ def joint(evidence: Evidence) -> Iterator[Finding]:
 
 def worst_for_entities(evidence: Evidence) -> Iterator[Finding]:
     """Heads alone against every scenario that trains a part of the encoder, or one head less."""
-    group, task = evidence.base, TASKS[1]
+    group, task = evidence.base, evidence.entities
     heads = kinds.find(group, HEADS)
     names = [
         name
@@ -90,7 +90,7 @@ def worst_for_entities(evidence: Evidence) -> Iterator[Finding]:
         and kinds.kind(group.of(name)[0].stages).name
         in ("full", "gradual", "top blocks", "head frozen")
     ]
-    if heads is None or task not in group.tasks:
+    if heads is None or task is None or task not in group.tasks:
         return
     samples = group.samples(task)
     leads = {
@@ -111,11 +111,13 @@ def worst_for_entities(evidence: Evidence) -> Iterator[Finding]:
 def falls_faster(evidence: Evidence) -> Iterator[Finding]:
     """The share of full fine-tuning's score that heads alone keep: entities minus sentences."""
     group = evidence.base
-    pair = two(group, HEADS, FULL)
-    if pair is None or len(group.tasks) < len(TASKS):
+    pair, labels, entities = two(group, HEADS, FULL), evidence.labels, evidence.entities
+    if pair is None or labels is None or entities is None:
+        return
+    if not {labels, entities} <= set(group.tasks):
         return
     kept = []
-    for task in TASKS:
+    for task in (labels, entities):
         values = group.values(task.metric)
         shared = values[pair[0]].keys() & values[pair[1]].keys()
         kept.append(
@@ -128,7 +130,10 @@ def falls_faster(evidence: Evidence) -> Iterator[Finding]:
     interval = intervals.seeds_interval(
         kept[1][seed] - kept[0][seed] for seed in kept[0].keys() & kept[1].keys()
     )
-    measured = f"share of {pair[1]}'s score that {pair[0]} keeps, entity F1 minus accuracy (interval over seeds alone)"
+    metrics = f"{entities.metric_title} minus {labels.metric_title}"
+    measured = (
+        f"share of {pair[1]}'s score that {pair[0]} keeps, {metrics} (interval over seeds alone)"
+    )
     yield finding(
         decide(interval, "contradicted", "supported"), measured, interval, "difference", group, pair
     )

@@ -16,7 +16,7 @@ from mtlab.report.claims.evidence import (
     two,
 )
 from mtlab.report.comparison import across, kinds
-from mtlab.report.comparison.groups import TASKS, Group, Task
+from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.comparison.kinds import FULL, HEADS, head_frozen
 from mtlab.report.statistics import comparisons, intervals
 
@@ -77,19 +77,19 @@ def domain(evidence: Evidence) -> Iterator[Finding]:
 
 
 def imbalance(evidence: Evidence) -> Iterator[Finding]:
-    """Where one task's labels are few or wrong: that task's score with the other's head frozen,
-    minus full fine-tuning.
+    """Where one task's labels are few or wrong: that task's score with another's head frozen, minus
+    full fine-tuning.
     """
-    points = [
-        (group, poor)
+    cases = [
+        (group, poor, pair, head_frozen(rich.name))
         for group in evidence.groups
         if (poor := _poor_task(evidence, group)) is not None
+        for rich in group.every
+        if rich is not poor and (pair := two(group, head_frozen(rich.name), FULL)) is not None
     ]
-    for group, poor in points:
-        rich = next(task for task in TASKS if task is not poor)
-        pair = two(group, head_frozen(rich.name), FULL)
-        interval = across.lead(group, poor, head_frozen(rich.name), FULL, len(points))
-        if pair is not None and interval is not None:
+    for group, poor, pair, frozen in cases:
+        interval = across.lead(group, poor, frozen, FULL, len(cases))
+        if interval is not None:
             measured = f"{poor.metric_title} on test, {pair[0]} minus {pair[1]}, {_spoilt(evidence, group)}"
             yield replace(
                 finding(
@@ -106,12 +106,12 @@ def imbalance(evidence: Evidence) -> Iterator[Finding]:
 
 def _poor_task(evidence: Evidence, group: Group) -> Task | None:
     """The one task whose labels are few or wrong at a point."""
-    poor = [task for task in TASKS if _labels(evidence, group, task)]
+    poor = [task for task in group.every if _labels(evidence, group, task)]
     return poor[0] if len(poor) == 1 else None
 
 
 def _spoilt(evidence: Evidence, group: Group) -> str:
-    return ", ".join(words for task in TASKS if (words := _labels(evidence, group, task)))
+    return ", ".join(words for task in group.every if (words := _labels(evidence, group, task)))
 
 
 def _labels(evidence: Evidence, group: Group, task: Task) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from mtlab.record.records import SuiteRecord
 from mtlab.report.comparison import across, kinds
-from mtlab.report.comparison.groups import TASKS, Group, Task
+from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.comparison.kinds import Kind
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval, Values
@@ -75,13 +75,25 @@ class Evidence:
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks with test scores."""
-        return tuple(task for task in TASKS if any(task in group.tasks for group in self.groups))
+        return tuple(
+            task for task in self.base.every if any(task in group.tasks for group in self.groups)
+        )
 
-    def chance(self, group: Group) -> float | None:
-        """Accuracy of a guess among all labels."""
+    @property
+    def labels(self) -> Task | None:
+        """The first task with one label a sentence; ``None`` without one."""
+        return next((task for task in self.tasks if task.kind.one_label), None)
+
+    @property
+    def entities(self) -> Task | None:
+        """The first task of which entities are read; ``None`` without one."""
+        return next((task for task in self.tasks if task.kind.spans), None)
+
+    def chance(self, group: Group, task: Task) -> float | None:
+        """Accuracy of a guess among all labels of a task."""
         facts = self.suite.data.get(group.label) or next(iter(self.suite.data.values()), {})
-        labels = facts.get("labels")
-        return 1 / len(labels) if labels else None
+        names = facts.get("tasks", {}).get(task.name, {}).get("names")
+        return 1 / len(names) if names else None
 
 
 def at(group: Group) -> str:
@@ -107,10 +119,24 @@ def scores(
     group: Group, kind: Kind, other: Kind, above: ClaimVerdict, below: ClaimVerdict, contrasts: int
 ) -> Iterator[Finding]:
     """One kind's test score minus another's, task by task."""
+    for task in group.tasks:
+        yield from score(group, task, kind, other, above, below, contrasts)
+
+
+def score(
+    group: Group,
+    task: Task,
+    kind: Kind,
+    other: Kind,
+    above: ClaimVerdict,
+    below: ClaimVerdict,
+    contrasts: int,
+) -> Iterator[Finding]:
+    """One kind's test score on a task minus another's."""
     pair = two(group, kind, other)
-    for task in group.tasks if pair else ():
+    if pair:
         interval = across.lead(group, task, kind, other, contrasts)
-        if interval is not None and pair is not None:
+        if interval is not None:
             measured = f"{task.metric_title} on test, {pair[0]} minus {pair[1]}"
             yield finding(
                 decide(interval, above, below), measured, interval, "difference", group, pair

@@ -8,7 +8,7 @@ from mtlab.record.records import StageRecord
 from mtlab.report.claims.evidence import POINT, ClaimVerdict, Evidence, Finding, decide, finding
 from mtlab.report.comparison import forgetting
 from mtlab.report.comparison.forgetting import SOURCE, TARGET
-from mtlab.report.comparison.groups import TASKS, Group, Task
+from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.statistics import comparisons
 from mtlab.report.statistics.intervals import Interval
 
@@ -19,9 +19,8 @@ def nothing_changed(evidence: Evidence) -> Iterator[Finding]:
     """Where nothing trains, weights are the checkpoint's, and so are the scores."""
     group = evidence.base
     for name in group.scenarios:
-        trials = group.of(name)
-        if trials and not any(stage.steps for stage in trials[0].stages):
-            task = TASKS[0]
+        trials, task = group.of(name), _looked_at(group, name)
+        if trials and task is not None and not any(stage.steps for stage in trials[0].stages):
             moved = forgetting.transfer(group, name, task)
             same = (
                 all(trial.initial_digest == trial.final_digest for trial in trials)
@@ -36,6 +35,13 @@ def nothing_changed(evidence: Evidence) -> Iterator[Finding]:
                 group,
                 [name],
             )
+
+
+def _looked_at(group: Group, name: str) -> Task | None:
+    """The first task that the checkpoint has a score of on the source domain."""
+    return next(
+        (task for task in group.every if forgetting.sample(group, name, task, SOURCE, 0)), None
+    )
 
 
 def keeps(evidence: Evidence) -> Iterator[Finding]:
@@ -104,27 +110,29 @@ def mitigates(evidence: Evidence) -> Iterator[Finding]:
 
 def gradual(evidence: Evidence) -> Iterator[Finding]:
     """Gradual unfreezing against training everything at once: the kept task on the source domain,
-    the new one on the target domain.
+    the new ones on the target domain.
     """
     group = evidence.base
     for task, name in _cases(group, forgetting.unfreezes):
         whole = next(
             (other for kept, other in _cases(group, forgetting.trains_all) if kept is task), None
         )
-        new = next(other for other in TASKS if other is not task)
-        for judged, domain in ((task, SOURCE), (new, TARGET)) if whole else ():
+        learnt = forgetting.learnt_tasks(group, name)
+        if whole is None or forgetting.learnt_tasks(group, whole) != learnt:
+            continue
+        judgements = [(task, SOURCE), *((new, TARGET) for new in learnt)]
+        for judged, domain in judgements:
             mine, theirs = (
-                forgetting.sample(group, scenario, judged, domain, -1)
-                for scenario in (name, whole or "")
+                forgetting.sample(group, scenario, judged, domain, -1) for scenario in (name, whole)
             )
-            interval = comparisons.difference(mine, theirs, 2)
+            interval = comparisons.difference(mine, theirs, len(judgements))
             measured = f"{judged.metric_title} on the {domain} test split, {name} minus {whole}"
             verdict = (
                 decide(interval, "supported", "contradicted")
                 if domain == SOURCE
                 else _kept(interval)
             )
-            yield finding(verdict, measured, interval, "difference", group, [name, whole or ""])
+            yield finding(verdict, measured, interval, "difference", group, [name, whole])
 
 
 def _cases(group: Group, case: Case) -> Iterator[tuple[Task, str]]:
@@ -132,6 +140,6 @@ def _cases(group: Group, case: Case) -> Iterator[tuple[Task, str]]:
     for task in forgetting.kept_tasks(group):
         for name in group.scenarios:
             trials = group.of(name)
-            if trials and forgetting.kept_task(trials[0].stages) is task and case(trials[0].stages):
+            if trials and forgetting.keeps(trials[0].stages, task) and case(trials[0].stages):
                 yield task, name
                 break

@@ -20,11 +20,12 @@ from mtlab.report.claims.evidence import (
     decide,
     finding,
     ratio,
+    score,
     scores,
     two,
 )
 from mtlab.report.comparison import across, kinds
-from mtlab.report.comparison.groups import TASKS, Group
+from mtlab.report.comparison.groups import Group
 from mtlab.report.comparison.kinds import FULL, GRADUAL, HEADS, NOTHING
 from mtlab.report.statistics import comparisons, intervals
 
@@ -32,12 +33,11 @@ from mtlab.report.statistics import comparisons, intervals
 def nothing_learned(evidence: Evidence) -> Iterator[Finding]:
     """Weights are the initial ones and accuracy is at chance."""
     group = evidence.base
-    name = kinds.find(group, NOTHING)
-    chance = evidence.chance(group)
-    if name is None or chance is None:
+    name, task = kinds.find(group, NOTHING), evidence.labels
+    chance = evidence.chance(group, task) if task is not None else None
+    if name is None or task is None or chance is None:
         return
     same = all(trial.initial_digest == trial.final_digest for trial in group.of(name))
-    task = TASKS[0]
     interval = intervals.estimate(group.samples(task)[name])
     if interval.mean is None:
         return
@@ -149,7 +149,8 @@ def converges(evidence: Evidence) -> Iterator[Finding]:
 
 def _updates_to(trial: TrialRecord, share: float = 0.95) -> float:
     scores = [(epoch.step, across.epoch_score(epoch)) for epoch in trial.epochs]
-    goal = share * max(score for _, score in scores)
+    best = max(score for _, score in scores)
+    goal = min(best, share * best)  # a correlation may be below 0
     return float(next(step for step, score in scores if score >= goal))
 
 
@@ -184,20 +185,22 @@ def caps(evidence: Evidence) -> Iterator[Finding]:
     if longest is None or across.longest(evidence.groups, FULL) is None:
         return
     runs = list(across.budgets(evidence.groups, longest[1]).items())
-    for task, result in zip(
-        evidence.base.tasks,
-        scores(evidence.base, HEADS, FULL, "contradicted", "supported", len(evidence.tasks)),
-        strict=True,
-    ):
+    base, contrasts = evidence.base, len(evidence.tasks)
+    for task in base.tasks:
         before, last = (
             intervals.interval(group.values(f"validation_{task.metric}")[longest[1]].values()).mean
             for _, group in runs[-2:]
         )
         gained = (last or 0.0) - (before or 0.0)
-        measured = f"{result.measured} (heads gain {gained:+.3f} on validation from {runs[-2][0]} to {runs[-1][0]} epochs)"
-        yield replace(
-            result, measured=measured, verdict="undecided" if gained > POINT else result.verdict
+        words = (
+            f"(heads gain {gained:+.3f} on validation from {runs[-2][0]} to {runs[-1][0]} epochs)"
         )
+        for result in score(base, task, HEADS, FULL, "contradicted", "supported", contrasts):
+            yield replace(
+                result,
+                measured=f"{result.measured} {words}",
+                verdict="undecided" if gained > POINT else result.verdict,
+            )
 
 
 def rates(evidence: Evidence) -> Iterator[Finding]:

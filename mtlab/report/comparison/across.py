@@ -177,6 +177,8 @@ def frontier(group: Group, task: Task) -> list[Reached]:
     samples, validation = group.samples(task), group.values(f"validation_{task.metric}")
     goal = intervals.interval(validation[full].values()).mean
     whole = intervals.estimate(samples[full]).mean
+    if min(goal or 0.0, whole or 0.0) < 0:
+        return []  # a share of a correlation below 0 says nothing
     reaching = []
     for share in SHARES:
         means = {

@@ -7,13 +7,13 @@ negative is forgetting.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mtlab.record.records import DomainScore, StageRecord, TrialRecord
-from mtlab.report.comparison.groups import TASKS, Group, Task
+from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval, Sample
 
@@ -35,7 +35,7 @@ class Effect:
         without: the same without it.
         retained: its score on the kept task and the source domain, minus that without; ``None``
             bounds below two seeds.
-        learned: the same on the new task and the target domain.
+        learned: the same of each task that both train, by name, on the target domain.
         share: of the loss without it, the part that it wins back.
         beyond_half: what it wins back minus half of what was lost: an interval above 0 shows that
             it wins back at least half.
@@ -44,7 +44,7 @@ class Effect:
     scenario: str
     without: str
     retained: Interval
-    learned: Interval
+    learned: Mapping[str, Interval]
     share: float | None
     beyond_half: Interval
 
@@ -54,33 +54,31 @@ def staged(group: Group) -> bool:
     return any(trial.matrix for trial in group.good)
 
 
-def new_task(stages: Sequence[StageRecord]) -> Task | None:
-    """The one task that a scenario trains; ``None`` where it trains both or nothing."""
-    trained = {
-        task for stage in stages if stage.epochs and stage.params_trainable for task in stage.losses
-    }
-    return next((task for task in TASKS if {task.name} == trained), None)
+def trained(stages: Sequence[StageRecord]) -> frozenset[str]:
+    """The tasks that a scenario trains."""
+    return frozenset(task for stage in _active(stages) for task in stage.losses)
 
 
-def kept_task(stages: Sequence[StageRecord]) -> Task | None:
-    """The one task that a scenario does not train while it trains the other."""
-    new = new_task(stages)
-    return next((task for task in TASKS if task is not new), None) if new is not None else None
+def keeps(stages: Sequence[StageRecord], task: Task) -> bool:
+    """Whether a scenario does not train a task while it trains another."""
+    tasks = trained(stages)
+    return bool(tasks) and task.name not in tasks
 
 
 def kept_tasks(group: Group) -> list[Task]:
     """The tasks that some scenario of the group keeps, with a score on the source domain."""
-    kept = {
-        task.name
-        for name in group.scenarios
-        if (trials := group.of(name)) and (task := kept_task(trials[0].stages)) is not None
-    }
     return [
         task
-        for task in TASKS
-        if task.name in kept
+        for task in group.every
+        if keepers(group, task)
         and any(sample(group, name, task, SOURCE, 0) for name in group.scenarios)
     ]
+
+
+def learnt_tasks(group: Group, scenario: str) -> list[Task]:
+    """The tasks that a scenario trains."""
+    trials = group.of(scenario)
+    return [task for task in group.every if trials and task.name in trained(trials[0].stages)]
 
 
 def sample(group: Group, scenario: str, task: Task, domain: str, stage: int) -> Sample:
@@ -133,11 +131,11 @@ def transfer(
 
 
 def keepers(group: Group, task: Task) -> list[str]:
-    """Scenarios that train the other task alone."""
+    """Scenarios that keep a task."""
     return [
         scenario
         for scenario in group.scenarios
-        if (trials := group.of(scenario)) and kept_task(trials[0].stages) is task
+        if (trials := group.of(scenario)) and keeps(trials[0].stages, task)
     ]
 
 
@@ -178,19 +176,20 @@ def without(group: Group, scenario: str) -> str | None:
     trials = group.of(scenario)
     if not trials or unmitigated(trials[0].stages):
         return None
-    mine = [_trained(stage) for stage in trials[0].stages]
+    mine = [_parts(stage) for stage in trials[0].stages]
     for name in group.scenarios:
         others = group.of(name)
         if (
             others
             and unmitigated(others[0].stages)
-            and [_trained(stage) for stage in others[0].stages] == mine
+            and [_parts(stage) for stage in others[0].stages] == mine
         ):
             return name
     return None
 
 
-def _trained(stage: StageRecord) -> tuple[object, ...]:
+def _parts(stage: StageRecord) -> tuple[object, ...]:
+    """What a stage trains, and for how long."""
     units, encoder = _units(stage), _encoder(stage) - {ADAPTERS}
     moves = bool(units & {*encoder, ADAPTERS}) and (ADAPTERS in units or encoder <= units)
     heads = frozenset(unit for unit in units if unit.startswith("head."))
@@ -199,16 +198,11 @@ def _trained(stage: StageRecord) -> tuple[object, ...]:
 
 def effects(group: Group, task: Task) -> list[Effect]:
     """The effect of each mitigation of scenarios that keep ``task``."""
-    pairs = [
-        (name, other)
-        for name in group.scenarios
-        if (other := without(group, name)) and kept_task(group.of(name)[0].stages) is task
-    ]
-    new = next(other for other in TASKS if other is not task)
-    return [_effect(group, name, other, task, new, len(pairs)) for name, other in pairs]
+    pairs = [(name, other) for name in keepers(group, task) if (other := without(group, name))]
+    return [_effect(group, name, other, task, len(pairs)) for name, other in pairs]
 
 
-def _effect(group: Group, name: str, other: str, task: Task, new: Task, contrasts: int) -> Effect:
+def _effect(group: Group, name: str, other: str, task: Task, contrasts: int) -> Effect:
     held, loose = sample(group, name, task, SOURCE, -1), sample(group, other, task, SOURCE, -1)
     before = sample(group, other, task, SOURCE, 0)
     retained = comparisons.difference(held, loose, contrasts)
@@ -221,9 +215,15 @@ def _effect(group: Group, name: str, other: str, task: Task, new: Task, contrast
         if shared
         else 0.0
     )
-    learned = comparisons.difference(
-        sample(group, name, new, TARGET, -1), sample(group, other, new, TARGET, -1), contrasts
-    )
+    learnt = learnt_tasks(group, name)
+    learned = {
+        new.name: comparisons.difference(
+            sample(group, name, new, TARGET, -1),
+            sample(group, other, new, TARGET, -1),
+            contrasts * len(learnt),
+        )
+        for new in learnt
+    }
     share = retained.mean / lost if retained.mean is not None and lost > 0 else None
     return Effect(
         name, other, retained, learned, share, intervals.paired(beyond, contrasts, equal=False)
@@ -246,7 +246,7 @@ def cka(group: Group, scenario: str) -> dict[str, Interval]:
     """Unit to linear CKA between the checkpoint's states and the trial's, over seeds."""
     drifts = [trial.drift.cka for trial in group.of(scenario) if trial.drift]
     return {
-        unit: intervals.interval((drift[unit] for drift in drifts), within=intervals.SHARE)
+        unit: intervals.interval((drift[unit] for drift in drifts), within=(0.0, 1.0))
         for unit in (drifts[0] if drifts else {})
     }
 
@@ -264,52 +264,57 @@ def logit_drift(group: Group, scenario: str, task: Task) -> Iterator[tuple[float
 
 
 def adapts_around(stages: Sequence[StageRecord]) -> bool:
-    """Whether one stage trains the encoder and the new task's head while the kept task's head is
+    """Whether one stage trains the encoder and the heads of new tasks while those of kept tasks are
     frozen, without a mitigation.
     """
     return _case(stages) == "around" and unmitigated(stages)
 
 
 def leaves_encoder(stages: Sequence[StageRecord]) -> bool:
-    """Whether the new task's head trains alone."""
+    """Whether the heads of new tasks train alone."""
     return _case(stages) == "head"
 
 
 def trains_all(stages: Sequence[StageRecord]) -> bool:
-    """Whether one stage trains everything on the new task, without a mitigation."""
+    """Whether one stage trains everything on the new tasks, without a mitigation."""
     return _case(stages) == "all" and unmitigated(stages)
 
 
 def unfreezes(stages: Sequence[StageRecord]) -> bool:
-    """Whether several stages train more and more on the new task, in the end the whole encoder,
+    """Whether several stages train more and more on new tasks, in the end the whole encoder,
     without a mitigation.
     """
-    new, active = (
-        new_task(stages),
-        [stage for stage in stages if stage.epochs and stage.params_trainable],
-    )
-    if new is None or len(active) < 2 or not unmitigated(stages):
+    active = _active(stages)
+    if len(active) < 2 or not _keeps_any(stages) or not unmitigated(stages):
         return False
-    trained = [_units(stage) for stage in active]
+    units = [_units(stage) for stage in active]
     return (
-        all(fewer < other for fewer, other in itertools.pairwise(trained))
-        and _encoder(active[-1]) <= trained[-1]
+        all(fewer < other for fewer, other in itertools.pairwise(units))
+        and _encoder(active[-1]) <= units[-1]
     )
 
 
 def _case(stages: Sequence[StageRecord]) -> str:
-    new, active = (
-        new_task(stages),
-        [stage for stage in stages if stage.epochs and stage.params_trainable],
-    )
-    if new is None or len(active) != 1:
+    active = _active(stages)
+    if len(active) != 1 or not _keeps_any(stages):
         return ""
-    trained, encoder = _units(active[0]), _encoder(active[0])
-    if trained == set(active[0].parameters):
+    units, encoder = _units(active[0]), _encoder(active[0])
+    new = {f"head.{task}" for task in trained(stages)}
+    if units == set(active[0].parameters):
         return "all"
-    if trained == {f"head.{new.name}"}:
+    if units == new:
         return "head"
-    return "around" if trained == {*encoder, f"head.{new.name}"} else ""
+    return "around" if units == {*encoder, *new} else ""
+
+
+def _active(stages: Sequence[StageRecord]) -> list[StageRecord]:
+    """The stages that train."""
+    return [stage for stage in stages if stage.epochs and stage.params_trainable]
+
+
+def _keeps_any(stages: Sequence[StageRecord]) -> bool:
+    heads = {unit for unit in stages[0].parameters if unit.startswith("head.")}
+    return bool(heads - {f"head.{task}" for task in trained(stages)})
 
 
 def _units(stage: StageRecord) -> set[str]:

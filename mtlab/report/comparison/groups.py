@@ -2,72 +2,20 @@
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mtlab.plan.scenario import point_label, points
-from mtlab.record.quality import Contributions, EntityMetrics
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.report.statistics import intervals
 from mtlab.report.table import result
+from mtlab.report.tasks import Task, of_experiment
+from mtlab.tasks.kind import Score
 
 ENOUGH = 20
-"""Gold entities below which a type's F1 says little."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task as the report speaks of it: its name in records, words for people, and the column that
-    judges it.
-    """
-
-    name: str
-    title: str
-    metric: str
-    metric_title: str
-    validation: str
-    """The metric's place in a split's ``Metrics``."""
-    contributed: Callable[[Contributions], np.ndarray | None]
-    """What each test sentence adds to the metric, whose mean over sentences is the metric; ``None``
-    where it is undefined."""
-
-    @property
-    def heading(self) -> str:
-        """The title, as a heading has it."""
-        return self.title[:1].upper() + self.title[1:]
-
-
-def _labels(contributions: Contributions) -> np.ndarray | None:
-    return np.array(contributions.labels_right, dtype=float) if contributions.labels_right else None
-
-
-def _entities(contributions: Contributions) -> np.ndarray | None:
-    return intervals.f1_values(
-        *map(
-            np.array,
-            (
-                contributions.entities_right,
-                contributions.entities_predicted,
-                contributions.entities_gold,
-            ),
-        )
-    )
-
-
-TASKS = (
-    Task(
-        "classifier",
-        "sentence classification",
-        "classifier_accuracy",
-        "accuracy",
-        "classifier.accuracy",
-        _labels,
-    ),
-    Task("ner", "entity recognition", "ner_f1", "entity F1", "ner.default.f1", _entities),
-)
+"""How many of a part there must be for its score to say something."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +30,8 @@ class Group:
     seeds: tuple[int, ...]
     control: str | None
     trials: tuple[TrialRecord, ...]
+    every: tuple[Task, ...]
+    """The experiment's tasks."""
     sentences: int | None = None
     """Training sentences."""
 
@@ -136,7 +86,7 @@ class Group:
     @property
     def tasks(self) -> list[Task]:
         """The tasks that at least one trial has a test score for."""
-        return [task for task in TASKS if any(self.values(task.metric).values())]
+        return [task for task in self.every if any(self.values(task.metric).values())]
 
     def of(self, scenario: str) -> list[TrialRecord]:
         """The trials of a scenario that ended well, by seed."""
@@ -169,28 +119,32 @@ class Group:
             by_scenario[name] = {seed: value for seed, value in pairs if value is not None}
         return by_scenario
 
-    def entity_types(self) -> dict[str, int]:
-        """Entity type to its gold entities on test, the most frequent first."""
+    def parts(self, task: Task) -> dict[str, int]:
+        """Parts of a task that are scored by themselves, such as entity types, to how many of them
+        test has, the most frequent first.
+        """
         support: dict[str, int] = {}
         for trial in self.good:
-            for kind, scores in _by_type(trial).items():
-                support[kind] = max(support.get(kind, 0), scores.support)
+            for part, scores in _by_name(trial, task).items():
+                support[part] = max(support.get(part, 0), int(scores.get("support") or 0))
         return dict(sorted(support.items(), key=lambda pair: (-pair[1], pair[0])))
 
-    def type_f1(self, scenario: str, kind: str) -> float | None:
-        """Mean test F1 of an entity type over a scenario's seeds; ``None`` where no seed has
-        one.
+    def part_score(self, scenario: str, task: Task, part: str) -> float | None:
+        """Mean over a scenario's seeds of the first test score of a part of a task; ``None`` where no
+        seed has one.
         """
         values = [
-            scores.f1
+            value
             for trial in self.of(scenario)
-            if (scores := _by_type(trial).get(kind)) and scores.f1 is not None
+            if (scores := _by_name(trial, task).get(part))
+            and (value := next(iter(scores.values()))) is not None
         ]
         return sum(values) / len(values) if values else None
 
 
-def _by_type(trial: TrialRecord) -> dict[str, EntityMetrics]:
-    return trial.test.ner.by_type if trial.test and trial.test.ner else {}
+def _by_name(trial: TrialRecord, task: Task) -> dict[str, dict[str, Score]]:
+    scored = trial.test.by_task.get(task.name) if trial.test else None
+    return scored.by_name if scored is not None else {}
 
 
 def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
@@ -206,11 +160,17 @@ def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
     }
     for trial in trials:
         by_point.setdefault(_canonical(trial.point), (trial.point, []))[1].append(trial)
-    control = experiment.get("control")
+    control, tasks = experiment.get("control"), of_experiment(experiment)
     sizes = {label: facts.get("sizes", {}).get("train") for label, facts in suite.data.items()}
     return [
         Group(
-            point, scenarios, seeds, control, tuple(members), sizes.get(point_label(point.items()))
+            point,
+            scenarios,
+            seeds,
+            control,
+            tuple(members),
+            tasks,
+            sizes.get(point_label(point.items())),
         )
         for point, members in by_point.values()
         if members or point in asked

@@ -85,18 +85,17 @@ def _one_stage(trained: set[str], units: set[str], losses: Sequence[str]) -> Kin
         alone = len(losses) == 1 and trained_heads == {f"head.{losses[0]}"} and rest == encoder
         return single_task(losses[0]) if alone else OTHER
     if trained_heads == heads:
-        return _both_heads(rest, encoder)
-    if len(trained_heads) == 1 and rest in (set(), encoder):
-        task, still = (
-            next(iter(some)).removeprefix("head.")
-            for some in (trained_heads, heads - trained_heads)
-        )
-        return head_frozen(still) if rest else one_head(task)
+        return _all_heads(rest, encoder)
+    still = heads - trained_heads
+    if rest == encoder and len(still) == 1:
+        return head_frozen(still.pop().removeprefix("head."))
+    if not rest and len(trained_heads) == 1:
+        return one_head(trained_heads.pop().removeprefix("head."))
     return OTHER
 
 
-def _both_heads(rest: set[str], encoder: set[str]) -> Kind:
-    """Both heads train, and ``rest`` of the encoder."""
+def _all_heads(rest: set[str], encoder: set[str]) -> Kind:
+    """All heads train, and ``rest`` of the encoder."""
     if rest in (set(), encoder):
         return FULL if rest else HEADS
     blocks, trained = (

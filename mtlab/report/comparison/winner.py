@@ -8,6 +8,7 @@ from mtlab.report import markdown
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.markdown import listing, name
 from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.tasks import together
 
 NEAR = 0.02
 """A scenario whose mean is at most this far below the best may count as good as it. With few seeds
@@ -48,7 +49,7 @@ def winner(group: Group) -> Winner | None:
         for scenario in group.scenarios
         if all(_as_good(off.get(scenario)) for off in behind)
     ]
-    both = "both tasks" if len(group.tasks) == 2 else group.tasks[0].title
+    both = markdown.text(together(group.tasks))
     if len(group.seeds) < 2:
         return _picked(
             group,

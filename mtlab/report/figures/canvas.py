@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib import style as styles
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
@@ -117,6 +118,24 @@ def _numbered(svg: str) -> str:
 def figure(height: float) -> Figure:
     """An empty figure with a height in inches; all figures have the same width."""
     return Figure(figsize=(10.0, height), dpi=STYLE["savefig.dpi"], layout="constrained")
+
+
+COLUMNS = 2
+"""Panels that stand side by side."""
+
+
+def rows(count: int) -> int:
+    """The rows of so many panels."""
+    return -(-count // COLUMNS)
+
+
+def panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with panels, whose rows have a height in inches."""
+    made = figure(height * rows(count))
+    grid = made.subplots(rows(count), min(count, COLUMNS), squeeze=False)
+    for spare in grid.flat[count:]:
+        spare.remove()
+    return made, list(grid.flat[:count])
 
 
 def legend(

@@ -2,8 +2,6 @@
 epochs, and over settings.
 """
 
-import itertools
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,16 +17,18 @@ from mtlab.report.figures.canvas import Drawing, Plot
 from mtlab.report.figures.looks import COLOURS, INK, MARKERS, Look, looks, shown
 from mtlab.report.statistics import intervals
 from mtlab.report.statistics.intervals import Interval
+from mtlab.report.tasks import mean_score
 
 Series = Mapping[str, Sequence[tuple[float, Interval]]]
 
 
 def drawings(groups: Sequence[Group], base: Group) -> dict[str, Drawing]:
     """The figures across points, and across the scenarios of ``base``."""
-    return {
+    drawn = {
         kind: (partial(draw, groups, base), alt, caption)
         for kind, (draw, alt, caption) in FIGURES.items()
     }
+    return drawn | {parts(task): _drawing_of_parts(base, task) for task in base.tasks}
 
 
 def write_all(
@@ -73,10 +73,10 @@ def _quality_vs_data(groups: Sequence[Group], base: Group) -> Figure | None:
         return None
     rows = [
         (
-            f"{task.metric_title}, test",
+            f"{shown(task.metric_title)}, test",
             [
                 (
-                    f"{task.heading}, {title}",
+                    f"{shown(task.heading)}, {title}",
                     _over(points, task, lambda group: group.sentences or 0),
                 )
                 for title, points in ways.items()
@@ -91,7 +91,7 @@ def _over(points: Sequence[Group], task: Task, x: Callable[[Group], float]) -> S
     series: dict[str, list[tuple[float, Interval]]] = {}
     for group in points:
         for name, sample in group.samples(task).items():
-            estimate = intervals.estimate(sample, within=intervals.SHARE)
+            estimate = intervals.estimate(sample, within=task.kind.limits)
             if estimate.mean is not None:
                 series.setdefault(name, []).append((x(group), estimate))
     return series
@@ -116,23 +116,21 @@ def _quality_vs_epochs(groups: Sequence[Group], base: Group) -> Figure | None:
             name: [(x, estimate) for x, estimate in points if estimate.mean is not None]
             for name, points in series.items()
         }
-        rows.append((f"{task.metric_title}, test", [(task.heading, drawn)]))
+        rows.append((f"{shown(task.metric_title)}, test", [(shown(task.heading), drawn)]))
     return _panels(rows, base, "epochs of the run", log=True)
 
 
 def _at(group: Group, task: Task, name: str, x: float) -> tuple[float, Interval]:
-    return float(x), intervals.estimate(group.samples(task)[name], within=intervals.SHARE)
+    return float(x), intervals.estimate(group.samples(task)[name], within=task.kind.limits)
 
 
 def _quality_vs_blocks(groups: Sequence[Group], base: Group) -> Figure | None:
     by_depth, full = across.depths(base), kinds.find(base, kinds.FULL)
     if len(by_depth) < 3 or full is None:
         return None
-    figure = canvas.figure(4.2)
+    figure, panels = canvas.panels(len(base.tasks), 4.2)
     look = Look(COLOURS[0], MARKERS[0])
-    for task, ax in zip(
-        base.tasks, figure.subplots(1, len(base.tasks), squeeze=False)[0], strict=True
-    ):
+    for task, ax in zip(base.tasks, panels, strict=True):
         samples = base.samples(task)
         points = [_at(base, task, name, depth) for depth, name in by_depth.items()]
         plots.courses(
@@ -141,23 +139,22 @@ def _quality_vs_blocks(groups: Sequence[Group], base: Group) -> Figure | None:
             ax,
             log=False,
         )
-        whole = intervals.estimate(samples[full]).mean or math.nan
-        _shares(whole, ax)
-        for reached in across.frontier(base, task):
-            if reached.blocks is not None:
-                y = next(estimate.mean for depth, estimate in points if depth == reached.blocks)
+        _shares(intervals.estimate(samples[full]).mean or 0.0, ax)
+        chosen = {reached.blocks for reached in across.frontier(base, task)}
+        for depth, estimate in points:
+            if depth in chosen and estimate.mean is not None:
                 ax.plot(
-                    reached.blocks,
-                    y,
+                    depth,
+                    estimate.mean,
                     marker="o",
                     markersize=13,
                     markerfacecolor="none",
                     markeredgecolor=INK,
                     zorder=4,
                 )
-        ax.set_title(task.heading)
+        ax.set_title(shown(task.heading))
         ax.set_xlabel("blocks that train, from the top (0: the heads alone)")
-        ax.set_ylabel(f"{task.metric_title}, test")
+        ax.set_ylabel(f"{shown(task.metric_title)}, test")
     ring = Line2D(
         [], [], color=INK, marker="o", markersize=10, markerfacecolor="none", linestyle=""
     )
@@ -172,8 +169,8 @@ def _quality_vs_blocks(groups: Sequence[Group], base: Group) -> Figure | None:
 
 
 def _shares(whole: float, ax: Axes) -> None:
-    """Draw levels at shares of full fine-tuning's score, with their labels."""
-    for share in (1.0, *across.SHARES):
+    """Draw levels at shares of full fine-tuning's score, with their labels, where it is above 0."""
+    for share in (1.0, *across.SHARES) if whole > 0 else ():
         ax.axhline(
             share * whole,
             color=INK,
@@ -231,36 +228,49 @@ def _settings(groups: Sequence[Group], base: Group) -> Figure | None:
     ax.set_yticks(range(len(base.scenarios)), [shown(name) for name in base.scenarios])
     ax.set_ylim(len(base.scenarios) - 0.4, -0.6)
     ax.set_xlabel(
-        "validation score (mean of accuracy and entity F1, mean over seeds); ring: the setting that was chosen"
+        f"validation score ({shown(mean_score(base.every).removeprefix('the '), 90)}, mean over seeds); ring: the setting that was chosen"
     )
     ax.set_title("Every setting that was tried", loc="left")
     return figure
 
 
-def _entity_types(groups: Sequence[Group], base: Group) -> Figure | None:
-    support = {kind: count for kind, count in base.entity_types().items() if count >= ENOUGH}
-    scores = {kind: {name: base.type_f1(name, kind) for name in base.scenarios} for kind in support}
-    shown = {
-        kind: {name: f1 for name, f1 in by_name.items() if f1 is not None}
-        for kind, by_name in scores.items()
-    }
-    shown = dict(itertools.islice(((kind, marks) for kind, marks in shown.items() if marks), MOST))
-    if len(shown) < 2:
-        return None
-    figure = canvas.figure(1.5 + 0.3 * len(shown))
-    ax = plots.dots(
-        {f"{kind} ({support[kind]:,})": marks for kind, marks in shown.items()},
-        looks(base.scenarios),
-        figure.subplots(),
+def parts(task: Task) -> str:
+    """The name of the figure of a task's parts."""
+    return f"parts_{task.name}"
+
+
+def _drawing_of_parts(base: Group, task: Task) -> Drawing:
+    metric, part = next(iter(task.kind.metrics.values())), task.kind.value_title
+    return (
+        partial(_parts, base, task),
+        f"Test {metric} of each {part} in each scenario",
+        f"Test {metric} by {part}, means over seeds: those that are gold most often, and how often. A scenario may be even on average "
+        "and behind on those that matter.",
     )
-    ax.set_xlabel("entity F1 of the type, test, mean over seeds")
-    ax.set_title("Types of entities (gold entities in the test split)", loc="left")
+
+
+def _parts(base: Group, task: Task) -> Figure | None:
+    marks: dict[str, dict[str, float]] = {}
+    for part, count in base.parts(task).items():
+        scores = {name: base.part_score(name, task, part) for name in base.scenarios}
+        defined = {name: score for name, score in scores.items() if score is not None}
+        if count >= ENOUGH and defined and len(marks) < MOST:
+            marks[f"{part} ({count:,})"] = defined
+    if len(marks) < 2:
+        return None
+    figure = canvas.figure(1.5 + 0.3 * len(marks))
+    ax = plots.dots(marks, looks(base.scenarios), figure.subplots())
+    ax.set_xlabel(f"{shown(task.metric_title)}, test, mean over seeds")
+    ax.set_title(
+        f"{shown(task.heading)}: each {task.kind.value_title} (how many are gold in the test split)",
+        loc="left",
+    )
     canvas.legend(figure, base, [name for name in base.scenarios if base.of(name)])
     return figure
 
 
 MOST = 16
-"""Types that a figure has room for."""
+"""Parts of a task that a figure has room for."""
 
 FIGURES: dict[str, tuple[Callable[[Sequence[Group], Group], Figure | None], str, str]] = {
     "quality_vs_data": (
@@ -286,11 +296,5 @@ FIGURES: dict[str, tuple[Callable[[Sequence[Group], Group], Figure | None], str,
         "Validation score of every setting of each scenario",
         "Validation score of every setting that was tried, a mark each; the ringed one was chosen, and its test scores stand in the "
         "table. How far the marks lie apart is what the choice is worth.",
-    ),
-    "entity_types": (
-        _entity_types,
-        "Test F1 of each type of entity in each scenario",
-        "Test F1 by type of entity, means over seeds, the types with the most gold entities. A scenario may be even on average and behind "
-        "on the types that matter.",
     ),
 }

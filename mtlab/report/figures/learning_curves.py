@@ -10,9 +10,8 @@ from matplotlib.lines import Line2D
 from mtlab.record.records import EpochRecord, TrialRecord
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.figures import canvas, plots
-from mtlab.report.figures.looks import INK, looks
+from mtlab.report.figures.looks import INK, looks, shown
 from mtlab.report.figures.plots import Curve, Point
-from mtlab.report.table import look_up
 
 
 def mean_point(points: Sequence[Point]) -> Point:
@@ -22,7 +21,7 @@ def mean_point(points: Sequence[Point]) -> Point:
 
 def learning_curves(group: Group) -> Figure | None:
     """A row of axes a task, by step and by time; None without validation scores."""
-    tasks = [task for task in group.tasks if any(_curve(group.good, "step", task.validation).seeds)]
+    tasks = [task for task in group.tasks if any(_curve(group.good, "step", task).seeds)]
     if not tasks:
         return None
     figure = canvas.figure(3.1 * len(tasks) + 0.7)
@@ -34,17 +33,15 @@ def learning_curves(group: Group) -> Figure | None:
                 name: [trial for trial in group.of(name) if field == "step" or not trial.untimed]
                 for name in group.scenarios
             }
-            by_scenario = {
-                name: _curve(timed[name], field, task.validation) for name in group.scenarios
-            }
+            by_scenario = {name: _curve(timed[name], field, task) for name in group.scenarios}
             drawn = {name: curve for name, curve in by_scenario.items() if curve.mean}
             ax = plots.learning_curves(drawn, looks(group.scenarios), grid[row][column])
             _mark_decisions(ax, group, task, field)
             if field == "elapsed_s":
                 _wide_seconds(ax, [curve.mean for curve in drawn.values()])
-            ax.set_title(f"{task.heading}, by {'step' if field == 'step' else 'time'}")
+            ax.set_title(f"{shown(task.heading)}, by {'step' if field == 'step' else 'time'}")
             ax.set_xlabel(title if row == len(tasks) - 1 else "")
-            ax.set_ylabel(f"{task.metric_title}, validation" if column == 0 else "")
+            ax.set_ylabel(f"{shown(task.metric_title)}, validation" if column == 0 else "")
     boundary = Line2D([], [], color=INK, linestyle=(0, (1, 2)), linewidth=0.9)
     extra = (
         [(boundary, "a stage ends")] if any(len(trial.stages) > 1 for trial in group.good) else []
@@ -72,7 +69,7 @@ def _mark_decisions(ax: Axes, group: Group, task: Task, field: str) -> None:
     for trial in group.good:
         for decision in trial.ledger:
             epoch = next(epoch for epoch in trial.epochs if epoch.epoch == decision.epoch)
-            value = look_up(epoch.validation, task.validation)
+            value = epoch.validation.primary(task.name)
             if (
                 decision.task in (task.name, "")
                 and decision.action in DECISIONS
@@ -93,15 +90,15 @@ def _mark_decisions(ax: Axes, group: Group, task: Task, field: str) -> None:
                 )
 
 
-def _curve(trials: Sequence[TrialRecord], field: str, metric: str) -> Curve:
+def _curve(trials: Sequence[TrialRecord], field: str, task: Task) -> Curve:
     seeds = [
         [
-            (float(getattr(epoch, field)), look_up(epoch.validation, metric))
+            (float(getattr(epoch, field)), value)
             for epoch in trial.epochs
+            if (value := epoch.validation.primary(task.name)) is not None
         ]
         for trial in trials
     ]
-    seeds = [[point for point in points if point[1] is not None] for points in seeds]
     longest = max((len(points) for points in seeds), default=0)
     mean = [
         mean_point([points[at] for points in seeds if len(points) > at]) for at in range(longest)

@@ -170,7 +170,11 @@ def intervals(
     for row, (name, estimate) in enumerate(estimates.items()):
         style, mean = look[name], estimate.mean
         if mean is None or (limits and mean < limits[0]):
-            words, colour = ("no result", INK) if mean is None else (f"← {mean:.3f}", style.colour)
+            words, colour = (
+                ("no result", INK)
+                if mean is None
+                else (f"← {mean:.3f}".replace("-", "−"), style.colour)
+            )
             at_edge = ax.get_yaxis_transform()
             ax.text(0.01, row, words, transform=at_edge, color=colour, va="center")
             continue

@@ -61,12 +61,30 @@ def _closeup(values: Sequence[float]) -> Point | None:
 
 
 def _axes(figure: Figure, zooms: Sequence[Point | None]) -> list[list[Axes]]:
-    """The axes of the panels, side by side: the whole above its close-up, or the whole alone."""
-    grid = figure.add_gridspec(2 if any(zooms) else 1, len(zooms))
-    places = [
-        (grid[0, at], grid[1, at]) if zoom else (grid[:, at],) for at, zoom in enumerate(zooms)
-    ]
-    return [[figure.add_subplot(place) for place in column] for column in places]
+    """The axes of the panels: the whole above its close-up, or the whole alone."""
+    rows, deep = canvas.rows(len(zooms)), _deep(zooms)
+    grid = figure.add_gridspec(deep * rows, min(len(zooms), canvas.COLUMNS))
+    panels = []
+    for at, zoom in enumerate(zooms):
+        row, column = divmod(at, canvas.COLUMNS)
+        top = deep * row
+        places = (
+            [slice(top, top + 1), slice(top + 1, top + 2)] if zoom else [slice(top, top + deep)]
+        )
+        panels.append([figure.add_subplot(grid[place, column]) for place in places])
+    return panels
+
+
+def _deep(zooms: Sequence[Point | None]) -> int:
+    """How many axes a panel has, one above the other."""
+    return 2 if any(zooms) else 1
+
+
+def _named(axes: Sequence[Axes], panels: Sequence[Sequence[Axes]]) -> bool:
+    """Whether a panel names the scenarios: the first of a row does, and one that is divided otherwise."""
+    at = next(at for at, panel in enumerate(panels) if panel is axes)
+    first = panels[at - at % canvas.COLUMNS]
+    return axes is first or len(axes) != len(first)
 
 
 def _quality_vs_time(group: Group) -> Figure | None:
@@ -81,7 +99,7 @@ def _quality_vs_time(group: Group) -> Figure | None:
         _closeup([quality for points in seeds.values() for _, quality in points])
         for _, seeds, _ in panels
     ]
-    figure = canvas.figure(5.8 if any(zooms) else 3.6)
+    figure = canvas.figure((5.8 if any(zooms) else 3.6) * canvas.rows(len(panels)))
     for (task, seeds, means), zoom, axes in zip(panels, zooms, _axes(figure, zooms), strict=True):
         front = [means[name] for name in comparisons.pareto(means)]
         times = [seconds for points in seeds.values() for seconds, _ in points]
@@ -89,14 +107,13 @@ def _quality_vs_time(group: Group) -> Figure | None:
             plots.quality_vs_time(seeds, means, front, looks(group.scenarios), ax)
             seconds_axis(ax, max(times), min(times))
             ax.set_ylim(limits)
-            ax.set_ylabel(f"{task.metric_title}, test")
-            ax.set_title(CLOSER if limits else task.heading)
+            ax.set_ylabel(f"{shown(task.metric_title)}, test")
+            ax.set_title(CLOSER if limits else shown(task.heading))
         axes[-1].set_xlabel("wall time of a trial (s)")
-    shown = [name for name in group.scenarios if any(name in seeds for _, seeds, _ in panels)]
     canvas.legend(
         figure,
         group,
-        shown,
+        [name for name in group.scenarios if any(name in seeds for _, seeds, _ in panels)],
         [(Line2D([], [], color=INK, linestyle=(0, (4, 2))), "Pareto front of the means")],
     )
     return figure
@@ -145,13 +162,14 @@ def _intervals(group: Group) -> Figure:
     samples = {task.name: group.samples(task) for task in tasks}
     estimates = {
         task.name: {
-            name: intervals.estimate(samples[task.name][name], within=intervals.SHARE)
+            name: intervals.estimate(samples[task.name][name], within=task.kind.limits)
             for name in names
         }
         for task in tasks
     }
     zooms = [_closeup(_ends(estimates[task.name])) for task in tasks]
-    figure = canvas.figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
+    height = canvas.rows(len(zooms)) * _deep(zooms) * (0.9 + 0.33 * len(names)) + 1.0
+    figure = canvas.figure(height)
     panels = _axes(figure, zooms)
     for task, zoom, axes in zip(tasks, zooms, panels, strict=True):
         seeds = {name: list(by_seed.values()) for name, by_seed in scores[task.name].items()}
@@ -159,9 +177,9 @@ def _intervals(group: Group) -> Figure:
             plots.intervals(
                 estimates[task.name], seeds, looks(names), group.control, ax, limits=limits
             )
-            ax.set_title(CLOSER if limits else task.heading)
-            ax.tick_params(labelleft=axes is panels[0] or len(axes) != len(panels[0]))
-        axes[-1].set_xlabel(f"{task.metric_title}, test")
+            ax.set_title(CLOSER if limits else shown(task.heading))
+            ax.tick_params(labelleft=_named(axes, panels))
+        axes[-1].set_xlabel(f"{shown(task.metric_title)}, test")
     return figure
 
 
@@ -184,7 +202,8 @@ def _differences(group: Group) -> Figure | None:
         for task, some in compared.items()
     }
     zooms = [_closeup(_ends(by_task[task.name])) for task in group.tasks]
-    figure = canvas.figure((2 if any(zooms) else 1) * (0.9 + 0.33 * len(names)) + 1.0)
+    height = canvas.rows(len(zooms)) * _deep(zooms) * (0.9 + 0.33 * len(names)) + 1.0
+    figure = canvas.figure(height)
     panels = _axes(figure, zooms)
     for task, zoom, axes in zip(group.tasks, zooms, panels, strict=True):
         scores = group.values(task.metric)
@@ -198,9 +217,9 @@ def _differences(group: Group) -> Figure | None:
             plots.intervals(
                 by_task[task.name], seeds, looks(group.scenarios), None, ax, limits=limits
             )
-            ax.set_title(CLOSER if limits else task.heading)
-            ax.tick_params(labelleft=axes is panels[0] or len(axes) != len(panels[0]))
-        axes[-1].set_xlabel(f"{task.metric_title}, difference to {shown(control)}")
+            ax.set_title(CLOSER if limits else shown(task.heading))
+            ax.tick_params(labelleft=_named(axes, panels))
+        axes[-1].set_xlabel(f"{shown(task.metric_title)}, difference to {shown(control)}")
     return figure
 
 

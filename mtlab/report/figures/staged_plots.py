@@ -1,4 +1,4 @@
-"""The figures of staged experiments: the kept task's scores against the new task's, and how far
+"""The figures of staged experiments: scores of kept tasks against those of new tasks, and how far
 each block moved.
 """
 
@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from mtlab.report.comparison import forgetting
 from mtlab.report.comparison.forgetting import SOURCE, TARGET
-from mtlab.report.comparison.groups import TASKS, Group, Task
+from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.figures import canvas, plots
 from mtlab.report.figures.canvas import Drawing, Plot
 from mtlab.report.figures.looks import INK, Look, looks, shown
@@ -39,13 +39,20 @@ def write_all(
 
 
 def _kept_and_learnt(group: Group) -> Figure | None:
-    tasks = forgetting.kept_tasks(group)
-    if not tasks:
+    pairs = [
+        (kept, new)
+        for kept in forgetting.kept_tasks(group)
+        for new in group.every
+        if any(
+            new in forgetting.learnt_tasks(group, name) for name in forgetting.keepers(group, kept)
+        )
+    ]
+    if not pairs:
         return None
-    figure = canvas.figure(4.6)
+    figure, panels = canvas.panels(len(pairs), 4.6)
     drawn: set[str] = set()
-    for task, ax in zip(tasks, figure.subplots(1, len(tasks), squeeze=False)[0], strict=True):
-        drawn |= _kept_against_learnt(group, task, ax)
+    for (kept, new), ax in zip(pairs, panels, strict=True):
+        drawn |= _kept_against_learnt(group, kept, new, ax)
     front_line = Line2D([], [], color=INK, linestyle=(0, (4, 2)), linewidth=1.0)
     level = Line2D([], [], color=INK, linestyle=(0, (1, 2)), linewidth=0.9)
     names = [name for name in group.scenarios if name in drawn]
@@ -55,27 +62,23 @@ def _kept_and_learnt(group: Group) -> Figure | None:
     return figure
 
 
-def _kept_against_learnt(group: Group, task: Task, ax: Axes) -> set[str]:
-    """Draw each scenario that keeps a task: its score over the new task's, the front of the means
-    and the source checkpoint's score.
+def _kept_against_learnt(group: Group, task: Task, new: Task, ax: Axes) -> set[str]:
+    """Draw the scores of a kept task over those of a new one, a point for each scenario that trains
+    the new task or nothing, with the front of the means and the source checkpoint's score.
 
     Returns:
         The scenarios drawn.
     """
-    new = next(other for other in TASKS if other is not task)
     means = {}
     for name in group.scenarios:
-        kept = intervals.estimate(
-            forgetting.sample(group, name, task, SOURCE, -1), within=intervals.SHARE
+        kept, learnt = (
+            intervals.estimate(
+                forgetting.sample(group, name, judged, domain, -1), within=judged.kind.limits
+            )
+            for judged, domain in ((task, SOURCE), (new, TARGET))
         )
-        learnt = intervals.estimate(
-            forgetting.sample(group, name, new, TARGET, -1), within=intervals.SHARE
-        )
-        if (
-            kept.mean is None
-            or learnt.mean is None
-            or forgetting.kept_task(group.of(name)[0].stages) not in (task, None)
-        ):
+        trained = forgetting.learnt_tasks(group, name)
+        if kept.mean is None or learnt.mean is None or (trained and new not in trained):
             continue
         means[name] = (-kept.mean, learnt.mean)
         _cross((kept.mean, learnt.mean), kept, learnt, looks(group.scenarios)[name], ax)
@@ -91,8 +94,10 @@ def _kept_against_learnt(group: Group, task: Task, ax: Axes) -> set[str]:
     )
     if before is not None:
         ax.axvline(before, color=INK, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
-    ax.set_xlabel(f"kept: {task.title}, {task.metric_title} on the source test split")
-    ax.set_ylabel(f"learnt: {new.title}, {new.metric_title}, target")
+    ax.set_xlabel(
+        f"kept: {shown(f'{task.title}, {task.metric_title}', 60)} on the source test split"
+    )
+    ax.set_ylabel(f"learnt: {shown(f'{new.title}, {new.metric_title}', 60)}, target")
     return set(means)
 
 

@@ -142,9 +142,9 @@ def _against(group: Group) -> list[str]:
 def _verdicts(group: Group, task: Task, control: str) -> str:
     samples = group.samples(task)
     compared = comparisons.compare(samples, control, task.metric)
-    mean = intervals.estimate(samples[control], within=intervals.SHARE)
+    mean = intervals.estimate(samples[control], within=task.kind.limits)
     score = f"{markdown.fixed(mean.mean)}{markdown.bounds(mean.low, mean.high)}"
-    lead = f"On **{task.title}** ({task.metric_title} {score} for the control {name(control)})"
+    lead = f"On **{markdown.text(task.title)}** ({markdown.text(task.metric_title)} {score} for the control {name(control)})"
     better, worse, tied, undecided = (
         _those(compared, verdict) for verdict in ("better", "worse", "tie", "undecided")
     )
@@ -204,7 +204,8 @@ def _best(group: Group) -> str:
     if len(group.seeds) < 2 or len(group.scenarios) < 2:
         return ""
     leaders = {
-        task.title: comparisons.best(group.samples(task), group.seeds) for task in group.tasks
+        markdown.text(task.title): comparisons.best(group.samples(task), group.seeds)
+        for task in group.tasks
     }
     said = [
         f"For {title}, {name(scenario)} is the best: its difference from each other scenario excludes 0."

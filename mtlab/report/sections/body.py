@@ -1,9 +1,7 @@
-"""The report's sections about results: scores, entities, cost, parameters. Each writes markdown for
-one group.
-"""
+"""The report's sections about results: scores, cost, parameters. Each writes markdown for one group."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mtlab.record.records import StageRecord, SuiteRecord, Units
 from mtlab.report import markdown
@@ -102,7 +100,7 @@ def results(group: Group) -> str:
     compared = {task.name: _comparisons(group, task) for task in tasks}
     header = [
         "scenario",
-        *(cell for task in tasks for cell in (task.metric_title, "against the control")),
+        *(cell for task in tasks for cell in (text(task.metric_title), "against the control")),
         "plain time (s)",
         "seeds",
     ]
@@ -110,7 +108,7 @@ def results(group: Group) -> str:
     for scenario in group.scenarios:
         row = [f"{name(scenario)} (control)" if group.control == scenario else name(scenario)]
         for task in tasks:
-            estimate = intervals.estimate(group.samples(task)[scenario], within=intervals.SHARE)
+            estimate = intervals.estimate(group.samples(task)[scenario], within=task.kind.limits)
             row += [estimated(estimate), _against(compared[task.name].get(scenario))]
         plain = intervals.interval(group.values("wall_plain_s")[scenario].values())
         rows.append([*row, rounded(plain.mean), _count(group, scenario)])
@@ -174,41 +172,37 @@ def _count(group: Group, scenario: str) -> str:
     return str(there) if there == len(group.seeds) else f"{there} of {len(group.seeds)} seeds"
 
 
-def entities(group: Group) -> str:
-    """Entity scores in both modes, and by type, folded."""
-    columns = ("ner_precision", "ner_recall", "ner_f1", "ner_f1_strict")
-    values = {column: group.values(column) for column in columns}
-    if not any(values["ner_f1"].values()):
-        return "No test score for entities."
-    header = ["scenario", "precision", "recall", "F1 (default mode)", "F1 (strict IOB2)"]
+def metrics(group: Group, task: Task) -> str:
+    """Every metric of a task, and by part, folded; empty where that says no more than the results."""
+    titles, parts = task.kind.metrics, group.parts(task)
+    if len(titles) < 2 and not parts:
+        return ""
+    values = [group.values(f"{task.name}_{metric}") for metric in titles]
+    if not any(by_seed for column in values for by_seed in column.values()):
+        return "No test score."
     rows = [
-        [name(scenario), *(fixed(_mean(values[column][scenario].values())) for column in columns)]
+        [name(scenario), *(fixed(_mean(column[scenario].values())) for column in values)]
         for scenario in group.scenarios
     ]
-    said = (
-        "Means over seeds, test split, micro-averaged over entities. *Default mode* is seqeval's default, which is conlleval's and the "
-        "literature's; *strict* is seqeval's `mode=\"strict\", scheme=IOB2`, which counts only entities that begin with a B tag. The two "
-        "differ by points, so compare like with like."
-    )
-    folded = markdown.details("F1 by entity type (default mode)", _by_type(group))
-    return "\n\n".join([markdown.table(header, rows), said, folded])
+    said = f"Means over seeds, test split. {task.kind.note}".strip()
+    folded = [_by_part(group, task, parts)] if parts else []
+    return "\n\n".join([markdown.table(["scenario", *titles.values()], rows), said, *folded])
 
 
-def _by_type(group: Group) -> str:
-    support = group.entity_types()
+def _by_part(group: Group, task: Task, parts: Mapping[str, int]) -> str:
     rows = []
-    for kind, count in support.items():
-        cells = [fixed(group.type_f1(scenario, kind)) for scenario in group.scenarios]
-        rows.append([text(kind), whole(count) + ("" if count >= ENOUGH else " (few)"), *cells])
+    for part, count in parts.items():
+        cells = [fixed(group.part_score(scenario, task, part)) for scenario in group.scenarios]
+        rows.append([text(part), whole(count) + ("" if count >= ENOUGH else " (few)"), *cells])
     few = (
-        f"*Few*: below {ENOUGH} gold entities, where one more or less moves F1 by points."
-        if min(support.values(), default=ENOUGH) < ENOUGH
+        f"*Few*: below {ENOUGH} that are gold, where one more or less moves the score by points."
+        if min(parts.values()) < ENOUGH
         else ""
     )
-    table = markdown.table(
-        ["type", "gold entities", *(name(scenario) for scenario in group.scenarios)], rows
-    )
-    return f"{table}\n\n{few}".strip()
+    header = [task.kind.value_title, "gold", *(name(scenario) for scenario in group.scenarios)]
+    metric = next(iter(task.kind.metrics.values()))
+    summary = f"{metric[:1].upper()}{metric[1:]} by {task.kind.value_title}"
+    return markdown.details(summary, f"{markdown.table(header, rows)}\n\n{few}".strip())
 
 
 def _mean(values: Iterable[float]) -> float | None:

@@ -9,6 +9,7 @@ from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.markdown import fixed, listing, name, text
 from mtlab.report.sections.body import estimated
 from mtlab.report.statistics import intervals
+from mtlab.report.tasks import mean_score
 
 
 def settings(suite: SuiteRecord, groups: Sequence[Group], picked: Mapping[str, Group]) -> str:
@@ -24,7 +25,7 @@ def settings(suite: SuiteRecord, groups: Sequence[Group], picked: Mapping[str, G
     keys = [[text(key), *(text(value) for value in values)] for key, values in varied.items()]
     numbers = [str(at) for at in range(1, len(groups) + 1)]
     said = (
-        f"Mean validation score over seeds (the mean of accuracy and entity F1) of each of {len(groups)} settings, as many for every "
+        f"Mean validation score over seeds ({text(mean_score(groups[0].every))}) of each of {len(groups)} settings, as many for every "
         "scenario. The highest of each column is the scenario's choice (bold); the test split had no say in it."
     )
     return "\n\n".join(
@@ -73,7 +74,7 @@ def answer(groups: Sequence[Group]) -> str:
             given = [(group, interval) for group, interval in leads if interval is not None]
             if given:
                 parts.append(
-                    f"On {task.title}, {name(kinds.find(given[-1][0], kind))} is {_by_verdict(given)}."
+                    f"On {text(task.title)}, {name(kinds.find(given[-1][0], kind))} is {_by_verdict(given)}."
                 )
     return (
         f"**Answer.** Against {name(full)} at equal epochs ({len(points[-1].seeds)} seeds). {' '.join(parts)}"
@@ -104,13 +105,13 @@ def _sizes(points: Sequence[Group], task: Task, way: str) -> str:
     for scenario in points[-1].scenarios:
         cells = [
             estimated(
-                intervals.estimate(group.samples(task).get(scenario, {}), within=intervals.SHARE)
+                intervals.estimate(group.samples(task).get(scenario, {}), within=task.kind.limits)
             )
             for group in points
         ]
         rows.append([name(scenario), *cells])
     lines = [
-        f"**{task.heading}** ({task.metric_title}, test), at {way}:",
+        f"**{text(task.heading)}** ({text(task.metric_title)}, test), at {way}:",
         markdown.table(header, rows),
     ]
     full = kinds.find(points[-1], kinds.FULL)
@@ -159,7 +160,9 @@ def frontier(base: Group) -> str:
     if len(by_depth) < 3 or full is None:
         return ""
     header, rows = ["top blocks that train", "trained parameters"], []
-    header += [cell for task in base.tasks for cell in (task.metric_title, f"of {text(full)}'s")]
+    header += [
+        cell for task in base.tasks for cell in (text(task.metric_title), f"of {text(full)}'s")
+    ]
     for label, scenario in [
         *((str(depth), scenario) for depth, scenario in by_depth.items()),
         ("all, and embeddings", full),
@@ -168,12 +171,14 @@ def frontier(base: Group) -> str:
         for task in base.tasks:
             samples = base.samples(task)
             mine, whole = (
-                intervals.estimate(samples[scenario], within=intervals.SHARE),
+                intervals.estimate(samples[scenario], within=task.kind.limits),
                 intervals.estimate(samples[full]).mean,
             )
             row += [
                 estimated(mine),
-                f"{mine.mean / whole:.1%}" if mine.mean is not None and whole else "–",
+                f"{mine.mean / whole:.1%}".replace("-", "−")
+                if mine.mean is not None and whole and whole > 0
+                else "–",
             ]
         rows.append(row)
     return markdown.table(header, rows)
@@ -183,8 +188,12 @@ def fewest(base: Group) -> str:
     """The fewest top blocks that reach each share of full fine-tuning; empty where too few depths
     were run.
     """
-    by_task = {task.heading: across.frontier(base, task) for task in base.tasks}
-    if not any(by_task.values()):
+    by_task = {
+        text(task.heading): reached
+        for task in base.tasks
+        if (reached := across.frontier(base, task))
+    }
+    if not by_task:
         return ""
     lines = [
         f"- **{heading}:** {'; '.join(map(_reached, shares))}."

@@ -11,6 +11,7 @@ from mtlab.record.records import StageRecord, SuiteRecord, TrialRecord
 from mtlab.report import markdown
 from mtlab.report.comparison.groups import Group
 from mtlab.report.markdown import name, text
+from mtlab.report.tasks import mean_score
 
 
 def certificates(groups: list[Group]) -> str:
@@ -71,9 +72,11 @@ def _kept(stage: StageRecord) -> bool | None:
 
 def _moved(stage: StageRecord) -> bool | None:
     """Tell whether every trained unit changed; a head whose loss does not count need not change."""
-    idle = {f"head.{task}" for task in ("classifier", "ner") if task not in stage.losses}
+    used = {f"head.{task}" for task in stage.losses}
     trained = [
-        unit for unit, count in stage.parameters.items() if count.trainable and unit not in idle
+        unit
+        for unit, count in stage.parameters.items()
+        if count.trainable and (unit in used or not unit.startswith("head."))
     ]
     if not trained or not stage.steps:
         return None
@@ -123,12 +126,12 @@ def selection(group: Group) -> str:
         )
         cells = [_choice(chosen.get((scenario, seed))) for seed in group.seeds]
         rows.append([name(scenario), markdown.whole(last), *cells])
+    over = " over the tasks of the last stage's losses" if len(group.every) > 1 else ""
     rules = sorted({trial.selection.rule for trial in chosen.values() if trial.selection})
     said = (
         f"Rule: {', '.join(text(rule) for rule in rules)}. The cells give the epoch whose weights were tested and, in "
         "brackets, its validation "
-        "score: the mean of accuracy and entity F1 over the tasks of the last stage's losses. It was written down "
-        "before the test split was read."
+        f"score: {text(mean_score(group.every))}{over}. It was written down before the test split was read."
     )
     return (
         markdown.table(["scenario", "epochs", *(f"seed {seed}" for seed in group.seeds)], rows)
@@ -145,7 +148,17 @@ def _choice(trial: TrialRecord | None) -> str:
 
 def data(suite: SuiteRecord) -> str:
     """Sizes, labels, fingerprint and notes of the data, for each point that has its own."""
-    return _by_point(suite.data)
+    return _by_point({point: _with_tasks(facts) for point, facts in suite.data.items()})
+
+
+def _with_tasks(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts about data, of each task only how many different values there are, and which."""
+    tasks = {
+        name: {known.get("told"): known["names"]} if known.get("names") else known.get("told")
+        for name, known in facts.get("tasks", {}).items()
+    }
+    start = {"start": _with_tasks(facts["start"])} if "start" in facts else {}
+    return {**facts, **({"tasks": tasks} if tasks else {}), **start}
 
 
 def encoder(suite: SuiteRecord) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from mtlab.report import markdown
 from mtlab.report.comparison import forgetting
 from mtlab.report.comparison.forgetting import SOURCE, TARGET, Effect
-from mtlab.report.comparison.groups import TASKS, Group, Task
-from mtlab.report.markdown import fixed, listing, name
+from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.markdown import fixed, listing, name, text
 from mtlab.report.sections.body import estimated
 from mtlab.report.statistics import intervals
 from mtlab.report.statistics.intervals import Interval
@@ -74,9 +74,12 @@ def _answer(group: Group, task: Task) -> str:
         for without, effects in _by_baseline(group, task).items()
     ]
     before = intervals.estimate(
-        forgetting.sample(group, names[0], task, SOURCE, 0), within=intervals.SHARE
+        forgetting.sample(group, names[0], task, SOURCE, 0), within=task.kind.limits
     )
-    lead = f"**{task.heading}, which these scenarios do not train,** has {task.metric_title} {estimated(before)} on the source domain."
+    lead = (
+        f"**{text(task.heading)}, which these scenarios do not train,** has {text(task.metric_title)} {estimated(before)} "
+        "on the source domain."
+    )
     return " ".join([lead, *sentences])
 
 
@@ -120,7 +123,7 @@ def _transfers(group: Group, task: Task) -> str:
     for scenario in [*nothing, *names]:
         before, after = (
             intervals.estimate(
-                forgetting.sample(group, scenario, task, SOURCE, stage), within=intervals.SHARE
+                forgetting.sample(group, scenario, task, SOURCE, stage), within=task.kind.limits
             )
             for stage in (0, -1)
         )
@@ -141,7 +144,7 @@ def _transfers(group: Group, task: Task) -> str:
     header = [
         "scenario",
         "checkpoint",
-        f"{task.metric_title}, source",
+        f"{text(task.metric_title)}, source",
         "backward transfer",
         "change on the target domain",
         "logits",
@@ -156,16 +159,16 @@ def _logits(group: Group, scenario: str, task: Task) -> str:
     if not drifts:
         return "–"
     kl, changed = (sum(values) / len(values) for values in zip(*drifts, strict=True))
-    return f"KL {fixed(kl)}, {changed:.1%} of predictions changed"
+    return f"{task.kind.distance} {fixed(kl)}, {changed:.1%} of predictions changed"
 
 
 def _held(group: Group, task: Task) -> str:
-    """The effect of each mitigation on the kept task and on the new one."""
-    new = next(other for other in TASKS if other is not task)
-    tables = []
+    """The effect of each mitigation on the kept task and on the new ones."""
+    tables, most = [], 0
     for without, effects in _by_baseline(group, task).items():
         lost = forgetting.lost(group, without, task)
-        rows = []
+        learnt, rows = forgetting.learnt_tasks(group, without), []
+        most = max(most, len(learnt))
         for effect in effects:
             share = (
                 "–" if effect.share is None or not lost else f"{effect.share:.0%}".replace("-", "−")
@@ -175,23 +178,20 @@ def _held(group: Group, task: Task) -> str:
                 [
                     name(effect.scenario),
                     _signed(effect.retained),
-                    _signed(effect.learned),
+                    *(_signed(effect.learned[new.name]) for new in learnt),
                     share,
                     half,
                 ]
             )
         columns = [
-            f"{task.metric_title}, source",
-            f"{new.metric_title}, target",
+            f"{text(task.metric_title)}, source",
+            *(f"{text(new.metric_title)}, target" for new in learnt),
             "share of the loss won back",
             "at least half",
         ]
         tables.append(markdown.table([f"against {name(without)}", *columns], rows))
-    return (
-        "\n\n".join(["What holds the kept task, and what that costs the new one:", *tables])
-        if tables
-        else ""
-    )
+    lead = f"What holds the kept task, and what that costs the new one{'' if most == 1 else 's'}:"
+    return "\n\n".join([lead, *tables]) if tables else ""
 
 
 def _moved(group: Group) -> str:
@@ -214,7 +214,7 @@ def _moved(group: Group) -> str:
 
 def _matrix(group: Group) -> str:
     """Every task, stage and domain: means over seeds."""
-    cells = [(task, domain) for task in TASKS for domain in (SOURCE, TARGET)]
+    cells = [(task, domain) for task in group.every for domain in (SOURCE, TARGET)]
     rows = []
     for scenario in group.scenarios:
         trials = group.of(scenario)
@@ -228,11 +228,11 @@ def _matrix(group: Group) -> str:
                 when = (
                     "in the end"
                     if stage == -1
-                    else f"after {markdown.text(trials[0].stages[stage - 1].name)}"
+                    else f"after {text(trials[0].stages[stage - 1].name)}"
                 )
                 rows.append([name(scenario), when if stage else "checkpoint", *map(fixed, means)])
     return markdown.table(
-        ["scenario", "when", *(f"{task.metric_title}, {domain}" for task, domain in cells)],
+        ["scenario", "when", *(f"{text(task.metric_title)}, {domain}" for task, domain in cells)],
         rows,
         words=2,
     )

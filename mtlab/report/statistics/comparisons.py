@@ -113,8 +113,8 @@ def best(samples: Samples, seeds: Collection[int]) -> str | None:
 
 def leader(samples: Samples) -> str:
     """The scenario with the highest mean."""
-    means = {name: estimate(sample).mean or 0.0 for name, sample in samples.items()}
-    return max(means, key=lambda name: means[name])
+    means = {name: estimate(sample).mean for name, sample in samples.items()}
+    return max(means, key=lambda name: -np.inf if (mean := means[name]) is None else mean)
 
 
 def pareto(points: Mapping[str, tuple[float, float]]) -> list[str]:

@@ -3,8 +3,8 @@
 A score is measured on some seeds and some test sentences, and would come out otherwise on others:
 both are sources of variance. With ``S`` seeds and ``N`` sentences, each sentence adds a value
 ``z[s, n]`` to the score of each seed, whose mean over sentences is the score itself (0 or 1 for
-accuracy; for F1, which does not decompose, :func:`f1_values`). Seeds and sentences are crossed
-random effects,
+accuracy; for F1 and r, which do not decompose, see :mod:`mtlab.tasks.linear`). Seeds and sentences
+are crossed random effects,
 
     z[s, n] = m + a[s] + b[n] + e[s, n],    Var(mean) = (var_a + var_e / N) / S + var_b / N,
 
@@ -40,9 +40,6 @@ SCOPE = (
 
 TOO_FEW = "too few test sentences, or results too alike, to estimate an interval"
 """Why an interval is missing although there are enough seeds."""
-
-SHARE = (0.0, 1.0)
-"""The range of accuracies and F1 scores."""
 
 Verdict = Literal["better", "worse", "tie", "undecided"]
 Values = Mapping[str, Mapping[int, float]]
@@ -83,26 +80,6 @@ def interval(
         stats.t.ppf((1 + level) / 2, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
     )
     return Interval(mean, max(mean - half, within[0]), min(mean + half, within[1]), len(sample))
-
-
-def f1_values(right: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.ndarray | None:
-    """What each sentence adds to F1 = 2 sum(right) / sum(predicted + gold), a ratio of sums;
-    ``None`` without gold entities.
-
-    To first order, taking another draw of sentences moves F1 by the mean of ``(2 right - F1
-    (predicted + gold)) / mean(predicted + gold)`` (the delta method, as by the infinitesimal
-    jackknife of Jaeckel 1972). F1 itself is added, so that the mean of the values is F1.
-
-    Args:
-        right: (sentences,): entities that are gold and predicted.
-        predicted: (sentences,): predicted entities.
-        gold: (sentences,): gold entities.
-    """
-    if not gold.sum():
-        return None
-    entities = (predicted + gold).astype(float)
-    f1 = 2 * right.sum() / entities.sum()
-    return f1 + (2 * right - f1 * entities) / entities.mean()
 
 
 def seeds_interval(values: Iterable[float], level: float = LEVEL) -> Interval:

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mtlab.data import batches
 from mtlab.data.batches import EVALUATION_TOKENS
 from mtlab.model.freezing import Partition
+from mtlab.model.losses import LOSSES
 from mtlab.model.network import Network, stream_seed
 from mtlab.plan.scenario import Stage
-from mtlab.tasks.kinds import IGNORE, KINDS
+from mtlab.tasks.kind import IGNORE
 from mtlab.train.cache import spill
 from mtlab.train.cache.prefix import States
 from mtlab.train.loop import adamw, step
@@ -92,10 +92,10 @@ class Readings:
         return pooled, file
 
     def of(self, task: str, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Inputs (items, hidden) and targets (items,) of a task for a batch; what has no label has
-        ``IGNORE``.
+        """Inputs (items, hidden) and targets (items,) or (items, classes) of a task for a batch; words
+        without a target are left out.
         """
-        if not KINDS[task].of_words:
+        if task in self.examples.of_sentence:
             labels = self.examples.of_sentence[task][list(ids)]
             return self._sentences(ids), torch.from_numpy(labels).to(self.device)
         rows, tags = self._words(task, np.asarray(ids))
@@ -160,7 +160,8 @@ class Heads(Trainer):
     ) -> None:
         self.networks, self.seeds, self.readings, self.runtime = networks, seeds, readings, runtime
         settings = prepared.experiment.optimizer
-        weights = prepared.experiment.task_weights.model_dump()
+        weights = prepared.experiment.loss_factors
+        self.losses = {name: LOSSES[task.kind.loss] for name, task in prepared.corpus.tasks.items()}
         self.task_weights = {task: weight * stage.weight(task) for task, weight in weights.items()}
         self.clip_norm = settings.clip_norm
         self.stacks = {
@@ -246,12 +247,13 @@ class Heads(Trainer):
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
         return loss.detach(), {
-            task: step.recorded(value.detach(), read[task][1]) for task, value in by_task.items()
+            task: step.recorded(self.losses[task], value.detach(), read[task][1])
+            for task, value in by_task.items()
         }
 
     def _losses(self, task: str, inputs: Tensor, gold: Tensor, draws: Sequence[Draws]) -> Tensor:
         """(trials,): each trial's mean loss over the items that have a target, 0 where none has."""
-        stack = self.stacks[task]
+        stack, loss = self.stacks[task], self.losses[task]
         stacked = inputs.expand(len(self.networks), *inputs.shape)
         if stack.dropout:
             stacked = stacked * torch.stack(
@@ -260,10 +262,8 @@ class Heads(Trainer):
         with self.runtime.autocast():
             logits = torch.baddbmm(stack.bias, stacked, stack.weight.transpose(1, 2))
         every = gold.expand(len(self.networks), *gold.shape)
-        losses = functional.cross_entropy(
-            logits.float().flatten(0, 1), every.flatten(), ignore_index=IGNORE, reduction="none"
-        )
-        return losses.view(every.shape).sum(dim=1) / (gold != IGNORE).sum().clamp(min=1)
+        losses = loss.each(logits.float().flatten(0, 1), every.flatten(0, 1))
+        return losses.view(every.shape[:2]).sum(dim=1) / loss.given(gold).sum().clamp(min=1)
 
     def _clip(self) -> None:
         """Clip each trial's own gradient norm (Pascanu et al. 2013), as ``clip_grad_norm_`` does

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from mtlab.data.batches import Batch
 from mtlab.model import replay
+from mtlab.model.losses import LOSSES, Loss
 from mtlab.model.network import Network
 from mtlab.record.metrics import contributions, score
 from mtlab.record.records import DomainScore, Drift, LogitDrift
-from mtlab.tasks.kinds import IGNORE
+from mtlab.tasks.kind import IGNORE, Task
 from mtlab.train.distributed.processes import ALONE
 from mtlab.train.loop import step
 from mtlab.train.prepare import Prepared
@@ -51,7 +51,7 @@ class _Noting:
             self.states.setdefault(depth, []).append(states[kept][rows].float().cpu())
         for task, values in logits.items():
             gold = batch.targets[task]
-            counted = values[gold != IGNORE] if gold.dim() > 1 else values
+            counted = values[gold != IGNORE] if task in batch.of_words else values
             self.logits.setdefault(task, []).append(counted.float().cpu())
         return logits
 
@@ -76,13 +76,13 @@ def look(network: Network, prepared: Prepared, runtime: Runtime, stage: int, dom
             replace(runtime, processes=ALONE),
         )  # all is noted in every process
         predictions, losses = step.evaluate(
-            noting, ready, encoded, corpus.splits["test"], corpus.names, alone
+            noting, ready, encoded, corpus.splits["test"], corpus.tasks, alone
         )
     scored = DomainScore(
         stage=stage,
         domain=domain,
-        metrics=score(predictions, losses),
-        contributions=contributions(predictions),
+        metrics=score(corpus.tasks, predictions, losses),
+        contributions=contributions(corpus.tasks, predictions),
     )
     return Look(
         scored,
@@ -91,13 +91,13 @@ def look(network: Network, prepared: Prepared, runtime: Runtime, stage: int, dom
     )
 
 
-def drift(before: Look, after: Look) -> Drift:
+def drift(tasks: Mapping[str, Task], before: Look, after: Look) -> Drift:
     """How far what a network computes moved between two looks at the same split."""
     names = {depth: f"layers[{depth - 1}]" if depth else "embeddings" for depth in before.states}
     return Drift(
         cka={name: cka(before.states[depth], after.states[depth]) for depth, name in names.items()},
         logits={
-            task: _logit_drift(logits, after.logits[task])
+            task: _logit_drift(LOSSES[tasks[task].kind.loss], logits, after.logits[task])
             for task, logits in before.logits.items()
             if len(logits)
         },
@@ -116,11 +116,17 @@ def cka(first: Tensor, other: Tensor) -> float:
     return float(across**2 / (of_x * of_y))
 
 
-def _logit_drift(before: Tensor, after: Tensor) -> LogitDrift:
-    old, new = (functional.log_softmax(logits.double(), dim=-1) for logits in (before, after))
+def _logit_drift(loss: Loss, before: Tensor, after: Tensor) -> LogitDrift:
+    old, new = before.double(), after.double()
     return LogitDrift(
         identical=torch.equal(before, after),
         largest=float((before - after).abs().max()),
-        kl=float((old.exp() * (old - new)).sum(dim=-1).mean()),
-        changed=float((before.argmax(dim=-1) != after.argmax(dim=-1)).double().mean()),
+        kl=float(loss.apart(old, new).sum(dim=-1).mean()),
+        changed=float(_differ(loss.decide(before), loss.decide(after)).double().mean()),
     )
+
+
+def _differ(before: Tensor, after: Tensor) -> Tensor:
+    """(items,): whether what is read of them is another, of labels any of them."""
+    different = before != after
+    return different if different.dim() == 1 else different.any(dim=-1)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mtlab.data.batches import Batch
+from mtlab.model.losses import Loss
 from mtlab.model.network import Network
 from mtlab.train.prepare import Prepared
 from mtlab.train.resume import watchdog
@@ -63,16 +63,19 @@ class Teacher:
 
     To the loss belongs ``strength * T**2 * KL(softmax(z0 / T) || softmax(z / T))`` with the
     temperature ``T`` (Hinton, Vinyals and Dean 2015), in the mean over sentences, or over
-    sub-words; ``z0`` are the logits, in eval mode, of the network as it stood when the task left
+    sub-words; of labels each is a distribution over there and absent, and of numbers their squared
+    difference stands for the divergence. ``z0`` are the logits, in eval mode, of the network as it stood when the task left
     the losses, or as the trial began.
 
     Attributes:
         strength: weight of the term.
-        logits: task to each training sentence's logits: (labels,), or (sub-words, tags).
+        logits: task to each training sentence's logits: (outputs,), or (sub-words, outputs).
+        losses: task to its loss, which knows how far apart logits are.
     """
 
     strength: float
     logits: Mapping[str, Sequence[Tensor]]
+    losses: Mapping[str, Loss]
 
     def tasks(self, losses: Sequence[str]) -> tuple[str, ...]:
         """The tasks that are taught beside these losses; none where those rehearse them."""
@@ -87,12 +90,9 @@ class Teacher:
             rows = [self.logits[task][index].view(-1, values.shape[-1]) for index in part.ids]
             sentence = values.dim() == 2
             given = values if sentence else values[part.attention_mask.bool()]
-            old, new = (
-                functional.log_softmax(side.float() / TEMPERATURE, dim=-1)
-                for side in (torch.cat(rows), given)
-            )
+            old, new = (side.float() / TEMPERATURE for side in (torch.cat(rows), given))
             items = len(batch.ids) if sentence else sum(batch.lengths)
-            divergence = functional.kl_div(new, old, reduction="sum", log_target=True)
+            divergence = self.losses[task].apart(old, new).sum()
             terms.append(divergence * processes / items)
         return self.strength * TEMPERATURE**2 * torch.stack(terms).sum()
 
@@ -101,15 +101,13 @@ class Teacher:
 
 
 @torch.no_grad()
-def teacher(
+def said(
     prepared: Prepared, network: Network, tasks: Sequence[str], runtime: Runtime
-) -> Teacher:
-    """A teacher (of strength 1) that says of the training split what ``network`` says of it now:
-    one pass.
-    """
+) -> dict[str, list[Tensor]]:
+    """Task to what ``network`` says now of each sentence of the training split: one pass."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
-    said: dict[str, dict[int, Tensor]] = {task: {} for task in tasks}
+    by_task: dict[str, dict[int, Tensor]] = {task: {} for task in tasks}
     for batch in prepared.ready("train", runtime.device):
         watchdog.beat()
         with runtime.autocast():
@@ -117,14 +115,12 @@ def teacher(
         for task in tasks:
             for row, index in enumerate(batch.ids):
                 of_row = logits[task][row]
-                said[task][index] = (
+                by_task[task][index] = (
                     of_row if of_row.dim() == 1 else of_row[batch.attention_mask[row].bool()]
                 ).float()
     for module, training in modes.items():
         module.training = training
-    return Teacher(
-        1.0, {task: [by_id[index] for index in range(len(by_id))] for task, by_id in said.items()}
-    )
+    return {task: [by_id[index] for index in range(len(by_id))] for task, by_id in by_task.items()}
 
 
 def anchor(network: Network, began: Mapping[str, Tensor], strength: float) -> Anchor:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from mtlab.model.losses import LOSSES
 from mtlab.model.network import Network
 from mtlab.plan.scenario import Stage
-from mtlab.tasks.kinds import KINDS
 from mtlab.train.continual import mitigation
 from mtlab.train.continual.mitigation import Teacher
 from mtlab.train.loop import schedule
@@ -38,7 +38,11 @@ class Mitigations:
             for name, parameter in network.named_parameters()
             if anchored and name.startswith("encoder.")
         }
-        self.teacher = Teacher(1.0, {})
+        self.teacher = Teacher(
+            1.0,
+            {},
+            {name: LOSSES[task.kind.loss] for name, task in prepared.corpus.tasks.items()},
+        )
 
     def teach(self, tasks: Iterable[str], tally: Tally) -> None:
         """Keep what the network says of the training sentences now, of tasks of which nothing is
@@ -47,8 +51,7 @@ class Mitigations:
         missing = [task for task in tasks if task not in self.teacher.logits]
         if not missing:
             return
-        said = mitigation.teacher(self.prepared, self.network, missing, self.runtime)
-        self._add(said.logits)
+        self._add(mitigation.said(self.prepared, self.network, missing, self.runtime))
         flops = schedule.evaluation_flops(self.prepared, "train")
         tally.flops, tally.flops_exact = tally.flops + flops, tally.flops_exact + flops
 
@@ -58,8 +61,8 @@ class Mitigations:
         if stage.l2_sp:
             terms.append(mitigation.anchor(self.network, self.began, stage.l2_sp))
         if stage.distillation:
-            logits = {str(task): self.teacher.logits[task] for task in stage.silent}
-            terms.append(Teacher(stage.distillation, logits))
+            logits = {task: self.teacher.logits[task] for task in stage.silent}
+            terms.append(replace(self.teacher, strength=stage.distillation, logits=logits))
         return tuple(terms)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -71,11 +74,11 @@ class Mitigations:
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up what :meth:`state_dict` gave of the same trial."""
-        examples, classes = self.prepared.encoded["train"].examples, self.prepared.classes
+        lengths = self.prepared.encoded["train"].examples.lengths.tolist()
         for task, values in tensors.items():
-            sentence = not KINDS[task].of_words
-            sizes = [classes[task] * (1 if sentence else len(example)) for example in examples]
-            shape = (classes[task],) if sentence else (-1, classes[task])
+            outputs, of_words = self.prepared.shapes[task]
+            sizes = [outputs * (length if of_words else 1) for length in lengths]
+            shape = (-1, outputs) if of_words else (outputs,)
             flat = values.to(self.runtime.device)
             self._add({task: [row.view(shape) for row in flat.split(sizes)]})
 

@@ -10,9 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mtlab.plan.scenario import Guidance, Stage
-from mtlab.plan.selectors import TASKS
-from mtlab.record.metrics import selection_score
-from mtlab.record.quality import Metrics
+from mtlab.record.quality import Metrics, selection_score
 from mtlab.record.records import Decision, EpochRecord
 
 
@@ -148,16 +146,16 @@ def rest(stage: Stage, decisions: Sequence[Decision], left: int) -> Stage | None
     if any(decision.action in ("advance", "stop") for decision in decisions):
         return None
     train, losses, said = dict(stage.train), stage.losses, []
-    weights: dict[str, float] = {str(task): weight for task, weight in stage.weights.items()}
+    weights = dict(stage.weights)
     distillation = stage.distillation
     for decision in decisions:
         task, factor = decision.task, stage.guidance.factor
         if decision.action == "slow":
-            train = with_head(train, task, factor)
+            train = with_head(train, stage.tasks, task, factor)
             weights[task] = stage.weight(task) * factor
             said.append(f"{task} slower")
         else:
-            train = with_head(train, task, 0.0)
+            train = with_head(train, stage.tasks, task, 0.0)
             losses = tuple(other for other in losses if other != task)
             distillation = stage.guidance.hold or distillation
             said.append(f"{task} frozen")
@@ -173,7 +171,9 @@ def rest(stage: Stage, decisions: Sequence[Decision], left: int) -> Stage | None
     return stage.model_copy(update={**changes, "warmup": 0.0})
 
 
-def with_head(train: Mapping[str, float], task: str, factor: float) -> dict[str, float]:
+def with_head(
+    train: Mapping[str, float], tasks: Sequence[str], task: str, factor: float
+) -> dict[str, float]:
     """Selectors and rates in which the head of ``task`` has its rate times ``factor``, 0 being
     none, and all else is as before.
     """
@@ -183,9 +183,8 @@ def with_head(train: Mapping[str, float], task: str, factor: float) -> dict[str,
         selector,
         rate,
     ) in train.items():  # first match wins, so that the heads may stand first, each by its own name
-        named = {"heads": TASKS, "all": TASKS, **{f"head.{head}": (head,) for head in TASKS}}.get(
-            selector, ()
-        )
+        one = {f"head.{head}": (head,) for head in tasks}
+        named = {"heads": tasks, "all": tasks, **one}.get(selector, ())
         for head in named:
             heads.setdefault(f"head.{head}", rate)
         if selector == "all":
@@ -224,7 +223,7 @@ def replay(stages: Sequence[Stage], epochs: Sequence[EpochRecord]) -> list[Decis
         passed = epochs[first : at + 1]
         if passed:
             standing = (
-                max(passed, key=lambda epoch: selection_score(epoch.validation, stage.losses))
+                max(passed, key=lambda epoch: selection_score(epoch.validation, stage.judged))
                 if stage.select == "best"
                 else passed[-1]
             )

@@ -41,7 +41,7 @@ def epoch(prepared: Prepared, stage: Stage, number: int) -> list[Step]:
         stage: for its losses and what it keeps.
         number: the epoch, counted over all stages of the trial.
     """
-    tasks = [tuple(task for task in has if task in stage.losses) for has in prepared.corpus.tasks]
+    tasks = [tuple(task for task in has if task in stage.losses) for has in prepared.corpus.served]
     sources = [source for source, useful in enumerate(tasks) if useful]
     experiment, encoded = prepared.experiment, prepared.encoded["train"]
     order = batches.epoch(encoded, sources, experiment.batch_size, experiment.data_seed, number)
@@ -70,7 +70,8 @@ def _with_rehearsal(
         round(stage.rehearsal * len(steps)),
         (number * round(stage.rehearsal * len(steps))),
     )
-    of_source = Stage(epochs=1, train={"all": 1.0}, losses=stage.silent)
+    alone = {"losses": stage.silent, "distillation": 0.0, "rehearsal": 0.0}
+    of_source = stage.model_copy(update=alone)
     passes: dict[int, list[Step]] = {0: epoch(prepared.source, of_source, 0)}
     if not passes[0]:
         raise UserError(

@@ -8,18 +8,18 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.lr_scheduler import LRScheduler
 
 from mtlab.data.batches import Batch
 from mtlab.data.encoding import Encoded
 from mtlab.data.stored import Sentence
 from mtlab.model.freezing import Partition, units
+from mtlab.model.losses import LOSSES, Loss
 from mtlab.model.network import Network
 from mtlab.plan.experiment import Optimizer as OptimizerSettings
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction
-from mtlab.tasks.kinds import IGNORE, KINDS
+from mtlab.tasks.kind import Task
 from mtlab.train.distributed.processes import ALONE, Processes
 from mtlab.train.loop import adamw
 from mtlab.train.loop.dropout import quick
@@ -90,6 +90,7 @@ class Learner:
     parameters: tuple[nn.Parameter, ...]
     clip_norm: float
     weights: Mapping[str, float]
+    losses: Mapping[str, Loss]
     gradients: Alone
     vocabulary: Vocabulary | None = None
     terms: tuple[Term, ...] = ()
@@ -117,8 +118,12 @@ class Learner:
         with runtime.autocast(), quick(runtime.device):
             logits = self.gradients.logits(forward, part, (*tasks, *others))
         by_task = {
-            task: _mean_loss(
-                logits[task], part.targets[task], batch.targets[task], processes.number
+            task: mean_loss(
+                self.losses[task],
+                logits[task],
+                part.targets[task],
+                batch.targets[task],
+                processes.number,
             )
             for task in tasks
         }
@@ -136,7 +141,11 @@ class Learner:
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
         return StepOutput(
-            total, {task: recorded(value, batch.targets[task]) for task, value in means.items()}
+            total,
+            {
+                task: recorded(self.losses[task], value, batch.targets[task])
+                for task, value in means.items()
+            },
         )
 
     def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -184,6 +193,7 @@ def learner(
     steps: int,
     settings: OptimizerSettings,
     weights: Mapping[str, float],
+    tasks: Mapping[str, Task],
     vocabulary: Vocabulary | None = None,
     terms: tuple[Term, ...] = (),
     processes: Processes = ALONE,
@@ -215,6 +225,7 @@ def learner(
         parameters,
         settings.clip_norm,
         own,
+        {name: LOSSES[task.kind.loss] for name, task in tasks.items()},
         gradients,
         vocabulary,
         terms,
@@ -227,7 +238,7 @@ def evaluate(
     ready: Sequence[Batch],
     encoded: Encoded,
     sentences: Sequence[Sentence],
-    names: Mapping[str, Sequence[str]],
+    tasks: Mapping[str, Task],
     runtime: Runtime,
 ) -> tuple[list[Prediction], dict[str, float | None]]:
     """Predict a split, each of several processes some of its batches.
@@ -237,13 +248,12 @@ def evaluate(
         ready: the split in batches, on the device.
         encoded: the split's examples.
         sentences: the same sentences, with gold names.
-        names: task to class names.
+        tasks: by name.
         runtime: device, precision and processes.
 
     Returns:
         A prediction a sentence, in the split's order, and each task's mean loss.
     """
-    tasks = tuple(names)
     # read from the device when all of it is queued
     computed = [scored(forward, batch, tasks, runtime) for batch in runtime.processes.share(ready)]
     mine = [
@@ -259,36 +269,37 @@ def evaluate(
     # in their order, for that is how sentences on a disk are read
     pairs = enumerate(zip(sentences, encoded.examples, strict=True))
     predictions = [
-        _prediction(sentence, example.words, rows[index], names)
+        _prediction(sentence, example.words, rows[index], tasks)
         for index, (sentence, example) in pairs
     ]
-    return predictions, _means(tasks, [sums for sums, _ in every])
+    return predictions, _means(tuple(tasks), [sums for sums, _ in every])
 
 
 @torch.no_grad()
 def scored(
-    forward: Forward, batch: Batch, tasks: Sequence[str], runtime: Runtime
+    forward: Forward, batch: Batch, tasks: Mapping[str, Task], runtime: Runtime
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The evaluation of one batch, which nothing is read of yet.
 
     Returns:
-        (tasks, 2): the sum of each task's losses, and how many there are; and by task the most
-        likely class of each sentence, or of each token.
+        (tasks, 2): the sum of each task's losses, and how many there are; and by task what is read
+        of the logits of each sentence, or of each token.
     """
     watchdog.beat()
     with runtime.autocast():
-        logits = forward(batch, tasks)
+        logits = forward(batch, tuple(tasks))
     gold = batch.targets
+    losses = {name: LOSSES[task.kind.loss] for name, task in tasks.items()}
     sums = [
         torch.stack(
             [
-                _sum_loss(logits[task], gold[task]).double(),
-                (gold[task] != IGNORE).sum().double(),
+                _sum_loss(loss, logits[task], gold[task]).double(),
+                loss.given(gold[task]).sum().double(),
             ]
         )
-        for task in tasks
+        for task, loss in losses.items()
     ]
-    best = {task: values.argmax(dim=-1) for task, values in logits.items()}
+    best = {task: losses[task].decide(values.float()) for task, values in logits.items()}
     return torch.stack(sums), best
 
 
@@ -312,34 +323,32 @@ def _prediction(
     sentence: Sentence,
     words: np.ndarray,
     best: Mapping[str, Any],
-    names: Mapping[str, Sequence[str]],
+    tasks: Mapping[str, Task],
 ) -> Prediction:
-    gold = {task: sentence.gold(task) for task in names}
-    gold = {task: value for task, value in gold.items() if value is not None}
-    return Prediction(
-        gold, {task: KINDS[task].predicted(best[task], names[task], words) for task in gold}
-    )
+    gold = {task: sentence.gold[task] for task in tasks if task in sentence.gold}
+    return Prediction(gold, {task: tasks[task].predicted(best[task], words) for task in gold})
 
 
-def _sum_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    return functional.cross_entropy(
-        logits.flatten(0, -2).float(), targets.flatten(), ignore_index=IGNORE, reduction="sum"
-    )
+def _sum_loss(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
+    of_words = logits.dim() > 2
+    items = logits.flatten(0, -2) if of_words else logits
+    return loss.total(items.float(), targets.flatten() if of_words else targets)
 
 
-def recorded(loss: Tensor, targets: Tensor) -> Tensor:
+def recorded(loss: Loss, value: Tensor, targets: Tensor) -> Tensor:
     """A task's loss for the record: NaN where no item of the batch had a target."""
-    return torch.where((targets != IGNORE).any(), loss, torch.nan)
+    return torch.where(loss.given(targets).any(), value, torch.nan)
 
 
-def _mean_loss(logits: Tensor, targets: Tensor, every: Tensor, processes: int) -> Tensor:
+def mean_loss(loss: Loss, logits: Tensor, targets: Tensor, every: Tensor, processes: int) -> Tensor:
     """Mean over the items that have a target; 0 where none has, which torch's own mean would make
     NaN.
 
     Args:
+        loss: of the task.
         logits: of a process's part of the batch.
         targets: of that part.
         every: of the whole batch.
         processes: over so many the mean of this is the mean over the batch.
     """
-    return _sum_loss(logits, targets) * processes / (every != IGNORE).sum().clamp(min=1)
+    return _sum_loss(loss, logits, targets) * processes / loss.given(every).sum().clamp(min=1)

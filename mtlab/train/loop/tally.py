@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,14 +34,17 @@ class Tally:
         order: SHA-256 (hex) of the ids so far, step by step.
     """
 
-    losses: dict[str, list[float | None]] = field(
-        default_factory=lambda: {"total": [], "classifier": [], "ner": []}
-    )
+    losses: dict[str, list[float | None]] = field(default_factory=lambda: {"total": []})
     running: list[StepOutput] = field(default_factory=list)
     flops: int = 0
     flops_exact: int = 0
     tokens: int = 0
     order: str = ""
+
+    @classmethod
+    def over(cls, tasks: Iterable[str]) -> "Tally":
+        """The sums of a trial with these tasks, before any step."""
+        return cls({"total": [], **{task: [] for task in tasks}})
 
     @property
     def steps(self) -> int:

@@ -56,12 +56,12 @@ def sketch(experiment: Experiment, corpus: Corpus | None = None) -> tuple[Prepar
         corpus: its data, where they are read already.
     """
     location = backbone.find(experiment.encoder)
-    corpus = corpus or sources.load(experiment.data, experiment.data_seed)
+    corpus = corpus or sources.load(experiment.data, experiment.tasks, experiment.data_seed)
     first = experiment.source_phase()
     if first is None:
         return _sketch(experiment, corpus, location)
     corpus, earlier = sources.together(
-        [corpus, sources.load(first.data, first.data_seed, "start.data")]
+        [corpus, sources.load(first.data, first.tasks, first.data_seed, "start.data")]
     )
     source, _ = _sketch(first, earlier, location, where="start.stages")
     return _sketch(experiment, corpus, location, source)
@@ -77,7 +77,7 @@ def _sketch(
     notes = []
     counter = Counter(
         location.config,
-        {task: len(names) for task, names in corpus.names.items()},
+        corpus.shapes,
         experiment.head,
     )
     skeleton = counter.network.backbone
@@ -135,10 +135,11 @@ def _point_lines(experiment: Experiment) -> Iterator[str]:
     prepared, notes = sketch(experiment)
     config, corpus = prepared.location.config, prepared.corpus
     sizes = ", ".join(f"{split} {len(rows):,}" for split, rows in corpus.splits.items())
+    told = ", ".join(f"{name} {task.told}" for name, task in corpus.tasks.items())
     total = sum(unit.count for unit in units(prepared.counter.network).values())
     blocks, hidden = len(prepared.pristine.blocks), prepared.pristine.hidden_size
     yield f"encoder {experiment.encoder.name}: {config.model_type}, {blocks} blocks, hidden {hidden}"
-    yield f"data: {sizes} sentences; {len(corpus.labels)} labels, {len(corpus.tags)} tags"
+    yield f"data: {sizes} sentences; {told}"
     yield f"parameters in all: {total:,}, the encoder's pooler left out"
     yield from (f"note: {note}" for note in (*corpus.notes, *notes))
     planned = {name: _planned(prepared.of(name), name) for name in experiment.scenarios}

@@ -1,5 +1,6 @@
 """Facts about data and encoder for the record."""
 
+from dataclasses import asdict
 from typing import Any
 
 from transformers import PretrainedConfig
@@ -11,11 +12,12 @@ from mtlab.train.prepare import Prepared
 def describe_data(prepared: Prepared) -> dict[str, Any]:
     """Facts about the data for the record."""
     corpus, data = prepared.corpus, prepared.experiment.data
-    sources = [data] if data.source is not None else [data.classifier, data.ner]
+    sources = [data] if data.source is not None else list(data.by_task.values())
     notes = [
         *corpus.notes,
         *corpus_encoding.lost_words(
-            {split: encoded.lost_words for split, encoded in prepared.encoded.items()}
+            {split: encoded.lost_words for split, encoded in prepared.encoded.items()},
+            [task.kind for task in corpus.tasks.values()],
         ),
     ]
     start = {} if prepared.source is None else {"start": describe_data(prepared.source)}
@@ -24,10 +26,12 @@ def describe_data(prepared: Prepared) -> dict[str, Any]:
         "tokens": {
             split: int(encoded.examples.starts[-1]) for split, encoded in prepared.encoded.items()
         },
-        "labels": list(corpus.labels),
-        "tags": list(corpus.tags),
+        "tasks": {
+            name: {"kind": task.kind.name, **asdict(task.codes), "told": task.told}
+            for name, task in corpus.tasks.items()
+        },
         "inputs": corpus.inputs,
-        "sources": [source.title for source in sources if source is not None],
+        "sources": [source.title for source in sources],
         "fingerprint": corpus.fingerprint,
         "notes": notes,
         **start,

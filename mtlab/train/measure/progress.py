@@ -150,8 +150,8 @@ def summary(record: TrialRecord) -> str:
     if not record.ok or record.test is None:
         return f"{record.label}: FAILED, {record.ending}"
     parts = [
-        f"{scored.primary_title} {_figure(scored.primary)}"
-        for scored in record.test.by_task.values()
+        f"{task} {next(iter(scored.scores))} {_figure(scored.primary)}"
+        for task, scored in record.test.by_task.items()
     ]
     return f"{record.label}: {', '.join(parts)}, {duration(record.wall_s or 0.0)}"
 

@@ -184,9 +184,16 @@ def stepping(
     """Within, what takes a step of a stage that has so many in ``total``."""
     freezing.set_modes(network, partition)
     experiment, processes = prepared.experiment, runtime.processes
-    weights = experiment.task_weights.model_dump()
     learner = step.learner(
-        network, partition, stage, total, experiment.optimizer, weights, words, processes=processes
+        network,
+        partition,
+        stage,
+        total,
+        experiment.optimizer,
+        experiment.loss_factors,
+        prepared.corpus.tasks,
+        words,
+        processes=processes,
     )
     forward = step.FullForward(network)
 

@@ -41,6 +41,20 @@ def entity_type(tag: str) -> str | None:
     return None if tag == "O" else tag[2:]
 
 
+def entities(tags: Tags) -> Iterator[tuple[str, int, int]]:
+    """Type, first word and the word after the last of each entity in IOB2 tags, read as conlleval
+    does: ``I-`` alone begins one, too.
+    """
+    begin, kind = 0, ""
+    for at, tag in enumerate([*tags, "O"]):
+        prefix, _, other = tag.partition("-")
+        if kind and (prefix != "I" or other != kind):
+            yield kind, begin, at
+            kind = ""
+        if prefix in ("B", "I") and not kind:
+            begin, kind = at, other
+
+
 def detect(sequences: Sequence[Tags]) -> Scheme:
     """The scheme of a whole source.
 

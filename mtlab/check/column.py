@@ -1,0 +1,224 @@
+"""The look of a column's values: what they may be gold of."""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mtlab.data.reading import cells
+from mtlab.data.reading.table import Table
+from mtlab.tasks.kind import BadValue, Kind
+from mtlab.tasks.tags import TAG
+
+MOST = 0.9
+"""Share of its cells that make a column what it is: the others may be mistakes."""
+
+MANY = 100
+"""More different tags, or labels of which a sentence has several, nobody has."""
+
+FEW = 10
+"""So many different whole numbers may be classes; more are numbers."""
+
+SEVERAL = 4
+"""Labels a sentence, on average: lists as long are sentences."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table, and the look of its values."""
+
+    name: str
+    values: tuple[Any, ...]
+    classes: tuple[str, ...]
+    flat: bool
+
+    @classmethod
+    def of(cls, table: Table, name: str) -> "Column":
+        """The column of this name."""
+        values = tuple(row.values.get(name) for row in table.rows)
+        return cls(name, values, table.classes.get(name, ()), table.flat)
+
+    @cached_property
+    def lists(self) -> tuple[list[Any] | None, ...]:
+        """Each cell as a list; None where it is none."""
+        return tuple(map(self._list, self.values))
+
+    @cached_property
+    def has_lists(self) -> bool:
+        """Whether a cell is a list with something in it."""
+        return any(self.lists)
+
+    @cached_property
+    def items(self) -> Counter[str]:
+        """How often each text stands in its lists."""
+        return Counter(text for items in self.lists for text in self._texts(items or ()))
+
+    @cached_property
+    def distinct(self) -> int:
+        """How many different texts or numbers it has."""
+        return len({value for value in self.values if isinstance(value, str | int)})
+
+    @cached_property
+    def tags(self) -> bool:
+        """Whether its cells are lists of tags, not all of them ``O``."""
+        entities = [
+            items for items in self.lists if items and set(items_of(items, self.classes)) != {"O"}
+        ]
+        return bool(entities) and self._mostly(
+            self.lists, lambda items: bool(items) and all(map(TAG.fullmatch, self._texts(items)))
+        )
+
+    @cached_property
+    def token_lists(self) -> bool:
+        """Whether its cells are lists of words, written as lists."""
+        return self._mostly(
+            self.values,
+            lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+        )
+
+    @cached_property
+    def name_lists(self) -> bool:
+        """Whether its cells are short lists of few names, written as lists."""
+        count = self.items.total()
+        return (
+            2 <= len(self.items) <= min(MANY, count / 2)
+            and all(map(str.strip, self.items))
+            and count < SEVERAL * len(self.values)
+            and self._mostly(
+                zip(self.values, self.lists, strict=True),
+                lambda pair: (
+                    pair[1] is not None
+                    and (isinstance(pair[0], list) or pair[0].startswith("["))
+                    and len(pair[1]) == len(set(self._texts(pair[1])))
+                ),
+            )
+        )
+
+    @cached_property
+    def text(self) -> bool:
+        """Whether its cells are text, of several words."""
+        texts = [value for value in self.values if isinstance(value, str)]
+        several = sum(len(text.split()) for text in texts) >= 2 * len(texts)
+        return several and self._mostly(self.values, lambda value: isinstance(value, str))
+
+    @cached_property
+    def one_value(self) -> bool:
+        """Whether its cells hold one text, or one whole number."""
+        return self._mostly(
+            self.values, lambda value: isinstance(value, str | int) and not isinstance(value, bool)
+        )
+
+    @cached_property
+    def label(self) -> bool:
+        """Whether few values come again and again."""
+        return (
+            self.one_value
+            and 2 <= self.distinct <= len(self.values) / 2
+            and not (self.numbers and self._fractions)
+        )
+
+    @cached_property
+    def numbers(self) -> bool:
+        """Whether its cells hold numbers that are neither classes nor the sentence's own: some have
+        a fraction, or there are many, and they come again.
+        """
+        if self.classes or not self._mostly(self.numeric, lambda number: number is not None):
+            return False
+        different = len({number for number in self.numeric if number is not None})
+        again = FEW < different <= len(self.values) / 2
+        return different > 2 if self._fractions else again
+
+    @cached_property
+    def numeric(self) -> tuple[float | None, ...]:
+        """Each cell as a number; None where it is none."""
+        return tuple(map(self._number, self.values))
+
+    def parallel(self, other: "Column") -> bool:
+        """Whether its lists are as long as those of ``other``."""
+        pairs = list(zip(self.lists, other.lists, strict=True))
+        return self._mostly(pairs, lambda pair: None not in pair and len(pair[0]) == len(pair[1]))
+
+    def plain_tags_of(self, other: "Column") -> bool:
+        """Whether its lists look like tags, not of entities, of the words of ``other``: as many, and
+        few different ones that come again and again.
+        """
+        count = self.items.total()
+        return (
+            2 <= len(self.items) <= min(MANY, count / 4)
+            and len(self.items) < len(other.items)
+            and count >= 2 * len(self.values)
+            and not self.tags
+            and all(map(str.strip, self.items))
+            and self.parallel(other)
+        )
+
+    def could_be(self, kind: Kind) -> bool:
+        """Whether most of its cells can be read as gold of a kind."""
+        return self._mostly(self._readable(kind), bool)
+
+    def is_whole(self, kind: Kind) -> bool:
+        """Whether all of its cells can be read as gold of a kind."""
+        return all(self._readable(kind))
+
+    def _readable(self, kind: Kind) -> Iterable[bool]:
+        for value, items in zip(self.values, self.lists, strict=True):
+            cell = items if kind.many else value
+            try:
+                if cell is not None or not kind.many:
+                    kind.read(cell, self.classes or None, len(items or ()))
+                yield cell is not None
+            except BadValue:
+                yield False
+
+    @cached_property
+    def _fractions(self) -> bool:
+        return any(number is not None and not number.is_integer() for number in self.numeric)
+
+    def _number(self, value: Any) -> float | None:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            return None
+        if isinstance(value, str) and not self.flat:
+            return None
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            return None
+        return number if math.isfinite(number) else None
+
+    def _list(self, value: Any) -> list[Any] | None:
+        if self.flat and isinstance(value, str):
+            try:
+                value = (
+                    json.loads(value)
+                    if value.startswith("[") and value.endswith("]")
+                    else cells.items(value)
+                )
+            except (ValueError, RecursionError):
+                return None
+        return value if isinstance(value, list) else None
+
+    def _texts(self, items: Iterable[Any]) -> list[str]:
+        return items_of(items, self.classes)
+
+    @staticmethod
+    def _mostly(values: Iterable[Any], holds: Callable[[Any], bool]) -> bool:
+        answers = [holds(value) for value in values]
+        return bool(answers) and sum(answers) >= MOST * len(answers)
+
+
+def items_of(items: Iterable[Any], classes: tuple[str, ...]) -> list[str]:
+    """Tags as text: numbers of classes by their names, other values as empty text."""
+    named = (
+        classes[item] if isinstance(item, int) and 0 <= item < len(classes) else item
+        for item in items
+    )
+    return [item if isinstance(item, str) else "" for item in named]
+
+
+def words_of(name: str) -> set[str]:
+    """The words of a column's name, and the whole of it."""
+    return {name.casefold(), *re.split(r"[^a-z]+", name.casefold())}

@@ -1,0 +1,142 @@
+"""What a check found in the gold of one task, by what its kind says of it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from mtlab.check.source import SourceCheck
+from mtlab.plan.errors import shown
+from mtlab.plan.words import counted
+from mtlab.tasks.kind import Kind
+
+Fact = tuple[str, str]
+"""A topic, and what the check found."""
+
+MOST = 12
+"""Types or tags of which the number is printed."""
+
+
+def facts(check: SourceCheck, task: str) -> Iterator[Fact]:
+    """Findings on a task's gold in the splits of a source."""
+    kind = check.wanted[task].made
+    golds = [sentence.gold[task] for sentence in check.whole["train"] if task in sentence.gold]
+    values = [kind.values(gold) for gold in golds]
+    counts = Counter(value for some in values for value in some).most_common()
+    if not counts:
+        yield from _numbers(check, task, kind, golds)
+        return
+    if kind.one_label:
+        yield from _labels(counts, len(check.whole["train"]))
+    elif kind.spans:
+        yield from _entities(check, counts, values)
+    else:
+        yield from _several(kind, counts, values)
+    yield from _odd([value for value, _ in counts], _times(check, task, kind))
+
+
+def _labels(counts: Sequence[tuple[str, int]], sentences: int) -> Iterator[Fact]:
+    if len(counts) > 8:
+        yield "labels", f"{len(counts):,}; in train most often {_counts(counts[:3])}"
+        yield "", f"least often {_counts(counts[:-4:-1])}"
+    else:
+        yield "labels", f"{len(counts):,}; in train {_counts(counts)}"
+    most, least = counts[0][1], counts[-1][1]
+    if len(counts) > 1:
+        always = f"answering it every time is right for {most / sentences:.1%}"
+        yield (
+            "imbalance",
+            f"the most frequent label has {most / least:.1f} times the sentences of the rarest; {always} of train",
+        )
+
+
+def _entities(
+    check: SourceCheck, counts: Sequence[tuple[str, int]], types: Sequence[Sequence[str]]
+) -> Iterator[Fact]:
+    if check.part is not None and not any("converted to IOB2" in note for note in check.part.notes):
+        yield "scheme", "IOB2, taken as it is"
+    yield "entities", _total(counts, types)
+    yield "types", f"{len(counts):,}; in train {_first(counts)}"
+
+
+def _several(
+    kind: Kind, counts: Sequence[tuple[str, int]], values: Sequence[Sequence[str]]
+) -> Iterator[Fact]:
+    """Labels of which a sentence has any number, or tags of its words."""
+    title = kind.gold_title
+    yield title, f"{len(counts):,}; in train {_first(counts)}"
+    if kind.of_words:
+        most, total = counts[0][1], sum(count for _, count in counts)
+        yield (
+            "",
+            f"the most frequent one every time is right for {most / total:.1%} of train's words",
+        )
+    else:
+        yield "", _total(counts, values)
+
+
+def _total(counts: Sequence[tuple[str, int]], values: Sequence[Sequence[str]]) -> str:
+    total, bare = sum(count for _, count in counts), sum(not some for some in values)
+    return f"{total:,} in train; {bare:,} of {len(values):,} sentences ({bare / len(values):.0%}) have none"
+
+
+def _numbers(check: SourceCheck, task: str, kind: Kind, golds: Sequence[object]) -> Iterator[Fact]:
+    """Gold that is a number."""
+    numbers = np.array([gold for gold in golds if isinstance(gold, int | float)], dtype=float)
+    if not len(numbers):
+        return
+    different = len(np.unique(numbers))
+    yield (
+        f"{kind.gold_title}s",
+        f"from {numbers.min():g} to {numbers.max():g} in train, mean {numbers.mean():.4g}, "
+        f"standard deviation {numbers.std():.4g}; {different:,} different",
+    )
+    column = check.wanted[task].column
+    theirs = check.said.get(column, column)
+    blank = sum(
+        row.values.get(theirs) in (None, "")
+        for table in check.tables.values()
+        for row in table.rows
+    )
+    if blank:
+        yield "", f"missing in {counted(blank, 'sentence')}"
+
+
+def _times(check: SourceCheck, task: str, kind: Kind) -> dict[str, Counter[str]]:
+    """Split to how often each value stands in it."""
+    return {
+        split: Counter(value for sentence in rows for value in kind.values(sentence.gold.get(task)))
+        for split, rows in check.whole.items()
+    }
+
+
+def _odd(known: Sequence[str], times: dict[str, Counter[str]]) -> Iterator[Fact]:
+    """Labels, tags or types that deserve another look."""
+    once = [value for value in known if times["train"][value] == 1]
+    if once:
+        yield (
+            "",
+            f"once in train: {listed(once)}; nobody learns {'them' if len(once) > 1 else 'it'} from that",
+        )
+    for split, times_there in times.items():
+        absent = [value for value in known if not times_there[value]]
+        if absent and times_there:
+            yield (
+                "",
+                f"not in {split}: {listed(absent)}; nothing is measured of {'them' if len(absent) > 1 else 'it'} there",
+            )
+
+
+def _first(counts: Sequence[tuple[str, int]]) -> str:
+    return f"{_counts(counts[:MOST])}{', …' * (len(counts) > MOST)}"
+
+
+def _counts(counts: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{shown(value)} {count:,}" for value, count in counts)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as messages have them; of many, the first."""
+    return ", ".join(map(shown, names[:8])) + (
+        f" and {len(names) - 8:,} more" if len(names) > 8 else ""
+    )

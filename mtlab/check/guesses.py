@@ -1,0 +1,90 @@
+"""Tasks that nobody named, guessed from columns that nothing else is read from."""
+
+import re
+from collections.abc import Collection, Mapping
+
+from mtlab.check import columns
+from mtlab.check.column import Column, words_of
+from mtlab.data.reading import names
+from mtlab.data.reading.table import Table
+from mtlab.plan.data import Data
+from mtlab.plan.tasks import TASK, WORDS, Task
+from mtlab.tasks.kind import Kind
+from mtlab.tasks.registry import KINDS
+
+NUMBERS = {"id", "ids", "idx", "index"}
+"""Words in the names of columns that number something."""
+
+
+def tasks(
+    table: Table, read: Collection[str], known: Mapping[str, Task]
+) -> dict[str, tuple[Task, str]]:
+    """Tasks that columns could be gold of, by name, and why: their cells look like gold of a kind, and
+    all of them can be read.
+
+    Args:
+        table: the training split.
+        read: columns that have a use.
+        known: tasks that there are already.
+    """
+    every = [Column.of(table, name) for name in table.columns]
+    lists = [column for column in every if column.has_lists]
+    ours = {*WORDS, *(task.column for task in known.values())}
+    partitions = names.in_columns(table)
+    found: dict[str, tuple[Task, str]] = {}
+    for column in every:
+        if column.name in (*read, *ours, *partitions) or _holds_no_gold(column):
+            continue
+        kind = next((kind for kind in _kinds() if _is(column, kind, lists)), None)
+        name = _name(column.name, {*known, *found})
+        if kind is not None and name is not None and column.name.isprintable():
+            options = {key: getattr(kind, key) for key in kind.options}
+            task = Task(kind=kind.name, column=column.name, **options)
+            found[name] = task, columns.reason(column, kind)
+    return found
+
+
+def as_written(task: Task) -> dict[str, object]:
+    """A task as an experiment file has it."""
+    return task.model_dump(exclude_defaults=True)
+
+
+def _kinds() -> list[Kind]:
+    """Every kind, those first that ask most of a column."""
+    made = [
+        kind(**options)
+        for kind in KINDS.values()
+        for options in ([{"spans": True}, {"spans": False}] if "spans" in kind.options else [{}])
+    ]
+    return sorted(
+        made,
+        key=lambda kind: (not kind.of_words, not kind.spans, not kind.many, kind.one_label),
+    )
+
+
+def _is(column: Column, kind: Kind, lists: list[Column]) -> bool:
+    if not columns.looks_like(column, kind, lists):
+        return False
+    if kind.of_words and not any(
+        other is not column and not other.tags and column.parallel(other) for other in lists
+    ):
+        return False
+    return not (kind.one_label and column.text) and column.is_whole(kind)
+
+
+def _holds_no_gold(column: Column) -> bool:
+    """Whether the column numbers the sentences, or is called as those of words, and holds lists of
+    them or text.
+    """
+    if NUMBERS & words_of(column.name):
+        return True
+    called = any(columns.is_called(column.name, known) for known in columns.NAMES.values())
+    return called and (column.token_lists or column.text)
+
+
+def _name(column: str, taken: Collection[str]) -> str | None:
+    """The name of a task that is called after a column; None where none can be made of it."""
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", column).strip("_")
+    if name in (*Data.model_fields, "total", *taken):
+        name = f"task_{name}"
+    return name if TASK.fullmatch(name) and name not in taken else None

@@ -1,0 +1,149 @@
+"""One source of data: how it was opened, which tasks it has columns for, and what it lacks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mtlab.check import columns
+from mtlab.check.columns import Choice
+from mtlab.data.gather import Part
+from mtlab.data.reading import locate
+from mtlab.data.reading.locate import Located
+from mtlab.data.reading.table import Table
+from mtlab.data.stored import Sentence
+from mtlab.plan.data import Source
+from mtlab.plan.errors import UserError, noted
+from mtlab.plan.tasks import WORDS, Task
+from mtlab.tasks.registry import USUAL
+
+USUAL_TASKS = {name: Task(**task) for name, task in USUAL.items()}
+"""The tasks of an experiment that names none."""
+
+
+@dataclass
+class SourceCheck:
+    """One source, and what the check found in it."""
+
+    given: str
+    """As the user wrote it."""
+    option: str
+    """What an experiment calls it: ``data``, or ``data.TASK``."""
+    wanted: dict[str, Task]
+    """The tasks that it is to serve."""
+    source: Source
+    """With what was guessed."""
+    located: Located
+    """How it came to its splits."""
+    can: tuple[str, ...]
+    """The tasks that it has columns for."""
+    mistakes: list[UserError]
+    left_out: list[str] = field(default_factory=list)
+    """The usual tasks that the file does without, and why."""
+    guessed: dict[str, str] = field(default_factory=dict)
+    """Tasks that nobody named and the file has, and why."""
+    possible: dict[str, tuple[Task, str]] = field(default_factory=dict)
+    """Further tasks that its columns could be gold of, and why."""
+    choices: list[Choice] = field(default_factory=list)
+    whole: dict[str, Sequence[Sentence]] = field(default_factory=dict)
+    """Its splits as they were given, tags in IOB2."""
+    early: list[str] = field(default_factory=list)
+    """Notes from reading them, before anything was cut."""
+    part: Part | None = None
+    lengths: np.ndarray | None = None
+    """Of each sentence, in sub-words; None where the tokenizer is missing."""
+    lost_words: int = 0
+    """Words with a tag of sentences that are cut which have no sub-word."""
+    lost: list[str] = field(default_factory=list)
+    """Notes of a run on words without a sub-word."""
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Its splits, opened."""
+        return self.located.tables
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The tasks that it is read for."""
+        return {name: task for name, task in self.wanted.items() if name in self.can}
+
+    @property
+    def said(self) -> dict[str, str]:
+        """Our names of columns to the source's, as far as they are known."""
+        return {str(ours): theirs for ours, theirs in self.source.columns.items()}
+
+    @property
+    def usual(self) -> bool:
+        """Whether all of its tasks are those of an experiment that names none."""
+        return all(task == USUAL_TASKS.get(name) for name, task in self.tasks.items())
+
+    @property
+    def train(self) -> Table | None:
+        """The table that columns are guessed from."""
+        return next((table for table in self.tables.values() if table.rows), None)
+
+    def able(self, tasks: Mapping[str, Task]) -> tuple[str, ...]:
+        """Those of some tasks that it has columns for."""
+        if self.train is None:
+            return ()
+        names = {choice.name for choice in columns.choose(self.train, self.said, tasks)}
+        lost = [
+            name
+            for name, task in tasks.items()
+            if task.made.of_words and not {task.column, "tokens"} <= names
+        ]
+        if lost:
+            return self.able({name: task for name, task in tasks.items() if name not in lost})
+        has_words = not names.isdisjoint(WORDS)
+        return tuple(name for name, task in tasks.items() if has_words and task.column in names)
+
+    def lacking(self, task: str) -> UserError:
+        """The mistake of having no column for a task."""
+        table, wanted = self.train, self.wanted[task]
+        there, kind = table.columns if table is not None else (), wanted.made
+        usual = wanted == USUAL_TASKS.get(task)
+        problem = (
+            f"no column for {kind.short if usual else f'{task} ({kind.short})'}, with {kind.wants}; "
+            f"the columns are {', '.join(there) or 'none'}"
+        )
+        remedy = f"name it with --{self.option}.columns.{wanted.column} COLUMN"
+        if objects := self.objects(task):
+            remedy = f"{objects[0]!r} holds objects: write {kind.wants}"
+        if usual and len(self.wanted) > 1:
+            remedy += ", or give a second source that does (`builtin` will do to try)"
+        where = table.name if table is not None else self.given
+        return UserError(problem, remedy, where=where, code="column-missing")
+
+    def objects(self, task: str) -> list[str]:
+        """Columns with objects that may be the entities of a task."""
+        table = self.train if self.wanted[task].made.spans else None
+        return [] if table is None else columns.objects(table)
+
+
+def open_source(
+    given: str, source: Source, wanted: dict[str, Task], option: str, tasks: Mapping[str, Task]
+) -> SourceCheck:
+    """Open a source, and see which of the experiment's tasks it has columns for.
+
+    Args:
+        given: as the user wrote it.
+        source: its settings.
+        wanted: the tasks that it is to serve.
+        option: what an experiment calls it.
+        tasks: all of the experiment's.
+    """
+    mistakes: list[UserError] = []
+    located = Located({})
+    with noted(mistakes):
+        located = locate.read(source, option, mistakes)
+    for number, mistake in enumerate(mistakes):
+        if mistake.where == f"{option}.source":
+            mistakes[number] = UserError(
+                mistake.problem, mistake.remedy, where=given, code=mistake.code
+            )
+    checked = SourceCheck(given, option, wanted, source, located, (), mistakes)
+    if checked.train is not None:
+        others = [{name: task} for name, task in tasks.items() if name not in wanted]
+        able = {name for some in (wanted, *others) for name in checked.able(some)}
+        checked.can = tuple(name for name in tasks if name in able)
+    return checked

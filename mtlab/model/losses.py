@@ -1,0 +1,121 @@
+"""Losses of heads, by the names that kinds of tasks know them by."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mtlab.tasks.kind import IGNORE
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss, and what belongs to it. ``logits`` are (items, outputs) in fp32, and targets (items,) or
+    (items, outputs).
+
+    Attributes:
+        each: logits and targets to (items,) losses, 0 where there is no target.
+        total: logits and targets to their sum.
+        given: targets to (items,), whether there is one.
+        decide: logits (…, outputs) to what is read of them: the number of a class, whether each class
+            is there, or a number.
+        chances: logits (…, outputs) to as many probabilities, or to the number.
+        nudged: logits, targets and a share to logits, of which none differs by more than that share of
+            the item's largest, and that come as near to the targets as they can.
+        apart: a head's logits at another time, and now, to (items, outputs) of which the sum over
+            outputs is a distance; of probabilities, the Kullback-Leibler divergence in nats.
+    """
+
+    each: Callable[[Tensor, Tensor], Tensor]
+    total: Callable[[Tensor, Tensor], Tensor]
+    given: Callable[[Tensor], Tensor]
+    decide: Callable[[Tensor], Tensor]
+    chances: Callable[[Tensor], Tensor]
+    nudged: Callable[[Tensor, Tensor, float], Tensor]
+    apart: Callable[[Tensor, Tensor], Tensor]
+
+
+def _classes_apart(old: Tensor, new: Tensor) -> Tensor:
+    before, after = (functional.log_softmax(logits, dim=-1) for logits in (old, new))
+    return functional.kl_div(after, before, reduction="none", log_target=True)
+
+
+def _class_nudged(logits: Tensor, targets: Tensor, share: float) -> Tensor:
+    by = share * logits.abs().amax(dim=-1) * (targets >= 0)
+    classes = functional.one_hot(targets.clamp(min=0), logits.shape[-1])
+    return logits + by.unsqueeze(-1) * classes
+
+
+def _labels_nudged(logits: Tensor, targets: Tensor, share: float) -> Tensor:
+    return logits + share * _largest(logits) * (2 * targets - 1)
+
+
+def _number_nudged(logits: Tensor, targets: Tensor, share: float) -> Tensor:
+    by = share * _largest(logits)
+    return logits + (targets.unsqueeze(-1) - logits).clamp(-by, by)
+
+
+def _largest(logits: Tensor) -> Tensor:
+    """The largest logit of each item, at least 1: where it is near 0, large numbers cancel out."""
+    return logits.abs().amax(dim=-1, keepdim=True).clamp(min=1.0)
+
+
+def _labels_each(logits: Tensor, targets: Tensor) -> Tensor:
+    losses = functional.binary_cross_entropy_with_logits(
+        logits, targets.clamp(min=0).to(logits.dtype), reduction="none"
+    )
+    return torch.where(targets[..., 0] != IGNORE, losses.mean(dim=-1), 0.0)
+
+
+def _labels_apart(old: Tensor, new: Tensor) -> Tensor:
+    there, absent = (
+        functional.logsigmoid(sign * old).exp()
+        * (functional.logsigmoid(sign * old) - functional.logsigmoid(sign * new))
+        for sign in (1, -1)
+    )
+    return there + absent
+
+
+def _number_each(logits: Tensor, targets: Tensor) -> Tensor:
+    given = ~targets.isnan()
+    gold = torch.where(given, targets, 0.0).to(logits.dtype)
+    return torch.where(given, (logits[..., 0] - gold) ** 2, 0.0)
+
+
+LOSSES: Mapping[str, Loss] = {
+    "cross-entropy": Loss(
+        each=lambda logits, targets: functional.cross_entropy(
+            logits, targets, ignore_index=IGNORE, reduction="none"
+        ),
+        total=lambda logits, targets: functional.cross_entropy(
+            logits, targets, ignore_index=IGNORE, reduction="sum"
+        ),
+        given=lambda targets: targets != IGNORE,
+        decide=lambda logits: logits.argmax(dim=-1),
+        chances=lambda logits: logits.softmax(dim=-1),
+        nudged=_class_nudged,
+        apart=_classes_apart,
+    ),
+    "binary cross-entropy": Loss(
+        each=_labels_each,
+        total=lambda logits, targets: _labels_each(logits, targets).sum(),
+        given=lambda targets: targets[..., 0] != IGNORE,
+        decide=lambda logits: logits > 0,
+        chances=lambda logits: logits.sigmoid(),
+        nudged=_labels_nudged,
+        apart=_labels_apart,
+    ),
+    "squared error": Loss(
+        each=_number_each,
+        total=lambda logits, targets: _number_each(logits, targets).sum(),
+        given=lambda targets: ~targets.isnan(),
+        decide=lambda logits: logits[..., 0],
+        chances=lambda logits: logits,
+        nudged=_number_nudged,
+        apart=lambda old, new: (old - new) ** 2,
+    ),
+}
+"""Name to loss. ``binary cross-entropy`` is the mean over a sentence's labels; ``squared error`` is of
+one number, standardised."""

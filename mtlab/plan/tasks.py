@@ -1,0 +1,119 @@
+"""The tasks of an experiment: what its heads learn, and where that stands in the data."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import field_validator, model_validator
+
+from mtlab.plan.errors import did_you_mean, mistake, shown
+from mtlab.plan.scenario import Stage, Strict, Text, unknown_task
+from mtlab.tasks.kind import Kind
+from mtlab.tasks.registry import KINDS, USUAL
+
+TASK = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+"""Names of tasks; they become names of columns, heads and metrics."""
+
+
+class Task(Strict):
+    """What a head learns: the kind of its gold, and where that is."""
+
+    kind: str
+    """``classification``: a label a sentence. ``multilabel``: any number of labels. ``regression``:
+    a number. ``tagging``: a tag a word."""
+    column: Text
+    """Our name of the column with the gold; a source's ``columns`` say what it calls that."""
+    title: Text = ""
+    """What the report calls the task; its name where none is given."""
+    spans: bool | None = None
+    """Of ``tagging``: whether tags are of entities (IOB2, IOB1, BIOES or BILOU; so where nothing is
+    said), or else plain tags, one a word."""
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, kind: str) -> str:
+        if kind not in KINDS:
+            raise mistake(
+                f"{shown(kind)} is not known; {did_you_mean(kind, KINDS)}", code="unknown-value"
+            )
+        return kind
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> "Task":
+        for option in ("spans",):
+            if getattr(self, option) is not None and option not in KINDS[self.kind].options:
+                raise mistake(
+                    f"a task of kind {self.kind} has no `{option}`; take it out",
+                    option,
+                    code="conflict",
+                )
+        if self.column in WORDS:
+            raise mistake(
+                f"{shown(self.column)} is a column of words; name the column that has the gold",
+                "column",
+                code="conflict",
+            )
+        return self
+
+    @property
+    def made(self) -> Kind:
+        """Its kind, with its options."""
+        given = {} if self.spans is None else {"spans": self.spans}
+        known = {key: value for key, value in given.items() if key in KINDS[self.kind].options}
+        return KINDS[self.kind](**known)
+
+
+WORDS = ("tokens", "text")
+"""Our names of the columns that hold sentences."""
+
+
+def tell_stages(values: Any) -> Any:
+    """The settings of an experiment in which every stage knows the tasks, which a file writes once."""
+    if not isinstance(values, dict):
+        return values
+    tasks = values.get("tasks", USUAL)
+    if not isinstance(tasks, dict) or not tasks:
+        return values
+    scenarios, start = values.get("scenarios"), values.get("start")
+    if isinstance(scenarios, dict):
+        told = {name: _told(stages, tasks, "scenarios", name) for name, stages in scenarios.items()}
+        values = {**values, "scenarios": told}
+    if isinstance(start, dict) and "stages" in start:
+        stages = _told(start["stages"], tasks, "start", "stages")
+        values = {**values, "start": {**start, "stages": stages}}
+    return values
+
+
+def _told(stages: Any, tasks: Iterable[str], *path: str) -> Any:
+    """The stages of a file, which all say what tasks there are."""
+    if not isinstance(stages, list | tuple):
+        return stages
+    told: list[Any] = []
+    for number, stage in enumerate(stages):
+        written = stage.model_dump() if isinstance(stage, Stage) else stage
+        if not isinstance(written, dict):
+            told.append(written)
+            continue
+        if "tasks" in written:
+            line = "unknown key; the tasks stand once, above the scenarios"
+            raise mistake(line, *path, number, "tasks", code="unknown-key")
+        told.append({"losses": tuple(tasks), **written, "tasks": tuple(tasks)})
+    return told
+
+
+def check_named(
+    tasks: Mapping[str, Task], select_on: Sequence[str], weights: Mapping[str, float]
+) -> None:
+    """Refuse settings of an experiment that name a task which it does not have, or no weight."""
+    for place, task in enumerate(select_on):
+        if task not in tasks:
+            line = unknown_task(task, tasks)
+            raise mistake(line, "select_on", place, code="unknown-value")
+    for task, weight in weights.items():
+        if task not in tasks:
+            line = f"unknown key; {did_you_mean(task, tasks)}"
+            raise mistake(line, "task_weights", task, code="unknown-key")
+        if not weight > 0:
+            raise mistake(
+                f"{shown(weight)} is not above 0", "task_weights", task, code="out-of-range"
+            )

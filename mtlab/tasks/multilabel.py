@@ -1,0 +1,136 @@
+"""Any number of labels a sentence."""
+
+from collections.abc import Iterable, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from mtlab.tasks import linear
+from mtlab.tasks.kind import (
+    IGNORE,
+    BadValue,
+    Codes,
+    Columns,
+    Context,
+    Kind,
+    Score,
+    Scored,
+    named,
+)
+
+Labels = tuple[str, ...]
+
+
+class Multilabel(Kind):
+    """Any number of labels a sentence; the metric is F1 of labels, micro-averaged."""
+
+    name = "multilabel"
+    many = True
+    loss = "binary cross-entropy"
+    metrics = MappingProxyType(
+        {
+            "f1": "label F1",
+            "macro_f1": "macro F1",
+            "exact": "exact match",
+        }
+    )
+    note = "Label F1 is micro-averaged over labels; exact match is the share of sentences whose labels are all right."
+    title = short = "multi-label classification"
+    gold_title, value_title, wrong = "labels", "label", "labels are wrong"
+    wants = "a list of labels a sentence"
+    usual = ("labels", "tags", "categories", "topics", "intents", "classes", "tones", "emotions")
+
+    code = '[name for name, logit in zip({facts}["names"], {logits}) if logit > 0]'
+
+    def read(self, value: list[Any], names: Sequence[str] | None, words: int | None) -> Labels:
+        """The labels, sorted; a label that stands twice is one."""
+        labels = [named(item, names, f"label {place}") for place, item in enumerate(value, start=1)]
+        if not all(label.strip() for label in labels):
+            raise BadValue("a label is empty", "take it out of the list")
+        return tuple(sorted(set(labels)))
+
+    def values(self, gold: Labels | None) -> list[str]:
+        """The labels."""
+        return list(gold or ())
+
+    def stratum(self, gold: Labels | None) -> str | None:
+        """The labels together."""
+        return None if gold is None else "+".join(gold) or "none"
+
+    def learn(self, golds: Iterable[Labels | None]) -> Codes:
+        """The labels, sorted."""
+        return Codes(tuple(sorted({label for gold in golds for label in gold or ()})))
+
+    def join(self, codes: Sequence[Codes]) -> Codes:
+        """The labels of all, sorted."""
+        return Codes(tuple(sorted({name for some in codes for name in some.names})))
+
+    def lack(self, codes: Codes) -> tuple[str, str] | None:
+        """There must be a label."""
+        return (
+            None
+            if codes.names
+            else ("no training sentence has a label", "give some sentences labels")
+        )
+
+    def targets(self, gold: Labels | None, codes: Codes) -> np.ndarray:
+        """(labels,): 1 for those that the sentence has and 0 for the others; ``IGNORE`` without gold.
+        Labels that training does not have are left out.
+        """
+        if gold is None:
+            return np.full(len(codes.names), IGNORE)
+        return np.array([int(name in gold) for name in codes.names], dtype=np.int64)
+
+    def predicted(self, raw: np.ndarray, codes: Codes, words: np.ndarray) -> list[str]:
+        """The labels that are likelier than not."""
+        return [name for name, has in zip(codes.names, raw.tolist(), strict=True) if has]
+
+    def answer(self, predicted: list[str], context: Context, codes: Codes) -> dict[str, Any]:
+        """The labels that are likelier than not, and their probabilities."""
+        chances = zip(codes.names, context.chances.tolist(), strict=True)
+        labels = [(name, chance) for name, chance in chances if name in predicted]
+        return {"labels": [{"label": name, "score": round(chance, 6)} for name, chance in labels]}
+
+    def score(self, pairs: Sequence[tuple[Labels, Labels]]) -> Scored:
+        """F1, macro F1 and the share of sentences whose labels are all right, as scikit-learn has
+        them; F1 is undefined where no sentence has a label.
+        """
+        from sklearn.metrics import accuracy_score, f1_score  # takes a second
+
+        known = sorted({label for pair in pairs for labels in pair for label in labels})
+        gold, predicted = (
+            np.array([[name in pair[side] for name in (*known, None, None)] for pair in pairs])
+            for side in (0, 1)
+        )  # and two that nothing has: scikit-learn takes one column alone for a choice of two
+        exact = float(accuracy_score(gold, predicted))
+        if not gold.any():
+            return Scored({"f1": None, "macro_f1": None, "exact": exact})
+        whole = float(f1_score(gold, predicted, average="micro", zero_division=0.0))
+        each = f1_score(gold, predicted, average=None, zero_division=0.0)[: len(known)]
+        support = gold.sum(axis=0).tolist()
+        by_name: dict[str, dict[str, Score]] = {
+            name: {"f1": value if has else None, "support": has}
+            for name, value, has in zip(known, each.tolist(), support, strict=False)
+        }
+        return Scored({"f1": whole, "macro_f1": float(each.mean()), "exact": exact}, by_name)
+
+    def columns(self, pairs: Sequence[tuple[Labels, Labels]]) -> dict[str, tuple[int | float, ...]]:
+        """How many labels are right, predicted, and gold."""
+        return {
+            "right": tuple(len({*gold} & {*predicted}) for gold, predicted in pairs),
+            "predicted": tuple(len(predicted) for _, predicted in pairs),
+            "gold": tuple(len(gold) for gold, _ in pairs),
+        }
+
+    def linear(self, columns: Columns) -> np.ndarray | None:
+        """The linear part of F1."""
+        right, predicted, gold = (
+            np.array(columns[name]) for name in ("right", "predicted", "gold")
+        )
+        return linear.f1(right, predicted, gold)
+
+    def with_value(self, gold: Labels | None, at: int, value: str) -> Labels:
+        """The labels of which one is another."""
+        labels = gold or ()
+        return tuple(sorted({*labels[:at], value, *labels[at + 1 :]}))

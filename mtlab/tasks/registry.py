@@ -1,0 +1,49 @@
+"""The kinds that there are, and the two tasks that an experiment has which names none."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from mtlab.tasks.classification import Classification
+from mtlab.tasks.kind import Codes, Kind, Task
+from mtlab.tasks.multilabel import Multilabel
+from mtlab.tasks.regression import Regression
+from mtlab.tasks.tagging import Tagging
+
+KINDS: dict[str, type[Kind]] = {
+    Classification.name: Classification,
+    Multilabel.name: Multilabel,
+    Regression.name: Regression,
+    Tagging.name: Tagging,
+}
+"""Name of a kind to its class. Further kinds may be added before an experiment is read."""
+
+USUAL: dict[str, dict[str, Any]] = {
+    "classifier": {"kind": Classification.name, "column": "label", "title": Classification.title},
+    "ner": {"kind": Tagging.name, "column": "ner_tags", "title": "entity recognition"},
+}
+"""The tasks of an experiment that names none, as a file would name them."""
+
+
+def codes(facts: Mapping[str, Any]) -> Codes:
+    """The codes that a record holds."""
+    return Codes(tuple(facts["names"]), float(facts["center"]), float(facts["spread"]))
+
+
+def written(task: Task) -> dict[str, Any]:
+    """A task as JSON, of which :func:`rebuilt` makes it again."""
+    options = {name: getattr(task.kind, name) for name in sorted(task.kind.options)}
+    return {"kind": task.kind.name, **options, **asdict(task.codes)}
+
+
+def rebuilt(name: str, facts: Mapping[str, Any]) -> Task:
+    """The task that was :func:`written`.
+
+    Raises:
+        KeyError: something is missing.
+        ValueError: there is no such kind.
+    """
+    if facts["kind"] not in KINDS:
+        raise ValueError(f"{name} is of kind {facts['kind']!r:.60}, which is not known")
+    kind = KINDS[facts["kind"]]
+    return Task(name, kind(**{name: facts[name] for name in kind.options}), codes(facts))

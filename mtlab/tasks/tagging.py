@@ -1,0 +1,317 @@
+"""One tag a word: entities in IOB2, or plain tags."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import takewhile
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mtlab.tasks import linear
+from mtlab.tasks.kind import (
+    IGNORE,
+    BadValue,
+    Codes,
+    Columns,
+    Context,
+    Kind,
+    Score,
+    Scored,
+    named,
+)
+from mtlab.tasks.tags import entities, entity_type
+
+Tags = tuple[str, ...]
+NOTES = {
+    True: (
+        "Micro-averaged over entities, in seqeval's default mode, which is conlleval's and the literature's; *strict* is seqeval's "
+        '`mode="strict", scheme=IOB2`, which counts only entities that begin with a B tag. The two differ by points, so compare like '
+        "with like."
+    ),
+    False: "Macro F1 is the mean of F1 over the tags that are gold or predicted, each as much as any other.",
+}
+COLUMNS = {
+    True: ("ner_tags", "ner", "tags", "tag", "entities", "slots", "bio", "iob", "labels"),
+    False: ("pos_tags", "pos", "upos", "tags", "tag", "labels"),
+}
+"""Whether tags are of entities, to the usual names of their columns."""
+OUTSIDE = "O"
+"""The tag of a word outside of entities."""
+
+
+class Entity(NamedTuple):
+    """An entity: words ``start`` to ``end`` of a sentence, both included."""
+
+    sentence: int
+    type: str
+    start: int
+    end: int
+
+
+class Tagging(Kind):
+    """One tag a word.
+
+    Args:
+        spans: whether tags are IOB2, from which entities are read: the metric is then F1 of
+            entities, and else the share of words with the right tag.
+    """
+
+    name = "tagging"
+    options = frozenset({"spans"})
+    of_words = many = True
+    loss = "cross-entropy"
+    gold_title = "tags"
+    wants = "a list of tags, one a word"
+    usual: tuple[str, ...] = COLUMNS[True]
+
+    code = (
+        '[(word, {facts}["names"][tag]) '
+        "for word, tag in zip(inputs.word_ids(), {logits}.argmax(dim=-1))]"
+    )
+
+    def __init__(self, spans: bool = True) -> None:
+        self.spans = spans
+        self.title = "entity recognition" if spans else "tagging"
+        self.short = "NER" if spans else "tagging"
+        self.usual = COLUMNS[spans]
+        self.value_title = "entity type" if spans else "tag"
+        self.note = NOTES[spans]
+        self.wrong = "entities have a wrong type" if spans else "tags are wrong"
+        self.metrics = {
+            "f1": "entity F1",
+            "precision": "entity precision",
+            "recall": "entity recall",
+            "f1_strict": "entity F1, strict IOB2",
+            "precision_strict": "entity precision, strict IOB2",
+            "recall_strict": "entity recall, strict IOB2",
+        } if spans else {"accuracy": "accuracy a word", "macro_f1": "macro F1"}  # fmt: skip
+
+    def read(self, value: list[Any], names: Sequence[str] | None, words: int | None) -> Tags:
+        """A tag a word, as the source writes it."""
+        if words is None:
+            raise BadValue("tags without words", "give the sentence as a list of words")
+        if len(value) != words:
+            raise BadValue(f"{words} tokens but {len(value)} tags", "give every token one tag")
+        return tuple(
+            named(item, names, f"tag {place + 1}", place) for place, item in enumerate(value)
+        )
+
+    def values(self, gold: Tags | None) -> list[str]:
+        """The type of each entity; without entities, each word's tag."""
+        tags = gold or ()
+        return [tag[2:] for tag in tags if tag.startswith("B-")] if self.spans else list(tags)
+
+    def known(self, codes: Codes) -> list[str]:
+        """The types; without entities, the tags."""
+        if not self.spans:
+            return sorted(codes.names)
+        return sorted({kind for tag in codes.names if (kind := entity_type(tag)) is not None})
+
+    def stratum(self, gold: Tags | None) -> str | None:
+        """Whether there is an entity."""
+        if gold is None or not self.spans:
+            return None
+        return "entity" if any(tag != OUTSIDE for tag in gold) else "none"
+
+    def learn(self, golds: Iterable[Tags | None]) -> Codes:
+        """The tags, sorted; of entities ``O`` comes first, whether it occurs or not."""
+        return self._coded({tag for gold in golds for tag in gold or ()})
+
+    def join(self, codes: Sequence[Codes]) -> Codes:
+        """The tags of all."""
+        return self._coded({tag for some in codes for tag in some.names})
+
+    def _coded(self, tags: set[str]) -> Codes:
+        return Codes((OUTSIDE, *sorted(tags - {OUTSIDE})) if self.spans else tuple(sorted(tags)))
+
+    def lack(self, codes: Codes) -> tuple[str, str] | None:
+        """There must be an entity, or two tags."""
+        if len(codes.names) > 1:
+            return None
+        if self.spans:
+            return "no training sentence has an entity", "tag some"
+        return "every training word has the same tag", "tagging needs two tags or more"
+
+    def targets(self, gold: Tags | None, codes: Codes) -> np.ndarray:
+        """(words,): the number of each tag, ``IGNORE`` for one that training does not have."""
+        return np.asarray([codes.numbers.get(tag, IGNORE) for tag in gold or ()], dtype=np.int64)
+
+    def predicted(self, raw: np.ndarray, codes: Codes, words: np.ndarray) -> list[str]:
+        """A tag a word; a word without a sub-word counts, as ``O`` where there are entities, and else
+        as one without a tag.
+        """
+        lost = OUTSIDE if self.spans else ""
+        return [codes.names[raw[position]] if position >= 0 else lost for position in words]
+
+    def answer(self, predicted: list[str], context: Context, codes: Codes) -> dict[str, Any]:
+        """The entities, with the mean of their words' probabilities; or each word with its tag, which
+        a word without a sub-word lacks.
+        """
+        best = context.chances.max(axis=-1).tolist()
+        scores = [best[position] if position >= 0 else None for position in context.words]
+        if self.spans:
+            found = [_entity(context, scores, *span) for span in entities(predicted)]
+            return {"entities": found}
+        return {
+            "tags": [
+                {
+                    "word": context.text[start:end],
+                    "start": start,
+                    "end": end,
+                    "tag": None if score is None else tag,
+                    "score": None if score is None else round(score, 6),
+                }
+                for tag, score, (start, end) in zip(predicted, scores, context.places, strict=True)
+            ]
+        }
+
+    def score(self, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> Scored:
+        """Precision, recall and F1 of entities, in seqeval's default mode, which reads tags as
+        conlleval does, and in strict IOB2; F1 and recall are undefined without gold entities. Or
+        accuracy and macro F1 of words.
+        """
+        if not self.spans:
+            return _score_words(pairs)
+        sides = [[tuple(pair[side]) for pair in pairs] for side in (0, 1)]
+        whole, strict = ([_entities(side, mode) for side in sides] for mode in (False, True))
+        types = [_by_type(side) for side in whole]
+        return Scored(
+            {
+                **_micro(*whole),
+                **{f"{metric}_strict": value for metric, value in _micro(*strict).items()},
+            },
+            {
+                name: _part(*(side.get(name, set()) for side in types))
+                for name in sorted(types[0].keys() | types[1].keys())
+            },
+        )
+
+    def columns(
+        self, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]
+    ) -> dict[str, tuple[int | float, ...]]:
+        """How many entities are right, predicted, and gold, in seqeval's default mode; or how many
+        words are right, and how many there are.
+        """
+        if not self.spans:
+            right = tuple(sum(map(str.__eq__, gold, predicted)) for gold, predicted in pairs)
+            return {"right": right, "words": tuple(len(gold) for gold, _ in pairs)}
+        found = [[set(_read(tuple(tags), False)) for tags in pair] for pair in pairs]
+        return {
+            "right": tuple(len(gold & predicted) for gold, predicted in found),
+            "predicted": tuple(len(predicted) for _, predicted in found),
+            "gold": tuple(len(gold) for gold, _ in found),
+        }
+
+    def linear(self, columns: Columns) -> np.ndarray | None:
+        """The linear part of F1, or of the share of words."""
+        values = {name: np.array(numbers) for name, numbers in columns.items()}
+        if self.spans:
+            return linear.f1(values["right"], values["predicted"], values["gold"])
+        return linear.ratio(values["right"], values["words"]) if values["words"].sum() else None
+
+    def with_value(self, gold: Tags | None, at: int, value: str) -> Tags:
+        """Tags of which one entity has another type, or one word another tag."""
+        tags = gold or ()
+        if not self.spans:
+            return (*tags[:at], value, *tags[at + 1 :])
+        begin, end = _places(gold)[at]
+        inside = (f"I-{value}" for _ in tags[begin + 1 : end])
+        return (*tags[:begin], f"B-{value}", *inside, *tags[end:])
+
+    def may_be(
+        self, gold: Tags | None, at: int, known: Iterable[str], longer: Iterable[str]
+    ) -> list[str]:
+        """The other types; for an entity of several words, those that have such."""
+        if self.spans:
+            begin, end = _places(gold)[at]
+            known = longer if end > begin + 1 else known
+        return [value for value in known if value != self.values(gold)[at]]
+
+    def longer(self, gold: Tags | None) -> set[str]:
+        """The types of entities of several words."""
+        return {tag[2:] for tag in gold or () if tag.startswith("I-")} if self.spans else set()
+
+
+def _entity(
+    context: Context, scores: Sequence[float | None], kind: str, begin: int, end: int
+) -> dict[str, Any]:
+    start, stop = context.places[begin][0], context.places[end - 1][1]
+    score = sum(score or 0.0 for score in scores[begin:end]) / (end - begin)
+    text = context.text[start:stop]
+    return {"type": kind, "start": start, "end": stop, "text": text, "score": round(score, 6)}
+
+
+def _places(gold: Tags | None) -> list[tuple[int, int]]:
+    """Where entities begin, and where they end."""
+    tags, places = gold or (), []
+    for begin, tag in enumerate(tags):
+        if tag.startswith("B-"):
+            longer = takewhile(lambda tag: tag.startswith("I-"), tags[begin + 1 :])
+            places.append((begin, begin + 1 + len(list(longer))))
+    return places
+
+
+def _score_words(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> Scored:
+    from sklearn.metrics import accuracy_score, f1_score  # takes a second
+
+    gold, predicted = ([tag for pair in pairs for tag in pair[side]] for side in (0, 1))
+    if not gold:
+        return Scored({"accuracy": None, "macro_f1": None})
+    macro = f1_score(gold, predicted, average="macro", zero_division=0.0)
+    return Scored({"accuracy": float(accuracy_score(gold, predicted)), "macro_f1": float(macro)})
+
+
+def _entities(sentences: Sequence[Tags], strict: bool) -> set[Entity]:
+    return {
+        Entity(number, *span)
+        for number, tags in enumerate(sentences)
+        for span in _read(tags, strict)
+    }
+
+
+@lru_cache(maxsize=1 << 16)
+def _read(tags: Tags, strict: bool) -> tuple[tuple[str, int, int], ...]:
+    """Type, first and last word of a sentence's entities as seqeval reads them: by default, or with
+    ``mode="strict", scheme=IOB2``.
+
+    seqeval takes part of a type's name for markup (its strict mode strips hyphens, so that ``grade-``
+    and ``grade`` become equal), so types go in as numbers. What it read is remembered, for gold tags
+    come again in every epoch, and so do most predictions.
+    """
+    from seqeval.metrics.sequence_labeling import get_entities
+    from seqeval.scheme import IOB2, Entities
+
+    types = list(dict.fromkeys(tag[2:] for tag in tags if tag != OUTSIDE))
+    numbers = {name: number for number, name in enumerate(types)}
+    neutral = [tag if tag == OUTSIDE else f"{tag[0]}-{numbers[tag[2:]]}" for tag in tags]
+    if strict:
+        spans = [
+            (entity.tag, entity.start, entity.end - 1)
+            for entity in Entities([neutral], IOB2).entities[0]
+        ]
+    else:
+        spans = get_entities(neutral)
+    return tuple((types[int(number)], first, last) for number, first, last in spans)
+
+
+def _by_type(entities: set[Entity]) -> dict[str, set[Entity]]:
+    by_type: dict[str, set[Entity]] = {}
+    for entity in entities:
+        by_type.setdefault(entity.type, set()).add(entity)
+    return by_type
+
+
+def _micro(gold: set[Entity], predicted: set[Entity]) -> dict[str, Score]:
+    """F1, precision and recall; without gold entities 0.0 would mislead."""
+    if not gold:
+        return {"f1": None, "precision": None, "recall": None}
+    right = len(gold & predicted)
+    return {
+        "f1": 2 * right / (len(gold) + len(predicted)),
+        "precision": right / len(predicted) if predicted else 0.0,
+        "recall": right / len(gold),
+    }
+
+
+def _part(gold: set[Entity], predicted: set[Entity]) -> dict[str, Score]:
+    return {**_micro(gold, predicted), "support": len(gold)}
