@@ -199,3 +199,38 @@ def tracking_of_its_own(file: Path, empty_database: Path, monkeypatch: pytest.Mo
 
     shutil.copy(empty_database, "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('mlflow.db').absolute()}")
+
+
+STAGED = """
+  loose: [{{epochs: 2, losses: [topic, pos], train: {{encoder: 1.0e-3, heads: 1.0e-2}}}}]
+  taught: [{{epochs: 2, losses: [topic, pos], distillation: 1.0, train: {{encoder: 1.0e-3, heads: 1.0e-2}}}}]
+  again: [{{epochs: 2, losses: [topic], rehearsal: 0.5, train: {{encoder: 1.0e-3, heads: 1.0e-2}}}}]
+  watched:
+    - epochs: 4
+      train: {{encoder: 1.0e-3, heads: 1.0e-2}}
+      guidance: {{patience: 1, min_change: 0.5, hold: 1.0}}
+start:
+  data: {{source: words, max_duplicates: 1.0}}
+  stages: [{{epochs: 3, train: {{encoder: 1.0e-3, heads: 1.0e-2}}}}]
+"""
+
+
+@pytest.mark.usefixtures("no_figures", "tracking_of_its_own")
+def test_what_a_checkpoint_knew_of_every_task_is_kept_and_told(file: Path) -> None:
+    encoder = load(file).encoder.name
+    Path("staged.yaml").write_text((FILE + STAGED).format(encoder=encoder, tasks=json.dumps(TASKS)))
+    chosen = ["loose", "taught", "again", "watched"]
+    assert main(["compare", "staged.yaml", "--seeds", "0", "--scenarios", *chosen]) == 0
+    trials = {trial.scenario: trial for trial in Journal(Path("out")).read()[1]}
+    for trial in trials.values():
+        assert {task for score in trial.matrix for task in score.metrics.by_task} == {*TASKS}
+        assert trial.drift is not None and trial.drift.logits.keys() == TASKS.keys()
+    loose, taught, again = (trials[name] for name in ("loose", "taught", "again"))
+    for task in ("types", "share", "ner"):
+        assert taught.drift.logits[task].kl < loose.drift.logits[task].kl, task
+        assert not taught.drift.logits[task].identical
+    rehearsed = [value is not None for value in again.step_losses["types"]]
+    assert 0 < sum(rehearsed) < len(rehearsed)
+    assert {decision.task for decision in trials["watched"].ledger} >= {*TASKS}
+    report = Path("out/report.md").read_text().lower()
+    assert all(settings.get("title", task) in report for task, settings in TASKS.items())
