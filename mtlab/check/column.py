@@ -65,10 +65,9 @@ class Column:
     @cached_property
     def tags(self) -> bool:
         """Whether its cells are lists of tags, not all of them ``O``."""
-        entities = [
-            items for items in self.lists if items and set(items_of(items, self.classes)) != {"O"}
-        ]
-        return bool(entities) and self._mostly(
+        return any(
+            items and set(self._texts(items)) != {"O"} for items in self.lists
+        ) and self._mostly(
             self.lists, lambda items: bool(items) and all(map(TAG.fullmatch, self._texts(items)))
         )
 
@@ -168,20 +167,19 @@ class Column:
         for value, items in zip(self.values, self.lists, strict=True):
             cell = items if kind.many else value
             try:
-                if cell is not None or not kind.many:
+                if cell is not None:
                     kind.read(cell, self.classes or None, len(items or ()))
-                yield cell is not None
             except BadValue:
-                yield False
+                cell = None
+            yield cell is not None
 
     @cached_property
     def _fractions(self) -> bool:
         return any(number is not None and not number.is_integer() for number in self.numeric)
 
     def _number(self, value: Any) -> float | None:
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            return None
-        if isinstance(value, str) and not self.flat:
+        known = str | int | float if self.flat else int | float
+        if isinstance(value, bool) or not isinstance(value, known):
             return None
         try:
             number = float(value)
@@ -202,21 +200,17 @@ class Column:
         return value if isinstance(value, list) else None
 
     def _texts(self, items: Iterable[Any]) -> list[str]:
-        return items_of(items, self.classes)
+        """Items as text: numbers of classes by their names, other values as empty text."""
+        named = (
+            self.classes[item] if isinstance(item, int) and 0 <= item < len(self.classes) else item
+            for item in items
+        )
+        return [item if isinstance(item, str) else "" for item in named]
 
     @staticmethod
     def _mostly(values: Iterable[Any], holds: Callable[[Any], bool]) -> bool:
         answers = [holds(value) for value in values]
         return bool(answers) and sum(answers) >= MOST * len(answers)
-
-
-def items_of(items: Iterable[Any], classes: tuple[str, ...]) -> list[str]:
-    """Tags as text: numbers of classes by their names, other values as empty text."""
-    named = (
-        classes[item] if isinstance(item, int) and 0 <= item < len(classes) else item
-        for item in items
-    )
-    return [item if isinstance(item, str) else "" for item in named]
 
 
 def words_of(name: str) -> set[str]:

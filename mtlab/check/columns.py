@@ -14,17 +14,9 @@ from mtlab.tasks.kind import Kind
 NAMES = {
     "tokens": ("tokens", "token", "words", "sentence", "text"),
     "text": (
-        "text",
-        "sentence",
-        "utterance",
-        "query",
-        "question",
-        "message",
-        "content",
-        "body",
-        "title",
+        "text", "sentence", "utterance", "query", "question", "message", "content", "body", "title",
     ),
-}
+}  # fmt: skip
 """Our names of columns of words to what others call them, likeliest first; those of gold have theirs
 from the kind of their task."""
 
@@ -41,25 +33,6 @@ class Choice:
     """Why, where that was a guess."""
     others: tuple[str, ...] = ()
     """Columns that it might have been as well."""
-
-
-@dataclass(frozen=True)
-class Role:
-    """What is looked for among columns.
-
-    Attributes:
-        name: ours.
-        names: what others call it, likeliest first.
-        fits: whether the values of a column are such.
-        could: whether they can be read as such.
-        why: says what makes the values such.
-    """
-
-    name: str
-    names: tuple[str, ...]
-    fits: Callable[[Column], bool]
-    could: Callable[[Column], bool]
-    why: Callable[[Column], str]
 
 
 def rank(column: str, names: Sequence[str]) -> int:
@@ -130,7 +103,7 @@ class _Chooser:
     """Chooses one of our columns after the other: a column that is taken cannot be another."""
 
     def __init__(self, table: Table, said: Mapping[str, str]) -> None:
-        self.table, self.said = table, said
+        self.said = said
         self.columns = {name: Column.of(table, name) for name in table.columns}
         self.lists = [column for column in self.columns.values() if column.has_lists]
         self.partitions = names.in_columns(table)
@@ -159,9 +132,7 @@ class _Chooser:
             is_partition = kind.one_label and column.name in self.partitions
             return looks_like(column, kind, self.lists) and not is_partition
 
-        self._choose(
-            Role(name, (name, *kind.usual), fits, could, lambda column: reason(column, kind))
-        )
+        self._choose(name, (name, *kind.usual), fits, could, lambda column: reason(column, kind))
 
     def words_of(self, tasks: Iterable[str]) -> None:
         """The column of the words that gold is of."""
@@ -169,37 +140,34 @@ class _Chooser:
         tagged = next((self.columns[name] for name in chosen if name in self.columns), None)
         if tagged is not None:
             self._choose(
-                Role(
-                    "tokens",
-                    NAMES["tokens"],
-                    lambda column: not self._is_gold(column) and column.parallel(tagged),
-                    lambda column: column.has_lists,
-                    lambda column: "as many words as tags",
-                )
+                "tokens",
+                NAMES["tokens"],
+                lambda column: not self._is_gold(column) and column.parallel(tagged),
+                lambda column: column.has_lists,
+                lambda column: "as many words as tags",
             )
 
     def words_or_text(self) -> None:
         """Columns that tasks of whole sentences read: words, or else text."""
         if not self._reads_text():
             self._choose(
-                Role(
-                    "tokens",
-                    NAMES["tokens"],
-                    lambda column: column.token_lists and not self._is_gold(column),
-                    lambda column: column.has_lists,
-                    lambda column: "lists of words",
-                )
+                "tokens",
+                NAMES["tokens"],
+                self._has_words,
+                lambda column: column.has_lists,
+                lambda column: "lists of words",
             )
         if "tokens" not in self.choices:
             self._choose(
-                Role(
-                    "text",
-                    NAMES["text"],
-                    lambda column: column.text and not column.label,
-                    lambda column: column.one_value,
-                    lambda column: "text of several words" if column.text else "text",
-                )
+                "text",
+                NAMES["text"],
+                lambda column: column.text and not column.label,
+                lambda column: column.one_value,
+                lambda column: "text of several words" if column.text else "text",
             )
+
+    def _has_words(self, column: Column) -> bool:
+        return column.token_lists and not self._is_gold(column)
 
     def _is_gold(self, column: Column) -> bool:
         """Whether a column of lists holds tags or labels, and no words."""
@@ -213,60 +181,41 @@ class _Chooser:
             return "text" in self.said
         if self.columns.keys() & {"text", "tokens"}:
             return "text" in self.columns
-        return not any(
-            column.token_lists and not self._is_gold(column) for column in self.columns.values()
-        )
+        return not any(map(self._has_words, self.columns.values()))
 
-    def _choose(self, role: Role) -> None:
-        said = {column for ours, column in self.said.items() if ours != role.name}
-        taken = {choice.column for choice in self.choices.values()} | said
-        taken |= self.reserved - {role.name}
+    def _choose(
+        self,
+        name: str,
+        names: Sequence[str],
+        fits: Callable[[Column], bool],
+        could: Callable[[Column], bool],
+        why: Callable[[Column], str],
+    ) -> None:
+        """Choose a column, if there is one.
+
+        Args:
+            name: ours.
+            names: what others call it, likeliest first.
+            fits: whether the values of a column are such.
+            could: whether they can be read as such.
+            why: says what makes the values such.
+        """
+        if name in self.said:
+            self.choices[name] = Choice(name, self.said[name])
+            return
+        taken = {choice.column for choice in self.choices.values()} | {*self.said.values()}
+        taken |= self.reserved - {name}
         free = [column for column in self.columns.values() if column.name not in taken]
-        choice = _choice(role, self.said.get(role.name), free)
-        if choice is not None:
-            self.choices[role.name] = choice
-
-
-def not_read(table: Table, choices: Iterable[Choice]) -> list[str]:
-    """Columns that nothing is read from."""
-    read = {choice.column for choice in choices}
-    return [column for column in table.columns if column not in read]
-
-
-def objects(table: Table) -> list[str]:
-    """Columns that hold lists of objects, as annotations of characters from one place to another
-    do.
-    """
-    columns = (Column.of(table, name) for name in table.columns)
-    return [
-        column.name
-        for column in columns
-        if any(
-            isinstance(value, list) and value and isinstance(value[0], dict)
-            for value in column.values
-        )
-    ]
-
-
-def _choice(role: Role, said: str | None, free: list[Column]) -> Choice | None:
-    if said is not None:
-        return Choice(role.name, said)
-    fitting = sorted(filter(role.fits, free), key=lambda column: rank(column.name, role.names))
-    called = next((column for column in free if column.name == role.name), None)
-    if called is not None and (called in fitting or role.could(called) or not fitting):
-        others = (
-            column.name
-            for column in fitting
-            if column is not called and is_called(column.name, role.names)
-        )
-        return Choice(role.name, role.name, others=tuple(others))
-    if not fitting:  # reading reports what is wrong with its values
-        fitting = [
-            column for column in free if is_called(column.name, role.names) and role.could(column)
-        ][:1]
-    if not fitting:
-        return None
-    best, *rest = fitting
-    by_name = ["its name"] if is_called(best.name, role.names) else []
-    why = " and ".join([*by_name, f"its values ({role.why(best)})"])
-    return Choice(role.name, best.name, f"by {why}", tuple(column.name for column in rest))
+        fitting = sorted(filter(fits, free), key=lambda column: rank(column.name, names))
+        called = [column for column in free if is_called(column.name, names)]
+        ours = next((column for column in free if column.name == name), None)
+        if ours is not None and (ours in fitting or could(ours) or not fitting):
+            others = [column.name for column in fitting if column in called and column is not ours]
+            self.choices[name] = Choice(name, name, others=tuple(others))
+            return
+        fitting = fitting or list(filter(could, called))[:1]  # reading reports what is wrong
+        if fitting:
+            best, *rest = fitting
+            by = "its name and its values" if best in called else "its values"
+            others = [column.name for column in rest]
+            self.choices[name] = Choice(name, best.name, f"by {by} ({why(best)})", tuple(others))

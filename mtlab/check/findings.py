@@ -4,11 +4,10 @@ import re
 import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from mtlab.check import columns, gold, guesses
+from mtlab.check import gold
 from mtlab.check.columns import Choice
 from mtlab.check.gold import Fact, listed
 from mtlab.check.source import SourceCheck
@@ -16,9 +15,9 @@ from mtlab.check.survey import Survey, survey
 from mtlab.data.alike import normal
 from mtlab.data.reading import names
 from mtlab.data.reading.names import SPLITS
-from mtlab.data.stored import Sentence
 from mtlab.plan.errors import UserError, printable, shown
 from mtlab.plan.tasks import WORDS, Task
+from mtlab.plan.words import counted
 
 ALIKE = 10
 """Mistakes of one kind that are printed one by one; of the others, the number is printed."""
@@ -34,9 +33,8 @@ def report(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
     for line in lines(result):
         print(line)
     if result.mistakes:
-        count = len(result.mistakes)
         raise UserError(
-            "1 mistake, listed above" if count == 1 else f"{count:,} mistakes, listed above",
+            f"{counted(len(result.mistakes), 'mistake')}, listed above",
             "correct them, then run this again",
             code="mistakes-found",
         )
@@ -65,7 +63,12 @@ def _lines(survey: Survey) -> Iterator[str]:
         yield _order(survey)
         yield ""
     if survey.limit is not None and any(check.whole for check in survey.checks):
-        yield f"Of a sentence {printable(survey.experiment.encoder.name)} reads {survey.limit:,} sub-words{_of_its_own(survey)}"
+        own = (
+            ", as many as it has positions for"
+            if survey.experiment.max_length is None
+            else " (max_length)"
+        )
+        yield f"Of a sentence {printable(survey.experiment.encoder.name)} reads {survey.limit:,} sub-words{own}"
         for check in survey.checks:
             if check.whole:
                 yield from (
@@ -97,26 +100,23 @@ def _splits(check: SourceCheck) -> Iterator[Fact]:
 def _facts(check: SourceCheck) -> Iterator[Fact]:
     yield from _splits(check)
     a_token_a_line = check.train is not None and next(iter(check.train.rows)).line_per_token
-    yield from (
-        (_topic(check, choice), _in_lines(choice) if a_token_a_line else _column(check, choice))
-        for choice in check.choices
-    )
+    for choice in check.choices:
+        first = choice.name in WORDS
+        where = "one a line, its first column" if first else "the last column of a line"
+        yield _topic(check, choice), where if a_token_a_line else _column(check, choice)
     if (
         check.train is not None
         and check.train.flat
         and check.choices
-        and all(_by_values(choice) for choice in check.choices)
+        and all(choice.guess and "its name" not in choice.guess for choice in check.choices)
     ):
         yield (
             "",
             "none of these names is a usual one: if the first line of the file is a sentence, put a line with names above it",
         )
-    unread = (
-        columns.not_read(check.train, check.choices)
-        if check.train is not None and check.tasks
-        else []
-    )
-    if unread:
+    read = {choice.column for choice in check.choices}
+    there = check.train.columns if check.train is not None and check.tasks else ()
+    if unread := [column for column in there if column not in read]:
         yield "not read", f"column{'s' * (len(unread) > 1)} {listed(unread)}"
     yield from (("left out", line) for line in check.left_out)
     yield from _possible(check)
@@ -174,11 +174,6 @@ def _topic(check: SourceCheck, choice: Choice) -> str:
     return check.tasks[task].made.gold_title if check.usual else task
 
 
-def _in_lines(choice: Choice) -> str:
-    """Where a column lies in a file with a token a line."""
-    return "one a line, its first column" if choice.name in WORDS else "the last column of a line"
-
-
 def _possible(check: SourceCheck) -> Iterator[Fact]:
     """Further tasks that columns could be gold of, and how to have them."""
     if check.mistakes or not check.possible:
@@ -194,13 +189,9 @@ def _options(tasks: Mapping[str, Task]) -> str:
     return " ".join(
         f"--tasks.{name}.{key} {shlex.quote(str(value).lower() if value in (True, False) else str(value))}"
         for name, task in tasks.items()
-        for key, value in guesses.as_written(task).items()
+        for key, value in task.model_dump(exclude_defaults=True).items()
         if key != "title"
     )
-
-
-def _by_values(choice: Choice) -> bool:
-    return bool(choice.guess) and "its name" not in choice.guess
 
 
 def _column(check: SourceCheck, choice: Choice) -> str:
@@ -228,13 +219,12 @@ def _repeated(check: SourceCheck) -> Iterator[Fact]:
         if several:
             text = f"{sum(map(len, several)) - len(several):,} of {len(rows):,} sentences of {split} repeat an earlier one"
             differing = [
-                same for same in several if len({_gold(sentence) for sentence in same}) > 1
+                (same[0], others[0])
+                for same in several
+                if (others := [other for other in same if other.gold != same[0].gold])
             ]
             if differing:
-                first = differing[0][0]
-                other = next(
-                    sentence for sentence in differing[0] if _gold(sentence) != _gold(first)
-                )
+                first, other = differing[0]
                 text += f"; labelled in two ways: {len(differing):,} (the first: {first.place} and {other.place})"
             yield "repeated", text
     if {"validation", "test"} <= check.whole.keys():
@@ -245,18 +235,6 @@ def _repeated(check: SourceCheck) -> Iterator[Fact]:
                 "",
                 f"{both:,} of {len(check.whole['test']):,} sentences of test also stand in validation",
             )
-
-
-def _gold(sentence: Sentence) -> tuple[tuple[str, Any], ...]:
-    return tuple(sentence.gold.items())
-
-
-def _of_its_own(survey: Survey) -> str:
-    return (
-        " (max_length)"
-        if survey.experiment.max_length is not None
-        else ", as many as it has positions for"
-    )
 
 
 def _length(check: SourceCheck, limit: int) -> str:

@@ -1,7 +1,7 @@
 """What a check found in the gold of one task, by what its kind says of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -21,18 +21,22 @@ def facts(check: SourceCheck, task: str) -> Iterator[Fact]:
     """Findings on a task's gold in the splits of a source."""
     kind = check.wanted[task].made
     golds = [sentence.gold[task] for sentence in check.whole["train"] if task in sentence.gold]
-    values = [kind.values(gold) for gold in golds]
-    counts = Counter(value for some in values for value in some).most_common()
+    times = {
+        split: Counter(value for sentence in rows for value in kind.values(sentence.gold.get(task)))
+        for split, rows in check.whole.items()
+    }
+    counts = times["train"].most_common()
     if not counts:
         yield from _numbers(check, task, kind, golds)
         return
+    values = [kind.values(gold) for gold in golds]
     if kind.one_label:
         yield from _labels(counts, len(check.whole["train"]))
     elif kind.spans:
         yield from _entities(check, counts, values)
     else:
         yield from _several(kind, counts, values)
-    yield from _odd([value for value, _ in counts], _times(check, task, kind))
+    yield from _odd([value for value, _ in counts], times)
 
 
 def _labels(counts: Sequence[tuple[str, int]], sentences: int) -> Iterator[Fact]:
@@ -55,7 +59,7 @@ def _entities(
 ) -> Iterator[Fact]:
     if check.part is not None and not any("converted to IOB2" in note for note in check.part.notes):
         yield "scheme", "IOB2, taken as it is"
-    yield "entities", _total(counts, types)
+    yield "entities", _total(types)
     yield "types", f"{len(counts):,}; in train {_first(counts)}"
 
 
@@ -63,20 +67,16 @@ def _several(
     kind: Kind, counts: Sequence[tuple[str, int]], values: Sequence[Sequence[str]]
 ) -> Iterator[Fact]:
     """Labels of which a sentence has any number, or tags of its words."""
-    title = kind.gold_title
-    yield title, f"{len(counts):,}; in train {_first(counts)}"
+    yield kind.gold_title, f"{len(counts):,}; in train {_first(counts)}"
     if kind.of_words:
-        most, total = counts[0][1], sum(count for _, count in counts)
-        yield (
-            "",
-            f"the most frequent one every time is right for {most / total:.1%} of train's words",
-        )
+        right = f"{counts[0][1] / sum(map(len, values)):.1%} of train's words"
+        yield "", f"the most frequent one every time is right for {right}"
     else:
-        yield "", _total(counts, values)
+        yield "", _total(values)
 
 
-def _total(counts: Sequence[tuple[str, int]], values: Sequence[Sequence[str]]) -> str:
-    total, bare = sum(count for _, count in counts), sum(not some for some in values)
+def _total(values: Sequence[Sequence[str]]) -> str:
+    total, bare = sum(map(len, values)), sum(not some for some in values)
     return f"{total:,} in train; {bare:,} of {len(values):,} sentences ({bare / len(values):.0%}) have none"
 
 
@@ -102,16 +102,8 @@ def _numbers(check: SourceCheck, task: str, kind: Kind, golds: Sequence[object])
         yield "", f"missing in {counted(blank, 'sentence')}"
 
 
-def _times(check: SourceCheck, task: str, kind: Kind) -> dict[str, Counter[str]]:
-    """Split to how often each value stands in it."""
-    return {
-        split: Counter(value for sentence in rows for value in kind.values(sentence.gold.get(task)))
-        for split, rows in check.whole.items()
-    }
-
-
-def _odd(known: Sequence[str], times: dict[str, Counter[str]]) -> Iterator[Fact]:
-    """Labels, tags or types that deserve another look."""
+def _odd(known: Sequence[str], times: Mapping[str, Counter[str]]) -> Iterator[Fact]:
+    """Labels, tags or types that deserve another look, by how often they stand in each split."""
     once = [value for value in known if times["train"][value] == 1]
     if once:
         yield (

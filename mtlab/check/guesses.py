@@ -44,11 +44,6 @@ def tasks(
     return found
 
 
-def as_written(task: Task) -> dict[str, object]:
-    """A task as an experiment file has it."""
-    return task.model_dump(exclude_defaults=True)
-
-
 def _kinds() -> list[Kind]:
     """Every kind, those first that ask most of a column."""
     made = [
@@ -57,8 +52,7 @@ def _kinds() -> list[Kind]:
         for options in ([{"spans": True}, {"spans": False}] if "spans" in kind.options else [{}])
     ]
     return sorted(
-        made,
-        key=lambda kind: (not kind.of_words, not kind.spans, not kind.many, kind.one_label),
+        made, key=lambda kind: (not kind.of_words, not kind.spans, not kind.many, kind.one_label)
     )
 
 

@@ -115,9 +115,21 @@ class SourceCheck:
         return UserError(problem, remedy, where=where, code="column-missing")
 
     def objects(self, task: str) -> list[str]:
-        """Columns with objects that may be the entities of a task."""
-        table = self.train if self.wanted[task].made.spans else None
-        return [] if table is None else columns.objects(table)
+        """Columns with lists of objects that may be the entities of a task: annotations of characters
+        from one place to another, say.
+        """
+        if self.train is None or not self.wanted[task].made.spans:
+            return []
+        return [
+            name
+            for name in self.train.columns
+            if any(
+                isinstance(cell := row.values.get(name), list)
+                and cell
+                and isinstance(cell[0], dict)
+                for row in self.train.rows
+            )
+        ]
 
 
 def open_source(

@@ -152,7 +152,7 @@ def _guess_tasks(survey: Survey, overrides: Mapping[str, list[str]]) -> Survey:
     tasks = {**served, **{name: task for name, (task, _) in new.items()}}
     if not tasks:
         return survey
-    written = {name: guesses.as_written(task) for name, task in tasks.items()}
+    written = {name: task.model_dump(exclude_defaults=True) for name, task in tasks.items()}
     try:
         guessed = _settings(survey.given, overrides, written)
     except UserError:  # settings of a task that it does not have

@@ -83,7 +83,7 @@ def gather(
         split: located.missed(split, reading.names) for split in SPLITS if split not in tables
     }
     for task, kind in reading.kinds.items():
-        if kind.of_words and kind.spans:
+        if kind.spans:
             parsed, note = sentences.to_iob2(task, parsed, tables, reading, mistakes)
             part.notes += [f"{part.name}: {note}"] if note else []
             part.splits = _with_labels(parsed, source, reading, mistakes)

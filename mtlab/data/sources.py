@@ -230,10 +230,7 @@ def _cut(part: Part, data: Data, data_seed: int) -> None:
                 code="too-few-sentences",
             )
         part.splits["train"], part.splits[split] = splits.cut(
-            part.splits["train"],
-            share,
-            _generator(part, data_seed, purpose),
-            part.reading,
+            part.splits["train"], share, _generator(part, data_seed, purpose), part.reading
         )
         count = len(part.splits[split])
         note = f"no {split} split: {count:,} of {whole:,} training sentences cut off, stratified, data_seed {data_seed}"

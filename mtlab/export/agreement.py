@@ -6,7 +6,7 @@ import json
 import math
 import operator
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from mtlab.data import disk, encoding, sources
 from mtlab.data.sources import Corpus
 from mtlab.data.stored import Sentence
+from mtlab.export.predict import both
 from mtlab.export.reader import BATCH, Nothing, Parts, Read, Reader
 from mtlab.model.losses import LOSSES
 from mtlab.plan.errors import UserError, shown
@@ -80,14 +81,9 @@ class Agreement:
         """What `mtlab export` prints of it."""
         if self.why_not:
             return f"not checked against the recorded predictions: {self.why_not}"
-        same = listing(
-            [
-                f"{count.same:,} of {count.total:,} {count.what}"
-                for count in self.counts.values()
-                if count.total
-            ]
-        )
-        close = sum(count.close for count in self.counts.values())
+        counts = [count for count in self.counts.values() if count.total]
+        same = listing([f"{count.same:,} of {count.total:,} {count.what}" for count in counts])
+        close = sum(count.close for count in counts)
         share = f"a {1 / ROUNDING[self.precision]:,.0f}th of the largest logit"
         rest = f"; {close:,} more {'is a' if close == 1 else 'are'} close call{'' if close == 1 else 's'}, two classes within {share}"
         return f"checked: {same} of the test split are as recorded{rest if close else ''}"
@@ -101,23 +97,17 @@ def corpus_of(at: Experiment, fingerprint: str, directory: Path) -> tuple[Corpus
         fingerprint: of the data that it was run on.
         directory: what is too many for memory is put below it.
     """
+
+    def load(one: Experiment, option: str) -> Corpus:
+        return sources.load(one.data, one.tasks, one.data_seed, option, directory / CACHE)
+
     try:
-        corpus = sources.load(at.data, at.tasks, at.data_seed, "data", directory / CACHE)
-        first = at.source_phase()
+        corpus, first = load(at, "data"), at.source_phase()
         if first is not None:
-            corpus, _ = sources.together(
-                [
-                    corpus,
-                    sources.load(
-                        first.data, first.tasks, first.data_seed, "start.data", directory / CACHE
-                    ),
-                ]
-            )
+            corpus, _ = sources.together([corpus, load(first, "start.data")])
     except UserError as error:
-        return (
-            None,
-            f"the data cannot be read again ({': '.join(filter(None, (error.where, error.problem)))})",
-        )
+        why = ": ".join(filter(None, (error.where, error.problem)))
+        return None, f"the data cannot be read again ({why})"
     if corpus.fingerprint != fingerprint:
         return None, "the data have changed since the run (their fingerprint differs)"
     return corpus, ""
@@ -168,11 +158,8 @@ def _refuse(agreement: Agreement) -> None:
     if wrong:
         counts = listing([f"{count.wrong:,} of {count.total:,} {count.what}" for count in wrong])
         first = wrong[0].first
-        raise UserError(
-            f"the folder gives {counts} of the test split that differ from the recorded ones (first: {first})",
-            REMEDY,
-            code="disagreement",
-        )
+        problem = f"the folder gives {counts} of the test split that differ from the recorded ones (first: {first})"
+        raise UserError(problem, REMEDY, code="disagreement")
 
 
 def _differs(sentence: Sentence) -> UserError:
@@ -184,10 +171,10 @@ def _differs(sentence: Sentence) -> UserError:
 
 def _counts(tasks: Mapping[str, Task]) -> dict[str, Count]:
     """Nothing counted yet; where several tasks have the like, their names tell them apart."""
-    what = {name: f"{task.kind.gold_title.removesuffix('s')}s" for name, task in tasks.items()}
+    what = {}
     for name, task in tasks.items():
-        if task.kind.many and not task.of_words:
-            what[name] = f"sets of {what[name]}"
+        sets = "sets of " if task.kind.many and not task.of_words else ""
+        what[name] = f"{sets}{task.kind.gold_title.removesuffix('s')}s"
     times = Counter(what.values())
     return {
         name: Count(title if times[title] == 1 else f"{title} of {name}")
@@ -216,37 +203,26 @@ def _compare(
     agreement: Agreement,
 ) -> None:
     """Compare some sentences, those of a length together."""
-    encoded = encoding.encode(
-        [sentence for sentence, _ in some], tokenizer, {}, reader.longest
-    ).examples
+    sentences = [sentence for sentence, _ in some]
+    encoded = encoding.encode(sentences, tokenizer, {}, reader.longest).examples
     names = [tuple(name for name in reader.tasks if name in sentence.gold) for sentence, _ in some]
     for tasks in dict.fromkeys(names):
         asked = [at for at, mine in enumerate(names) if mine == tasks]
-        for rows in _batches(sorted(asked, key=lambda at: len(encoded[at]))):
-            parts = [
-                Parts.of({"text": some[at][0].text, "tokens": some[at][0].tokens}) for at in rows
-            ]
+        asked.sort(key=lambda at: len(encoded[at]))
+        for first in range(0, len(asked), BATCH):
+            rows = asked[first : first + BATCH]
+            parts = [Parts.of(both(sentences[at])) for at in rows]
             try:
                 read = reader.read(parts, tasks)
             except Nothing as error:
-                raise _differs(some[rows[error.index]][0]) from None
+                raise _differs(sentences[rows[error.index]]) from None
             for at, by_task in zip(rows, read, strict=True):
                 sentence, recorded = some[at]
                 if any(row.ids != encoded[at].input_ids.tolist() for row in by_task.values()):
                     raise _differs(sentence)
                 for name, row in by_task.items():
-                    _add(
-                        agreement.counts[name],
-                        reader,
-                        name,
-                        sentence.place,
-                        row,
-                        recorded.get(name),
-                    )
-
-
-def _batches(rows: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (rows[at : at + BATCH] for at in range(0, len(rows), BATCH))
+                    count, then = agreement.counts[name], recorded.get(name)
+                    _add(count, reader, name, sentence.place, row, then)
 
 
 def _add(count: Count, reader: Reader, name: str, place: str, row: Read, recorded: Any) -> None:
@@ -254,12 +230,8 @@ def _add(count: Count, reader: Reader, name: str, place: str, row: Read, recorde
     of_words = reader.tasks[name].of_words
     now, then = _items(reader.predicted(row, name), of_words), _items(recorded, of_words)
     if len(now) != len(then):
-        raise UserError(
-            f"{len(now)} {count.what} for {len(then)} that were recorded",
-            REMEDY,
-            where=place,
-            code="disagreement",
-        )
+        problem = f"{len(now)} {count.what} for {len(then)} that were recorded"
+        raise UserError(problem, REMEDY, where=place, code="disagreement")
     count.total += len(then)
     count.same += sum(map(operator.eq, now, then))
     if now == then:

@@ -113,11 +113,8 @@ def load(facts: dict[str, Any], folder: str) -> str:
 
 def _called(task: Task) -> str:
     """A task's title; of one without, its name and what its kind is called."""
-    return (
-        text(task.title)
-        if task.title != task.name
-        else f"{name(task.name)} ({text(task.kind.title)})"
-    )
+    bare = task.title == task.name
+    return f"{name(task.name)} ({text(task.kind.title)})" if bare else text(task.title)
 
 
 def _tags(tasks: Sequence[Task]) -> list[str]:
@@ -161,13 +158,9 @@ def _measured(choice: Choice) -> str:
         }
         rows += [[titles[metric], fixed(value)] for metric, value in scored.scores.items()]
         first = next(iter(titles))
-        rows += [
-            [
-                f"{titles[first]} of {text(part)} ({scores['support']:,} in test)",
-                fixed(scores.get(first)),
-            ]
-            for part, scores in scored.by_name.items()
-        ]
+        for part, scores in scored.by_name.items():
+            title = f"{titles[first]} of {text(part)} ({scores['support']:,} in test)"
+            rows.append([title, fixed(scores.get(first))])
     sentences = choice.suite.data[point_label(choice.trial.point.items())]["sizes"]["test"]
     return f"This seed, {sentences:,} test sentences:\n\n" + markdown.table(
         ["measure", "value"], rows
@@ -260,7 +253,5 @@ def _knows(task: Task, facts: dict[str, Any]) -> str:
     """A line on the values that a head may give."""
     known = rebuilt(task.name, facts["tasks"][task.name])
     names = text(", ".join(known.codes.names))
-    all_of_them = (
-        f"it knows {known.told} ({names})" if names else f"those in training have {known.told}"
-    )
-    return f"- For {_called(task)} it gives {task.kind.wants}; {all_of_them}.\n"
+    of = f"it knows {known.told} ({names})" if names else f"those in training have {known.told}"
+    return f"- For {_called(task)} it gives {task.kind.wants}; {of}.\n"

@@ -3,7 +3,7 @@ and of mtlab words, losses and kinds of tasks.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,7 +176,7 @@ class Reader:
         ]
 
     @torch.no_grad()
-    def read(self, parts: Sequence[Parts], tasks: Iterable[str]) -> list[dict[str, Read]]:
+    def read(self, parts: Sequence[Parts], tasks: Collection[str]) -> list[dict[str, Read]]:
         """Read sentences for some of the tasks, in one batch for each form that these were trained
         on.
 
@@ -187,9 +187,8 @@ class Reader:
             Nothing: the tokenizer leaves nothing of a sentence.
         """
         results: list[dict[str, Read]] = [{} for _ in parts]
-        asked = tuple(tasks)
         for form in FORMS:
-            alike = [task for task in asked if self.inputs[task] == form]
+            alike = [task for task in tasks if self.inputs[task] == form]
             if not alike or not parts:
                 continue
             rows = self.encode(parts, form)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -86,12 +87,8 @@ def _number_each(logits: Tensor, targets: Tensor) -> Tensor:
 
 LOSSES: Mapping[str, Loss] = {
     "cross-entropy": Loss(
-        each=lambda logits, targets: functional.cross_entropy(
-            logits, targets, ignore_index=IGNORE, reduction="none"
-        ),
-        total=lambda logits, targets: functional.cross_entropy(
-            logits, targets, ignore_index=IGNORE, reduction="sum"
-        ),
+        each=partial(functional.cross_entropy, ignore_index=IGNORE, reduction="none"),
+        total=partial(functional.cross_entropy, ignore_index=IGNORE, reduction="sum"),
         given=lambda targets: targets != IGNORE,
         decide=lambda logits: logits.argmax(dim=-1),
         chances=lambda logits: logits.softmax(dim=-1),

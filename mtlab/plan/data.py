@@ -106,30 +106,17 @@ class Data(Source):
     @classmethod
     def _positive(cls, size: Any) -> Any:
         if size != "full" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-            raise mistake(
-                f"{shown(size)} is neither a whole number of sentences above 0 nor `full`",
-                code="wrong-type",
-            )
+            line = f"{shown(size)} is neither a whole number of sentences above 0 nor `full`"
+            raise mistake(line, code="wrong-type")
         return size
 
     @model_validator(mode="after")
     def _shares(self) -> "Data":
-        for task, share in self.labelled.items():
-            if not 0 < share <= 1:
-                raise mistake(
-                    f"{share:g} is not a share; give a number above 0 and at most 1",
-                    "labelled",
-                    task,
-                    code="out-of-range",
-                )
-        for task, share in self.label_noise.items():
-            if not 0 <= share <= 1:
-                raise mistake(
-                    f"{share:g} is not a share; give a number from 0 to 1",
-                    "label_noise",
-                    task,
-                    code="out-of-range",
-                )
+        for key, wanted in (("labelled", "above 0 and at most 1"), ("label_noise", "from 0 to 1")):
+            for task, share in getattr(self, key).items():
+                if not 0 <= share <= 1 or (key == "labelled" and share == 0):
+                    line = f"{share:g} is not a share; give a number {wanted}"
+                    raise mistake(line, key, task, code="out-of-range")
         return self
 
     def check(self, tasks: Mapping[str, Task], *path: str) -> None:
@@ -166,8 +153,7 @@ class Data(Source):
 def _check_columns(source: Source, known: Sequence[str], *path: str) -> None:
     for column in source.columns:
         if column not in known:
-            near = did_you_mean(column, known)
-            line = f"{shown(column)} is not known; {near}"
+            line = f"{shown(column)} is not known; {did_you_mean(column, known)}"
             raise mistake(line, *path, "columns", column, code="unknown-value")
 
 
@@ -185,9 +171,8 @@ def named(tasks: dict[str, Task]) -> dict[str, Task]:
             line = f"{shown(name)} cannot be the name of a task; use letters, digits and `_`, and no key of `data`"
             raise mistake(line, name, code="bad-name")
         if task.column in columns:
-            line = (
-                f"{columns[task.column]} has the column {shown(task.column)} already; name another"
-            )
+            first = columns[task.column]
+            line = f"{first} has the column {shown(task.column)} already; name another"
             raise mistake(line, name, "column", code="twice")
         columns[task.column] = name
     _check_scores(tasks)

@@ -11,14 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mtlab.plan import selectors
 from mtlab.plan.errors import UserError, did_you_mean, mistake, printable, shown
@@ -198,12 +191,8 @@ class Stage(Strict):
         for key in ("losses", "select_on", "weights"):
             for place, task in enumerate(getattr(self, key)):
                 if task not in self.tasks:
-                    raise mistake(
-                        unknown_task(task, self.tasks),
-                        key,
-                        task if key == "weights" else place,
-                        code="unknown-value",
-                    )
+                    at = task if key == "weights" else place
+                    raise mistake(unknown_task(task, self.tasks), key, at, code="unknown-value")
         if self.epochs and not self.train:
             raise mistake(
                 "there are epochs but nothing to train; add `train`, or write `epochs: 0`",

@@ -5,25 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from mtlab.plan.data import Data
 from mtlab.plan.errors import mistake, shown
-from mtlab.plan.scenario import (
-    Count,
-    Number,
-    Schedule,
-    Selection,
-    Stage,
-    Strict,
-    Text,
-)
+from mtlab.plan.scenario import Count, Number, Schedule, Selection, Stage, Strict, Text
 
 DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
 """Devices by name."""

@@ -33,34 +33,24 @@ class Task(Strict):
     @classmethod
     def _known_kind(cls, kind: str) -> str:
         if kind not in KINDS:
-            raise mistake(
-                f"{shown(kind)} is not known; {did_you_mean(kind, KINDS)}", code="unknown-value"
-            )
+            line = f"{shown(kind)} is not known; {did_you_mean(kind, KINDS)}"
+            raise mistake(line, code="unknown-value")
         return kind
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> "Task":
-        for option in ("spans",):
-            if getattr(self, option) is not None and option not in KINDS[self.kind].options:
-                raise mistake(
-                    f"a task of kind {self.kind} has no `{option}`; take it out",
-                    option,
-                    code="conflict",
-                )
+        if self.spans is not None and "spans" not in KINDS[self.kind].options:
+            line = f"a task of kind {self.kind} has no `spans`; take it out"
+            raise mistake(line, "spans", code="conflict")
         if self.column in WORDS:
-            raise mistake(
-                f"{shown(self.column)} is a column of words; name the column that has the gold",
-                "column",
-                code="conflict",
-            )
+            line = f"{shown(self.column)} is a column of words; name the column that has the gold"
+            raise mistake(line, "column", code="conflict")
         return self
 
     @property
     def made(self) -> Kind:
         """Its kind, with its options."""
-        given = {} if self.spans is None else {"spans": self.spans}
-        known = {key: value for key, value in given.items() if key in KINDS[self.kind].options}
-        return KINDS[self.kind](**known)
+        return KINDS[self.kind](**({} if self.spans is None else {"spans": self.spans}))
 
 
 WORDS = ("tokens", "text")
@@ -107,13 +97,11 @@ def check_named(
     """Refuse settings of an experiment that name a task which it does not have, or no weight."""
     for place, task in enumerate(select_on):
         if task not in tasks:
-            line = unknown_task(task, tasks)
-            raise mistake(line, "select_on", place, code="unknown-value")
+            raise mistake(unknown_task(task, tasks), "select_on", place, code="unknown-value")
     for task, weight in weights.items():
         if task not in tasks:
             line = f"unknown key; {did_you_mean(task, tasks)}"
             raise mistake(line, "task_weights", task, code="unknown-key")
         if not weight > 0:
-            raise mistake(
-                f"{shown(weight)} is not above 0", "task_weights", task, code="out-of-range"
-            )
+            line = f"{shown(weight)} is not above 0"
+            raise mistake(line, "task_weights", task, code="out-of-range")

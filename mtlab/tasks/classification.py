@@ -1,6 +1,6 @@
 """One class a sentence."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -43,14 +43,6 @@ class Classification(Kind):
         """The label."""
         return gold
 
-    def learn(self, golds: Iterable[str | None]) -> Codes:
-        """The labels, sorted."""
-        return Codes(tuple(sorted({gold for gold in golds if gold is not None})))
-
-    def join(self, codes: Sequence[Codes]) -> Codes:
-        """The labels of all, sorted."""
-        return Codes(tuple(sorted({name for some in codes for name in some.names})))
-
     def lack(self, codes: Codes) -> tuple[str, str] | None:
         """There must be two labels."""
         if len(codes.names) > 1:
@@ -72,14 +64,8 @@ class Classification(Kind):
         return {"label": predicted, "score": round(float(context.chances.max()), 6)}
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> Scored:
-        """Accuracy and macro F1, as scikit-learn has them."""
-        from sklearn.metrics import accuracy_score, f1_score  # takes a second
-
-        gold, predicted = zip(*pairs, strict=True)
-        macro = f1_score(gold, predicted, average="macro", zero_division=0.0)
-        return Scored(
-            {"accuracy": float(accuracy_score(gold, predicted)), "macro_f1": float(macro)}
-        )
+        """See :func:`right_classes`."""
+        return right_classes(*zip(*pairs, strict=True))
 
     def columns(self, pairs: Sequence[tuple[str, str]]) -> dict[str, tuple[int | float, ...]]:
         """``right``: 1 where the label is right, 0 where it is wrong."""
@@ -90,6 +76,12 @@ class Classification(Kind):
         right = np.array(columns["right"], dtype=float)
         return right if len(right) else None
 
-    def with_value(self, gold: str | None, at: int, value: str) -> str:
-        """The other label."""
-        return value
+
+def right_classes(gold: Sequence[str], predicted: Sequence[str]) -> Scored:
+    """Accuracy and macro F1, as scikit-learn has them; undefined where there is no gold."""
+    from sklearn.metrics import accuracy_score, f1_score  # takes a second
+
+    if not gold:
+        return Scored({"accuracy": None, "macro_f1": None})
+    macro = f1_score(gold, predicted, average="macro", zero_division=0.0)
+    return Scored({"accuracy": float(accuracy_score(gold, predicted)), "macro_f1": float(macro)})

@@ -177,13 +177,13 @@ class Kind(ABC):
 
     # numbers
 
-    @abstractmethod
     def learn(self, golds: Iterable[Any]) -> Codes:
-        """The codes of some gold."""
+        """The codes of some gold: its :meth:`values`, sorted, are the classes."""
+        return self.join([Codes(tuple({name for gold in golds for name in self.values(gold)}))])
 
-    @abstractmethod
     def join(self, codes: Sequence[Codes]) -> Codes:
-        """One set of codes for data that have several."""
+        """One set of codes for data that have several: the classes of all, sorted."""
+        return Codes(tuple(sorted({name for some in codes for name in some.names})))
 
     def lack(self, codes: Codes) -> tuple[str, str] | None:
         """Why nothing can be learnt from a training split with these codes, and what to do; None
@@ -250,8 +250,8 @@ class Kind(ABC):
     # gold made wrong on purpose
 
     def with_value(self, gold: Any, at: int, value: str) -> Any:
-        """The gold with another one at a place among :meth:`values`."""
-        raise NotImplementedError
+        """The gold with another one at a place among :meth:`values`; where there is one, that."""
+        return value
 
     def may_be(self, gold: Any, at: int, known: Iterable[str], longer: Iterable[str]) -> list[str]:
         """The other values that could stand at a place among :meth:`values`.

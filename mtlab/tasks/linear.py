@@ -3,7 +3,19 @@ sentence's influence on it (the delta method, as by the infinitesimal jackknife 
 mean of the values is the metric, and their spread is that which other sentences would give.
 """
 
+from collections.abc import Iterable, Set
+from typing import Any
+
 import numpy as np
+
+
+def overlaps(pairs: Iterable[tuple[Set[Any], Set[Any]]]) -> dict[str, tuple[int | float, ...]]:
+    """For :func:`f1`, of pairs of what is gold and what is predicted: how much is in both (``right``),
+    ``predicted``, and ``gold``.
+    """
+    counts = [(len(gold & said), len(said), len(gold)) for gold, said in pairs]
+    right, predicted, gold = zip(*counts, strict=True) if counts else ((), (), ())
+    return {"right": right, "predicted": predicted, "gold": gold}
 
 
 def ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:

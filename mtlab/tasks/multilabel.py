@@ -1,23 +1,13 @@
 """Any number of labels a sentence."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from mtlab.tasks import linear
-from mtlab.tasks.kind import (
-    IGNORE,
-    BadValue,
-    Codes,
-    Columns,
-    Context,
-    Kind,
-    Score,
-    Scored,
-    named,
-)
+from mtlab.tasks.kind import IGNORE, BadValue, Codes, Columns, Context, Kind, Score, Scored, named
 
 Labels = tuple[str, ...]
 
@@ -28,19 +18,12 @@ class Multilabel(Kind):
     name = "multilabel"
     many = True
     loss = "binary cross-entropy"
-    metrics = MappingProxyType(
-        {
-            "f1": "label F1",
-            "macro_f1": "macro F1",
-            "exact": "exact match",
-        }
-    )
+    metrics = MappingProxyType({"f1": "label F1", "macro_f1": "macro F1", "exact": "exact match"})
     note = "Label F1 is micro-averaged over labels; exact match is the share of sentences whose labels are all right."
-    title = short = "multi-label classification"
+    title = "multi-label classification"
     gold_title, value_title, wrong = "labels", "label", "labels are wrong"
     wants = "a list of labels a sentence"
     usual = ("labels", "tags", "categories", "topics", "intents", "classes", "tones", "emotions")
-
     code = '[name for name, logit in zip({facts}["names"], {logits}) if logit > 0]'
 
     def read(self, value: list[Any], names: Sequence[str] | None, words: int | None) -> Labels:
@@ -58,21 +41,10 @@ class Multilabel(Kind):
         """The labels together."""
         return None if gold is None else "+".join(gold) or "none"
 
-    def learn(self, golds: Iterable[Labels | None]) -> Codes:
-        """The labels, sorted."""
-        return Codes(tuple(sorted({label for gold in golds for label in gold or ()})))
-
-    def join(self, codes: Sequence[Codes]) -> Codes:
-        """The labels of all, sorted."""
-        return Codes(tuple(sorted({name for some in codes for name in some.names})))
-
     def lack(self, codes: Codes) -> tuple[str, str] | None:
         """There must be a label."""
-        return (
-            None
-            if codes.names
-            else ("no training sentence has a label", "give some sentences labels")
-        )
+        found = "no training sentence has a label", "give some sentences labels"
+        return None if codes.names else found
 
     def targets(self, gold: Labels | None, codes: Codes) -> np.ndarray:
         """(labels,): 1 for those that the sentence has and 0 for the others; ``IGNORE`` without gold.
@@ -117,18 +89,12 @@ class Multilabel(Kind):
 
     def columns(self, pairs: Sequence[tuple[Labels, Labels]]) -> dict[str, tuple[int | float, ...]]:
         """How many labels are right, predicted, and gold."""
-        return {
-            "right": tuple(len({*gold} & {*predicted}) for gold, predicted in pairs),
-            "predicted": tuple(len(predicted) for _, predicted in pairs),
-            "gold": tuple(len(gold) for gold, _ in pairs),
-        }
+        return linear.overlaps((set(gold), set(predicted)) for gold, predicted in pairs)
 
     def linear(self, columns: Columns) -> np.ndarray | None:
         """The linear part of F1."""
-        right, predicted, gold = (
-            np.array(columns[name]) for name in ("right", "predicted", "gold")
-        )
-        return linear.f1(right, predicted, gold)
+        values = {name: np.array(numbers) for name, numbers in columns.items()}
+        return linear.f1(values["right"], values["predicted"], values["gold"])
 
     def with_value(self, gold: Labels | None, at: int, value: str) -> Labels:
         """The labels of which one is another."""

@@ -11,10 +11,7 @@ from mtlab.tasks.regression import Regression
 from mtlab.tasks.tagging import Tagging
 
 KINDS: dict[str, type[Kind]] = {
-    Classification.name: Classification,
-    Multilabel.name: Multilabel,
-    Regression.name: Regression,
-    Tagging.name: Tagging,
+    kind.name: kind for kind in (Classification, Multilabel, Regression, Tagging)
 }
 """Name of a kind to its class. Further kinds may be added before an experiment is read."""
 

@@ -23,30 +23,25 @@ class Regression(Kind):
     name = "regression"
     loss = "squared error"
     metrics = MappingProxyType(
-        {
-            "r": "Pearson's r",
-            "rho": "Spearman's rho",
-            "mae": "mean absolute error",
-        }
+        {"r": "Pearson's r", "rho": "Spearman's rho", "mae": "mean absolute error"}
     )
     limits = (-1.0, 1.0)
     note = "The mean absolute error is in the unit of the numbers, and lower is better."
     distance = "mean square"
-    title = short = "regression"
+    title = "regression"
     gold_title, value_title, wrong = "number", "number", "numbers are wrong"
     wants = "a number a sentence"
     usual = ("score", "rating", "value", "number", "target", "stars", "urgency", "price")
-
     code = '{logits}.item() * {facts}["spread"] + {facts}["center"]'
 
     def read(self, value: Any, names: Sequence[str] | None, words: int | None) -> float:
         """The number, written as one or as text."""
+        if value is None:
+            raise BadValue("the number is missing", "write a number")
         number = math.nan
         if not isinstance(value, bool):
             with contextlib.suppress(TypeError, ValueError, OverflowError):
                 number = float(value)
-        if value is None:
-            raise BadValue("the number is missing", "write a number")
         if not math.isfinite(number):
             raise BadValue("{} is not a number", "write a number, such as 2.5", value)
         return number
@@ -98,13 +93,10 @@ class Regression(Kind):
         if len(pairs) > 1 and np.ptp(gold) and np.ptp(predicted):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", stats.NearConstantInputWarning)
-                found = (
-                    stats.pearsonr(gold, predicted).statistic,
-                    stats.spearmanr(gold, predicted).statistic,
-                )
+                found = stats.pearsonr(gold, predicted), stats.spearmanr(gold, predicted)
             scores = {
-                name: float(value) if math.isfinite(value) else None
-                for name, value in zip(scores, found, strict=True)
+                name: float(one.statistic) if math.isfinite(one.statistic) else None
+                for name, one in zip(scores, found, strict=True)
             }
         return Scored({**scores, "mae": float(abs(gold - predicted).mean())})
 
@@ -115,6 +107,5 @@ class Regression(Kind):
 
     def linear(self, columns: Columns) -> np.ndarray | None:
         """The linear part of r."""
-        return linear.correlation(
-            *(np.array(columns[name], dtype=float) for name in ("gold", "predicted"))
-        )
+        gold, predicted = (np.array(columns[name], dtype=float) for name in ("gold", "predicted"))
+        return linear.correlation(gold, predicted)

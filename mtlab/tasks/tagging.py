@@ -1,24 +1,15 @@
 """One tag a word: entities in IOB2, or plain tags."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mtlab.tasks import linear
-from mtlab.tasks.kind import (
-    IGNORE,
-    BadValue,
-    Codes,
-    Columns,
-    Context,
-    Kind,
-    Score,
-    Scored,
-    named,
-)
+from mtlab.tasks.classification import right_classes
+from mtlab.tasks.kind import IGNORE, BadValue, Codes, Columns, Context, Kind, Score, Scored, named
 from mtlab.tasks.tags import entities, entity_type
 
 Tags = tuple[str, ...]
@@ -63,7 +54,6 @@ class Tagging(Kind):
     gold_title = "tags"
     wants = "a list of tags, one a word"
     usual: tuple[str, ...] = COLUMNS[True]
-
     code = (
         '[(word, {facts}["names"][tag]) '
         "for word, tag in zip(inputs.word_ids(), {logits}.argmax(dim=-1))]"
@@ -115,13 +105,11 @@ class Tagging(Kind):
 
     def learn(self, golds: Iterable[Tags | None]) -> Codes:
         """The tags, sorted; of entities ``O`` comes first, whether it occurs or not."""
-        return self._coded({tag for gold in golds for tag in gold or ()})
+        return self.join([Codes(tuple({tag for gold in golds for tag in gold or ()}))])
 
     def join(self, codes: Sequence[Codes]) -> Codes:
         """The tags of all."""
-        return self._coded({tag for some in codes for tag in some.names})
-
-    def _coded(self, tags: set[str]) -> Codes:
+        tags = {tag for some in codes for tag in some.names}
         return Codes((OUTSIDE, *sorted(tags - {OUTSIDE})) if self.spans else tuple(sorted(tags)))
 
     def lack(self, codes: Codes) -> tuple[str, str] | None:
@@ -150,8 +138,7 @@ class Tagging(Kind):
         best = context.chances.max(axis=-1).tolist()
         scores = [best[position] if position >= 0 else None for position in context.words]
         if self.spans:
-            found = [_entity(context, scores, *span) for span in entities(predicted)]
-            return {"entities": found}
+            return {"entities": [_entity(context, scores, *at) for at in entities(predicted)]}
         return {
             "tags": [
                 {
@@ -171,18 +158,20 @@ class Tagging(Kind):
         accuracy and macro F1 of words.
         """
         if not self.spans:
-            return _score_words(pairs)
+            return right_classes(
+                *([tag for pair in pairs for tag in pair[side]] for side in (0, 1))
+            )
         sides = [[tuple(pair[side]) for pair in pairs] for side in (0, 1)]
         whole, strict = ([_entities(side, mode) for side in sides] for mode in (False, True))
-        types = [_by_type(side) for side in whole]
+        gold, predicted = map(_by_type, whole)
         return Scored(
             {
                 **_micro(*whole),
                 **{f"{metric}_strict": value for metric, value in _micro(*strict).items()},
             },
             {
-                name: _part(*(side.get(name, set()) for side in types))
-                for name in sorted(types[0].keys() | types[1].keys())
+                name: {**_micro(gold[name], predicted[name]), "support": len(gold[name])}
+                for name in sorted(gold.keys() | predicted.keys())
             },
         )
 
@@ -195,12 +184,8 @@ class Tagging(Kind):
         if not self.spans:
             right = tuple(sum(map(str.__eq__, gold, predicted)) for gold, predicted in pairs)
             return {"right": right, "words": tuple(len(gold) for gold, _ in pairs)}
-        found = [[set(_read(tuple(tags), False)) for tags in pair] for pair in pairs]
-        return {
-            "right": tuple(len(gold & predicted) for gold, predicted in found),
-            "predicted": tuple(len(predicted) for _, predicted in found),
-            "gold": tuple(len(gold) for gold, _ in found),
-        }
+        found = ((set(_read(tuple(tags), False)) for tags in pair) for pair in pairs)
+        return linear.overlaps((gold, predicted) for gold, predicted in found)
 
     def linear(self, columns: Columns) -> np.ndarray | None:
         """The linear part of F1, or of the share of words."""
@@ -214,7 +199,7 @@ class Tagging(Kind):
         tags = gold or ()
         if not self.spans:
             return (*tags[:at], value, *tags[at + 1 :])
-        begin, end = _places(gold)[at]
+        _, begin, end = list(entities(tags))[at]
         inside = (f"I-{value}" for _ in tags[begin + 1 : end])
         return (*tags[:begin], f"B-{value}", *inside, *tags[end:])
 
@@ -223,7 +208,7 @@ class Tagging(Kind):
     ) -> list[str]:
         """The other types; for an entity of several words, those that have such."""
         if self.spans:
-            begin, end = _places(gold)[at]
+            _, begin, end = list(entities(gold or ()))[at]
             known = longer if end > begin + 1 else known
         return [value for value in known if value != self.values(gold)[at]]
 
@@ -239,26 +224,6 @@ def _entity(
     score = sum(score or 0.0 for score in scores[begin:end]) / (end - begin)
     text = context.text[start:stop]
     return {"type": kind, "start": start, "end": stop, "text": text, "score": round(score, 6)}
-
-
-def _places(gold: Tags | None) -> list[tuple[int, int]]:
-    """Where entities begin, and where they end."""
-    tags, places = gold or (), []
-    for begin, tag in enumerate(tags):
-        if tag.startswith("B-"):
-            longer = takewhile(lambda tag: tag.startswith("I-"), tags[begin + 1 :])
-            places.append((begin, begin + 1 + len(list(longer))))
-    return places
-
-
-def _score_words(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> Scored:
-    from sklearn.metrics import accuracy_score, f1_score  # takes a second
-
-    gold, predicted = ([tag for pair in pairs for tag in pair[side]] for side in (0, 1))
-    if not gold:
-        return Scored({"accuracy": None, "macro_f1": None})
-    macro = f1_score(gold, predicted, average="macro", zero_division=0.0)
-    return Scored({"accuracy": float(accuracy_score(gold, predicted)), "macro_f1": float(macro)})
 
 
 def _entities(sentences: Sequence[Tags], strict: bool) -> set[Entity]:
@@ -294,10 +259,10 @@ def _read(tags: Tags, strict: bool) -> tuple[tuple[str, int, int], ...]:
     return tuple((types[int(number)], first, last) for number, first, last in spans)
 
 
-def _by_type(entities: set[Entity]) -> dict[str, set[Entity]]:
-    by_type: dict[str, set[Entity]] = {}
+def _by_type(entities: set[Entity]) -> defaultdict[str, set[Entity]]:
+    by_type = defaultdict(set)
     for entity in entities:
-        by_type.setdefault(entity.type, set()).add(entity)
+        by_type[entity.type].add(entity)
     return by_type
 
 
@@ -311,7 +276,3 @@ def _micro(gold: set[Entity], predicted: set[Entity]) -> dict[str, Score]:
         "precision": right / len(predicted) if predicted else 0.0,
         "recall": right / len(gold),
     }
-
-
-def _part(gold: set[Entity], predicted: set[Entity]) -> dict[str, Score]:
-    return {**_micro(gold, predicted), "support": len(gold)}

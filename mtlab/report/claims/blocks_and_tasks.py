@@ -2,15 +2,7 @@
 
 from collections.abc import Iterator
 
-from mtlab.report.claims.evidence import (
-    ClaimVerdict,
-    Evidence,
-    Finding,
-    at,
-    decide,
-    finding,
-    two,
-)
+from mtlab.report.claims.evidence import ClaimVerdict, Evidence, Finding, at, decide, finding, two
 from mtlab.report.comparison import across, kinds
 from mtlab.report.comparison.kinds import FULL, HEADS
 from mtlab.report.statistics import comparisons, intervals
