@@ -123,7 +123,12 @@ def test_a_process_that_dies_is_started_again_and_ends_in_the_same_results(
 
 
 @pytest.mark.parametrize(
-    ("what", "how"), [("dies", "once"), ("dies", "always"), ("hangs", "always")]
+    ("what", "how"),
+    [
+        pytest.param("dies", "once", marks=pytest.mark.nightly),  # below it goes on, too
+        ("dies", "always"),
+        pytest.param("hangs", "always", marks=pytest.mark.nightly),  # several processes do so, too
+    ],
 )
 def test_a_trial_that_kills_or_halts_the_process_is_tried_again_and_then_a_row_with_its_reason(
     what: str, how: str, experiment_file: Path, tracking: str, tmp_path: Path

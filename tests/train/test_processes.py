@@ -250,7 +250,8 @@ ONE_TRIAL = ("--scenarios", "gradual", "--seeds", "0", "--checkpoints.every_step
 
 
 @pytest.mark.parametrize(
-    "variant", [pytest.param("raises", marks=pytest.mark.nightly), "killed", "hangs"]
+    "variant",
+    [*(pytest.param(how, marks=pytest.mark.nightly) for how in ("raises", "killed")), "hangs"],
 )
 def test_one_that_fails_ends_the_others_and_all_go_on_from_the_last_checkpoint(
     variant: str, home: Path, file: Path, tmp_path: Path
