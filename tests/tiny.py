@@ -229,7 +229,8 @@ def shapes(labels: int, tags: int) -> dict[str, kind.Shape]:
 def learnt(**names: tuple[str, ...]) -> dict[str, kind.Task]:
     """The usual tasks, or some of them, with these classes."""
     return {
-        name: kind.Task(name, TASKS[name].made, kind.Codes(known)) for name, known in names.items()
+        name: kind.Task(name, TASKS[name].as_kind, kind.Codes(known))
+        for name, known in names.items()
     }
 
 

@@ -19,7 +19,7 @@ from mtlab.data.encoding import Example
 from mtlab.model import freezing
 from mtlab.model.backbone import Backbone
 from mtlab.model.freezing import Partition
-from mtlab.model.losses import LOSSES
+from mtlab.model.losses import LOSSES, losses_of
 from mtlab.model.network import Network
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction, score
@@ -64,7 +64,7 @@ class Joint(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.partition, self.frozen_in_eval = network, partition, frozen_in_eval
-        self.losses = {name: LOSSES[task.kind.loss] for name, task in tasks.items()}
+        self.losses = losses_of(tasks)
 
     def train(self, mode: bool = True) -> "Joint":
         """Like torch's method, but frozen units stay in eval mode where they should."""

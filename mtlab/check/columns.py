@@ -55,7 +55,7 @@ def choose(table: Table, said: Mapping[str, str], tasks: Mapping[str, Task]) -> 
         tasks: that it is read for.
     """
     chooser = _Chooser(table, said)
-    kinds = {task.column: task.made for task in tasks.values()}
+    kinds = {task.column: task.as_kind for task in tasks.values()}
     of_words = [column for column, kind in kinds.items() if kind.of_words]
     chooser.reserve(kinds)
     for column in of_words:

@@ -145,15 +145,13 @@ def _sizes(splits: Mapping[str, Collection]) -> str:
 
 def _called(check: SourceCheck) -> list[str]:
     """The tasks of a source, in words."""
-    shorts = {name: task.made.short for name, task in check.tasks.items()}
+    shorts = {name: task.as_kind.short for name, task in check.tasks.items()}
     return [short if check.usual else f"{name} ({short})" for name, short in shorts.items()]
 
 
 def _order(survey: Survey) -> str:
     """What is said of two sources that could change places."""
-    golds = [
-        f"{task.made.gold_title.removesuffix('s')}s" for task in survey.experiment.tasks.values()
-    ]
+    golds = [task.as_kind.gold_titles for task in survey.experiment.tasks.values()]
     first, second = (names.listed(_called(check)) for check in survey.checks)
     return (
         f"Both have {names.listed(golds)}: the first is taken for {first}, the second for {second}; "
@@ -171,7 +169,7 @@ def _topic(check: SourceCheck, choice: Choice) -> str:
     task = _task_of(check, choice)
     if task is None:
         return choice.name
-    return check.tasks[task].made.gold_title if check.usual else task
+    return check.tasks[task].as_kind.gold_title if check.usual else task
 
 
 def _possible(check: SourceCheck) -> Iterator[Fact]:
@@ -179,7 +177,7 @@ def _possible(check: SourceCheck) -> Iterator[Fact]:
     if check.mistakes or not check.possible:
         return
     for name, (task, why) in check.possible.items():
-        text = f"column {shown(task.column)} could be a {task.made.short} task ({why})"
+        text = f"column {shown(task.column)} could be a {task.as_kind.short} task ({why})"
         yield "", f"{text}: {_options({name: task})}"
     yield "", f"tasks that are named so replace the others; to keep them: {_options(check.tasks)}"
 
@@ -244,7 +242,7 @@ def _length(check: SourceCheck, limit: int) -> str:
     text = f"the longest sentence has {check.lengths.max():,}, 95% have {int(np.percentile(check.lengths, 95)):,} or fewer; "
     if not cut:
         return f"{text}none is cut"
-    spans = all(task.made.spans for task in check.tasks.values() if task.made.of_words)
+    spans = all(task.as_kind.spans for task in check.tasks.values() if task.as_kind.of_words)
     lost = (
         f", and {check.lost_words:,} words with a tag are lost, which count as {'O' if spans else 'wrong'}"
         if check.lost_words

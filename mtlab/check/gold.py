@@ -19,7 +19,7 @@ MOST = 12
 
 def facts(check: SourceCheck, task: str) -> Iterator[Fact]:
     """Findings on a task's gold in the splits of a source."""
-    kind = check.wanted[task].made
+    kind = check.wanted[task].as_kind
     golds = [sentence.gold[task] for sentence in check.whole["train"] if task in sentence.gold]
     times = {
         split: Counter(value for sentence in rows for value in kind.values(sentence.gold.get(task)))

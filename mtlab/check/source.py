@@ -90,7 +90,7 @@ class SourceCheck:
         lost = [
             name
             for name, task in tasks.items()
-            if task.made.of_words and not {task.column, "tokens"} <= names
+            if task.as_kind.of_words and not {task.column, "tokens"} <= names
         ]
         if lost:
             return self.able({name: task for name, task in tasks.items() if name not in lost})
@@ -100,7 +100,7 @@ class SourceCheck:
     def lacking(self, task: str) -> UserError:
         """The mistake of having no column for a task."""
         table, wanted = self.train, self.wanted[task]
-        there, kind = table.columns if table is not None else (), wanted.made
+        there, kind = table.columns if table is not None else (), wanted.as_kind
         usual = wanted == USUAL_TASKS.get(task)
         problem = (
             f"no column for {kind.short if usual else f'{task} ({kind.short})'}, with {kind.wants}; "
@@ -118,7 +118,7 @@ class SourceCheck:
         """Columns with lists of objects that may be the entities of a task: annotations of characters
         from one place to another, say.
         """
-        if self.train is None or not self.wanted[task].made.spans:
+        if self.train is None or not self.wanted[task].as_kind.spans:
             return []
         return [
             name

@@ -147,7 +147,7 @@ def _guess_tasks(survey: Survey, overrides: Mapping[str, list[str]]) -> Survey:
     if not lacking or any(check.objects(name) for name in lacking):
         return survey
     new = {
-        name: guess for name, guess in check.possible.items() if not guess[0].made.one_label
+        name: guess for name, guess in check.possible.items() if not guess[0].as_kind.one_label
     }  # a second column of labels may be anything
     tasks = {**served, **{name: task for name, (task, _) in new.items()}}
     if not tasks:
@@ -257,9 +257,9 @@ def _measure(survey: Survey) -> None:
         for check in survey.checks:
             rows = [sentence for kept in check.whole.values() for sentence in kept]
             of_words = {
-                name: kinds.Task(name, task.made, kinds.Codes())
+                name: kinds.Task(name, task.as_kind, kinds.Codes())
                 for name, task in check.tasks.items()
-                if task.made.of_words
+                if task.as_kind.of_words
             }
             encoded = encoding.encode(rows, tokenizer, of_words, ENDLESS)
             corpus_encoding.check_encoded(rows, encoded, tokenizer, check.mistakes)
@@ -278,7 +278,7 @@ def _measure(survey: Survey) -> None:
             ]
             check.lost = corpus_encoding.lost_words(
                 _lost(check, [*whole, *zip(longer, cut.examples, strict=True)]),
-                [task.made for task in check.tasks.values()],
+                [task.as_kind for task in check.tasks.values()],
             )
 
 
@@ -292,7 +292,7 @@ def _lost(check: SourceCheck, examples: Iterable[tuple[Sentence, "Example"]]) ->
         if (missing := int((example.words < 0).sum()))
     }
     used = check.whole if check.part is None or check.mistakes else check.part.splits
-    tagged = [name for name, task in check.tasks.items() if task.made.of_words]
+    tagged = [name for name, task in check.tasks.items() if task.as_kind.of_words]
     return {
         split: sum(
             lost.get((sentence.place, sentence.tokens), 0)

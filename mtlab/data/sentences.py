@@ -48,7 +48,7 @@ class Reading:
     @cached_property
     def kinds(self) -> dict[str, Kind]:
         """Task to its kind."""
-        return {name: task.made for name, task in self.tasks.items()}
+        return {name: task.as_kind for name, task in self.tasks.items()}
 
     @property
     def of_words(self) -> bool:

@@ -174,7 +174,7 @@ def _counts(tasks: Mapping[str, Task]) -> dict[str, Count]:
     what = {}
     for name, task in tasks.items():
         sets = "sets of " if task.kind.many and not task.of_words else ""
-        what[name] = f"{sets}{task.kind.gold_title.removesuffix('s')}s"
+        what[name] = f"{sets}{task.kind.gold_titles}"
     times = Counter(what.values())
     return {
         name: Count(title if times[title] == 1 else f"{title} of {name}")

@@ -253,5 +253,9 @@ def _knows(task: Task, facts: dict[str, Any]) -> str:
     """A line on the values that a head may give."""
     known = rebuilt(task.name, facts["tasks"][task.name])
     names = text(", ".join(known.codes.names))
-    of = f"it knows {known.told} ({names})" if names else f"those in training have {known.told}"
+    of = (
+        f"it knows {known.summary} ({names})"
+        if names
+        else f"those in training have {known.summary}"
+    )
     return f"- For {_called(task)} it gives {task.kind.wants}; {of}.\n"

@@ -152,7 +152,7 @@ class Reader:
         for name, task in self.tasks.items():
             outputs = len(self.heads[f"{name}.weight"])
             if outputs != task.shape.outputs:
-                raise ValueError(f"{name} has {task.told}, and its head {outputs} outputs")
+                raise ValueError(f"{name} has {task.summary}, and its head {outputs} outputs")
             if self.inputs[name] not in FORMS:
                 raise ValueError(
                     f"{name} reads {self.inputs[name]!r}, which is none of {', '.join(FORMS)}"

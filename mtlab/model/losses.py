@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mtlab.tasks.kind import IGNORE
+from mtlab.tasks.kind import IGNORE, Task
 
 
 @dataclass(frozen=True)
@@ -116,3 +116,8 @@ LOSSES: Mapping[str, Loss] = {
 }
 """Name to loss. ``binary cross-entropy`` is the mean over a sentence's labels; ``squared error`` is of
 one number, standardised."""
+
+
+def losses_of(tasks: Mapping[str, Task]) -> dict[str, Loss]:
+    """Task to its loss."""
+    return {name: LOSSES[task.kind.loss] for name, task in tasks.items()}

@@ -183,7 +183,7 @@ def _check_scores(tasks: dict[str, Task]) -> None:
     """Refuse names that give two scores one column of the table of trials."""
     taken: dict[str, str] = {}
     for name, task in tasks.items():
-        for column in (f"{name}_{metric}" for metric in (*task.made.metrics, "loss")):
+        for column in (f"{name}_{metric}" for metric in (*task.as_kind.metrics, "loss")):
             for known in (column, f"validation_{column}"):
                 if known in taken:
                     line = f"scores of {name} and {taken[known]} would both be called {known}; rename one"

@@ -48,7 +48,7 @@ class Task(Strict):
         return self
 
     @property
-    def made(self) -> Kind:
+    def as_kind(self) -> Kind:
         """Its kind, with its options."""
         return KINDS[self.kind](**({} if self.spans is None else {"spans": self.spans}))
 

@@ -54,7 +54,7 @@ def of_experiment(experiment: Mapping[str, Any]) -> tuple[Task, ...]:
         name: Settings.model_validate(task)
         for name, task in (experiment.get("tasks") or USUAL).items()
     }
-    kinds = {name: task.made for name, task in settings.items()}
+    kinds = {name: task.as_kind for name, task in settings.items()}
     metrics = {name: next(iter(kind.metrics.values())) for name, kind in kinds.items()}
     titles = {name: task.title or name for name, task in settings.items()}
     times, alike = Counter(metrics.values()), Counter(titles.values())

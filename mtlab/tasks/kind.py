@@ -195,9 +195,14 @@ class Kind(ABC):
         """How many numbers a head gives."""
         return len(codes.names)
 
-    def told(self, codes: Codes) -> str:
+    @property
+    def gold_titles(self) -> str:
+        """What the gold of sentences is called."""
+        return f"{self.gold_title.removesuffix('s')}s"
+
+    def summary(self, codes: Codes) -> str:
         """How many different values there are, in words."""
-        return f"{len(codes.names):,} {self.gold_title.removesuffix('s')}s"
+        return f"{len(codes.names):,} {self.gold_titles}"
 
     @abstractmethod
     def targets(self, gold: Any, codes: Codes) -> Any:
@@ -295,9 +300,9 @@ class Task:
         return Shape(self.kind.outputs(self.codes), self.kind.of_words)
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """How many different values of its gold there are, in words."""
-        return self.kind.told(self.codes)
+        return self.kind.summary(self.codes)
 
     def targets(self, gold: Any) -> Any:
         """See :meth:`Kind.targets`."""

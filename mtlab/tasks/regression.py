@@ -66,7 +66,7 @@ class Regression(Kind):
         problem = f"every training sentence has the number {codes.center:g}"
         return problem, "regression needs two numbers or more"
 
-    def told(self, codes: Codes) -> str:
+    def summary(self, codes: Codes) -> str:
         """Mean and standard deviation."""
         return f"mean {codes.center:.3g}, standard deviation {codes.spread:.3g}"
 

@@ -259,12 +259,12 @@ def _introduce(
     for point, data in suite.data.items():
         encoder = suite.encoder[point]
         sizes = ", ".join(f"{split} {size:,}" for split, size in data["sizes"].items())
-        told = ", ".join(f"{task} {known['told']}" for task, known in data["tasks"].items())
+        classes = ", ".join(f"{task} {known['summary']}" for task, known in data["tasks"].items())
         if point:
             progress.say(point)
         progress.say(
             f"encoder {encoder['name']}: {encoder['family']}, {encoder['blocks']} blocks, {encoder['attention']} attention"
         )
-        progress.say(f"{sizes} sentences; {told}")
+        progress.say(f"{sizes} sentences; {classes}")
         for note in data["notes"]:
             progress.say(f"note: {note}")

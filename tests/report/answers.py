@@ -24,7 +24,7 @@ Tasks = Mapping[str, Mapping[str, Any]]
 
 def kinds(tasks: Tasks) -> dict[str, Kind]:
     """The kinds of tasks as an experiment records them."""
-    return {name: Settings.model_validate(task).made for name, task in tasks.items()}
+    return {name: Settings.model_validate(task).as_kind for name, task in tasks.items()}
 
 
 def pairs(kind: Kind, worth: float, seed: int) -> list[tuple[Any, Any]]:
@@ -79,5 +79,5 @@ def facts(tasks: Tasks) -> dict[str, dict[str, Any]]:
     said = {}
     for name, kind in kinds(tasks).items():
         codes = kind.learn(gold for gold, _ in pairs(kind, 1.0, 0))
-        said[name] = {"kind": kind.name, "names": list(codes.names), "told": kind.told(codes)}
+        said[name] = {"kind": kind.name, "names": list(codes.names), "summary": kind.summary(codes)}
     return said

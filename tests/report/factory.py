@@ -353,12 +353,12 @@ USUAL_FACTS = {
     "classifier": {
         "kind": "classification",
         "names": ["sport", "politics", "science"],
-        "told": "3 labels",
+        "summary": "3 labels",
     },
     "ner": {
         "kind": "tagging",
         "names": ["O", "B-PER", "I-PER", "B-ORG", "I-ORG"],
-        "told": "5 tags",
+        "summary": "5 tags",
     },
 }
 

@@ -94,7 +94,7 @@ def sized(points: list[tuple[int, int, float]], seeds: int = 2) -> list[Group]:
         point = {"setting": number, "data.train_size": size}
         data[f"setting = {number}, data.train_size = {size}"] = {
             "sizes": {"train": size, "validation": 300, "test": 600},
-            "tasks": {"classifier": {"names": ["a", "b"], "told": "2 labels"}},
+            "tasks": {"classifier": {"names": ["a", "b"], "summary": "2 labels"}},
         }
         for seed in range(seeds):
             trials.append(

@@ -97,7 +97,7 @@ def test_nothing_trained():
             trial.model_copy(update={"final_digest": trial.initial_digest, **changes})
             for trial in trials
         ]
-        known = {"classifier": {"names": list("abcde"), "told": "5 labels"}}
+        known = {"classifier": {"names": list("abcde"), "summary": "5 labels"}}
         data = {"": {"sizes": {"train": 100}, "tasks": known}}
         return evidence(same, 5, data=data)
 
@@ -133,7 +133,7 @@ def test_one_size_at_which_fine_tuning_leads_contradicts_that_freezing_is_ideal(
     for size, lead in ((100, 0.1), (1000, -0.1), (20_000, -0.2)):
         data[f"data.train_size = {size}"] = {
             "sizes": {"train": size},
-            "tasks": {"classifier": {"names": ["a"], "told": "1 label"}},
+            "tasks": {"classifier": {"names": ["a"], "summary": "1 label"}},
         }
         for seed in range(5):
             point = {"data.train_size": size}

@@ -37,7 +37,7 @@ def sizes(tmp_path_factory) -> tuple[Path, str]:
         point = {"setting": number, "data.train_size": size}
         facts = {
             "sizes": {"train": size, "validation": 300, "test": 600},
-            "tasks": {"classifier": {"names": ["a", "b"], "told": "2 labels"}},
+            "tasks": {"classifier": {"names": ["a", "b"], "summary": "2 labels"}},
             "sources": ["builtin (news)"],
         }
         data[f"setting = {number}, data.train_size = {size}"] = facts

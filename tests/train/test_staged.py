@@ -15,7 +15,7 @@ from torch.nn import functional
 from mtlab.cli import main
 from mtlab.data import batches
 from mtlab.model import freezing
-from mtlab.model.losses import LOSSES
+from mtlab.model.losses import losses_of
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Stage, Trial
@@ -330,7 +330,7 @@ def test_a_teacher_wants_nothing_at_the_start_and_the_papers_divergence_later(
     prepared = prepare(experiment, runtime)[()]
     network = prepared.fresh_network(0, runtime.device).eval()
     said = mitigation.said(prepared, network, ("classifier", "ner"), runtime)
-    losses = {name: LOSSES[task.kind.loss] for name, task in prepared.corpus.tasks.items()}
+    losses = losses_of(prepared.corpus.tasks)
     taught = Teacher(1.0, said, losses)
     batch = batches.collate(prepared.encoded["train"].examples, [3, 0, 9], prepared.pad_id)
     with torch.no_grad():

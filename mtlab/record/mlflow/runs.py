@@ -15,7 +15,7 @@ from mtlab.tasks.registry import USUAL
 def judged(suite: SuiteRecord) -> list[str]:
     """The metrics that judge the suite's tasks, without the split's name."""
     tasks = suite.experiment.get("tasks") or USUAL
-    kinds = {name: Task.model_validate(task).made for name, task in tasks.items()}
+    kinds = {name: Task.model_validate(task).as_kind for name, task in tasks.items()}
     return [f"{name}/{next(iter(kind.metrics))}" for name, kind in kinds.items()]
 
 

@@ -154,7 +154,7 @@ def data(suite: SuiteRecord) -> str:
 def _with_tasks(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The facts about data, of each task only how many different values there are, and which."""
     tasks = {
-        name: {known.get("told"): known["names"]} if known.get("names") else known.get("told")
+        name: {known.get("summary"): known["names"]} if known.get("names") else known.get("summary")
         for name, known in facts.get("tasks", {}).items()
     }
     start = {"start": _with_tasks(facts["start"])} if "start" in facts else {}

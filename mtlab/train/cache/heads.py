@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mtlab.data import batches
 from mtlab.data.batches import EVALUATION_TOKENS
 from mtlab.model.freezing import Partition
-from mtlab.model.losses import LOSSES
+from mtlab.model.losses import losses_of
 from mtlab.model.network import Network, stream_seed
 from mtlab.plan.scenario import Stage
 from mtlab.tasks.kind import IGNORE
@@ -161,7 +161,7 @@ class Heads(Trainer):
         self.networks, self.seeds, self.readings, self.runtime = networks, seeds, readings, runtime
         settings = prepared.experiment.optimizer
         weights = prepared.experiment.loss_factors
-        self.losses = {name: LOSSES[task.kind.loss] for name, task in prepared.corpus.tasks.items()}
+        self.losses = losses_of(prepared.corpus.tasks)
         self.task_weights = {task: weight * stage.weight(task) for task, weight in weights.items()}
         self.clip_norm = settings.clip_norm
         self.stacks = {

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mtlab.model.losses import LOSSES
+from mtlab.model.losses import losses_of
 from mtlab.model.network import Network
 from mtlab.plan.scenario import Stage
 from mtlab.train.continual import mitigation
@@ -41,7 +41,7 @@ class Mitigations:
         self.teacher = Teacher(
             1.0,
             {},
-            {name: LOSSES[task.kind.loss] for name, task in prepared.corpus.tasks.items()},
+            losses_of(prepared.corpus.tasks),
         )
 
     def teach(self, tasks: Iterable[str], tally: Tally) -> None:

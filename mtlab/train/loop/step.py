@@ -14,7 +14,7 @@ from mtlab.data.batches import Batch
 from mtlab.data.encoding import Encoded
 from mtlab.data.stored import Sentence
 from mtlab.model.freezing import Partition, units
-from mtlab.model.losses import LOSSES, Loss
+from mtlab.model.losses import Loss, losses_of
 from mtlab.model.network import Network
 from mtlab.plan.experiment import Optimizer as OptimizerSettings
 from mtlab.plan.scenario import Stage
@@ -225,7 +225,7 @@ def learner(
         parameters,
         settings.clip_norm,
         own,
-        {name: LOSSES[task.kind.loss] for name, task in tasks.items()},
+        losses_of(tasks),
         gradients,
         vocabulary,
         terms,
@@ -289,7 +289,7 @@ def scored(
     with runtime.autocast():
         logits = forward(batch, tuple(tasks))
     gold = batch.targets
-    losses = {name: LOSSES[task.kind.loss] for name, task in tasks.items()}
+    losses = losses_of(tasks)
     sums = [
         torch.stack(
             [

@@ -135,11 +135,11 @@ def _point_lines(experiment: Experiment) -> Iterator[str]:
     prepared, notes = sketch(experiment)
     config, corpus = prepared.location.config, prepared.corpus
     sizes = ", ".join(f"{split} {len(rows):,}" for split, rows in corpus.splits.items())
-    told = ", ".join(f"{name} {task.told}" for name, task in corpus.tasks.items())
+    classes = ", ".join(f"{name} {task.summary}" for name, task in corpus.tasks.items())
     total = sum(unit.count for unit in units(prepared.counter.network).values())
     blocks, hidden = len(prepared.pristine.blocks), prepared.pristine.hidden_size
     yield f"encoder {experiment.encoder.name}: {config.model_type}, {blocks} blocks, hidden {hidden}"
-    yield f"data: {sizes} sentences; {told}"
+    yield f"data: {sizes} sentences; {classes}"
     yield f"parameters in all: {total:,}, the encoder's pooler left out"
     yield from (f"note: {note}" for note in (*corpus.notes, *notes))
     planned = {name: _planned(prepared.of(name), name) for name in experiment.scenarios}

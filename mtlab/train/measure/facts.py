@@ -27,7 +27,7 @@ def describe_data(prepared: Prepared) -> dict[str, Any]:
             split: int(encoded.examples.starts[-1]) for split, encoded in prepared.encoded.items()
         },
         "tasks": {
-            name: {"kind": task.kind.name, **asdict(task.codes), "told": task.told}
+            name: {"kind": task.kind.name, **asdict(task.codes), "summary": task.summary}
             for name, task in corpus.tasks.items()
         },
         "inputs": corpus.inputs,
