@@ -5,7 +5,7 @@ import io
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,9 @@ from mtlab.plan.words import counted
 
 if TYPE_CHECKING:
     from mtlab.plan.experiment import Experiment
+    from mtlab.plan.scenario import Pair
     from mtlab.record.mlflow.tracking import Outcome
+    from mtlab.record.records import SuiteRecord, TrialRecord
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -109,7 +111,7 @@ def _compare(options: argparse.Namespace) -> int:
         with signals.handled(), local.opened(experiment) as engine:
             suite = Suite(experiment, _command(options), display, engine)
             with suite.journal.held(suite.command):
-                record, trials = suite.run(tracking.start, tracking.log)
+                record, trials = suite.run(tracking.start, tracking.log, _still_open)
                 failed = [trial for trial in trials if not trial.ok]
                 record = tracking.settle(record)
                 Journal(experiment.output).write_suite(record)  # by this process, for itself
@@ -139,7 +141,16 @@ def _compare(options: argparse.Namespace) -> int:
         display.say(f"{place}: {missing} missing there; `{_command(options, 'sync')}` brings them")
     else:
         display.say(f"{place} (`mtlab ui` shows it)")
+    _say_verdicts(experiment.output)
     return 1 if failed else 0
+
+
+def _say_verdicts(directory: Path) -> None:
+    """Print the table of verdicts and the recommendation."""
+    from mtlab.report import terminal
+
+    for line in terminal.lines(directory):
+        print(line)
 
 
 def _follow(experiment: "Experiment", command: str) -> int:
@@ -154,9 +165,16 @@ def _follow(experiment: "Experiment", command: str) -> int:
     with signals.handled(obeys=False), local.opened(experiment) as engine:
         suite = Suite(experiment, command, Silent(), engine)
         with suite.journal.held(command):
-            suite.run(lambda record: record, lambda record, trial: None)
+            suite.run(lambda record: record, lambda record, trial: None, _still_open)
         suite.runtime.processes.close()
     return 0
+
+
+def _still_open(suite: "SuiteRecord", trials: "Sequence[TrialRecord]", look: int) -> "set[Pair]":
+    """The points and scenarios that are not decided by so many seeds, and their controls."""
+    from mtlab.report.comparison import decisions
+
+    return decisions.still_open(suite, trials, look)
 
 
 def _finish(experiment: "Experiment") -> "Outcome":
@@ -182,9 +200,13 @@ def _plan(options: argparse.Namespace) -> int:
     from mtlab.plan.experiment import load
 
     experiment = load(options.file, parse_overrides(options.overrides))
+    from mtlab.report import power
     from mtlab.train.measure import dry_run
 
-    for line in dry_run.lines(experiment):
+    settings = experiment.model_dump(mode="json")
+    for line in dry_run.lines(
+        experiment, lambda fingerprint: power.lines(settings, experiment.output, fingerprint)
+    ):
         print(line)
     return 0
 
@@ -276,6 +298,7 @@ def _report(options: argparse.Namespace) -> int:
     print(
         f"report: {document.write(origin, experiment.output, 'main' if chosen == 'main' else 'all')} and report.html"
     )
+    _say_verdicts(origin)
     return 0
 
 

@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from mtlab.plan.data import Data, Source
 from mtlab.plan.experiment import Experiment
-from mtlab.plan.scenario import Strict
+from mtlab.plan.looks import Looks
+from mtlab.plan.scenario import NOT_WRITTEN, Strict
 from mtlab.plan.tasks import WORDS
 from mtlab.tasks.registry import USUAL
 
@@ -29,6 +30,8 @@ def settings(kind: Any = Experiment, prefix: str = "") -> Iterator[tuple[str, tu
     few; what lies in lists is left out, and of tasks those are known that files have which name none.
     """
     for name, field in kind.model_fields.items():
+        if NOT_WRITTEN in field.metadata:
+            continue
         origin, kinds = (
             get_origin(field.annotation),
             [field.annotation, *get_args(field.annotation)],
@@ -49,6 +52,8 @@ def settings(kind: Any = Experiment, prefix: str = "") -> Iterator[tuple[str, tu
             yield from ((f"{prefix}{name}.{key}", ()) for key in words or keys)
         elif not nested or hasattr(nested[0], "_short_form"):
             yield f"{prefix}{name}", words
+    if kind is Experiment:
+        yield from settings(Looks, f"{prefix}seeds.")
     if kind is Data:
         for task in USUAL:
             yield from settings(Source, f"{prefix}{task}.")

@@ -61,9 +61,17 @@ TRIAL = "tests/train/test_trial.py"
 PREFIX = "tests/train/test_prefix.py"
 STAGED = "tests/train/test_staged.py"
 RESUME = "tests/train/test_resume.py::test_a_trial_goes_on_from_any_step_bit_for_bit"
+RESUME_PATIENCE = "tests/train/test_resume.py"
+PATIENCE = "tests/train/test_patience.py"
 FREEZING = "tests/model/test_freezing.py"
 BATCHES = "tests/data/test_batches.py"
 STATISTICS = "tests/report/test_statistics.py"
+COMPARISONS = "tests/report/test_comparisons.py"
+SCALE = "tests/report/test_scale.py"
+DECISIONS = "tests/report/test_decisions.py"
+REASONS = "tests/report/test_reasons.py"
+FAILURES = "tests/report/test_training_failures.py"
+WINNER = "tests/report/test_winner.py"
 SERVING = "tests/export/test_serving.py"
 
 CERTIFIED = f"{TRIAL}::test_frozen_parts_stand_and_every_certificate_holds"
@@ -610,17 +618,106 @@ COST_BUGS = (
 STATISTICS_BUGS = (
     Mutant(
         "intervals of differences are not adjusted for their family",
+        "report/comparison/decisions.py",
+        "alphas = [alpha / family for alpha in scale.spending(looks)]",
+        "alphas = scale.spending(looks)",
+        (f"{DECISIONS}::test_all_scenarios_tasks_and_points_share_one_family",),
+    ),
+    Mutant(
+        "the family leaves out that there are several tasks",
+        "report/comparison/decisions.py",
+        "return len(_rivals(group)) * len(group.every) * len(_points(group))",
+        "return len(_rivals(group)) * len(_points(group))",
+        (f"{DECISIONS}::test_all_scenarios_tasks_and_points_share_one_family",),
+    ),
+    Mutant(
+        "the family leaves out that there are several points",
+        "report/comparison/decisions.py",
+        "return len(_rivals(group)) * len(group.every) * len(_points(group))",
+        "return len(_rivals(group)) * len(group.every)",
+        (f"{DECISIONS}::test_all_scenarios_tasks_and_points_share_one_family",),
+    ),
+    Mutant(
+        "every look may make the error of all looks",
+        "report/statistics/scale.py",
+        "    return [after - before for before, after in itertools.pairwise([0.0, *spent])]\n",
+        "    return [total for _ in spent]\n",
+        (f"{SCALE}::test_what_each_look_spends",),
+    ),
+    Mutant(
+        "a verdict is that of the last look, not of the first that decides",
+        "report/comparison/decisions.py",
+        'decided = contrast is not None and contrast.verdict != "unclear"',
+        "decided = False",
+        (f"{DECISIONS}::test_a_contrast_is_judged_at_the_first_look_that_decides_it",),
+    ),
+    Mutant(
+        "seeds that agree by luck have no variance",
+        "report/statistics/variances.py",
+        "return replace(spread, seeds=max(spread.seeds, spread.noise))",
+        "return spread",
+        (f"{SCALE}::test_seeds_that_agree_by_luck_vary_as_much_as_their_sentences_say",),
+    ),
+    Mutant(
+        "a noisy scenario is hidden by quiet ones",
+        "report/statistics/variances.py",
+        "seeds=max(own, shrunk)",
+        "seeds=shrunk",
+        (
+            f"{SCALE}::test_what_is_noisier_than_the_family_keeps_its_own_variance",
+            f"{DECISIONS}::test_a_noisy_contrast_is_not_hidden_by_quiet_ones",
+        ),
+    ),
+    Mutant(
+        "a few sentences that differ show a difference",
         "report/statistics/intervals.py",
-        "    level = 1 - (1 - LEVEL) / contrasts\n    if len(differences) < 2:",
-        "    level = LEVEL\n    if len(differences) < 2:",
-        (f"{STATISTICS}::test_a_family_shares_out_its_level",),
+        "    return _widened(estimated, table, alpha)\n",
+        "    return estimated\n",
+        (f"{COMPARISONS}::test_few_sentences_that_differ_reach_as_far_as_their_number_allows",),
+    ),
+    Mutant(
+        "two scenarios that learnt nothing are equivalent",
+        "report/comparison/decisions.py",
+        'if contrast.verdict == "equivalent" and contrast.useless:',
+        "if False:",
+        (f"{REASONS}::test_two_useless_scenarios_are_not_equivalent",),
+    ),
+    Mutant(
+        "a run that collapsed counts as one that trained",
+        "report/comparison/training_failures.py",
+        "if learnt and score <= floor + task.margin",
+        "if False",
+        (f"{FAILURES}::test_a_run_that_collapsed_leaves_the_verdict_unclear_and_wins_nothing",),
+    ),
+    Mutant(
+        "what has a good mean is at least as good",
+        "report/statistics/scale.py",
+        "return interval.low is not None and interval.low > -margin",
+        "return interval.mean is not None and interval.mean > -margin",
+        (f"{SCALE}::test_the_scale",),
+    ),
+    Mutant(
+        "what is as good at one task is recommended",
+        "report/comparison/winner.py",
+        "return all(decisions.pair(group, task, scenario, other).as_good for task in group.tasks)",
+        "return any(decisions.pair(group, task, scenario, other).as_good for task in group.tasks)",
+        (
+            f"{WINNER}::test_it_is_the_cheapest_that_is_shown_to_be_as_good_as_the_control_and_the_best",
+        ),
+    ),
+    Mutant(
+        "the best is chosen by test scores",
+        "report/comparison/winner.py",
+        'group.values(f"validation_{task.metric}")[scenario]',
+        "group.values(task.metric)[scenario]",
+        (f"{WINNER}::test_test_scores_do_not_choose_the_best",),
     ),
     Mutant(
         "intervals of costs are not adjusted for their family",
         "report/statistics/comparisons.py",
         "estimated = interval(np.log(ratios) if logarithmic else ratios, 1 - (1 - LEVEL) / contrasts)",
         "estimated = interval(np.log(ratios) if logarithmic else ratios)",
-        (f"{STATISTICS}::test_a_family_shares_out_its_level",),
+        (f"{COMPARISONS}::test_a_family_shares_out_its_level",),
     ),
     Mutant(
         "differences are not paired",
@@ -630,7 +727,7 @@ STATISTICS_BUGS = (
         "        from mtlab.report.statistics.intervals import unpaired\n"
         "        return unpaired(sample, {seed: share * values for seed, values in other.items()}, 1 - (1 - LEVEL) / contrasts)\n"
         "    differences = {\n",
-        (f"{STATISTICS}::test_comparison_is_paired_by_seed_and_sentence",),
+        (f"{COMPARISONS}::test_a_difference_is_paired_by_seed_and_sentence",),
     ),
     Mutant(
         "intervals leave out that other sentences would score otherwise",
@@ -638,13 +735,6 @@ STATISTICS_BUGS = (
         "max(by_sentence - noise, 0.0), sentences - 1, noise)",
         "0.0, sentences - 1, noise)",
         (f"{STATISTICS}::test_sentences_count_as_a_source_of_variance",),
-    ),
-    Mutant(
-        "a tie with the leader is a win",
-        "report/statistics/comparisons.py",
-        'comparison.verdict == "worse" for comparison in rest',
-        'comparison.verdict != "better" for comparison in rest',
-        (f"{STATISTICS}::test_best_needs_every_seed_and_a_clear_lead",),
     ),
     Mutant(
         "a trial that failed counts in comparisons",
@@ -693,8 +783,8 @@ STATISTICS_BUGS = (
     Mutant(
         "forgetting has the wrong sign",
         "report/comparison/forgetting.py",
-        "        sample(group, scenario, task, domain, -1),\n        sample(group, scenario, task, domain, 0),\n",
-        "        sample(group, scenario, task, domain, 0),\n        sample(group, scenario, task, domain, -1),\n",
+        "comparisons.difference(after, before, ",
+        "comparisons.difference(before, after, ",
         (
             "tests/report/test_forgetting.py::test_transfer_is_the_score_after_minus_the_score_before",
         ),
@@ -801,6 +891,51 @@ RESUME_BUGS = (
     ),
 )
 
+PATIENCE_BUGS = (
+    Mutant(
+        "a seed that has ended trains on with the others of its stack",
+        "train/cache/heads.py",
+        "        share = torch.tensor(factors, device=self.runtime.device).view(-1, 1, 1)\n",
+        "        share = torch.ones(len(factors), 1, 1, device=self.runtime.device)\n",
+        (f"{PATIENCE}::test_a_seed_that_has_ended_keeps_its_weights_bit_for_bit",),
+    ),
+    Mutant(
+        "the rates stay as they are in a cooldown",
+        "train/loop/course.py",
+        "        return self._planned(step) * left\n",
+        "        return self._planned(step) * (left > 0)\n",
+        (f"{PATIENCE}::test_rates_rise_stay_and_fall_to_0_over_the_steps_of_the_cooldown",),
+    ),
+    Mutant(
+        "patience ends while a task is at its baseline",
+        "train/loop/patience.py",
+        " and self.epochs >= third and learnt\n",
+        " and self.epochs >= third\n",
+        (f"{PATIENCE}::test_it_does_not_end_while_a_task_is_at_its_baseline",),
+    ),
+    Mutant(
+        "patience ends at once",
+        "train/loop/patience.py",
+        " and self.epochs >= third and learnt\n",
+        " and learnt\n",
+        (f"{PATIENCE}::test_it_does_not_end_before_a_third_of_the_epochs",),
+    ),
+    Mutant(
+        "a trial that goes on forgets its cooldown",
+        "train/stage.py",
+        "untrained=untrained)\n        self._cool(state)\n",
+        "untrained=untrained)\n",
+        (f"{RESUME_PATIENCE}::test_so_does_a_trial_in_its_cooldown_and_after_it",),
+    ),
+    Mutant(
+        "a trial that goes on forgets what patience saw",
+        "train/stage.py",
+        "waiting(self.piece, first.validation, passed, untrained=untrained)",
+        "waiting(self.piece, first.validation, (), untrained=untrained)",
+        (f"{RESUME_PATIENCE}::test_so_do_seeds_that_patience_ends_apart",),
+    ),
+)
+
 SERVING_BUGS = (
     Mutant(
         "a task that was trained on text is served words",
@@ -839,6 +974,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *STATISTICS_BUGS,
     *MITIGATION_BUGS,
     *RESUME_BUGS,
+    *PATIENCE_BUGS,
     *SERVING_BUGS,
 )
 

@@ -52,7 +52,8 @@ def test_bash_takes_the_script_and_completes(script: Path, tmp_path: Path) -> No
     assert completed("report", "my_experiment.yaml", "--figures", "") == ["all", "main"]
     for command in ("compare", "plan", "doctor", "report", "publish", "sync"):
         assert completed(command, "my_") == ["my_experiment.yaml"]
-        assert completed(command, "my_experiment.yaml", "--see") == ["--seeds"]
+        found = completed(command, "my_experiment.yaml", "--see")
+        assert found == ["--seeds", "--seeds.looks", "--seeds.stop"]
     after = ["compare", "my_experiment.yaml", "--seeds", "0", "1"]
     assert completed(*after, "--precision", "") == ["auto", "fp32", "bf16"]
     assert completed(*after, "--precision", "fp32", "--data.so") == ["--data.source"]

@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from mtlab.data.reading.readers import EXTENSIONS
 from mtlab.plan.errors import UserError, shown
-from mtlab.plan.experiment import NAME
+from mtlab.plan.whole import NAME
 from mtlab.plan.words import counted
 from mtlab.tasks.registry import USUAL
 
@@ -22,15 +22,22 @@ OTHERS = 4
 """Scenarios besides those that freeze one head."""
 SMALL = 2000
 """Below so many training sentences the encoder learns at the higher rate."""
-RATES = {True: {"rate": "1.0e-4", "lower": "6.0e-5"}, False: {"rate": "5.0e-5", "lower": "3.0e-5"}}
-"""Whether there are few sentences, to the encoder's rates: those of experiments/compare.yaml and
+RATES = {
+    True: {"rate": "3.0e-4", "lower": "1.8e-4", "head": "3.0e-3", "alone": "5.0e-3"},
+    False: {"rate": "5.0e-5", "lower": "3.0e-5", "head": "1.0e-3", "alone": "1.0e-3"},
+}
+"""Whether there are few sentences, to learning rates: those of experiments/compare.yaml and
 experiments/snips.yaml."""
+EPOCHS = {400: 40, SMALL: 16, 10_000: 10}
+"""Training sentences below which a stage has at most so many epochs; :data:`FEWEST_EPOCHS` beyond. A
+few hundred sentences make a few steps an epoch, and need many."""
+FEWEST_EPOCHS = 8
 LIKE = {True: ("a thousand", " of the built-in corpus best"), False: ("four thousand", " of SNIPS")}
 
 TOP = """\
 # Which parts should I freeze? {count} scenarios with the same seeds and the same batches. Every key can
-# be changed, here or on the command line; the encoder's rates are those that served {like}
-# sentences{where}.
+# be changed, here or on the command line; the rates are those that served {like}
+# sentences{where}. `mtlab plan` tells what it costs.
 """
 FIRST_LOOK = "# A first look, in less time: mtlab compare FILE --data.train_size 1000 --seeds 0\n"
 
@@ -73,14 +80,20 @@ def scenarios(sentences: int, tasks: Iterable[str] = tuple(USUAL)) -> str:
         tasks: their names; the head of each is frozen in one scenario.
     """
     rates, names = RATES[sentences < SMALL], list(tasks)
+    epochs = next((count for below, count in EPOCHS.items() if sentences < below), FEWEST_EPOCHS)
+    lengths = {
+        "epochs": str(epochs),
+        "rest": str(epochs - 4),
+        "long": str(60 if sentences >= 400 else 120),
+    }
     frozen = ""
     for task in names:
         train = [f"encoder: {rates['rate']}"]
-        train += [f"head.{other}: 1.0e-3" for other in names if other != task]
-        stage = f"{{epochs: 5, train: {{{', '.join(train)}}}}}"
+        train += [f"head.{other}: {rates['head']}" for other in names if other != task]
+        stage = f"{{epochs: {epochs}, patience: 5, train: {{{', '.join(train)}}}}}"
         frozen += f"  {task}_head_frozen:\n    - {stage}\n"
     template = Template(SCENARIOS.read_text(encoding="utf-8"))
-    return template.substitute(rates, heads_frozen=frozen.rstrip("\n"))
+    return template.substitute(rates, **lengths, heads_frozen=frozen.rstrip("\n"))
 
 
 def text(

@@ -7,7 +7,7 @@ from mtlab.doctor.finding import Finding, fault, note, ok
 from mtlab.doctor.wanted import DEFAULT, Wanted
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import load
-from mtlab.plan.words import counted
+from mtlab.plan.words import counted, spanned
 
 LOOKS: dict[str, Callable[[Wanted], Iterator[Finding]]] = {
     "Python": machine.python,
@@ -53,9 +53,11 @@ def findings(file: str | None, overrides: dict[str, list[str]]) -> Iterator[Find
     try:
         if file is not None:
             wanted = Wanted(load(file, overrides))
+            experiment, most = wanted.experiment, len(wanted.experiment.trials())
+            fewest = most // len(experiment.seeds) * experiment.fewest_seeds
             yield ok(
                 "experiment",
-                f"{file}: {counted(len(wanted.experiment.trials()), 'trial')}; `mtlab plan` says what is trained",
+                f"{file}: {spanned(fewest, most, 'trial')}; `mtlab plan` says what is trained",
             )
     except UserError as error:
         yield fault("experiment", error)

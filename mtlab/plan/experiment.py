@@ -1,9 +1,9 @@
 """The experiment: one typed, frozen value that says everything about what is run."""
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from operator import not_
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,9 +12,10 @@ from pydantic_core import ErrorDetails
 
 from mtlab.plan import tree, yaml_file
 from mtlab.plan.data import Data, named
-from mtlab.plan.errors import UserError, code_of, did_you_mean, mistake, plainly, shown
+from mtlab.plan.errors import UserError, code_of, mistake, plainly
+from mtlab.plan.looks import tell_seeds
 from mtlab.plan.scenario import (
-    CONTROL,
+    NOT_WRITTEN,
     Count,
     Number,
     Point,
@@ -44,11 +45,9 @@ from mtlab.plan.settings import (
 )
 from mtlab.plan.sweeps import equally_long, no_value_twice
 from mtlab.plan.tasks import Task, check_named, tell_stages
+from mtlab.plan.whole import check_control, check_names, check_scenarios
 from mtlab.plan.yaml_file import Located
 from mtlab.tasks.registry import USUAL
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-"""Names of experiments and scenarios; they become names of files, runs and columns."""
 
 WHOLE = "the same in the whole experiment"
 """Marks a setting in which trials cannot differ: it cannot be swept, and their keys leave it out. A
@@ -78,8 +77,12 @@ class Experiment(Strict):
     )
     """Task to what its head learns; a label and entities of each sentence where a file names none."""
     data: Annotated[Data, KEYED_APART]
-    seeds: Annotated[Seeds, WHOLE] = (0,)
-    """One trial of every scenario for each; a seed draws the heads and the dropout masks."""
+    seeds: Annotated[Seeds, WHOLE, NOT_SWEPT] = (0,)
+    """One trial of every scenario for each; a seed draws the heads and the dropout masks. In place
+    of the list a file may write :class:`mtlab.plan.looks.Looks`."""
+    looks: Annotated[tuple[Count, ...], WHOLE, NOT_WRITTEN] = Field(default=(), exclude_if=not_)
+    """How many of the seeds there are at each look, after which decided scenarios stop; none where
+    all seeds run."""
     data_seed: Count = Field(default=0, ge=0)
     """Draws subsets, validation cuts and the order of batches."""
     batch_size: Count = Field(default=32, ge=1)
@@ -116,6 +119,9 @@ class Experiment(Strict):
     """Where records and the report go; ``reports/<name>`` where none is given."""
     control: Annotated[str | None, WHOLE] = None
     """The scenario that the others are compared with."""
+    margins: Annotated[dict[str, Number], WHOLE] = Field(default_factory=dict)
+    """Task to the difference of its metric below which two scenarios count as equally good; 0.02 for
+    accuracy and 0.04 for F1 and correlation where none is given."""
     scenarios: Annotated[dict[str, Stages], WHOLE]
     """Name to stages, in the order in which they run."""
     sweep: Annotated[dict[str, tuple[Any, ...]], WHOLE] = Field(default_factory=dict)
@@ -129,6 +135,7 @@ class Experiment(Strict):
     """The file and lines where the settings were written."""
 
     _tell_stages = model_validator(mode="before")(tell_stages)
+    _tell_seeds = model_validator(mode="before")(tell_seeds)
     _named = field_validator("tasks")(named)
 
     @field_validator("sweep", "settings")
@@ -137,7 +144,8 @@ class Experiment(Strict):
         for key, values in varied.items():
             first = cls.model_fields.get(key.partition(".")[0])
             marks = () if first is None else first.metadata
-            if (WHOLE in marks and key in cls.model_fields) or NOT_SWEPT in marks:
+            whole = WHOLE in marks and not key.startswith("scenarios.")
+            if whole or NOT_SWEPT in marks:
                 raise mistake(
                     f"{key} cannot be swept; it is the same for the whole experiment",
                     key,
@@ -157,46 +165,19 @@ class Experiment(Strict):
         self.data.check(self.tasks, "data")
         if self.start is not None:
             self.start.data.check(self.tasks, "start", "data")
-        check_named(self.tasks, self.select_on, self.task_weights)
+        check_named(self.tasks, self.select_on, self.task_weights, self.margins)
         return self
 
     @model_validator(mode="after")
     def _consistent(self) -> "Experiment":
-        for path in (("name",), *(("scenarios", name) for name in self.scenarios)):
-            name = path[1] if len(path) > 1 else self.name
-            if not NAME.fullmatch(name):
-                raise mistake(
-                    f"{shown(name)} cannot be a name; use letters, digits, `_`, `-` and `.`, at most 64",
-                    *path,
-                    code="bad-name",
-                )
-        if CONTROL.search(str(self.output)):
-            raise mistake(
-                f"{shown(str(self.output))} holds a control character; take it out",
-                "output",
-                code="control-character",
-            )
-        if not self.scenarios:
-            raise mistake("there is no scenario; add one", "scenarios", code="empty")
+        check_names(self.name, self.scenarios, self.output)
+        check_scenarios(self.scenarios)
+        check_control(self.control, self.scenarios, self.looks)
+        staged, select, optimizer = self.start is not None, self.select, self.optimizer
         for name, stages in self.scenarios.items():
-            if not stages:
-                raise mistake(
-                    "the scenario has no stage; one that trains nothing is `[{epochs: 0}]`",
-                    "scenarios",
-                    name,
-                    code="empty",
-                )
-        if self.control is not None and self.control not in self.scenarios:
-            raise mistake(
-                f"no scenario is called {self.control!r}; {did_you_mean(self.control, self.scenarios)}",
-                "control",
-                code="unknown-scenario",
-            )
-        staged, select, schedule = self.start is not None, self.select, self.optimizer.schedule
-        for name, stages in self.scenarios.items():
-            check_stages(("scenarios", name), stages, select, schedule, staged=staged)
+            check_stages(("scenarios", name), stages, select, optimizer, staged=staged)
         if self.start is not None:
-            check_stages(("start", "stages"), self.start.stages, select, schedule, staged=staged)
+            check_stages(("start", "stages"), self.start.stages, select, optimizer, staged=staged)
         for key in self.settings:
             if key in self.sweep:
                 raise mistake(
@@ -208,6 +189,11 @@ class Experiment(Strict):
     def loss_factors(self) -> dict[str, float]:
         """Task to the factor of its loss in the sum."""
         return {task: self.task_weights.get(task, 1.0) for task in self.tasks}
+
+    @property
+    def fewest_seeds(self) -> int:
+        """How many seeds every scenario has at least: those of the first look, or all."""
+        return self.looks[0] if self.looks else len(self.seeds)
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
@@ -244,8 +230,7 @@ class Experiment(Strict):
             defaults = {
                 "name": stage.name
                 or (name if len(self.scenarios[name]) == 1 else f"stage {index}"),
-                "schedule": stage.schedule or self.optimizer.schedule,
-                "warmup": self.optimizer.warmup if stage.warmup is None else stage.warmup,
+                **self.optimizer.course(stage),
                 "select": stage.select
                 or (self.select if index == len(self.scenarios[name]) else "last"),
                 "select_on": stage.select_on or self.select_on,
@@ -279,6 +264,7 @@ class Experiment(Strict):
             "scenarios": {START: self.start.stages},
             "start": None,
             "control": None,
+            "looks": (),
             "select": select,
         }
         return self.model_copy(
@@ -346,6 +332,13 @@ def checked(located: Located, with_points: bool = True) -> Experiment:
     Raises:
         UserError: one line with the file, line and field of a mistake.
     """
+    if "looks" in located.value:
+        raise UserError(
+            "unknown key",
+            "looks stand below `seeds`, as in `seeds: {looks: [2, 3, 5, 8]}`",
+            where=located.where(("looks",)),
+            code="unknown-key",
+        )
     experiment = _validated(located.value, located.where)
     for point in (
         experiment.points if with_points else ()

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from mtlab.plan import selectors
 from mtlab.plan.errors import UserError, did_you_mean, mistake, printable, shown
+from mtlab.plan.words import counted, unset
 from mtlab.tasks.registry import USUAL
 
 Schedule = Literal["constant", "linear", "cosine"]
@@ -64,6 +65,10 @@ def no_control(text: str) -> str:
 Text = Annotated[str, AfterValidator(no_control)]
 
 
+NOT_WRITTEN = "follows from others"
+"""Marks a setting that a file does not write: it follows from another one."""
+
+
 class Strict(BaseModel):
     """A frozen value read from an experiment file; a key it does not know is an error that names
     the nearest one.
@@ -76,8 +81,10 @@ class Strict(BaseModel):
     def _only_known_keys(cls, values: Any) -> Any:
         for key in values if isinstance(values, dict) else ():
             if key not in cls.model_fields:
+                fields = cls.model_fields.items()
+                written = [name for name, field in fields if NOT_WRITTEN not in field.metadata]
                 raise mistake(
-                    f"unknown key; {did_you_mean(str(key), cls.model_fields)}",
+                    f"unknown key; {did_you_mean(str(key), written)}",
                     key,
                     code="unknown-key",
                 )
@@ -138,7 +145,7 @@ class Stage(Strict):
     name: Text = ""
     """A label for plots and reports; ``stage 1``, ``stage 2`` … where none is given."""
     epochs: Count = Field(ge=0)
-    """Passes over the training data."""
+    """Passes over the training data; with ``patience`` at most so many."""
     train: dict[str, Number] = Field(default_factory=dict)
     """Selector to learning rate, first match wins. What no selector names is frozen."""
     losses: tuple[str, ...] = tuple(USUAL)
@@ -148,6 +155,17 @@ class Stage(Strict):
     warmup: Number | None = Field(default=None, ge=0, lt=1)
     """Share of the stage's steps in which the rates rise linearly from 0; the experiment's where
     none is given."""
+    warmup_steps: Count | None = Field(default=None, ge=0, exclude_if=unset)
+    """Steps in which the rates rise linearly from 0, in place of the share ``warmup``; the
+    experiment's where neither is given."""
+    patience: Count | None = Field(default=None, ge=1, exclude_if=unset)
+    """Validations in a row, one an epoch, without a gain in the mean score of ``select_on`` (with
+    ``select: each`` in the score of any of ``losses``), after which the cooldown begins: not before a
+    third of ``epochs``, nor while a trained task scores no more than its baseline on validation, the
+    larger of the untrained network's score and that of the best constant answer."""
+    cooldown: Count | None = Field(default=None, ge=0, exclude_if=unset)
+    """Epochs after patience ended in which the rates fall linearly to 0; where it does not end, the
+    last of ``epochs``. 1 where none is given, and 0 where ``epochs`` is 1."""
     weights: dict[str, Number] = Field(default_factory=dict)
     """Factors on the losses of tasks in this stage, beside the experiment's ``task_weights``."""
     rehearsal: Number = Field(default=0.0, ge=0, le=1)
@@ -184,6 +202,22 @@ class Stage(Strict):
                     selector,
                     code="out-of-range",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _lasts(self) -> "Stage":
+        if self.warmup and self.warmup_steps is not None:
+            line = "warmup and warmup_steps say the same in two ways; keep one of them"
+            raise mistake(line, "warmup_steps", code="conflict")
+        if self.patience is not None and self.guidance is not None:
+            line = "patience and guidance both act on what no longer gains; keep one of them"
+            raise mistake(line, "patience", code="conflict")
+        if self.cooldown is not None and self.patience is None:
+            line = "a cooldown follows patience; add `patience`, or take cooldown out"
+            raise mistake(line, "cooldown", code="conflict")
+        if self.cooldown and self.cooldown >= self.epochs:
+            line = f"{self.cooldown} is not below the {counted(self.epochs, 'epoch')} of the stage"
+            raise mistake(line, "cooldown", code="out-of-range")
         return self
 
     @model_validator(mode="after")
@@ -252,6 +286,9 @@ class Stage(Strict):
 Point = tuple[tuple[str, Any], ...]
 """Keys of an experiment and their values."""
 
+Pair = tuple[Point, str]
+"""A point and a scenario."""
+
 SETTING = "setting"
 """The key of a point that says which of the experiment's settings it has."""
 
@@ -262,6 +299,11 @@ class Scenario:
 
     name: str
     stages: tuple[Stage, ...]
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether patience may end a stage before its last epoch, so that costs are upper bounds."""
+        return any(stage.patience is not None for stage in self.stages)
 
 
 @dataclass(frozen=True)

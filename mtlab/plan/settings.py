@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from mtlab.plan.data import Data
 from mtlab.plan.errors import mistake, shown
 from mtlab.plan.scenario import Count, Number, Schedule, Selection, Stage, Strict, Text
+from mtlab.plan.words import unset
 
 DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
 """Devices by name."""
@@ -89,7 +90,7 @@ def check_stages(
     path: tuple[str, ...],
     stages: tuple[Stage, ...],
     select: Selection,
-    schedule: Schedule,
+    optimizer: "Optimizer",
     *,
     staged: bool,
 ) -> None:
@@ -99,20 +100,21 @@ def check_stages(
         path: where the file has the stages.
         stages: of a scenario, or those that train the source checkpoint.
         select: the experiment's, for the last stage.
-        schedule: the experiment's, for stages without one.
+        optimizer: the experiment's, for stages without a schedule or warm-up of their own.
         staged: whether scenarios start from a source checkpoint.
     """
     if not stages:
         raise mistake("there is no stage; add one that trains the checkpoint", *path, code="empty")
     for index, stage in enumerate(stages):
         last = index == len(stages) - 1
-        for key, line in _mistakes(stage, select, schedule, path[0] == "start", staged, last):
+        for key, line in _mistakes(stage, select, optimizer, path[0] == "start", staged, last):
             raise mistake(line, *path, index, *key, code="conflict")
 
 
 def _mistakes(
-    stage: Stage, select: Selection, schedule: Schedule, first: bool, staged: bool, last: bool
+    stage: Stage, select: Selection, optimizer: "Optimizer", first: bool, staged: bool, last: bool
 ) -> Iterator[tuple[tuple[str, ...], str]]:
+    rates = optimizer.course(stage)
     for key in ("rehearsal", "distillation"):
         if getattr(stage, key) and (first or not staged):
             yield (
@@ -121,8 +123,18 @@ def _mistakes(
             )
     if first and "lora" in stage.train:
         yield ("train", "lora"), "a checkpoint has no adapters; train parts of the encoder"
-    if stage.guidance is not None and (stage.schedule or schedule) != "constant":
+    if stage.guidance is not None and rates["schedule"] != "constant":
         yield ("guidance",), "guidance needs constant rates: what it does begins the schedule anew"
+    if stage.patience is not None and rates["schedule"] != "constant":
+        yield (
+            ("patience",),
+            "patience needs constant rates, which its cooldown ends; write `schedule: constant`",
+        )
+    if stage.patience is not None and rates["warmup"]:
+        yield (
+            ("warmup",) if stage.warmup else ("patience",),
+            "with patience the number of steps is not known before, so warmup cannot be a share of it; write warmup_steps",
+        )
     if stage.select == "each" and not last:
         yield ("select",), "each task has its own weights at the end alone; write best or last"
     if (stage.select or (last and select)) == "each" and staged:
@@ -174,7 +186,7 @@ class Lora(Strict):
 
 class Optimizer(Strict):
     """AdamW and the course of its learning rates; a stage may have its own ``schedule`` and
-    ``warmup``.
+    ``warmup`` or ``warmup_steps``.
     """
 
     weight_decay: Number = Field(default=0.01, ge=0)
@@ -185,6 +197,31 @@ class Optimizer(Strict):
     """Course of the learning rates within a stage, after warm-up."""
     warmup: Number = Field(default=0.0, ge=0, lt=1)
     """Share of a stage's steps in which the rates rise linearly from 0."""
+    warmup_steps: Count | None = Field(default=None, ge=0, exclude_if=unset)
+    """Steps of a stage in which they rise, in place of a share."""
+
+    @model_validator(mode="after")
+    def _one_warmup(self) -> "Optimizer":
+        if self.warmup and self.warmup_steps is not None:
+            line = "warmup and warmup_steps say the same in two ways; keep one of them"
+            raise mistake(line, "warmup_steps", code="conflict")
+        return self
+
+    def course(self, stage: Stage) -> dict[str, Any]:
+        """What a stage has of the course of its rates, filled in: ``schedule``, ``warmup`` or
+        ``warmup_steps``, and the ``cooldown`` that follows ``patience``.
+        """
+        own = stage.warmup is not None or stage.warmup_steps is not None
+        source = stage if own else self
+        cooldown = stage.cooldown
+        if stage.patience is not None and cooldown is None:
+            cooldown = 1 if stage.epochs > 1 else 0
+        return {
+            "schedule": stage.schedule or self.schedule,
+            "warmup": source.warmup or 0.0,
+            "warmup_steps": source.warmup_steps,
+            "cooldown": cooldown,
+        }
 
 
 class Cache(Strict):

@@ -92,16 +92,22 @@ def _told(stages: Any, tasks: Iterable[str], *path: str) -> Any:
 
 
 def check_named(
-    tasks: Mapping[str, Task], select_on: Sequence[str], weights: Mapping[str, float]
+    tasks: Mapping[str, Task],
+    select_on: Sequence[str],
+    weights: Mapping[str, float],
+    margins: Mapping[str, float],
 ) -> None:
-    """Refuse settings of an experiment that name a task which it does not have, or no weight."""
+    """Refuse settings of an experiment that name a task which it does not have, or a number that
+    is not above 0.
+    """
     for place, task in enumerate(select_on):
         if task not in tasks:
             raise mistake(unknown_task(task, tasks), "select_on", place, code="unknown-value")
-    for task, weight in weights.items():
-        if task not in tasks:
-            line = f"unknown key; {did_you_mean(task, tasks)}"
-            raise mistake(line, "task_weights", task, code="unknown-key")
-        if not weight > 0:
-            line = f"{shown(weight)} is not above 0"
-            raise mistake(line, "task_weights", task, code="out-of-range")
+    for key, numbers in (("task_weights", weights), ("margins", margins)):
+        for task, number in numbers.items():
+            if task not in tasks:
+                line = f"unknown key; {did_you_mean(task, tasks)}"
+                raise mistake(line, key, task, code="unknown-key")
+            if not number > 0:
+                line = f"{shown(number)} is not above 0"
+                raise mistake(line, key, task, code="out-of-range")

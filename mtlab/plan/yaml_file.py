@@ -23,7 +23,7 @@ LARGEST = 10_000
 """Values in one experiment file, aliases written out: a file of a few lines could otherwise fill
 the memory."""
 
-LISTS = ("seeds", "select_on", "losses", "labels", "actions")
+LISTS = ("seeds", "looks", "select_on", "losses", "labels", "actions")
 """Keys that hold lists: one value on the command line is a list of one."""
 
 
@@ -150,7 +150,8 @@ def override(located: Located, key: str, values: list[str]) -> None:
         or path[:-1] in (("sweep",), ("settings",))
         or isinstance(value_at(path, located.value), list)
     )
-    single = len(parsed) == 1 and (not listed or isinstance(parsed[0], list))
+    whole = list | dict if path == ("seeds",) else list
+    single = len(parsed) == 1 and (not listed or isinstance(parsed[0], whole))
     located.set(path, parsed[0] if single else parsed, f"--{key}")
 
 

@@ -72,7 +72,8 @@ class Journal:
         return self.directory / "weights" / f"{_name(trial)}.safetensors"
 
     def read(self) -> tuple[SuiteRecord, list[TrialRecord]]:
-        """The last suite of the directory and its trials with a record, in the suite's order.
+        """The last suite of the directory and its trials with a record, in the suite's order; those
+        that it skipped are left out, even if an earlier run left a record of them.
 
         Raises:
             UserError: there is no suite, or a record cannot be read.
@@ -86,7 +87,8 @@ class Journal:
                 code="no-records",
             )
         suite = _read(path, SuiteRecord)
-        trials = self.records(suite.trials)
+        skipped = [one.trial for one in suite.skipped]
+        trials = [trial for trial in self.records(suite.trials) if trial.trial not in skipped]
         return suite, [
             trial
             for trial in trials

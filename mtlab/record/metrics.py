@@ -36,6 +36,7 @@ def score(
                 scores=scored.scores,
                 by_name=scored.by_name,
                 loss=(losses or {}).get(name),
+                constant=task.kind.constant_score([gold for gold, _ in pairs]),
                 sentences=len(pairs),
             )
     return Metrics(by_task=by_task)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from mtlab.plan.words import unset
 from mtlab.tasks.kind import Score
 
 
@@ -29,6 +30,9 @@ class TaskMetrics(Value):
     loss: float | None
     sentences: int
     """Those that have gold of the task."""
+    constant: float | None = Field(default=None, exclude_if=unset)
+    """What the best answer scores that is the same for every sentence, by the metric that judges
+    the task (``constant_score`` of the task's kind); ``None`` in records that do not have it."""
 
     @property
     def primary(self) -> float | None:

@@ -7,12 +7,14 @@ means undefined (never NaN).
 
 import json
 from collections.abc import Iterable
+from operator import not_
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Trial
+from mtlab.plan.words import unset
 from mtlab.record.quality import Contributions, Metrics, Value
 
 FORMAT = 2
@@ -49,6 +51,7 @@ class StageRecord(Value):
 
     name: str
     epochs: int
+    """That were trained."""
     steps: int
     train: dict[str, float]
     """Selector to learning rate, as the scenario has it."""
@@ -76,6 +79,11 @@ class StageRecord(Value):
     reached."""
     step_s: float | None = None
     """Mean seconds of an uncached training step after warm-up steps; ``None`` without steps."""
+    ended: str = Field(default="", exclude_if=unset)
+    """What began the cooldown of a stage with patience: ``patience``, or ``epochs`` where it did not
+    end before; empty in other stages."""
+    constant_epochs: int | None = Field(default=None, exclude_if=unset)
+    """Epochs before the cooldown; ``None`` in stages without patience."""
 
 
 class EpochRecord(Value):
@@ -242,9 +250,14 @@ class TrialRecord(Value):
     """``train_tokens`` over the ``train`` lap."""
 
     @property
+    def trial(self) -> Trial:
+        """As the experiment has it."""
+        return Trial(self.scenario, self.seed, tuple(self.point.items()))
+
+    @property
     def label(self) -> str:
         """A short name for people and files."""
-        return Trial(self.scenario, self.seed, tuple(self.point.items())).label
+        return self.trial.label
 
     @property
     def ok(self) -> bool:
@@ -255,6 +268,22 @@ class TrialRecord(Value):
     def ending(self) -> str:
         """The status with its reason, for people."""
         return ending(self.status, self.reason)
+
+
+class Skipped(Value):
+    """A trial of the experiment that did not run, because its scenario was decided with fewer
+    seeds.
+    """
+
+    scenario: str
+    seed: int
+    point: dict[str, Any] = Field(default_factory=dict)
+    """Swept keys and their values."""
+
+    @property
+    def trial(self) -> Trial:
+        """As the experiment has it."""
+        return Trial(self.scenario, self.seed, tuple(self.point.items()))
 
 
 class SuiteRecord(Value):
@@ -286,6 +315,9 @@ class SuiteRecord(Value):
     read_back: tuple[str, ...] = ()
     """The trials that an earlier, interrupted run had finished; ``elapsed_s`` leaves out their
     time."""
+    skipped: tuple[Skipped, ...] = Field(default=(), exclude_if=not_)
+    """The trials without a record, because a look decided their scenarios before; their keys are
+    among ``trials``."""
     tracking: dict[str, str] = Field(default_factory=dict)
     """Its place in MLflow: tracking URI without credentials, experiment, parent run."""
 

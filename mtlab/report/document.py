@@ -19,7 +19,7 @@ from mtlab.report.faults import explain_errors
 from mtlab.report.figures import curves, scores, staged_plots
 from mtlab.report.figures.canvas import LEFT_OUT, Plot
 from mtlab.report.html.page import page
-from mtlab.report.sections import body, guided, joint, provenance, staged
+from mtlab.report.sections import body, guided, joint, length, provenance, staged
 from mtlab.report.sections.answer import answer, untimed
 from mtlab.report.sections.telling import most_telling
 from mtlab.report.table import to_csv, trials_table
@@ -131,7 +131,7 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
         f"# {markdown.text(suite.experiment.get('name', 'experiment'))}",
         f"> **Question:** {markdown.text(suite.question or 'which parts should be frozen?')} {_asked(suite, groups)}",
         _over(view, over),
-        *(_first_screen(group, plots) for group, plots in pairs),
+        *(_first_screen(suite, group, plots) for group, plots in pairs),
         body.notes(view.base),
         _part("## Blocks that train", joint.frontier(view.base), over, "quality_vs_blocks"),
         _part(
@@ -163,6 +163,11 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
         ),
         body.cost_words(suite),
         _part("## Learning curves", _each(pairs, _learning), {}),
+        _part(
+            "## Length of training",
+            _each(pairs, lambda group, plots: length.section(group, suite.experiment)),
+            {},
+        ),
         "## Parameters",
         _each(
             pairs,
@@ -206,10 +211,11 @@ def _asked(suite: SuiteRecord, groups: list[Group]) -> str:
     return f"({' × '.join(counts)}; encoder {', '.join(encoders)}.)"
 
 
-def _first_screen(group: Group, plots: Plots) -> str:
+def _first_screen(suite: SuiteRecord, group: Group, plots: Plots) -> str:
     heading = f"## At {markdown.text(group.label)}" if group.label else ""
     return _joined(
         heading,
+        length.warning(group, suite.experiment),
         f"**Answer.** {answer(group)}",
         _figure(plots, "quality_vs_time"),
         body.results(group),

@@ -11,7 +11,7 @@ from mtlab.report.claims.evidence import Evidence
 from mtlab.report.claims.verdicts import folders, link
 from mtlab.report.comparison import across
 from mtlab.report.comparison.groups import Group, groups
-from mtlab.report.comparison.winner import NEAR, winner
+from mtlab.report.comparison.winner import winner
 from mtlab.report.faults import explain_errors
 from mtlab.report.markdown import name, text
 from mtlab.report.sections import joint, staged
@@ -50,8 +50,8 @@ TITLE = "# Experiments, their questions and their answers"
 
 LEAD = (
     "In short; each report has the intervals, costs and conditions. What they say together of the claims about freezing: "
-    f"[claims.md](claims.md). *To take home* is the cheapest scenario that is as good as the best at every task: not shown to be "
-    f"worse, and with a mean at most {NEAR:g} below."
+    "[claims.md](claims.md). *To take home* is the cheapest scenario that is shown to be at least as good as the control at every task, "
+    "or else the best on validation."
 )
 
 

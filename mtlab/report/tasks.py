@@ -23,12 +23,14 @@ class Task:
         title: words for people.
         kind: of its gold.
         metric_title: the metric that judges it, in words.
+        margin: a difference of that metric below which two scenarios count as equally good.
     """
 
     name: str
     title: str
     kind: Kind
     metric_title: str
+    margin: float
 
     @property
     def heading(self) -> str:
@@ -58,11 +60,12 @@ def of_experiment(experiment: Mapping[str, Any]) -> tuple[Task, ...]:
     metrics = {name: next(iter(kind.metrics.values())) for name, kind in kinds.items()}
     titles = {name: task.title or name for name, task in settings.items()}
     times, alike = Counter(metrics.values()), Counter(titles.values())
-    tasks = []
+    margins, tasks = experiment.get("margins") or {}, []
     for name in settings:
         title = titles[name] if alike[titles[name]] == 1 else f"{titles[name]} ({name})"
         metric = metrics[name] if times[metrics[name]] == 1 else f"{title} {metrics[name]}"
-        tasks.append(Task(name, title, kinds[name], metric))
+        margin = margins.get(name, kinds[name].margin)
+        tasks.append(Task(name, title, kinds[name], metric, margin))
     return tuple(tasks)
 
 

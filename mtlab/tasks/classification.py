@@ -6,7 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from mtlab.tasks.kind import IGNORE, BadValue, Codes, Columns, Context, Kind, Scored, named
+from mtlab.tasks.kind import (
+    IGNORE,
+    BadValue,
+    Codes,
+    Columns,
+    Context,
+    Kind,
+    Scored,
+    largest_share,
+    named,
+)
 
 
 class Classification(Kind):
@@ -66,6 +76,10 @@ class Classification(Kind):
     def score(self, pairs: Sequence[tuple[str, str]]) -> Scored:
         """See :func:`right_classes`."""
         return right_classes(*zip(*pairs, strict=True))
+
+    def constant_score(self, golds: Sequence[str]) -> float:
+        """The share of the most frequent label."""
+        return largest_share(golds)
 
     def columns(self, pairs: Sequence[tuple[str, str]]) -> dict[str, tuple[int | float, ...]]:
         """``right``: 1 where the label is right, 0 where it is wrong."""

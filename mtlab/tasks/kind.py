@@ -6,6 +6,7 @@ learnt from its training split.
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -106,6 +107,7 @@ class Kind(ABC):
         loss: a name in :data:`mtlab.model.losses.LOSSES`.
         metrics: metric to its title; the first judges the task.
         limits: the least and the greatest value of the metric that judges the task.
+        margin: a difference of that metric below which two scenarios count as equally good.
         note: says in markdown, in whole sentences, how to read the metrics.
         distance: what the distance between two states of a head's outputs is called.
         title: what a task of this kind is called, where it has no title of its own.
@@ -128,6 +130,7 @@ class Kind(ABC):
     loss: ClassVar[str]
     metrics: Mapping[str, str]
     limits: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    margin: float = 0.02
     note: str = ""
     distance: ClassVar[str] = "KL"
     title: str
@@ -240,6 +243,15 @@ class Kind(ABC):
     def score(self, pairs: Sequence[tuple[Any, Any]]) -> Scored:
         """The scores of pairs of gold and prediction, at least one."""
 
+    def constant_score(self, golds: Sequence[Any]) -> float:
+        """The score, in the metric that judges the task, of the best answer that is the same for
+        every sentence, or for every word; 0 where no such answer scores.
+
+        Args:
+            golds: of the sentences that have gold, at least one.
+        """
+        return 0.0
+
     @abstractmethod
     def columns(self, pairs: Sequence[tuple[Any, Any]]) -> dict[str, tuple[int | float, ...]]:
         """What each sentence adds to the metric that judges the task: enough to compute it anew over
@@ -311,6 +323,12 @@ class Task:
     def predicted(self, raw: np.ndarray, words: np.ndarray) -> Any:
         """See :meth:`Kind.predicted`."""
         return self.kind.predicted(raw, self.codes, words)
+
+
+def largest_share(values: Iterable[str]) -> float:
+    """The share of the most frequent value; 0 where there is none."""
+    counts = Counter(values)
+    return max(counts.values()) / counts.total() if counts else 0.0
 
 
 def named(value: Any, names: Sequence[str] | None, what: str, at: int = 0) -> str:

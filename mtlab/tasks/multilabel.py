@@ -1,5 +1,6 @@
 """Any number of labels a sentence."""
 
+from collections import Counter
 from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,7 @@ class Multilabel(Kind):
     name = "multilabel"
     many = True
     loss = "binary cross-entropy"
+    margin = 0.04
     metrics = MappingProxyType({"f1": "label F1", "macro_f1": "macro F1", "exact": "exact match"})
     note = "Label F1 is micro-averaged over labels; exact match is the share of sentences whose labels are all right."
     title = "multi-label classification"
@@ -86,6 +88,15 @@ class Multilabel(Kind):
             for name, value, has in zip(known, each.tolist(), support, strict=False)
         }
         return Scored({"f1": whole, "macro_f1": float(each.mean()), "exact": exact}, by_name)
+
+    def constant_score(self, golds: Sequence[Labels]) -> float:
+        """F1 of the best set of labels: of each size, the most frequent ones."""
+        counts = Counter(label for labels in golds for label in labels)
+        right, best = 0, 0.0
+        for size, (_, count) in enumerate(counts.most_common(), start=1):
+            right += count
+            best = max(best, 2 * right / (size * len(golds) + counts.total()))
+        return best
 
     def columns(self, pairs: Sequence[tuple[Labels, Labels]]) -> dict[str, tuple[int | float, ...]]:
         """How many labels are right, predicted, and gold."""

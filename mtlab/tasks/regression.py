@@ -22,6 +22,7 @@ class Regression(Kind):
 
     name = "regression"
     loss = "squared error"
+    margin = 0.04
     metrics = MappingProxyType(
         {"r": "Pearson's r", "rho": "Spearman's rho", "mae": "mean absolute error"}
     )

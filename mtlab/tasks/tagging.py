@@ -9,7 +9,18 @@ import numpy as np
 
 from mtlab.tasks import linear
 from mtlab.tasks.classification import right_classes
-from mtlab.tasks.kind import IGNORE, BadValue, Codes, Columns, Context, Kind, Score, Scored, named
+from mtlab.tasks.kind import (
+    IGNORE,
+    BadValue,
+    Codes,
+    Columns,
+    Context,
+    Kind,
+    Score,
+    Scored,
+    largest_share,
+    named,
+)
 from mtlab.tasks.tags import entities, entity_type
 
 Tags = tuple[str, ...]
@@ -64,6 +75,7 @@ class Tagging(Kind):
         self.title = "entity recognition" if spans else "tagging"
         self.short = "NER" if spans else "tagging"
         self.usual = COLUMNS[spans]
+        self.margin = 0.04 if spans else 0.02
         self.value_title = "entity type" if spans else "tag"
         self.note = NOTES[spans]
         self.wrong = "entities have a wrong type" if spans else "tags are wrong"
@@ -174,6 +186,10 @@ class Tagging(Kind):
                 for name in sorted(gold.keys() | predicted.keys())
             },
         )
+
+    def constant_score(self, golds: Sequence[Tags]) -> float:
+        """Of entities 0, for an answer that has none; or the share of the most frequent tag."""
+        return 0.0 if self.spans else largest_share(tag for gold in golds for tag in gold)
 
     def columns(
         self, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]

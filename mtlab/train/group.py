@@ -67,10 +67,22 @@ class Group:
         for state in self.alive:
             state.choice = Choice(standing=state.choice.standing)
 
-    def each(self, action: Callable[[TrialState], object]) -> None:
-        """Do something with each trial that is alive; one that fails ends with its reason."""
-        for state in tuple(self.alive):
-            self.attempt(action, state)
+    @property
+    def training(self) -> list[TrialState]:
+        """Those that are alive and have not ended the stage, which patience may end for each at
+        another epoch.
+        """
+        return [state for state in self.alive if state.waiting is None or not state.waiting.done]
+
+    def each(
+        self, action: Callable[[TrialState], object], states: Sequence[TrialState] | None = None
+    ) -> None:
+        """Do something with each trial that is alive, or with those of ``states`` that are; one that
+        fails ends with its reason.
+        """
+        for state in tuple(self.alive if states is None else states):
+            if state in self.alive:
+                self.attempt(action, state)
 
     def attempt(self, action: Callable[[TrialState], object], state: TrialState) -> bool:
         """Do something with one trial; returns whether it did not fail.

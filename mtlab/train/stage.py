@@ -10,7 +10,9 @@ from mtlab.plan.scenario import Stage
 from mtlab.record.records import Decision, StageRecord, Units
 from mtlab.train import outcome
 from mtlab.train.group import Group
-from mtlab.train.loop import adamw, guidance, schedule
+from mtlab.train.loop import guidance, schedule
+from mtlab.train.loop.course import Course
+from mtlab.train.loop.patience import waiting
 from mtlab.train.loop.schedule import Step
 from mtlab.train.measure.uncached import WARM_STEPS
 from mtlab.train.resume.keeper import Tensors
@@ -35,13 +37,14 @@ class StageRunner:
         self.group, self.whole, self.piece, self.saved = group, stage, group.at.piece, saved
         first, self.setup = group.alive[0], group.setup
         self.index = len(first.record.stages)
-        epochs = first.record.epochs
-        self.done = epochs[-1].epoch - group.at.epoch if epochs else 0
-        """Epochs of the trial before the piece."""
+        reached = (state.record.epochs[-1].epoch for state in group.alive if state.record.epochs)
+        self.done = max(reached, default=0) - group.at.epoch
+        """Epochs of the trials before the piece."""
         self.plan = [
             schedule.epoch(self.setup.prepared, self.piece, self.done + number)
             for number in range(self.piece.epochs)
         ]
+        self.total = sum(map(len, self.plan))
         self.partition = freezing.resolve(self.piece, first.network)
 
     def run(self) -> Stage | None:
@@ -54,7 +57,7 @@ class StageRunner:
         self._make_trainer()
         decisions: list[Decision] = []
         begun = at.epoch
-        while group.alive and at.epoch < self.piece.epochs:
+        while group.training and at.epoch < self.piece.epochs:
             if at.epoch > begun or self.saved is None:
                 decisions = self._decisions()
             if decisions:
@@ -83,16 +86,29 @@ class StageRunner:
             }
 
     def _begin(self, state: TrialState) -> None:
-        """Validate before the first step of a trial, and begin to guide."""
+        """Validate before the first step of a trial, and begin to guide, or to wait."""
         if not state.record.epochs:
             outcome.validate(state, self.index, 0, {})
+        first, *epochs = state.record.epochs
+        passed = [epoch for epoch in epochs if epoch.stage == self.index]
+        untrained = state.source is None
+        state.course = Course(self.piece, self.total)
+        state.waiting = waiting(self.piece, first.validation, passed, untrained=untrained)
+        self._cool(state)
         if self.piece is self.whole and self.saved is None:
             epoch = outcome.standing(state)
             followed = self.group.at.stage + 1 < len(state.scenario.stages)
             state.guide = guidance.guide(self.whole, followed, epoch.epoch, epoch.validation)
 
+    def _cool(self, state: TrialState) -> None:
+        """Let the rates of a trial fall, where its patience has ended."""
+        if state.waiting is not None and state.waiting.constant is not None:
+            begin, end = state.waiting.constant, state.waiting.constant + state.waiting.cooldown
+            before, cooldown = self.plan[:begin], self.plan[begin:end]
+            state.course.cool(sum(map(len, before)), sum(map(len, cooldown)))
+
     def _make_trainer(self) -> None:
-        group, total = self.group, sum(map(len, self.plan))
+        group, total = self.group, self.total
         if not self.plan or not group.alive:
             return
         first = group.alive[0]
@@ -120,7 +136,7 @@ class StageRunner:
             steps: of the epoch.
             first: whether it is the first that this process trains of the piece.
         """
-        group, at = self.group, self.group.at
+        group, at, training = self.group, self.group.at, self.group.training
 
         def ready(state: TrialState) -> None:
             freezing.set_modes(state.network, self.partition)
@@ -135,11 +151,14 @@ class StageRunner:
             self.setup.advance(flops)
             outcome.validate(state, self.index, self.done + at.epoch, losses)
             outcome.remember(state, self.whole, self.index)
+            if state.waiting is not None:
+                state.waiting.look(state.record.epochs[-1].validation)
+                self._cool(state)
 
-        group.each(ready)
+        group.each(ready, training)
         self._train(steps, at.step + WARM_STEPS if first else 0)
         at.epoch, at.step = at.epoch + 1, 0
-        group.each(validate)
+        group.each(validate, training)
 
     def _train(self, steps: Sequence[Step], warm: int) -> None:
         """Train what is left of an epoch; the seconds of its steps from ``warm`` on count as those
@@ -154,10 +173,11 @@ class StageRunner:
             self.setup.keeper,
             self.group.trainer,
         )
-        if not group.alive:
+        training = group.training
+        if not training:
             return
         assert trainer is not None, "a stage with epochs trains something"
-        clock, warm = group.alive[0].clock, min(warm, len(steps) - 1)
+        clock, warm = training[0].clock, min(warm, len(steps) - 1)
 
         def enough() -> bool:
             at.step += 1
@@ -169,10 +189,11 @@ class StageRunner:
                 keeper.keep_if_due(group)
                 first, before = at.step, clock.laps["train"]
                 with self._lap("train"):
-                    steps_before = group.alive[0].tally.steps
+                    steps_before = training[0].tally.steps
                     outputs = trainer.train(steps[first:], steps_before, enough)
                 for state, of_state in zip(self.trained, outputs, strict=True):
-                    state.tally.running += of_state
+                    if state in training:
+                        state.tally.running += of_state
                 if first >= warm:
                     seconds = clock.laps["train"] - before
                     at.timed = (at.timed[0] + seconds, at.timed[1] + at.step - first)
@@ -187,8 +208,9 @@ class StageRunner:
             CertificateError: something else changed, or what trained did not.
         """
         at, partition, prepared = self.group.at, self.partition, self.setup.prepared
-        piece = self.piece.model_copy(update={"epochs": at.epoch})
-        steps, total = sum(map(len, self.plan[: at.epoch])), sum(map(len, self.plan))
+        epochs = at.epoch if state.waiting is None else state.waiting.epochs
+        piece = self.piece.model_copy(update={"epochs": epochs})
+        steps = sum(map(len, self.plan[:epochs]))
         before, after = state.history.before, state.passes.hash_units()
         seconds, timed = at.timed
         step_s = seconds / timed if timed else None
@@ -197,7 +219,7 @@ class StageRunner:
             step_s = uncached.step_s(self.index, state.network, partition, piece, self.plan[0])
         record = describe(state, piece, partition, steps, (before, after), step_s)
         state.note(stages=(*state.record.stages, record))
-        updated = steps > bool(adamw.warmup_steps(piece, total))  # warm-up begins at rate 0
+        updated = steps > bool(state.course.warmup)  # warm-up begins at rate 0
         silent = {f"head.{task}" for task in prepared.shapes if task not in piece.losses}
         reached = partition.trained_units - silent if updated else frozenset[str]()
         freezing.check(state.network, partition, before, after, reached)
@@ -206,14 +228,15 @@ class StageRunner:
 
     @contextmanager
     def _lap(self, name: str) -> Iterator[None]:
-        """What happens inside adds to this lap of every trial: they do it together."""
-        clock = self.group.alive[0].clock
+        """What happens inside adds to this lap of every trial that trains: they do it together."""
+        training = self.group.training
+        clock = training[0].clock
         began = clock.read()
         try:
             yield
         finally:
             seconds = clock.read() - began
-            for state in self.group.alive:
+            for state in training:
                 state.clock.laps[name] += seconds
 
 
@@ -271,4 +294,6 @@ def describe(
         digests_before=digests[0],
         digests_after=digests[1],
         step_s=step_s,
+        ended="" if state.waiting is None else state.waiting.ended,
+        constant_epochs=None if state.waiting is None else state.waiting.constant,
     )

@@ -20,7 +20,7 @@ class StagePlan:
         cached_depth: blocks whose output may be read from the cache; 0 without a cache, and where
             a mitigation needs the whole network.
         untouched: whether no earlier stage trained anything below ``cached_depth``.
-        first_epoch: epochs of the stages before.
+        first_epoch: epochs of the stages before; with patience, at most.
     """
 
     stage: Stage
@@ -33,6 +33,17 @@ class StagePlan:
     def stacks(self) -> bool:
         """Whether seeds can train as one stacked problem: heads alone, on cached states."""
         return bool(self.cached_depth and self.stage.epochs) and only_heads(self.partition)
+
+
+def in_step(plans: Sequence[StagePlan]) -> bool:
+    """Whether seeds can train these stages as one stacked problem.
+
+    A stage that patience may end must be the last: what follows begins where each seed ended, with
+    other batches then.
+    """
+    trained = [plan for plan in plans if plan.stage.epochs]
+    ends_once = all(plan.stage.patience is None for plan in trained[:-1])
+    return ends_once and all(plan.stacks for plan in trained)
 
 
 def plan_stages(stages: Sequence[Stage], network: Network, cached: bool) -> tuple[StagePlan, ...]:

@@ -16,7 +16,9 @@ from mtlab.train.cache.passes import Passes
 from mtlab.train.cache.prefix import Prefixes
 from mtlab.train.continual.mitigations import Mitigations
 from mtlab.train.loop import guidance
+from mtlab.train.loop.course import Course
 from mtlab.train.loop.guidance import Guide
+from mtlab.train.loop.patience import Waiting
 from mtlab.train.loop.tally import Tally
 from mtlab.train.measure.machine import Machine
 from mtlab.train.measure.memory import Memory
@@ -96,6 +98,7 @@ class TrialState:
     network: Network
     passes: Passes
     mitigations: Mitigations
+    course: Course
 
     def __init__(self, trial: Trial, setup: Setup) -> None:
         self.trial, self.setup = trial, setup
@@ -107,6 +110,7 @@ class TrialState:
             History(),
         )
         self.guide: Guide | None = None
+        self.waiting: Waiting | None = None
         self.record = TrialRecord(
             key=setup.prepared.key(trial, setup.runtime),
             scenario=trial.scenario,

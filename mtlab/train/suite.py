@@ -1,22 +1,25 @@
 """The suite: every trial of an experiment, on the same footing."""
 
 import gc
+import itertools
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mtlab.plan.errors import UserError
-from mtlab.plan.experiment import START, Experiment
+from mtlab.plan.experiment import Experiment
 from mtlab.plan.scenario import Trial, content_key, point_label
 from mtlab.plan.words import counted
 from mtlab.record.changes import changes
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
+from mtlab.train.budget import Budget
 from mtlab.train.distributed.processes import CommonJournal, Processes
 from mtlab.train.engines.local import Engine
-from mtlab.train.measure import facts, forecast
+from mtlab.train.looks import Looks, Wanted, stopped_lines
+from mtlab.train.measure import facts
 from mtlab.train.measure.progress import PlainProgress
 from mtlab.train.prepare import prepare
 from mtlab.train.resume import unfinished
@@ -64,12 +67,14 @@ class Suite:
         self,
         started: Callable[[SuiteRecord], SuiteRecord],
         ended: Callable[[SuiteRecord, TrialRecord], None],
+        wanted: Wanted,
     ) -> tuple[SuiteRecord, list[TrialRecord]]:
-        """Run all trials; the caller holds the journal.
+        """Run all trials, look by look where the experiment has looks; the caller holds the journal.
 
         Trials that an earlier run in the same place finished, on this machine and with everything
         that affects them the same, are read back, and one that it had begun continues from its last
-        resume state: the same command resumes an interrupted suite.
+        resume state: the same command resumes an interrupted suite. Looks are then decided again,
+        from the records read back; a record that no look needs is left alone.
 
         Several processes run it together: each runs all of it, on its part of every batch, and the
         first writes.
@@ -78,85 +83,131 @@ class Suite:
             started: called once with the suite's record before the first trial; what it returns is
                 the record from then on.
             ended: called after each trial, outside every timed lap.
+            wanted: called after each look but the last; with several processes in the first alone.
+
+        Returns:
+            The suite, and the records of all trials that were not skipped.
 
         Raises:
             UserError: a record cannot be written, or trials cannot run where the engine runs them.
             Stopped: the process was asked to stop; trials that run are written down.
             Lost: of several processes this one failed, or another did.
         """
-        journal, progress, processes = self.journal, self.progress, self.runtime.processes
+        journal, processes = self.journal, self.runtime.processes
         trials = self.experiment.trials()
         suite = self._describe(trials)
-        processes.agree(
-            {"trials": content_key(*suite.trials)}, "give all of them the same data and files"
-        )
-        finished = processes.once(lambda: self._finished(suite))
-        records = {
-            trial: finished[key]
-            for trial, key in zip(trials, suite.trials, strict=True)
-            if key in finished
-        }
+        same = {"trials": content_key(*suite.trials)}
+        processes.agree(same, "give all of them the same data and files")
+        looks = Looks(self.experiment, processes.once(lambda: self._finished(suite, trials)))
         before = processes.once(journal.last_suite)
-        suite = suite.model_copy(
-            update={"read_back": tuple(finished), "id": _id(before, suite, finished)}
-        )
+        back = looks.take(looks.numbers[0])
+        again = bool(looks.there)
+        suite = looks.noted(suite).model_copy(update={"id": _id(before, suite, again)})
         journal.write_suite(suite)
         suite = processes.once(lambda: started(suite))
         journal.write_suite(suite)
-        _introduce(suite, before, progress, self.engine.where)
-        for record in records.values():
+        _introduce(suite, before, self.progress, self.engine.where)
+        for record in back:
             ended(suite, record)
-        left = [trial for trial in trials if trial not in records]
-        self._run(left, records, lambda record: ended(suite, record))
+        suite = self._look(suite, looks, ended, wanted)
         if processes.leads:
             # once more, for where the last trial's end was the last thing that was done
-            kept.prune(journal, records.values())
+            kept.prune(journal, looks.records.values())
             # what is left there is of trials outside this suite
             shutil.rmtree(journal.directory / "unfinished", ignore_errors=True)
         suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - self.clock})
         journal.write_suite(suite)
-        return suite, [records[trial] for trial in trials]
+        return suite, looks.so_far()
 
-    def _finished(self, suite: SuiteRecord) -> dict[str, TrialRecord]:
+    def _finished(self, suite: SuiteRecord, trials: Sequence[Trial]) -> dict[Trial, TrialRecord]:
         """Trials that an earlier run finished; not those that run together with others which it did
         not.
         """
         finished = self.journal.finished(suite.trials, suite.environment)
         again = unfinished.begun(self.journal.directory, finished)
-        return {key: record for key, record in finished.items() if key not in again}
+        keys = zip(trials, suite.trials, strict=True)
+        return {trial: finished[key] for trial, key in keys if key in finished and key not in again}
+
+    def _look(
+        self,
+        suite: SuiteRecord,
+        looks: Looks,
+        ended: Callable[[SuiteRecord, TrialRecord], None],
+        wanted: Wanted,
+    ) -> SuiteRecord:
+        """Run the trials, look by look; returns the suite with what was read back and skipped."""
+
+        def told(record: TrialRecord) -> None:
+            ended(suite, record)
+
+        work = self._work(told)
+        budget = Budget(work, looks.rounds())
+        left = list(budget.trials)
+        self.progress.begin(
+            len(looks.trials),
+            budget.of(left),
+            self.engine.pace(work, left, list(budget.trials.values())),
+            at_most=len(looks.numbers) > 1,
+        )
+        self._run(work, looks, budget, looks.due(looks.numbers[0]), told)
+        for number, later in itertools.pairwise(looks.numbers):
+            if looks.wanted:
+                suite, back = self._decide(suite, looks, (number, later), wanted)
+                self.progress.resize(len(looks.expected()), budget.of(looks.expected()))
+                for record in back:
+                    told(record)
+                if due := looks.due(later):
+                    self._run(work, looks, budget, due, told)
+        return suite
+
+    def _decide(
+        self, suite: SuiteRecord, looks: Looks, numbers: tuple[int, int], wanted: Wanted
+    ) -> tuple[SuiteRecord, list[TrialRecord]]:
+        """Decide after a look what the next one needs, and read back what of it is there.
+
+        Args:
+            suite: as it was.
+            looks: what ran so far.
+            numbers: seeds of this look, and of the next.
+            wanted: decides.
+
+        Returns:
+            The suite, which is written, and the records that were read back.
+        """
+        number, later = numbers
+        pairs = self.runtime.processes.once(lambda: wanted(suite, looks.so_far(), number))
+        for line in stopped_lines(looks.decide(pairs), number):
+            self.progress.say(line)
+        back = looks.take(later)
+        if back:
+            self.progress.say(
+                f"read back for the look at {later} seeds: {counted(len(back), 'trial')}"
+            )
+        suite = looks.noted(suite)
+        self.journal.write_suite(suite)
+        return suite, back
 
     def _run(
         self,
-        left: list[Trial],
-        records: dict[Trial, TrialRecord],
+        work: Work,
+        looks: Looks,
+        budget: Budget,
+        left: Sequence[Trial],
         ended: Callable[[TrialRecord], None],
     ) -> None:
-        """Have the engine run the trials that are left, and add their records as they end."""
-        progress, engine, work = self.progress, self.engine, self._work(ended)
-        together = groups(left, work)
-        todo = {trial: forecast.work(work.of(trial), trial) for trial in left}
-        todo |= {
-            trial: todo[trial] + flops
-            for trial, flops in forecast.common(work.of, together).items()
-        }
-        first = {key: self._work_of_start(trial) for key, trial in starts(work, left).items()}
-        progress.begin(
-            len(todo) + len(records),
-            sum(todo.values()) + sum(first.values()),
-            engine.pace(work, left, list(todo.values())),
-        )
+        """Have the engine run trials, all those of a look in one go, and add their records as they
+        end.
+        """
+        progress, engine, records = self.progress, self.engine, looks.records
 
         def begun(group: Group) -> None:
             progress.trial(len(records) + 1, group[0].label)
 
-        for group, group_records in engine.run(work, together, begun):
+        for group, group_records in engine.run(work, groups(left, work), begun):
             for trial, record in zip(group, group_records, strict=True):
                 records[trial] = record
-                done = sum(todo[other] for other in records if other in todo)
-                done += sum(flops for key, flops in first.items() if key in engine.ready)
-                progress.advance(
-                    done - progress.done
-                )  # a trial that failed did not do all of its work
+                # a trial that failed did not do all of its work
+                progress.advance(budget.done(records, engine.ready) - progress.done)
                 progress.trial(len(records), record.label)
                 progress.ended(record)
                 ended(record)
@@ -174,11 +225,6 @@ class Suite:
             progress.say,
             started,
         )
-
-    def _work_of_start(self, trial: Trial) -> int:
-        """FLOPs of training the checkpoint that a trial starts from."""
-        source = self.prepared[trial.point].source
-        return 0 if source is None else forecast.work(source, Trial(START, trial.seed))
 
     def _describe(self, trials: list[Trial]) -> SuiteRecord:
         return SuiteRecord(
@@ -220,18 +266,25 @@ def check_batches(experiment: Experiment, processes: Processes) -> None:
                 )
 
 
-def _id(before: SuiteRecord | None, suite: SuiteRecord, finished: Mapping[str, TrialRecord]) -> str:
-    """The suite's own, or that of the one before, if this continues it: the same trials, and it
-    did not end or left some of them.
+def _id(before: SuiteRecord | None, suite: SuiteRecord, again: bool) -> str:
+    """The suite's own, or that of the one before, if this continues it: the same trials, decided
+    by the same rule, and it did not end or left some of them (``again``).
     """
     same = (
         before is not None
         and before.trials == suite.trials
         and before.environment == suite.environment
+        and _rule(before) == _rule(suite)
     )
-    if same and before is not None and before.id and (before.elapsed_s is None or finished):
+    if same and before is not None and before.id and (before.elapsed_s is None or again):
         return before.id
     return uuid.uuid4().hex
+
+
+def _rule(suite: SuiteRecord) -> list[object]:
+    """What decides which trials are skipped; empty where all run."""
+    asked = suite.experiment
+    return [asked.get(key) for key in ("looks", "control", "margins")] if asked.get("looks") else []
 
 
 def _introduce(

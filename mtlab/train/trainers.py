@@ -49,6 +49,7 @@ class OneNetwork(Trainer):
             words,
             state.mitigations.terms(stage),
             processes,
+            state.course,
         )
         # each process draws dropout masks of its own
         self.stream = (processes.rank,) if processes.several else ()
@@ -104,4 +105,5 @@ def stacked(states: Sequence[TrialState], stage: Stage, partition: Partition, to
         setup.prepared,
         states[0].passes.readings(),
         setup.runtime,
+        [state.course for state in states],
     )

@@ -24,6 +24,7 @@ from mtlab.train.resume.signals import Stopped
 from mtlab.train.resume.unfinished import Died, Unfinished
 from mtlab.train.runtime import Runtime
 from mtlab.train.stage import StageRunner, teach
+from mtlab.train.stage_plan import in_step
 from mtlab.train.state import Advance, Setup, TrialState
 
 
@@ -85,8 +86,7 @@ def run_trials(
         Lost: of several processes this one failed, or another did.
         UserError: a record cannot be written.
     """
-    plans = [plan for plan in prepared.stage_plans(trials[0].scenario) if plan.stage.epochs]
-    stacks = prefixes is not None and all(plan.stacks for plan in plans)
+    stacks = prefixes is not None and in_step(prepared.stage_plans(trials[0].scenario))
     assert len(trials) == 1 or stacks, "trials that cannot train in step are run one by one"
     memory = Memory(runtime)
     keeper = _keeper(prepared, trials, runtime, journal, memory, say)

@@ -14,6 +14,7 @@ from mtlab.train.prepare import CACHE, Prepared
 from mtlab.train.resume import signals
 from mtlab.train.runtime import Runtime
 from mtlab.train.source_trials import Starts
+from mtlab.train.stage_plan import in_step
 from mtlab.train.state import Advance
 from mtlab.train.trial import run_trials
 
@@ -147,7 +148,7 @@ def groups(trials: Iterable[Trial], work: Work) -> list[list[Trial]]:
         prepared = work.of(trial)
         plans = [plan for plan in prepared.stage_plans(trial.scenario) if plan.stage.epochs]
         alike = prepared.source is None and not any(plan.stage.guidance for plan in plans)
-        joint = alike and plans and all(plan.stacks for plan in plans)
+        joint = alike and plans and in_step(plans)
         key = (trial.scenario, trial.point) if joint else (trial,)
         by_group.setdefault(key, []).append(trial)
     return list(by_group.values())

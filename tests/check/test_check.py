@@ -260,7 +260,7 @@ SAID = [
             "--tasks.classifier.column label\n",
             "tasks:\n  classifier:\n    kind: classification\n    column: label\n    title: sentence classification\ndata:\n",
             "# Which parts should I freeze? Five scenarios",
-            "  classifier_head_frozen:\n    - {epochs: 5, train: {encoder: 1.0e-4}}\n",
+            "  classifier_head_frozen:\n    - {epochs: 40, patience: 5, train: {encoder: 3.0e-4}}\n",
         ],
     ),
     (
@@ -422,7 +422,7 @@ def test_what_is_found_is_said_and_a_run_would_go(
     assert [words for words in said if words not in told] == [], told
     (tmp_path / "exp.yaml").write_text(the_file(told), encoding="utf-8")
     experiment = load(tmp_path / "exp.yaml")
-    assert experiment.seeds == (0, 1, 2) and experiment.question
+    assert experiment.looks == (2, 3, 5) and experiment.question
     assert len(experiment.scenarios) == 4 + len(experiment.tasks)
     assert main(["plan", str(tmp_path / "exp.yaml")]) == 0
     notes = [
@@ -780,13 +780,32 @@ def test_the_file_is_called_after_the_sources(
     assert name is None or found.stem == name
 
 
-@pytest.mark.parametrize(("sentences", "file"), [(1020, "compare.yaml"), (4000, "snips.yaml")])
-def test_the_scenarios_are_those_that_ship(sentences: int, file: str, tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text(starter.scenarios(sentences))
-    ships = yaml_file.read(ROOT / "experiments" / file).value
-    made = yaml_file.read(tmp_path / "x.yaml").value
-    assert made["scenarios"] == ships["scenarios"] and made["control"] == ships["control"]
+def test_the_protocol_is_the_one_that_ships(tmp_path: Path) -> None:
+    ships, made = shipped_and_made(1020, "compare.yaml", tmp_path)
     assert list(made["scenarios"]) == list(ships["scenarios"])
+    for key in ("scenarios", "control", "seeds", "optimizer"):
+        assert made[key] == ships[key]
+
+
+def test_the_rates_for_more_sentences_are_those_of_snips(tmp_path: Path) -> None:
+    ships, made = shipped_and_made(4000, "snips.yaml", tmp_path)
+    rates = [
+        {name: [stage["train"] for stage in stages] for name, stages in file["scenarios"].items()}
+        for file in (ships, made)
+    ]
+    assert rates[0] == rates[1] and list(rates[0]) == list(rates[1])
+    assert made["seeds"] == {"looks": [2, 3, 5]}
+    patient = [stages[-1] for name, stages in made["scenarios"].items() if name != "fully_frozen"]
+    assert all(stage["patience"] == 5 for stage in patient)
+
+
+def shipped_and_made(sentences: int, file: str, folder: Path) -> tuple[dict, dict]:
+    """A shipped file, and the file for so many sentences."""
+    (folder / "x.yaml").write_text(starter.scenarios(sentences))
+    return (
+        yaml_file.read(ROOT / "experiments" / file).value,
+        yaml_file.read(folder / "x.yaml").value,
+    )
 
 
 def test_a_sentence_of_which_the_tokenizer_leaves_nothing_is_a_mistake(

@@ -21,6 +21,7 @@ from mtlab.export.reader import Parts, Reader
 from mtlab.export.served import Served
 from mtlab.plan.experiment import load
 from mtlab.record.journal import Journal
+from mtlab.report.comparison.decisions import still_open
 from mtlab.tasks.tags import entities
 from mtlab.train.engines import local
 from mtlab.train.measure.progress import Silent
@@ -69,7 +70,7 @@ def run(
     with local.opened(experiment) as engine:
         suite = Suite(experiment, f"mtlab compare {name}.yaml", Silent(), engine)
         with suite.journal.held(suite.command):
-            _, trials = suite.run(lambda record: record, lambda record, trial: None)
+            _, trials = suite.run(lambda record: record, lambda record, trial: None, still_open)
     assert [trial.status for trial in trials] == ["ok"]
 
 

@@ -52,6 +52,10 @@ def stage(written_as: str) -> Change:
     return "{epochs: 1, train: {all: 1.0e-4}}", written_as
 
 
+def lasting(keys: str) -> Change:
+    return stage(f"{{epochs: 6, train: {{all: 1.0e-4}}, {keys}}}")
+
+
 def rate(written_as: str) -> Change:
     return "1.0e-4", written_as
 
@@ -77,6 +81,7 @@ CHANGES: list[tuple[Change, str, str]] = [
     (added("head: {zzz: 1}"), ":1 head.zzz", "unknown-key"),
     (added("encoder: {nam: x}"), ":1 encoder.nam", "unknown-key"),
     (added("task_weights: {classifer: 1}"), ":1 task_weights.classifer", "unknown-key"),
+    (added("margins: {classifer: 0.02}"), ":1 margins.classifer", "unknown-key"),
     (("source: here", "sourc: here"), ":1 data.sourc", "unknown-key"),
     (
         ("source: here", "classifier: {source: a}, ner: {sorce: b}"),
@@ -123,6 +128,24 @@ CHANGES: list[tuple[Change, str, str]] = [
     (seeds(""), ":2 seeds", "wrong-type"),
     (seeds("[.nan]"), ":2 seeds.0", "wrong-type"),
     (seeds("[99999999999999999999]"), ":2 seeds.0", "out-of-range"),
+    # looks
+    (seeds("{looks: []}"), ":2 seeds.looks", "empty"),
+    (seeds("{looks: 3}"), ":2 seeds.looks", "wrong-type"),
+    (seeds("{looks: [1, 2]}"), ":2 seeds.looks.0", "out-of-range"),
+    (seeds("{looks: [2, 20000]}"), ":2 seeds.looks.1", "out-of-range"),
+    (seeds("{looks: [2, 3, 3]}"), ":2 seeds.looks.2", "out-of-range"),
+    (seeds("\n  looks:\n    - 2\n    - x"), ":5 seeds.looks.1", "wrong-type"),
+    (seeds("{looks: [2, 2.5]}"), ":2 seeds.looks.1", "wrong-type"),
+    (seeds("{stop: never}"), ":2 seeds.looks", "missing"),
+    (seeds("{looks: [2, 3], stop: soon}"), ":2 seeds.stop", "unknown-value"),
+    (seeds("{look: [2, 3]}"), ":2 seeds.look", "unknown-key"),
+    (("seeds: [0, 1]\ncontrol: full", "seeds: {looks: [2, 3]}"), ":2 seeds", "conflict"),
+    (
+        ("seeds: [0, 1]\ncontrol: full", "seeds: {looks: [2, 3]}\ncontrol: ful"),
+        ":3 control",
+        "unknown-scenario",
+    ),
+    (added("looks: [2, 3]"), ":1 looks", "unknown-key"),
     # stages
     (stage("{epochs: -1}"), ":7 scenarios.full.0.epochs", "out-of-range"),
     (stage("{epochs: 1.5}"), ":7 scenarios.full.0.epochs", "wrong-type"),
@@ -139,6 +162,18 @@ CHANGES: list[tuple[Change, str, str]] = [
     (stage("{epochs: 0, schedule: linaer}"), ":7 scenarios.full.0.schedule", "unknown-value"),
     (stage("{epochs: 0, warmup: 1}"), ":7 scenarios.full.0.warmup", "out-of-range"),
     (stage("{epochs: 0, name: 5}"), ":7 scenarios.full.0.name", "wrong-type"),
+    # how long a stage lasts
+    (lasting("patience: 0"), ":7 scenarios.full.0.patience", "out-of-range"),
+    (lasting("patience: 2.5"), ":7 scenarios.full.0.patience", "wrong-type"),
+    (lasting("patience: 2, cooldown: -1"), ":7 scenarios.full.0.cooldown", "out-of-range"),
+    (lasting("patience: 2, cooldown: 6"), ":7 scenarios.full.0.cooldown", "out-of-range"),
+    (lasting("cooldown: 1"), ":7 scenarios.full.0.cooldown", "conflict"),
+    (lasting("patience: 2, guidance: {}"), ":7 scenarios.full.0.patience", "conflict"),
+    (lasting("patience: 2, schedule: cosine"), ":7 scenarios.full.0.patience", "conflict"),
+    (lasting("patience: 2, warmup: 0.1"), ":7 scenarios.full.0.warmup", "conflict"),
+    (lasting("warmup: 0.1, warmup_steps: 9"), ":7 scenarios.full.0.warmup_steps", "conflict"),
+    (lasting("warmup_steps: -1"), ":7 scenarios.full.0.warmup_steps", "out-of-range"),
+    (added("optimizer: {warmup: 0.1, warmup_steps: 9}"), ":1 optimizer.warmup_steps", "conflict"),
     (stage("full"), ":7 scenarios.full.0", "wrong-type"),
     (stage(""), ":7 scenarios.full.0", "wrong-type"),
     (stage("{epochs: two, warmup: -1}"), ":7 scenarios.full.0.epochs", "wrong-type"),
@@ -178,6 +213,10 @@ CHANGES: list[tuple[Change, str, str]] = [
     (added("head: {dropout: 1}"), ":1 head.dropout", "out-of-range"),
     (added("head: {pooling: max}"), ":1 head.pooling", "unknown-value"),
     (added("optimizer: {clip_norm: 0}"), ":1 optimizer.clip_norm", "out-of-range"),
+    (added("margins: {ner: 0}"), ":1 margins.ner", "out-of-range"),
+    (added("margins: {classifier: -0.02}"), ":1 margins.classifier", "out-of-range"),
+    (added("margins: {classifier: small}"), ":1 margins.classifier", "wrong-type"),
+    (added("margins: 0.02"), ":1 margins", "wrong-type"),
     (added("optimizer: 3"), ":1 optimizer", "wrong-type"),
     (added("optimizer:"), ":1 optimizer", "wrong-type"),
     # data
@@ -218,6 +257,7 @@ CHANGES: list[tuple[Change, str, str]] = [
         "out-of-range",
     ),
     (added("settings: {seeds: [1]}"), ":1 settings.seeds", "not-sweepable"),
+    (added("sweep: {seeds.looks: [[2, 3]]}"), ":1 sweep.seeds.looks", "not-sweepable"),
     (
         added("settings: {batch_size: [8, 16], max_length: [8]}"),
         ":1 settings.max_length",
@@ -359,6 +399,9 @@ OVERRIDES: list[tuple[str, list[str], str, str]] = [
     ("seeds", ["0", "x"], "--seeds.1", "wrong-type"),
     ("seeds", ["1", "1"], "--seeds.1", "twice"),
     ("seeds.2", ["5"], "--seeds.2", "unknown-key"),
+    ("seeds.looks", ["2", "3"], "--seeds.looks", "unknown-key"),
+    ("seeds", ["{looks: [3, 2]}"], "--seeds.looks.1", "out-of-range"),
+    ("looks", ["2", "3"], "--looks", "unknown-key"),
     ("seeds.²", ["5"], "--seeds.²", "unknown-key"),
     ("batch_size", ["8", "9"], "--batch_size", "wrong-type"),
     ("optimizer.weight_decay", [".nan"], "--optimizer.weight_decay", "wrong-type"),

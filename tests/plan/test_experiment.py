@@ -8,7 +8,7 @@ import pytest
 
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment, load
-from mtlab.plan.scenario import Trial, content_key
+from mtlab.plan.scenario import Stage, Trial, content_key
 
 FILE = """\
 question: Which parts?
@@ -60,6 +60,66 @@ def test_stages_get_names_and_the_experiments_schedule(tmp_path: Path) -> None:
     assert (first.name, first.schedule, first.warmup) == ("stage 1", "linear", 0.1)
     assert (second.name, second.schedule, second.warmup) == ("all", "constant", 0)
     assert experiment.scenario("heads").stages[0].name == "heads"
+
+
+@pytest.mark.parametrize(
+    ("of_all", "own", "warmup", "warmup_steps"),
+    [
+        ("warmup: 0.1", "", 0.1, None),
+        ("warmup: 0.1", "warmup_steps: 7", 0, 7),
+        ("warmup_steps: 9", "", 0, 9),
+        ("warmup_steps: 9", "warmup_steps: 0", 0, 0),
+        ("warmup_steps: 9", "warmup: 0.2", 0.2, None),
+        ("warmup_steps: 9", "warmup: 0", 0, None),
+    ],
+)
+def test_a_stage_has_its_own_warmup_or_the_experiments(
+    tmp_path: Path, of_all: str, own: str, warmup: float, warmup_steps: int | None
+) -> None:
+    text = FILE.replace("schedule: linear, warmup: 0.1", of_all)
+    text = text.replace("train: {heads: 1.0e-3}", f"train: {{heads: 1.0e-3}}, {own}")
+    (stage,) = read(tmp_path, text).scenario("heads").stages
+    assert (stage.warmup, stage.warmup_steps) == (warmup, warmup_steps)
+    assert Stage.model_validate(stage.model_dump(mode="json")) == stage.model_copy(
+        update={"tasks": Stage.model_fields["tasks"].default}
+    ), "a checkpoint holds it"
+
+
+@pytest.mark.parametrize(
+    ("written", "cooldown"),
+    [
+        ("epochs: 6, patience: 2", 1),
+        ("epochs: 1, patience: 2", 0),
+        ("epochs: 6, patience: 2, cooldown: 0", 0),
+        ("epochs: 6, patience: 2, cooldown: 5", 5),
+        ("epochs: 6", None),
+    ],
+)
+def test_patience_is_followed_by_a_cooldown(
+    tmp_path: Path, written: str, cooldown: int | None
+) -> None:
+    text = FILE.replace("schedule: linear, warmup: 0.1", "")
+    text = text.replace("epochs: 2, train: {heads", f"{written}, train: {{heads")
+    assert read(tmp_path, text).scenario("heads").stages[0].cooldown == cooldown
+
+
+def test_patience_minds_the_experiments_course_of_rates(tmp_path: Path) -> None:
+    patient = {"scenarios.heads.0.patience": ["2"], "optimizer.schedule": ["constant"]}
+    with pytest.raises(UserError, match=r"heads.0.patience: .*; write warmup_steps"):
+        read(tmp_path, FILE, patient)
+    with pytest.raises(UserError, match="patience needs constant rates"):
+        read(tmp_path, FILE, {**patient, "optimizer.schedule": ["linear"]})
+    own = {**patient, "scenarios.heads.0.warmup_steps": ["3"]}
+    assert read(tmp_path, FILE, own).scenario("heads").stages[0].warmup_steps == 3
+
+
+def test_settings_that_are_not_written_are_in_no_key_or_record(tmp_path: Path) -> None:
+    """They came later: trials and published records from before know none of them."""
+    experiment = read(tmp_path)
+    (stage,) = experiment.scenario("heads").stages
+    new = {"patience", "cooldown", "warmup_steps"}
+    assert not new & stage.model_dump().keys() and new <= Stage.model_fields.keys()
+    assert not new & experiment.model_dump(mode="json")["optimizer"].keys()
 
 
 def test_null_anchors_and_aliases_are_plain_yaml(tmp_path: Path) -> None:

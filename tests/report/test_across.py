@@ -139,14 +139,12 @@ def test_sizes_are_compared_at_equal_epochs_and_at_equal_updates():
 
 
 def test_a_lead_is_paired_and_none_where_a_kind_was_not_run():
-    (group,) = across.at_equal_epochs(sized([(100, 6, 0.1)]))
+    (group,) = across.at_equal_epochs(sized([(100, 6, 0.1)], seeds=3))
     lead = across.lead(group, ENTITIES, kinds.HEADS, kinds.FULL)
-    assert (
-        lead is not None
-        and lead.mean == pytest.approx(0.1, abs=0.02)
-        and lead.low is not None
-        and lead.low > 0
-    )
+    assert lead is not None and (lead.scenario, lead.other) == ("backbone_frozen", "full_finetune")
+    assert lead.interval.mean == pytest.approx(0.1, abs=0.02) and lead.verdict == "better"
+    turned = across.lead(group, ENTITIES, kinds.FULL, kinds.HEADS)
+    assert turned is not None and turned == lead.turned()
     assert across.lead(group, ENTITIES, kinds.GRADUAL, kinds.FULL) is None
 
 

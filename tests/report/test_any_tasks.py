@@ -93,7 +93,8 @@ def test_four_tasks_have_a_report_with_all_figures(four: Path) -> None:
     assert "| scenario | label F1 | macro F1 | exact match |" in text
     assert "| scenario | Pearson's r | Spearman's rho | mean absolute error |" in text
     assert "<summary>Label F1 by label</summary>" in text
-    assert "as good as the best at all 4 tasks" in text
+    home = text.split("\n## The model to take home\n")[1].split("\n## ")[0]
+    assert "all 4 tasks" in home
     assert "tones: 2 labels: calm, loud" in text and "urgency: mean 2.96, standard" in text
     assert "score: the mean of the tasks' main metrics over the tasks of the last" in text
 
@@ -112,7 +113,7 @@ def test_one_task_has_a_report_with_all_figures(single: Path) -> None:
     assert not USUAL.search(words_of(single)) and "tasks of the last stage" not in text
     assert "score: Pearson's r. It was written down" in text
     assert re.search(r"\| `fully_frozen` \| −0\.\d+ \[−1\.000, −0\.\d+\]", text), "cut at −1"
-    assert "as good as the best at urgency" in text
+    assert "urgency" in text.split("\n## The model to take home\n")[1].split("\n## ")[0]
 
 
 def of(tasks: answers.Tasks) -> Group:
@@ -229,7 +230,7 @@ def test_titles_of_tasks_are_inert(tmp_path: Path, drawn_figures: None) -> None:
     tasks = {name: {**task, "title": f"{title} {name}"} for name, task in EACH.items()}
     report(tmp_path, tasks)
     page = check_inert((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert page.one("main").words.count(title[1:]) >= 16  # a heading begins with a capital letter
+    assert page.one("main").words.count(title[1:]) >= 12  # a heading begins with a capital letter
 
 
 class Ordered(Classification):

@@ -22,6 +22,7 @@ from mtlab.report.comparison.forgetting import SOURCE, TARGET
 from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.figures import staged_plots
 from mtlab.report.sections import guided, staged
+from mtlab.report.statistics.intervals import Interval
 from mtlab.report.tasks import of_experiment
 
 from . import factory
@@ -40,7 +41,7 @@ SCENARIOS: dict[str, tuple[list[list[str]], dict[str, float], float, float]] = {
     "head_alone": ([["head.ner"]], {}, 0.9, 0.4),
     "around": ([[*ENCODER, "head.ner"]], {}, 0.7, 0.6),
     "everything": ([[*ENCODER, *HEADS]], {}, 0.7, 0.6),
-    "step_by_step": ([["head.ner"], [*BLOCKS[-2:], "head.ner"], [*ENCODER, *HEADS]], {}, 0.8, 0.58),
+    "step_by_step": ([["head.ner"], [*BLOCKS[-2:], "head.ner"], [*ENCODER, *HEADS]], {}, 0.8, 0.5),
     "half": ([[*ENCODER, "head.ner"]], {"rehearsal": 0.25}, 0.87, 0.6),
     "little": ([[*ENCODER, "head.ner"]], {"l2_sp": 0.1}, 0.73, 0.59),
     "useless": ([[*ENCODER, "head.ner"]], {"distillation": 1.0}, 0.7, 0.5),
@@ -128,13 +129,19 @@ def verdicts(claim: str, *names: str, **accuracy: float) -> list[str]:
 
 
 def test_transfer_is_the_score_after_minus_the_score_before() -> None:
-    found = forgetting.transfer(group(), "around", CLASSIFIER)
+    found = forgetting.change(group(), "around", CLASSIFIER)
     assert found.mean == pytest.approx(-0.2, abs=0.002)
     assert found.high < 0
-    assert forgetting.transfer(group(), "nothing", CLASSIFIER).mean == 0.0
-    assert forgetting.transfer(group(), "head_alone", CLASSIFIER, TARGET).mean == pytest.approx(
-        0.0, abs=1e-9
-    )
+    abroad = forgetting.change(group(), "head_alone", CLASSIFIER, TARGET)
+    assert abroad.mean == pytest.approx(0.0, abs=1e-9)
+
+
+def test_where_no_logit_changed_the_change_is_exactly_0() -> None:
+    made = group(around=0.9)
+    for name in ("nothing", "head_alone"):
+        assert forgetting.change(made, name, CLASSIFIER) == Interval(0.0, 0.0, 0.0, SEEDS)
+    same = forgetting.change(made, "around", CLASSIFIER)
+    assert same == Interval(0.0, None, None, SEEDS), "equal answers of changed logits show nothing"
 
 
 def test_the_kept_task_is_the_one_that_no_loss_trains() -> None:
@@ -201,8 +208,10 @@ def test_verdicts_of_staged_claims() -> None:
     assert verdicts("nothing trained") == ["supported"]
     assert verdicts("frozen head keeps") == ["contradicted"]
     assert verdicts("frozen head forgets") == ["supported"]
-    assert verdicts("frozen head keeps", around=0.9) == ["supported"]
-    assert verdicts("frozen head forgets", around=0.9) == ["undecided"]
+    assert verdicts("frozen head keeps", around=0.895) == ["supported"]
+    assert verdicts("frozen head forgets", around=0.895) == ["undecided"]
+    assert verdicts("frozen head keeps", around=0.88) == ["undecided"], "the loss may be the margin"
+    assert verdicts("frozen head forgets", around=0.88) == ["supported"]
     assert verdicts("frozen both keeps") == ["supported"]
     assert verdicts("regularisation") == ["supported", "supported", "undecided"]
     assert verdicts("gradual forgets less") == ["supported", "contradicted"]

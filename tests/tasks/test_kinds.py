@@ -117,6 +117,36 @@ SCORERS: dict[str, Case] = {
 }
 
 
+def subsets(known: Sequence[str]) -> list[list[str]]:
+    return [
+        [name for place, name in enumerate(known) if number >> place & 1]
+        for number in range(2 ** len(known))
+    ]
+
+
+CONSTANTS: dict[str, Callable[[Any], list[Any]]] = {
+    "classification": lambda gold: list("abc"),
+    "multilabel": lambda gold: subsets("abcd"),
+    "regression": lambda gold: [0.0, 1.0, 3.5],
+    "tagging": lambda gold: [["O"] * len(gold)],
+    "plain tags": lambda gold: [[tag] * len(gold) for tag in "abc"],
+}
+"""The constant answers to a sentence with some gold."""
+
+
+@pytest.mark.filterwarnings("ignore:.*ill-defined", "ignore:.*zero_division")
+@pytest.mark.parametrize("name", SCORERS)
+def test_no_constant_answer_scores_more_than_the_best_one(name: str) -> None:
+    kind, drawn, _ = SCORERS[name]
+    metric = next(iter(kind.metrics))
+    for seed in range(30):
+        golds = [gold for gold, _ in drawn(random.Random(seed))]
+        answers = zip(*(CONSTANTS[name](gold) for gold in golds), strict=True)
+        scores = [kind.score(list(zip(golds, one, strict=True))).scores[metric] for one in answers]
+        best = max(score or 0.0 for score in scores)
+        assert kind.constant_score(golds) == pytest.approx(best), golds
+
+
 @pytest.mark.filterwarnings("ignore:.*ill-defined", "ignore:.*zero_division")
 @pytest.mark.parametrize("cases", [100, pytest.param(1000, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("name", SCORERS)

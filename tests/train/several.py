@@ -21,6 +21,7 @@ from mtlab.model.network import Network
 from mtlab.parser import parse_overrides
 from mtlab.plan.experiment import load
 from mtlab.record.records import TrialRecord
+from mtlab.report.comparison.decisions import still_open
 from mtlab.train import trainers
 from mtlab.train.distributed.processes import Processes
 from mtlab.train.engines.local import Local
@@ -41,7 +42,7 @@ def run(
     experiment = load(file, {**(overrides or {}), "output": [str(output)]})
     suite = Suite(experiment, "a test", Silent(), Local(experiment))
     with suite.journal.held("a test"):
-        return suite.run(lambda record: record, lambda record, trial: None)[1]
+        return suite.run(lambda record: record, lambda record, trial: None, still_open)[1]
 
 
 class Once:

@@ -143,6 +143,18 @@ def test_a_gpu_each_and_the_command_again_reads_back(
     assert "4 of 4 trials had ended before and are read back" in capsys.readouterr().out
 
 
+def test_looks_decide_what_they_decide_in_this_process_alone(
+    home: Path, nodes: Nodes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--scenarios", "nothing", "heads", "full", "--seeds", "{looks: [2, 4]}")
+    assert main(["compare", "tiny.yaml", "--output", "local", *words]) == 0
+    assert compare(nodes, "--output", "ray", *words) == 0
+    assert left(home / "ray") == left(home / "local")
+    skipped = [Journal(home / output).read()[0].skipped for output in ("local", "ray")]
+    assert skipped[0] == skipped[1]
+    assert capsys.readouterr().out.count("no more after 2 seeds") == (2 if skipped[0] else 0)
+
+
 def test_a_node_that_is_killed_in_the_middle_loses_nothing(home: Path, nodes: Nodes) -> None:
     words = (
         "--scenarios",

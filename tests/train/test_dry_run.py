@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 import transformers
 
 from mtlab.cli import main
+from mtlab.doctor import examine
 from mtlab.plan.experiment import load
 from mtlab.record.journal import Journal
 from mtlab.train.measure import dry_run
@@ -23,6 +25,27 @@ def test_plan_says_what_trains_what_is_frozen_and_what_it_costs(
     assert "trains        8,544  at 0.001: layers[2] 8,544" in shown
     assert "embeddings 6,016, layers[0:3] 3 × 8,544" in shown
     assert "frozen prefix: 2 of 3 blocks" in shown
+
+
+def test_plan_of_looks_says_what_is_spent_at_least_and_at_most(
+    experiment_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dry_run, "TERA", 1e6)  # figures of a tiny encoder
+    asked = {"scenarios": ["heads", "full"], "seeds": ["{looks: [2, 3, 5, 8]}"]}
+    lines = list(dry_run.lines(load(experiment_file, asked)))
+    assert lines[0].endswith("2 scenarios × 2 to 8 seeds = 4 to 16 trials; nothing is trained here")
+    assert "\nTraining FLOPs of up to 8 seeds, in 10^12" in lines
+    *_, full, together, first = [line for line in lines if "  plain " in line]
+    assert all(line.count("up to") == 2 for line in (full, together))
+    assert first.startswith("  first look, 2 seeds  plain ") and "up to" not in first
+    assert figure(together) == pytest.approx(4 * figure(first), abs=0.01)
+    found = next(examine.findings(str(experiment_file), asked))
+    assert "tiny.yaml: 4 to 16 trials; `mtlab plan`" in str(found)
+
+
+def figure(line: str) -> float:
+    """The plain FLOPs of a line of costs."""
+    return float(re.findall(r"\d+\.\d+", line)[0])
 
 
 def test_planned_flops_are_those_the_run_counts(tiny_suite: Path) -> None:

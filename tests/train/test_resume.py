@@ -3,7 +3,7 @@
 import json
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,10 @@ scenarios:
     - {{name: all, epochs: 1, train: {{encoder: 1.0e-3, heads: 1.0e-2}}}}
   guided:
     - {{epochs: 4, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, guidance: {{patience: 1, min_change: 0.5, hold: 1.0}}, select: each}}
+  patient: [{{epochs: 9, train: {{heads: 5.0e-2}}, patience: 1, warmup_steps: 2}}]
+  patient_top:
+    - {{name: top, epochs: 9, train: {{"layers[-1/3:]": 1.0e-3, heads: 1.0e-1}}, patience: 1, cooldown: 2, warmup_steps: 2}}
+    - {{name: heads, epochs: 1, train: {{heads: 1.0e-2}}}}
 """
 
 STAGED = """\
@@ -155,7 +159,19 @@ def check_steps(
     whole = bench.run(home / "whole", scenario, seeds)
     assert {record.status for record in whole} == {"ok"}
     steps = len(whole[0].step_losses["total"])
-    for step in range(1, steps + 1, every):
+    check(bench, whole, home, stop_after, range(1, steps + 1, every))
+
+
+def check(
+    bench: Bench,
+    whole: Sequence[TrialRecord],
+    home: Path,
+    stop_after: Any,
+    steps: Iterable[int],
+) -> None:
+    """Stop trials after each of these steps in turn, and see that they end as whole ones did."""
+    scenario, seeds = whole[0].scenario, tuple(record.seed for record in whole)
+    for step in steps:
         output = home / f"step{step}"
         if bench.prepared.source is not None:
             shutil.copytree(home / "whole" / "checkpoints", output / "checkpoints")
@@ -188,6 +204,27 @@ def test_a_trial_goes_on_from_any_step_bit_for_bit(
     scenario: str, seeds: tuple[int, ...], cold: Bench, tmp_path: Path, stop_after: Any
 ) -> None:
     check_steps(cold, scenario, seeds, tmp_path, stop_after)
+
+
+def test_so_do_seeds_that_patience_ends_apart(cold: Bench, tmp_path: Path, stop_after: Any) -> None:
+    """At constant rates, at the end of them, in a cooldown, and when one has ended and another trains
+    on."""
+    whole = cold.run(tmp_path / "whole", "patient", (2, 3))
+    long, short = (record.stages[0].constant_epochs or 0 for record in whole)
+    assert long > short + 1
+    ended = 3 * (short + 1)
+    steps = (2, 3 * short, 3 * short + 2, ended, ended + 1, 3 * long, 3 * long + 2, 3 * long + 3)
+    check(cold, whole, tmp_path, stop_after, sorted({*steps}))
+
+
+def test_so_does_a_trial_in_its_cooldown_and_after_it(
+    cold: Bench, tmp_path: Path, stop_after: Any
+) -> None:
+    whole = cold.run(tmp_path / "whole", "patient_top", (1,))
+    constant = whole[0].stages[0].constant_epochs
+    assert constant is not None and whole[0].stages[0].ended == "patience"
+    steps = [3 * constant + more for more in (-1, 0, 1, 4, 6, 8)]
+    check(cold, whole, tmp_path, stop_after, steps)
 
 
 @pytest.mark.parametrize("scenario", ["held", "adapters"])

@@ -20,7 +20,7 @@ from mtlab.report.markdown import fixed, name, rounded, table, text, whole
 Part = dict[str, Any]
 
 TITLES = {
-    "compare": "The comparison: `mtlab compare experiments/compare.yaml --device cuda`",
+    "compare": "The comparison: `mtlab compare experiments/five_epochs.yaml --device cuda`",
     "speed": "A training step of bert-base",
     "trainer": "Beside transformers.Trainer",
     "checks": "What must hold",

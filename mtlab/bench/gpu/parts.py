@@ -19,7 +19,7 @@ from mtlab.record.records import TrialRecord
 
 Part = Callable[[Setting], dict[str, Any]]
 
-COMPARE = "experiments/compare.yaml"
+COMPARE = "experiments/five_epochs.yaml"
 
 SMALL = ("--data.train_size", "64")
 """The sizes of a rehearsal."""

@@ -37,7 +37,7 @@ def measure(encoder: str, device: str) -> dict[str, Any]:
         device: ``cuda`` or ``cpu``.
     """
     asked = {"encoder": [encoder], "device": [device], "seeds": ["0"], "data.train_size": ["64"]}
-    experiment = plan.load("experiments/compare.yaml", asked)
+    experiment = plan.load("experiments/five_epochs.yaml", asked)
     runtime = resolve(experiment)
     prepared = prepare(experiment, runtime)[()]
     peak = products(runtime, 8192 if runtime.device.type == "cuda" else 512)

@@ -2,10 +2,20 @@
 
 from collections.abc import Iterator
 
-from mtlab.report.claims.evidence import ClaimVerdict, Evidence, Finding, at, decide, finding, two
-from mtlab.report.comparison import across, kinds
+from mtlab.report.claims.evidence import (
+    ClaimVerdict,
+    Evidence,
+    Finding,
+    at,
+    decide,
+    finding,
+    judge,
+    of_pair,
+    two,
+)
+from mtlab.report.comparison import across, decisions, kinds
 from mtlab.report.comparison.kinds import FULL, HEADS
-from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.statistics import intervals
 from mtlab.report.tasks import together
 
 FEW_BLOCKS = 3
@@ -57,18 +67,11 @@ def joint(evidence: Evidence) -> Iterator[Finding]:
     """Full fine-tuning on all tasks against each task alone."""
     group = evidence.base
     for task in group.tasks:
-        pair = two(group, FULL, kinds.single_task(task.name))
-        interval = across.lead(group, task, FULL, kinds.single_task(task.name), len(group.tasks))
-        if pair and interval is not None:
-            measured = f"{task.metric_title} on test, {pair[0]} ({together(group.every)}) minus {pair[1]} (this task alone)"
-            yield finding(
-                decide(interval, "supported", "contradicted"),
-                measured,
-                interval,
-                "difference",
-                group,
-                pair,
-            )
+        contrast = across.lead(group, task, FULL, kinds.single_task(task.name))
+        if contrast is not None:
+            note = f" ({together(group.every)} against this task alone)"
+            verdict = judge(contrast, "supported", "contradicted")
+            yield of_pair(verdict, contrast, group, note)
 
 
 def worst_for_entities(evidence: Evidence) -> Iterator[Finding]:
@@ -84,20 +87,17 @@ def worst_for_entities(evidence: Evidence) -> Iterator[Finding]:
     ]
     if heads is None or task is None or task not in group.tasks:
         return
-    samples = group.samples(task)
-    leads = {
-        name: comparisons.difference(samples[heads], samples[name], len(names)) for name in names
-    }
-    if leads:
-        nearest = max(leads, key=lambda name: leads[name].mean or -1.0)
-        decided = [intervals.verdict(lead) for lead in leads.values()]
+    contrasts = [decisions.pair(group, task, heads, name) for name in names]
+    if contrasts:
+        nearest = max(contrasts, key=lambda contrast: contrast.interval.mean or -1.0)
+        decided = {judge(contrast, "contradicted", "supported") for contrast in contrasts}
         verdict: ClaimVerdict = "undecided"
-        if all(outcome == "worse" for outcome in decided):
-            verdict = "supported"
-        elif "better" in decided:
+        if len(decided) == 1:
+            verdict = decided.pop()
+        elif "contradicted" in decided:
             verdict = "contradicted"
-        measured = f"{task.metric_title} on test, {heads} minus {nearest}, the nearest of {len(names)} that train encoder blocks"
-        yield finding(verdict, measured, leads[nearest], "difference", group, [heads, *names])
+        note = f", the nearest of {len(names)} that train encoder blocks"
+        yield of_pair(verdict, nearest, group, note, [heads, *names])
 
 
 def falls_faster(evidence: Evidence) -> Iterator[Finding]:
@@ -152,16 +152,6 @@ def watched(evidence: Evidence) -> Iterator[Finding]:
     for name, other in pairs:
         acted = sum(bool(trial.ledger) for trial in group.of(name))
         for task in group.tasks:
-            samples = group.samples(task)
-            interval = comparisons.difference(
-                samples[name], samples[other], len(pairs) * len(group.tasks)
-            )
-            measured = f"{task.metric_title} on test, {name} minus {other} (guidance acted in {acted} of {len(group.of(name))} trials)"
-            yield finding(
-                decide(interval, "supported", "contradicted"),
-                measured,
-                interval,
-                "difference",
-                group,
-                [name, other],
-            )
+            contrast = decisions.pair(group, task, name, other)
+            note = f" (guidance acted in {acted} of {len(group.of(name))} trials)"
+            yield of_pair(judge(contrast, "supported", "contradicted"), contrast, group, note)

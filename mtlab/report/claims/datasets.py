@@ -1,7 +1,6 @@
 """The tests of claims about the training data: how many sentences, which encoder, how many right labels."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
@@ -10,12 +9,13 @@ from mtlab.report.claims.evidence import (
     ClaimVerdict,
     Evidence,
     Finding,
-    at,
     decide,
     finding,
+    judge,
+    of_pair,
     two,
 )
-from mtlab.report.comparison import across, kinds
+from mtlab.report.comparison import across, decisions, kinds
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.comparison.kinds import FULL, HEADS, head_frozen
 from mtlab.report.statistics import comparisons, intervals
@@ -28,31 +28,20 @@ def small_data(evidence: Evidence) -> Iterator[Finding]:
         for group in evidence.sizes or [evidence.base]
         if (group.sentences or SMALL) < SMALL and two(group, HEADS, FULL)
     ]
-    contrasts = len(small) * len(evidence.tasks)
     for task in evidence.tasks:
         leads = [
-            (group, interval)
+            (group, contrast)
             for group in small
-            if (interval := across.lead(group, task, HEADS, FULL, contrasts)) is not None
+            if (contrast := across.lead(group, task, HEADS, FULL)) is not None
         ]
         if not leads:
             continue
-        behind = [
-            (group, interval) for group, interval in leads if intervals.verdict(interval) == "worse"
-        ]
-        ahead = [
-            (group, interval)
-            for group, interval in leads
-            if intervals.verdict(interval) == "better"
-        ]
-        group, interval = (behind or ahead or leads)[0 if behind else -1]
-        names = two(group, HEADS, FULL) or ("", "")
+        behind = [pair for pair in leads if pair[1].verdict == "worse"]
+        ahead = [pair for pair in leads if pair[1].verdict == "better"]
+        group, contrast = (behind or ahead or leads)[0 if behind else -1]
         sizes = ", ".join(f"{group.sentences:,}" for group, _ in leads)
-        measured = (
-            f"{task.metric_title} on test, {names[0]} minus {names[1]} (run at {sizes} sentences)"
-        )
         verdict: ClaimVerdict = "contradicted" if behind else "supported" if ahead else "undecided"
-        yield finding(verdict, measured, interval, "difference", group, names)
+        yield of_pair(verdict, contrast, group, f" (run at {sizes} sentences)")
 
 
 def domain(evidence: Evidence) -> Iterator[Finding]:
@@ -71,7 +60,7 @@ def domain(evidence: Evidence) -> Iterator[Finding]:
             )
             measured = f"{task.metric_title} on test, {name} of {other.point['encoder']} minus that of {first.point['encoder']}"
             decided: ClaimVerdict = (
-                "undecided" if intervals.verdict(interval) in ("tie", "undecided") else "supported"
+                "undecided" if intervals.side(interval) == "unclear" else "supported"
             )
             yield finding(decided, measured, interval, "difference", other, [name])
 
@@ -81,27 +70,17 @@ def imbalance(evidence: Evidence) -> Iterator[Finding]:
     full fine-tuning.
     """
     cases = [
-        (group, poor, pair, head_frozen(rich.name))
+        (group, poor, head_frozen(rich.name))
         for group in evidence.groups
         if (poor := _poor_task(evidence, group)) is not None
         for rich in group.every
-        if rich is not poor and (pair := two(group, head_frozen(rich.name), FULL)) is not None
+        if rich is not poor
     ]
-    for group, poor, pair, frozen in cases:
-        interval = across.lead(group, poor, frozen, FULL, len(cases))
-        if interval is not None:
-            measured = f"{poor.metric_title} on test, {pair[0]} minus {pair[1]}, {_spoilt(evidence, group)}"
-            yield replace(
-                finding(
-                    decide(interval, "supported", "contradicted"),
-                    measured,
-                    interval,
-                    "difference",
-                    group,
-                    pair,
-                ),
-                at=at(group),
-            )
+    for group, poor, frozen in cases:
+        contrast = across.lead(group, poor, frozen, FULL)
+        if contrast is not None:
+            verdict = judge(contrast, "supported", "contradicted")
+            yield of_pair(verdict, contrast, group, f", {_spoilt(evidence, group)}")
 
 
 def _poor_task(evidence: Evidence, group: Group) -> Task | None:
@@ -151,17 +130,10 @@ def clean(evidence: Evidence) -> Iterator[Finding]:
     pair = two(right, FULL, HEADS) or ("", "")
     for task in evidence.tasks:
         lead, other = (_leads(group, task) for group in (right, wrong))
-        interval = intervals.paired(lead, 2 * len(evidence.tasks))
-        measured = f"{task.metric_title} on test, {pair[0]} minus {pair[1]}, right labels"
-        yield finding(
-            decide(interval, "supported", "contradicted"),
-            measured,
-            interval,
-            "difference",
-            right,
-            pair,
-        )
-        interval = comparisons.difference(lead, other, 2 * len(evidence.tasks))
+        contrast = decisions.pair(right, task, *pair)
+        verdict = judge(contrast, "supported", "contradicted")
+        yield of_pair(verdict, contrast, right, ", right labels")
+        interval = comparisons.difference(lead, other, len(evidence.tasks))
         measured = f"that lead on {task.metric_title} with right labels minus with wrong ones ({_spoilt(evidence, wrong)})"
         yield finding(
             decide(interval, "supported", "contradicted"),

@@ -7,16 +7,15 @@ from typing import Literal
 
 from mtlab.record.records import SuiteRecord
 from mtlab.report.comparison import across, kinds
+from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.comparison.kinds import Kind
 from mtlab.report.statistics import comparisons, intervals
-from mtlab.report.statistics.intervals import Interval, Values
+from mtlab.report.statistics.intervals import Interval, Side, Values
+from mtlab.report.statistics.scale import Verdict
 
 ClaimVerdict = Literal["supported", "contradicted", "undecided"]
 Form = Literal["difference", "ratio", "share", "count"]
-
-POINT = 0.01
-"""One point of accuracy or F1: the margin of "as good as"."""
 
 SMALL = 10_000
 """Data with fewer training sentences than this are called small."""
@@ -111,16 +110,36 @@ def decide(
     interval: Interval, above: ClaimVerdict, below: ClaimVerdict, nothing: float = 0.0
 ) -> ClaimVerdict:
     """The verdict for an interval that lies above ``nothing``, or below it."""
-    decided = intervals.verdict(interval, nothing)
-    return above if decided == "better" else below if decided == "worse" else "undecided"
+    verdicts: dict[Side, ClaimVerdict] = {"above": above, "below": below}
+    return verdicts.get(intervals.side(interval, nothing), "undecided")
+
+
+def judge(contrast: Contrast, above: ClaimVerdict, below: ClaimVerdict) -> ClaimVerdict:
+    """The verdict for a pair of which the first is better, or worse; where the two are equivalent, a
+    claim that they differ is contradicted.
+    """
+    verdicts: dict[Verdict, ClaimVerdict] = {
+        "better": above,
+        "worse": below,
+        "equivalent": "contradicted",
+    }
+    return verdicts.get(contrast.verdict, "undecided")
+
+
+def as_good(contrast: Contrast) -> ClaimVerdict:
+    """The verdict on the claim that the first loses less than the margin."""
+    if contrast.as_good:
+        return "supported"
+    high = contrast.interval.high
+    return "contradicted" if high is not None and high < -contrast.task.margin else "undecided"
 
 
 def scores(
-    group: Group, kind: Kind, other: Kind, above: ClaimVerdict, below: ClaimVerdict, contrasts: int
+    group: Group, kind: Kind, other: Kind, above: ClaimVerdict, below: ClaimVerdict
 ) -> Iterator[Finding]:
     """One kind's test score minus another's, task by task."""
     for task in group.tasks:
-        yield from score(group, task, kind, other, above, below, contrasts)
+        yield from score(group, task, kind, other, above, below)
 
 
 def score(
@@ -130,17 +149,34 @@ def score(
     other: Kind,
     above: ClaimVerdict,
     below: ClaimVerdict,
-    contrasts: int,
 ) -> Iterator[Finding]:
     """One kind's test score on a task minus another's."""
-    pair = two(group, kind, other)
-    if pair:
-        interval = across.lead(group, task, kind, other, contrasts)
-        if interval is not None:
-            measured = f"{task.metric_title} on test, {pair[0]} minus {pair[1]}"
-            yield finding(
-                decide(interval, above, below), measured, interval, "difference", group, pair
-            )
+    contrast = across.lead(group, task, kind, other)
+    if contrast is not None:
+        yield of_pair(judge(contrast, above, below), contrast, group)
+
+
+def of_pair(
+    verdict: ClaimVerdict,
+    contrast: Contrast,
+    group: Group,
+    note: str = "",
+    names: Sequence[str] = (),
+) -> Finding:
+    """A finding about two scenarios at a task, with the interval that the pair has everywhere.
+
+    Args:
+        verdict: on the claim.
+        contrast: the pair.
+        group: whose trials it compares.
+        note: what else to say of what was measured.
+        names: the scenarios whose trials were used; the pair's where nothing is said.
+    """
+    measured = (
+        f"{contrast.task.metric_title} on test, {contrast.scenario} minus {contrast.other}{note}"
+    )
+    used = names or (contrast.scenario, contrast.other)
+    return finding(verdict, measured, contrast.interval, "difference", group, used)
 
 
 def finding(
@@ -165,10 +201,10 @@ def finding(
     )
 
 
-def cost(
-    group: Group, kind: Kind, other: Kind, column: str, words: str, contrasts: int
-) -> Iterator[Finding]:
-    """One kind's cost over another's; cheaper supports."""
+def cost(group: Group, kind: Kind, other: Kind, column: str, words: str) -> Iterator[Finding]:
+    """One kind's cost over another's, with the interval that the table of costs has; cheaper
+    supports.
+    """
     pair = two(group, kind, other)
     if pair:
         values = group.values(column)
@@ -177,7 +213,7 @@ def cost(
             pair,
             f"{words}, {pair[0]} over {pair[1]}",
             group,
-            contrasts,
+            contrasts=max(1, len(group.scenarios) - 1),
         )
 
 

@@ -5,12 +5,21 @@ and nothing where they lack what it needs.
 from collections.abc import Callable, Iterator, Sequence
 
 from mtlab.record.records import StageRecord
-from mtlab.report.claims.evidence import POINT, ClaimVerdict, Evidence, Finding, decide, finding
-from mtlab.report.comparison import forgetting
-from mtlab.report.comparison.forgetting import SOURCE, TARGET
+from mtlab.report.claims.evidence import (
+    ClaimVerdict,
+    Evidence,
+    Finding,
+    as_good,
+    decide,
+    finding,
+    of_pair,
+)
+from mtlab.report.comparison import decisions, forgetting
+from mtlab.report.comparison.forgetting import SOURCE
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.statistics import comparisons
 from mtlab.report.statistics.intervals import Interval
+from mtlab.report.statistics.scale import at_least_as_good
 
 Case = Callable[[Sequence[StageRecord]], bool]
 
@@ -21,7 +30,7 @@ def nothing_changed(evidence: Evidence) -> Iterator[Finding]:
     for name in group.scenarios:
         trials, task = group.of(name), _looked_at(group, name)
         if trials and task is not None and not any(stage.steps for stage in trials[0].stages):
-            moved = forgetting.transfer(group, name, task)
+            moved = forgetting.change(group, name, task)
             same = (
                 all(trial.initial_digest == trial.final_digest for trial in trials)
                 and moved.mean == 0.0
@@ -45,27 +54,28 @@ def _looked_at(group: Group, name: str) -> Task | None:
 
 
 def keeps(evidence: Evidence) -> Iterator[Finding]:
-    """With its head frozen and the encoder moving: the task should lose less than a point."""
+    """With its head frozen and the encoder moving: the task should lose less than the margin."""
     yield from _lost(evidence, _kept)
 
 
 def forgets(evidence: Evidence) -> Iterator[Finding]:
     """The same: the task should lose something."""
-    yield from _lost(evidence, lambda interval: decide(interval, "contradicted", "supported"))
+    yield from _lost(evidence, lambda interval, _: decide(interval, "contradicted", "supported"))
 
 
-def _kept(interval: Interval) -> ClaimVerdict:
-    if interval.low is not None and interval.low > -POINT:
+def _kept(interval: Interval, task: Task) -> ClaimVerdict:
+    if at_least_as_good(interval, task.margin):
         return "supported"
-    return "contradicted" if interval.high is not None and interval.high < -POINT else "undecided"
+    lost = interval.high is not None and interval.high < -task.margin
+    return "contradicted" if lost else "undecided"
 
 
-def _lost(evidence: Evidence, judge: Callable[[Interval], ClaimVerdict]) -> Iterator[Finding]:
+def _lost(evidence: Evidence, judge: Callable[[Interval, Task], ClaimVerdict]) -> Iterator[Finding]:
     group = evidence.base
     for task, name in _cases(group, forgetting.adapts_around):
-        interval = forgetting.transfer(group, name, task)
+        interval = forgetting.change(group, name, task)
         measured = f"{task.metric_title} on the source test split, after minus before, its head frozen and the encoder moving"
-        yield finding(judge(interval), measured, interval, "difference", group, [name])
+        yield finding(judge(interval, task), measured, interval, "difference", group, [name])
 
 
 def preserved(evidence: Evidence) -> Iterator[Finding]:
@@ -74,7 +84,7 @@ def preserved(evidence: Evidence) -> Iterator[Finding]:
     for task, name in _cases(group, forgetting.leaves_encoder):
         same = forgetting.identical(group, name, task)
         if same is not None:
-            interval = forgetting.transfer(group, name, task)
+            interval = forgetting.change(group, name, task)
             measured = f"{task.metric_title} on the source test split, after minus before; logits {'identical' if same else 'changed'}"
             yield finding(
                 "supported" if same else "contradicted",
@@ -120,19 +130,16 @@ def gradual(evidence: Evidence) -> Iterator[Finding]:
         learnt = forgetting.learnt_tasks(group, name)
         if whole is None or forgetting.learnt_tasks(group, whole) != learnt:
             continue
-        judgements = [(task, SOURCE), *((new, TARGET) for new in learnt)]
-        for judged, domain in judgements:
-            mine, theirs = (
-                forgetting.sample(group, scenario, judged, domain, -1) for scenario in (name, whole)
-            )
-            interval = comparisons.difference(mine, theirs, len(judgements))
-            measured = f"{judged.metric_title} on the {domain} test split, {name} minus {whole}"
-            verdict = (
-                decide(interval, "supported", "contradicted")
-                if domain == SOURCE
-                else _kept(interval)
-            )
-            yield finding(verdict, measured, interval, "difference", group, [name, whole])
+        mine, theirs = (
+            forgetting.sample(group, scenario, task, SOURCE, -1) for scenario in (name, whole)
+        )
+        interval = comparisons.difference(mine, theirs)
+        measured = f"{task.metric_title} on the source test split, {name} minus {whole}"
+        verdict = decide(interval, "supported", "contradicted")
+        yield finding(verdict, measured, interval, "difference", group, [name, whole])
+        for new in learnt:
+            contrast = decisions.pair(group, new, name, whole)
+            yield of_pair(as_good(contrast), contrast, group, " (target domain)")
 
 
 def _cases(group: Group, case: Case) -> Iterator[tuple[Task, str]]:

@@ -22,8 +22,8 @@ PUBLISHED = "published"
 HEADER = ["verdict", "measured", "effect", "on", "trials of"]
 
 HOW_TO_READ = (
-    "*Undecided*: the interval allows both. Intervals cover other seeds and other test sentences, and are adjusted for the effects that a "
-    "claim is judged by in one experiment."
+    "*Undecided*: the interval allows both. A claim that two scenarios differ is *contradicted* where they are equivalent. A pair of "
+    "scenarios has the same interval here as in the results. Intervals cover other seeds and other test sentences."
 )
 
 

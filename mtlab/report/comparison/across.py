@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from mtlab.plan.scenario import SETTING
 from mtlab.record.records import EpochRecord, TrialRecord
-from mtlab.report.comparison import kinds
+from mtlab.report.comparison import decisions, kinds
+from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.comparison.kinds import Kind
 from mtlab.report.statistics import comparisons, intervals
@@ -66,12 +67,12 @@ def chosen(groups: Sequence[Group]) -> tuple[Group, dict[str, Group]]:
     """
     picked: dict[str, Group] = {}
     for name in groups[0].scenarios:
-        whole = [group for group in groups if len(group.of(name)) == len(group.seeds)]
+        whole = [group for group in groups if len(group.of(name)) == len(group.seeds_of(name))]
         picked[name] = max(whole or groups, key=lambda group: validation_score(group.of(name)))
     trials = tuple(
         trial for name, group in picked.items() for trial in group.trials if trial.scenario == name
     )
-    return replace(groups[0], point={}, trials=trials), picked
+    return replace(groups[0], point={}, trials=trials, fellows=[]), picked
 
 
 def validation_score(trials: Sequence[TrialRecord]) -> float:
@@ -118,14 +119,13 @@ def _by_size(
     return [alike[size] for size in sorted(alike)]
 
 
-def lead(group: Group, task: Task, kind: Kind, other: Kind, contrasts: int = 1) -> Interval | None:
-    """By how much one kind of scenario leads another on a task; ``None`` where either was not run."""
+def lead(group: Group, task: Task, kind: Kind, other: Kind) -> Contrast | None:
+    """One kind of scenario against another on a task; ``None`` where either was not run."""
     names = kinds.find(group, kind), kinds.find(group, other)
     if names[0] is None or names[1] is None:
         return None
-    samples = group.samples(task)
-    interval = comparisons.difference(samples[names[0]], samples[names[1]], contrasts)
-    return interval if interval.mean is not None else None
+    contrast = decisions.pair(group, task, names[0], names[1])
+    return contrast if contrast.interval.mean is not None else None
 
 
 def crossing(points: Sequence[tuple[float, Interval]]) -> Crossing:

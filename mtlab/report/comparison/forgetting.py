@@ -8,11 +8,12 @@ negative is forgetting.
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mtlab.record.records import DomainScore, StageRecord, TrialRecord
+from mtlab.report.comparison import decisions
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval, Sample
@@ -119,17 +120,6 @@ def at(trial: TrialRecord, domain: str, stage: int) -> DomainScore | None:
     )
 
 
-def transfer(
-    group: Group, scenario: str, task: Task, domain: str = SOURCE, contrasts: int = 1
-) -> Interval:
-    """Score after minus score before, paired by seed and sentence."""
-    return comparisons.difference(
-        sample(group, scenario, task, domain, -1),
-        sample(group, scenario, task, domain, 0),
-        contrasts,
-    )
-
-
 def keepers(group: Group, task: Task) -> list[str]:
     """Scenarios that keep a task."""
     return [
@@ -140,17 +130,27 @@ def keepers(group: Group, task: Task) -> list[str]:
 
 
 def change(group: Group, scenario: str, task: Task, domain: str = SOURCE) -> Interval:
-    """:func:`transfer`, with an interval adjusted for all the scenarios that keep the task."""
-    return transfer(group, scenario, task, domain, max(1, len(keepers(group, task))))
+    """Score after minus score before, paired by seed and sentence, with an interval adjusted for all
+    the scenarios that keep the task; exactly 0 where every logit stayed as it was.
+    """
+    after, before = (sample(group, scenario, task, domain, stage) for stage in (-1, 0))
+    moved = comparisons.difference(after, before, max(1, len(keepers(group, task))))
+    if moved.mean == 0.0 and moved.low is None and _same(group, scenario, task):
+        return replace(moved, low=0.0, high=0.0)
+    return moved
+
+
+def _same(group: Group, scenario: str, task: Task) -> bool:
+    """Whether nothing that a task's logits come from has changed."""
+    untrained = all(trial.initial_digest == trial.final_digest for trial in group.of(scenario))
+    return untrained or bool(identical(group, scenario, task))
 
 
 def lost(group: Group, scenario: str, task: Task) -> bool:
     """Whether a scenario is shown to lose some of a task: only then can a mitigation win something
     back.
-
-    The interval is not adjusted, because this is one question, as each claim is.
     """
-    interval = transfer(group, scenario, task)
+    interval = change(group, scenario, task)
     return interval.high is not None and interval.high < 0
 
 
@@ -215,18 +215,18 @@ def _effect(group: Group, name: str, other: str, task: Task, contrasts: int) -> 
         if shared
         else 0.0
     )
-    learnt = learnt_tasks(group, name)
     learned = {
-        new.name: comparisons.difference(
-            sample(group, name, new, TARGET, -1),
-            sample(group, other, new, TARGET, -1),
-            contrasts * len(learnt),
-        )
-        for new in learnt
+        new.name: decisions.pair(group, new, name, other).interval
+        for new in learnt_tasks(group, name)
     }
     share = retained.mean / lost if retained.mean is not None and lost > 0 else None
     return Effect(
-        name, other, retained, learned, share, intervals.paired(beyond, contrasts, equal=False)
+        name,
+        other,
+        retained,
+        learned,
+        share,
+        intervals.paired(beyond, (1 - intervals.LEVEL) / contrasts, equal=False),
     )
 
 

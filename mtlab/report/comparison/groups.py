@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,13 @@ class Group:
     """The experiment's tasks."""
     sentences: int | None = None
     """Training sentences."""
+    fellows: list["Group"] = field(default_factory=list, repr=False, compare=False)
+    """The groups of all points that are judged together, this one among them; empty where it is
+    judged alone."""
+    looks: tuple[int, ...] = ()
+    """Seeds at which verdicts were sought; empty where the number of seeds was fixed."""
+    skipped: frozenset[tuple[str, int]] = frozenset()
+    """Scenarios and seeds that did not run, because a look had decided."""
 
     @property
     def label(self) -> str:
@@ -42,8 +49,10 @@ class Group:
 
     @property
     def asked(self) -> int:
-        """How many trials the experiment asks for at this point."""
-        return len(self.scenarios) * len(self.seeds)
+        """How many trials the experiment asks for at this point, those that were skipped left
+        out.
+        """
+        return sum(len(self.seeds_of(name)) for name in self.scenarios)
 
     @property
     def good(self) -> list[TrialRecord]:
@@ -57,8 +66,10 @@ class Group:
 
     @property
     def missing(self) -> list[tuple[str, int]]:
-        """Scenario and seed of the trials that were asked for and left no record."""
-        there = {(trial.scenario, trial.seed) for trial in self.trials}
+        """Scenario and seed of the trials that were asked for and left no record; not of those that
+        were skipped.
+        """
+        there = {(trial.scenario, trial.seed) for trial in self.trials} | self.skipped
         return [pair for pair in itertools.product(self.scenarios, self.seeds) if pair not in there]
 
     @property
@@ -85,8 +96,37 @@ class Group:
 
     @property
     def tasks(self) -> list[Task]:
-        """The tasks that at least one trial has a test score for."""
-        return [task for task in self.every if any(self.values(task.metric).values())]
+        """The tasks that some trial has a test score for; one that nobody trains is left out where
+        no answer is right.
+        """
+        trained = {
+            task
+            for trial in self.good
+            for stage in trial.stages
+            if stage.epochs and stage.params_trainable
+            for task in stage.losses
+        }
+        scores = {
+            task.name: [
+                score for by_seed in self.values(task.metric).values() for score in by_seed.values()
+            ]
+            for task in self.every
+        }
+        return [
+            task
+            for task in self.every
+            if scores[task.name] and (task.name in trained or any(scores[task.name]))
+        ]
+
+    def reaches(self, scenario: str, look: int) -> bool:
+        """Whether a scenario was to run so many seeds, and that look was begun."""
+        return look <= len(self.seeds) and not any(
+            (scenario, seed) in self.skipped for seed in self.seeds[:look]
+        )
+
+    def seeds_of(self, scenario: str) -> list[int]:
+        """The seeds that a scenario was to run: all but those that were skipped."""
+        return [seed for seed in self.seeds if (scenario, seed) not in self.skipped]
 
     def of(self, scenario: str) -> list[TrialRecord]:
         """The trials of a scenario that ended well, by seed."""
@@ -161,20 +201,37 @@ def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
     for trial in trials:
         by_point.setdefault(_canonical(trial.point), (trial.point, []))[1].append(trial)
     control, tasks = experiment.get("control"), of_experiment(experiment)
+    looks = tuple(experiment.get("looks") or ())
+    skipped: dict[str, set[tuple[str, int]]] = {}
+    for one in suite.skipped:
+        skipped.setdefault(_canonical(one.point), set()).add((one.scenario, one.seed))
     sizes = {label: facts.get("sizes", {}).get("train") for label, facts in suite.data.items()}
-    return [
+    together = [
         Group(
             point,
             scenarios,
-            seeds,
+            _looked_at(seeds, looks, members),
             control,
             tuple(members),
             tasks,
             sizes.get(point_label(point.items())),
+            looks=looks,
+            skipped=frozenset(skipped.get(key, ())),
         )
-        for point, members in by_point.values()
+        for key, (point, members) in by_point.items()
         if members or point in asked
     ]
+    for group in together:
+        group.fellows.extend(together)
+    return together
+
+
+def _looked_at(
+    seeds: tuple[int, ...], looks: tuple[int, ...], trials: Sequence[TrialRecord]
+) -> tuple[int, ...]:
+    """The seeds of the largest look that these trials began; all seeds where their number is fixed."""
+    run = 1 + max((seeds.index(trial.seed) for trial in trials), default=-1)
+    return seeds[: next((look for look in looks if look >= run), len(seeds))]
 
 
 def _canonical(point: dict[str, Any]) -> str:

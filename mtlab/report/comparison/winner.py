@@ -1,19 +1,14 @@
-"""The recommended scenario: the cheapest of those that are not shown to be worse than the best."""
+"""The recommended scenario: the cheapest that is shown to lose less than the margin."""
 
 from dataclasses import dataclass
 
 from mtlab.plan.scenario import point_label
 from mtlab.record.records import SuiteRecord, TrialRecord, best_on_validation
 from mtlab.report import markdown
-from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.comparison import decisions
+from mtlab.report.comparison.groups import Group
 from mtlab.report.markdown import listing, name
-from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.tasks import together
-
-NEAR = 0.02
-"""A scenario whose mean is at most this far below the best may count as good as it. With few seeds
-intervals are so wide that they exclude nothing, and without this margin an untrained model could
-win."""
 
 
 @dataclass(frozen=True)
@@ -24,58 +19,46 @@ class Winner:
         scenario: its name.
         trial: of its seeds the best on validation, whose weights are kept.
         why: a clause in markdown that says what it is.
+        shown: whether the verdicts show it to be cheaper than the best and at least as good.
     """
 
     scenario: str
     trial: TrialRecord
     why: str
+    shown: bool
 
 
 def winner(group: Group) -> Winner | None:
-    """The cheapest (:attr:`Group.cost`) of the scenarios that are as good as the best at every
-    task.
+    """The cheapest (:attr:`Group.cost`) scenario that is at least as good at every task as the
+    control and as the best on validation; the best on validation, where none is.
 
-    A scenario is as good if it is not shown to be worse and its mean is at most :data:`NEAR` below.
-    Where none is as good at every task, or one seed or too few test sentences decide nothing, the
-    scenario with the highest mean score is taken. None where a trial has no result.
+    At least as good is what the intervals show to lose less than the margin (Berger 1982: each task
+    is a condition, so several tasks need no correction). Without a control the best on validation
+    alone is the measure. None where a trial has no result.
     """
     if not group.complete or not group.tasks:
         return None
-    scores = {scenario: _mean_score(group, scenario) for scenario in group.scenarios}
-    highest = max(scores, key=lambda scenario: scores[scenario])
-    behind = [_behind(group, task) for task in group.tasks]
-    tied = [
-        scenario
-        for scenario in group.scenarios
-        if all(_as_good(off.get(scenario)) for off in behind)
-    ]
+    scored = [name for name in group.scenarios if _scored(group, name)] or group.scenarios
+    best = max(scored, key=lambda name: (_validation(group, name), name == group.control))
+    measures = list(dict.fromkeys([group.control or best, best]))
     both = markdown.text(together(group.tasks))
-    if len(group.seeds) < 2:
-        return _picked(
-            group,
-            highest,
-            f"one seed cannot tell scenarios apart, and it scored highest (the mean over {both})",
-        )
-    if any(off.n > 1 and off.low is None for by_scenario in behind for off in by_scenario.values()):
-        why = "too few test sentences, or results too alike, to tell all scenarios apart; it scored highest"
-        return _picked(group, highest, f"{why} (the mean over {both})")
-    if not tied:
-        return _picked(
-            group,
-            highest,
-            f"none is as good as the best at {both}, and its mean over them is the highest",
-        )
-    costs = group.values(group.cost)
-    cheapest = min(tied, key=lambda scenario: sum(costs[scenario].values()) / len(costs[scenario]))
-    if len(tied) == 1:
-        return _picked(group, cheapest, f"the only one that is as good as the best at {both}")
-    others = listing([name(scenario) for scenario in tied if scenario != cheapest])
+    costs = {
+        scenario: sum(by_seed.values()) / len(by_seed)
+        for scenario, by_seed in group.values(group.cost).items()
+    }
     cheap = "the cheapest" if group.cost == "wall_plain_s" else "the cheapest (in training FLOPs)"
-    return _picked(
-        group,
-        cheapest,
-        f"{cheap} of those that are as good as the best at {both} (the others: {others})",
-    )
+    cheaper = [name for name in scored if costs[name] < max(costs[other] for other in measures)]
+    for scenario in sorted(cheaper, key=lambda scenario: costs[scenario]):
+        others = [other for other in measures if other != scenario]
+        if all(_as_good(group, scenario, other) for other in others):
+            than = listing([name(other) for other in others])
+            why = f"{cheap} that is shown to be at least as good as {than} at {both}"
+            return _picked(group, scenario, why, shown=True)
+    why = "nothing cheaper is shown to be at least as good, and"
+    if len(group.seeds) < 2:
+        why = "one seed shows nothing;"
+    why = f"{why} it scored highest on validation, in the mean over {both}"
+    return _picked(group, best, why, shown=False)
 
 
 def section(suite: SuiteRecord, group: Group) -> str:
@@ -93,44 +76,33 @@ def section(suite: SuiteRecord, group: Group) -> str:
         if suite.experiment.get("start")
         else ""
     )
+    good = " At least as good: the interval excludes a loss of the margin." if best.shown else ""
     score = markdown.fixed(best.trial.selection.score if best.trial.selection else None)
     return (
-        f"{name(best.scenario)}{at}: {best.why}. As good is what is not shown to be worse, and has a mean at most {NEAR:g} below.{kept} "
+        f"{name(best.scenario)}{at}: {best.why}.{good}{kept} "
         f"Of its seeds, {best.trial.seed} scored highest on validation ({score}). Where it was "
         f"trained, and its weights were kept, this writes it as a model for transformers, with a card:\n\n{markdown.fenced(command, 'sh')}"
     )
 
 
-def _behind(group: Group, task: Task) -> dict[str, intervals.Interval]:
-    """How far each other scenario is from the one that scored highest at a task, with Bonferroni
-    over all pairs.
+def _as_good(group: Group, scenario: str, other: str) -> bool:
+    return all(decisions.pair(group, task, scenario, other).as_good for task in group.tasks)
+
+
+def _scored(group: Group, scenario: str) -> bool:
+    """Whether a scenario has a test score at every task with every seed."""
+    seeds = len(group.of(scenario))
+    return all(len(group.values(task.metric)[scenario]) == seeds for task in group.tasks)
+
+
+def _validation(group: Group, scenario: str) -> float:
+    """The mean of a scenario's validation scores over tasks and seeds; one that is not defined
+    counts as 0.
     """
-    samples = group.samples(task)
-    leader = comparisons.leader(samples)
-    pairs = len(samples) * (len(samples) - 1) // 2
-    return {
-        scenario: comparisons.difference(samples[scenario], samples[leader], pairs)
-        for scenario in samples
-        if scenario != leader
-    }
+    columns = [group.values(f"validation_{task.metric}")[scenario] for task in group.tasks]
+    seeds = max(1, len(group.of(scenario)))
+    return sum(sum(column.values()) / seeds for column in columns) / len(columns)
 
 
-def _as_good(off: intervals.Interval | None) -> bool:
-    """Whether a scenario so far from the leader counts as good as it; the leader itself is at no
-    distance.
-    """
-    return off is None or (
-        intervals.verdict(off) != "worse" and off.mean is not None and off.mean >= -NEAR
-    )
-
-
-def _mean_score(group: Group, scenario: str) -> float:
-    """The mean of a scenario's test scores over tasks and seeds; one that is not defined counts as
-    0.
-    """
-    columns = [group.values(task.metric)[scenario] for task in group.tasks]
-    return sum(sum(column.values()) / len(group.seeds) for column in columns) / len(columns)
-
-
-def _picked(group: Group, scenario: str, why: str) -> Winner:
-    return Winner(scenario, best_on_validation(group.of(scenario)), why)
+def _picked(group: Group, scenario: str, why: str, *, shown: bool) -> Winner:
+    return Winner(scenario, best_on_validation(group.of(scenario)), why, shown)

@@ -161,5 +161,5 @@ def columns(labels: Sequence[str]) -> int:
 
 def counted(group: Group, name: str) -> str:
     """A scenario's label, with the number of its seeds where some have no result."""
-    there, asked = len(group.of(name)), len(group.seeds)
+    there, asked = len(group.of(name)), len(group.seeds_of(name))
     return shown(name) + (f" ({there} of {asked} seeds)" if there < asked else "")

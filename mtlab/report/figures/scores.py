@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from mtlab.report.comparison import decisions
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.figures import canvas, plots
 from mtlab.report.figures.canvas import Drawing, Plot
@@ -188,18 +189,12 @@ def _differences(group: Group) -> Figure | None:
     if control is None or len(group.scenarios) < 2 or not group.of(control):
         return None
     names = [name for name in group.scenarios if name != control]
-    compared = {
-        task.name: comparisons.compare(group.samples(task), control, task.metric)
-        for task in group.tasks
-    }
     by_task = {
-        task: {
-            comparison.scenario: intervals.Interval(
-                comparison.effect, comparison.low, comparison.high, comparison.n
-            )
-            for comparison in some
+        task.name: {
+            scenario: contrast.interval
+            for scenario, contrast in decisions.of_task(group, task).items()
         }
-        for task, some in compared.items()
+        for task in group.tasks
     }
     zooms = [_closeup(_ends(by_task[task.name])) for task in group.tasks]
     height = canvas.rows(len(zooms)) * _deep(zooms) * (0.9 + 0.33 * len(names)) + 1.0
@@ -213,6 +208,7 @@ def _differences(group: Group) -> Figure | None:
             for name in names
         }
         for ax, limits in zip(axes, (None, zoom), strict=False):
+            ax.axvspan(-task.margin, task.margin, color=INK, alpha=0.07, linewidth=0, zorder=0)
             ax.axvline(0.0, color=INK, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
             plots.intervals(
                 by_task[task.name], seeds, looks(group.scenarios), None, ax, limits=limits
@@ -297,7 +293,8 @@ FIGURES: dict[str, tuple[Draw, str, str]] = {
         _differences,
         "Difference of each scenario to the control with its interval and the single seeds, one panel a task",
         "Difference to the control on the test split, paired by seed and sentence, with the interval that decides (bar) and the single "
-        "seeds (small points). A bar that meets the dashed line is a tie.",
+        "seeds (small points). The shaded band is the margin: a bar inside it is equivalent, one that does not meet the dashed line is "
+        "better or worse, and any other is unclear.",
     ),
     "learning_curves": (
         learning_curves,

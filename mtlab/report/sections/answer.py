@@ -1,25 +1,26 @@
-"""The answer in words, from comparisons with the control: ties are called ties and are not
-ranked.
-"""
+"""The answer in words, from the verdicts on the scenarios against the control."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 from mtlab.plan.words import counted
 from mtlab.report import markdown
+from mtlab.report.comparison import decisions
+from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.markdown import listing, name
 from mtlab.report.statistics import comparisons, intervals
-from mtlab.report.statistics.comparisons import Comparison
-from mtlab.report.statistics.intervals import Verdict
+from mtlab.report.statistics.comparisons import Cost
+from mtlab.report.statistics.outlook import MOST_SEEDS
+from mtlab.report.statistics.scale import Verdict
 
 FEW = 5
 """Seeds below which the answer says that its intervals are wide."""
 
 
 def answer(group: Group) -> str:
-    """A paragraph that a manager can read: what is better, worse or tied with the control, and what
-    each costs.
+    """A paragraph that a manager can read: what is better, equivalent or worse than the control, and
+    what each costs.
     """
     if not group.good:
         return "No trial ended well, so there is no answer; the reasons stand under *Failures*."
@@ -30,7 +31,7 @@ def answer(group: Group) -> str:
             in_short(group),
             *_against(group),
             untimed(group),
-            _best(group),
+            _complete(group),
             _rests_on(group),
         ]
         if sentence
@@ -44,9 +45,7 @@ def _one_seed(group: Group) -> str:
 
 
 def in_short(group: Group) -> str:
-    """Whether anything is cheaper than the control (:attr:`Group.cost`) and not worse, where
-    intervals can tell.
-    """
+    """Whether anything is cheaper than the control (:attr:`Group.cost`) and at least as good."""
     if (
         group.control is None
         or not group.complete
@@ -54,39 +53,37 @@ def in_short(group: Group) -> str:
         or len(group.scenarios) < 2
     ):
         return ""
-    control = group.control
-    cheaper = _those(
-        comparisons.compare_cost(group.values(group.cost), control, group.cost), "better"
-    )
-    than = f"cheaper than the control {name(control)}" + (
+    cheaper = [
+        cost.scenario
+        for cost in comparisons.costs(group.values(group.cost), group.control)
+        if cost.cheaper
+    ]
+    than = f"cheaper than the control {name(group.control)}" + (
         "" if group.cost == "wall_plain_s" else " (in training FLOPs)"
     )
-    compared = [
-        comparison
-        for task in group.tasks
-        for comparison in comparisons.compare(group.samples(task), control, task.metric)
+    contrasts = decisions.against_control(group)
+    worse = {contrast.scenario for contrast in contrasts if contrast.verdict == "worse"}
+    good = [
+        scenario
+        for scenario in cheaper
+        if all(contrast.as_good for contrast in contrasts if contrast.scenario == scenario)
     ]
-    worse, unclear = (
-        {comparison.scenario for comparison in _those(compared, verdict)}
-        for verdict in ("worse", "undecided")
-    )
-    held = [
-        name(comparison.scenario)
-        for comparison in cheaper
-        if comparison.scenario not in worse | unclear
-    ]
-    if held:
-        return f"**In short:** shown to be {than}, and not shown to be worse at any task: {listing(held)}."
-    lost = listing([name(comparison.scenario) for comparison in cheaper])
     if not cheaper:
         return f"**In short:** no scenario is shown to be {than}."
-    if all(comparison.scenario in worse for comparison in cheaper):
-        return f"**In short:** what is shown to be {than} ({lost}) is worse than it at one task or more."
-    verb, whose = ("is", "its") if len(cheaper) == 1 else ("are", "their")
-    lost = f"{lost} {verb} shown to be {than}"
-    if not any(comparison.scenario in worse for comparison in cheaper):
-        return f"**In short:** {lost}; how {whose} scores compare is undecided."
-    return f"**In short:** {lost}; some are worse at one task or more, and for the others that is undecided."
+    if good:
+        return (
+            f"**In short:** shown to be {than}, and at least as good at every task: {names(good)}."
+        )
+    lost = [scenario for scenario in cheaper if scenario in worse]
+    parts = [f"worse than it at one task or more: {names(lost)}"] if lost else []
+    rest = [scenario for scenario in cheaper if scenario not in worse]
+    parts += [f"unclear: {names(rest)}"] if rest else []
+    return f"**In short:** none of the scenarios that are shown to be {than} is shown to be at least as good. They are {'; '.join(parts)}."
+
+
+def names(scenarios: Sequence[str]) -> str:
+    """A list of scenarios."""
+    return listing([name(scenario) for scenario in scenarios])
 
 
 def untimed(group: Group) -> str:
@@ -115,7 +112,7 @@ def _rests_on(group: Group) -> str:
     )
     basis = f"All this rests on {len(group.seeds)} seeds and {counted(sentences, 'test sentence')}; brackets are the intervals that decide"
     few = (
-        f" ({len(group.seeds)} seeds make wide ones and many ties; {FEW} or more are better)"
+        f" ({len(group.seeds)} seeds make wide ones, and much is unclear; {FEW} or more are better)"
         if len(group.seeds) < FEW
         else ""
     )
@@ -140,50 +137,67 @@ def _against(group: Group) -> list[str]:
 
 
 def _verdicts(group: Group, task: Task, control: str) -> str:
-    samples = group.samples(task)
-    compared = comparisons.compare(samples, control, task.metric)
-    mean = intervals.estimate(samples[control], within=task.kind.limits)
+    contrasts = list(decisions.of_task(group, task).values())
+    mean = intervals.estimate(group.samples(task)[control], within=task.kind.limits)
     score = f"{markdown.fixed(mean.mean)}{markdown.bounds(mean.low, mean.high)}"
     lead = f"On **{markdown.text(task.title)}** ({markdown.text(task.metric_title)} {score} for the control {name(control)})"
-    better, worse, tied, undecided = (
-        _those(compared, verdict) for verdict in ("better", "worse", "tie", "undecided")
-    )
+    by_verdict = {
+        verdict: [contrast for contrast in contrasts if contrast.verdict == verdict]
+        for verdict in VERDICTS
+    }
+    better = by_verdict["better"]
     parts = [f"better: {_with_effect(better)}" if better else "no scenario is shown to be better"]
-    parts += [f"worse: {_with_effect(worse)}"] if worse else []
-    parts += (
-        [
-            "tied with it (these seeds and sentences cannot tell them apart, so they are not ranked): "
-            f"{listing([name(comparison.scenario) for comparison in tied])}"
-        ]
-        if tied
-        else []
-    )
-    for seeds, why in ((False, "fewer than two seeds to compare"), (True, intervals.TOO_FEW)):
-        open_ones = [comparison for comparison in undecided if (comparison.n > 1) is seeds]
-        parts += [f"undecided, with {why}: {_with_effect(open_ones)}"] if open_ones else []
+    parts += [
+        f"{verdict}: {_with_effect(some)}"
+        for verdict, some in by_verdict.items()
+        if some and verdict != "better"
+    ]
     return f"{lead}, {'; '.join(parts)}."
 
 
-def _those(compared: Sequence[Comparison], verdict: Verdict) -> list[Comparison]:
-    return [comparison for comparison in compared if comparison.verdict == verdict]
+VERDICTS: tuple[Verdict, ...] = ("better", "equivalent", "worse", "unclear")
+
+TOO_MANY = f"needs more than {MOST_SEEDS} seeds"
+
+REASONS = {
+    decisions.FAILED: "runs failed to train",
+    decisions.ONE_SEED: "one seed",
+    decisions.ALIKE: "too few sentences, or results too alike",
+    decisions.UNTRAINED: "the control is not better than without training",
+}
 
 
-def _with_effect(compared: Sequence[Comparison]) -> str:
+def reason(contrast: Contrast) -> str:
+    """Why a verdict is unclear, in words; empty where the seeds to come may tell."""
+    if contrast.reason == decisions.SENTENCES:
+        return f"needs about {contrast.needed:,} test sentences"
+    if contrast.reason == decisions.SEEDS:
+        return f"needs about {contrast.needed} seeds" if contrast.needed else TOO_MANY
+    return REASONS.get(contrast.reason, "")
+
+
+def _with_effect(contrasts: Sequence[Contrast]) -> str:
     return listing(
         [
-            f"{name(comparison.scenario)} ({markdown.signed(comparison.effect)}{markdown.bounds(comparison.low, comparison.high)})"
-            for comparison in compared
+            f"{name(contrast.scenario)} ({'; '.join(filter(None, [effect(contrast), reason(contrast)]))})"
+            for contrast in contrasts
         ]
     )
+
+
+def effect(contrast: Contrast) -> str:
+    """A difference with the interval that decides."""
+    interval = contrast.interval
+    return f"{markdown.signed(interval.mean)}{markdown.bounds(interval.low, interval.high)}"
 
 
 def _costs(group: Group, control: str) -> str:
     times, flops = (
-        comparisons.compare_cost(group.values(column), control, column)
+        comparisons.costs(group.values(column), control)
         for column in ("wall_plain_s", "train_flops")
     )
     parts = [
-        f"{name(time.scenario)} {_share(time)}{markdown.bounds(time.low, time.high, 2)} ({_share(work)})"
+        f"{name(time.scenario)} {_share(time)}{markdown.bounds(time.interval.low, time.interval.high, 2)} ({_share(work)})"
         for time, work in zip(times, flops, strict=True)
     ]
     return (
@@ -193,35 +207,12 @@ def _costs(group: Group, control: str) -> str:
     )
 
 
-def _share(ratio: Comparison) -> str:
-    return "–" if ratio.effect is None else f"{ratio.effect:.2f}"
+def _share(cost: Cost) -> str:
+    return "–" if cost.interval.mean is None else f"{cost.interval.mean:.2f}"
 
 
-def _best(group: Group) -> str:
-    if not group.complete:
-        lost = group.asked - len(group.good)
-        return f"**Nothing is called best**: {lost} of {group.asked} trials {'has' if lost == 1 else 'have'} no result (see *Failures*)."
-    if len(group.seeds) < 2 or len(group.scenarios) < 2:
+def _complete(group: Group) -> str:
+    if group.complete:
         return ""
-    leaders = {
-        markdown.text(task.title): comparisons.best(group.samples(task), group.seeds)
-        for task in group.tasks
-    }
-    said = [
-        f"For {title}, {name(scenario)} is the best: its difference from each other scenario excludes 0."
-        for title, scenario in leaders.items()
-        if scenario
-    ]
-    even = [title for title, scenario in leaders.items() if scenario is None]
-    return " ".join(
-        [
-            *said,
-            *(
-                [
-                    f"For {listing(even)}, no single scenario is best: these seeds and sentences cannot tell the leading ones apart."
-                ]
-                if even
-                else []
-            ),
-        ]
-    )
+    lost = group.asked - len(group.good)
+    return f"**Nothing is recommended**: {lost} of {group.asked} trials {'has' if lost == 1 else 'have'} no result (see *Failures*)."

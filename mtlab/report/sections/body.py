@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mtlab.record.records import StageRecord, SuiteRecord, Units
 from mtlab.report import markdown
+from mtlab.report.comparison import decisions
+from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import ENOUGH, Group, Task
-from mtlab.report.markdown import fixed, name, rounded, text, whole
+from mtlab.report.markdown import fixed, listing, name, rounded, text, whole
+from mtlab.report.sections.answer import effect, reason
 from mtlab.report.statistics import comparisons, intervals
-from mtlab.report.statistics.comparisons import Comparison
 from mtlab.report.statistics.intervals import Interval
 
 
@@ -97,7 +99,7 @@ def results(group: Group) -> str:
     tasks = group.tasks
     if not tasks:
         return "No trial ended well: there are no results."
-    compared = {task.name: _comparisons(group, task) for task in tasks}
+    compared = {task.name: decisions.of_task(group, task) for task in tasks}
     header = [
         "scenario",
         *(cell for task in tasks for cell in (text(task.metric_title), "against the control")),
@@ -120,13 +122,14 @@ def notes(group: Group) -> str:
     lines = [
         "Test split; mean over seeds [95% interval, by a two-way analysis of variance over seeds and sentences]."
     ]
-    contrasts = len(group.scenarios) - 1
+    contrasts = decisions.planned(group)
     if group.control is not None and contrasts > 0:
+        margins = [f"{task.margin:g} of {text(task.metric_title)}" for task in group.every]
         lines.append(
-            "Against the control: mean difference paired by seed and by test sentence, [its interval, with Bonferroni's adjustment over "
-            f"{contrasts} contrast{'' if contrasts == 1 else 's'}], and the verdict. *Tie*: the interval includes 0: these seeds and "
-            "sentences do not tell the two apart, which does not prove that they are equal. *Undecided*: fewer than two seeds to compare"
-            f"{_too_few_sentences(group)}."
+            "Against the control: mean difference paired by seed and by test sentence, [the interval that decides], and the verdict. The "
+            f"intervals of all {contrasts} contrasts together are wrong in at most 5% of suites (Bonferroni). *Equivalent*: the interval "
+            f"lies within the margin, {listing(margins)}. *Better*, *worse*: it excludes 0. *Unclear*: neither; *at least as good*: it "
+            "excludes a loss of the margin."
         )
         if not group.complete:
             lines.append(
@@ -135,41 +138,22 @@ def notes(group: Group) -> str:
     return " ".join([*lines, f"**{intervals.SCOPE}**"])
 
 
-def _too_few_sentences(group: Group) -> str:
-    """The other reason for an undecided verdict, where some verdict here has it."""
-    compared = [
-        comparison for task in group.tasks for comparison in _comparisons(group, task).values()
-    ]
-    return (
-        f", or {intervals.TOO_FEW}"
-        if any(comparison.verdict == "undecided" and comparison.n > 1 for comparison in compared)
-        else ""
-    )
-
-
-def _comparisons(group: Group, task: Task) -> dict[str, Comparison]:
-    if group.control is None:
-        return {}
-    return {
-        comparison.scenario: comparison
-        for comparison in comparisons.compare(group.samples(task), group.control, task.metric)
-    }
-
-
 def estimated(interval: Interval) -> str:
     """A mean with its interval."""
     return fixed(interval.mean) + markdown.bounds(interval.low, interval.high)
 
 
-def _against(comparison: Comparison | None) -> str:
-    if comparison is None or comparison.effect is None:
+def _against(contrast: Contrast | None) -> str:
+    if contrast is None or contrast.interval.mean is None:
         return "–"
-    return f"{markdown.signed(comparison.effect)}{markdown.bounds(comparison.low, comparison.high)} {comparison.verdict}"
+    good = ", at least as good" if contrast.verdict == "unclear" and contrast.as_good else ""
+    why = f" ({reason(contrast)})" if reason(contrast) else ""
+    return f"{effect(contrast)} {contrast.verdict}{good}{why}"
 
 
 def _count(group: Group, scenario: str) -> str:
-    there = len(group.of(scenario))
-    return str(there) if there == len(group.seeds) else f"{there} of {len(group.seeds)} seeds"
+    there, asked = len(group.of(scenario)), len(group.seeds_of(scenario))
+    return str(there) if there == asked else f"{there} of {asked} seeds"
 
 
 def metrics(group: Group, task: Task) -> str:
@@ -250,11 +234,11 @@ def _ratios(group: Group, column: str) -> dict[str, str]:
     """Each scenario's cost over the control's, with its interval."""
     if group.control is None:
         return {}
-    ratios = comparisons.compare_cost(group.values(column), group.control, column)
+    ratios = comparisons.costs(group.values(column), group.control)
     return {
-        ratio.scenario: f"{ratio.effect:.2f}×{markdown.bounds(ratio.low, ratio.high, 2)}"
-        for ratio in ratios
-        if ratio.effect is not None
+        cost.scenario: f"{cost.interval.mean:.2f}×{markdown.bounds(cost.interval.low, cost.interval.high, 2)}"
+        for cost in ratios
+        if cost.interval.mean is not None
     }
 
 

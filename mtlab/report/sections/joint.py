@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from mtlab.record.records import SuiteRecord
 from mtlab.report import markdown
 from mtlab.report.comparison import across, kinds
+from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.markdown import fixed, listing, name, text
+from mtlab.report.sections.answer import VERDICTS, effect
 from mtlab.report.sections.body import estimated
 from mtlab.report.statistics import intervals
 from mtlab.report.tasks import mean_score
@@ -58,9 +60,7 @@ def sizes(groups: Sequence[Group]) -> str:
 
 
 def answer(groups: Sequence[Group]) -> str:
-    """The answer over sizes, from intervals: where freezing is tied with full fine-tuning and where
-    it is behind.
-    """
+    """The answer over sizes: where freezing is as good as full fine-tuning and where it is behind."""
     points = across.at_equal_epochs(groups)
     full = kinds.find(points[-1], kinds.FULL) if len(points) > 1 else None
     if full is None:
@@ -68,10 +68,8 @@ def answer(groups: Sequence[Group]) -> str:
     parts = []
     for task in points[-1].tasks:
         for kind in (kinds.HEADS, kinds.GRADUAL):
-            leads = [
-                (group, across.lead(group, task, kind, kinds.FULL, len(points))) for group in points
-            ]
-            given = [(group, interval) for group, interval in leads if interval is not None]
+            leads = [(group, across.lead(group, task, kind, kinds.FULL)) for group in points]
+            given = [(group, contrast) for group, contrast in leads if contrast is not None]
             if given:
                 parts.append(
                     f"On {text(task.title)}, {name(kinds.find(given[-1][0], kind))} is {_by_verdict(given)}."
@@ -83,19 +81,16 @@ def answer(groups: Sequence[Group]) -> str:
     )
 
 
-WORDS = {"better": "better", "worse": "worse", "tie": "tied with it", "undecided": "undecided"}
-
-
-def _by_verdict(leads: Sequence[tuple[Group, intervals.Interval]]) -> str:
+def _by_verdict(leads: Sequence[tuple[Group, Contrast]]) -> str:
     said = []
-    for verdict, words in WORDS.items():
+    for verdict in VERDICTS:
         sizes = [
-            f"{group.sentences:,} ({_signed(interval)})"
-            for group, interval in leads
-            if intervals.verdict(interval) == verdict
+            f"{group.sentences:,} ({effect(contrast)})"
+            for group, contrast in leads
+            if contrast.verdict == verdict
         ]
         if sizes:
-            said.append(f"{words} at {listing(sizes)} sentences")
+            said.append(f"{verdict} at {listing(sizes)} sentences")
     return listing(said)
 
 
@@ -117,28 +112,25 @@ def _sizes(points: Sequence[Group], task: Task, way: str) -> str:
     full = kinds.find(points[-1], kinds.FULL)
     for kind in (kinds.HEADS, kinds.GRADUAL):
         frozen = kinds.find(points[-1], kind)
-        leads = [
-            (group, across.lead(group, task, kind, kinds.FULL, len(points))) for group in points
-        ]
+        leads = [(group, across.lead(group, task, kind, kinds.FULL)) for group in points]
         given = [
-            (group.sentences or 0, interval) for group, interval in leads if interval is not None
+            (group.sentences or 0, contrast) for group, contrast in leads if contrast is not None
         ]
         if frozen and full and len(given) > 1:
             lines.append(_crossover(frozen, full, given))
     return "\n\n".join(lines)
 
 
-def _crossover(frozen: str, full: str, leads: Sequence[tuple[float, intervals.Interval]]) -> str:
+def _crossover(frozen: str, full: str, leads: Sequence[tuple[float, Contrast]]) -> str:
     """The size at which one scenario's lead over full fine-tuning passes through 0."""
-    shown = ", ".join(f"{_signed(interval)} at {size:,.0f}" for size, interval in leads)
-    lead = f"{name(frozen)} minus {name(full)}: {shown} ({len(leads)} intervals, adjusted)."
-    if all(intervals.verdict(interval) == "tie" for _, interval in leads):
-        return f"{lead} Tied at every size: which of them leads, and whether that changes, is not shown."
-    if all(intervals.verdict(interval) in ("tie", "undecided") for _, interval in leads):
-        return f"{lead} Tied or undecided at every size: which of them leads, and whether that changes, is not shown."
-    crossing = across.crossing(leads)
+    shown = ", ".join(f"{effect(contrast)} at {size:,.0f}" for size, contrast in leads)
+    lead = f"{name(frozen)} minus {name(full)}: {shown}."
+    if all(contrast.verdict in ("equivalent", "unclear") for _, contrast in leads):
+        return f"{lead} Equivalent or unclear at every size: which of them leads, and whether that changes, is not shown."
+    crossing = across.crossing([(size, contrast.interval) for size, contrast in leads])
     if crossing.at is None:
-        ahead = full if all((interval.mean or 0.0) < 0 for _, interval in leads) else frozen
+        below = all((contrast.interval.mean or 0.0) < 0 for _, contrast in leads)
+        ahead = full if below else frozen
         return f"{lead} No crossover in range: {name(ahead)} leads at {'every size' if _one_sided(leads) else 'the largest size'}."
     low, high = (
         f"{end:,.0f}" if end is not None else None for end in (crossing.low, crossing.high)
@@ -147,8 +139,8 @@ def _crossover(frozen: str, full: str, leads: Sequence[tuple[float, intervals.In
     return f"{lead} Crossover n* at about {crossing.at:,.0f} sentences (interval: {between}): beyond it {name(full)} leads."
 
 
-def _one_sided(leads: Sequence[tuple[float, intervals.Interval]]) -> bool:
-    signs = {(interval.mean or 0.0) > 0 for _, interval in leads}
+def _one_sided(leads: Sequence[tuple[float, Contrast]]) -> bool:
+    signs = {(contrast.interval.mean or 0.0) > 0 for _, contrast in leads}
     return len(signs) == 1
 
 
@@ -214,7 +206,3 @@ def _reached(reached: across.Reached) -> str:
         return f"{reached.share:.0%} is not reached on validation [{low} to {high}]"
     ratio = "" if reached.ratio is None else f", {reached.ratio:.1%} on test"
     return f"{reached.share:.0%} with {reached.blocks} block{'' if reached.blocks == 1 else 's'} [{low} to {high}]{ratio}"
-
-
-def _signed(interval: intervals.Interval) -> str:
-    return f"{markdown.signed(interval.mean)}{markdown.bounds(interval.low, interval.high)}"

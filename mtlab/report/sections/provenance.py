@@ -9,6 +9,7 @@ from typing import Any
 
 from mtlab.record.records import StageRecord, SuiteRecord, TrialRecord
 from mtlab.report import markdown
+from mtlab.report.comparison import training_failures
 from mtlab.report.comparison.groups import Group
 from mtlab.report.markdown import name, text
 from mtlab.report.tasks import mean_score
@@ -225,7 +226,27 @@ def failures(groups: list[Group]) -> str:
         if rows
         else "None: every trial ended well."
     )
-    return "\n\n".join([table, *_interrupted(groups)])
+    untrained = [line for group in groups for line in _untrained(group)]
+    return "\n\n".join([table, *untrained, *_interrupted(groups)])
+
+
+def _untrained(group: Group) -> list[str]:
+    """Scenarios of which some runs failed to train a task, and the share of runs that may."""
+    lines = []
+    for task in group.tasks:
+        for scenario in group.scenarios:
+            failed = training_failures.failures(group, scenario, task, group.seeds)
+            if failed:
+                runs = len({*failed, *(trial.seed for trial in group.of(scenario))})
+                low, high = training_failures.share(len(failed), runs)
+                seeds = markdown.listing([str(seed) for seed in failed])
+                at = f" at {text(group.label)}" if group.label else ""
+                lines.append(
+                    f"**Failed to train** {text(task.title)}{at}: {len(failed)} of {runs} runs of {name(scenario)} (seeds {seeds}; 95% "
+                    f"interval: {low:.0%} to {high:.0%} of runs). Its verdict there is unclear: a mean over runs of which some failed "
+                    "describes none of them."
+                )
+    return lines
 
 
 def _interrupted(groups: list[Group]) -> list[str]:

@@ -13,9 +13,9 @@ from mtlab.report.sections.body import estimated
 from mtlab.report.statistics import intervals
 from mtlab.report.statistics.intervals import Interval
 
-HALF = {"better": "yes", "worse": "no", "tie": "undecided", "undecided": "undecided"}
+HALF = {"above": "yes", "below": "no", "unclear": "unclear"}
 
-WORDS = {"worse": "forgets", "better": "gains", "tie": "may be 0", "undecided": "undecided"}
+WORDS = {"below": "forgets", "above": "gains", "unclear": "unclear"}
 
 
 def section(group: Group) -> str:
@@ -30,8 +30,8 @@ def section(group: Group) -> str:
     said = (
         "Every scenario starts from the checkpoint of its seed, trained on the source data, and trains on the target data with the losses "
         "that it names. *Backward transfer* is the score on the source test split after that minus the score of the checkpoint (Lopez-Paz "
-        "and Ranzato 2017), paired by seed and sentence, with an interval adjusted for the scenarios that keep the task (in the paragraph "
-        "above, which is about one scenario, with its own); the test splits had no say in which epoch was selected."
+        "and Ranzato 2017), paired by seed and sentence, with an interval adjusted for the scenarios that keep the task; the test splits "
+        "had no say in which epoch was selected."
     )
     return "\n\n".join(
         part
@@ -52,7 +52,7 @@ def lost(group: Group) -> str:
 def _answer(group: Group, task: Task) -> str:
     """The loss of a kept task, in a paragraph."""
     names = forgetting.keepers(group, task)
-    changes = {scenario: forgetting.transfer(group, scenario, task) for scenario in names}
+    changes = {scenario: forgetting.change(group, scenario, task) for scenario in names}
     stages = {scenario: group.of(scenario)[0].stages for scenario in names}
     sentences = []
     for scenario in names:
@@ -130,7 +130,9 @@ def _transfers(group: Group, task: Task) -> str:
         moved, abroad = (
             forgetting.change(group, scenario, task, domain) for domain in (SOURCE, TARGET)
         )
-        verdict = WORDS[intervals.verdict(moved)]
+        verdict = WORDS[intervals.side(moved)]
+        if moved.low == moved.high == 0:
+            verdict = "unchanged"
         rows.append(
             [
                 name(scenario),
@@ -173,7 +175,7 @@ def _held(group: Group, task: Task) -> str:
             share = (
                 "–" if effect.share is None or not lost else f"{effect.share:.0%}".replace("-", "−")
             )
-            half = HALF[intervals.verdict(effect.beyond_half)] if lost else "–"
+            half = HALF[intervals.side(effect.beyond_half)] if lost else "–"
             rows.append(
                 [
                     name(effect.scenario),

@@ -7,7 +7,7 @@ from mtlab.report import markdown
 from mtlab.report.claims.evidence import Evidence
 from mtlab.report.comparison import winner
 from mtlab.report.comparison.groups import groups
-from mtlab.report.sections import body
+from mtlab.report.sections import body, length
 from mtlab.report.sections.answer import answer
 
 
@@ -25,9 +25,10 @@ def story(directory: Path) -> str:
     at = f" at {markdown.text(group.label)}" if group.label else ""
     parts = [
         f"**Question:** {markdown.text(suite.question or 'which parts should be frozen?')}",
+        length.warning(group, suite.experiment),
         f"**Answer{at}.** {answer(group)}",
         body.results(group),
         "**To take home:** " + winner.section(suite, group),
         "The whole report is among the artifacts: `report.md`, `report.html`, `trials.csv` and the plots.",
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)

@@ -1,6 +1,6 @@
-"""Scenarios against each other: differences of scores, ratios of costs, and which is best."""
+"""Differences of scores, ratios of costs, and the front of cost and quality."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,47 +9,34 @@ from mtlab.report.statistics.intervals import (
     LEVEL,
     Interval,
     Sample,
-    Samples,
     Values,
-    Verdict,
-    estimate,
     interval,
     paired,
-    verdict,
+    side,
 )
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A scenario against the control on one metric."""
+class Cost:
+    """A scenario's cost over the control's.
+
+    Attributes:
+        scenario: its name.
+        interval: of the ratio, paired by seed.
+        cheaper: whether the interval shows it; None where it shows neither.
+    """
 
     scenario: str
-    control: str
-    metric: str
-    effect: float | None
-    """Mean paired difference to the control, or ratio for a cost; ``None`` where no seed has
-    both."""
-    low: float | None
-    high: float | None
-    n: int
-    """Seeds that both have."""
-    method: str
-    verdict: Verdict
-    """``tie``: the interval includes no difference (0, or a ratio of 1). ``undecided``: there is no
-    interval, for want of seeds or sentences."""
+    interval: Interval
+    cheaper: bool | None
 
 
-def compare(samples: Samples, control: str, metric: str) -> list[Comparison]:
-    """Each scenario against the control: differences paired by seed and sentence, over the seeds
-    both have; higher is better.
-
-    Bonferroni over the number of scenarios other than the control, with or without results.
-    """
-    rivals = [name for name in samples if name != control]
-    return [_difference(samples, name, control, metric, len(rivals)) for name in rivals]
-
-
-def difference(sample: Sample, other: Sample, contrasts: int = 1, share: float = 1.0) -> Interval:
+def difference(
+    sample: Sample,
+    other: Sample,
+    contrasts: int = 1,
+    share: float = 1.0,
+) -> Interval:
     """``sample`` minus ``share`` times ``other``, paired by seed and sentence over the seeds that
     both have.
 
@@ -62,30 +49,30 @@ def difference(sample: Sample, other: Sample, contrasts: int = 1, share: float =
     differences = {
         seed: sample[seed] - share * other[seed] for seed in sample.keys() & other.keys()
     }
-    return paired(differences, contrasts, equal=share == 1.0)
+    return paired(differences, (1 - LEVEL) / contrasts, equal=share == 1.0)
 
 
-def compare_cost(values: Values, control: str, metric: str) -> list[Comparison]:
-    """Each scenario's cost over the control's, paired by seed, lower is better.
-
-    The effect is the geometric mean of the ratios and the interval that of their logarithms, so
-    that twice and half are equally far from 1. Where a scenario costs nothing (it trains nothing),
-    the logarithm does not exist, and the plain mean of ratios is used.
-    """
+def costs(values: Values, control: str) -> list[Cost]:
+    """Each scenario's cost over the control's, in the order of ``values``."""
     rivals = [name for name in values if name != control]
-    return [_ratio(values, name, control, metric, len(rivals)) for name in rivals]
+    ratios = {
+        name: ratio(values.get(name, {}), values.get(control, {}), len(rivals)) for name in rivals
+    }
+    cheaper = {"below": True, "above": False, "unclear": None}
+    return [Cost(name, ratio, cheaper[side(ratio, 1.0)]) for name, ratio in ratios.items()]
 
 
 def ratio(costs: Mapping[int, float], other: Mapping[int, float], contrasts: int = 1) -> Interval:
     """``costs`` over ``other``, both seed to a cost, paired by seed: the geometric mean, where no
     cost is 0, and its interval.
 
-    ``contrasts`` such ratios are judged together (Bonferroni).
+    The interval is that of the logarithms, so that twice and half are equally far from 1. Where a
+    scenario costs nothing (it trains nothing), the logarithm does not exist, and the plain mean of
+    ratios is used. ``contrasts`` such ratios are judged together (Bonferroni).
     """
-    ratios = [
-        costs[seed] / other[seed] for seed in sorted(costs.keys() & other.keys()) if other[seed] > 0
-    ]
-    logarithmic = _positive(costs, other)
+    shared = sorted(costs.keys() & other.keys())
+    ratios = [costs[seed] / other[seed] for seed in shared if other[seed] > 0]
+    logarithmic = all(costs[seed] > 0 for seed in shared)
     estimated = interval(np.log(ratios) if logarithmic else ratios, 1 - (1 - LEVEL) / contrasts)
     if not logarithmic:
         return estimated
@@ -94,27 +81,6 @@ def ratio(costs: Mapping[int, float], other: Mapping[int, float], contrasts: int
         for bound in (estimated.mean, estimated.low, estimated.high)
     )
     return Interval(mean, low, high, estimated.n)
-
-
-def best(samples: Samples, seeds: Collection[int]) -> str | None:
-    """The scenario that beats every other one, or ``None``.
-
-    The interval of its difference to each other scenario excludes 0, with Bonferroni over all
-    pairs, because the leader is picked after the fact. Returns ``None`` where any scenario lacks a
-    value for a seed.
-    """
-    if len(samples) < 2 or any(set(sample) != set(seeds) for sample in samples.values()):
-        return None
-    first = leader(samples)
-    pairs = len(samples) * (len(samples) - 1) // 2
-    rest = [_difference(samples, name, first, "", pairs) for name in samples if name != first]
-    return first if all(comparison.verdict == "worse" for comparison in rest) else None
-
-
-def leader(samples: Samples) -> str:
-    """The scenario with the highest mean."""
-    means = {name: estimate(sample).mean for name, sample in samples.items()}
-    return max(means, key=lambda name: -np.inf if (mean := means[name]) is None else mean)
 
 
 def pareto(points: Mapping[str, tuple[float, float]]) -> list[str]:
@@ -127,48 +93,3 @@ def pareto(points: Mapping[str, tuple[float, float]]) -> list[str]:
             front.append(name)
             reached = points[name][1]
     return front
-
-
-def _difference(
-    samples: Samples, name: str, control: str, metric: str, contrasts: int
-) -> Comparison:
-    mine, theirs = samples.get(name, {}), samples.get(control, {})
-    estimated = difference(mine, theirs, contrasts)
-    sentences = len(next(iter(mine.values()), ()))
-    method = f"paired by seed and sentence, {estimated.n} seeds, {sentences:,} sentences, Bonferroni over {contrasts} contrasts"
-    return Comparison(
-        name,
-        control,
-        metric,
-        estimated.mean,
-        estimated.low,
-        estimated.high,
-        estimated.n,
-        method,
-        verdict(estimated),
-    )
-
-
-def _ratio(values: Values, name: str, control: str, metric: str, contrasts: int) -> Comparison:
-    mine, theirs = values.get(name, {}), values.get(control, {})
-    estimated = ratio(mine, theirs, contrasts)
-    ratios = "log ratios" if _positive(mine, theirs) else "ratios"
-    method = f"paired t of {ratios} over {estimated.n} seeds, Bonferroni over {contrasts} contrasts"
-    cheaper: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
-    decided = verdict(estimated, 1.0)
-    return Comparison(
-        name,
-        control,
-        metric,
-        estimated.mean,
-        estimated.low,
-        estimated.high,
-        estimated.n,
-        method,
-        cheaper.get(decided, decided),
-    )
-
-
-def _positive(costs: Mapping[int, float], other: Mapping[int, float]) -> bool:
-    """Whether ratios of the two have logarithms."""
-    return all(costs[seed] > 0 for seed in costs.keys() & other.keys())

@@ -16,19 +16,27 @@ simulated suites instead of 95%, and in 97% instead of 99%; this one in 95 to 98
 (``tests/report/test_statistics.py``). The difference of two scenarios is paired: the same with
 differences of values.
 
-Where a variance cannot be estimated, the interval and the verdict are missing (:func:`estimable`),
-as they are with fewer sentences than a sign test needs (:func:`paired`).
+The seeds' part is never below what the sentences alone make of it, ``var_e / N / S``: scores are
+counts, and a few seeds may agree by luck. Where a variance cannot be estimated, the interval is
+missing (:func:`estimable`); where too few sentences carry a difference for a sign test, the interval
+is as wide as their number allows (:func:`paired`).
 """
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-from mtlab.report.statistics.variances import Spread, estimable, half_width, spread_of
+from mtlab.report.statistics.variances import (
+    Spread,
+    estimable,
+    half_width,
+    moderated,
+    spread_of,
+)
 
 LEVEL = 0.95
 """Confidence of every interval; comparisons of a family share their level."""
@@ -38,10 +46,11 @@ SCOPE = (
     "encoder."
 )
 
-TOO_FEW = "too few test sentences, or results too alike, to estimate an interval"
-"""Why an interval is missing although there are enough seeds."""
+TRIFLE = 100
+"""A sentence whose difference is below this part of the largest one counts as equal: where scores do
+not decompose, a difference at one sentence moves all others a little."""
 
-Verdict = Literal["better", "worse", "tie", "undecided"]
+Side = Literal["above", "below", "unclear"]
 Values = Mapping[str, Mapping[int, float]]
 """Scenario to seed to value; a scenario without values still counts in the family."""
 Sample = Mapping[int, np.ndarray]
@@ -117,43 +126,85 @@ def estimate(
     )
 
 
-def paired(differences: Sample, contrasts: int = 1, *, equal: bool = True) -> Interval:
+def paired(
+    differences: Sample,
+    alpha: float = 1 - LEVEL,
+    pooled: float | None = None,
+    *,
+    equal: bool = True,
+    generous: bool = False,
+) -> Interval:
     """The mean of paired differences, with the interval that decides; without bounds where it
     cannot be estimated.
 
     A sign test over ``k`` sentences that all point the same way has the level ``2 * 0.5**k``: fewer
-    sentences cannot distinguish a difference from luck, even where an interval excludes 0. Of
-    unequal differences ``d``, as many count as ``sum(d**2)**2 / sum(d**4)`` says, which is ``k``
-    for ``k`` equal ones among zeros.
+    sentences cannot distinguish a difference from luck. Of unequal differences ``d``, as many count
+    as ``sum(d**2)**2 / sum(d**4)`` says, which is ``k`` for ``k`` equal ones among zeros. With
+    fewer, the interval reaches on each side as far as the share of sentences that may differ that
+    way (Clopper and Pearson 1934), and so includes 0. Where most sentences are equal, it also
+    reaches that far around the mean for the sentences that differ with most seeds: slips of single
+    seeds say nothing of those.
 
     Args:
         differences: a seed's at each test sentence.
-        contrasts: how many such differences are judged together (Bonferroni).
+        alpha: the chance that the interval misses the truth.
+        pooled: the mean variance of a seed's differences over the contrasts of a family, where few
+            seeds borrow from it (:func:`mtlab.report.statistics.variances.moderated`).
         equal: a sentence at which both are as good adds 0. Not so with a share of a score, where
             sentences are not counted.
+        generous: whether ``pooled`` counts for one more degree of freedom, as
+            :func:`~mtlab.report.statistics.variances.moderated` has it.
     """
-    level = 1 - (1 - LEVEL) / contrasts
     if len(differences) < 2:
-        return estimate(differences, level)
+        return estimate(differences, 1 - alpha)
     table = np.stack([differences[seed] for seed in sorted(differences)])
-    needed = math.log2(2 / (1 - level))
-    if table.shape[1] >= needed and not table.any():  # the same answers with every seed
-        return Interval(0.0, 0.0, 0.0, len(table))
+    needed = math.log2(2 / alpha)
     spread = estimable(table) if table.shape[1] >= needed else None
-    estimated = _around(float(table.mean()), spread, level, len(table))
-    if (
-        equal
-        and verdict(estimated) in ("better", "worse")
-        and _carrying(table.mean(axis=0)) < needed
-    ):
-        return Interval(estimated.mean, None, None, estimated.n)
-    return estimated
+    if spread is not None:
+        spread = moderated(spread, pooled, len(table), generous=generous)
+    estimated = _around(float(table.mean()), spread, 1 - alpha, len(table))
+    if estimated.low is None or estimated.high is None or not equal:
+        return estimated
+    return _widened(estimated, table, alpha)
+
+
+def _widened(estimated: Interval, table: np.ndarray, alpha: float) -> Interval:
+    """An interval as wide as the number of sentences that carry it allows.
+
+    Where few sentences carry the difference, their variance says little of those that do not differ
+    by luck. Clopper and Pearson's upper end says how many more there may be on each side.
+
+    Args:
+        estimated: with bounds.
+        table: differences, (seeds, sentences).
+        alpha: the chance that the interval misses the truth.
+    """
+    assert estimated.mean is not None and estimated.low is not None and estimated.high is not None
+    needed, mean, means = math.log2(2 / alpha), estimated.mean, table.mean(axis=0)
+    number, top = len(means), float(abs(table).max())
+    sides = -means.clip(max=0), means.clip(min=0)
+    ends = [-estimated.low, estimated.high]
+    lasting = [int((side >= top / 2).sum()) for side in sides]
+    mostly_equal = (abs(means) < top / TRIFLE).mean() > 0.5
+    if mostly_equal:
+        more = [_share_at_most(count, number, alpha) - count / number for count in lasting]
+        ends = [max(ends[0], top * more[0] - mean), max(ends[1], top * more[1] + mean)]
+    if _carrying(means) < needed:
+        shares = [_share_at_most(float(side.sum()) / top, number, alpha) for side in sides]
+        ends = [max(end, top * share) for end, share in zip(ends, shares, strict=True)]
+    return replace(estimated, low=-ends[0], high=ends[1])
 
 
 def _carrying(differences: np.ndarray) -> float:
     """How many sentences carry a difference, as if theirs were equal and those of all others 0."""
     squares = differences**2
     return float(squares.sum() ** 2 / (squares**2).sum()) if squares.any() else 0.0
+
+
+def _share_at_most(count: float, of: int, alpha: float) -> float:
+    """The upper end of the two-sided Clopper-Pearson interval of a share."""
+    whole = math.ceil(count - 1e-9)  # a sum of fractions may lie a rounding above a whole number
+    return float(stats.beta.ppf(1 - alpha / 2, whole + 1, max(of - whole, 1)))
 
 
 def unpaired(first: Sample, other: Sample, level: float = LEVEL) -> Interval:
@@ -188,10 +239,10 @@ def _around(mean: float, spread: Spread | None, level: float, seeds: int) -> Int
     return Interval(mean, mean - half, mean + half, seeds)
 
 
-def verdict(interval: Interval, nothing: float = 0.0) -> Verdict:
-    """The verdict of an interval: the side of ``nothing`` that it lies on, if it excludes it."""
+def side(interval: Interval, nothing: float = 0.0) -> Side:
+    """The side of ``nothing`` that an interval lies on, if it excludes it."""
     if interval.low is None or interval.high is None:
-        return "undecided"
+        return "unclear"
     if interval.low > nothing:
-        return "better"
-    return "worse" if interval.high < nothing else "tie"
+        return "above"
+    return "below" if interval.high < nothing else "unclear"

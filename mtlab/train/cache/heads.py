@@ -3,7 +3,9 @@ problem.
 
 Trials of one scenario that differ in their seed alone see the same batches. Where only heads train,
 their weights are stacked, and a step is one batched product for all of them; loss, dropout,
-clipping and update of each are what they would be alone.
+clipping and update of each are what they would be alone. Each may stand elsewhere in the course of
+its rates: AdamW's update is linear in the rate, so that one of the full rate, taken in part, is the
+update of a part of the rate; of none of it, the weights stay as they are, bit for bit.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +28,7 @@ from mtlab.tasks.kind import IGNORE
 from mtlab.train.cache import spill
 from mtlab.train.cache.prefix import States
 from mtlab.train.loop import adamw, step
+from mtlab.train.loop.course import Course
 from mtlab.train.loop.dropout import Draws
 from mtlab.train.loop.schedule import Step
 from mtlab.train.loop.step import StepOutput
@@ -145,6 +148,7 @@ class Heads(Trainer):
         prepared: the data and the experiment's settings.
         readings: what the heads read.
         runtime: device and precision.
+        courses: of the trials' rates; the stage's for all where none are given.
     """
 
     def __init__(
@@ -157,7 +161,9 @@ class Heads(Trainer):
         prepared: Prepared,
         readings: Readings,
         runtime: Runtime,
+        courses: Sequence[Course] = (),
     ) -> None:
+        self.courses = courses or [Course(stage, steps)]
         self.networks, self.seeds, self.readings, self.runtime = networks, seeds, readings, runtime
         settings = prepared.experiment.optimizer
         weights = prepared.experiment.loss_factors
@@ -181,7 +187,7 @@ class Heads(Trainer):
             for group in partition.trainable
         ]
         self.trained = [tensor for group in groups for tensor in group["params"]]
-        self.optimizer, self.scheduler = adamw.adamw(groups, stage, steps, settings)
+        self.optimizer, self.scheduler = adamw.adamw(groups, self.courses[0], settings)
 
     def train(
         self, steps: Sequence[Step], first: int, enough: Callable[[], bool]
@@ -243,8 +249,7 @@ class Heads(Trainer):
         ).sum(dim=0)
         loss.sum().backward()  # no trial's loss depends on another's weights
         self._clip()
-        self.optimizer.step()
-        self.scheduler.step()
+        self._update()
         self.optimizer.zero_grad(set_to_none=True)
         return loss.detach(), {
             task: step.recorded(self.losses[task], value.detach(), read[task][1])
@@ -276,6 +281,33 @@ class Heads(Trainer):
         factor = (self.clip_norm / (norms + 1e-6)).clamp(max=1.0)
         for grad in grads:
             grad.mul_(factor.view(-1, 1, 1))
+
+    def _update(self) -> None:
+        """Make the optimizer's step, at each trial's own share of the rates."""
+        step_of_stage = self.scheduler.last_epoch
+        factors = [course.factor(step_of_stage) for course in self.courses]
+        if len(set(factors)) == 1:
+            adamw.set_rates(self.optimizer, factors[0])
+            self.optimizer.step()
+        else:
+            adamw.set_rates(self.optimizer, 1.0)
+            before = [tensor.detach().clone() for tensor in self.trained]
+            self.optimizer.step()
+            self._take_part(before, factors)
+        self.scheduler.step()
+
+    @torch.no_grad()
+    def _take_part(self, before: Sequence[Tensor], factors: Sequence[float]) -> None:
+        """Take back of an update what each trial's factor leaves out.
+
+        Args:
+            before: the trained tensors before the update.
+            factors: of the trials; 1 leaves the update and 0 the weights bit for bit.
+        """
+        share = torch.tensor(factors, device=self.runtime.device).view(-1, 1, 1)
+        for old, new in zip(before, self.trained, strict=True):
+            part = torch.where(share == 1, new, old + share * (new - old))
+            new.copy_(torch.where(share == 0, old, part))
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -43,7 +43,8 @@ class Engine(Protocol):
     def run(
         self, work: Work, groups: Sequence[Group], begun: Begun
     ) -> Iterator[tuple[Group, list[TrialRecord]]]:
-        """Run all groups; each with its records, as it ends.
+        """Run all groups; each with its records, as it ends. It is called again where later trials
+        depend on the records of earlier ones.
 
         Raises:
             Stopped: the process was asked to stop; checkpoints of what ran are written.
@@ -57,6 +58,7 @@ class Local:
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment, self.where, self.ready = experiment, "", set[str]()
+        self.worker: Worker | None = None
 
     def runtime(self) -> Runtime:
         """What this machine has."""
@@ -71,8 +73,12 @@ class Local:
     def run(
         self, work: Work, groups: Sequence[Group], begun: Begun
     ) -> Iterator[tuple[Group, list[TrialRecord]]]:
-        """In the order given."""
-        worker = Worker(work, exchange=work.runtime.processes.several)
+        """In the order given. One worker runs all that is asked for of the same work, so that what
+        its trials share is computed once.
+        """
+        worker = self.worker
+        if worker is None or worker.work is not work:
+            worker = self.worker = Worker(work, exchange=work.runtime.processes.several)
         self.ready = worker.starts.ready
         for group in groups:
             begun(group)

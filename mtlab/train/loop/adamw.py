@@ -7,29 +7,26 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import LRScheduler
-from transformers import get_scheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from mtlab.plan.experiment import Optimizer as Settings
-from mtlab.plan.scenario import Stage
+from mtlab.train.loop.course import Course
 
 
 def adamw(
-    groups: list[dict[str, Any]], stage: Stage, steps: int, settings: Settings
+    groups: list[dict[str, Any]], course: Course, settings: Settings
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    """A new optimizer (Loshchilov and Hutter 2019) over parameter groups, and the course of its
-    rates over a stage of so many steps.
+    """A new optimizer (Loshchilov and Hutter 2019) over parameter groups, and what sets its rates
+    in the course of a stage.
     """
     optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
-    name = "constant_with_warmup" if stage.schedule == "constant" else str(stage.schedule)
-    return optimizer, get_scheduler(
-        name, optimizer, num_warmup_steps=warmup_steps(stage, steps), num_training_steps=steps
-    )
+    return optimizer, LambdaLR(optimizer, course.factor)
 
 
-def warmup_steps(stage: Stage, steps: int) -> int:
-    """Steps in which the rates rise; the first of them has rate 0."""
-    return int((stage.warmup or 0.0) * steps)
+def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set all rates to what they began as times a factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * factor
 
 
 def state_of(

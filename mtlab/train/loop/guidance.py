@@ -168,7 +168,7 @@ def rest(stage: Stage, decisions: Sequence[Decision], left: int) -> Stage | None
         "weights": weights,
         "distillation": distillation,
     }
-    return stage.model_copy(update={**changes, "warmup": 0.0})
+    return stage.model_copy(update={**changes, "warmup": 0.0, "warmup_steps": None})
 
 
 def with_head(
@@ -219,6 +219,9 @@ def replay(stages: Sequence[Stage], epochs: Sequence[EpochRecord]) -> list[Decis
             )
             decided += decisions
             if any(decision.action in ("advance", "stop") for decision in decisions):
+                break
+            following = [epoch.stage for epoch in epochs[at + 1 : at + 2]]
+            if stage.patience is not None and following != [epochs[at].stage]:
                 break
         passed = epochs[first : at + 1]
         if passed:

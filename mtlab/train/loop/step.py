@@ -22,6 +22,7 @@ from mtlab.record.metrics import Prediction
 from mtlab.tasks.kind import Task
 from mtlab.train.distributed.processes import ALONE, Processes
 from mtlab.train.loop import adamw
+from mtlab.train.loop.course import Course
 from mtlab.train.loop.dropout import quick
 from mtlab.train.loop.forward import Forward
 from mtlab.train.loop.parallel import Alone, over
@@ -197,9 +198,10 @@ def learner(
     vocabulary: Vocabulary | None = None,
     terms: tuple[Term, ...] = (),
     processes: Processes = ALONE,
+    course: Course | None = None,
 ) -> Learner:
     """The optimizer of a stage that trains something: AdamW over the trained units alone, one
-    parameter group a selector.
+    parameter group a selector; its rates take the stage's course where none is given.
     """
     gradients = over(processes, network, vocabulary)
     known = units(network)
@@ -216,7 +218,7 @@ def learner(
                 vocabulary.weight if vocabulary.stands_for(parameter) else parameter
                 for parameter in group["params"]
             ]
-    optimizer, scheduler = adamw.adamw(groups, stage, steps, settings)
+    optimizer, scheduler = adamw.adamw(groups, course or Course(stage, steps), settings)
     parameters = tuple(parameter for group in groups for parameter in group["params"])
     own = {task: weight * stage.weight(task) for task, weight in weights.items()}
     return Learner(

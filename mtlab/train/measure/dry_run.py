@@ -2,7 +2,7 @@
 training.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -18,7 +18,7 @@ from mtlab.model.freezing import Partition, units
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import START, Experiment
 from mtlab.plan.scenario import point_label
-from mtlab.plan.words import counted
+from mtlab.plan.words import counted, spanned
 from mtlab.train.loop import schedule
 from mtlab.train.loop.schedule import Step
 from mtlab.train.prepare import Prepared, check_scenarios, length_limit
@@ -27,8 +27,14 @@ from mtlab.train.stage_plan import StagePlan
 TERA = 1e12
 
 
-def lines(experiment: Experiment) -> Iterator[str]:
+def lines(
+    experiment: Experiment, shows: Callable[[str], Iterable[str]] = lambda _: ()
+) -> Iterator[str]:
     """The plan of an experiment, line by line.
+
+    Args:
+        experiment: of which nothing is trained.
+        shows: lines on what data with a fingerprint can show.
 
     Raises:
         UserError: something is wrong with the experiment, its data or its encoder.
@@ -36,15 +42,16 @@ def lines(experiment: Experiment) -> Iterator[str]:
     names, seeds, points = experiment.scenarios, experiment.seeds, experiment.points
     factors = [
         counted(len(names), "scenario"),
-        counted(len(seeds), "seed"),
+        spanned(experiment.fewest_seeds, len(seeds), "seed"),
         *([f"{len(points)} points"] if len(points) > 1 else []),
     ]
-    yield f"{experiment.name}: {' × '.join(factors)} = {counted(len(experiment.trials()), 'trial')}; nothing is trained here"
+    fewest, most = (len(names) * len(points) * of for of in (experiment.fewest_seeds, len(seeds)))
+    yield f"{experiment.name}: {' × '.join(factors)} = {spanned(fewest, most, 'trial')}; nothing is trained here"
     for point in points:
         if point:
             yield f"\n{point_label(point)}"
         with experiment.pointing():
-            yield from _point_lines(experiment.at(point))
+            yield from _point_lines(experiment.at(point), shows)
 
 
 def sketch(experiment: Experiment, corpus: Corpus | None = None) -> tuple[Prepared, list[str]]:
@@ -107,8 +114,9 @@ class Planned(StagePlan):
     steps: list[Step]
 
 
-def floor(prepared: Prepared, planned: list[Planned]) -> int:
-    """FLOPs that cannot be avoided when these stages are trained with all seeds, padding left out.
+def floor(prepared: Prepared, planned: list[Planned], seeds: int | None = None) -> int:
+    """FLOPs that cannot be avoided when these stages are trained with so many seeds (all where none
+    are given), padding left out.
 
     What lies below the first trained block is computed once, in one pass for all epochs, seeds and
     scenarios (one a seed, where each seed has a checkpoint of its own); what lies above it, at
@@ -119,19 +127,20 @@ def floor(prepared: Prepared, planned: list[Planned]) -> int:
         deepest = max(deepest, plan.partition.prefix_depth if plan.steps else 0)
         above += schedule.flops(prepared, plan.partition, plan.steps, cached=True)[1]
     lengths = prepared.encoded["train"].examples.lengths
-    seeds = len(prepared.experiment.seeds)
+    seeds = seeds or len(prepared.experiment.seeds)
     below = prepared.counter.prefix(deepest).exact(lengths) if deepest else 0
     return above * seeds + below * (1 if prepared.source is None else seeds)
 
 
-def plain(prepared: Prepared, planned: list[Planned]) -> int:
-    """FLOPs of a plain loop over these stages with all seeds, padding included."""
-    return sum(schedule.flops(prepared, plan.partition, plan.steps)[0] for plan in planned) * len(
-        prepared.experiment.seeds
-    )
+def plain(prepared: Prepared, planned: list[Planned], seeds: int | None = None) -> int:
+    """FLOPs of a plain loop over these stages with so many seeds (all where none are given), padding
+    included.
+    """
+    once = sum(schedule.flops(prepared, plan.partition, plan.steps)[0] for plan in planned)
+    return once * (seeds or len(prepared.experiment.seeds))
 
 
-def _point_lines(experiment: Experiment) -> Iterator[str]:
+def _point_lines(experiment: Experiment, shows: Callable[[str], Iterable[str]]) -> Iterator[str]:
     prepared, notes = sketch(experiment)
     config, corpus = prepared.location.config, prepared.corpus
     sizes = ", ".join(f"{split} {len(rows):,}" for split, rows in corpus.splits.items())
@@ -149,30 +158,55 @@ def _point_lines(experiment: Experiment) -> Iterator[str]:
     for name, stages in planned.items():
         yield f"\n{name}"
         yield from _stage_lines(prepared.of(name), stages)
-    yield "\nTraining FLOPs of all seeds, in 10^12"
+    yield from _cost_lines(prepared, planned)
+    yield ""
+    yield from shows(corpus.fingerprint)
+
+
+def _cost_lines(prepared: Prepared, planned: Mapping[str, list[Planned]]) -> Iterator[str]:
+    experiment = prepared.experiment
+    seeds, fewest = len(experiment.seeds), experiment.fewest_seeds
+    several = fewest < seeds
+    yield f"\nTraining FLOPs of {f'up to {seeds}' if several else 'all'} seeds, in 10^12"
     yield "  plain: every step computes everything, padding too, as this engine does; floor: what cannot change once, no padding"
-    width = max(map(len, experiment.scenarios))
+    first = f"first look, {fewest} seeds"
+    width = max(map(len, [*planned, *([first] if several else [])]))
+    early = {name: experiment.scenario(name).ends_early for name in planned}
     for name, stages in planned.items():
-        yield _cost_line(
-            name.ljust(width), plain(prepared.of(name), stages), floor(prepared.of(name), stages)
-        )
+        costs = plain(prepared.of(name), stages), floor(prepared.of(name), stages)
+        yield _cost_line(name.ljust(width), *costs, most=several or early[name])
+    ends_early = any(early.values())
+    yield _cost_line(
+        "together".ljust(width), *_together(prepared, planned, seeds), most=several or ends_early
+    )
+    if several:
+        yield _cost_line(first.ljust(width), *_together(prepared, planned, fewest), most=ends_early)
+
+
+def _together(
+    prepared: Prepared, planned: Mapping[str, list[Planned]], seeds: int
+) -> tuple[int, int]:
+    """Plain and floor FLOPs of all scenarios with so many seeds."""
     variants = [prepared, *(plan for plan in prepared.variants.values() if plan.counter.adapted)]
     together = [
         [plan for name, stages in planned.items() if prepared.of(name) is of for plan in stages]
         for of in variants
     ]
-    sums = (
-        sum(count(of, some) for of, some in zip(variants, together, strict=True))
-        for count in (plain, floor)
+    pairs = list(zip(variants, together, strict=True))
+    plain_flops, floor_flops = (
+        sum(count(of, some, seeds) for of, some in pairs) for count in (plain, floor)
     )
-    yield _cost_line("together".ljust(width), *sums)
+    return plain_flops, floor_flops
 
 
 def _stage_lines(prepared: Prepared, stages: list[Planned]) -> Iterator[str]:
     for plan in stages:
         stage, losses = plan.stage, " + ".join(plan.stage.losses)
         epochs, steps = counted(stage.epochs, "epoch"), counted(len(plan.steps), "step")
-        yield f"  {stage.name}: {epochs}, {steps} of {prepared.experiment.batch_size}, losses {losses}"
+        most = "" if stage.patience is None else "up to "
+        yield f"  {stage.name}: {most}{epochs}, {most}{steps} of {prepared.experiment.batch_size}, losses {losses}"
+        if stage.patience is not None:
+            yield f"    patience {stage.patience}, then a cooldown of {counted(stage.cooldown or 0, 'epoch')}"
         held = [
             f"{key} {getattr(stage, key):g}"
             for key in ("rehearsal", "l2_sp", "distillation")
@@ -225,9 +259,10 @@ def _listed(names: tuple[str, ...], counts: Mapping[str, int]) -> str:
     return ", ".join(parts)
 
 
-def _cost_line(name: str, plain_flops: int, floor_flops: int) -> str:
+def _cost_line(name: str, plain_flops: int, floor_flops: int, most: bool) -> str:
     ratio = f"{plain_flops / floor_flops:6.1f} times" if floor_flops else ""
-    return f"  {name}  plain {plain_flops / TERA:10.3f}   floor {floor_flops / TERA:10.3f}   {ratio}".rstrip()
+    bound = "up to " if most else ""
+    return f"  {name}  plain {bound}{plain_flops / TERA:10.3f}   floor {bound}{floor_flops / TERA:10.3f}   {ratio}".rstrip()
 
 
 def _word_lengths(corpus: Corpus, split: str, limit: int) -> Encoded:

@@ -9,6 +9,7 @@ one by one; the median is shown, and the range where they differ.
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import torch
 
@@ -25,7 +26,7 @@ from mtlab.train.stage_plan import StagePlan
 
 def work(prepared: Prepared, trial: Trial) -> int:
     """FLOPs of a trial as this engine runs it, evaluation included; passes that trials share are
-    left out.
+    left out. With patience they are the most that there may be.
     """
     total = depth = 0
     for plan in prepared.stage_plans(trial.scenario):
@@ -100,9 +101,12 @@ def pace(
     trial = trials[todo.index(max(todo))]
     prepared = points[trial.point].of(trial.scenario)
     plans = [plan for plan in prepared.stage_plans(trial.scenario) if plan.stage.epochs]
+    if not plans:
+        return None
+    early = any(points[some.point].experiment.scenario(some.scenario).ends_early for some in trials)
     try:
         with torch.random.fork_rng([runtime.device] if runtime.device.type == "cuda" else []):
-            return _timed(prepared, runtime, trial.seed, plans[-1]) if plans else None
+            return replace(_timed(prepared, runtime, trial.seed, plans[-1]), at_most=early)
     except Exception:
         return None
 

@@ -20,11 +20,15 @@ WIDE = 1.5
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds that a piece of work takes: usually, and the least and the most that is likely."""
+    """Seconds that a piece of work takes: usually, and the least and the most that is likely.
+
+    ``at_most`` says that there may be less work than planned, for patience may end a stage.
+    """
 
     usual: float
     low: float
     high: float
+    at_most: bool = False
 
 
 class PlainProgress:
@@ -32,6 +36,7 @@ class PlainProgress:
 
     def __init__(self) -> None:
         self.trials = self.number = self.work = self.done = 0
+        self.label = ""
         self.pace: float | None = None
         self.began = time.perf_counter()
 
@@ -39,18 +44,25 @@ class PlainProgress:
         """Show a line that stays."""
         print(line, flush=True)
 
-    def begin(self, trials: int, work: int, pace: Pace | None) -> None:
-        """The suite has this many trials and this much work in all, done at ``pace`` where that is
-        known.
+    def begin(self, trials: int, work: int, pace: Pace | None, at_most: bool = False) -> None:
+        """The suite has this many trials and this much work in all, or at most, done at ``pace``
+        where that is known.
         """
         self.trials, self.work, self.began = trials, work, time.perf_counter()
         self.pace = None if pace is None else pace.usual
         if pace is not None:
-            self.say(f"{counted(trials, 'trial')}, {_expected(work, pace)}")
+            most = "up to " if at_most else ""
+            self.say(f"{most}{counted(trials, 'trial')}, {_expected(work, pace)}")
+
+    def resize(self, trials: int, work: int) -> None:
+        """It turned out that the suite has this many trials and this much work, those that ended
+        included.
+        """
+        self.trials, self.work = trials, work
 
     def trial(self, number: int, label: str) -> None:
         """Trial ``number`` begins."""
-        self.number = number
+        self.number, self.label = number, label
 
     def advance(self, work: int) -> None:
         """So much work was done."""
@@ -118,17 +130,24 @@ class LiveProgress(PlainProgress):
         """Show a line that stays."""
         self.bar.console.print(line, markup=False, highlight=False, emoji=False)
 
-    def begin(self, trials: int, work: int, pace: Pace | None) -> None:
-        """The suite has this many trials and this much work in all, done at ``pace`` where that is
-        known.
+    def begin(self, trials: int, work: int, pace: Pace | None, at_most: bool = False) -> None:
+        """The suite has this many trials and this much work in all, or at most, done at ``pace``
+        where that is known.
         """
-        super().begin(trials, work, pace)
+        super().begin(trials, work, pace, at_most)
         self.bar.reset(self.task, total=work, left=self.left())
+
+    def resize(self, trials: int, work: int) -> None:
+        """It turned out that the suite has this many trials and this much work, those that ended
+        included.
+        """
+        super().resize(trials, work)
+        self.bar.update(self.task, total=work, description=self._description(), left=self.left())
 
     def trial(self, number: int, label: str) -> None:
         """Trial ``number`` begins."""
         super().trial(number, label)
-        self.bar.update(self.task, description=f"[{number}/{self.trials}] {label}")
+        self.bar.update(self.task, description=self._description())
 
     def advance(self, work: int) -> None:
         """So much work was done."""
@@ -138,6 +157,9 @@ class LiveProgress(PlainProgress):
     def close(self) -> None:
         """Nothing more is shown."""
         self.bar.stop()
+
+    def _description(self) -> str:
+        return f"[{self.number}/{self.trials}] {self.label}"
 
 
 def progress() -> PlainProgress:
@@ -161,6 +183,8 @@ def _expected(work: int, pace: Pace) -> str:
     if work * pace.high < SHORT_S:
         return "less than half a minute of computing on this machine"
     low, high = duration(work * pace.low), duration(work * pace.high)
+    if pace.at_most:
+        return f"up to about {high} on this machine, less where patience ends a stage early"
     if pace.high <= WIDE * pace.low or low == high:
         return f"about {duration(work * pace.usual)} on this machine"
     number, _, unit = low.partition(" ")

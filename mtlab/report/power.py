@@ -1,0 +1,191 @@
+"""What an experiment will be able to show, told before it runs, from earlier records of the same data.
+
+The variances between seeds and between test sentences of earlier contrasts say how wide an interval
+will be with any number of seeds.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtlab.plan.errors import UserError
+from mtlab.plan.scenario import points
+from mtlab.record.journal import Journal
+from mtlab.report.claims.verdicts import PUBLISHED
+from mtlab.report.comparison import training_failures
+from mtlab.report.comparison.groups import Group, groups
+from mtlab.report.statistics import scale
+from mtlab.report.statistics.outlook import MOST_SEEDS
+from mtlab.report.statistics.variances import Spread, estimable, half_width
+from mtlab.report.tasks import Task, of_experiment
+
+POWER_QUANTILE = 0.8416
+"""Of the normal distribution, at 80%: a difference this many standard errors beyond the half-width of
+the interval is shown in four of five suites."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Earlier records of the same data and encoder.
+
+    Attributes:
+        folder: where they are.
+        group: their results at the point with these data.
+    """
+
+    folder: Path
+    group: Group
+
+
+@dataclass(frozen=True)
+class Power:
+    """What a task's contrasts can show.
+
+    Attributes:
+        task: whose metric.
+        alpha: the error of one interval.
+        spread: of one seed's difference (``seeds``) and of test sentences, median over contrasts.
+        sentences: of the test split.
+    """
+
+    task: Task
+    alpha: float
+    spread: Spread
+    sentences: int
+
+    def shown(self, seeds: float) -> float:
+        """The smallest difference that so many seeds show in four of five suites."""
+        spread = (
+            self._with(0.0, 1)
+            if math.isinf(seeds)
+            else self._with(self.spread.seeds / seeds, seeds - 1)
+        )
+        error = math.sqrt(spread.seeds + spread.sentences)
+        return half_width(spread, 1 - self.alpha) + POWER_QUANTILE * error
+
+    def _with(self, seeds: float, df: float) -> Spread:
+        return Spread(seeds, df, self.spread.sentences, self.sentences - 1, 0.0)
+
+    @property
+    def seeds_of_margin(self) -> int | None:
+        """The fewest seeds that show a difference as large as the margin; None where
+        :data:`MOST_SEEDS` do not.
+        """
+        enough = (n for n in range(2, MOST_SEEDS + 1) if self.shown(n) <= self.task.margin)
+        return next(enough, None)
+
+    @property
+    def sentences_of_margin(self) -> int | None:
+        """The test sentences that show it with any number of seeds; None where these do."""
+        limit = self.shown(math.inf)
+        if limit <= self.task.margin:
+            return None
+        return math.ceil(self.sentences * (limit / self.task.margin) ** 2)
+
+
+def lines(experiment: Mapping[str, Any], output: Path, fingerprint: str) -> Iterator[str]:
+    """What an experiment can show, line by line.
+
+    Args:
+        experiment: its settings, as a record has them.
+        output: where its records will go; earlier ones are looked for there and beside it.
+        fingerprint: of its data.
+    """
+    source = find(output, fingerprint, experiment)
+    if source is None:
+        yield (
+            "What it can show is not known: no earlier records of these data and this encoder, with a control and two seeds, are in "
+            f"{output.parent}. Run two seeds first, and plan again."
+        )
+        return
+    seeds = len(experiment["seeds"])
+    powers = list(_powers(source.group, experiment, seeds))
+    runs = max(len(source.group.of(name)) for name in source.group.scenarios)
+    yield (
+        f"What it can show, from {source.folder} ({runs} seeds): the smallest difference to the control that {seeds} seeds show in four of "
+        "five suites"
+    )
+    yield from (f"  {_line(power, seeds)}" for power in powers)
+
+
+def _line(power: Power, seeds: int) -> str:
+    task = power.task
+    said = f"{task.metric_title}: {power.shown(seeds):.3f}; the margin of {task.margin:g} takes "
+    if power.sentences_of_margin is not None:
+        return f"{said}about {power.sentences_of_margin:,} test sentences ({power.sentences:,} are there), and no number of seeds is enough"
+    needed = power.seeds_of_margin
+    return said + (f"{needed} seeds" if needed is not None else f"more than {MOST_SEEDS} seeds")
+
+
+def find(output: Path, fingerprint: str, experiment: Mapping[str, Any]) -> Source | None:
+    """The earlier records that say most: those with the most seeds, an experiment's own first."""
+    beside = sorted(output.parent.glob("*/suite.json"))
+    published = sorted((output.parent / PUBLISHED).glob("*/suite.json"))
+    folders = dict.fromkeys([output, *(path.parent for path in (*published, *beside))])
+    best: tuple[int, Source] | None = None
+    for folder in folders:
+        for source in _sources(folder, fingerprint, experiment):
+            seeds = len(source.group.of(source.group.control or ""))
+            if seeds > max(1, best[0] if best else 0):
+                best = seeds, source
+    return best[1] if best else None
+
+
+def _sources(folder: Path, fingerprint: str, experiment: Mapping[str, Any]) -> Iterator[Source]:
+    if not (folder / "suite.json").exists():
+        return
+    try:
+        suite, trials = Journal(folder).read()
+    except UserError:  # what cannot be read does not help
+        return
+    same = (suite.experiment.get("encoder"), suite.experiment.get("start")) == (
+        experiment.get("encoder"),
+        experiment.get("start"),
+    )
+    for group in groups(suite, trials) if same else ():
+        data = suite.data.get(group.label, {})
+        if data.get("fingerprint") == fingerprint and group.control is not None:
+            yield Source(folder, group)
+
+
+def _powers(group: Group, experiment: Mapping[str, Any], seeds: int) -> Iterator[Power]:
+    tasks = {task.name: task for task in of_experiment(experiment)}
+    contrasts = (len(experiment["scenarios"]) - 1) * len(tasks)
+    together = len(points(experiment.get("sweep") or {}, experiment.get("settings") or {}))
+    judged = contrasts * (1 if experiment.get("settings") else together)
+    alpha = scale.spending(experiment.get("looks") or [seeds])[-1] / max(1, judged)
+    for task in group.tasks:
+        spreads = _spreads(group, task)
+        if task.name in tasks and spreads:
+            middle = Spread(
+                float(np.median([spread.seeds for spread, _ in spreads])),
+                1,
+                float(np.median([spread.sentences for spread, _ in spreads])),
+                1,
+                0.0,
+            )
+            yield Power(tasks[task.name], alpha, middle, spreads[0][1])
+
+
+def _spreads(group: Group, task: Task) -> list[tuple[Spread, int]]:
+    """The variance of one seed's difference, and that of test sentences, of each contrast that trains
+    something; and the number of test sentences.
+    """
+    samples, found = group.samples(task), []
+    for name in group.scenarios:
+        if name == group.control or not training_failures.trains(group, name):
+            continue
+        shared = samples[name].keys() & samples[group.control or ""].keys()
+        if len(shared) < 2:
+            continue
+        table = np.stack(
+            [samples[name][seed] - samples[group.control or ""][seed] for seed in shared]
+        )
+        spread = estimable(table)
+        if spread is not None:
+            found.append((replace(spread, seeds=spread.seeds * len(table)), table.shape[1]))
+    return found

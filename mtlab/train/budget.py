@@ -1,0 +1,49 @@
+"""The work of a suite: how much there is at most, and how much of it is done."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from mtlab.plan.experiment import START
+from mtlab.plan.scenario import Trial
+from mtlab.train.measure import forecast
+from mtlab.train.worker import Work, groups, starts
+
+
+class Budget:
+    """FLOPs of trials, each with what it computes for others too, and of the checkpoints that they
+    start from.
+
+    Args:
+        work: the experiment, ready to run.
+        rounds: trials that are not read back; those of a round run at once.
+    """
+
+    def __init__(self, work: Work, rounds: Sequence[Sequence[Trial]]) -> None:
+        self.work = work
+        left = [trial for some in rounds for trial in some]
+        together = [group for some in rounds for group in groups(some, work)]
+        self.trials = {trial: forecast.work(work.of(trial), trial) for trial in left}
+        """Trial to FLOPs, in the order they run."""
+        for trial, flops in forecast.common(work.of, together).items():
+            self.trials[trial] += flops
+        self.starts = {key: self._start(trial) for key, trial in starts(work, left).items()}
+        """Key of the trial that trains a checkpoint to FLOPs."""
+
+    def of(self, trials: Iterable[Trial]) -> int:
+        """FLOPs of some trials, with the checkpoints that they start from; 0 for those that are read
+        back.
+        """
+        some = [trial for trial in trials if trial in self.trials]
+        needed = starts(self.work, some)
+        return sum(self.trials[trial] for trial in some) + sum(self.starts[key] for key in needed)
+
+    def done(self, ended: Iterable[Trial], ready: Collection[str]) -> int:
+        """FLOPs that are done when these trials ended and these checkpoints are ready.
+
+        A trial that failed counts as whole.
+        """
+        of_trials = sum(self.trials[trial] for trial in ended if trial in self.trials)
+        return of_trials + sum(flops for key, flops in self.starts.items() if key in ready)
+
+    def _start(self, trial: Trial) -> int:
+        source = self.work.prepared[trial.point].source
+        return 0 if source is None else forecast.work(source, Trial(START, trial.seed))

@@ -1,0 +1,113 @@
+"""The looks of an experiment, one after another: which trials each runs, and which never run."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from mtlab.plan.experiment import Experiment
+from mtlab.plan.scenario import Pair, Point, Trial, point_label
+from mtlab.plan.words import counted
+from mtlab.record.records import Skipped, SuiteRecord, TrialRecord
+
+Wanted = Callable[[SuiteRecord, Sequence[TrialRecord], int], Collection[Pair]]
+"""Decides after a look which scenarios run with more seeds, at which points: given the suite, the
+records of its trials so far and the look's number of seeds. The control is one of them where it is
+still compared with."""
+
+
+class Looks:
+    """What of an experiment runs, from look to look; a single look where its seeds are fixed.
+
+    Args:
+        experiment: whose trials run.
+        there: trials that an earlier run finished, to their records, which are used where a look
+            needs them.
+    """
+
+    def __init__(self, experiment: Experiment, there: Mapping[Trial, TrialRecord]) -> None:
+        self.experiment, self.there = experiment, there
+        self.trials = experiment.trials()
+        self.numbers = experiment.looks or (len(experiment.seeds),)
+        """Seeds of each look."""
+        self.records: dict[Trial, TrialRecord] = {}
+        """Of the trials that ended, in this run or before."""
+        self.wanted: set[Pair] = {(trial.point, trial.scenario) for trial in self.trials}
+        """Points and scenarios that run with the seeds of the next look."""
+
+    def due(self, number: int) -> list[Trial]:
+        """The trials without a record that a look of so many seeds needs, in the order they run."""
+        seeds = self.experiment.seeds[:number]
+        return [
+            trial
+            for trial in self.trials
+            if trial.seed in seeds
+            and trial not in self.records
+            and (trial.point, trial.scenario) in self.wanted
+        ]
+
+    def take(self, number: int) -> list[TrialRecord]:
+        """Take the records of an earlier run that a look of so many seeds needs."""
+        taken = {trial: self.there[trial] for trial in self.due(number) if trial in self.there}
+        self.records |= taken
+        return list(taken.values())
+
+    def rounds(self) -> list[list[Trial]]:
+        """The trials that an earlier run did not finish, look by look, if none is ever decided."""
+        before, rounds = 0, []
+        for number in self.numbers:
+            seeds = self.experiment.seeds[before:number]
+            rounds.append(
+                [one for one in self.trials if one.seed in seeds and one not in self.there]
+            )
+            before = number
+        return rounds
+
+    def decide(self, wanted: Collection[Pair]) -> dict[Point, list[str]]:
+        """Continue with these points and scenarios alone.
+
+        Returns:
+            The scenarios besides the control that stop now, by point.
+        """
+        stopped: dict[Point, list[str]] = {}
+        for point in self.experiment.points:
+            for name in self.experiment.scenarios:
+                stops = (point, name) in self.wanted and (point, name) not in wanted
+                if stops and name != self.experiment.control:
+                    stopped.setdefault(point, []).append(name)
+        every = {(trial.point, trial.scenario) for trial in self.trials}
+        self.wanted = every.intersection(wanted)
+        return stopped
+
+    def expected(self) -> list[Trial]:
+        """The trials that ended, and those that may still run."""
+        possible = set(self.due(self.numbers[-1]))
+        return [trial for trial in self.trials if trial in self.records or trial in possible]
+
+    def so_far(self) -> list[TrialRecord]:
+        """The records of the trials that ended, in the order of the experiment."""
+        return [self.records[trial] for trial in self.trials if trial in self.records]
+
+    def noted(self, suite: SuiteRecord) -> SuiteRecord:
+        """The suite with the trials that were read back, and those that are skipped."""
+        keys = dict(zip(self.trials, suite.trials, strict=True))
+        back = [trial for trial in self.trials if self._is_read_back(trial)]
+        expected = set(self.expected())
+        skipped = [trial for trial in self.trials if trial not in expected]
+        return suite.model_copy(
+            update={
+                "read_back": tuple(keys[trial] for trial in back),
+                "skipped": tuple(
+                    Skipped(scenario=one.scenario, seed=one.seed, point=dict(one.point))
+                    for one in skipped
+                ),
+            }
+        )
+
+    def _is_read_back(self, trial: Trial) -> bool:
+        return trial in self.there and self.records.get(trial) is self.there[trial]
+
+
+def stopped_lines(stopped: Mapping[Point, Sequence[str]], number: int) -> list[str]:
+    """For the user: the scenarios that stop at a look, and with how many seeds, a line a point."""
+    return [
+        f"{f'{point_label(point)}: ' if point else ''}{', '.join(names)}: no more after {counted(number, 'seed')}"
+        for point, names in stopped.items()
+    ]

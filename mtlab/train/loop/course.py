@@ -1,0 +1,52 @@
+"""The course of the rates in a stage: a factor on each of them, step by step."""
+
+import math
+
+from mtlab.plan.scenario import Stage
+
+
+class Course:
+    """The factors of a stage, or of a piece of one.
+
+    Args:
+        stage: its schedule and warm-up, filled in.
+        steps: of the stage; with patience, at most.
+    """
+
+    def __init__(self, stage: Stage, steps: int) -> None:
+        self.schedule, self.steps = stage.schedule, steps
+        self.warmup = stage.warmup_steps
+        """Steps in which the rates rise; the first of them has rate 0."""
+        if self.warmup is None:
+            self.warmup = int((stage.warmup or 0.0) * steps)
+        self.cooldown: tuple[int, int] | None = None
+        """The first step of the cooldown and how many it has, once that is known."""
+
+    def cool(self, first: int, steps: int) -> None:
+        """Let the rates fall linearly from step ``first`` on, to reach 0 after so many steps.
+
+        The first of them still has the rates of the step before, so that who has set these already
+        need not set them again.
+        """
+        self.cooldown = first, steps
+
+    def factor(self, step: int) -> float:
+        """The factor on the rates in a step, counted from 0; 0 after a cooldown."""
+        if self.cooldown is None:
+            return self._planned(step)
+        first, steps = self.cooldown
+        left = 1.0 if step < first else max(0.0, (first + steps - step) / max(1, steps))
+        return self._planned(step) * left
+
+    def _planned(self, step: int) -> float:
+        """Warm-up and schedule, in the arithmetic of transformers' schedules."""
+        assert self.warmup is not None
+        if step < self.warmup:
+            return step / max(1, self.warmup)
+        falling = max(1, self.steps - self.warmup)
+        if self.schedule == "linear":
+            return max(0.0, (self.steps - step) / falling)
+        if self.schedule == "cosine":
+            progress = (step - self.warmup) / falling
+            return max(0.0, 0.5 * (1.0 + math.cos(math.pi * progress)))
+        return 1.0
