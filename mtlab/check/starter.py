@@ -23,11 +23,11 @@ OTHERS = 4
 SMALL = 2000
 """Below so many training sentences the encoder learns at the higher rate."""
 RATES = {
-    True: {"rate": "3.0e-4", "lower": "1.8e-4", "head": "3.0e-3", "alone": "5.0e-3"},
+    True: {"rate": "1.0e-4", "lower": "6.0e-5", "head": "3.0e-3", "alone": "2.0e-3"},
     False: {"rate": "5.0e-5", "lower": "3.0e-5", "head": "1.0e-3", "alone": "1.0e-3"},
 }
-"""Whether there are few sentences, to learning rates: those of experiments/compare.yaml and
-experiments/snips.yaml."""
+"""Whether there are few sentences, to learning rates: those of full fine-tuning and of heads alone in
+experiments/compare.yaml and experiments/snips.yaml."""
 EPOCHS = {400: 40, SMALL: 16, 10_000: 10}
 """Training sentences below which a stage has at most so many epochs; :data:`FEWEST_EPOCHS` beyond. A
 few hundred sentences make a few steps an epoch, and need many."""

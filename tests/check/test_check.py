@@ -260,7 +260,7 @@ SAID = [
             "--tasks.classifier.column label\n",
             "tasks:\n  classifier:\n    kind: classification\n    column: label\n    title: sentence classification\ndata:\n",
             "# Which parts should I freeze? Five scenarios",
-            "  classifier_head_frozen:\n    - {epochs: 40, patience: 5, train: {encoder: 3.0e-4}}\n",
+            "  classifier_head_frozen:\n    - {epochs: 40, patience: 5, train: {encoder: 1.0e-4}}\n",
         ],
     ),
     (
@@ -783,8 +783,29 @@ def test_the_file_is_called_after_the_sources(
 def test_the_protocol_is_the_one_that_ships(tmp_path: Path) -> None:
     ships, made = shipped_and_made(1020, "compare.yaml", tmp_path)
     assert list(made["scenarios"]) == list(ships["scenarios"])
-    for key in ("scenarios", "control", "seeds", "optimizer"):
+    for key in ("control", "seeds", "optimizer"):
         assert made[key] == ships[key]
+    for name in ("fully_frozen", "backbone_frozen", "full_finetune"):
+        assert made["scenarios"][name] == ships["scenarios"][name]
+    assert without_heads(made) == without_heads(ships), "heads have the rates that a pilot chose"
+
+
+def without_heads(file: dict) -> dict:
+    """The stages of a file without the rates of heads."""
+    return {
+        name: [
+            {
+                **stage,
+                "train": {
+                    part: rate
+                    for part, rate in stage["train"].items()
+                    if not part.startswith("head")
+                },
+            }
+            for stage in stages
+        ]
+        for name, stages in file["scenarios"].items()
+    }
 
 
 def test_the_rates_for_more_sentences_are_those_of_snips(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_the_trials_of_a_look_go_to_the_engine_at_once_and_its_seeds_of_heads_st
 
 def test_the_bar_ends_at_its_end_and_a_line_says_what_stopped(whole: Run) -> None:
     progress = whole.progress
-    said = [line for line in progress.lines if "decided" in line]
+    said = [line for line in progress.lines if "no more after" in line]
     assert said == ["nothing: no more after 2 seeds", "heads: no more after 4 seeds"]
     assert progress.number == progress.trials == len(RAN)
     assert progress.done == progress.work > 0

@@ -111,7 +111,7 @@ def results(group: Group) -> str:
         row = [f"{name(scenario)} (control)" if group.control == scenario else name(scenario)]
         for task in tasks:
             estimate = intervals.estimate(group.samples(task)[scenario], within=task.kind.limits)
-            row += [estimated(estimate), _against(compared[task.name].get(scenario))]
+            row += [estimated(estimate), _against(group, compared[task.name].get(scenario))]
         plain = intervals.interval(group.values("wall_plain_s")[scenario].values())
         rows.append([*row, rounded(plain.mean), _count(group, scenario)])
     return markdown.table(header, rows)
@@ -131,6 +131,12 @@ def notes(group: Group) -> str:
             f"lies within the margin, {listing(margins)}. *Better*, *worse*: it excludes 0. *Unclear*: neither; *at least as good*: it "
             "excludes a loss of the margin."
         )
+        if group.looks:
+            lines.append(
+                f"Verdicts were sought at {listing([str(look) for look in group.looks])} seeds; a scenario ran no more once all of its own "
+                "were found, or hardly would be. A verdict has the interval of the first look that gave it; an effect that was found "
+                "early is probably exaggerated. Means over different numbers of seeds do not compare: differences do."
+            )
         if not group.complete:
             lines.append(
                 "Where a seed is missing, the difference is over the seeds that both have, and so not that of the two means."
@@ -143,12 +149,14 @@ def estimated(interval: Interval) -> str:
     return fixed(interval.mean) + markdown.bounds(interval.low, interval.high)
 
 
-def _against(contrast: Contrast | None) -> str:
+def _against(group: Group, contrast: Contrast | None) -> str:
     if contrast is None or contrast.interval.mean is None:
         return "–"
     good = ", at least as good" if contrast.verdict == "unclear" and contrast.as_good else ""
     why = f" ({reason(contrast)})" if reason(contrast) else ""
-    return f"{effect(contrast)} {contrast.verdict}{good}{why}"
+    early = contrast.interval.n < len(group.of(contrast.scenario)) and contrast.look in group.looks
+    when = f" after {contrast.interval.n} seeds" if early else ""
+    return f"{effect(contrast)} {contrast.verdict}{when}{good}{why}"
 
 
 def _count(group: Group, scenario: str) -> str:
