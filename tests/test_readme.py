@@ -215,7 +215,7 @@ def test_the_default_has_neither_floor_nor_ceiling_and_no_list_of_words_solves_i
 
     def mean(scenario: str, task: str) -> float:
         tested = [trial.test for trial in trials if trial.scenario == scenario]
-        assert len(tested) == 5
+        assert len(tested) >= 2
         values = [test.primary(task) for test in tested]
         return sum(values) / len(values)
 
