@@ -246,7 +246,9 @@ def test_seeds_that_all_score_the_same_are_no_interval() -> None:
 def test_a_scenario_does_not_differ_from_itself_on_real_records() -> None:
     """A/A: the same scenario on disjoint seeds, of the committed comparison; at 95%, few of the
     intervals may leave 0 out."""
-    suite, trials = Journal(Path(__file__).parents[2] / "reports" / "published" / "five_epochs").read()
+    suite, trials = Journal(
+        Path(__file__).parents[2] / "reports" / "published" / "five_epochs"
+    ).read()
     (group,) = groups(suite, trials)
     splits = [set(some) for some in itertools.combinations(group.seeds, 2)]
     outside = []
