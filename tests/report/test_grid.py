@@ -53,7 +53,7 @@ BROKEN = {
     "tasks": Cell(looks=(5,), contrasts=1, tasks=2),
     "looks": Cell(contrasts=1),
     "sentences": Cell(tasks=2, share=0.5, over_sentences=0.5),
-    "floor": Cell(contrasts=2, metric="accuracy", level=0.967),
+    "floor": Cell(contrasts=3, metric="accuracy", level=0.5, sentences=100),
     "shrinking": Cell(contrasts=15, margin=MARGIN, share=0.5, futility=True),
     "generous": Cell(looks=(3,), contrasts=FEWEST, tasks=2, scales="control 5"),
     "lasting": QUICK[-2][0],
