@@ -19,8 +19,8 @@ from mtlab.report.claims.verdicts import PUBLISHED
 from mtlab.report.comparison import training_failures
 from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.statistics import scale
-from mtlab.report.statistics.outlook import MOST_SEEDS
-from mtlab.report.statistics.variances import Spread, estimable, half_width
+from mtlab.report.statistics.outlook import MOST_SEEDS, Outlook
+from mtlab.report.statistics.variances import Spread, estimable
 from mtlab.report.tasks import Task, of_experiment
 
 POWER_QUANTILE = 0.8416
@@ -59,16 +59,10 @@ class Power:
 
     def shown(self, seeds: float) -> float:
         """The smallest difference that so many seeds show in four of five suites."""
-        spread = (
-            self._with(0.0, 1)
-            if math.isinf(seeds)
-            else self._with(self.spread.seeds / seeds, seeds - 1)
-        )
-        error = math.sqrt(spread.seeds + spread.sentences)
-        return half_width(spread, 1 - self.alpha) + POWER_QUANTILE * error
-
-    def _with(self, seeds: float, df: float) -> Spread:
-        return Spread(seeds, df, self.spread.sentences, self.sentences - 1, 0.0)
+        spread = replace(self.spread, sentences_df=self.sentences - 1)
+        outlook = Outlook(0.0, 1, spread, self.sentences, self.alpha, self.task.margin)
+        error = math.sqrt(spread.seeds / seeds + spread.sentences)
+        return outlook.half(seeds) + POWER_QUANTILE * error
 
     @property
     def seeds_of_margin(self) -> int | None:

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from mtlab.plan.errors import printable
-from mtlab.record.journal import Journal
 from mtlab.report import markdown
-from mtlab.report.claims.evidence import Evidence
+from mtlab.report.claims import evidence
 from mtlab.report.comparison import decisions
 from mtlab.report.comparison.decisions import Contrast
-from mtlab.report.comparison.groups import Group, groups
+from mtlab.report.comparison.groups import Group
 from mtlab.report.comparison.winner import winner
 from mtlab.report.sections.answer import effect, reason
 from mtlab.report.statistics import comparisons, intervals
@@ -24,8 +23,7 @@ def lines(directory: Path) -> list[str]:
     Raises:
         UserError: there is no suite, or a record cannot be read.
     """
-    suite, trials = Journal(directory).read()
-    group = Evidence(suite, groups(suite, trials)).base
+    group = evidence.read(directory).base
     if not group.tasks:
         return []
     at = [f"at {group.label}:"] if group.label else []

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
+from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord
 from mtlab.report.comparison import across, kinds
 from mtlab.report.comparison.decisions import Contrast
-from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.comparison.groups import Group, Task, groups
 from mtlab.report.comparison.kinds import Kind
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval, Side, Values
@@ -93,6 +95,16 @@ class Evidence:
         facts = self.suite.data.get(group.label) or next(iter(self.suite.data.values()), {})
         names = facts.get("tasks", {}).get(task.name, {}).get("names")
         return 1 / len(names) if names else None
+
+
+def read(directory: Path) -> Evidence:
+    """The results of the suite in a folder.
+
+    Raises:
+        UserError: there is no suite, or a record cannot be read.
+    """
+    suite, trials = Journal(directory).read()
+    return Evidence(suite, groups(suite, trials))
 
 
 def at(group: Group) -> str:

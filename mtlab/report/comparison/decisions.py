@@ -58,7 +58,7 @@ class Contrast:
         look: planned seeds at which it was judged.
         verdict: better, worse, equivalent or unclear.
         reason: why it is unclear; empty where it is clear.
-        useless: whether the other one is not better than no training by more than the margin.
+        useless: whether neither of the two is better than no training by more than the margin.
         needed: the seeds or test sentences that a clear verdict takes, where ``reason`` says so; None
             where nobody has as many.
     """
@@ -107,21 +107,16 @@ def against_control(group: Group, upto: int | None = None) -> list[Contrast]:
         group: of one point.
         upto: the last look that counts, in seeds; all where nothing is said.
     """
-    if group.control is None:
-        return []
-    return [
-        _judged(group, task, name, group.control, planned(group), upto)
-        for task in group.tasks
-        for name in _rivals(group)
-    ]
+    return [contrast for task in group.tasks for contrast in of_task(group, task, upto).values()]
 
 
-def of_task(group: Group, task: Task) -> dict[str, Contrast]:
+def of_task(group: Group, task: Task, upto: int | None = None) -> dict[str, Contrast]:
     """Scenario to its contrast with the control at a task."""
+    if group.control is None:
+        return {}
     return {
-        contrast.scenario: contrast
-        for contrast in against_control(group)
-        if contrast.task.name == task.name
+        name: _judged(group, task, name, group.control, planned(group), upto)
+        for name in _rivals(group)
     }
 
 
@@ -205,7 +200,8 @@ def _at_look(
         return replace(contrast, interval=without, verdict="unclear", reason=FAILED)
     if interval.low is None:
         return replace(contrast, reason=ONE_SEED if len(differences) < 2 else ALIKE)
-    contrast = replace(contrast, useless=not _beats_nothing(group, task, names[1]))
+    useless = not any(_beats_nothing(group, task, name) for name in names)
+    contrast = replace(contrast, useless=useless)
     if contrast.verdict == "equivalent" and contrast.useless:
         return replace(contrast, verdict="unclear", reason=UNTRAINED)
     if contrast.verdict != "unclear":
@@ -284,10 +280,10 @@ def _why_unclear(contrast: Contrast, table: np.ndarray, alpha: float, last: int)
     return replace(contrast, reason=OPEN)
 
 
-def _beats_nothing(group: Group, task: Task, control: str) -> bool:
-    """Whether the control is better by more than the margin than no training: two useless models
-    are equivalent, and nobody wants either.
+def _beats_nothing(group: Group, task: Task, scenario: str) -> bool:
+    """Whether a scenario is better by more than the margin than no training: two useless models are
+    equivalent, and nobody wants either.
     """
-    scores = group.values(task.metric).get(control, {}).values()
+    scores = group.values(task.metric).get(scenario, {}).values()
     floor = training_failures.baseline(group, task)
     return bool(scores) and float(np.mean(list(scores))) - floor > task.margin

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from mtlab.record.journal import Journal
 from mtlab.report import markdown
-from mtlab.report.claims.evidence import Evidence
+from mtlab.report.claims import evidence
 from mtlab.report.comparison import winner
-from mtlab.report.comparison.groups import groups
 from mtlab.report.sections import body, length
 from mtlab.report.sections.answer import answer
 
@@ -20,8 +18,8 @@ def story(directory: Path) -> str:
     Raises:
         UserError: there is no suite, or a record cannot be read.
     """
-    suite, trials = Journal(directory).read()
-    group = Evidence(suite, groups(suite, trials)).base
+    known = evidence.read(directory)
+    suite, group = known.suite, known.base
     at = f" at {markdown.text(group.label)}" if group.label else ""
     parts = [
         f"**Question:** {markdown.text(suite.question or 'which parts should be frozen?')}",
