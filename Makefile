@@ -19,7 +19,7 @@ PIP = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)
 stop = { echo "mtlab: $($(1))" >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install compare doctor report publish sync claims ui test test-processes test-nightly torture mutants lint bench gpu bundle clean
+.PHONY: help install compare doctor report publish sync pages claims ui test test-processes test-nightly torture mutants lint bench gpu bundle clean
 
 help:
 	@echo 'make compare                   run every scenario of an experiment, then write its report'
@@ -27,7 +27,8 @@ help:
 	@echo 'make report                    write the report again from the records, without training'
 	@echo 'make publish                   copy the answer of a run to reports/published, light enough to be committed'
 	@echo 'make sync                      bring MLflow what it missed while it could not be reached'
-	@echo 'make claims                    gather what the published reports say of the claims about freezing'
+	@echo 'make pages                     write the claims, the answers, the advice and the numbers of the README from the published reports'
+	@echo 'make claims                    the same'
 	@echo 'make ui                        browse the runs in MLflow'
 	@echo 'make test                      the tests that run in one process: 6 minutes'
 	@echo 'make test-processes            the tests that start processes, servers or a browser'
@@ -48,7 +49,7 @@ help:
 compare doctor report publish sync: $(INSTALLED)
 	@$(BIN)/mtlab $@ '$(EXPERIMENT)' $(ARGS)
 
-claims: $(INSTALLED)
+pages claims: $(INSTALLED)
 	@$(BIN)/mtlab claims reports
 
 ui: $(INSTALLED)

@@ -184,7 +184,7 @@ def _finish(experiment: "Experiment") -> "Outcome":
     from mtlab.record.journal import Journal
     from mtlab.record.mlflow.tracking import Outcome
     from mtlab.report import document
-    from mtlab.report.sections.story import story
+    from mtlab.report.story import story
 
     folder = document.write(experiment.output).parent
     try:
@@ -359,10 +359,13 @@ def _predict(options: argparse.Namespace) -> int:
 def _claims(options: argparse.Namespace) -> int:
     from mtlab.report import gallery
     from mtlab.report.claims import verdicts
+    from mtlab.report.pages import guides
 
-    print(
-        f"claims: {verdicts.write_page(options.directory)}; what each report says in short: {gallery.write_page(options.directory)}"
-    )
+    directory = options.directory
+    print(f"claims: {verdicts.write_page(directory)}")
+    print(f"what each report says in short: {gallery.write_page(directory)}")
+    for page in guides.write_pages(directory):
+        print(f"from the reports: {page}")
     return 0
 
 

@@ -34,7 +34,7 @@ What is guessed can be set, and the file then says so:
 
 EXPORT = """
 Of the model itself:
-  --scenario NAME        whose; without it, the one that the report says to take home
+  --scenario NAME        whose; without it, the recommended one
   --point "KEY = VALUE"  of a sweep, as the report writes it
   --to DIR               the folder to write; without it, models/<experiment>-<scenario>
 """
@@ -158,7 +158,7 @@ def _predict(commands: Commands) -> None:
 
 
 def _others(commands: Commands) -> None:
-    text = "gather what reports say, in claims.md and README.md of their folder"
+    text = "gather what reports say: claims, answers, advice, and the generated parts of the README"
     claims = _command_of(commands, "claims", text)
     about = "the folder that holds the reports, such as reports"
     _path(claims, "directory", "directory", metavar="DIR", type=Path, help=about)

@@ -34,7 +34,7 @@ def suites_page(shown: Any, address: str, run: str) -> None:
     """The page of a suite's run, with the whole of its description."""
     shown.goto(f"{address}/#/runs/{run}")
     shown.get_by_text("Show more").first.click()
-    shown.get_by_text("To take home").wait_for()
+    shown.get_by_text("It cannot tell you").wait_for()
 
 
 def runs(shown: Any, address: str, run: str, words: str) -> None:

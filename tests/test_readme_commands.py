@@ -1,4 +1,4 @@
-"""Every command of the README, run as it is written there."""
+"""Every command of the README and the guides, run as it is written there."""
 
 import os
 import re
@@ -12,15 +12,19 @@ import pytest
 from tests.conftest import SHARED_DATA
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+GUIDES = [
+    (ROOT / guide).read_text()
+    for guide in ("README.md", "experiments/README.md", "mtlab/README.md")
+]
 BLOCKS = "\n".join(
     block
-    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    for guide in GUIDES
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)
     if not language
 )
 COMMANDS = [
     *re.findall(r"^(?:make|\.venv/bin/(?:mtlab|accelerate|torchrun)) .*$", BLOCKS, re.MULTILINE),
-    *re.findall(r"`((?:make |\.venv/bin/(?:mtlab|accelerate|torchrun) )[^`]+)`", README),
+    *re.findall(r"`((?:make |\.venv/bin/(?:mtlab|accelerate|torchrun) )[^`]+)`", "\n".join(GUIDES)),
 ]
 
 QUICK = (
@@ -39,7 +43,7 @@ IN_A_CLONE = (
     "make report",
     "make publish",
     "make sync",
-    "make claims",
+    "make pages",
     "make doctor",
 )
 """Run in order in a fresh clone, which the first one installs."""
@@ -48,7 +52,8 @@ ELSEWHERE = {
     "make test": "this is it",
     "make test-processes": "the same",
     "make test-nightly": "the same",
-    "make bench": "an hour; its figures are committed, and the README is held against them",
+    "make lint": ".ci/run runs it",
+    "make bench": "an hour; its figures are committed, and the guides are compared with them",
     "make ui": "test_ui.py starts it, and looks at it in a browser",
     "make compare EXPERIMENT=experiments/frontier.yaml": "13 minutes; its report is committed, and is rebuilt by test_readme.py",
     ".venv/bin/mtlab compare experiments/compare.yaml --engine ray --address auto": "train/test_cluster.py runs small suites on a cluster",
@@ -110,7 +115,7 @@ def test_quick_commands_run_as_they_are_written(tmp_path: Path) -> None:
 
 @pytest.mark.process
 def test_the_shell_completes_commands_as_the_readme_switches_it_on(tmp_path: Path) -> None:
-    (line,) = re.findall(r"`(eval [^`]+)`", README)
+    (line,) = re.findall(r"`(eval [^`]+)`", "\n".join(GUIDES))
     (tmp_path / ".venv").symlink_to(sys.prefix)
     assert "mtlab" in run(f"{line} && complete -p", tmp_path)
 
@@ -129,7 +134,7 @@ def test_commands_run_in_a_fresh_clone_as_they_are_written(tmp_path: Path) -> No
             assert run("git status --porcelain", clone) == "?? FILE\n"
     assert (
         "report: reports/compare/report.md" in said["make compare"]
-        and "\nrecommendation: " in said["make compare"]
+        and "\nHow sure: " in said["make compare"]
     )
     assert len(said[IN_A_CLONE[2]].splitlines()) == 2
     assert (clone / "models" / "news" / "README.md").exists()

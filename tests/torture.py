@@ -80,7 +80,7 @@ EARLY = (
     "mtlab.export.directory",
     "mtlab.record.mlflow.packing",
     "mtlab.report.document",
-    "mtlab.report.sections.story",
+    "mtlab.report.story",
     "mtlab.train.suite",
 )
 """What the command imports when it comes to it: here before processes are forked."""

@@ -54,7 +54,7 @@ def write(
         experiment: that was run.
         to: the folder, which must not exist; ``models/<experiment>-<scenario>`` where none is
             given.
-        scenario: whose; the one to take home where none is named.
+        scenario: whose; the recommended one where none is named.
         point: of the sweep.
 
     Raises:

@@ -41,7 +41,7 @@ class Choice:
 
 
 def choose(journal: Journal, scenario: str | None, point: str | None) -> Choice:
-    """The trial whose model is asked for: of the scenario to take home where none is named; its
+    """The trial whose model is asked for: of the recommended scenario where none is named; its
     best seed on validation.
 
     Args:

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from mtlab.plan import tree, yaml_file
+from mtlab.plan import answers, tree, yaml_file
+from mtlab.plan.colours import check_colours, fill_in_colours
 from mtlab.plan.data import Data, named
 from mtlab.plan.errors import UserError, code_of, mistake, plainly
 from mtlab.plan.looks import tell_seeds
@@ -68,6 +69,12 @@ class Experiment(Strict):
     """The experiment's name in MLflow and under ``reports/``; the file's, where none is given."""
     question: Annotated[str, WHOLE] = ""
     """The question of the experiment, for the top of the report."""
+    answer: Annotated[str, WHOLE] = Field(default="", exclude_if=not_)
+    """The answer to the question, with placeholders that results fill
+    (:mod:`mtlab.report.decision.template`); the recommendation where none is given."""
+    colours: Annotated[dict[str, str], WHOLE] = Field(default_factory=dict, exclude_if=not_)
+    """Scenario to its colour and marker in figures, such as ``"#0072B2 o"``; those of
+    ``colours.yaml`` beside the file, and drawn from the name where neither has it."""
     encoder: Encoder = Encoder()
     start: Annotated[Start | None, KEYED_APART] = None
     """What the scenarios continue from (the staged protocol); the pretrained encoder and new heads
@@ -137,6 +144,7 @@ class Experiment(Strict):
     _tell_stages = model_validator(mode="before")(tell_stages)
     _tell_seeds = model_validator(mode="before")(tell_seeds)
     _named = field_validator("tasks")(named)
+    _colours = field_validator("colours")(check_colours)
 
     @field_validator("sweep", "settings")
     @classmethod
@@ -307,13 +315,17 @@ def load(
     """
     path = Path(path)
     located = yaml_file.read(path)
+    answers.check(located)
     for key, values in sorted(
         (overrides or {}).items(), key=lambda setting: setting[0].count(".")
     ):  # a whole before its parts
         if key == "scenarios":
             yaml_file.choose_scenarios(located, values)
-        else:
-            yaml_file.override(located, key, values)
+            continue
+        if key == "seeds.looks" and isinstance(located.value.get("seeds"), list):
+            located.value["seeds"] = {}  # looks replace a list
+        yaml_file.override(located, key, values)
+    fill_in_colours(located, path.parent)
     located.value.setdefault("name", path.stem)
     located.value.setdefault("output", f"reports/{located.value['name']}")
     located.value["data"] = (located.value.get("data") or {}) if with_data else {"source": "unread"}

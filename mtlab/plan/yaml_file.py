@@ -87,7 +87,7 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
     """Read an experiment file, laid over the file that its ``extends`` names (mappings merge, lists
     replace, and ``null`` takes a scenario out).
 
-    A file has a ``name`` and an ``output`` of its own: these are not taken from the file that it
+    A file has a ``name``, an ``output`` and an ``answer`` of its own: these are not taken from the file that it
     extends.
 
     Raises:
@@ -120,7 +120,7 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
             code="bad-name",
         )
     located = read(path.parent / base, (*seen, here), place)
-    for own in ("name", "output"):
+    for own in ("name", "output", "answer"):
         located.value.pop(own, None)
     value = merged(located.value, overlay.value)
     inherited = located.value.get("scenarios")

@@ -7,7 +7,7 @@ from mtlab.record.records import SuiteRecord
 SHOWN = 8
 """Changes that are listed; further ones are only counted."""
 
-NOT_TOLD = ("question", "output", "checkpoints.")
+NOT_TOLD = ("question", "answer", "colours", "output", "checkpoints.")
 """Settings that change no result."""
 
 

@@ -1,22 +1,84 @@
-"""The page before several reports: each experiment's question, its short answer and a figure."""
+"""The page before several reports: experiments by what they ask, each with its question, its answer in
+a line and a figure.
+"""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from mtlab.plan.errors import UserError
-from mtlab.plan.scenario import point_label
+from mtlab.plan.words import counted
 from mtlab.record.files import write_atomically
-from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord
+from mtlab.report.claims import evidence
 from mtlab.report.claims.evidence import Evidence
 from mtlab.report.claims.verdicts import folders, link
-from mtlab.report.comparison import across
-from mtlab.report.comparison.groups import Group, groups
-from mtlab.report.comparison.winner import winner
+from mtlab.report.comparison import across, kinds
+from mtlab.report.decision.box import answer_line
 from mtlab.report.faults import explain_errors
-from mtlab.report.markdown import name, text
-from mtlab.report.sections import joint, staged
-from mtlab.report.sections.answer import in_short
+from mtlab.report.markdown import text
 from mtlab.report.sections.telling import main_figure
+
+TITLE = "# Experiments, their questions and their answers"
+
+LEAD = (
+    "Each report has the intervals, costs and conditions. [claims.md](claims.md) has what all reports together say of the claims about "
+    "freezing."
+)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What several experiments ask about.
+
+    Attributes:
+        title: the heading.
+        fits: whether the results of an experiment are about it.
+        figures: the kinds that show it, the most telling first; without any, the decision.
+    """
+
+    title: str
+    fits: Callable[[Evidence], bool]
+    figures: tuple[str, ...] = ()
+
+
+def _varies(*keys: str) -> Callable[[Evidence], bool]:
+    """Whether the points of an experiment differ in a key that starts with one of ``keys``."""
+    return lambda known: any(key.startswith(keys) for group in known.groups for key in group.point)
+
+
+def _guided(known: Evidence) -> bool:
+    scenarios = known.suite.experiment.get("scenarios", {}).values()
+    return any(stage.get("guidance") for stages in scenarios for stage in stages)
+
+
+def _has_single_task(known: Evidence) -> bool:
+    tasks = known.base.every
+    return any(kinds.find(known.base, kinds.single_task(task.name)) for task in tasks)
+
+
+TOPICS = (
+    Topic("Which parts should be frozen?", lambda known: True),
+    Topic("How much data?", _varies("data.train_size"), ("quality_vs_data",)),
+    Topic(
+        "How many blocks?",
+        lambda known: len(across.depths(known.base)) > 2,
+        ("quality_vs_blocks",),
+    ),
+    Topic(
+        "How to tune, and how long to train?",
+        lambda known: across.settings_only(known.groups) or _guided(known),
+        ("quality_vs_epochs", "settings", "learning_curves"),
+    ),
+    Topic("One task or several?", _has_single_task),
+    Topic("What does a model keep?", lambda known: known.staged, ("kept_and_learnt",)),
+    Topic(
+        "What if labels are few or wrong?",
+        _varies("data.labelled", "data.label_noise"),
+        ("conditions",),
+    ),
+)
+"""In the order of the page. An experiment belongs to the last one that fits."""
 
 
 def write_page(directory: Path) -> Path:
@@ -37,61 +99,51 @@ def write_page(directory: Path) -> Path:
             code="exists",
         )
     with explain_errors(directory):
+        by_topic: dict[str, list[str]] = {topic.title: [] for topic in TOPICS}
+        for folder in reports:
+            known = evidence.read(folder)
+            topic = topic_of(known)
+            figure = main_figure(folder / "plots", topic.figures)
+            part = _part(folder.relative_to(directory), known, figure)
+            by_topic[topic.title].append(part)
         parts = [
-            _part(folder, folder.relative_to(directory), *Journal(folder).read())
-            for folder in reports
+            part
+            for title, experiments in by_topic.items()
+            if experiments
+            for part in (f"## {title}", *experiments)
         ]
-        page = "\n\n".join([TITLE, LEAD, *parts]) + "\n"
-        write_atomically(page_file, page)
+        write_atomically(page_file, "\n\n".join([TITLE, LEAD, *parts]) + "\n")
     return page_file
 
 
-TITLE = "# Experiments, their questions and their answers"
-
-LEAD = (
-    "In short; each report has the intervals, costs and conditions. What they say together of the claims about freezing: "
-    "[claims.md](claims.md). *To take home* is the cheapest scenario that is shown to be at least as good as the control at every task, "
-    "or else the best on validation."
-)
+def topic_of(known: Evidence) -> Topic:
+    """What an experiment is about, from what its records vary."""
+    return next(topic for topic in reversed(TOPICS) if topic.fits(known))
 
 
-def _part(folder: Path, address: Path, suite: SuiteRecord, trials: list) -> str:
-    points = groups(suite, trials)
-    base = Evidence(suite, points).base
-    figure = main_figure(folder / "plots")
-    picture = (
-        f"![The main figure of {text(folder.name)}]({link(address, f'plots/{figure}')})"
-        if figure
-        else ""
-    )
-    taken = winner(base)
-    point = point_label(taken.trial.point.items()) if taken else ""
-    kept = (
-        f"To take home: {name(taken.scenario)}{f' at {text(point)}' if point else ''}: {taken.why}."
-        if taken
-        else ""
-    )
-    seconds = (
-        ""
-        if suite.elapsed_s is None or suite.read_back
-        else f", {suite.elapsed_s / 60:.0f} minutes"
-    )
-    amount = f"{len(base.scenarios)} scenarios, {len(base.seeds)} seeds{seconds}"
+def _part(folder: Path, known: Evidence, figure: str | None) -> str:
+    title = text(folder.name)
+    picture = f"![The main figure of {title}]({link(folder, f'plots/{figure}')})" if figure else ""
     lines = [
-        f"## [{text(folder.name)}]({link(address, 'report.md')})",
-        f"**{text(suite.question)}** ({amount})",
-        _answer(suite, points, base),
-        kept,
+        f"### [{title}]({link(folder, 'report.md')})",
+        f"**{text(known.suite.question)}** ({_amount(known)})",
+        answer_line(known.suite, known.groups, known.base),
         picture,
     ]
     return "\n\n".join(line for line in lines if line)
 
 
-def _answer(suite: SuiteRecord, groups: list[Group], base: Group) -> str:
-    """The report's first words: across all points where the report has such words, else at its
-    base.
-    """
-    if across.settings_only(groups):
-        return in_short(base)
-    over = joint.fewest(base) or joint.answer(groups)
-    return over or "\n\n".join(part for part in (in_short(base), staged.lost(base)) if part)
+def _amount(known: Evidence) -> str:
+    """How many scenarios and seeds, and the time where this run took all of it."""
+    amounts = [
+        counted(len(known.base.scenarios), "scenario"),
+        counted(len(known.base.seeds), "seed"),
+        _minutes(known.suite),
+    ]
+    return ", ".join(amount for amount in amounts if amount)
+
+
+def _minutes(suite: SuiteRecord) -> str:
+    if suite.elapsed_s is None or suite.read_back:
+        return ""
+    return counted(round(suite.elapsed_s / 60), "minute")

@@ -34,6 +34,12 @@ def name(value: Any) -> str:
     return f"`{value}`" if _PLAIN.fullmatch(str(value)) else text(value)
 
 
+def code(value: Any) -> str:
+    """A command as code; as inert text where it has what code cannot hold."""
+    line = one_line(value)
+    return text(value) if "`" in line else f"`{line}`"
+
+
 def fenced(content: str, language: str = "") -> str:
     """A code block that ``content`` cannot end."""
     longest = max((len(run) for run in re.findall("`+", content)), default=0)
@@ -85,6 +91,26 @@ def signed(value: float | None, digits: int = 3) -> str:
 def bounds(low: float | None, high: float | None, digits: int = 3) -> str:
     """An interval in brackets, after a blank; nothing where there is none."""
     return "" if low is None or high is None else f" [{fixed(low, digits)}, {fixed(high, digits)}]"
+
+
+def measured(
+    mean: float | None,
+    low: float | None,
+    high: float | None,
+    digits: int = 3,
+    *,
+    sign: bool = False,
+) -> str:
+    """A mean with its interval: ``0.860 ± 0.020`` where it is symmetric as printed, else in
+    brackets; with ``sign``, a difference.
+    """
+    number = signed(mean, digits) if sign else fixed(mean, digits)
+    if mean is None or low is None or high is None:
+        return number
+    below, above = mean - low, high - mean
+    if abs(above - below) < 10**-digits / 2:
+        return f"{number} ± {fixed((below + above) / 2, digits)}"
+    return number + bounds(low, high, digits)
 
 
 def rounded(value: float | None, digits: int = 3) -> str:

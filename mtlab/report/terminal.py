@@ -1,5 +1,7 @@
-"""The verdicts in the terminal: a table and one sentence."""
+"""The verdicts in the terminal: a table and the decision."""
 
+import html
+import re
 from pathlib import Path
 
 from mtlab.plan.errors import printable
@@ -8,14 +10,14 @@ from mtlab.report.claims import evidence
 from mtlab.report.comparison import decisions
 from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import Group
-from mtlab.report.comparison.winner import winner
-from mtlab.report.sections.answer import effect, reason
+from mtlab.report.decision.box import box
 from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.wording import effect, reason, verdict
 
 
 def lines(directory: Path) -> list[str]:
-    """The table of verdicts of a suite and the recommendation, line by line; empty where no trial
-    ended well.
+    """The table of verdicts of a suite and its decision, line by line; empty where no trial ended
+    well.
 
     Args:
         directory: of the records.
@@ -23,11 +25,19 @@ def lines(directory: Path) -> list[str]:
     Raises:
         UserError: there is no suite, or a record cannot be read.
     """
-    group = evidence.read(directory).base
+    known = evidence.read(directory)
+    group = known.base
     if not group.tasks:
         return []
     at = [f"at {group.label}:"] if group.label else []
-    return [*at, *_aligned(_rows(group)), _recommendation(group)]
+    decided = box(known.suite, known.groups, group)
+    parts = [f"{label}: {_plain(words)}" for label, words in decided.lines]
+    return [*at, *_aligned(_rows(group)), "", *parts]
+
+
+def _plain(words: str) -> str:
+    """Markdown as a terminal shows it."""
+    return html.unescape(re.sub(r"\\(?=\W)|`", "", words))
 
 
 def _rows(group: Group) -> list[list[str]]:
@@ -51,10 +61,8 @@ def _rows(group: Group) -> list[list[str]]:
 
 
 def _against(contrast: Contrast) -> str:
-    word = contrast.verdict
-    if word == "unclear" and contrast.as_good:
-        return f"{effect(contrast)} at least as good"
-    return f"{effect(contrast)} {word}" + (f" ({reason(contrast)})" if reason(contrast) else "")
+    why = f" ({reason(contrast)})" if contrast.verdict == "unclear" and reason(contrast) else ""
+    return f"{effect(contrast)} {verdict(contrast)}{why if not contrast.as_good else ''}"
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
@@ -63,10 +71,3 @@ def _aligned(rows: list[list[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-
-
-def _recommendation(group: Group) -> str:
-    best = winner(group)
-    if best is None:
-        return "recommendation: none, because a trial has no result"
-    return f"recommendation: {best.scenario}: {best.why.replace('`', '')}"

@@ -218,7 +218,7 @@ def test_without_a_name_it_is_the_scenario_of_the_report(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = (home / "out" / "report.md").read_text()
-    picked = re.search(r"## The model to take home\n\n`(\w+)`", report)
+    picked = re.search(r"## The recommended model\n\n`(\w+)`", report)
     assert picked is not None and "mtlab export tiny.yaml" in report
     assert main(["export", "tiny.yaml"]) == 0
     folder = home / "models" / f"tiny-{picked[1]}"
@@ -339,7 +339,8 @@ def test_the_suites_page_tells_the_answer_and_leads_to_every_run(home: Path) -> 
     suite, trials = Journal(home / "out").read()
     experiment = client.get_experiment_by_name(suite.experiment["name"]).experiment_id
     told = client.get_run(suite.tracking["run"]).data.tags["mlflow.note.content"]
-    assert "**Answer.**" in told and "| scenario |" in told and "**To take home:**" in told
+    assert "**Do this:**" in told and "| scenario |" in told
+    assert "**The recommended model:**" in told
     children = [
         run.info.run_id
         for run in client.search_runs([experiment])

@@ -340,7 +340,7 @@ def test_mlflow_is_given_no_model_that_says_something_else(
         patch.setattr(Reader, "encode", lambda self, parts, form: encode(self, parts, "words"))
         assert main(["compare", "two.yaml"]) == 0  # the suite ended well, and its report is there
     told = capsys.readouterr()
-    assert "MLflow does not have the model to take home (texts/test.csv:" in told.out + told.err
+    assert "MLflow does not have the recommended model (texts/test.csv:" in told.out + told.err
     assert Path("out-two", "report.md").exists()
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("two").experiment_id

@@ -213,4 +213,4 @@ def test_nothing_in_the_working_directory_is_imported(tmp_path: Path, marker: Pa
         "report: out/report.md and report.html",
         "",
     )
-    assert "\nrecommendation: " in ran.stdout, "it came to its end"
+    assert "\nHow sure: " in ran.stdout, "it came to its end"

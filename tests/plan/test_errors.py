@@ -399,7 +399,7 @@ OVERRIDES: list[tuple[str, list[str], str, str]] = [
     ("seeds", ["0", "x"], "--seeds.1", "wrong-type"),
     ("seeds", ["1", "1"], "--seeds.1", "twice"),
     ("seeds.2", ["5"], "--seeds.2", "unknown-key"),
-    ("seeds.looks", ["2", "3"], "--seeds.looks", "unknown-key"),
+    ("seeds.looks", ["3", "2"], "--seeds.looks.1", "out-of-range"),
     ("seeds", ["{looks: [3, 2]}"], "--seeds.looks.1", "out-of-range"),
     ("looks", ["2", "3"], "--looks", "unknown-key"),
     ("seeds.²", ["5"], "--seeds.²", "unknown-key"),

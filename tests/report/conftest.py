@@ -39,7 +39,7 @@ def html_report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         folder, factory.suite(trials, seeds=2, sweep={"data.train_size": [100, 300]}), trials
     )
     with pytest.MonkeyPatch.context() as patch:
-        some = ("quality_vs_time", "time_by_lap", "parameters")  # marks and clips, hatches, words
+        some = ("decision", "time_by_lap")  # marks and clips, bars, words
         patch.setattr(scores, "FIGURES", {kind: scores.FIGURES[kind] for kind in some})
         with figures.saved(figures.drawn):
             document.write(folder)

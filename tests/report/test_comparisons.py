@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from mtlab.report.statistics import comparisons, intervals
-from mtlab.report.statistics.comparisons import Cost, pareto
+from mtlab.report.statistics.comparisons import Cost
 from mtlab.report.statistics.intervals import Interval, Sample, estimate, interval, paired
 from mtlab.tasks import linear
 
@@ -234,15 +234,3 @@ def test_ratios_of_costs() -> None:
 def test_a_cost_over_a_free_control_is_undefined() -> None:
     costs = {"control": {0: 0.0, 1: 0.0}, "a": {0: 1.0, 1: 1.0}}
     assert comparisons.costs(costs, "control") == [Cost("a", Interval(None, None, None, 0), None)]
-
-
-def test_pareto_front() -> None:
-    points = {
-        "cheap": (1.0, 0.5),
-        "dear": (9.0, 0.9),
-        "beaten": (5.0, 0.4),
-        "middle": (5.0, 0.7),
-        "late": (9.5, 0.9),
-    }
-    assert pareto(points) == ["cheap", "middle", "dear"]
-    assert pareto({}) == []

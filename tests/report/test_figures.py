@@ -1,129 +1,163 @@
+import itertools
+from pathlib import Path
+
 import pytest
-from matplotlib import colors
 from matplotlib.figure import Figure
 
-from mtlab.report.comparison.groups import groups
-from mtlab.report.figures import plots, scores
-from mtlab.report.figures.looks import looks, shown
-from mtlab.report.statistics.intervals import Interval
+from mtlab.plan.colours import CONTRAST, contrast
+from mtlab.report.comparison.groups import Group, groups
+from mtlab.report.figures import canvas, columns, labels, scores
+from mtlab.report.figures.changes import VERDICTS
+from mtlab.report.figures.looks import BLACK, COLOURS, INK, Look, looks, shown
 
-from . import factory
+from . import drawn, factory
 
 
-@pytest.mark.parametrize("drop", ["validation", "wall_s", "stages", "laps"])
-def test_a_figure_without_values_is_left_out_and_no_error(drop):
-    change = {
-        "validation": {"epochs": ()},
-        "wall_s": {"wall_s": None},
-        "stages": {"stages": ()},
-        "laps": {"laps": {}},
-    }[drop]
+def group_of(trials: list, seeds: int, **changes) -> Group:
+    return groups(factory.suite(trials, seeds, **changes), trials)[0]
+
+
+def figures_of(group: Group) -> dict[str, Figure]:
+    with canvas.style():
+        made = {kind: draw(group) for kind, (draw, *_) in scores.FIGURES.items()}
+    return {kind: figure for kind, figure in made.items() if figure is not None}
+
+
+@pytest.mark.parametrize(
+    "change, missing",
+    [
+        ({"epochs": ()}, {"learning_curves"}),
+        ({"wall_s": None}, {"time_by_lap"}),
+        ({"wall_plain_s": None}, set()),
+        ({"train_flops": None, "wall_plain_s": None}, set()),
+    ],
+)
+def test_a_figure_without_values_is_left_out_and_no_error(change, missing):
     trials = [trial.model_copy(update=change) for trial in factory.all_trials(2)]
-    missing = {
-        "validation": {"learning_curves"},
-        "wall_s": {"quality_vs_time", "time_by_lap"},
-        "stages": {"parameters"},
-        "laps": set(),
-    }
-    group = groups(factory.suite(trials, 2), trials)[0]
-    assert {kind for kind, (draw, *_) in scores.FIGURES.items() if draw(group) is None} == missing[
-        drop
-    ]
+    assert scores.FIGURES.keys() - figures_of(group_of(trials, 2)).keys() == missing
 
 
-def test_one_task_one_seed_and_no_control_can_be_drawn():
+@pytest.mark.parametrize("control", ["full_finetune", None])
+def test_one_task_and_one_seed_can_be_drawn(control):
     trials = [factory.without(trial, "ner") for trial in factory.all_trials(1)]
-    group = groups(factory.suite(trials, 1, control=None), trials)[0]
-    for kind, (draw, *_) in scores.FIGURES.items():
-        figure = draw(group)
-        assert (figure is None) == (kind == "differences"), (
-            "without a control there is nothing to differ from"
-        )
-        if figure is not None:
-            figure.draw_without_rendering()
+    made = figures_of(group_of(trials, 1, control=control))
+    assert made.keys() == scores.FIGURES.keys()
+    for figure in made.values():
+        figure.draw_without_rendering()
+        assert all(drawn.has_data(ax) for ax in figure.axes)
 
 
 def test_nothing_is_drawn_when_every_trial_failed(tmp_path):
     trials = [factory.trial("full_finetune", 0, status="out of memory")]
-    assert scores.write_all(groups(factory.suite(trials, 1), trials)[0], tmp_path / "plots") == {}
+    assert scores.write_all(group_of(trials, 1), tmp_path / "plots") == {}
     assert not (tmp_path / "plots").exists()
 
 
-def test_a_control_that_alone_has_a_result_can_be_drawn():
+@pytest.mark.parametrize("only", ["full_finetune", "ner_head_frozen"])
+def test_a_scenario_that_alone_has_a_result_can_be_drawn(only):
     trials = [
-        factory.trial(name, 0, status="ok" if name == "full_finetune" else "out of memory")
+        factory.trial(name, 0, status="ok" if name == only else "out of memory")
         for name in factory.SCENARIOS
     ]
-    group = groups(factory.suite(trials, 1), trials)[0]
-    for draw, *_ in scores.FIGURES.values():
-        made = draw(group)
-        if made is not None:
-            made.draw_without_rendering()
+    figure = figures_of(group_of(trials, 1))["decision"]
+    figure.draw_without_rendering()
+    assert drawn.words(figure).count("no result") >= 5
 
 
-def test_looks_are_unique_and_told_apart_without_colour():
-    six = looks(list(factory.SCENARIOS))
-    assert (
-        len({look.colour for look in six.values()})
-        == len({look.marker for look in six.values()})
-        == 6
-    )
-    assert len(set(looks([str(name) for name in range(77)]).values())) == 77
+def test_colours_and_texts_can_be_seen():
+    assert min(map(contrast, COLOURS)) >= CONTRAST
+    assert min(contrast(colour) for colour, _ in VERDICTS.values()) >= CONTRAST
+    assert contrast(INK) >= 4.5 and contrast(INK, columns.BAND) >= 4.5
 
 
-def test_a_scenario_keeps_its_look_when_others_have_no_result(suite, trials):
-    fewer = [trial for trial in trials if trial.scenario != "fully_frozen"]
-    both = [looks(groups(suite, some)[0].scenarios)["full_finetune"] for some in (trials, fewer)]
-    assert both[0] == both[1]
+def test_the_control_is_black_and_all_looks_differ():
+    look = looks(group_of(factory.all_trials(1), 1))
+    assert look["full_finetune"] == Look(BLACK, "D")
+    assert len(set(look.values())) == len(look) == 6
 
 
-def test_intervals_take_values_and_return_the_ax():
-    ax = Figure().subplots()
-    look = looks(["a", "b"])
-    estimates = {"a": Interval(0.5, 0.4, 0.6, 3), "b": Interval(0.9, None, None, 1)}
-    assert plots.intervals(estimates, {"a": [0.45, 0.55], "b": [0.9]}, look, "b", ax) is ax
-    drawn = {colors.to_hex(line.get_color()).upper() for line in ax.lines}
-    assert drawn == {look["a"].colour, look["b"].colour}
+def test_a_scenario_has_the_look_that_the_experiment_gives_it_or_that_of_its_name():
+    given = {"backbone_frozen": "#d55e00 s", "full_finetune": "#0072b2 o"}
+    trials = factory.all_trials(1)
+    group = group_of(trials, 1, colours=given)
+    assert looks(group)["backbone_frozen"] == Look("#d55e00", "s")
+    assert looks(group)["full_finetune"].colour == BLACK, "it is the control"
+    fewer = [trial for trial in trials if trial.scenario in ("gradual_unfreeze", "full_finetune")]
+    scenarios = {"gradual_unfreeze": [{}], "full_finetune": [{}]}
+    other = group_of(fewer, 1, scenarios=scenarios, control=None, colours=given)
+    assert looks(other)["gradual_unfreeze"] == looks(group)["gradual_unfreeze"]
+    assert looks(other)["full_finetune"] == Look("#0072b2", "o")
 
 
-def test_scenarios_are_drawn_in_their_own_colour_everywhere():
-    look = looks(list(factory.SCENARIOS))
-    name = "gradual_unfreeze"
-    ax = plots.quality_vs_time(
-        {name: [(1.0, 0.5)]}, {name: (1.0, 0.5)}, [(1.0, 0.5)], look, Figure().subplots()
-    )
-    assert {
-        colors.to_hex(dots.get_edgecolor()[0]).upper()
-        for dots in ax.collections
-        if len(dots.get_edgecolor())
-    } == {look[name].colour}
-    ax = plots.learning_curves(
-        {name: plots.Curve([(0, 0.1), (1, 0.5)], [])}, look, Figure().subplots()
-    )
-    assert [colors.to_hex(line.get_color()).upper() for line in ax.lines] == [look[name].colour]
-    ax = plots.parameters([plots.Bar(name, name, 3, 7)], look, Figure().subplots())
-    assert colors.to_hex(ax.lines[0].get_color()).upper() == look[name].colour
-    ax = plots.time_by_lap({name: {"train": 2.0}}, {name: 3.0}, look, Figure().subplots())
-    assert colors.to_hex(ax.lines[0].get_color()).upper() == look[name].colour
+@pytest.mark.parametrize("look", ["", "blue o", "#ffff00 o", "#0072b2 *", 7])
+def test_a_look_in_a_record_that_cannot_be_used_is_not(look):
+    group = group_of(factory.all_trials(1), 1, colours={"backbone_frozen": look})
+    assert contrast(looks(group)["backbone_frozen"].colour) >= CONTRAST
 
 
-def test_labels_hold_no_mathtext_and_only_known_characters(tmp_path, monkeypatch):
+def test_a_hundred_scenarios_can_be_drawn():
+    names = {f"s{at}": [{}] for at in range(100)}
+    group = group_of([], 1, scenarios=names, control=None)
+    look = looks(group)
+    assert len(set(look.values())) == 90, "as many pairs as there are"
+
+
+def test_labels_lie_apart_and_in_their_order():
+    wanted = [0.1, 0.5, 0.51, 0.52, 0.9]
+    places = labels.spread(wanted, 0.06)
+    assert all(after - before >= 0.06 - 1e-9 for before, after in itertools.pairwise(places))
+    assert places[0] == 0.1 and places[-1] == 0.9
+    assert sum(places[1:4]) == pytest.approx(sum(wanted[1:4])), "around where they should be"
+
+
+def test_equal_courses_have_one_label():
+    courses = {"a": [(0.0, 1.0)], "b": [(0.0, 2.0)], "c": [(0.0, 1.0)]}
+    assert labels.alike(courses) == {"a": ["a", "c"], "b": ["b"]}
+
+
+def test_labels_hold_no_mathtext_and_only_known_characters(tmp_path: Path):
     assert shown("_a\nb") == " _a b"
     assert shown("名\x00é") == "??é"
     assert len(shown("x" * 500)) == 36
+    strange = r"$\frac{1}{$ 名"
     trials = [
-        trial.model_copy(
-            update={
-                "stages": tuple(
-                    stage.model_copy(update={"name": r"$\frac{1}{$ 名"}) for stage in trial.stages
-                )
-            }
-        )
+        trial.model_copy(update={"scenario": strange})
+        if trial.scenario == "gradual_unfreeze"
+        else trial
         for trial in factory.all_trials(2)
     ]
-    monkeypatch.setattr(
-        scores, "FIGURES", {"parameters": scores.FIGURES["parameters"]}
-    )  # it has the names of stages
-    scores.write_all(
-        groups(factory.suite(trials, 2), trials)[0], tmp_path
-    )  # a `$` that is read as mathematics raises
+    figure = figures_of(group_of(trials, 2))["decision"]
+    with canvas.style():
+        figure.draw_without_rendering()  # a `$` that is read as mathematics raises
+    assert r"$\frac{1}{$ ?" in drawn.words(figure)
+
+
+def test_scenarios_that_still_gain_say_so(monkeypatch: pytest.MonkeyPatch):
+    trials = [factory.trial("full_finetune", seed, length=6, spread=0.0) for seed in range(3)]
+    stages = {"full_finetune": [{"name": "full_finetune", "epochs": 6}]}
+    figure = figures_of(group_of(trials, 3, scenarios=stages))["learning_curves"]
+    assert "full_finetune (still gaining)" in drawn.words(figure)
+
+
+def test_the_same_curve_is_drawn_once_with_both_names():
+    mine = factory.all_trials(2)
+    same = [
+        trial.model_copy(update={"scenario": "again"})
+        for trial in mine
+        if trial.scenario == "full_finetune"
+    ]
+    names = {name: [{}] for name in (*factory.SCENARIOS, "again")}
+    figure = figures_of(group_of([*mine, *same], 2, scenarios=names))["learning_curves"]
+    assert "full_finetune = again" in drawn.words(figure)
+
+
+def test_what_trains_nothing_sets_no_axis_of_the_learning_curves():
+    figure = figures_of(group_of(factory.all_trials(2), 2))["learning_curves"]
+    assert figure.axes[0].get_ylim()[0] > 0.4, "0.2 is the score without training"
+
+
+def test_times_are_told_without_and_with_the_cache():
+    trials = factory.all_trials(2)
+    figure = figures_of(group_of(trials, 2))["time_by_lap"]
+    said = drawn.words(figure)
+    assert said.count(" s uncached") == said.count(" s here, with its cache") == 6

@@ -13,6 +13,7 @@ from mtlab.report import document
 from mtlab.report.claims import verdicts
 from mtlab.report.comparison.groups import groups
 from mtlab.report.figures import curves
+from mtlab.report.sections import joint
 
 from . import factory
 
@@ -60,15 +61,42 @@ def test_sizes_stand_before_any_one_of_them(sizes):
     _, text = sizes
     by_size = part(text, "By size of the training data")
     assert "100 sentences" in by_size and "1,000 sentences" in by_size
-    assert text.index("## By size") < text.index("## At setting")
-    assert len(re.findall(r"^## At setting", text, re.MULTILINE)) == 3
+    assert text.index("## By size") < text.index("### At setting")
+    results = text.partition("<summary>Results at the other points</summary>")[2]
+    others = re.findall(r"^### At (setting = \d)", results.partition("</details>")[0], re.MULTILINE)
+    assert others == ["setting = 1", "setting = 3"], "the second has the most sentences"
 
 
-def test_the_crossover_is_told_with_its_leads(sizes):
-    by_size = part(sizes[1], "By size of the training data")
-    at = int(re.search(r"Crossover n\* at about ([\d,]+) sentences", by_size)[1].replace(",", ""))
-    assert 250 <= at <= 400  # half way on a logarithmic axis: 316
-    assert "beyond it `full_finetune` leads" in by_size
+def test_the_size_at_which_full_fine_tuning_becomes_better_has_its_differences(sizes):
+    directory, _ = sizes
+    suite, trials = Journal(directory).read()
+    by_size = joint.sizes(groups(suite, trials))
+    found = re.search(r"From about ([\d,]+) sentences on (.*), `full_finetune` scores", by_size)
+    assert 250 <= int(found[1].replace(",", "")) <= 400  # half way on a logarithmic axis: 316
+    assert re.search(r"at 100 \(better\), \S+ .*at 1,000 \(worse\)", by_size)
+
+
+@pytest.mark.parametrize(
+    ("differences", "said"),
+    [
+        ((-0.1, -0.2), "`full_finetune` scores higher at every size"),
+        ((-0.1, 0.1), "`backbone_frozen` scores higher at the largest size"),
+    ],
+)
+def test_without_a_crossing_the_higher_mean_is_named(differences, said):
+    trials, data = [], {}
+    for size, difference in zip((100, 1000), differences, strict=True):
+        point = {"data.train_size": size}
+        data[f"data.train_size = {size}"] = {"sizes": {"train": size}}
+        trials += [
+            factory.trial(name, seed, point=point, scores=(score, score), spread=0.001)
+            for name, score in (("backbone_frozen", 0.6 + difference), ("full_finetune", 0.6))
+            for seed in range(3)
+        ]
+    scenarios = {trial.scenario: [] for trial in trials}
+    sweep = {"data.train_size": [100, 1000]}
+    suite = factory.suite(trials, 3, scenarios=scenarios, sweep=sweep, data=data)
+    assert f"On average, {said}." in joint.sizes(groups(suite, trials))
 
 
 def test_quality_against_data_is_drawn_once(sizes):
@@ -102,11 +130,11 @@ def tuned(tmp_path_factory) -> tuple[Path, str]:
 
 def test_each_scenario_is_told_at_its_best_setting(tuned):
     _, text = tuned
-    assert "at the best of 3 settings, chosen on validation" in text
+    assert "the best of 3 settings, chosen on validation" in text
     assert "# At setting" not in text
     rows = {
         row[1]: row[2]
-        for row in re.finditer(r"^\| `(\w+)`(?: \(control\))? \| (0\.\d+) \[", text, re.MULTILINE)
+        for row in re.finditer(r"^\| `(\w+)`(?: \(control\))? \| (0\.\d+) ± ", text, re.MULTILINE)
     }
     assert float(rows["backbone_frozen"]) == pytest.approx(0.7, abs=0.01)
     assert float(rows["full_finetune"]) == pytest.approx(0.9, abs=0.01)
@@ -127,7 +155,7 @@ def test_lengths_are_drawn_where_settings_differ_in_them(tuned):
     assert {path.stem for path in (directory / "plots").glob("*.png")} >= {
         "settings",
         "quality_vs_epochs",
-        "differences",
+        "decision",
     }
     assert "plots/quality_vs_epochs.png" in text
 
@@ -158,8 +186,7 @@ def test_figures_across_points_are_drawn(sizes, tuned, frontier, tmp_path, drawn
 
 def test_a_plain_comparison_has_none_of_these_parts(tmp_path):
     text = report(tmp_path, factory.all_trials(2), seeds=2)
-    assert not re.search(r"^## (By size|Blocks that train|Settings|At )", text, re.MULTILINE)
-    assert "## Claims" in text
+    assert not re.search(r"^##+ (By size|Blocks that train|Settings|At )", text, re.MULTILINE)
 
 
 def test_claims_of_several_reports_stand_on_one_page(tmp_path, sizes, frontier, capsys):
@@ -168,15 +195,16 @@ def test_claims_of_several_reports_stand_on_one_page(tmp_path, sizes, frontier, 
     assert main(["claims", str(tmp_path)]) == 0
     page = (tmp_path / "claims.md").read_text()
     assert "claims.md" in capsys.readouterr().out
-    ideal = page.split("## Freezing the backbone is ideal below 10,000 samples")[1].split("\n## ")[
-        0
+    (ideal,) = [
+        fold
+        for fold in page.split("<summary>")
+        if fold.startswith("Freezing the backbone is ideal")
+    ]
+    (enough,) = [
+        fold for fold in page.split("<summary>") if fold.startswith("The top one to three")
     ]
     assert "[sizes](sizes/report.md)" in ideal and "[frontier](frontier/report.md)" in ideal
-    assert (
-        "[sizes]"
-        not in page.split("## The top one to three blocks are enough.")[1].split("\n## ")[0]
-    )
-    assert "*joint*" in page.split("**Not tested here**")[1]
+    assert "[sizes]" not in enough.split("</details>")[0]
 
 
 def test_a_folder_without_reports_is_said_to_have_none(tmp_path):

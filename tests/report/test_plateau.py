@@ -10,7 +10,7 @@ from mtlab.record.records import EpochRecord, SuiteRecord, TrialRecord
 from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.comparison.plateau import plateaus
 from mtlab.report.sections import length
-from mtlab.report.sections.story import story
+from mtlab.report.story import story
 
 from . import factory, tables
 from .tables import CONTROL, RIVALS
@@ -115,7 +115,7 @@ def test_the_report_says_first_that_the_control_still_gained(tmp_path) -> None:
     said = length.warning(group, suite.experiment)
     assert said.startswith(f"**The control `{CONTROL}` was still gaining**")
     page = story(factory.journal(tmp_path, suite, trials))
-    assert page.index(said) < page.index("**Answer.**")
+    assert page.index(said) < page.index("**Do this:**")
     assert f"| `{CONTROL}` | 9 | 0 of 3 | +0.1" in length.section(group, suite.experiment)
     flat = ran(rising(0.0), name=CONTROL)
     assert length.warning(groups(*flat)[0], flat[0].experiment) == ""

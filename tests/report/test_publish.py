@@ -28,7 +28,7 @@ def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         scores,
         "FIGURES",
-        {kind: scores.FIGURES[kind] for kind in ("quality_vs_time", "differences", "parameters")},
+        {kind: scores.FIGURES[kind] for kind in ("decision", "time_by_lap")},
     )
 
 
@@ -63,11 +63,11 @@ def test_an_answer_is_its_report_its_records_and_the_figure_that_tells_most(
     folder = tmp_path / "reports" / "published" / "mine"
     assert done == publish.Published(folder / "report.md", tmp_path / "reports" / "mine", 12, 0)
     written = contents(folder)
-    assert set(written) == {*FILES, "plots/quality_vs_time.png"}
-    with Image.open(folder / "plots" / "quality_vs_time.png") as picture:
+    assert set(written) == {*FILES, "plots/decision.png"}
+    with Image.open(folder / "plots" / "decision.png") as picture:
         assert (picture.mode, picture.width) == ("P", 1500) and len(picture.getcolors()) <= 64
     links = re.findall(r"\]\(([^)]+)\)", written["report.md"].decode())
-    assert sorted(links) == ["plots/quality_vs_time.png", "trials.csv"]
+    assert sorted(links) == ["plots/decision.png", "trials.csv"]
     assert (
         b"\nmtlab report experiments/freezing.yaml --seeds 0 1 2 --figures all\n"
         in written["report.md"]
@@ -109,8 +109,8 @@ def test_the_archive_alone_gives_the_same_answer_and_the_whole_report_of_the_run
     assert contents(publish.place(output)) == answer
     assert main([*command, "--figures", "main"]) == 0
     assert {file.name for file in (output / "plots").iterdir()} == {
-        "quality_vs_time.png",
-        "quality_vs_time.svg",
+        "decision.png",
+        "decision.svg",
     }
     assert main([*command, "--figures", "few"]) == 2
     assert "there are no figures 'few'; give one of all, main" in capsys.readouterr().err
@@ -125,7 +125,7 @@ def test_figures_of_an_earlier_answer_go_and_other_files_stay(
         (publish.place(output) / name).write_text("old")
     publish.publish(output)
     assert {path.name for path in (publish.place(output) / "plots").iterdir()} == {
-        "quality_vs_time.png",
+        "decision.png",
         "notes.txt",
     }
 
@@ -186,8 +186,8 @@ def test_records_of_what_trials_started_from_are_kept(tmp_path: Path, few_figure
     kept = archive.unpacked(publish.place(output) / archive.NAME)
     assert [trial.key for trial in kept] == [*(trial.key for trial in trials), first.key]
     assert {path.stem for path in (publish.place(output) / "plots").iterdir()} == {
+        "decision",
         "kept_and_learnt",
-        "drift",
     }
 
 
@@ -199,9 +199,9 @@ def test_the_figures_are_of_what_the_experiment_asks() -> None:
     found = groups(
         factory.suite(trials, 2, sweep={"data.train_size": [100, 300]}, data=data), trials
     )
-    assert most_telling(found, found[1], "-2") == ["quality_vs_data"]
+    assert most_telling(found, found[1], "-2") == ["decision-2", "quality_vs_data"]
     plain = groups(factory.suite(factory.all_trials(2), 2, control=None), factory.all_trials(2))
-    assert most_telling(plain, plain[0], "") == ["quality_vs_time"]
+    assert most_telling(plain, plain[0], "") == ["decision", "learning_curves"]
     failed = [factory.trial("full_finetune", 0, status="out of memory")]
     nothing = groups(factory.suite(failed, 1), failed)
     assert most_telling(nothing, nothing[0], "") == []
@@ -221,6 +221,6 @@ def test_pages_of_several_reports_are_of_published_ones_where_there_are_some(
     page = gallery.write_page(reports).read_text()
     assert (
         "## [mine](published/mine/report.md)" in page
-        and "(published/mine/plots/quality_vs_time.png)" in page
+        and "(published/mine/plots/decision.png)" in page
     )
     assert "[other]" not in page

@@ -7,8 +7,7 @@ from mtlab.report.comparison import decisions, training_failures
 from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.comparison.winner import winner
-from mtlab.report.sections import body
-from mtlab.report.sections.answer import answer
+from mtlab.report.sections import certainty
 
 from . import factory, tables
 from .tables import CONTROL, LEVEL, MARGIN, NOTHING, RIVALS, UNTRAINED
@@ -54,7 +53,7 @@ def test_a_run_that_collapsed_leaves_the_verdict_unclear_and_wins_nothing() -> N
     assert (found.verdict, found.reason, found.ended) == ("unclear", decisions.FAILED, True)
     assert found.interval.low is None and found.interval.high is None and not found.as_good
     assert best is not None and not best.shown and best.scenario == CONTROL
-    assert "unclear (runs failed to train)" in body.results(group)
+    assert "runs failed to train" in certainty.section(group, {})
 
 
 def test_a_run_that_diverged_leaves_the_verdict_unclear_and_recommends_nothing() -> None:
@@ -64,7 +63,7 @@ def test_a_run_that_diverged_leaves_the_verdict_unclear_and_recommends_nothing()
     assert (found.verdict, found.reason, found.interval.n) == ("unclear", decisions.FAILED, 4)
     assert found.interval.low is None and not found.as_good
     assert winner(group) is None
-    assert "runs failed to train" in answer(group)
+    assert "runs failed to train" in certainty.section(group, {})
 
 
 def test_a_control_that_failed_leaves_every_verdict_unclear() -> None:

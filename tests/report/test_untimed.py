@@ -13,8 +13,8 @@ from mtlab.report.claims.evidence import Evidence
 from mtlab.report.comparison.groups import groups
 from mtlab.report.comparison.winner import winner
 from mtlab.report.figures.scores import FIGURES
-from mtlab.report.sections.answer import answer, untimed
 from mtlab.report.table import TIMES, trials_table
+from mtlab.report.wording import untimed
 from tests.report import factory
 
 WHY = "another trial used the device meanwhile"
@@ -49,7 +49,6 @@ def test_costs_are_judged_by_flops_where_a_scenario_has_no_time() -> None:
         untimed(other)
         == f"**Times** of 3 of 18 trials are in no comparison; their scores and FLOPs are. Why: {WHY} (3)."
     )
-    assert "(in training FLOPs)" in answer(other) and "(in training FLOPs)" not in answer(timed)
     one, two = winner(timed), winner(other)
     assert one is not None and two is not None
     assert one.scenario == "classifier_head_frozen", "it takes as many FLOPs, and less time"
@@ -79,8 +78,8 @@ def test_figures_of_time_leave_them_out() -> None:
     trials = apart(factory.all_trials())
     (group,) = groups(factory.suite(trials), trials)
     drawn = {kind: draw(group) for kind, (draw, _, _) in FIGURES.items()}
-    assert drawn["quality_vs_time"] is None and drawn["time_by_lap"] is None
-    assert drawn["learning_curves"] is not None and drawn["intervals"] is not None
+    assert drawn["time_by_lap"] is None
+    assert drawn["learning_curves"] is not None and drawn["decision"] is not None
 
 
 @pytest.mark.usefixtures("no_figures")
@@ -88,5 +87,6 @@ def test_a_report_of_nothing_but_shared_trials_is_whole(tmp_path: Path) -> None:
     trials = apart(factory.all_trials())
     factory.journal(tmp_path, factory.suite(trials), trials)
     written = document.write(tmp_path).read_text()
-    assert written.count(WHY) == 2, "in the answer, and beside the costs"
+    assert written.count(WHY) == 1, "above the costs"
+    assert "the time." not in written.partition("\n## ")[0], "the decision tells no times"
     assert set(pd.read_csv(tmp_path / "trials.csv")["untimed"]) == {WHY}

@@ -4,14 +4,19 @@ in the package."""
 import ast
 from pathlib import Path
 
-from mtlab.plan import yaml_file
+from mtlab.plan import colours, yaml_file
 
 ROOT = Path(__file__).parents[2]
 
 
 def names() -> set[str]:
     files = (ROOT / "experiments").glob("*.yaml")
-    return {name for file in files for name in yaml_file.read(file).value["scenarios"]}
+    return {
+        name
+        for file in files
+        if file.name != colours.FILE
+        for name in yaml_file.read(file).value["scenarios"]
+    }
 
 
 def test_the_shipped_files_have_the_five_the_control_and_both_sub_cases() -> None:

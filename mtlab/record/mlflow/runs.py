@@ -100,7 +100,17 @@ def _parameters(stage: StageRecord) -> Iterator[tuple[str, int]]:
 
 def params_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, Any]:
     """Settings of a trial: scenario, seed, stages, and those of the experiment at its point."""
-    others = ("scenarios", "seeds", "looks", "sweep", "settings", "name", "question")
+    others = (
+        "scenarios",
+        "seeds",
+        "looks",
+        "sweep",
+        "settings",
+        "name",
+        "question",
+        "answer",
+        "colours",
+    )
     shared = {key: value for key, value in suite.experiment.items() if key not in others}
     stages = [
         {"name": stage.name, "epochs": stage.epochs, "train": stage.train, "losses": stage.losses}

@@ -69,7 +69,7 @@ class Outcome:
             store.model(parent, *self.model)
         except Exception as error:  # any error of the store, the encoder's files or the disk
             say(
-                f"MLflow does not have the model to take home ({reason(error, store.uri)}); `mtlab sync` tries again"
+                f"MLflow does not have the recommended model ({reason(error, store.uri)}); `mtlab sync` tries again"
             )
 
 

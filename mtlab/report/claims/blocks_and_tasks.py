@@ -1,4 +1,4 @@
-"""The tests of claims about how many blocks train, and about one task next to the other."""
+"""The tests of claims about how many blocks train, and about one task and another."""
 
 from collections.abc import Iterator
 
@@ -42,16 +42,17 @@ def _blocks(evidence: Evidence, share: float, enough: int) -> Iterator[Finding]:
             if reached.share != share:
                 continue
             names = [name for depth, name in across.depths(group).items() if depth <= enough]
-            verdict: ClaimVerdict = "undecided"
+            verdict: ClaimVerdict = "unclear"
             if reached.high is not None and reached.high <= enough:
                 verdict = "supported"
             elif reached.low is None or reached.low > enough:
                 verdict = "contradicted"
-            measured = f"top blocks to reach {share:.0%} of full fine-tuning's {task.metric_title} (claimed: {enough} at most)"
+            measured = f"top blocks to reach {share:.0%} of full fine-tuning's {task.metric_title} (claimed: at most {enough})"
             low, high = (None if end is None else float(end) for end in (reached.low, reached.high))
             blocks = None if reached.blocks is None else float(reached.blocks)
             yield Finding(
                 verdict,
+                f"{task.title}, top blocks",
                 measured,
                 blocks,
                 low,
@@ -60,6 +61,7 @@ def _blocks(evidence: Evidence, share: float, enough: int) -> Iterator[Finding]:
                 len(group.seeds),
                 at(group),
                 tuple(names),
+                limits=(enough + 0.5,),
             )
 
 
@@ -91,7 +93,7 @@ def worst_for_entities(evidence: Evidence) -> Iterator[Finding]:
     if contrasts:
         nearest = max(contrasts, key=lambda contrast: contrast.interval.mean or -1.0)
         decided = {judge(contrast, "contradicted", "supported") for contrast in contrasts}
-        verdict: ClaimVerdict = "undecided"
+        verdict: ClaimVerdict = "unclear"
         if len(decided) == 1:
             verdict = decided.pop()
         elif "contradicted" in decided:
@@ -126,9 +128,8 @@ def falls_faster(evidence: Evidence) -> Iterator[Finding]:
     measured = (
         f"share of {pair[1]}'s score that {pair[0]} keeps, {metrics} (interval over seeds alone)"
     )
-    yield finding(
-        decide(interval, "contradicted", "supported"), measured, interval, "difference", group, pair
-    )
+    verdict = decide(interval, "contradicted", "supported")
+    yield finding(verdict, "share kept", measured, interval, group, pair)
 
 
 def watched(evidence: Evidence) -> Iterator[Finding]:

@@ -18,29 +18,29 @@ from mtlab.report.claims.evidence import (
 from mtlab.report.comparison import across, decisions, kinds
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.comparison.kinds import FULL, HEADS, head_frozen
-from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.statistics import comparisons
 
 
 def small_data(evidence: Evidence) -> Iterator[Finding]:
-    """Below 10,000 sentences heads alone should lead: full fine-tuning may lead at no size."""
+    """Below 10,000 sentences heads alone should be better: full fine-tuning may be so at no size."""
     small = [
         group
         for group in evidence.sizes or [evidence.base]
         if (group.sentences or SMALL) < SMALL and two(group, HEADS, FULL)
     ]
     for task in evidence.tasks:
-        leads = [
+        contrasts = [
             (group, contrast)
             for group in small
             if (contrast := across.lead(group, task, HEADS, FULL)) is not None
         ]
-        if not leads:
+        if not contrasts:
             continue
-        behind = [pair for pair in leads if pair[1].verdict == "worse"]
-        ahead = [pair for pair in leads if pair[1].verdict == "better"]
-        group, contrast = (behind or ahead or leads)[0 if behind else -1]
-        sizes = ", ".join(f"{group.sentences:,}" for group, _ in leads)
-        verdict: ClaimVerdict = "contradicted" if behind else "supported" if ahead else "undecided"
+        worse = [pair for pair in contrasts if pair[1].verdict == "worse"]
+        better = [pair for pair in contrasts if pair[1].verdict == "better"]
+        group, contrast = (worse or better or contrasts)[0 if worse else -1]
+        sizes = ", ".join(f"{group.sentences:,}" for group, _ in contrasts)
+        verdict: ClaimVerdict = "contradicted" if worse else "supported" if better else "unclear"
         yield of_pair(verdict, contrast, group, f" (run at {sizes} sentences)")
 
 
@@ -59,10 +59,8 @@ def domain(evidence: Evidence) -> Iterator[Finding]:
                 len(others) * len(evidence.tasks),
             )
             measured = f"{task.metric_title} on test, {name} of {other.point['encoder']} minus that of {first.point['encoder']}"
-            decided: ClaimVerdict = (
-                "undecided" if intervals.side(interval) == "unclear" else "supported"
-            )
-            yield finding(decided, measured, interval, "difference", other, [name])
+            verdict = decide(interval, "supported", "supported")
+            yield finding(verdict, task.title, measured, interval, other, [name])
 
 
 def imbalance(evidence: Evidence) -> Iterator[Finding]:
@@ -108,8 +106,8 @@ def _labels(evidence: Evidence, group: Group, task: Task) -> str:
 
 
 def clean(evidence: Evidence) -> Iterator[Finding]:
-    """The lead of full fine-tuning over heads alone, on the most sentences: with right labels, and
-    then minus the lead with wrong ones.
+    """Full fine-tuning minus heads alone, on the most sentences: with right labels, and then that
+    difference minus the difference with wrong ones.
     """
     both = [group for group in evidence.groups if two(group, FULL, HEADS) is not None]
     largest = max((group.sentences or 0 for group in both), default=0)
@@ -129,24 +127,19 @@ def clean(evidence: Evidence) -> Iterator[Finding]:
         return
     pair = two(right, FULL, HEADS) or ("", "")
     for task in evidence.tasks:
-        lead, other = (_leads(group, task) for group in (right, wrong))
+        clean, noisy = (_differences(group, task) for group in (right, wrong))
         contrast = decisions.pair(right, task, *pair)
         verdict = judge(contrast, "supported", "contradicted")
         yield of_pair(verdict, contrast, right, ", right labels")
-        interval = comparisons.difference(lead, other, len(evidence.tasks))
-        measured = f"that lead on {task.metric_title} with right labels minus with wrong ones ({_spoilt(evidence, wrong)})"
-        yield finding(
-            decide(interval, "supported", "contradicted"),
-            measured,
-            interval,
-            "difference",
-            right,
-            pair,
-        )
+        interval = comparisons.difference(clean, noisy, len(evidence.tasks))
+        measured = f"this difference of {task.metric_title} with right labels, minus that with wrong ones ({_spoilt(evidence, wrong)})"
+        verdict = decide(interval, "supported", "contradicted")
+        about = f"{task.title}, right minus wrong labels"
+        yield finding(verdict, about, measured, interval, right, pair)
 
 
-def _leads(group: Group, task: Task) -> dict[int, np.ndarray]:
-    """Seed to what each test sentence adds to the lead of full fine-tuning over heads alone."""
+def _differences(group: Group, task: Task) -> dict[int, np.ndarray]:
+    """Seed to each test sentence's score with full fine-tuning minus that with heads alone."""
     names, samples = two(group, FULL, HEADS) or ("", ""), group.samples(task)
     sample, other = samples[names[0]], samples[names[1]]
     return {seed: sample[seed] - other[seed] for seed in sorted(sample.keys() & other.keys())}

@@ -1,5 +1,6 @@
 """The input of tests of claims, and their findings."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval, Side, Values
 from mtlab.report.statistics.scale import Verdict
 
-ClaimVerdict = Literal["supported", "contradicted", "undecided"]
+ClaimVerdict = Literal["supported", "contradicted", "unclear"]
 Form = Literal["difference", "ratio", "share", "count"]
 
 SMALL = 10_000
@@ -29,15 +30,18 @@ class Finding:
 
     Attributes:
         verdict: what the interval says of the claim.
+        about: the task, or the cost, in a few words.
         measured: in words, what the effect is.
         effect: with its interval; a difference of scores, a ratio, a share or a count.
         form: how to write it.
         seeds: how many it uses.
         at: the number of training sentences, or the point.
         scenarios: whose trials were used.
+        limits: the effects at which the verdict would be another.
     """
 
     verdict: ClaimVerdict
+    about: str
     measured: str
     effect: float | None
     low: float | None
@@ -46,6 +50,20 @@ class Finding:
     seeds: int
     at: str
     scenarios: tuple[str, ...]
+    limits: tuple[float, ...] = (0.0,)
+
+    @property
+    def strength(self) -> float:
+        """How far the interval must move for the verdict to be another, in widths of the interval.
+
+        It is infinite where the effect is exact, and 0 where an end of the interval is unknown.
+        """
+        if self.low is None or self.high is None:
+            return 0.0
+        if self.low == self.high:
+            return math.inf
+        to_limits = (max(self.low - limit, limit - self.high) for limit in self.limits)
+        return min(map(abs, to_limits)) / (self.high - self.low)
 
 
 class Evidence:
@@ -123,7 +141,7 @@ def decide(
 ) -> ClaimVerdict:
     """The verdict for an interval that lies above ``nothing``, or below it."""
     verdicts: dict[Side, ClaimVerdict] = {"above": above, "below": below}
-    return verdicts.get(intervals.side(interval, nothing), "undecided")
+    return verdicts.get(intervals.side(interval, nothing), "unclear")
 
 
 def judge(contrast: Contrast, above: ClaimVerdict, below: ClaimVerdict) -> ClaimVerdict:
@@ -135,15 +153,22 @@ def judge(contrast: Contrast, above: ClaimVerdict, below: ClaimVerdict) -> Claim
         "worse": below,
         "equivalent": "contradicted",
     }
-    return verdicts.get(contrast.verdict, "undecided")
+    return verdicts.get(contrast.verdict, "unclear")
 
 
-def as_good(contrast: Contrast) -> ClaimVerdict:
-    """The verdict on the claim that the first loses less than the margin."""
-    if contrast.as_good:
+def as_good(interval: Interval, margin: float, *, good: bool) -> ClaimVerdict:
+    """The verdict on the claim that a score is at least as good as another: that it loses less than
+    the margin.
+
+    Args:
+        interval: of the one minus the other.
+        margin: of the task.
+        good: whether it is shown to be at least as good.
+    """
+    if good:
         return "supported"
-    high = contrast.interval.high
-    return "contradicted" if high is not None and high < -contrast.task.margin else "undecided"
+    lost = interval.high is not None and interval.high < -margin
+    return "contradicted" if lost else "unclear"
 
 
 def scores(
@@ -174,6 +199,7 @@ def of_pair(
     group: Group,
     note: str = "",
     names: Sequence[str] = (),
+    limits: tuple[float, ...] = (),
 ) -> Finding:
     """A finding about two scenarios at a task, with the interval that the pair has everywhere.
 
@@ -182,26 +208,47 @@ def of_pair(
         contrast: the pair.
         group: whose trials it compares.
         note: what else to say of what was measured.
-        names: the scenarios whose trials were used; the pair's where nothing is said.
+        names: the scenarios whose trials were used; the pair's by default.
+        limits: the effects at which the verdict would be another; by default those of the pair's
+            own verdict.
     """
+    margin = contrast.task.margin
+    of_verdict = (-margin, margin) if contrast.verdict == "equivalent" else (0.0,)
     measured = (
         f"{contrast.task.metric_title} on test, {contrast.scenario} minus {contrast.other}{note}"
     )
-    used = names or (contrast.scenario, contrast.other)
-    return finding(verdict, measured, contrast.interval, "difference", group, used)
+    return finding(
+        verdict,
+        contrast.task.title,
+        measured,
+        contrast.interval,
+        group,
+        names or (contrast.scenario, contrast.other),
+        limits=limits or of_verdict,
+    )
+
+
+def of_good(contrast: Contrast, group: Group, note: str = "") -> Finding:
+    """A finding about the claim that the first of a pair is at least as good."""
+    limits = (-contrast.task.margin,)
+    verdict = as_good(contrast.interval, contrast.task.margin, good=contrast.as_good)
+    return of_pair(verdict, contrast, group, note, limits=limits)
 
 
 def finding(
     verdict: ClaimVerdict,
+    about: str,
     measured: str,
     interval: Interval,
-    form: Form,
     group: Group,
     names: Sequence[str],
+    form: Form = "difference",
+    limits: tuple[float, ...] = (0.0,),
 ) -> Finding:
     """A finding from its interval."""
     return Finding(
         verdict,
+        about,
         measured,
         interval.mean,
         interval.low,
@@ -210,6 +257,7 @@ def finding(
         interval.n,
         at(group),
         tuple(names),
+        limits,
     )
 
 
@@ -220,26 +268,31 @@ def cost(group: Group, kind: Kind, other: Kind, column: str, words: str) -> Iter
     pair = two(group, kind, other)
     if pair:
         values = group.values(column)
-        yield from ratio(
-            {name: values[name] for name in pair},
-            pair,
-            f"{words}, {pair[0]} over {pair[1]}",
-            group,
-            contrasts=max(1, len(group.scenarios) - 1),
-        )
+        costs = {name: values[name] for name in pair}
+        yield from ratio(costs, pair, words, group, contrasts=max(1, len(group.scenarios) - 1))
 
 
 def ratio(
-    values: Values, pair: tuple[str, str], measured: str, group: Group, contrasts: int
+    values: Values, pair: tuple[str, str], words: str, group: Group, contrasts: int
 ) -> Iterator[Finding]:
-    """One scenario's cost over another's, paired by seed; a ratio below 1 supports."""
+    """One scenario's cost over another's, paired by seed; a ratio below 1 supports.
+
+    Args:
+        values: scenario to seed to cost.
+        pair: the two scenarios.
+        words: what the cost is.
+        group: with their trials.
+        contrasts: how many ratios are judged together.
+    """
     interval = comparisons.ratio(values[pair[0]], values[pair[1]], contrasts)
     if interval.mean is not None:
         yield finding(
             decide(interval, "contradicted", "supported", 1.0),
-            measured,
+            words,
+            f"{words}, {pair[0]} over {pair[1]}",
             interval,
-            "ratio",
             group,
             pair,
+            form="ratio",
+            limits=(1.0,),
         )

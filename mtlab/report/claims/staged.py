@@ -12,14 +12,13 @@ from mtlab.report.claims.evidence import (
     as_good,
     decide,
     finding,
-    of_pair,
+    of_good,
 )
 from mtlab.report.comparison import decisions, forgetting
 from mtlab.report.comparison.forgetting import SOURCE
 from mtlab.report.comparison.groups import Group, Task
-from mtlab.report.statistics import comparisons
+from mtlab.report.statistics import comparisons, scale
 from mtlab.report.statistics.intervals import Interval
-from mtlab.report.statistics.scale import at_least_as_good
 
 Case = Callable[[Sequence[StageRecord]], bool]
 
@@ -36,14 +35,8 @@ def nothing_changed(evidence: Evidence) -> Iterator[Finding]:
                 and moved.mean == 0.0
             )
             measured = f"{task.metric_title} on the source test split, after minus before; weights {'the same bits' if same else 'changed'}"
-            yield finding(
-                "supported" if same else "contradicted",
-                measured,
-                moved,
-                "difference",
-                group,
-                [name],
-            )
+            verdict: ClaimVerdict = "supported" if same else "contradicted"
+            yield finding(verdict, task.title, measured, moved, group, [name])
 
 
 def _looked_at(group: Group, name: str) -> Task | None:
@@ -55,27 +48,34 @@ def _looked_at(group: Group, name: str) -> Task | None:
 
 def keeps(evidence: Evidence) -> Iterator[Finding]:
     """With its head frozen and the encoder moving: the task should lose less than the margin."""
-    yield from _lost(evidence, _kept)
+    for task, name, interval in _changes(evidence.base):
+        good = scale.at_least_as_good(interval, task.margin)
+        yield finding(
+            as_good(interval, task.margin, good=good),
+            task.title,
+            _measured(task),
+            interval,
+            evidence.base,
+            [name],
+            limits=(-task.margin,),
+        )
 
 
 def forgets(evidence: Evidence) -> Iterator[Finding]:
     """The same: the task should lose something."""
-    yield from _lost(evidence, lambda interval, _: decide(interval, "contradicted", "supported"))
+    for task, name, interval in _changes(evidence.base):
+        verdict = decide(interval, "contradicted", "supported")
+        yield finding(verdict, task.title, _measured(task), interval, evidence.base, [name])
 
 
-def _kept(interval: Interval, task: Task) -> ClaimVerdict:
-    if at_least_as_good(interval, task.margin):
-        return "supported"
-    lost = interval.high is not None and interval.high < -task.margin
-    return "contradicted" if lost else "undecided"
-
-
-def _lost(evidence: Evidence, judge: Callable[[Interval, Task], ClaimVerdict]) -> Iterator[Finding]:
-    group = evidence.base
+def _changes(group: Group) -> Iterator[tuple[Task, str, Interval]]:
+    """Each kept task whose frozen head the encoder moves around, the scenario, and the change."""
     for task, name in _cases(group, forgetting.adapts_around):
-        interval = forgetting.change(group, name, task)
-        measured = f"{task.metric_title} on the source test split, after minus before, its head frozen and the encoder moving"
-        yield finding(judge(interval, task), measured, interval, "difference", group, [name])
+        yield task, name, forgetting.change(group, name, task)
+
+
+def _measured(task: Task) -> str:
+    return f"{task.metric_title} on the source test split, after minus before, its head frozen and the encoder moving"
 
 
 def preserved(evidence: Evidence) -> Iterator[Finding]:
@@ -86,14 +86,8 @@ def preserved(evidence: Evidence) -> Iterator[Finding]:
         if same is not None:
             interval = forgetting.change(group, name, task)
             measured = f"{task.metric_title} on the source test split, after minus before; logits {'identical' if same else 'changed'}"
-            yield finding(
-                "supported" if same else "contradicted",
-                measured,
-                interval,
-                "difference",
-                group,
-                [name],
-            )
+            verdict: ClaimVerdict = "supported" if same else "contradicted"
+            yield finding(verdict, task.title, measured, interval, group, [name])
 
 
 def mitigates(evidence: Evidence) -> Iterator[Finding]:
@@ -105,17 +99,11 @@ def mitigates(evidence: Evidence) -> Iterator[Finding]:
                 group.of(effect.scenario)[0].stages
             ):
                 continue
-            share = "" if effect.share is None else f" ({effect.share:.0%} of the loss won back)"
+            share = "" if effect.share is None else f" ({effect.share:.0%} of the loss recovered)"
             measured = f"{task.metric_title} on the source test split, {effect.scenario} minus {effect.without}{share}"
             verdict = decide(effect.retained, "supported", "contradicted")
-            yield finding(
-                verdict,
-                measured,
-                effect.retained,
-                "difference",
-                group,
-                [effect.scenario, effect.without],
-            )
+            names = [effect.scenario, effect.without]
+            yield finding(verdict, task.title, measured, effect.retained, group, names)
 
 
 def gradual(evidence: Evidence) -> Iterator[Finding]:
@@ -136,10 +124,10 @@ def gradual(evidence: Evidence) -> Iterator[Finding]:
         interval = comparisons.difference(mine, theirs)
         measured = f"{task.metric_title} on the source test split, {name} minus {whole}"
         verdict = decide(interval, "supported", "contradicted")
-        yield finding(verdict, measured, interval, "difference", group, [name, whole])
+        yield finding(verdict, task.title, measured, interval, group, [name, whole])
         for new in learnt:
             contrast = decisions.pair(group, new, name, whole)
-            yield of_pair(as_good(contrast), contrast, group, " (target domain)")
+            yield of_good(contrast, group, " (target domain)")
 
 
 def _cases(group: Group, case: Case) -> Iterator[tuple[Task, str]]:

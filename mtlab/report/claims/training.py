@@ -14,12 +14,11 @@ from mtlab.report.claims.evidence import (
     ClaimVerdict,
     Evidence,
     Finding,
-    as_good,
     at,
     cost,
     decide,
     finding,
-    of_pair,
+    of_good,
     ratio,
     score,
     scores,
@@ -45,7 +44,7 @@ def nothing_learned(evidence: Evidence) -> Iterator[Finding]:
     learned: ClaimVerdict = (
         "contradicted"
         if not same or (interval.low is not None and interval.low > chance)
-        else "undecided"
+        else "unclear"
     )
     at_chance = (
         same
@@ -55,20 +54,34 @@ def nothing_learned(evidence: Evidence) -> Iterator[Finding]:
     )
     weights = "bit for bit the initial ones" if same else "changed"
     measured = f"{task.metric_title} on test (chance {chance:.3f}); weights {weights}"
-    yield finding("supported" if at_chance else learned, measured, interval, "share", group, [name])
+    yield finding(
+        "supported" if at_chance else learned,
+        task.title,
+        measured,
+        interval,
+        group,
+        [name],
+        form="share",
+        limits=(chance,),
+    )
+
+
+FEW = 0.01
+"""The share of all parameters below which those that train are few."""
 
 
 def few_parameters(evidence: Evidence) -> Iterator[Finding]:
-    """Thousands are trained, and below a hundredth of all."""
+    """Thousands are trained, and less than :data:`FEW` of all."""
     group = evidence.base
     name = kinds.find(group, HEADS)
     if name is not None:
         stage = group.of(name)[0].stages[-1]
         share = stage.params_trainable / stage.params_total
-        few = stage.params_trainable < 100_000 and share < 0.01
+        few = stage.params_trainable < 100_000 and share < FEW
         measured = f"trained share: {stage.params_trainable:,} of {stage.params_total:,} parameters (a count, exact)"
         yield Finding(
             "supported" if few else "contradicted",
+            "trained share",
             measured,
             share,
             share,
@@ -77,6 +90,7 @@ def few_parameters(evidence: Evidence) -> Iterator[Finding]:
             len(group.of(name)),
             at(group),
             (name,),
+            limits=(FEW,),
         )
 
 
@@ -87,7 +101,7 @@ def faster(evidence: Evidence) -> Iterator[Finding]:
     group = evidence.base
     pair = two(group, HEADS, FULL)
     for words, per_update in (
-        (("plain seconds", _seconds_per_update), ("training FLOPs", _flops_per_update))
+        (("uncached seconds", _seconds_per_update), ("training FLOPs", _flops_per_update))
         if pair
         else ()
     ):
@@ -106,7 +120,7 @@ def faster(evidence: Evidence) -> Iterator[Finding]:
         yield from ratio(
             values,
             pair or ("", ""),
-            f"{words} of an update, {' over '.join(pair or ())}",
+            f"{words} of an update",
             group,
             contrasts=2,
         )
@@ -143,9 +157,14 @@ def converges(evidence: Evidence) -> Iterator[Finding]:
         }
         for name in trials
     }
-    for values, words in ((updates, "updates"), (seconds, "plain seconds of training")):
-        measured = f"{words} to 95% of its own best validation score, {heads} over {full}"
-        yield from ratio(values, (heads, full), measured, group, contrasts=2)
+    for values, words in ((updates, "updates"), (seconds, "uncached seconds")):
+        yield from ratio(
+            values,
+            (heads, full),
+            f"{words} to 95% of its own best validation score",
+            group,
+            contrasts=2,
+        )
 
 
 def _updates_to(trial: TrialRecord, share: float = 0.95) -> float:
@@ -166,9 +185,8 @@ def regularises(evidence: Evidence) -> Iterator[Finding]:
         (losses[0][seed] - losses[1][seed] for seed in losses[0].keys() & losses[1].keys()),
     )
     measured = f"validation score lost from the best epoch to the last, {pair[0]} minus {pair[1]}"
-    yield finding(
-        decide(interval, "contradicted", "supported"), measured, interval, "difference", group, pair
-    )
+    verdict = decide(interval, "contradicted", "supported")
+    yield finding(verdict, "validation score lost", measured, interval, group, pair)
     yield from scores(group, HEADS, FULL, "supported", "contradicted")
 
 
@@ -178,7 +196,7 @@ def _lost(trial: TrialRecord) -> float:
 
 
 def caps(evidence: Evidence) -> Iterator[Finding]:
-    """Both at the best of their budgets, because heads have learned less at equal epochs; undecided
+    """Both at the best of their budgets, because heads have learned less at equal epochs; unclear
     while heads still gain.
     """
     longest = across.longest(evidence.groups, HEADS)
@@ -199,7 +217,7 @@ def caps(evidence: Evidence) -> Iterator[Finding]:
             yield replace(
                 result,
                 measured=f"{result.measured} {words}",
-                verdict="undecided" if gained > task.margin else result.verdict,
+                verdict="unclear" if gained > task.margin else result.verdict,
             )
 
 
@@ -227,22 +245,19 @@ def rates(evidence: Evidence) -> Iterator[Finding]:
         )
         counts = f"best of {len(families[True])} settings minus best of {len(families[False])} by validation"
         measured = f"{task.metric_title} on test, {name} with a smaller rate for the encoder minus one rate for all ({counts})"
-        yield finding(
-            decide(interval, "supported", "contradicted"),
-            measured,
-            interval,
-            "difference",
-            smaller,
-            [name],
-        )
+        verdict = decide(interval, "supported", "contradicted")
+        yield finding(verdict, task.title, measured, interval, smaller, [name])
 
 
-def gradual(evidence: Evidence) -> Iterator[Finding]:
-    """At least as good as full fine-tuning, and cheaper."""
+def gradual_quality(evidence: Evidence) -> Iterator[Finding]:
+    """Gradual unfreezing should lose less than the margin against full fine-tuning."""
     group = evidence.base
     for task in group.tasks:
         contrast = across.lead(group, task, GRADUAL, FULL)
         if contrast is not None:
-            note = f" (as good: it loses less than {task.margin:g})"
-            yield of_pair(as_good(contrast), contrast, group, note)
-    yield from cost(group, GRADUAL, FULL, "wall_plain_s", "plain time")
+            yield of_good(contrast, group, f" (margin {task.margin:g})")
+
+
+def gradual_cost(evidence: Evidence) -> Iterator[Finding]:
+    """Uncached time of gradual unfreezing over that of full fine-tuning."""
+    yield from cost(evidence.base, GRADUAL, FULL, "wall_plain_s", "uncached time")

@@ -1,55 +1,74 @@
 """Claims and their verdicts in words: a report's section, and a page over several reports."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from mtlab.plan.errors import UserError
+from mtlab.plan.words import counted
 from mtlab.record.files import write_atomically
-from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord
 from mtlab.report import markdown
-from mtlab.report.claims.evidence import Evidence, Finding
-from mtlab.report.claims.register import CLAIMS, Claim, findings
-from mtlab.report.comparison.groups import Group, groups
+from mtlab.report.claims.evidence import ClaimVerdict, Evidence, Finding, read
+from mtlab.report.claims.overall import RULE, Evaluation, Sourced, evaluate
+from mtlab.report.claims.register import CLAIMS, Claim
+from mtlab.report.comparison.groups import Group
 from mtlab.report.faults import explain_errors
 from mtlab.report.markdown import listing, name, text
 
 PUBLISHED = "published"
 """The folder, next to those of runs, that holds answers to be committed."""
 
-HEADER = ["verdict", "measured", "effect", "on", "trials of"]
+HEADER = [
+    "claim",
+    "verdict",
+    "strongest finding for",
+    "strongest finding against",
+    "findings for / against / unclear",
+]
 
-HOW_TO_READ = (
-    "*Undecided*: the interval allows both. A claim that two scenarios differ is *contradicted* where they are equivalent. A pair of "
-    "scenarios has the same interval here as in the results. Intervals cover other seeds and other test sentences."
+DETAILS = ["experiment", "verdict", "measured", "effect", "on", "trials of"]
+
+UNTESTED = "not tested"
+
+HOW_TO_READ = "\n".join(
+    [
+        "A *finding* tests a claim at one task, or for one cost, in one experiment. Its interval decides. "
+        "A finding contradicts a claim that two scenarios differ where they are equivalent, and a claim that a scenario is at least as "
+        "good where it loses more than the margin.",
+        "",
+        *(f"- *{verdict.capitalize()}*: {meaning}." for verdict, meaning in RULE.items()),
+        "- *Strongest*: the finding whose interval must move furthest, in its own widths, for its verdict to change.",
+        "",
+        "The experiments share data and an encoder, so their findings are not independent.",
+    ]
 )
 
 
 def section(suite: SuiteRecord, groups: Sequence[Group]) -> str:
-    """Every claim with its findings in these records; claims that the records do not test are
-    listed without a verdict.
+    """A row a claim that these records test: the verdict and the finding behind it, or the two
+    behind a mixed one.
     """
-    evidence = Evidence(suite, groups)
-    said = {claim: findings(claim, evidence) for claim in CLAIMS}
+    evaluations = evaluate({Path(): Evidence(suite, groups)})
     rows = [
         [
-            f"**{text(claim.name)}**: {text(claim.words)} ({text(claim.source)})"
-            if at == 0
-            else f"({text(claim.name)})",
-            *_cells(finding),
+            text(claim.words),
+            f"*{evaluation.verdict}*",
+            "<br>".join(effect(sourced.finding) for sourced in evaluation.decisive),
+            "<br>".join(text(sourced.finding.measured) for sourced in evaluation.decisive),
         ]
-        for claim, some in said.items()
-        for at, finding in enumerate(some)
+        for claim, evaluation in evaluations.items()
+        if evaluation.findings
     ]
     if not rows:
         return "These records test none of the claims."
-    lead = f"{_setting(suite)} A verdict holds for these and says nothing of others. {HOW_TO_READ}"
-    untested = _untested(claim for claim, some in said.items() if not some)
-    return "\n\n".join(
-        part for part in (lead, markdown.table(["claim", *HEADER], rows, words=3), untested) if part
-    )
+    lead = f"{_setting(suite)} These verdicts hold for this setting alone."
+    untested = len(CLAIMS) - len(rows)
+    rest = f"These records do not test the other {counted(untested, 'claim')}." if untested else ""
+    table = markdown.table(["claim", "verdict", "effect", "measured"], rows, words=4)
+    return "\n\n".join(part for part in (lead, table, rest) if part)
 
 
 def write_page(directory: Path) -> Path:
@@ -62,10 +81,8 @@ def write_page(directory: Path) -> Path:
     path = directory / "claims.md"
     reports = folders(directory)
     with explain_errors(directory):
-        write_atomically(
-            path,
-            _page({folder.relative_to(directory): Journal(folder).read() for folder in reports}),
-        )
+        page = _page({folder.relative_to(directory): read(folder) for folder in reports})
+        write_atomically(path, page)
     return path
 
 
@@ -88,30 +105,63 @@ def folders(directory: Path) -> list[Path]:
     return paths
 
 
-def _page(read: Mapping[Path, tuple[SuiteRecord, list]]) -> str:
-    evidence = {
-        folder: Evidence(suite, groups(suite, trials)) for folder, (suite, trials) in read.items()
-    }
-    parts = ["# Claims about freezing, put to the test", HOW_TO_READ]
-    parts += [
-        f"- {_link(folder)}: {_setting(records.suite)}" for folder, records in evidence.items()
+def _page(experiments: Mapping[Path, Evidence]) -> str:
+    evaluations = evaluate(experiments)
+    rows = [_row(claim, evaluation) for claim, evaluation in evaluations.items()]
+    settings = [
+        f"- {_link(folder)}: {_setting(known.suite)}" for folder, known in experiments.items()
     ]
-    untested = []
-    for claim in CLAIMS:
-        rows = [
-            [_link(folder), *_cells(finding)]
-            for folder, records in evidence.items()
-            for finding in findings(claim, records)
-        ]
-        if rows:
-            parts += [
-                f"## {text(claim.words)}",
-                f"*{text(claim.source)}*",
-                markdown.table(["experiment", *HEADER], rows, words=3),
-            ]
-        else:
-            untested.append(claim)
-    return "\n\n".join(part for part in (*parts, _untested(untested)) if part) + "\n"
+    parts = [
+        "# Claims about freezing, put to the test",
+        _tally(evaluations),
+        markdown.table(HEADER, rows, words=4),
+        "## How to read the table",
+        HOW_TO_READ,
+        "## Every finding",
+        *(_details(claim, found) for claim, found in evaluations.items() if found.findings),
+        "## The experiments",
+        markdown.details("What each experiment trains on, and from where", "\n".join(settings)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tally(evaluations: Mapping[Claim, Evaluation]) -> str:
+    """How many claims have each verdict."""
+    counts = Counter(
+        found.verdict if found.findings else UNTESTED for found in evaluations.values()
+    )
+    tally = [f"{count} {verdict}" for verdict in (*RULE, UNTESTED) if (count := counts[verdict])]
+    return f"{counted(len(evaluations), 'claim')}: {listing(tally)}."
+
+
+def _row(claim: Claim, evaluation: Evaluation) -> list[str]:
+    """A claim's line in the first table."""
+    named = f"{text(claim.words)} ({text(claim.source)})"
+    if not evaluation.findings:
+        return [named, f"*{UNTESTED}*", f"needs {text(claim.needs)}", "–", "–"]
+    sides: tuple[ClaimVerdict, ...] = ("supported", "contradicted", "unclear")
+    return [
+        named,
+        f"**{evaluation.verdict}**",
+        *(_evidence(evaluation.strongest(side)) for side in sides[:2]),
+        "/".join(str(evaluation.count(side)) for side in sides),
+    ]
+
+
+def _evidence(sourced: Sourced | None) -> str:
+    if sourced is None:
+        return "–"
+    finding = sourced.finding
+    return f"{_link(sourced.folder)}: {text(finding.about)} {effect(finding)}"
+
+
+def _details(claim: Claim, evaluation: Evaluation) -> str:
+    """Every finding about a claim, folded."""
+    rows = [[_link(sourced.folder), *_cells(sourced.finding)] for sourced in evaluation.findings]
+    return markdown.details(
+        f"{text(claim.words)} ({counted(len(rows), 'finding')})",
+        markdown.table(DETAILS, rows, words=3),
+    )
 
 
 def link(folder: Path, file: str) -> str:
@@ -144,13 +194,8 @@ def _setting(suite: SuiteRecord) -> str:
     return f"Protocol: {protocol}; encoder {listing(list(encoders))}{data}."
 
 
-def _untested(claims: Iterator[Claim] | Sequence[Claim]) -> str:
-    named = [f"*{text(claim.name)}* (needs {text(claim.needs)})" for claim in claims]
-    return f"**Not tested here**, and so without a verdict: {'; '.join(named)}." if named else ""
-
-
 def _cells(finding: Finding) -> list[str]:
-    on = f"{finding.seeds} seed{'' if finding.seeds == 1 else 's'}, {text(finding.at)}"
+    on = f"{counted(finding.seeds, 'seed')}, {text(finding.at)}"
     return [
         f"*{finding.verdict}*",
         text(finding.measured),
@@ -165,7 +210,7 @@ def effect(finding: Finding) -> str:
     if finding.effect is None:
         return "none" + (f" [{finding.low:.0f} to –]" if finding.low is not None else "")
     if finding.form == "difference":
-        return f"{markdown.signed(finding.effect)}{markdown.bounds(finding.low, finding.high)}"
+        return markdown.measured(finding.effect, finding.low, finding.high, sign=True)
     if finding.form == "ratio":
         return f"{finding.effect:.2f}×{markdown.bounds(finding.low, finding.high, 2)}"
     if finding.form == "count":
@@ -173,4 +218,4 @@ def effect(finding: Finding) -> str:
         return f"{finding.effect:.0f} [{low} to {high}]"
     if finding.low == finding.high:
         return f"{finding.effect:.3%}"
-    return f"{finding.effect:.3f}{markdown.bounds(finding.low, finding.high)}"
+    return markdown.measured(finding.effect, finding.low, finding.high)

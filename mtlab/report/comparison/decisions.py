@@ -143,13 +143,13 @@ def still_open(
 
     A scenario is open while one of its tasks is.
     """
-    undecided: set[tuple[Point, str]] = set()
+    remaining: set[tuple[Point, str]] = set()
     for group in groups(suite, trials):
         point = tuple(group.point.items())
         for contrast in against_control(group, look):
             if not contrast.ended:
-                undecided |= {(point, contrast.scenario), (point, contrast.other)}
-    return undecided
+                remaining |= {(point, contrast.scenario), (point, contrast.other)}
+    return remaining
 
 
 def _rivals(group: Group) -> list[str]:

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,11 +41,18 @@ class Group:
     """Seeds at which verdicts were sought; empty where the number of seeds was fixed."""
     skipped: frozenset[tuple[str, int]] = frozenset()
     """Scenarios and seeds that did not run, because a look had decided."""
+    experiment: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The settings of the experiment, as a record has them."""
 
     @property
     def label(self) -> str:
         """The point for people, such as ``data.train_size = 100``; empty where nothing is swept."""
         return point_label(self.point.items())
+
+    @property
+    def colours(self) -> Mapping[str, str]:
+        """Scenario to its colour and marker, for those to which the experiment gives one."""
+        return self.experiment.get("colours") or {}
 
     @property
     def asked(self) -> int:
@@ -217,6 +224,7 @@ def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
             sizes.get(point_label(point.items())),
             looks=looks,
             skipped=frozenset(skipped.get(key, ())),
+            experiment=experiment,
         )
         for key, (point, members) in by_point.items()
         if members or point in asked

@@ -38,10 +38,10 @@ LEFT_OUT = Plot("", "", "")
 """A figure that was not asked for."""
 
 
-def can_be_drawn(drawing: Drawing) -> bool:
-    """Whether there are values for a figure."""
+def can_be_drawn(drawing: Drawing | None) -> bool:
+    """Whether there is such a figure, and values for it."""
     with style():
-        return drawing[0]() is not None
+        return drawing is not None and drawing[0]() is not None
 
 
 def write_all(
@@ -120,6 +120,9 @@ def figure(height: float) -> Figure:
     return Figure(figsize=(10.0, height), dpi=STYLE["savefig.dpi"], layout="constrained")
 
 
+LINE = 145
+"""Characters of 9 points in a line of the whole width."""
+
 COLUMNS = 2
 """Panels that stand side by side."""
 
@@ -142,7 +145,7 @@ def legend(
     figure: Figure, group: Group, names: Sequence[str], extra: Sequence[tuple[Line2D, str]] = ()
 ) -> None:
     """Name the scenarios, and what ``extra`` marks mean, below the panels."""
-    handles = keys(names, looks(group.scenarios)) + [handle for handle, _ in extra]
+    handles = keys(names, looks(group)) + [handle for handle, _ in extra]
     labels = [counted(group, name) for name in names] + [label for _, label in extra]
     figure.legend(handles, labels, loc="outside lower center", ncols=columns(labels))
 

@@ -1,7 +1,11 @@
-"""Learning curves of a group: validation scores over steps and seconds, with what guidance did."""
+"""Learning curves of a group: validation scores and losses over training steps, with what guidance
+did.
+"""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,50 +13,205 @@ from matplotlib.lines import Line2D
 
 from mtlab.record.records import EpochRecord, TrialRecord
 from mtlab.report.comparison.groups import Group, Task
-from mtlab.report.figures import canvas, plots
-from mtlab.report.figures.looks import INK, looks, shown
-from mtlab.report.figures.plots import Curve, Point
+from mtlab.report.comparison.plateau import plateaus
+from mtlab.report.figures import canvas, labels
+from mtlab.report.figures.labels import Label
+from mtlab.report.figures.looks import INK, Look, looks, shown
+from mtlab.report.figures.plots import Point
+from mtlab.report.markdown import fixed
+
+HEIGHT = 3.1
+"""Inches of a row."""
+FOREVER = 1e12
+"""Steps after which a level without training is named: at the right edge."""
+MOST_LABELS = 14
+"""Scenarios that are named at the ends of their curves; more are in a legend."""
+
+Value = Callable[[EpochRecord], float | None]
 
 
-def mean_point(points: Sequence[Point]) -> Point:
-    """The point with the mean x and the mean y."""
-    return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
+@dataclass(frozen=True)
+class Curve:
+    """A scenario's course over training steps: the mean over seeds, and the lowest and highest."""
+
+    steps: tuple[float, ...]
+    means: tuple[float, ...]
+    lows: tuple[float, ...]
+    highs: tuple[float, ...]
+
+    @property
+    def points(self) -> list[Point]:
+        """The means."""
+        return list(zip(self.steps, self.means, strict=True))
 
 
 def learning_curves(group: Group) -> Figure | None:
-    """A row of axes a task, by step and by time; None without validation scores."""
-    tasks = [task for task in group.tasks if any(_curve(group.good, "step", task).seeds)]
-    if not tasks:
+    """A row a task: scores on validation, and losses; None without validation scores."""
+    rows = {task: curves for task in group.tasks if (curves := _curves(group, _score(task)))}
+    if not rows:
         return None
-    figure = canvas.figure(3.1 * len(tasks) + 0.7)
-    grid = figure.subplots(len(tasks), 2, squeeze=False, sharey="row")
-    axes = (("training steps", "step"), ("seconds of training (train lap)", "elapsed_s"))
-    for row, task in enumerate(tasks):
-        for column, (title, field) in enumerate(axes):
-            timed = {
-                name: [trial for trial in group.of(name) if field == "step" or not trial.untimed]
-                for name in group.scenarios
-            }
-            by_scenario = {name: _curve(timed[name], field, task) for name in group.scenarios}
-            drawn = {name: curve for name, curve in by_scenario.items() if curve.mean}
-            ax = plots.learning_curves(drawn, looks(group.scenarios), grid[row][column])
-            _mark_decisions(ax, group, task, field)
-            if field == "elapsed_s":
-                _wide_seconds(ax, [curve.mean for curve in drawn.values()])
-            ax.set_title(f"{shown(task.heading)}, by {'step' if field == 'step' else 'time'}")
-            ax.set_xlabel(title if row == len(tasks) - 1 else "")
-            ax.set_ylabel(f"{shown(task.metric_title)}, validation" if column == 0 else "")
-    boundary = Line2D([], [], color=INK, linestyle=(0, (1, 2)), linewidth=0.9)
-    extra = (
-        [(boundary, "a stage ends")] if any(len(trial.stages) > 1 for trial in group.good) else []
-    )
-    done = {decision.action for trial in group.good for decision in trial.ledger}
-    marks = [DECISIONS[action] for action in DECISIONS if action in done]
-    extra += [
-        (Line2D([], [], color=INK, marker=mark, linestyle=""), label) for mark, label in marks
-    ]
-    canvas.legend(figure, group, [name for name in group.scenarios if group.of(name)], extra)
+    figure = canvas.figure(HEIGHT * len(rows) + 0.6)
+    grid = figure.subplots(len(rows), 2, squeeze=False, sharex="col", width_ratios=(1.35, 1))
+    named = max(map(len, rows.values())) <= MOST_LABELS
+    for (task, curves), (scores, losses) in zip(rows.items(), grid, strict=True):
+        _scores(group, task, curves, scores, named=named)
+        _losses(group, task, losses)
+    for ax in grid[-1]:
+        ax.set_xlabel("training steps")
+    handles = _keys(group)
+    if not named:
+        canvas.legend(figure, group, list(next(iter(rows.values()))), handles)
+    elif handles:
+        figure.legend(*zip(*handles, strict=True), loc="outside lower center", ncols=4)
     return figure
+
+
+def _scores(
+    group: Group, task: Task, curves: Mapping[str, Curve], ax: Axes, *, named: bool
+) -> None:
+    """Draw a task's scores; one scenario without training is a level."""
+    look = looks(group)
+    same = labels.alike({name: curve.points for name, curve in curves.items()})
+    for name in same:
+        _curve(curves[name], look[name], ax)
+        _stages(group, name, curves[name], look[name], ax)
+    _decisions(group, task, curves, look, ax)
+    trained = [curve for curve in curves.values() if len(curve.means) > 1]
+    ax.set_ylim(_limits(trained or list(curves.values())))
+    ax.set_title(f"{shown(task.heading)}: {shown(task.metric_title)} on validation", loc="left")
+    if named:
+        gaining = _gaining(group, task)
+        named_ends = [
+            _label(group, others, curves[name], look[name], gaining=name in gaining)
+            for name, others in same.items()
+        ]
+        labels.at_right(named_ends, HEIGHT - 0.7, ax)
+
+
+def _limits(curves: Sequence[Curve]) -> Point:
+    """Limits from the first epoch on: the state before training would squeeze what follows."""
+    after = slice(1, None) if all(len(curve.means) > 1 for curve in curves) else slice(None)
+    low = min(min(curve.lows[after]) for curve in curves)
+    high = max(max(curve.highs[after]) for curve in curves)
+    space = 0.05 * ((high - low) or 0.1)
+    return low - space, high + space
+
+
+def _label(group: Group, names: Sequence[str], curve: Curve, look: Look, *, gaining: bool) -> Label:
+    """The names of scenarios with the same curve, for its end; a level without training has its
+    score with it.
+    """
+    words = " = ".join(canvas.counted(group, name) for name in names)
+    words += " (still gaining)" if gaining else ""
+    if len(curve.means) > 1:
+        return Label(words, curve.points[-1], look)
+    return Label(
+        f"{words} {fixed(curve.means[0])}", (curve.steps[0] + FOREVER, curve.means[0]), look
+    )
+
+
+def _gaining(group: Group, task: Task) -> set[str]:
+    """The scenarios that are shown to gain at a task when their training ends."""
+    return {
+        course.scenario
+        for course in plateaus(group, group.experiment)
+        if course.state == "still gaining"
+        and (gain := course.gains.get(task.name))
+        and (gain.low or 0.0) > 0
+    }
+
+
+def _losses(group: Group, task: Task, ax: Axes) -> None:
+    """Draw a task's mean losses: on validation, and on training data as a broken line."""
+    look = looks(group)
+    ways: tuple[tuple[Value, str | tuple[int, tuple[int, int]]], ...] = (
+        (lambda epoch: _loss(epoch, task), "-"),
+        (lambda epoch: epoch.train_loss.get(task.name), (0, (3, 2))),
+    )
+    for value, line in ways:
+        curves = _curves(group, value)
+        for name in labels.alike({name: curve.points for name, curve in curves.items()}):
+            curve = curves[name]
+            if len(curve.means) > 1:
+                style: dict[str, Any] = {
+                    "color": look[name].colour,
+                    "linewidth": 1.2,
+                    "linestyle": line,
+                }
+                ax.plot(curve.steps, curve.means, **style)
+    ax.set_ylim(bottom=0)
+    ax.set_title("Loss (broken lines: training)", loc="left")
+
+
+def _curve(curve: Curve, look: Look, ax: Axes) -> None:
+    """Draw a mean over seeds with its band, or a level where nothing was trained."""
+    if len(curve.means) == 1:
+        ax.axhline(curve.means[0], color=look.colour, linewidth=1.2, linestyle=":", zorder=2)
+        return
+    ax.fill_between(
+        curve.steps, curve.lows, curve.highs, color=look.colour, alpha=0.13, linewidth=0
+    )
+    every = max(1, len(curve.means) // 5)
+    ax.plot(
+        curve.steps,
+        curve.means,
+        color=look.colour,
+        marker=look.marker,
+        markersize=4.5,
+        markevery=every,
+        linewidth=1.5,
+        zorder=3,
+    )
+
+
+def _curves(group: Group, value: Value) -> dict[str, Curve]:
+    """Scenario to its course, of those with a value."""
+    made = {name: _mean(group.of(name), value) for name in group.scenarios}
+    return {name: curve for name, curve in made.items() if curve is not None}
+
+
+def _mean(trials: Sequence[TrialRecord], value: Value) -> Curve | None:
+    """The mean course of trials, as long as all seeds have a value."""
+    seeds = [
+        [(float(epoch.step), y) for epoch in trial.epochs if (y := value(epoch)) is not None]
+        for trial in trials
+    ]
+    epochs = list(zip(*[points for points in seeds if points], strict=False))
+    if not epochs:
+        return None
+    steps = tuple(sum(x for x, _ in points) / len(points) for points in epochs)
+    values = [[y for _, y in points] for points in epochs]
+    means = tuple(sum(ys) / len(ys) for ys in values)
+    return Curve(steps, means, tuple(map(min, values)), tuple(map(max, values)))
+
+
+def _score(task: Task) -> Value:
+    return lambda epoch: epoch.validation.primary(task.name)
+
+
+def _loss(epoch: EpochRecord, task: Task) -> float | None:
+    scored = epoch.validation.by_task.get(task.name)
+    return None if scored is None else scored.loss
+
+
+def _stages(group: Group, name: str, curve: Curve, look: Look, ax: Axes) -> None:
+    """Put a stroke on the curve where one stage ends and the next begins."""
+    epochs = group.of(name)[0].epochs
+    ends = [
+        at
+        for at, (here, after) in enumerate(itertools.pairwise(epochs))
+        if at and here.stage != after.stage and at < len(curve.means)
+    ]
+    for at in ends:
+        ax.plot(
+            curve.steps[at],
+            curve.means[at],
+            marker="|",
+            markersize=13,
+            markeredgewidth=1.6,
+            color=look.colour,
+            zorder=4,
+        )
 
 
 DECISIONS = {
@@ -64,68 +223,39 @@ DECISIONS = {
 """What guidance did: marker and words."""
 
 
-def _mark_decisions(ax: Axes, group: Group, task: Task, field: str) -> None:
-    """Put a mark on each seed's curve where guidance did something to the task, or to all."""
-    for trial in group.good:
-        for decision in trial.ledger:
-            epoch = next(epoch for epoch in trial.epochs if epoch.epoch == decision.epoch)
-            value = epoch.validation.primary(task.name)
-            if (
-                decision.task in (task.name, "")
-                and decision.action in DECISIONS
-                and value is not None
-            ):
-                colour, (mark, _) = (
-                    looks(group.scenarios)[trial.scenario].colour,
-                    DECISIONS[decision.action],
-                )
-                ax.plot(
-                    getattr(epoch, field),
-                    value,
-                    marker=mark,
-                    color=colour,
-                    markersize=9,
-                    markeredgewidth=1.6,
-                    zorder=5,
-                )
+def _decisions(
+    group: Group, task: Task, curves: Mapping[str, Curve], look: Mapping[str, Look], ax: Axes
+) -> None:
+    """Put a mark on the mean curve at each epoch at which guidance did something to the task, or to
+    all, with some seed.
+    """
+    places = {
+        (trial.scenario, decision.epoch, decision.action)
+        for trial in group.good
+        for decision in trial.ledger
+        if decision.task in (task.name, "") and decision.action in DECISIONS
+    }
+    for name, epoch, action in sorted(places):
+        curve = curves.get(name)
+        if curve is not None and epoch < len(curve.means):
+            ax.plot(
+                curve.steps[epoch],
+                curve.means[epoch],
+                marker=DECISIONS[action][0],
+                color=look[name].colour,
+                markersize=10,
+                markeredgewidth=1.8,
+                zorder=5,
+            )
 
 
-def _curve(trials: Sequence[TrialRecord], field: str, task: Task) -> Curve:
-    seeds = [
-        [
-            (float(getattr(epoch, field)), value)
-            for epoch in trial.epochs
-            if (value := epoch.validation.primary(task.name)) is not None
-        ]
-        for trial in trials
-    ]
-    longest = max((len(points) for points in seeds), default=0)
-    mean = [
-        mean_point([points[at] for points in seeds if len(points) > at]) for at in range(longest)
-    ]
-    edges = [_edges(trial.epochs, field) for trial in trials]
-    boundaries = [sum(edge) / len(edge) for edge in zip(*edges, strict=False)]
-    return Curve(mean, [points for points in seeds if points], boundaries)
-
-
-def _edges(epochs: Sequence[EpochRecord], field: str) -> list[float]:
-    """Where one stage ends and the next begins."""
+def _keys(group: Group) -> list[tuple[Line2D, str]]:
+    """What marks on the curves mean, of those that there are."""
+    done = {decision.action for trial in group.good for decision in trial.ledger}
+    marks = [DECISIONS[action] for action in DECISIONS if action in done]
+    if any(len({epoch.stage for epoch in trial.epochs}) > 1 for trial in group.good):
+        marks.append(("|", "a stage ends"))
     return [
-        float(getattr(here, field))
-        for here, after in itertools.pairwise(epochs[1:])
-        if here.stage != after.stage
+        (Line2D([], [], color=INK, marker=mark, markersize=9, linestyle=""), words)
+        for mark, words in marks
     ]
-
-
-def _wide_seconds(ax: Axes, curves: Sequence[Sequence[Point]]) -> None:
-    """Set a time axis from 0 on which a course of seconds and one of hours can both be read."""
-    ends = [curve[-1][0] for curve in curves if curve[-1][0] > 0]
-    if ends and max(ends) / min(ends) > 10:
-        first = min(x for curve in curves for x, _ in curve if x > 0)
-        ax.set_xscale("symlog", linthresh=first, linscale=0.4)
-        leading = (1, 2, 5) if max(ends) / first < 200 else (1,)
-        ticks = [digit * 10.0**power for power in range(-3, 8) for digit in leading]
-        ticks = [tick for tick in ticks if first <= tick <= max(ends) * 1.2]
-        ax.set_xticks([0.0, *ticks], ["0", *(f"{tick:,.6g}" for tick in ticks)])
-        ax.set_xticks([], minor=True)
-        ax.set_xlim(left=-0.15 * first)

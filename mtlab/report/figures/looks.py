@@ -1,26 +1,30 @@
 """How scenarios and labels look in every plot.
 
-A scenario has one colour and one marker in all of them (:func:`looks`), so that a reader learns
-them once and a print without colour can still be read.
+A scenario has one colour and one marker in all figures of all reports (:func:`looks`), so that a
+reader learns them once and a print without colour can still be read.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from matplotlib import font_manager
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's colours, which colour-blind readers can distinguish; without the yellow, which is
-too pale on white paper."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
-"""Their number has no common factor with that of the colours: pairs repeat only after 77 scenarios.
-"""
-INK, PALE = "#444444", "#c9c9c9"
+from mtlab.plan.colours import MARKERS, parsed
+from mtlab.report.comparison.groups import Group
+
+COLOURS = (
+    "#0072b2", "#d55e00", "#00875a", "#c9519e", "#6b4423", "#7a4fc9", "#6e6b00", "#1f93ae", "#a3123f",
+)  # fmt: skip
+"""Colours that differ in hue and lightness, so that colour-blind readers can distinguish most of
+them; each has a contrast of 3:1 or more on white."""
+BLACK, DIAMOND = "#000000", "D"
+"""The control's."""
+INK = "#444444"
+"""Of texts and lines."""
 
 STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
@@ -50,12 +54,28 @@ class Look:
     marker: str
 
 
-def looks(scenarios: Sequence[str]) -> dict[str, Look]:
-    """Each scenario's colour and marker, by its place in the experiment."""
-    return {
-        name: Look(COLOURS[at % len(COLOURS)], MARKERS[at % len(MARKERS)])
-        for at, name in enumerate(scenarios)
-    }
+def looks(group: Group) -> dict[str, Look]:
+    """Each scenario's colour and marker: a black diamond for the control, the experiment's for those
+    that have one there, and for the others one that follows from the name.
+    """
+    given = {name: parsed(str(group.colours.get(name, ""))) for name in group.scenarios}
+    chosen = {name: Look(*look) for name, look in given.items() if look is not None}
+    if group.control is not None:
+        chosen[group.control] = Look(BLACK, DIAMOND)
+    for name in group.scenarios:
+        if name not in chosen:
+            chosen[name] = _of_name(name, set(chosen.values()))
+    return {name: chosen[name] for name in group.scenarios}
+
+
+def _of_name(name: str, taken: set[Look]) -> Look:
+    """A look from the digest of a name, and so the same in every report; the next one where it is
+    taken.
+    """
+    pairs = [Look(colour, marker) for marker in MARKERS for colour in COLOURS]
+    first = int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(pairs)
+    order = [*pairs[first:], *pairs[:first]]
+    return next((look for look in order if look not in taken), order[0])
 
 
 def shown(label: str, width: int = 36) -> str:
@@ -80,21 +100,6 @@ def keys(scenarios: Sequence[str], look: Mapping[str, Look]) -> list[Line2D]:
         )
         for name in scenarios
     ]
-
-
-def seconds_axis(ax: Axes, largest: float, smallest: float) -> None:
-    """Set a time axis: linear, or logarithmic where times differ by more than a factor of ten."""
-    if smallest <= 0 or largest / smallest <= 10:
-        ax.set_xlim(left=0)
-        return
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(
-        LogLocator(subs=(1.0, 2.0, 5.0) if largest / smallest < 200 else (1.0,))
-    )
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda seconds, _: f"{seconds:,.6g}")
-    )  # matplotlib's own is mathtext
-    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 @cache

@@ -2,23 +2,27 @@
 each block moved.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from mtlab.report.comparison import forgetting
 from mtlab.report.comparison.forgetting import SOURCE, TARGET
 from mtlab.report.comparison.groups import Group, Task
-from mtlab.report.figures import canvas, plots
+from mtlab.report.figures import canvas, labels, plots
 from mtlab.report.figures.canvas import Drawing, Plot
+from mtlab.report.figures.labels import Label
 from mtlab.report.figures.looks import INK, Look, looks, shown
 from mtlab.report.figures.plots import Point
-from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.statistics import intervals
 from mtlab.report.statistics.intervals import Interval
+
+HEIGHT, LOW = 4.2, 3.0
+"""Inches of a panel, and of one of more than two."""
 
 
 def drawings(group: Group) -> dict[str, Drawing]:
@@ -49,27 +53,25 @@ def _kept_and_learnt(group: Group) -> Figure | None:
     ]
     if not pairs:
         return None
-    figure, panels = canvas.panels(len(pairs), 4.6)
-    drawn: set[str] = set()
-    for (kept, new), ax in zip(pairs, panels, strict=True):
-        drawn |= _kept_against_learnt(group, kept, new, ax)
-    front_line = Line2D([], [], color=INK, linestyle=(0, (4, 2)), linewidth=1.0)
-    level = Line2D([], [], color=INK, linestyle=(0, (1, 2)), linewidth=0.9)
-    names = [name for name in group.scenarios if name in drawn]
-    canvas.legend(
-        figure, group, names, [(front_line, "Pareto front of the means"), (level, "the checkpoint")]
-    )
+    height = HEIGHT if len(pairs) <= 2 else LOW
+    figure = canvas.figure(height * len(pairs))
+    for (kept, new), ax in zip(
+        pairs, figure.subplots(len(pairs), squeeze=False)[:, 0], strict=True
+    ):
+        points = _kept_against_learnt(group, kept, new, ax)
+        _name(group, points, height, ax)
     return figure
 
 
-def _kept_against_learnt(group: Group, task: Task, new: Task, ax: Axes) -> set[str]:
+def _kept_against_learnt(group: Group, task: Task, new: Task, ax: Axes) -> dict[str, list[Point]]:
     """Draw the scores of a kept task over those of a new one, a point for each scenario that trains
-    the new task or nothing, with the front of the means and the source checkpoint's score.
+    the new task or nothing, and the source checkpoint's score.
 
     Returns:
-        The scenarios drawn.
+        Scenario to its point.
     """
-    means = {}
+    look = looks(group)
+    points: dict[str, list[Point]] = {}
     for name in group.scenarios:
         kept, learnt = (
             intervals.estimate(
@@ -80,25 +82,40 @@ def _kept_against_learnt(group: Group, task: Task, new: Task, ax: Axes) -> set[s
         trained = forgetting.learnt_tasks(group, name)
         if kept.mean is None or learnt.mean is None or (trained and new not in trained):
             continue
-        means[name] = (-kept.mean, learnt.mean)
-        _cross((kept.mean, learnt.mean), kept, learnt, looks(group.scenarios)[name], ax)
-    front = [(-means[name][0], means[name][1]) for name in comparisons.pareto(means)]
-    if len(front) > 1:
-        ax.plot(
-            *zip(*front, strict=True), color=INK, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1
-        )
+        point = kept.mean, learnt.mean
+        if [point] not in points.values():
+            _cross(point, kept, learnt, look[name], ax)
+        points[name] = [point]
     before = (
-        intervals.estimate(forgetting.sample(group, next(iter(means)), task, SOURCE, 0)).mean
-        if means
+        intervals.estimate(forgetting.sample(group, next(iter(points)), task, SOURCE, 0)).mean
+        if points
         else None
     )
     if before is not None:
-        ax.axvline(before, color=INK, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
+        ax.axvline(before, color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+        note: dict[str, Any] = {
+            "xytext": (3, -2),
+            "textcoords": "offset points",
+            "va": "top",
+            "color": INK,
+        }
+        ax.annotate("before", (before, 1.0), xycoords=("data", "axes fraction"), **note)
     ax.set_xlabel(
         f"kept: {shown(f'{task.title}, {task.metric_title}', 60)} on the source test split"
     )
     ax.set_ylabel(f"learnt: {shown(f'{new.title}, {new.metric_title}', 60)}, target")
-    return set(means)
+    ax.set_title("Up and to the right is better", loc="left")
+    return points
+
+
+def _name(group: Group, points: Mapping[str, Sequence[Point]], height: float, ax: Axes) -> None:
+    """Name scenarios at the right, with one label for those that are the same."""
+    look = looks(group)
+    ends = [
+        Label(" = ".join(shown(name) for name in same), points[first][-1], look[first])
+        for first, same in labels.alike(points).items()
+    ]
+    labels.at_right(ends, height - 0.9, ax)
 
 
 def _cross(point: Point, across: Interval, upright: Interval, style: Look, ax: Axes) -> None:
@@ -109,7 +126,7 @@ def _cross(point: Point, across: Interval, upright: Interval, style: Look, ax: A
     if upright.low is not None and upright.high is not None:
         lines.append(([point[0]] * 2, [upright.low, upright.high]))
     for xs, ys in lines:
-        ax.plot(xs, ys, color=style.colour, linewidth=1.2, alpha=0.55, zorder=2)
+        ax.plot(xs, ys, color=style.colour, linewidth=1.0, zorder=2)
     ax.plot(
         *point,
         marker=style.marker,
@@ -127,15 +144,21 @@ def _drift(group: Group) -> Figure | None:
         for name, by_unit in by_scenario.items()
         if by_unit
     }
-    if not series:
+    points = {
+        name: [(x, value.mean) for x, value in values if value.mean is not None]
+        for name, values in series.items()
+    }
+    points = {name: known for name, known in points.items() if known}
+    if not points:
         return None
-    figure = canvas.figure(3.9)
-    ax = plots.courses(series, looks(group.scenarios), figure.subplots(), log=False)
+    figure = canvas.figure(HEIGHT)
+    drawn = {name: series[name] for name in labels.alike(points)}
+    ax = plots.courses(drawn, looks(group), figure.subplots(), plots.reach([drawn]), log=False)
     units = list(next(by_unit for by_unit in by_scenario.values() if by_unit))
     ax.set_xticks(range(len(units)), [shown(unit) for unit in units])
-    ax.set_ylabel("linear CKA with the checkpoint")
-    ax.set_title("How far each block's output moved", loc="left")
-    canvas.legend(figure, group, list(series))
+    ax.set_ylabel("similarity of hidden states (linear CKA)")
+    ax.set_title("How far each block's output moved from the checkpoint: 1 = unchanged", loc="left")
+    _name(group, points, HEIGHT, ax)
     return figure
 
 
@@ -143,13 +166,13 @@ FIGURES: dict[str, tuple[Callable[[Group], Figure | None], str, str]] = {
     "kept_and_learnt": (
         _kept_and_learnt,
         "Quality on the new task against quality retained on the kept task, one point a scenario",
-        "What is learnt against what is kept: the new task's quality on the target test split over the kept task's on the source test "
-        "split, means over seeds with 95% intervals over seeds and sentences. Up and to the right is better.",
+        "The new task's score on the target test split over the kept task's on the source test split: means over seeds with 95% "
+        "intervals. Names joined by = are one point.",
     ),
     "drift": (
         _drift,
         "Linear CKA between the checkpoint's hidden states and each scenario's, block by block",
-        "Linear CKA between the checkpoint's hidden states and each scenario's on the source test split: means over seeds, with 95% "
-        "intervals over seeds. 1 means unchanged.",
+        "Linear CKA of hidden states on the source test split, before and after: means over seeds with 95% intervals. Names joined "
+        "by = are one line.",
     ),
 }

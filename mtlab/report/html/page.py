@@ -171,12 +171,18 @@ def _only(tokens: Sequence[Token], kind: str) -> list[Token]:
 
 
 def _framed(tokens: Iterator[Token]) -> Iterator[Token]:
-    """The tokens with every table in a scrolling frame, named after the heading above it."""
+    """The tokens with every table in a scrolling frame, named after the heading or the summary
+    above it.
+    """
     heading, number = "", 0
     for token in tokens:
         if token.type == "heading_open":
             said = next(tokens)
             heading = words(said.children or [])
+            yield from (token, said)
+        elif token.type == "summary_open":
+            said = next(tokens)
+            heading = said.content
             yield from (token, said)
         elif token.type == "table_open":
             number += 1

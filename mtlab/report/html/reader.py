@@ -79,7 +79,12 @@ def _details(state: StateBlock, start: int, end: int, silent: bool) -> bool:
         return state.src[state.bMarks[number] : state.eMarks[number]] if number < end else ""
 
     summary = SUMMARY.fullmatch(line(start + 1))
-    last = next((number for number in range(start + 2, end) if line(number) == "</details>"), None)
+    last, open_parts = None, 1
+    for number in range(start + 2, end):
+        open_parts += (line(number) == "<details>") - (line(number) == "</details>")
+        if open_parts == 0:
+            last = number
+            break
     if line(start) != "<details>" or summary is None or last is None:
         return False
     if silent:

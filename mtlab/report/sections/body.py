@@ -8,10 +8,10 @@ from mtlab.report import markdown
 from mtlab.report.comparison import decisions
 from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import ENOUGH, Group, Task
-from mtlab.report.markdown import fixed, listing, name, rounded, text, whole
-from mtlab.report.sections.answer import effect, reason
+from mtlab.report.markdown import fixed, name, rounded, text, whole
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval
+from mtlab.report.wording import effect
 
 
 def scenarios(group: Group) -> str:
@@ -95,68 +95,49 @@ def _never_trained(stages: Sequence[StageRecord], from_checkpoint: bool) -> str:
 
 
 def results(group: Group) -> str:
-    """Mean, interval and verdict of each scenario and task, with the number of seeds."""
+    """A row a scenario: mean and change against the control at each task, cost, seeds."""
     tasks = group.tasks
     if not tasks:
         return "No trial ended well: there are no results."
     compared = {task.name: decisions.of_task(group, task) for task in tasks}
-    header = [
-        "scenario",
-        *(cell for task in tasks for cell in (text(task.metric_title), "against the control")),
-        "plain time (s)",
-        "seeds",
-    ]
+    shares = _shares(group, "train_flops")
+    header = ["scenario"]
+    header += [cell for task in tasks for cell in (text(task.metric_title), "change")]
     rows = []
     for scenario in group.scenarios:
         row = [f"{name(scenario)} (control)" if group.control == scenario else name(scenario)]
         for task in tasks:
             estimate = intervals.estimate(group.samples(task)[scenario], within=task.kind.limits)
             row += [estimated(estimate), _against(group, compared[task.name].get(scenario))]
-        plain = intervals.interval(group.values("wall_plain_s")[scenario].values())
-        rows.append([*row, rounded(plain.mean), _count(group, scenario)])
-    return markdown.table(header, rows)
+        rows.append([*row, shares.get(scenario, "–"), _count(group, scenario)])
+    return markdown.table([*header, "training FLOPs", "seeds"], rows)
 
 
-def notes(group: Group) -> str:
-    """How to read the table of results."""
-    lines = [
-        "Test split; mean over seeds [95% interval, by a two-way analysis of variance over seeds and sentences]."
-    ]
-    contrasts = decisions.planned(group)
-    if group.control is not None and contrasts > 0:
-        margins = [f"{task.margin:g} of {text(task.metric_title)}" for task in group.every]
-        lines.append(
-            "Against the control: mean difference paired by seed and by test sentence, [the interval that decides], and the verdict. The "
-            f"intervals of all {contrasts} contrasts together are wrong in at most 5% of suites (Bonferroni). *Equivalent*: the interval "
-            f"lies within the margin, {listing(margins)}. *Better*, *worse*: it excludes 0. *Unclear*: neither; *at least as good*: it "
-            "excludes a loss of the margin."
-        )
-        if group.looks:
-            lines.append(
-                f"Verdicts were sought at {listing([str(look) for look in group.looks])} seeds; a scenario ran no more once all of its own "
-                "were found, or hardly would be. A verdict has the interval of the first look that gave it; an effect that was found "
-                "early is probably exaggerated. Means over different numbers of seeds do not compare: differences do."
-            )
-        if not group.complete:
-            lines.append(
-                "Where a seed is missing, the difference is over the seeds that both have, and so not that of the two means."
-            )
-    return " ".join([*lines, f"**{intervals.SCOPE}**"])
+def _shares(group: Group, column: str) -> dict[str, str]:
+    """Each scenario's cost over the control's, without its interval."""
+    if group.control is None or not group.of(group.control):
+        return {}
+    costs = comparisons.costs(group.values(column), group.control)
+    shares = {cost.scenario: cost.interval.mean for cost in costs}
+    return {
+        scenario: f"{share:.2f}×"
+        for scenario, share in [*shares.items(), (group.control, 1.0)]
+        if share is not None
+    }
 
 
 def estimated(interval: Interval) -> str:
     """A mean with its interval."""
-    return fixed(interval.mean) + markdown.bounds(interval.low, interval.high)
+    return markdown.measured(interval.mean, interval.low, interval.high)
 
 
 def _against(group: Group, contrast: Contrast | None) -> str:
     if contrast is None or contrast.interval.mean is None:
         return "–"
     good = ", at least as good" if contrast.verdict == "unclear" and contrast.as_good else ""
-    why = f" ({reason(contrast)})" if reason(contrast) else ""
     early = contrast.interval.n < len(group.of(contrast.scenario)) and contrast.look in group.looks
     when = f" after {contrast.interval.n} seeds" if early else ""
-    return f"{effect(contrast)} {contrast.verdict}{when}{good}{why}"
+    return f"{effect(contrast)} {contrast.verdict}{when}{good}"
 
 
 def _count(group: Group, scenario: str) -> str:
@@ -201,79 +182,66 @@ def _mean(values: Iterable[float]) -> float | None:
     return intervals.interval(values).mean
 
 
-COST = (
-    ("wall_plain_s", "plain time (s)"),
-    ("wall_s", "wall time (s)"),
-    ("train_flops", "training TFLOP"),
-    ("train_flops_padding", "of it padding"),
-    ("tokens_per_s", "tokens/s"),
-    ("peak_memory_mb", "peak memory (MB)"),
-)
-
-
 def cost(group: Group) -> str:
-    """What each scenario costs, in means over seeds."""
-    values = {column: group.values(column) for column, _ in COST}
-    plain = _ratios(group, "wall_plain_s")
+    """What each scenario costs: ratios to the control, and times in means over seeds."""
+    columns = ("train_flops", "wall_plain_s", "wall_s", "peak_memory_mb")
+    values = {column: group.values(column) for column in columns}
+    ratios = [_ratios(group, column) for column in columns[:2]]
     rows = []
     for scenario in group.scenarios:
-        means = {column: _mean(values[column][scenario].values()) for column in values}
-        flops, padding = means["train_flops"], means["train_flops_padding"]
-        share = f"{padding / flops:.1%}" if flops and padding is not None else "–"
-        row = [
-            name(scenario),
-            rounded(means["wall_plain_s"]),
-            plain.get(scenario, "–"),
-            rounded(means["wall_s"]),
-        ]
-        row += [
-            rounded(None if flops is None else flops / 1e12),
-            share,
-            rounded(means["tokens_per_s"], 4),
-            rounded(means["peak_memory_mb"], 4),
-        ]
-        rows.append(row)
-    titles = dict(COST)
-    header = ["scenario", titles.pop("wall_plain_s"), "against the control", *titles.values()]
-    return markdown.table(header, rows)
+        means = [_mean(values[column][scenario].values()) for column in columns[1:]]
+        plain, wall, memory = means
+        rows.append(
+            [
+                name(scenario),
+                *(ratio.get(scenario, "–") for ratio in ratios),
+                rounded(plain),
+                rounded(wall),
+                rounded(memory, 4),
+            ]
+        )
+    header = ["scenario", "training FLOPs", "uncached time", "uncached (s)", "here (s)"]
+    return markdown.table([*header, "peak memory (MB)"], rows)
 
 
 def _ratios(group: Group, column: str) -> dict[str, str]:
     """Each scenario's cost over the control's, with its interval."""
     if group.control is None:
         return {}
-    ratios = comparisons.costs(group.values(column), group.control)
     return {
         cost.scenario: f"{cost.interval.mean:.2f}×{markdown.bounds(cost.interval.low, cost.interval.high, 2)}"
-        for cost in ratios
+        for cost in comparisons.costs(group.values(column), group.control)
         if cost.interval.mean is not None
     }
 
 
 def cost_words(suite: SuiteRecord) -> str:
-    """A sentence on each number of cost, and the suite's own time."""
-    lines = [
-        "- **Plain time** is what a plain training loop would take, without a cache: each stage's measured step times its steps, plus "
-        "set-up and evaluation. Whether freezing is faster is judged on it and on FLOPs. Its ratio to the control is paired by "
-        "seed [adjusted interval].",
-        "- **Wall time** is what the scenario would have cost alone on this engine: its own laps plus, in full, the shared work that it "
-        "used: reading data and encoder, and the passes that computed cached states of frozen blocks. Seeds that trained together each "
-        "count all of that time.",
-        "- **Training FLOPs** are the matrix multiplications of training in a plain loop, 1 TFLOP = 10¹²; *padding* is the "
-        "share that went into padding.",
-        "- **Tokens/s** are sub-word tokens, without padding, over the seconds of the training lap; **peak memory** is the trial's "
-        "high-water mark in MB (10⁶ bytes): on a CPU the resident memory of the whole process, libraries and evaluation included.",
-    ]
-    if suite.elapsed_s is not None:
-        lines.append(
-            f"- **The whole suite** took {rounded(suite.elapsed_s, 4)} s of real time from start to end, on work shared where it could be"
-            + (
-                f"; {len(suite.read_back)} trials that an earlier run had finished are not in it."
-                if suite.read_back
-                else "."
-            )
-        )
-    return "\n".join(lines)
+    """How to read the table of costs, and the suite's own time."""
+    said = (
+        "Ratios are to the control, paired by seed [interval]. *Training FLOPs* count matrix multiplications. *Uncached*: a plain training "
+        "loop, with set-up and evaluation. *Here*: with mtlab's cache of frozen blocks, shared work counted in full."
+    )
+    if suite.elapsed_s is None or suite.read_back:
+        return said
+    return f"{said} The whole suite took {rounded(suite.elapsed_s / 60)} minutes."
+
+
+def work(group: Group) -> str:
+    """The work of training: FLOPs, padding, tokens a second."""
+    columns = ("train_flops", "train_flops_padding", "tokens_per_s")
+    values = {column: group.values(column) for column in columns}
+    rows = []
+    for scenario in group.scenarios:
+        flops, padding, speed = (_mean(values[column][scenario].values()) for column in columns)
+        share = f"{padding / flops:.1%}" if flops and padding is not None else "–"
+        teraflops = rounded(None if flops is None else flops / 1e12)
+        rows.append([name(scenario), teraflops, share, rounded(speed, 4)])
+    said = (
+        "1 TFLOP is 10¹² operations. Tokens are sub-word tokens without padding, over the seconds of training. Memory is the trial's "
+        "high-water mark; on a CPU, that of the whole process."
+    )
+    header = ["scenario", "training TFLOP", "of it padding", "tokens/s"]
+    return f"{markdown.table(header, rows)}\n\n{said}"
 
 
 def parameters(group: Group) -> str:

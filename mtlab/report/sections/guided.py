@@ -1,5 +1,6 @@
 """The report's section on guidance: each decision, its epoch, and the numbers behind it."""
 
+from mtlab.plan.words import counted
 from mtlab.record.records import Decision
 from mtlab.report import markdown
 from mtlab.report.comparison.groups import Group
@@ -35,12 +36,14 @@ def section(group: Group) -> str:
         {name(trial.scenario) for trial in group.good} - {name(trial.scenario) for trial in trials}
     )
     said = (
-        f"Guidance watched each task's validation after every epoch and acted {len(rows)} times, in {len(trials)} trials. Each decision "
-        "follows from the validation scores in the records alone."
+        f"Guidance checked each task's validation score after every epoch. It made {counted(len(rows), 'decision')} in "
+        f"{counted(len(trials), 'trial')}."
     )
-    said += f" Nothing was done in {markdown.listing(quiet)}." if quiet else ""
-    ledger = markdown.table(["scenario", "seed", "epoch", "task", "done", "because"], rows, words=5)
-    return f"{said}\n\n{markdown.details('The ledger', ledger)}"
+    said += f" It made none in {markdown.listing(quiet)}." if quiet else ""
+    ledger = markdown.table(
+        ["scenario", "seed", "epoch", "task", "decision", "because"], rows, words=6
+    )
+    return f"{said}\n\n{ledger}"
 
 
 def _why(decision: Decision) -> str:
@@ -48,7 +51,7 @@ def _why(decision: Decision) -> str:
         return (
             f"no task gained in {decision.waited} validations"
             if decision.action == "advance"
-            else "no task is left"
+            else "no task still trains"
         )
-    best = f"a best of {fixed(decision.best)} at epoch {decision.best_epoch}"
-    return f"{fixed(decision.value)} after {best}: no gain in {decision.waited} validations"
+    best = f"best {fixed(decision.best)} at epoch {decision.best_epoch}"
+    return f"{fixed(decision.value)} now, {best}: no gain in {decision.waited} validations"

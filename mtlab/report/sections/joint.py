@@ -7,11 +7,12 @@ from mtlab.report import markdown
 from mtlab.report.comparison import across, kinds
 from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import Group, Task
-from mtlab.report.markdown import fixed, listing, name, text
-from mtlab.report.sections.answer import VERDICTS, effect
+from mtlab.report.comparison.kinds import Kind
+from mtlab.report.markdown import fixed, name, text
 from mtlab.report.sections.body import estimated
 from mtlab.report.statistics import intervals
 from mtlab.report.tasks import mean_score
+from mtlab.report.wording import effect
 
 
 def settings(suite: SuiteRecord, groups: Sequence[Group], picked: Mapping[str, Group]) -> str:
@@ -27,14 +28,15 @@ def settings(suite: SuiteRecord, groups: Sequence[Group], picked: Mapping[str, G
     keys = [[text(key), *(text(value) for value in values)] for key, values in varied.items()]
     numbers = [str(at) for at in range(1, len(groups) + 1)]
     said = (
-        f"Mean validation score over seeds ({text(mean_score(groups[0].every))}) of each of {len(groups)} settings, as many for every "
-        "scenario. The highest of each column is the scenario's choice (bold); the test split had no say in it."
+        f"Mean validation score over seeds ({text(mean_score(groups[0].every))}) at each of {len(groups)} settings. Bold: the setting that "
+        "each scenario uses, its best one on validation."
     )
     return "\n\n".join(
         [
             said,
             markdown.table(["setting", *map(name, names)], rows),
-            markdown.details("What the settings set", markdown.table(["key", *numbers], keys)),
+            "What each setting sets:",
+            markdown.table(["key", *numbers], keys),
         ]
     )
 
@@ -48,7 +50,9 @@ def _score(group: Group, scenario: str, picked: Mapping[str, Group]) -> str:
 
 
 def sizes(groups: Sequence[Group]) -> str:
-    """Each task's scores by size of the training data, and the size at which freezing stops to pay."""
+    """Each task's scores by size of the training data, and the size from which on full fine-tuning
+    scores higher.
+    """
     parts = []
     for way, points in (
         ("equal epochs", across.at_equal_epochs(groups)),
@@ -59,39 +63,13 @@ def sizes(groups: Sequence[Group]) -> str:
     return "\n\n".join(parts)
 
 
-def answer(groups: Sequence[Group]) -> str:
-    """The answer over sizes: where freezing is as good as full fine-tuning and where it is behind."""
-    points = across.at_equal_epochs(groups)
-    full = kinds.find(points[-1], kinds.FULL) if len(points) > 1 else None
-    if full is None:
-        return ""
-    parts = []
-    for task in points[-1].tasks:
-        for kind in (kinds.HEADS, kinds.GRADUAL):
-            leads = [(group, across.lead(group, task, kind, kinds.FULL)) for group in points]
-            given = [(group, contrast) for group, contrast in leads if contrast is not None]
-            if given:
-                parts.append(
-                    f"On {text(task.title)}, {name(kinds.find(given[-1][0], kind))} is {_by_verdict(given)}."
-                )
-    return (
-        f"**Answer.** Against {name(full)} at equal epochs ({len(points[-1].seeds)} seeds). {' '.join(parts)}"
-        if parts
-        else ""
-    )
-
-
-def _by_verdict(leads: Sequence[tuple[Group, Contrast]]) -> str:
-    said = []
-    for verdict in VERDICTS:
-        sizes = [
-            f"{group.sentences:,} ({effect(contrast)})"
-            for group, contrast in leads
-            if contrast.verdict == verdict
-        ]
-        if sizes:
-            said.append(f"{verdict} at {listing(sizes)} sentences")
-    return listing(said)
+def _contrasts(points: Sequence[Group], task: Task, kind: Kind) -> list[tuple[int, Contrast]]:
+    """Number of sentences and a kind of scenario against full fine-tuning, where both ran."""
+    return [
+        (group.sentences or 0, contrast)
+        for group in points
+        if (contrast := across.lead(group, task, kind, kinds.FULL)) is not None
+    ]
 
 
 def _sizes(points: Sequence[Group], task: Task, way: str) -> str:
@@ -111,37 +89,36 @@ def _sizes(points: Sequence[Group], task: Task, way: str) -> str:
     ]
     full = kinds.find(points[-1], kinds.FULL)
     for kind in (kinds.HEADS, kinds.GRADUAL):
-        frozen = kinds.find(points[-1], kind)
-        leads = [(group, across.lead(group, task, kind, kinds.FULL)) for group in points]
-        given = [
-            (group.sentences or 0, contrast) for group, contrast in leads if contrast is not None
-        ]
-        if frozen and full and len(given) > 1:
-            lines.append(_crossover(frozen, full, given))
+        contrasts = _contrasts(points, task, kind)
+        if full and len(contrasts) > 1:
+            lines.append(_crossover(contrasts[-1][1].scenario, full, contrasts))
     return "\n\n".join(lines)
 
 
-def _crossover(frozen: str, full: str, leads: Sequence[tuple[float, Contrast]]) -> str:
-    """The size at which one scenario's lead over full fine-tuning passes through 0."""
-    shown = ", ".join(f"{effect(contrast)} at {size:,.0f}" for size, contrast in leads)
-    lead = f"{name(frozen)} minus {name(full)}: {shown}."
-    if all(contrast.verdict in ("equivalent", "unclear") for _, contrast in leads):
-        return f"{lead} Equivalent or unclear at every size: which of them leads, and whether that changes, is not shown."
-    crossing = across.crossing([(size, contrast.interval) for size, contrast in leads])
+def _crossover(frozen: str, full: str, contrasts: Sequence[tuple[int, Contrast]]) -> str:
+    """The difference to full fine-tuning at each size, and the size at which its mean crosses 0."""
+    sizes = ", ".join(
+        f"{effect(contrast)} at {size:,.0f} ({contrast.verdict})" for size, contrast in contrasts
+    )
+    differences = f"{name(frozen)} minus {name(full)}: {sizes}."
+    if all(contrast.verdict in ("equivalent", "unclear") for _, contrast in contrasts):
+        return differences
+    crossing = across.crossing([(size, contrast.interval) for size, contrast in contrasts])
     if crossing.at is None:
-        below = all((contrast.interval.mean or 0.0) < 0 for _, contrast in leads)
-        ahead = full if below else frozen
-        return f"{lead} No crossover in range: {name(ahead)} leads at {'every size' if _one_sided(leads) else 'the largest size'}."
+        return f"{differences} {_one_sided(frozen, full, contrasts)}"
     low, high = (
         f"{end:,.0f}" if end is not None else None for end in (crossing.low, crossing.high)
     )
-    between = f"between {low or f'fewer than {leads[0][0]:,.0f}'} and {high or f'more than {leads[-1][0]:,.0f}'}"
-    return f"{lead} Crossover n* at about {crossing.at:,.0f} sentences (interval: {between}): beyond it {name(full)} leads."
+    between = f"between {low or f'fewer than {contrasts[0][0]:,.0f}'} and {high or f'more than {contrasts[-1][0]:,.0f}'}"
+    return f"{differences} From about {crossing.at:,.0f} sentences on ({between}), {name(full)} scores higher."
 
 
-def _one_sided(leads: Sequence[tuple[float, Contrast]]) -> bool:
-    signs = {(contrast.interval.mean or 0.0) > 0 for _, contrast in leads}
-    return len(signs) == 1
+def _one_sided(frozen: str, full: str, contrasts: Sequence[tuple[int, Contrast]]) -> str:
+    """Which of two scenarios has the higher mean at the largest size, or at every size."""
+    above = [(contrast.interval.mean or 0.0) > 0 for _, contrast in contrasts]
+    higher = name(frozen if above[-1] else full)
+    where = "every size" if len(set(above)) == 1 else "the largest size"
+    return f"On average, {higher} scores higher at {where}."
 
 
 def frontier(base: Group) -> str:
@@ -192,9 +169,9 @@ def fewest(base: Group) -> str:
         for heading, shares in by_task.items()
     ]
     said = (
-        "**The fewest top blocks** that reach a share of full fine-tuning, chosen on validation. The brackets hold every number of blocks "
-        "that the test split leaves possible: from the fewest that it does not show to fall short, to the fewest from which on it shows "
-        f"that all reach the share ({len(base.seeds)} seeds; intervals adjusted for the number of depths)."
+        "**The fewest top blocks** that reach a share of full fine-tuning on validation. Brackets: the numbers of blocks that the test "
+        "results allow. From the upper end on, they show that the share is reached; *not shown*: they show it for no number of blocks "
+        f"({len(base.seeds)} seeds)."
     )
     return f"{said}\n\n" + "\n".join(lines)
 

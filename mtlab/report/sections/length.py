@@ -6,7 +6,7 @@ from typing import Any
 from mtlab.report import markdown
 from mtlab.report.comparison.groups import Group
 from mtlab.report.comparison.plateau import Plateau, plateaus
-from mtlab.report.markdown import name, text
+from mtlab.report.markdown import listing, name, text
 
 HOW = (
     "*Gain*: the mean validation score of the last third of the last stage's epochs at constant rates, minus that of the middle third, "
@@ -51,6 +51,15 @@ def warning(group: Group, experiment: Mapping[str, Any]) -> str:
     return ""
 
 
+def states(group: Group, experiment: Mapping[str, Any]) -> str:
+    """Which scenarios were trained long enough, in a sentence; empty where none trains anything."""
+    by_state: dict[str, list[str]] = {}
+    for plateau in plateaus(group, experiment):
+        by_state.setdefault(plateau.state, []).append(name(plateau.scenario))
+    said = "; ".join(f"{state}: {listing(some)}" for state, some in by_state.items())
+    return f"**Length of training.** {said[:1].upper()}{said[1:]}." if said else ""
+
+
 def _epochs(plateau: Plateau) -> str:
     fewest, most = min(plateau.epochs), max(plateau.epochs)
     return str(most) if fewest == most else f"{fewest} to {most}"
@@ -60,4 +69,4 @@ def _gain(plateau: Plateau, task: str) -> str:
     gain = plateau.gains.get(task)
     if gain is None:
         return "–"
-    return f"{markdown.signed(gain.mean)}{markdown.bounds(gain.low, gain.high)}"
+    return markdown.measured(gain.mean, gain.low, gain.high, sign=True)

@@ -209,7 +209,7 @@ def _value(value: Any) -> str:
 
 def failures(groups: list[Group]) -> str:
     """Every trial without a result and why; they are left out of means and block every claim to be
-    best.
+    best. Empty where every trial ended well.
     """
     rows = []
     for group in groups:
@@ -221,13 +221,9 @@ def failures(groups: list[Group]) -> str:
         rows += [
             [name(scenario), str(seed), where, "left no record"] for scenario, seed in group.missing
         ]
-    table = (
-        markdown.table(["scenario", "seed", "point", "reason"], rows, words=4)
-        if rows
-        else "None: every trial ended well."
-    )
+    table = [markdown.table(["scenario", "seed", "point", "reason"], rows, words=4)] if rows else []
     untrained = [line for group in groups for line in _untrained(group)]
-    return "\n\n".join([table, *untrained, *_interrupted(groups)])
+    return "\n\n".join([*table, *untrained, *_interrupted(groups)])
 
 
 def _untrained(group: Group) -> list[str]:
@@ -271,9 +267,14 @@ def _reason(trial: TrialRecord) -> str:
     )
 
 
+def tracking(suite: SuiteRecord) -> str:
+    """Where MLflow has the suite; empty where it was not logged."""
+    return _facts(suite.tracking) if suite.tracking else ""
+
+
 def reproduce(suite: SuiteRecord, all_figures: bool) -> str:
-    """The command, when it ran, how the other figures are drawn where not all are there, and where
-    MLflow has it.
+    """The command, when it ran, how the other figures are drawn where not all are there, and what
+    MLflow lacks.
     """
     started = datetime.fromtimestamp(suite.started_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
     figures = (
@@ -291,8 +292,6 @@ def reproduce(suite: SuiteRecord, all_figures: bool) -> str:
                 f"mtlab report{suite.command.partition('mtlab compare')[2]} --figures all", "sh"
             )
         )
-    if suite.tracking:
-        parts.append("In MLflow:\n\n" + _facts(suite.tracking))
     if "missing" in suite.tracking:
         command = suite.command.replace("mtlab compare", "mtlab sync", 1)
         parts.append(

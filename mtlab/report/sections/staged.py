@@ -10,38 +10,33 @@ from mtlab.report.comparison.forgetting import SOURCE, TARGET, Effect
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.markdown import fixed, listing, name, text
 from mtlab.report.sections.body import estimated
-from mtlab.report.statistics import intervals
+from mtlab.report.statistics import intervals, scale
 from mtlab.report.statistics.intervals import Interval
+
+HOW = (
+    "Every scenario starts from the source checkpoint of its seed and trains on the target data. *Backward transfer* (Lopez-Paz and "
+    "Ranzato 2017): the score on the source test split after training minus that of the checkpoint, paired by seed and sentence. Its "
+    "intervals are adjusted for the number of scenarios that keep the task. The test splits select no epoch."
+)
 
 HALF = {"above": "yes", "below": "no", "unclear": "unclear"}
 
-WORDS = {"below": "forgets", "above": "gains", "unclear": "unclear"}
-
 
 def section(group: Group) -> str:
-    """Forgetting; empty where no trial started from a source checkpoint."""
+    """Forgetting in numbers; empty where no trial started from a source checkpoint."""
     if not forgetting.staged(group):
         return ""
-    parts = [
-        part
+    tables = [
+        table
         for task in forgetting.kept_tasks(group)
-        for part in (_answer(group, task), _transfers(group, task), _held(group, task))
+        for table in (_transfers(group, task), _held(group, task))
     ]
-    said = (
-        "Every scenario starts from the checkpoint of its seed, trained on the source data, and trains on the target data with the losses "
-        "that it names. *Backward transfer* is the score on the source test split after that minus the score of the checkpoint (Lopez-Paz "
-        "and Ranzato 2017), paired by seed and sentence, with an interval adjusted for the scenarios that keep the task; the test splits "
-        "had no say in which epoch was selected."
-    )
-    return "\n\n".join(
-        part
-        for part in (*parts, said, _moved(group), markdown.details("All scores", _matrix(group)))
-        if part
-    )
+    parts = (HOW, *tables, _moved(group), "Every score, mean over seeds:", _matrix(group))
+    return "\n\n".join(part for part in parts if part)
 
 
 def lost(group: Group) -> str:
-    """The losses of the kept tasks, a paragraph each; empty without a source checkpoint."""
+    """How the kept tasks changed, a paragraph each; empty without a source checkpoint."""
     return (
         "\n\n".join(_answer(group, task) for task in forgetting.kept_tasks(group))
         if forgetting.staged(group)
@@ -50,7 +45,7 @@ def lost(group: Group) -> str:
 
 
 def _answer(group: Group, task: Task) -> str:
-    """The loss of a kept task, in a paragraph."""
+    """How a kept task changes, in a paragraph."""
     names = forgetting.keepers(group, task)
     changes = {scenario: forgetting.change(group, scenario, task) for scenario in names}
     stages = {scenario: group.of(scenario)[0].stages for scenario in names}
@@ -58,7 +53,7 @@ def _answer(group: Group, task: Task) -> str:
     for scenario in names:
         if forgetting.adapts_around(stages[scenario]):
             sentences.append(
-                f"With its head frozen and the encoder moving ({name(scenario)}), it changes by {_signed(changes[scenario])}."
+                f"With its head frozen and the encoder training ({name(scenario)}), it changes by {_judged(changes[scenario], task)}."
             )
     for scenario in names:
         if forgetting.leaves_encoder(stages[scenario]):
@@ -66,7 +61,7 @@ def _answer(group: Group, task: Task) -> str:
             effect = (
                 "every logit stays the same, bit for bit, with every seed"
                 if same
-                else f"it changes by {_signed(changes[scenario])}"
+                else f"it changes by {_judged(changes[scenario], task)}"
             )
             sentences.append(f"With the encoder frozen too ({name(scenario)}), {effect}.")
     sentences += [
@@ -77,8 +72,8 @@ def _answer(group: Group, task: Task) -> str:
         forgetting.sample(group, names[0], task, SOURCE, 0), within=task.kind.limits
     )
     lead = (
-        f"**{text(task.heading)}, which these scenarios do not train,** has {text(task.metric_title)} {estimated(before)} "
-        "on the source domain."
+        f"**{text(task.heading)}, which these scenarios do not train:** {text(task.metric_title)} {estimated(before)} on the source "
+        "domain before."
     )
     return " ".join([lead, *sentences])
 
@@ -93,7 +88,7 @@ def _by_baseline(group: Group, task: Task) -> dict[str, list[Effect]]:
 
 def _mitigated(group: Group, task: Task, without: str, effects: Sequence[Effect]) -> str:
     if not forgetting.lost(group, without, task):
-        return f"What {name(without)} loses may be 0, so there was nothing to mitigate."
+        return f"{name(without)} shows no clear loss, so the mitigations had nothing to prevent."
     half = [
         name(effect.scenario)
         for effect in effects
@@ -104,12 +99,7 @@ def _mitigated(group: Group, task: Task, without: str, effects: Sequence[Effect]
         for effect in effects
         if effect.retained.low is not None and effect.retained.low > 0
     ]
-    rest = (
-        f"; shown to win back something: {listing(some)}"
-        if some
-        else "; none is shown to win back anything"
-    )
-    return f"Shown to win back at least half of what {name(without)} loses: {listing(half)}{rest}."
+    return f"Shown to recover at least half of the loss of {name(without)}: {listing(half)}. Shown to recover some of it: {listing(some)}."
 
 
 def _transfers(group: Group, task: Task) -> str:
@@ -130,15 +120,12 @@ def _transfers(group: Group, task: Task) -> str:
         moved, abroad = (
             forgetting.change(group, scenario, task, domain) for domain in (SOURCE, TARGET)
         )
-        verdict = WORDS[intervals.side(moved)]
-        if moved.low == moved.high == 0:
-            verdict = "unchanged"
         rows.append(
             [
                 name(scenario),
                 fixed(before.mean),
                 estimated(after),
-                f"{_signed(moved)} {verdict}",
+                f"{_signed(moved)} {_verdict(moved, task)}",
                 _signed(abroad),
                 _logits(group, scenario, task),
             ]
@@ -166,11 +153,10 @@ def _logits(group: Group, scenario: str, task: Task) -> str:
 
 def _held(group: Group, task: Task) -> str:
     """The effect of each mitigation on the kept task and on the new ones."""
-    tables, most = [], 0
+    tables = []
     for without, effects in _by_baseline(group, task).items():
         lost = forgetting.lost(group, without, task)
         learnt, rows = forgetting.learnt_tasks(group, without), []
-        most = max(most, len(learnt))
         for effect in effects:
             share = (
                 "–" if effect.share is None or not lost else f"{effect.share:.0%}".replace("-", "−")
@@ -188,11 +174,11 @@ def _held(group: Group, task: Task) -> str:
         columns = [
             f"{text(task.metric_title)}, source",
             *(f"{text(new.metric_title)}, target" for new in learnt),
-            "share of the loss won back",
+            "share of the loss recovered",
             "at least half",
         ]
         tables.append(markdown.table([f"against {name(without)}", *columns], rows))
-    lead = f"What holds the kept task, and what that costs the new one{'' if most == 1 else 's'}:"
+    lead = "What each mitigation changes, at the kept task and at the new tasks:"
     return "\n\n".join([lead, *tables]) if tables else ""
 
 
@@ -208,8 +194,8 @@ def _moved(group: Group) -> str:
         for scenario, by_unit in by_scenario.items()
     ]
     said = (
-        "How far the encoder moved: linear CKA (Kornblith et al. 2019) between the checkpoint's hidden states and the trial's, on the "
-        "source test split, means over seeds; 1 means unchanged."
+        "How far the encoder moved: linear CKA (Kornblith et al. 2019) of hidden states before and after, on the source test split, mean "
+        "over seeds; 1 means that nothing changed."
     )
     return f"{said}\n\n{markdown.table(['after', *map(name, units)], rows)}"
 
@@ -240,5 +226,15 @@ def _matrix(group: Group) -> str:
     )
 
 
+def _judged(change: Interval, task: Task) -> str:
+    """A change with its interval and its verdict, within a sentence."""
+    return f"{_signed(change)} ({scale.verdict(change, task.margin)})"
+
+
+def _verdict(change: Interval, task: Task) -> str:
+    same = " (identical)" if change.low == change.high == 0 else ""
+    return f"{scale.verdict(change, task.margin)}{same}"
+
+
 def _signed(interval: Interval) -> str:
-    return f"{markdown.signed(interval.mean)}{markdown.bounds(interval.low, interval.high)}"
+    return markdown.measured(interval.mean, interval.low, interval.high, sign=True)

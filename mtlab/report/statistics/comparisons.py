@@ -1,4 +1,4 @@
-"""Differences of scores, ratios of costs, and the front of cost and quality."""
+"""Differences of scores and ratios of costs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,15 +81,3 @@ def ratio(costs: Mapping[int, float], other: Mapping[int, float], contrasts: int
         for bound in (estimated.mean, estimated.low, estimated.high)
     )
     return Interval(mean, low, high, estimated.n)
-
-
-def pareto(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """The names whose (cost, quality) no other point beats: no other costs the same or less and is
-    better, or costs less and is as good.
-    """
-    front, reached = [], -np.inf
-    for name in sorted(points, key=lambda name: (points[name][0], -points[name][1])):
-        if points[name][1] > reached:
-            front.append(name)
-            reached = points[name][1]
-    return front

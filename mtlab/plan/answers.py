@@ -1,0 +1,99 @@
+"""The ``answer:`` of an experiment file: a sentence with placeholders that the results fill.
+
+A placeholder is a word and what it is about, in braces: ``{verdict backbone_frozen ner}``. The report
+fills it (:mod:`mtlab.report.decision.template`); here it is read and checked.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mtlab.plan.errors import UserError, did_you_mean, shown
+from mtlab.plan.yaml_file import Located
+from mtlab.tasks.registry import USUAL
+
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "recommendation": (),
+    "verdict": ("scenario", "task"),
+    "sizes": ("scenario", "task"),
+    "conditions": ("scenario", "task"),
+    "fewest": ("percent", "task"),
+    "kept": ("scenario", "task"),
+    "regained": ("task",),
+}
+"""Word to what follows it. ``recommendation``: what to train, and why. ``verdict``: of a scenario
+against the control at a task, with the difference. ``sizes``, ``conditions``: the verdicts at every
+size, or under every condition, of the data. ``fewest``: the top blocks that reach a share of full
+fine-tuning. ``kept``: what a trained head lost. ``regained``: what wins back half of that."""
+
+PLACE = re.compile(r"\{([^{}]*)\}")
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """A word of :data:`WORDS` and what it is about."""
+
+    word: str
+    about: tuple[str, ...]
+
+
+def pieces(answer: str) -> Iterator[str | Placeholder]:
+    """The text of an answer and its placeholders, in their order."""
+    for at, piece in enumerate(PLACE.split(answer)):
+        if at % 2 == 0:
+            yield piece
+            continue
+        word, *about = piece.split() or [""]
+        yield Placeholder(word, tuple(about))
+
+
+def check(located: Located) -> None:
+    """See that an answer's placeholders are such, and that the file has what they name.
+
+    Raises:
+        UserError: one is not, or the file lacks it.
+    """
+    answer = located.value.get("answer")
+    if not isinstance(answer, str):
+        return
+    known = {
+        "scenario": _names(located, "scenarios"),
+        "task": _names(located, "tasks") or list(USUAL),
+        "percent": ["90", "95", "99"],
+    }
+    for piece in pieces(answer):
+        if isinstance(piece, Placeholder):
+            _check(piece, known, located.where(("answer",)))
+
+
+def _names(located: Located, key: str) -> list[str]:
+    given: Any = located.value.get(key)
+    return [str(name) for name in given] if isinstance(given, dict) else []
+
+
+def _check(place: Placeholder, known: Mapping[str, Collection[str]], where: str) -> None:
+    wanted = WORDS.get(place.word)
+    if wanted is None:
+        raise UserError(
+            f"the placeholder {{{place.word}}} is not known",
+            did_you_mean(place.word, WORDS),
+            where=where,
+            code="unknown-value",
+        )
+    if len(place.about) != len(wanted):
+        form = " ".join([place.word, *(part.upper() for part in wanted)])
+        raise UserError(
+            f"{shown(' '.join([place.word, *place.about]))} is not complete",
+            f"write {{{form}}}",
+            where=where,
+            code="wrong-type",
+        )
+    for part, name in zip(wanted, place.about, strict=True):
+        if name not in known[part]:
+            raise UserError(
+                f"the placeholder {{{place.word}}} names the {part} {shown(name)}, which the file does not have",
+                did_you_mean(name, known[part]),
+                where=where,
+                code="unknown-value",
+            )

@@ -1,0 +1,261 @@
+"""The decision box: what to do, what it costs, how sure that is, what would change it, and the
+cheapest next step.
+
+It follows from verdicts alone, and has at most sixty words.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mtlab.plan.words import counted
+from mtlab.record.records import SuiteRecord
+from mtlab.report import markdown
+from mtlab.report.comparison import across, decisions, plateau
+from mtlab.report.comparison.decisions import Contrast
+from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.comparison.winner import Winner, winner
+from mtlab.report.decision import template
+from mtlab.report.decision.template import Filled
+from mtlab.report.figures.costs import WIDEST
+from mtlab.report.markdown import listing, name, text
+from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.statistics.intervals import Interval
+from mtlab.report.tasks import together
+from mtlab.report.wording import verdict
+
+WORDS = 60
+"""The most words of a box."""
+
+SAME = 0.995
+"""A share of the control's cost from which on nothing is saved."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A decision, each part a clause or a sentence of markdown.
+
+    Attributes:
+        answer: the answer to the experiment's question.
+        cost: what the recommended scenario costs beside the control.
+        sure: how sure that is.
+        change: what would change it.
+        step: the cheapest next step, mostly a command.
+        limits: what it cannot tell; not among the sixty words.
+        advises: whether the answer says what to do.
+    """
+
+    answer: str
+    cost: str
+    sure: str
+    change: str
+    step: str
+    limits: str
+    advises: bool = True
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """Label and words of the parts that have words."""
+        parts = {
+            "Do this" if self.advises else "Answer": self.answer,
+            "Cost": self.cost,
+            "How sure": self.sure,
+            "May change it": self.change,
+            "Next": self.step,
+        }
+        return [(label, words) for label, words in parts.items() if words]
+
+    @property
+    def count(self) -> int:
+        """How many words it has, labels included and limits left out."""
+        return sum(len(f"{label} {words}".split()) for label, words in self.lines)
+
+    @property
+    def markdown(self) -> str:
+        """The box as a list, and the line on its limits."""
+        lines = [f"- **{label}:** {words}" for label, words in self.lines]
+        return "\n".join(lines) + f"\n\n*It cannot tell you: {self.limits}*"
+
+
+def box(suite: SuiteRecord, groups: Sequence[Group], base: Group) -> Box:
+    """The decision of a suite.
+
+    Args:
+        suite: the record of the experiment.
+        groups: every point.
+        base: the group that represents the whole.
+    """
+    best = winner(base)
+    written = suite.experiment.get("answer") or "{recommendation}"
+    answer = template.filled(written, template.Results(groups, base, best))
+    rivals = [scenario for scenario in answer.scenarios if scenario != base.control]
+    first = [best.scenario] if best and best.scenario in rivals else rivals
+    judged = [
+        contrast
+        for contrast in decisions.against_control(base)
+        if not first or contrast.scenario in first
+    ]
+    spoken = bool(answer.scenarios or answer.kept)
+    return Box(
+        answer.words,
+        _cost(base, first or list(answer.scenarios), best) if spoken else "",
+        _kept_for_sure(base, answer) if answer.kept else _sure(base, judged),
+        _change(suite, base, judged, answer),
+        _step(suite, base, best, judged, answer),
+        _limits(suite, groups),
+        answer.advises,
+    )
+
+
+def answer_line(suite: SuiteRecord, groups: Sequence[Group], base: Group) -> str:
+    """The answer to the experiment's question, in a line."""
+    return box(suite, groups, base).answer
+
+
+def _cost(base: Group, scenarios: Sequence[str], best: Winner | None) -> str:
+    """The costs of the scenarios that the answer speaks of; of the cheapest that trains something,
+    where it speaks of the control alone.
+    """
+    if base.control is None or not base.of(base.control):
+        return ""
+    rivals = [scenario for scenario in scenarios if scenario != base.control]
+    rivals = rivals[:2] or _cheapest(base)
+    if not rivals:
+        return "nothing is saved."
+    if best is not None and rivals == [best.scenario]:
+        return f"{ratio(base, best.scenario)}."
+    shares = [f"{name(scenario)} takes {ratio(base, scenario)}" for scenario in rivals[:1]]
+    shares += [
+        f"{name(scenario)} {_share(base, scenario, 'train_flops')}" for scenario in rivals[1:]
+    ]
+    return f"{', '.join(shares)}."
+
+
+def _cheapest(base: Group) -> list[str]:
+    """The scenario with the fewest training FLOPs, if it trains something and has fewer than the
+    control.
+    """
+    shares = {
+        cost.scenario: cost.interval.mean
+        for cost in comparisons.costs(base.values("train_flops"), base.control or "")
+        if cost.interval.mean and cost.interval.mean < SAME
+    }
+    return sorted(shares, key=lambda scenario: shares[scenario] or 0.0)[:1]
+
+
+def ratio(group: Group, scenario: str) -> str:
+    """A scenario's cost over the control's: training FLOPs, and uncached time where its interval
+    is narrow.
+    """
+    time = _interval(group, scenario, "wall_plain_s")
+    narrow = time.low and time.high and time.high / time.low <= WIDEST
+    also = f", {time.mean:.2f}× the time" if narrow else ""
+    return f"{_share(group, scenario, 'train_flops')} {name(group.control)}'s FLOPs{also}"
+
+
+def _share(group: Group, scenario: str, column: str) -> str:
+    mean = _interval(group, scenario, column).mean
+    return "–" if mean is None else f"{mean:.2f}×"
+
+
+def _interval(group: Group, scenario: str, column: str) -> Interval:
+    """A scenario's cost over the control's."""
+    costs = comparisons.costs(group.values(column), group.control or "")
+    return next(cost.interval for cost in costs if cost.scenario == scenario)
+
+
+def _sure(base: Group, judged: Sequence[Contrast]) -> str:
+    """The verdicts on what the answer speaks of, and on how many seeds they rest."""
+    if len(base.seeds) < 2:
+        return "one seed shows nothing."
+    seeds = counted(len(base.seeds), "seed")
+    if len({contrast.scenario for contrast in judged}) == 1:
+        return f"{seeds}: {_verdicts(judged)}."
+    unclear = sum(contrast.verdict == "unclear" for contrast in judged)
+    return f"{seeds}; {unclear} of {counted(len(judged), 'comparison')} unclear."
+
+
+def _verdicts(judged: Sequence[Contrast]) -> str:
+    """The verdicts on one scenario: *better in accuracy, unclear in entity F1*."""
+    tasks: dict[str, list[Task]] = {}
+    for contrast in judged:
+        tasks.setdefault(verdict(contrast), []).append(contrast.task)
+    if len(judged) > 1 and len(tasks) == 1:
+        return f"{next(iter(tasks))} at {together([contrast.task for contrast in judged])}"
+    said = [
+        f"{word} in {listing([text(task.metric_title) for task in some])}"
+        for word, some in tasks.items()
+    ]
+    return ", ".join(said)
+
+
+def _kept_for_sure(base: Group, answer: Filled) -> str:
+    """The intervals of what trained heads lost."""
+    changes = [
+        markdown.measured(change.mean, change.low, change.high, sign=True) for change in answer.kept
+    ]
+    return f"{counted(len(base.seeds), 'seed')}: {listing(changes)}."
+
+
+def _change(suite: SuiteRecord, base: Group, judged: Sequence[Contrast], answer: Filled) -> str:
+    """What may turn the answer: seeds, test sentences, longer training."""
+    courses = plateau.plateaus(base, suite.experiment)
+    seeds, sentences = (0, 0) if answer.kept else _needed(judged)
+    parts = [
+        "more seeds" if _open(answer) else "",
+        f"about {seeds} seeds" if seeds else "",
+        f"about {sentences:,} test sentences" if sentences else "",
+        "longer training" if any(course.state == "still gaining" for course in courses) else "",
+    ]
+    return "; ".join(part for part in parts if part) + "." if any(parts) else "other data."
+
+
+def _open(answer: Filled) -> bool:
+    """Whether it is unclear how a trained head changed."""
+    return any(
+        intervals.side(change) == "unclear" and change.low != change.high for change in answer.kept
+    )
+
+
+def _needed(judged: Sequence[Contrast]) -> tuple[int, int]:
+    """The seeds, and the test sentences, that make the unclear contrasts clear; 0 where none are
+    needed or none are enough.
+    """
+    seeds, sentences = (
+        [contrast.needed or 0 for contrast in judged if contrast.reason == reason]
+        for reason in (decisions.SEEDS, decisions.SENTENCES)
+    )
+    return max(seeds, default=0), max(sentences, default=0)
+
+
+def _step(
+    suite: SuiteRecord,
+    base: Group,
+    best: Winner | None,
+    judged: Sequence[Contrast],
+    answer: Filled,
+) -> str:
+    """The rest of the trials, more seeds or sentences where they tell, or the model itself."""
+    seeds, sentences = (2 * len(base.seeds) * _open(answer), 0) if answer.kept else _needed(judged)
+    command = re.sub(r" --seeds(\.looks)?( \d+)+", "", suite.command)
+    if best is None:
+        return markdown.code(command)
+    if len(base.seeds) < 2:
+        return markdown.code(f"{command} --seeds 0 1 2 3 4")
+    if seeds:
+        looks = base.looks or (len(base.seeds),)
+        return markdown.code(f"{command} --seeds.looks {' '.join(map(str, [*looks, seeds]))}")
+    if sentences:
+        return "label more test sentences."
+    if best.trial.selection is not None and best.trial.selection.by_task:
+        return "none: it is decided."
+    return markdown.code(command.replace("mtlab compare", "mtlab export", 1))
+
+
+def _limits(suite: SuiteRecord, groups: Sequence[Group]) -> str:
+    """The scope of the verdicts, in a line."""
+    encoders = dict.fromkeys(
+        name(facts.get("name") or "unknown") for facts in suite.encoder.values()
+    )
+    rates = "" if across.settings_only(list(groups)) else ", other learning rates"
+    return f"anything about other data, encoders other than {listing(list(encoders))}{rates}, or other lengths of training."

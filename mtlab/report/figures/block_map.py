@@ -1,0 +1,166 @@
+"""The map of what trains: a row a scenario, in it a line a stage, a cell for each part of the
+network.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from matplotlib.axes import Axes
+
+from mtlab.record.records import StageRecord, TrialRecord
+from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.figures.looks import shown
+
+TRAINS, FROZEN, EDGE = "#2f3e5c", "#e4e4e4", "#858585"
+ADAPTERS = "lora"
+"""The unit of the low-rank adapters, which lie in the blocks."""
+CELL, GAP = 0.82, 0.7
+"""Width of a cell, and the space before the heads, in cells."""
+HEIGHT = 0.62
+"""Of a row's cells, in rows."""
+LABELS = 9
+"""Blocks up to which each has its number."""
+
+State = Literal["trains", "frozen", "partly"]
+
+STYLES: dict[State, dict[str, Any]] = {
+    "trains": {"facecolor": TRAINS, "edgecolor": TRAINS},
+    "frozen": {"facecolor": FROZEN, "edgecolor": EDGE},
+    "partly": {"facecolor": "#ffffff", "edgecolor": TRAINS, "hatch": "//////"},
+}
+
+
+def draw(group: Group, names: Sequence[str], ax: Axes) -> Axes:
+    """Draw the map, a row for each of ``names``."""
+    stages = {name: _stages(group, name) for name in names}
+    units = _units([stage for several in stages.values() for stage in several])
+    letters = head_letters(group.every)
+    places = _places(units, letters)
+    for row, name in enumerate(names):
+        height = HEIGHT / max(1, len(stages[name]))
+        for at, stage in enumerate(stages[name]):
+            _stage(stage, places, (row - HEIGHT / 2 + at * height, height), ax)
+    ticks = _ticks(units, places, letters)
+    ax.set_xticks(list(ticks), list(ticks.values()))
+    end = max((sum(place) for place in places.values()), default=1.0)
+    ax.set_xlim(-0.03 * end, 1.01 * end)
+    ax.grid(visible=False)
+    ax.tick_params(length=0)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_visible(False)
+    return ax
+
+
+def words(group: Group) -> str:
+    """What the labels of the cells mean."""
+    units = _units([stage for trial in group.trials for stage in trial.stages])
+    blocks = sum(unit.startswith("layers[") for unit in units)
+    heads = [
+        f"{letter} {_called(task)}" for task, letter in _heads(group.every) if _head(task) in units
+    ]
+    partly = any(
+        state == "partly"
+        for trial in group.trials
+        for stage in trial.stages
+        for state in _states(stage).values()
+    )
+    return (
+        f"Blocks: E embeddings, 1–{blocks} encoder blocks from input to output; heads: {', '.join(heads)}. "
+        f"Dark: trains{', hatched: trains in part' if partly else ''}, light: frozen; one line for each stage."
+    )
+
+
+def head_letters(tasks: Sequence[Task]) -> dict[str, str]:
+    """Unit of a head to a letter or two, different for each."""
+    return {_head(task): letter for task, letter in _heads(tasks)}
+
+
+def _heads(tasks: Sequence[Task]) -> list[tuple[Task, str]]:
+    taken: list[str] = ["E"]
+    for at, task in enumerate(tasks, start=1):
+        name = shown(task.name).strip().upper()
+        initials = "".join(word[:1] for word in name.split("_"))
+        wanted = (name[:1], initials[:3], name[:2], f"{name[:1]}{at}")
+        taken.append(next((word for word in wanted if word not in taken), f"H{at}"))
+    return list(zip(tasks, taken[1:], strict=True))
+
+
+def _called(task: Task) -> str:
+    """A head's name, with its task's title where that is another."""
+    name, title = shown(task.name), shown(task.title)
+    return name if title == name else f"{name} ({title})"
+
+
+def _head(task: Task) -> str:
+    return f"head.{task.name}"
+
+
+def _stages(group: Group, name: str) -> list[StageRecord]:
+    """The stages of a scenario that train for an epoch or more, or its only one."""
+    trials: list[TrialRecord] = [*group.of(name), *group.failed]
+    stages = next((trial.stages for trial in trials if trial.scenario == name), ())
+    return [stage for stage in stages if stage.epochs] or list(stages[:1])
+
+
+def _units(stages: Sequence[StageRecord]) -> list[str]:
+    """The units of all stages, without adapters: the encoder's in their order, then the heads."""
+    units = dict.fromkeys(unit for stage in stages for unit in stage.parameters if unit != ADAPTERS)
+    return sorted(units, key=lambda unit: unit.startswith("head."))
+
+
+def _places(units: Sequence[str], letters: Mapping[str, str]) -> dict[str, tuple[float, float]]:
+    """Where the cells of units begin, and how wide they are: those with letters have room for
+    them.
+    """
+    blocks = sum(unit.startswith("layers[") for unit in units)
+    longest = max((len(letters[unit]) for unit in units if unit in letters), default=1)
+    wide = max(1.0, blocks / LABELS)
+    places, at, encoder = {}, 0.0, True
+    for unit in units:
+        if encoder and unit.startswith("head."):
+            at, encoder = at + GAP * wide, False
+        width = 1.0 if unit.startswith("layers[") else wide
+        width = width * (1 + 0.35 * (longest - 1)) if not encoder else width
+        places[unit] = at, CELL * width
+        at += width
+    return places
+
+
+def _states(stage: StageRecord) -> dict[str, State]:
+    """Unit to what happens to it in a stage."""
+    adapters = stage.parameters.get(ADAPTERS)
+    states: dict[str, State] = {}
+    for unit, counts in stage.parameters.items():
+        adapted = adapters is not None and adapters.trainable and unit.startswith("layers[")
+        partly = counts.frozen if counts.trainable else adapted
+        states[unit] = "partly" if partly else "trains" if counts.trainable else "frozen"
+    return states
+
+
+def _stage(
+    stage: StageRecord,
+    places: Mapping[str, tuple[float, float]],
+    across: tuple[float, float],
+    ax: Axes,
+) -> None:
+    """Draw the cells of a stage, between a row's ``across``: top and height."""
+    top, height = across
+    states = _states(stage)
+    thin = 0.5 if len(places) < 20 else 0.2
+    for state, style in STYLES.items():
+        cells = [place for unit, place in places.items() if states.get(unit) == state]
+        if cells:
+            ax.broken_barh(cells, (top, 0.84 * height), linewidth=thin, **style)
+
+
+def _ticks(
+    units: Sequence[str], places: Mapping[str, tuple[float, float]], letters: Mapping[str, str]
+) -> dict[float, str]:
+    """Place to label: E, the numbers of blocks (of many, some), and the letters of heads."""
+    blocks = [unit for unit in units if unit.startswith("layers[")]
+    step = 1 if len(blocks) <= LABELS else -(-len(blocks) // 4)
+    labels = {unit: letter for unit, letter in letters.items() if unit in places}
+    labels |= {unit: str(at) for at, unit in enumerate(blocks, start=1) if at % step == 0}
+    if "embeddings" in places:
+        labels["embeddings"] = "E"
+    return {places[unit][0] + places[unit][1] / 2: label for unit, label in labels.items()}

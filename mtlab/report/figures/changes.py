@@ -1,0 +1,64 @@
+"""The marks of changes against the control, whose colours and shapes are verdicts."""
+
+from mtlab.report.comparison import decisions, training_failures
+from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.figures.columns import Mark
+from mtlab.report.figures.looks import BLACK, DIAMOND
+from mtlab.report.markdown import signed
+from mtlab.report.statistics.scale import Verdict
+from mtlab.report.wording import verdict
+
+MOST_TASKS = 4
+"""Tasks that a figure has columns for."""
+
+VERDICTS: dict[Verdict, tuple[str, str]] = {
+    "better": ("#00754a", "^"),
+    "worse": ("#c24400", "v"),
+    "equivalent": ("#0072b2", "s"),
+    "unclear": ("#6a6a6a", "o"),
+}
+"""Verdict to colour and marker; that of an unclear one is hollow."""
+
+
+def changes(group: Group, task: Task, control_label: str) -> dict[str, Mark]:
+    """Scenario to the mark of its change at a task, with the control at 0.
+
+    Args:
+        group: whose control has a result.
+        task: whose metric.
+        control_label: the words at the control.
+    """
+    marks = {group.control or "": Mark(0.0, None, None, control_label, BLACK, DIAMOND)}
+    for name, contrast in decisions.of_task(group, task).items():
+        interval = contrast.interval
+        if interval.mean is None:
+            continue
+        colour, marker = VERDICTS[contrast.verdict]
+        word = verdict(contrast) if len(group.seeds) > 1 else ""
+        marks[name] = Mark(
+            interval.mean,
+            interval.low,
+            interval.high,
+            f"{signed(interval.mean)} {word}".strip(),
+            colour,
+            marker,
+            filled=contrast.verdict != "unclear",
+            ruling=training_failures.trains(group, name),
+        )
+    return marks
+
+
+def meaning(group: Group) -> str:
+    """What the marks mean, in sentences."""
+    if len(group.seeds) < 2:
+        return "One seed: no intervals and no verdicts."
+    return (
+        f"Bars: 95% intervals, for all {decisions.planned(group)} comparisons together. "
+        "▲ better, ▼ worse: the bar excludes 0. ■ equivalent: the bar is within the margin (shaded). "
+        "○ unclear: neither; at least as good: the bar excludes a loss of the margin."
+    )
+
+
+def metric(task: Task) -> str:
+    """The metric that judges a task, without the task's title."""
+    return next(iter(task.kind.metrics.values()))

@@ -1,0 +1,77 @@
+"""The cost that a figure compares scenarios by: uncached time where it is measured well enough,
+training FLOPs elsewhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mtlab.report.comparison.groups import Group
+from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.statistics.comparisons import Cost
+
+WIDEST = 1.5
+"""The highest over the lowest bound of a ratio of times, up to which times are compared."""
+
+WORTH = 0.05
+"""A smaller saving, as a share of the control's cost, is none to speak of."""
+
+TIME, FLOPS = "wall_plain_s", "train_flops"
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What scenarios cost.
+
+    Attributes:
+        column: of the table.
+        title: the cost in words.
+        means: scenario to its mean.
+        ratios: scenario to its cost over the control's; empty without a control.
+    """
+
+    column: str
+    title: str
+    means: Mapping[str, float]
+    ratios: Mapping[str, Cost]
+
+    def side(self, name: str) -> str:
+        """``cheaper`` or ``costlier`` where the interval shows that and the ratio is not nearly 1;
+        else empty.
+        """
+        cost = self.ratios[name]
+        if cost.cheaper is None or abs((cost.interval.mean or 0.0) - 1.0) < WORTH:
+            return ""
+        return "cheaper" if cost.cheaper else "costlier"
+
+    def words(self, name: str) -> str:
+        """A scenario's mean cost, with its unit."""
+        cost = self.means[name]
+        return f"{cost:,.3g} s" if self.column == TIME else f"{_large(cost)} FLOPs"
+
+
+def costs(group: Group) -> Costs:
+    """What the scenarios of a group cost."""
+    time = _costs(group, TIME, "Uncached time")
+    narrow = [_narrow(cost) for cost in time.ratios.values() if group.of(cost.scenario)]
+    return time if narrow and all(narrow) else _costs(group, FLOPS, "Training FLOPs")
+
+
+def _costs(group: Group, column: str, title: str) -> Costs:
+    values = group.values(column)
+    means = {name: intervals.interval(by_seed.values()).mean for name, by_seed in values.items()}
+    known = {name: mean for name, mean in means.items() if mean is not None}
+    ratios = comparisons.costs(values, group.control) if group.control in known else []
+    return Costs(column, title, known, {cost.scenario: cost for cost in ratios})
+
+
+def _narrow(cost: Cost) -> bool:
+    low, high = cost.interval.low, cost.interval.high
+    return bool(low) and high is not None and high < WIDEST * (low or 0.0)
+
+
+def _large(count: float) -> str:
+    """A large number in words: 12.3 trillion."""
+    for power, word in ((15, "quadrillion"), (12, "trillion"), (9, "billion"), (6, "million")):
+        if count >= 10**power:
+            return f"{count / 10**power:,.3g} {word}"
+    return f"{count:,.0f}"

@@ -1,0 +1,92 @@
+"""Names of scenarios beside what they name, so that no legend is needed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+
+from mtlab.report.figures.looks import INK, Look
+from mtlab.report.figures.plots import Point
+
+LINE = 0.155
+"""The height of a line of text, in inches."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """Words for one or more scenarios that are drawn alike.
+
+    Attributes:
+        words: the names.
+        end: the point that they name.
+        look: of the first scenario.
+    """
+
+    words: str
+    end: Point
+    look: Look
+
+
+def alike(courses: Mapping[str, Sequence[Point]]) -> dict[str, list[str]]:
+    """The first of the scenarios with the same points, to all of them."""
+    first: dict[tuple[Point, ...], str] = {}
+    same: dict[str, list[str]] = {}
+    for name, points in courses.items():
+        same.setdefault(first.setdefault(tuple(points), name), []).append(name)
+    return same
+
+
+def at_right(labels: Sequence[Label], height: float, ax: Axes) -> None:
+    """Write labels to the right of the axes, each with its marker and a thin line to what it names,
+    in the order of their heights and apart from one another.
+
+    Args:
+        labels: what to write; its points are in data coordinates.
+        height: of the axes in inches, about.
+        ax: whose limits are set.
+    """
+    low, high = ax.get_ylim()
+    ordered = sorted(labels, key=lambda label: label.end[1])
+    wanted = [min(max((label.end[1] - low) / (high - low), 0.0), 1.0) for label in ordered]
+    for label, place, is_at in zip(ordered, spread(wanted, LINE / height), wanted, strict=True):
+        start = ax.transLimits.transform(ax.transScale.transform(label.end))[0]
+        ax.plot(
+            [min(max(start, 0.0), 1.0), 1.02],
+            [is_at, place],
+            transform=ax.transAxes,
+            color=label.look.colour,
+            linewidth=0.6,
+            linestyle=(0, (1, 2)),
+            clip_on=False,
+            zorder=1,
+        )
+        ax.plot(
+            1.035,
+            place,
+            transform=ax.transAxes,
+            marker=label.look.marker,
+            color=label.look.colour,
+            markersize=6,
+            clip_on=False,
+        )
+        ax.text(1.06, place, label.words, transform=ax.transAxes, va="center", color=INK)
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Rising places moved as little as is needed for them to be ``gap`` apart: overlapping ones
+    form a block around their mean.
+    """
+    blocks: list[list[float]] = []  # the places wanted in each block
+    for place in places:
+        blocks.append([place])
+        while len(blocks) > 1 and _start(blocks[-1], gap) < _end(blocks[-2], gap) + gap:
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    return [_start(block, gap) + at * gap for block in blocks for at in range(len(block))]
+
+
+def _start(block: Sequence[float], gap: float) -> float:
+    return sum(block) / len(block) - gap * (len(block) - 1) / 2
+
+
+def _end(block: Sequence[float], gap: float) -> float:
+    return _start(block, gap) + gap * (len(block) - 1)

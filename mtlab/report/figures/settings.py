@@ -1,0 +1,121 @@
+"""The figure of settings: what choosing rates on validation was worth for each scenario."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mtlab.plan.scenario import SETTING
+from mtlab.report.comparison import across
+from mtlab.report.comparison.groups import Group
+from mtlab.report.figures import canvas
+from mtlab.report.figures.looks import INK, Look, looks, shown
+from mtlab.report.markdown import fixed
+from mtlab.report.tasks import mean_score
+
+ROW = 0.62
+"""Inches of a row."""
+BELOW = 1.0
+"""Settings that are further below the first and the chosen one than so many times their range are
+counted, and do not widen the axis."""
+
+
+def settings(groups: Sequence[Group], base: Group) -> Figure | None:
+    """A row a scenario: the first setting, the chosen one, and strokes for the others; None where
+    the points differ in more than settings.
+    """
+    if not across.settings_only(groups):
+        return None
+    picked = across.chosen(groups)[1]
+    scores = {
+        name: {
+            at: across.validation_score(group.of(name))
+            for at, group in enumerate(groups)
+            if group.of(name)
+        }
+        for name in base.scenarios
+    }
+    chosen = {name: groups.index(picked[name]) for name in base.scenarios if scores[name]}
+    if not chosen:
+        return None
+    low, high = _limits(scores, chosen)
+    figure = canvas.figure(1.2 + ROW * len(chosen))
+    ax = figure.subplots()
+    ax.set_xlim(low, high)
+    for row, (name, best) in enumerate(chosen.items()):
+        _row(row, scores[name], best, looks(base)[name], ax)
+        first = min(scores[name])
+        lines = [f"chosen: {_values(base, name, groups[best])}"]
+        if best != first:
+            lines.insert(0, f"first: {_values(base, name, groups[first])}")
+        across_axes = ax.get_yaxis_transform()
+        ax.text(1.02, row, "\n".join(lines), transform=across_axes, va="center", color=INK)
+    ax.set_yticks(range(len(chosen)), [shown(name) for name in chosen])
+    ax.set_ylim(len(chosen) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(visible=False, axis="y")
+    measure = shown(mean_score(base.every).removeprefix("the "), 60)
+    ax.set_xlabel(f"validation score: {measure}")
+    ax.set_title("What choosing the setting gained on validation", loc="left")
+    return figure
+
+
+def _limits(scores: dict[str, dict[int, float]], chosen: dict[str, int]) -> tuple[float, float]:
+    """Limits that hold the first and the chosen setting of each scenario, and others near them."""
+    ends = [scores[name][at] for name, best in chosen.items() for at in (min(scores[name]), best)]
+    low, high = min(ends), max(ends)
+    span = (high - low) or 0.02
+    every = [score for name in chosen for score in scores[name].values()]
+    return max(min(every), low - BELOW * span) - 0.06 * span, high + 0.12 * span
+
+
+def _row(row: int, scores: dict[int, float], best: int, look: Look, ax: Axes) -> None:
+    """Draw a scenario's settings."""
+    low, first = ax.get_xlim()[0], scores[min(scores)]
+    inside = [score for score in scores.values() if score >= low]
+    ax.plot(inside, [row] * len(inside), "|", color=look.colour, markersize=9, zorder=2)
+    ax.plot([first, scores[best]], [row, row], color=look.colour, linewidth=1.6, zorder=3)
+    hollow: dict[str, Any] = {"markerfacecolor": "#ffffff", "markeredgewidth": 1.4}
+    ax.plot(first, row, look.marker, color=look.colour, markersize=8, zorder=4, **hollow)
+    ax.plot(scores[best], row, look.marker, color=look.colour, markersize=8, zorder=5)
+    gain = scores[best] - first
+    words = f"{fixed(scores[best])} (+{gain:.3f})" if gain else fixed(scores[best])
+    style: dict[str, Any] = {
+        "xytext": (0, 8),
+        "textcoords": "offset points",
+        "ha": "center",
+        "color": INK,
+    }
+    ax.annotate(words, (scores[best], row), **style)
+    lower = len(scores) - len(inside)
+    if lower:
+        ax.text(
+            0.01,
+            row,
+            f"◀ {lower} lower",
+            transform=ax.get_yaxis_transform(),
+            va="center",
+            color=INK,
+        )
+
+
+def _values(base: Group, name: str, group: Group) -> str:
+    """What a setting sets for a scenario, without repetitions: rates by their selectors, epochs in
+    their order.
+    """
+    number = int(group.point[SETTING]) - 1
+    values: dict[str, list[str]] = {}
+    for key, listed in base.experiment.get("settings", {}).items():
+        if key.startswith(f"scenarios.{name}."):
+            what = key.removeprefix(f"scenarios.{name}.").partition(".")[2].removeprefix("train.")
+            value = _short(listed[number])
+            if what == "epochs" or value not in values.get(what, []):
+                values.setdefault(what, []).append(value)
+    said = [f"{shown(what, 20)} {' + '.join(several)}" for what, several in values.items()]
+    return shown(", ".join(said), 60) if said else group.label
+
+
+def _short(value: object) -> str:
+    """A value as people write it: 6e-5."""
+    return f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else str(value)

@@ -1,0 +1,59 @@
+"""The report's sections on the question that an experiment asks beyond which scenario is best: by
+size of the data, by blocks, by settings, by conditions, over what a model knew, over time.
+"""
+
+from mtlab.report.comparison.groups import Group
+from mtlab.report.figures import staged_plots
+from mtlab.report.sections import guided, joint, staged
+from mtlab.report.view import Pairs, Plots, View, each, figures, folded, part
+
+
+def sections(view: View, pairs: Pairs, plots: Plots, over: Plots) -> list[str]:
+    """The sections that this report has.
+
+    Args:
+        view: what the report shows.
+        pairs: the groups that it shows, with their figures.
+        plots: those of the group that represents the whole.
+        over: the figures that look over all groups.
+    """
+    return [
+        _sizes(view, over),
+        part("## Under each condition", figures(over, "conditions")),
+        part(
+            "## Blocks that train",
+            joint.fewest(view.base),
+            figures(over, "quality_vs_blocks"),
+            folded("Scores by number of blocks", joint.frontier(view.base)),
+        ),
+        _settings(view, over),
+        part("## What was kept", each(pairs, _kept)),
+        part(
+            "## Training",
+            figures(plots, "learning_curves"),
+            folded("What guidance did", guided.section(view.base)),
+        ),
+    ]
+
+
+def _sizes(view: View, over: Plots) -> str:
+    return part(
+        "## By size of the training data",
+        figures(over, "quality_vs_data"),
+        folded("Scores and crossovers by size", joint.sizes(view.groups)),
+    )
+
+
+def _settings(view: View, over: Plots) -> str:
+    if not view.picked:
+        return ""
+    table = joint.settings(view.suite, view.groups, view.picked)
+    return part(
+        "## Settings",
+        figures(over, "settings", "quality_vs_epochs"),
+        folded("Every setting", table),
+    )
+
+
+def _kept(group: Group, plots: Plots) -> str:
+    return part("", staged.lost(group), figures(plots, *staged_plots.FIGURES))

@@ -1,0 +1,58 @@
+"""Verdicts, effects and excluded times in the words of a report."""
+
+from collections import Counter
+
+from mtlab.report import markdown
+from mtlab.report.comparison import decisions
+from mtlab.report.comparison.decisions import Contrast
+from mtlab.report.comparison.groups import Group
+from mtlab.report.markdown import listing
+from mtlab.report.statistics.outlook import MOST_SEEDS
+from mtlab.report.statistics.scale import Verdict
+
+VERDICTS: tuple[Verdict, ...] = ("better", "equivalent", "worse", "unclear")
+
+TOO_MANY = f"needs more than {MOST_SEEDS} seeds"
+
+REASONS = {
+    decisions.FAILED: "runs failed to train",
+    decisions.ONE_SEED: "one seed",
+    decisions.ALIKE: "too few sentences, or results too alike",
+    decisions.UNTRAINED: "the control is not better than without training",
+}
+
+
+def verdict(contrast: Contrast) -> str:
+    """The verdict in a word or four: *at least as good* where an unclear one is shown to be that."""
+    good = contrast.verdict == "unclear" and contrast.as_good
+    return "at least as good" if good else contrast.verdict
+
+
+def reason(contrast: Contrast) -> str:
+    """Why a verdict is unclear, in words; empty where the seeds to come may tell."""
+    if contrast.reason == decisions.SENTENCES:
+        return f"needs about {contrast.needed:,} test sentences"
+    if contrast.reason == decisions.SEEDS:
+        return f"needs about {contrast.needed} seeds" if contrast.needed else TOO_MANY
+    return REASONS.get(contrast.reason, "")
+
+
+def effect(contrast: Contrast) -> str:
+    """A difference with the interval that decides."""
+    interval = contrast.interval
+    return markdown.measured(interval.mean, interval.low, interval.high, sign=True)
+
+
+def untimed(group: Group) -> str:
+    """The scenarios and trials without comparable times, and why; empty where there are none."""
+    apart = group.untimed
+    if not apart:
+        return ""
+    why = listing(
+        [
+            f"{reason} ({count})"
+            for reason, count in Counter(trial.untimed for trial in apart).items()
+        ]
+    )
+    count = f"{len(apart)} of {len(group.good)}"
+    return f"**Times** of {count} trials are in no comparison; their scores and FLOPs are. Why: {markdown.text(why)}."
