@@ -46,7 +46,7 @@ def test_a_cheaper_scenario_that_is_as_good_is_recommended() -> None:
     assert made.answer == (
         f"Freeze the encoder (`{HEADS}`): cheaper, and shown to be at least as good."
     )
-    assert made.sure == "5 seeds: equivalent in accuracy."
+    assert made.sure == "equivalent in accuracy, with 5 seeds."
     assert re.match(rf"0\.\d\d× `{CONTROL}`'s FLOPs", made.cost)
     assert made.step == "`mtlab export experiments/freezing.yaml`"
 
@@ -54,9 +54,10 @@ def test_a_cheaper_scenario_that_is_as_good_is_recommended() -> None:
 def test_a_cheaper_scenario_that_is_worse_is_not() -> None:
     made = of(several(tables.noisy(-0.1, 5)))
     assert (
-        made.answer == f"Freeze nothing (`{CONTROL}`): nothing cheaper is shown at least as good."
+        made.answer
+        == f"Freeze nothing (`{CONTROL}`): nothing cheaper is shown to be at least as good."
     )
-    assert made.sure == "5 seeds: worse in accuracy."
+    assert made.sure == "worse in accuracy, with 5 seeds."
     assert made.cost.startswith(f"`{HEADS}` takes ")
 
 
@@ -68,6 +69,7 @@ def test_an_unclear_verdict_names_the_seeds_that_would_tell_and_the_command() ->
     assert contrast.verdict == "unclear" and contrast.reason == decisions.SEEDS
     made = box(suite, [group], group)
     assert made.change.startswith(f"about {contrast.needed} seeds")
+    assert ("To settle it", made.change) in made.lines
     assert made.step.endswith(f"--seeds.looks 3 {contrast.needed}`")
     assert " --seeds 0 1 2" not in made.step
 

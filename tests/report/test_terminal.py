@@ -29,7 +29,7 @@ def test_each_verdict_stands_beside_its_scenario(tmp_path: Path) -> None:
     assert f"{CONTROL} (control)" in by_name[CONTROL] and "0.900" in by_name[CONTROL]
     assert {line.index("training FLOPs") for line in lines[:1]} == {by_name[CONTROL].index("1.00×")}
     said = lines[lines.index("") + 1 :]
-    assert said[0].startswith("Do this: ") and said[-1].startswith("Next: mtlab ")
+    assert said[0].startswith("Do this: ") and said[-1].startswith("Next step: mtlab ")
     assert not any("`" in line for line in said)
 
 
@@ -44,5 +44,5 @@ def test_a_missing_result_has_no_recommendation(tmp_path: Path) -> None:
 def test_report_ends_with_the_verdicts(tiny_suite: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["report", str(tiny_suite / "tiny.yaml"), "--output", str(tiny_suite / "out")]) == 0
     shown = capsys.readouterr().out.rstrip().split("\n")
-    assert shown[-1].startswith("Next: ")
+    assert shown[-1].startswith("Next step: ")
     assert any(line.startswith("scenario ") for line in shown)

@@ -60,8 +60,8 @@ class Box:
             "Do this" if self.advises else "Answer": self.answer,
             "Cost": self.cost,
             "How sure": self.sure,
-            "May change it": self.change,
-            "Next": self.step,
+            "To settle it": self.change,
+            "Next step": self.step,
         }
         return [(label, words) for label, words in parts.items() if words]
 
@@ -170,7 +170,7 @@ def _sure(base: Group, judged: Sequence[Contrast]) -> str:
         return "one seed shows nothing."
     seeds = counted(len(base.seeds), "seed")
     if len({contrast.scenario for contrast in judged}) == 1:
-        return f"{seeds}: {_verdicts(judged)}."
+        return f"{_verdicts(judged)}, with {seeds}."
     unclear = sum(contrast.verdict == "unclear" for contrast in judged)
     return f"{seeds}; {unclear} of {counted(len(judged), 'comparison')} unclear."
 
@@ -182,6 +182,8 @@ def _verdicts(judged: Sequence[Contrast]) -> str:
         tasks.setdefault(verdict(contrast), []).append(contrast.task)
     if len(judged) > 1 and len(tasks) == 1:
         return f"{next(iter(tasks))} at {together([contrast.task for contrast in judged])}"
+    if len(judged) > 3:
+        return f"{', '.join(f'{word} at {len(some)}' for word, some in tasks.items())} tasks"
     said = [
         f"{word} in {listing([text(task.metric_title) for task in some])}"
         for word, some in tasks.items()
@@ -202,12 +204,13 @@ def _change(suite: SuiteRecord, base: Group, judged: Sequence[Contrast], answer:
     courses = plateau.plateaus(base, suite.experiment)
     seeds, sentences = (0, 0) if answer.kept else _needed(judged)
     parts = [
-        "more seeds" if _open(answer) else "",
+        "more seeds" if _open(answer) or len(base.seeds) < 2 else "",
         f"about {seeds} seeds" if seeds else "",
         f"about {sentences:,} test sentences" if sentences else "",
         "longer training" if any(course.state == "still gaining" for course in courses) else "",
     ]
-    return "; ".join(part for part in parts if part) + "." if any(parts) else "other data."
+    said = ", and ".join(part for part in parts if part)
+    return f"{said}." if said else "it is settled for these data."
 
 
 def _open(answer: Filled) -> bool:

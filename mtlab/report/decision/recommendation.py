@@ -1,5 +1,6 @@
 """What to train, in words: what a scenario freezes, and why it is recommended."""
 
+from mtlab.plan.words import counted
 from mtlab.report.comparison import forgetting, kinds
 from mtlab.report.comparison.groups import Group
 from mtlab.report.comparison.winner import Winner
@@ -14,8 +15,10 @@ def sentence(group: Group, winner: Winner | None) -> str:
     do = how(group, winner.scenario)
     if len(group.seeds) < 2:
         return f"{do}: best on validation, but one seed shows nothing."
+    if not winner.shown and winner.scenario == group.control:
+        return f"{do}: nothing cheaper is shown to be at least as good."
     if not winner.shown:
-        return f"{do}: nothing cheaper is shown at least as good."
+        return f"{do}: it was best on validation."
     cheap = "cheaper, and " if _cheaper(group, winner.scenario) else ""
     return f"{do}: {cheap}shown to be at least as good."
 
@@ -47,7 +50,7 @@ def _freezing(kind: kinds.Kind) -> str:
         kinds.FULL.name: "Freeze nothing",
         kinds.GRADUAL.name: "Unfreeze the encoder gradually",
         "head frozen": f"Freeze the {text(kind.task)} head",
-        "top blocks": f"Freeze all but the heads and the top {kind.top} blocks",
+        "top blocks": f"Train the heads and the top {counted(kind.top, 'block')} alone",
         "single task": f"Train for {text(kind.task)} alone",
     }
     return words.get(kind.name, "")

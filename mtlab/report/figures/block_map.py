@@ -42,6 +42,18 @@ def draw(group: Group, names: Sequence[str], ax: Axes) -> Axes:
             _stage(stage, places, (row - HEIGHT / 2 + at * height, height), ax)
     ticks = _ticks(units, places, letters)
     ax.set_xticks(list(ticks), list(ticks.values()))
+    for label, places_of in _parts(places).items():
+        middle = (places_of[0][0] + sum(places_of[-1])) / 2
+        ax.annotate(
+            label,
+            (middle, 0),
+            (0, -18),
+            xycoords=ax.get_xaxis_transform(),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=9,
+        )
     end = max((sum(place) for place in places.values()), default=1.0)
     ax.set_xlim(-0.03 * end, 1.01 * end)
     ax.grid(visible=False)
@@ -124,6 +136,14 @@ def _places(units: Sequence[str], letters: Mapping[str, str]) -> dict[str, tuple
         places[unit] = at, CELL * width
         at += width
     return places
+
+
+def _parts(places: Mapping[str, tuple[float, float]]) -> dict[str, list[tuple[float, float]]]:
+    """The places of the encoder's cells, and of the heads'."""
+    parts: dict[str, list[tuple[float, float]]] = {}
+    for unit, place in places.items():
+        parts.setdefault("heads" if unit.startswith("head.") else "encoder", []).append(place)
+    return parts
 
 
 def _states(stage: StageRecord) -> dict[str, State]:

@@ -5,6 +5,7 @@ training FLOPs elsewhere.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mtlab.report.comparison import training_failures
 from mtlab.report.comparison.groups import Group
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.comparisons import Cost
@@ -50,10 +51,24 @@ class Costs:
 
 
 def costs(group: Group) -> Costs:
-    """What the scenarios of a group cost."""
-    time = _costs(group, TIME, "Uncached time")
-    narrow = [_narrow(cost) for cost in time.ratios.values() if group.of(cost.scenario)]
-    return time if narrow and all(narrow) else _costs(group, FLOPS, "Training FLOPs")
+    """What the scenarios of a group cost: in FLOPs where the ratios of fewer scenarios have wide
+    intervals than in time.
+    """
+    time, flops = (
+        _costs(group, column, title)
+        for column, title in ((TIME, "Uncached time"), (FLOPS, "Training FLOPs"))
+    )
+    known = any(cost.interval.mean is not None for cost in time.ratios.values())
+    return time if known and _wide(group, time) <= _wide(group, flops) else flops
+
+
+def _wide(group: Group, spent: Costs) -> int:
+    """How many scenarios that have a result and train something have a ratio with a wide interval."""
+    return sum(
+        not _narrow(cost)
+        for cost in spent.ratios.values()
+        if group.of(cost.scenario) and training_failures.trains(group, cost.scenario)
+    )
 
 
 def _costs(group: Group, column: str, title: str) -> Costs:

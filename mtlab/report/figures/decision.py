@@ -46,7 +46,7 @@ def decision(group: Group) -> Figure | None:
     widths = [MAP, *[width] * len(made)]
     axes = figure.subplots(1, len(widths), sharey=True, width_ratios=widths)
     block_map.draw(group, names, axes[0])
-    axes[0].set_title("What trains", loc="left", fontsize=9.5)
+    axes[0].set_title("Dark cells train,\na line for each stage", loc="left", fontsize=9.5)
     for column, ax in zip(made, axes[1:], strict=True):
         columns.draw(column, {name: row for row, name in enumerate(names)}, width, ax)
     axes[0].set_yticks(range(len(names)), labels)

@@ -9,6 +9,7 @@ from mtlab.report.figures.costs import Costs
 from mtlab.report.figures.looks import shown
 from mtlab.report.markdown import listing
 from mtlab.report.tasks import Task, together
+from mtlab.report.wording import verdict
 
 NAMED = 2
 """Scenarios that are named; more are counted."""
@@ -39,7 +40,7 @@ def takeaway(group: Group, costs: Costs, tasks: Sequence[Task]) -> str:
         )
     if cheaper:
         return _cheaper(cheaper, by_scenario, len(by_scenario))
-    better, worse = (_verdict(by_scenario, verdict) for verdict in ("better", "worse"))
+    better, worse = (_verdict(by_scenario, word) for word in ("better", "worse"))
     if better:
         return f"{better}; no trained scenario is clearly cheaper than {control}"
     rest = worse or "none is shown to be better or worse"
@@ -90,29 +91,29 @@ def _cheaper(
     return f"{start}; {some} {'is' if len(worse) == 1 else 'are'} worse at {lost}"
 
 
-def _verdict(by_scenario: Mapping[str, Sequence[Contrast]], verdict: str) -> str:
+def _verdict(by_scenario: Mapping[str, Sequence[Contrast]], word: str) -> str:
     """The scenarios with a verdict at some task, and where; empty where there is none."""
-    names = [name for name, contrasts in by_scenario.items() if _at(contrasts, verdict)]
+    names = [name for name, contrasts in by_scenario.items() if _at(contrasts, word)]
     if not names:
         return ""
-    where = _where([by_scenario[name] for name in names], verdict)
-    return f"{_named(names)} {'is' if len(names) == 1 else 'are'} {verdict} at {where}"
+    where = _where([by_scenario[name] for name in names], word)
+    return f"{_named(names)} {'is' if len(names) == 1 else 'are'} {word} at {where}"
 
 
-def _where(several: Sequence[Sequence[Contrast]], verdict: str) -> str:
+def _where(several: Sequence[Sequence[Contrast]], word: str) -> str:
     """The tasks at which all of several scenarios have a verdict."""
     if not several:
         return ""
     tasks = [contrast.task for contrast in several[0]]
-    common = [task for task in tasks if all(task in _at(mine, verdict) for mine in several)]
+    common = [task for task in tasks if all(task in _at(mine, word) for mine in several)]
     if len(common) > 1 and len(common) == len(tasks):
         return together(common)
     return listing([shown(task.title) for task in common]) if common else "a task or more"
 
 
-def _at(contrasts: Sequence[Contrast], verdict: str) -> list[Task]:
+def _at(contrasts: Sequence[Contrast], word: str) -> list[Task]:
     """The tasks with a verdict."""
-    return [contrast.task for contrast in contrasts if contrast.verdict == verdict]
+    return [contrast.task for contrast in contrasts if verdict(contrast) == word]
 
 
 def _named(names: Sequence[str]) -> str:
