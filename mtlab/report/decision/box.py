@@ -201,13 +201,17 @@ def _kept_for_sure(base: Group, answer: Filled) -> str:
 
 def _change(suite: SuiteRecord, base: Group, judged: Sequence[Contrast], answer: Filled) -> str:
     """What may turn the answer: seeds, test sentences, longer training."""
-    courses = plateau.plateaus(base, suite.experiment)
+    about = {name for contrast in judged for name in (contrast.scenario, contrast.other)}
+    gaining = any(
+        course.state == "still gaining" and course.scenario in about
+        for course in plateau.plateaus(base, suite.experiment)
+    )
     seeds, sentences = (0, 0) if answer.kept else _needed(judged)
     parts = [
         "more seeds" if _open(answer) or len(base.seeds) < 2 else "",
         f"about {seeds} seeds" if seeds else "",
         f"about {sentences:,} test sentences" if sentences else "",
-        "longer training" if any(course.state == "still gaining" for course in courses) else "",
+        "longer training" if gaining else "",
     ]
     said = ", and ".join(part for part in parts if part)
     return f"{said}." if said else "it is settled for these data."

@@ -18,7 +18,7 @@ def sentence(group: Group, winner: Winner | None) -> str:
     if not winner.shown and winner.scenario == group.control:
         return f"{do}: nothing cheaper is shown to be at least as good."
     if not winner.shown:
-        return f"{do}: it was best on validation."
+        return f"{do}: it had the best{' mean' if len(group.tasks) > 1 else ''} validation score."
     cheap = "cheaper, and " if _cheaper(group, winner.scenario) else ""
     return f"{do}: {cheap}shown to be at least as good."
 

@@ -56,7 +56,7 @@ def costs(group: Group) -> Costs:
     """
     time, flops = (
         _costs(group, column, title)
-        for column, title in ((TIME, "Uncached time"), (FLOPS, "Training FLOPs"))
+        for column, title in ((TIME, "Time without a cache"), (FLOPS, "Training FLOPs"))
     )
     known = any(cost.interval.mean is not None for cost in time.ratios.values())
     return time if known and _wide(group, time) <= _wide(group, flops) else flops
