@@ -362,10 +362,9 @@ def _claims(options: argparse.Namespace) -> int:
     from mtlab.report.pages import guides
 
     directory = options.directory
-    print(f"claims: {verdicts.write_page(directory)}")
-    print(f"what each report says in short: {gallery.write_page(directory)}")
-    for page in guides.write_pages(directory):
-        print(f"from the reports: {page}")
+    pages = [verdicts.write_page(directory), gallery.write_page(directory)]
+    for page in (*pages, *guides.write_pages(directory)):
+        print(f"written from the reports: {page}")
     return 0
 
 
