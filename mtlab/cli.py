@@ -5,20 +5,13 @@ import io
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mtlab import launch
 from mtlab.parser import FIGURES, OF_DATA, build, parse_overrides
 from mtlab.plan.errors import Busy, UserError, did_you_mean, printable, shown
 from mtlab.plan.words import counted
-
-if TYPE_CHECKING:
-    from mtlab.plan.experiment import Experiment
-    from mtlab.plan.scenario import Pair
-    from mtlab.record.mlflow.tracking import Outcome
-    from mtlab.record.records import SuiteRecord, TrialRecord
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -93,107 +86,16 @@ def _compare(options: argparse.Namespace) -> int:
     from mtlab.plan.experiment import load
 
     experiment = load(options.file, parse_overrides(options.overrides))
-    if not launch.leads():
-        return _follow(experiment, _command(options))
-    from mtlab.record.journal import Journal
-    from mtlab.record.mlflow.tracking import Tracking
-    from mtlab.train.engines import local
-    from mtlab.train.measure.progress import progress
-    from mtlab.train.resume import signals
-    from mtlab.train.suite import Suite
-    from mtlab.watched import end_with_parent
+    from mtlab import comparing
 
-    display = progress()
-    tracking = Tracking(experiment.name, display.say)
-    status = "KILLED"
-    try:
-        end_with_parent()
-        with signals.handled(), local.opened(experiment) as engine:
-            suite = Suite(experiment, _command(options), display, engine)
-            with suite.journal.held(suite.command):
-                record, trials = suite.run(tracking.start, tracking.log, _still_open)
-                failed = [trial for trial in trials if not trial.ok]
-                record = tracking.settle(record)
-                Journal(experiment.output).write_suite(record)  # by this process, for itself
-                outcome = _finish(experiment)
-                display.say(f"report: {outcome.directory / 'report.md'} and report.html")
-                status = "FAILED" if failed else "FINISHED"
-                tracking.finish(record, outcome, status)
-            suite.runtime.processes.close()
-    except (signals.Stopped, KeyboardInterrupt) as stop:
-        display.close()
-        print(
-            f"mtlab: interrupted; `{_command(options)}` continues from here, and `{_command(options, 'report')}` writes up what ended",
-            file=sys.stderr,
-        )
-        return stop.status if isinstance(stop, signals.Stopped) else 130
-    finally:
-        tracking.close(status)
-        display.close()
-    place = f"MLflow: {record.tracking['uri']}, experiment {record.tracking['experiment']}"
-    if "missing" in record.tracking or tracking.missing:
-        count = int(record.tracking.get("missing", 0))
-        missing = (
-            f"{counted(count, 'run')} {'is' if count == 1 else 'are'}"
-            if count
-            else "parts of the suite's run are"
-        )
-        display.say(f"{place}: {missing} missing there; `{_command(options, 'sync')}` brings them")
-    else:
-        display.say(f"{place} (`mtlab ui` shows it)")
-    _say_verdicts(experiment.output)
-    return 1 if failed else 0
+    return comparing.run(experiment, lambda command="compare": _command(options, command))
 
 
-def _say_verdicts(directory: Path) -> None:
-    """Print the table of verdicts and the recommendation."""
-    from mtlab.report import terminal
+def _recommend(options: argparse.Namespace) -> int:
+    from mtlab import advising
 
-    for line in terminal.lines(directory):
-        print(line)
-
-
-def _follow(experiment: "Experiment", command: str) -> int:
-    """Run the same suite in one of the other processes; the first process writes, logs and prints
-    its outcome.
-    """
-    from mtlab.train.engines import local
-    from mtlab.train.measure.progress import Silent
-    from mtlab.train.resume import signals
-    from mtlab.train.suite import Suite
-
-    with signals.handled(obeys=False), local.opened(experiment) as engine:
-        suite = Suite(experiment, command, Silent(), engine)
-        with suite.journal.held(command):
-            suite.run(lambda record: record, lambda record, trial: None, _still_open)
-        suite.runtime.processes.close()
-    return 0
-
-
-def _still_open(suite: "SuiteRecord", trials: "Sequence[TrialRecord]", look: int) -> "set[Pair]":
-    """The points and scenarios that are not decided by so many seeds, and their controls."""
-    from mtlab.report.comparison import decisions
-
-    return decisions.still_open(suite, trials, look)
-
-
-def _finish(experiment: "Experiment") -> "Outcome":
-    """Write the report; returns it with the model that is taken home."""
-    from mtlab.export import directory
-    from mtlab.export.model import choose
-    from mtlab.record.journal import Journal
-    from mtlab.record.mlflow.tracking import Outcome
-    from mtlab.report import document
-    from mtlab.report.story import story
-
-    folder = document.write(experiment.output).parent
-    try:
-        trial = choose(Journal(experiment.output), None, None).trial
-    except UserError:  # none is called best, or its weights were not kept: the report says so
-        return Outcome(folder, story(folder), None)
-    return Outcome(
-        folder, story(folder), (trial, lambda to: directory.write(experiment, to, None, None))
-    )
+    file, overrides = advising.comparison(_words(options))
+    return _compare(argparse.Namespace(file=file, overrides=overrides))
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -288,7 +190,7 @@ def _report(options: argparse.Namespace) -> int:
             code="unknown-value",
         )
     experiment = load(options.file, overrides, with_data=False)
-    from mtlab.report import publish
+    from mtlab.report import publish, terminal
 
     origin = publish.origin(experiment.output)
     if origin != experiment.output:
@@ -298,7 +200,8 @@ def _report(options: argparse.Namespace) -> int:
     print(
         f"report: {document.write(origin, experiment.output, 'main' if chosen == 'main' else 'all')} and report.html"
     )
-    _say_verdicts(origin)
+    for line in terminal.lines(origin):
+        print(line)
     return 0
 
 
@@ -318,13 +221,16 @@ def _sync(options: argparse.Namespace) -> int:
     from mtlab.plan.experiment import load
 
     experiment = load(options.file, parse_overrides(options.overrides), with_data=False)
+    from mtlab import comparing
     from mtlab.record.journal import Journal
     from mtlab.record.mlflow import tracking
 
     journal = Journal(experiment.output)
     journal.read()
     with journal.held(_command(options, "sync")):
-        brought, all_runs = tracking.sync(experiment.name, journal, lambda: _finish(experiment))
+        brought, all_runs = tracking.sync(
+            experiment.name, journal, lambda: comparing.finish(experiment)
+        )
     print(
         f"MLflow has {counted(all_runs, 'run')} of trials, which is all; {brought} of them {'was' if brought == 1 else 'were'} brought now"
     )
@@ -381,6 +287,7 @@ def _ui(options: argparse.Namespace) -> int:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "compare": _compare,
+    "recommend": _recommend,
     "plan": _plan,
     "doctor": _doctor,
     "report": _report,

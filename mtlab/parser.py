@@ -32,6 +32,15 @@ What is guessed can be set, and the file then says so:
 """
 
 
+RECOMMEND = """
+An experiment FILE, or one source of data or two. Every scenario trains with one pilot seed; at most two that cost less than the control
+and are as good on validation are then confirmed on test, with fresh seeds.
+  --looks 2 3 5          fresh seeds after which a scenario may be accepted
+  --margin 0.03          the largest loss, at every task
+  --tasks NAME ...       the tasks that decide; without it, all
+"""
+
+
 EXPORT = """
 Of the model itself:
   --scenario NAME        whose; without it, the recommended one
@@ -138,6 +147,8 @@ def build(settings: Settings = ()) -> Parser:
     for name, text in ON_EXPERIMENTS.items():
         _on_experiment(commands, name, text, settings)
     _predict(commands)
+    text = "train a few seeds, and say what to freeze: the cheapest that is shown to be good enough"
+    _on_sources(commands, "recommend", text, settings, RECOMMEND)
     text = "say what a run would find in one's own data, and print an experiment file for it"
     _on_sources(commands, "check", text, settings)
     text = "do the same, and write that file (--output FILE says where)"
@@ -226,9 +237,10 @@ def _on_sources(
     name: str,
     text: str,
     settings: Settings,
+    own: str = "",
 ) -> None:
     """A command that takes one source or two, and settings."""
-    command = _command_of(commands, name, text, SOURCES)
+    command = _command_of(commands, name, text, own + SOURCES)
     command.first = "SOURCE"
     about = "a folder with train, validation and test files, a file, a hub id, or builtin"
     _path(command, "file", "first", metavar="SOURCE", help=about)

@@ -62,6 +62,7 @@ ELSEWHERE = {
     "make gpu": "it needs a GPU; bench/test_gpu.py rehearses it on a CPU, and its page is committed",
     'make gpu ARGS="--parts compare checks"': "the same",
     'make bundle ARGS="--have there.txt"': "it downloads wheels; bench/test_bundle.py has its parts",
+    ".venv/bin/mtlab recommend experiments/compare.yaml": "half an hour; train/test_recommend.py runs it on small data",
     ".venv/bin/mtlab compare mine.yaml": "an hour; check/test_check.py runs what init writes on small data",
 }
 """Commands that are not run here, and why."""

@@ -131,6 +131,12 @@ def text(
     return f"{top}{first_look}\n{written}{scenarios(sentences, tasks)}"
 
 
+def usual_path(given: Sequence[str]) -> Path:
+    """Where the file for these sources goes if the user names no other place."""
+    folder = Path("experiments")
+    return (folder if folder.is_dir() else Path()) / f"{_name(given)}.yaml"
+
+
 def file_for(given: Sequence[str], output: str | None) -> Path:
     """Where the file goes that is written for these sources: there is none yet.
 
@@ -141,12 +147,7 @@ def file_for(given: Sequence[str], output: str | None) -> Path:
     Raises:
         UserError: there is one, no folder for it, or its name cannot be an experiment's.
     """
-    folder = Path("experiments")
-    path = (
-        Path(output)
-        if output is not None
-        else (folder if folder.is_dir() else Path()) / f"{_name(given)}.yaml"
-    )
+    path = usual_path(given) if output is None else Path(output)
     if not NAME.fullmatch(path.stem):
         problem = f"{shown(path.stem)} cannot be the name of an experiment"
         raise UserError(

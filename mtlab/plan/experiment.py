@@ -90,6 +90,8 @@ class Experiment(Strict):
     looks: Annotated[tuple[Count, ...], WHOLE, NOT_WRITTEN] = Field(default=(), exclude_if=not_)
     """How many of the seeds there are at each look, after which decided scenarios stop; none where
     all seeds run."""
+    pilot: Annotated[Count, WHOLE, NOT_WRITTEN] = Field(default=0, exclude_if=not_)
+    """How many of the seeds only choose, on validation, which scenarios run with the others."""
     data_seed: Count = Field(default=0, ge=0)
     """Draws subsets, validation cuts and the order of batches."""
     batch_size: Count = Field(default=32, ge=1)

@@ -10,6 +10,9 @@ from mtlab.plan.scenario import Count, Strict
 FEWEST, MOST = 2, 10_000
 """Seeds of a look: fewer than two compare nothing, and more are a slip of the keyboard."""
 
+PILOT = 1
+"""Seeds of a pilot."""
+
 Look = Annotated[Count, Field(ge=FEWEST, le=MOST)]
 
 
@@ -20,9 +23,10 @@ class Looks(Strict):
 
     looks: tuple[Look, ...]
     """How many seeds there are at each look, increasing; the seeds are 0, 1, 2 and so on."""
-    stop: Literal["decided", "never"] = "decided"
+    stop: Literal["decided", "recommended", "never"] = "decided"
     """``decided``: a scenario runs with more seeds until its comparison with the control is decided.
-    ``never``: all scenarios run with the seeds of the last look."""
+    ``recommended``: all scenarios run with one pilot seed, then the few that may be recommended run
+    with fresh seeds. ``never``: all scenarios run with the seeds of the last look."""
 
     @field_validator("looks")
     @classmethod
@@ -42,6 +46,8 @@ class Looks(Strict):
 def tell_seeds(values: Any) -> Any:
     """The settings of an experiment in which ``seeds`` is a list, with the looks beside it.
 
+    With ``stop: recommended`` the pilot seed is the first, and a look of its own.
+
     Raises:
         PydanticCustomError: what stands in place of a list is not :class:`Looks`.
     """
@@ -53,5 +59,8 @@ def tell_seeds(values: Any) -> Any:
         first = error.errors()[0]
         path = (*first["loc"], *first.get("ctx", {}).get("path", ()))
         raise mistake(plainly(first), "seeds", *path, code=code_of(first)) from None
+    if rule.stop == "recommended":
+        looks = (PILOT, *(PILOT + look for look in rule.looks))
+        return {**values, "seeds": tuple(range(looks[-1])), "looks": looks, "pilot": PILOT}
     looks = rule.looks if rule.stop == "decided" else ()
     return {**values, "seeds": tuple(range(rule.looks[-1])), "looks": looks}

@@ -15,7 +15,7 @@ from mtlab.report.decision.box import box
 from mtlab.report.faults import explain_errors
 from mtlab.report.figures import curves, scores, staged_plots
 from mtlab.report.html.page import page
-from mtlab.report.sections import appendix, body, certainty, length, provenance, question
+from mtlab.report.sections import appendix, body, certainty, length, pilot, provenance, question
 from mtlab.report.sections.telling import most_telling
 from mtlab.report.table import to_csv, trials_table
 from mtlab.report.view import Chosen, Plots, View, figures, joined, part
@@ -104,6 +104,7 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
         *_first_screen(view, plots),
         part("## Failures", provenance.failures(view.groups)),
         part("## How sure", certainty.section(base, suite.experiment)),
+        part("## Pilot", pilot.section(base)),
         *question.sections(view, pairs, plots, over),
         part(
             "## Cost",
@@ -123,7 +124,7 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
 def _first_screen(view: View, plots: Plots) -> list[str]:
     """The decision, its figure and the table of results."""
     suite, base = view.suite, view.base
-    if not base.good:
+    if not base.good and not base.pilot:
         return ["**Answer.** No trial ended well, so there is no answer; see *Failures*."]
     at = f"The figure and the table are at {markdown.text(base.label)}." if base.label else ""
     if view.picked:

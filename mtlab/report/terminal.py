@@ -27,7 +27,7 @@ def lines(directory: Path) -> list[str]:
     """
     known = evidence.read(directory)
     group = known.base
-    if not group.tasks:
+    if not group.tasks and not group.pilot:
         return []
     at = [f"at {group.label}:"] if group.label else []
     decided = box(known.suite, known.groups, group)

@@ -284,7 +284,8 @@ def _id(before: SuiteRecord | None, suite: SuiteRecord, again: bool) -> str:
 def _rule(suite: SuiteRecord) -> list[object]:
     """What decides which trials are skipped; empty where all run."""
     asked = suite.experiment
-    return [asked.get(key) for key in ("looks", "control", "margins")] if asked.get("looks") else []
+    keys = ("looks", "pilot", "control", "margins")
+    return [asked.get(key) for key in keys] if asked.get("looks") else []
 
 
 def _introduce(

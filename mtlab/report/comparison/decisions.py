@@ -120,18 +120,25 @@ def of_task(group: Group, task: Task, upto: int | None = None) -> dict[str, Cont
     }
 
 
-def pair(group: Group, task: Task, scenario: str, other: str) -> Contrast:
-    """One scenario against another at a task, with the one interval that the pair has."""
+def pair(group: Group, task: Task, scenario: str, other: str, upto: int | None = None) -> Contrast:
+    """One scenario against another at a task, with the one interval that the pair has.
+
+    Args:
+        group: of one point.
+        task: whose metric.
+        scenario: the one.
+        other: the other.
+        upto: the last look that counts, in seeds; all where nothing is said.
+    """
     if group.control in (scenario, other):
         rival = scenario if other == group.control else other
-        contrast = _judged(group, task, rival, group.control or "", planned(group))
+        contrast = _judged(group, task, rival, group.control or "", planned(group), upto)
         return contrast if rival == scenario else contrast.turned()
     names = len(group.scenarios)
     others = names * (names - 1) // 2 - (0 if group.control is None else len(_rivals(group)))
+    family = max(others, 1) * len(group.every) * len(_points(group))
     first, second = sorted((scenario, other), key=group.scenarios.index)
-    contrast = _judged(
-        group, task, first, second, max(others, 1) * len(group.every) * len(_points(group))
-    )
+    contrast = _judged(group, task, first, second, 1 if group.pilot else family, upto)
     return contrast if first == scenario else contrast.turned()
 
 
@@ -157,7 +164,11 @@ def _rivals(group: Group) -> list[str]:
 
 
 def planned(group: Group) -> int:
-    """How many contrasts the suite's family has: scenarios, tasks and points."""
+    """How many contrasts the suite's family has: scenarios, tasks and points; one after a pilot,
+    where the number of candidates bounds the error.
+    """
+    if group.pilot:
+        return 1
     return len(_rivals(group)) * len(group.every) * len(_points(group))
 
 

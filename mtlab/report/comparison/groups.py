@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,9 @@ class Group:
     judged alone."""
     looks: tuple[int, ...] = ()
     """Seeds at which verdicts were sought; empty where the number of seeds was fixed."""
+    pilot: tuple[TrialRecord, ...] = ()
+    """The trials of a pilot seed, which chose on validation what runs with fresh seeds, and whose
+    test scores are in no comparison; empty without one. ``trials`` and ``seeds`` lack it."""
     skipped: frozenset[tuple[str, int]] = frozenset()
     """Scenarios and seeds that did not run, because a look had decided."""
     experiment: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -209,6 +212,8 @@ def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
         by_point.setdefault(_canonical(trial.point), (trial.point, []))[1].append(trial)
     control, tasks = experiment.get("control"), of_experiment(experiment)
     looks = tuple(experiment.get("looks") or ())
+    pilot = seeds[: experiment.get("pilot") or 0]
+    seeds, looks = seeds[len(pilot) :], tuple(look - len(pilot) for look in looks[len(pilot) :])
     skipped: dict[str, set[tuple[str, int]]] = {}
     for one in suite.skipped:
         skipped.setdefault(_canonical(one.point), set()).add((one.scenario, one.seed))
@@ -216,13 +221,14 @@ def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
     together = [
         Group(
             point,
-            scenarios,
-            _looked_at(seeds, looks, members),
+            _running(scenarios, seeds, skipped.get(key, ())) if pilot else scenarios,
+            _looked_at(seeds, looks, [trial for trial in members if trial.seed not in pilot]),
             control,
-            tuple(members),
+            tuple(trial for trial in members if trial.seed not in pilot),
             tasks,
             sizes.get(point_label(point.items())),
             looks=looks,
+            pilot=tuple(trial for trial in members if trial.seed in pilot),
             skipped=frozenset(skipped.get(key, ())),
             experiment=experiment,
         )
@@ -232,6 +238,13 @@ def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
     for group in together:
         group.fellows.extend(together)
     return together
+
+
+def _running(
+    scenarios: Sequence[str], seeds: Sequence[int], skipped: Collection[tuple[str, int]]
+) -> tuple[str, ...]:
+    """The scenarios that a pilot left to run with fresh seeds."""
+    return tuple(name for name in scenarios if not all((name, seed) in skipped for seed in seeds))
 
 
 def _looked_at(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mtlab.plan.scenario import point_label
 from mtlab.record.records import SuiteRecord, TrialRecord, best_on_validation
 from mtlab.report import markdown
-from mtlab.report.comparison import decisions
+from mtlab.report.comparison import choice, decisions
 from mtlab.report.comparison.groups import Group
 from mtlab.report.markdown import listing, name
 from mtlab.report.tasks import together
@@ -36,6 +36,8 @@ def winner(group: Group) -> Winner | None:
     is a condition, so several tasks need no correction). Without a control the best on validation
     alone is the measure. None where a trial has no result.
     """
+    if group.pilot and not group.trials:
+        return _of_pilot(group)
     if not group.complete or not group.tasks:
         return None
     scored = [name for name in group.scenarios if _scored(group, name)] or group.scenarios
@@ -59,6 +61,16 @@ def winner(group: Group) -> Winner | None:
         why = "one seed shows nothing;"
     why = f"{why} it scored highest on validation, in the mean over {both}"
     return _picked(group, best, why, shown=False)
+
+
+def _of_pilot(group: Group) -> Winner | None:
+    """The best of a pilot that left no candidate; None where the control failed."""
+    names = choice.references(group)
+    best = next((trial for trial in group.pilot if trial.scenario == names[-1]), None)
+    if best is None or not best.ok:
+        return None
+    why = "nothing cheaper is within the margin on validation, with the pilot seed"
+    return Winner(best.scenario, best, why, shown=False)
 
 
 def section(suite: SuiteRecord, group: Group) -> str:
@@ -99,6 +111,9 @@ def _validation(group: Group, scenario: str) -> float:
     """The mean of a scenario's validation scores over tasks and seeds; one that is not defined
     counts as 0.
     """
+    of_pilot = [known.mean for known in choice.pilots(group) if known.scenario == scenario]
+    if of_pilot:
+        return of_pilot[0]
     columns = [group.values(f"validation_{task.metric}")[scenario] for task in group.tasks]
     seeds = max(1, len(group.of(scenario)))
     return sum(sum(column.values()) / seeds for column in columns) / len(columns)

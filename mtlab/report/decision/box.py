@@ -24,6 +24,9 @@ from mtlab.report.statistics.intervals import Interval
 from mtlab.report.tasks import together
 from mtlab.report.wording import verdict
 
+RECOMMENDATION = "{recommendation}"
+"""The answer to the question what to freeze."""
+
 WORDS = 60
 """The most words of a box."""
 
@@ -86,8 +89,8 @@ def box(suite: SuiteRecord, groups: Sequence[Group], base: Group) -> Box:
         base: the group that represents the whole.
     """
     best = winner(base)
-    written = suite.experiment.get("answer") or "{recommendation}"
-    answer = template.filled(written, template.Results(groups, base, best))
+    written = "" if base.pilot else suite.experiment.get("answer")
+    answer = template.filled(written or RECOMMENDATION, template.Results(groups, base, best))
     rivals = [scenario for scenario in answer.scenarios if scenario != base.control]
     first = [best.scenario] if best and best.scenario in rivals else rivals
     judged = [
@@ -99,7 +102,7 @@ def box(suite: SuiteRecord, groups: Sequence[Group], base: Group) -> Box:
     return Box(
         answer.words,
         _cost(base, first or list(answer.scenarios), best) if spoken else "",
-        _kept_for_sure(base, answer) if answer.kept else _sure(base, judged),
+        _kept_for_sure(base, answer) if answer.kept else _sure(base, judged, best),
         _change(suite, base, judged, answer),
         _step(suite, base, best, judged, answer),
         _limits(suite, groups),
@@ -164,8 +167,15 @@ def _interval(group: Group, scenario: str, column: str) -> Interval:
     return next(cost.interval for cost in costs if cost.scenario == scenario)
 
 
-def _sure(base: Group, judged: Sequence[Contrast]) -> str:
-    """The verdicts on what the answer speaks of, and on how many seeds they rest."""
+def _sure(base: Group, judged: Sequence[Contrast], best: Winner | None) -> str:
+    """The verdicts on what the answer speaks of, and on how many seeds they rest; after a pilot, the
+    error that the recommendation may make.
+    """
+    if base.pilot and not base.good:
+        return "no cheaper scenario is within the margin on validation, with the pilot seed."
+    if base.pilot and best is not None and best.shown:
+        losses = [f"{task.margin:g} of {text(task.metric_title)}" for task in base.tasks]
+        return f"at most 5% that it loses {' or '.join(losses)}, with {counted(len(base.seeds), 'seed')}."
     if len(base.seeds) < 2:
         return "one seed shows nothing."
     seeds = counted(len(base.seeds), "seed")
@@ -214,6 +224,8 @@ def _change(suite: SuiteRecord, base: Group, judged: Sequence[Contrast], answer:
         "longer training" if gaining else "",
     ]
     said = ", and ".join(part for part in parts if part)
+    if not said and any(contrast.verdict == "unclear" for contrast in judged):
+        return "more test sentences."
     return f"{said}." if said else "it is settled for these data."
 
 
@@ -244,7 +256,7 @@ def _step(
 ) -> str:
     """The rest of the trials, more seeds or sentences where they tell, or the model itself."""
     seeds, sentences = (2 * len(base.seeds) * _open(answer), 0) if answer.kept else _needed(judged)
-    command = re.sub(r" --seeds(\.looks)?( \d+)+", "", suite.command)
+    command = re.sub(r" --seeds(\.looks)?(( \d+)+| '[^']*')", "", suite.command)
     if best is None:
         return markdown.code(command)
     if len(base.seeds) < 2:

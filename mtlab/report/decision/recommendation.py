@@ -34,7 +34,7 @@ def how(group: Group, scenario: str) -> str:
     by_scenario = {
         other: kinds.kind(trials[0].stages)
         for other in group.scenarios
-        if (trials := group.of(other))
+        if (trials := group.of(other) or [own for own in group.pilot if own.scenario == other])
     }
     kind = by_scenario.get(scenario, kinds.OTHER)
     alike = [other for other, its in by_scenario.items() if its == kind]

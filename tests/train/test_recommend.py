@@ -1,0 +1,135 @@
+"""`mtlab recommend` through the command line: a pilot, candidates on fresh seeds, and the answer."""
+
+from pathlib import Path
+
+import pytest
+
+from mtlab.cli import main
+from mtlab.record.journal import Journal
+from mtlab.report.comparison.groups import groups
+from mtlab.report.comparison.winner import winner
+from tests import tiny
+
+EXPERIMENT = """\
+encoder: {encoder}
+data: {{source: {data}, max_duplicates: 1.0}}
+batch_size: 8
+precision: fp32
+device: cpu
+control: full
+scenarios:
+  nothing: [{{epochs: 0}}]
+  heads: [{{epochs: 2, train: {{heads: 1.0e-2}}}}]
+  full: [{{epochs: 2, train: {{encoder: 1.0e-3, heads: 1.0e-2}}}}]
+"""
+pytestmark = pytest.mark.usefixtures("tracking", "no_figures")
+
+
+@pytest.fixture
+def file(tmp_path: Path, encoder: Path) -> Path:
+    tiny.write_data(tmp_path / "data", train=24, validation=16, test=16)
+    (tmp_path / "mine.yaml").write_text(EXPERIMENT.format(encoder=encoder, data=tmp_path / "data"))
+    return tmp_path / "mine.yaml"
+
+
+def ran(folder: Path) -> set[str]:
+    return {trial.label for trial in Journal(folder).read()[1]}
+
+
+def test_the_cheapest_good_one_is_recommended_and_the_others_stop(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """With a margin that allows any loss, whatever costs less is good enough."""
+    words = ["recommend", str(file), "--margin", "1.5", "--looks", "2", "3"]
+    assert main(words) == 0
+    out = capsys.readouterr()
+    said = out.out + out.err
+    suite, trials = Journal(tmp_path / "reports" / "mine").read()
+    fresh = {trial.label for trial in trials if trial.seed}
+    assert {trial.label for trial in trials if not trial.seed} == {
+        "nothing-seed0",
+        "heads-seed0",
+        "full-seed0",
+    }
+    assert fresh <= {
+        f"{name}-seed{seed}" for name in ("nothing", "heads", "full") for seed in (1, 2, 3)
+    }
+    (group,) = groups(suite, trials)
+    found = winner(group)
+    assert found is not None and found.trial.seed > 0
+    assert "pilot: candidates against " in said and "Do this: " in said
+    report = (tmp_path / "reports" / "mine" / "report.md").read_text()
+    assert "\n## Pilot\n" in report and "test scores are in no comparison" in report
+    assert suite.command.startswith("mtlab compare ") and "stop: recommended" in suite.command
+    assert main(words) == 0, "again: everything is read back"
+    assert ran(tmp_path / "reports" / "mine") == {trial.label for trial in trials}
+
+
+def test_without_a_candidate_only_the_pilot_runs(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """A tiny margin on validation leaves nothing that costs less."""
+    better = file.read_text().replace(
+        "epochs: 2, train: {heads: 1.0e-2}", "epochs: 1, train: {heads: 1.0e-9}"
+    )
+    file.write_text(better)
+    assert main(["recommend", str(file), "--margin", "0.0001"]) == 0
+    assert ran(tmp_path / "reports" / "mine") == {
+        f"{name}-seed0" for name in ("nothing", "heads", "full")
+    }
+    said = capsys.readouterr().out
+    assert "Do this: " in said and "no cheaper scenario is within the margin" in said
+    report = (tmp_path / "reports" / "mine" / "report.md").read_text()
+    assert "dropped: loses more than the margin" in report
+
+
+def test_compare_reads_the_trials_back(file: Path, tmp_path: Path) -> None:
+    assert main(["recommend", str(file), "--margin", "1.5", "--looks", "2"]) == 0
+    before = {
+        trial.label: trial.started_at for trial in Journal(tmp_path / "reports" / "mine").read()[1]
+    }
+    assert main(["compare", str(file), "--seeds", "0", "1"]) == 0
+    _, after = Journal(tmp_path / "reports" / "mine").read()
+    assert len(after) == 6
+    assert all(before[one.label] == one.started_at for one in after if one.label in before)
+
+
+def test_one_task_may_decide_alone(file: Path, tmp_path: Path) -> None:
+    assert main(["recommend", str(file), "--tasks", "ner", "--margin", "0.03", "--looks", "2"]) == 0
+    suite, _ = Journal(tmp_path / "reports" / "mine").read()
+    assert suite.experiment["margins"] == {"classifier": 1.0, "ner": 0.03}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--tasks", "nerr"], "there is no task 'nerr'"),
+        (["--seeds", "0", "1"], "`--looks 2 3 5` sets how many fresh ones"),
+        (["--looks", "1"], "--seeds.looks.0"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    file: Path, words: list[str], said: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["recommend", str(file), *words]) == 2
+    line = capsys.readouterr().err.strip()
+    assert said in line and "\n" not in line
+
+
+def test_ones_own_data_need_no_file(
+    tmp_path: Path, encoder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    tiny.write_data(tmp_path / "texts", train=24, validation=16, test=16)
+    words = [
+        "recommend",
+        "texts",
+        "--encoder",
+        str(encoder),
+        "--data.max_duplicates",
+        "1.0",
+        "--looks",
+        "2",
+    ]
+    assert main([*words, "--margin", "1.5", "--scenarios", "backbone_frozen", "full_finetune"]) == 0
+    assert (tmp_path / "texts.yaml").exists()
+    assert "No mistakes. Written: texts.yaml" in capsys.readouterr().out
