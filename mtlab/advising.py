@@ -2,31 +2,34 @@
 pilot seed and fresh seeds.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mtlab.check import starter
 from mtlab.check.findings import report
 from mtlab.parser import OF_DATA, parse_overrides
-from mtlab.plan.errors import UserError, did_you_mean, printable
+from mtlab.plan.errors import UserError, did_you_mean, printable, shown
 from mtlab.plan.experiment import load
 
 LOOKS = ("2", "3", "5")
 """Fresh seeds at which a candidate may be accepted."""
 
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
 ANY_LOSS = 1.0
 """The margin of a task that does not count."""
 
 
-def comparison(words: Sequence[str]) -> tuple[str, list[str]]:
+def comparison(words: Sequence[str]) -> tuple[str, dict[str, list[str]], float | None]:
     """The experiment file and the settings that ``mtlab compare`` takes for a recommendation.
 
     Args:
         words: of the command line: an experiment file, or one source or two, and settings.
 
     Returns:
-        The path of the file, which is written where there is none for these sources; the words of
-        settings.
+        The path of the file, which is written where there is none for these sources; settings over
+        those of the file; the seconds that it may take, where that is said.
 
     Raises:
         UserError: the data or the settings have a mistake.
@@ -34,6 +37,7 @@ def comparison(words: Sequence[str]) -> tuple[str, list[str]]:
     count = next((at for at, word in enumerate(words) if word.startswith("--")), len(words))
     given, settings = words[:count], parse_overrides(list(words[count:]))
     margin, tasks = settings.pop("margin", []), settings.pop("tasks", [])
+    budget = settings.pop("budget", None)
     looks = settings.pop("seeds.looks", []) or settings.pop("looks", []) or list(LOOKS)
     if "seeds" in settings:
         raise UserError(
@@ -43,9 +47,34 @@ def comparison(words: Sequence[str]) -> tuple[str, list[str]]:
             code="conflict",
         )
     file = _file(given, settings)
-    settings["seeds"] = [f"{{looks: [{', '.join(looks)}], stop: recommended}}"]
-    settings |= _margins(file, margin, tasks)
-    return file, [word for key, values in settings.items() for word in (f"--{key}", *values)]
+    settings |= {**seeds(looks), **_margins(file, margin, tasks)}
+    return file, settings, None if budget is None else _seconds(" ".join(budget))
+
+
+def seeds(looks: Iterable[object]) -> dict[str, list[str]]:
+    """The setting of seeds: a pilot, and looks at so many fresh ones."""
+    return {"seeds": [f"{{looks: [{', '.join(map(str, looks))}], stop: recommended}}"]}
+
+
+def _seconds(budget: str) -> float:
+    """Seconds of ``10m``, ``1.5h`` or ``90s``.
+
+    Raises:
+        UserError: it is not such a time.
+    """
+    number, unit = budget[:-1], budget[-1:]
+    try:
+        seconds = float(number) * UNITS[unit]
+    except (ValueError, KeyError):
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise UserError(
+            f"{shown(budget)} is not a time",
+            "write `90s`, `10m` or `1.5h`",
+            where="--budget",
+            code="wrong-type",
+        )
+    return seconds
 
 
 def _file(given: Sequence[str], settings: dict[str, list[str]]) -> str:

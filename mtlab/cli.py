@@ -94,8 +94,15 @@ def _compare(options: argparse.Namespace) -> int:
 def _recommend(options: argparse.Namespace) -> int:
     from mtlab import advising
 
-    file, overrides = advising.comparison(_words(options))
-    return _compare(argparse.Namespace(file=file, overrides=overrides))
+    file, settings, budget = advising.comparison(_words(options))
+    if budget is not None:
+        from mtlab import comparing
+        from mtlab.plan.experiment import load
+
+        looks = comparing.affordable(load(file, settings), budget)
+        settings |= advising.seeds(looks)
+    words = [word for key, values in settings.items() for word in (f"--{key}", *values)]
+    return _compare(argparse.Namespace(file=file, overrides=words))
 
 
 def _plan(options: argparse.Namespace) -> int:

@@ -17,8 +17,9 @@ from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.report import document, terminal
 from mtlab.report.comparison import choice, decisions
 from mtlab.report.story import story
+from mtlab.train.budget import Budget
 from mtlab.train.engines import local
-from mtlab.train.measure.progress import PlainProgress, Silent, progress
+from mtlab.train.measure.progress import PlainProgress, Silent, duration, progress
 from mtlab.train.resume import signals
 from mtlab.train.suite import Suite
 from mtlab.watched import end_with_parent
@@ -69,6 +70,45 @@ def run(experiment: Experiment, command: Command) -> int:
     for line in terminal.lines(Path(experiment.output)):
         print(line)
     return 1 if failed else 0
+
+
+def affordable(experiment: Experiment, seconds: float) -> list[int]:
+    """How many fresh seeds a recommendation looks at, so that it takes at most so long: of the
+    looks of the experiment those that fit, and always the first.
+
+    What the pilot will propose is not known before: two candidates, each as dear as the control,
+    are the most that there may be.
+
+    Raises:
+        UserError: how long a step takes is not known before trials run, as on a cluster.
+    """
+    trials = experiment.trials()
+    with local.opened(experiment) as engine:
+        work = Suite(experiment, "", Silent(), engine).work(lambda record: None)
+        budget = Budget(work, [trials])
+        pace = engine.pace(work, trials, list(budget.trials.values()))
+    if pace is None:
+        raise UserError(
+            "what the trials take is not known here",
+            "leave it out",
+            where="--budget",
+            code="conflict",
+        )
+    pilot = budget.of(trial for trial in trials if trial.seed < experiment.pilot)
+    of_control = budget.of(
+        trial
+        for trial in trials
+        if trial.scenario == experiment.control and trial.seed == experiment.pilot
+    )
+    most = (1 + choice.MOST) * of_control
+    looks = [look - experiment.pilot for look in experiment.looks[1:]]
+    fit = [look for look in looks if (pilot + look * most) * pace.usual <= seconds]
+    chosen = fit or looks[:1]
+    print(
+        f"plan: a pilot seed of every scenario, about {duration(pilot * pace.usual)}; then at most {choice.MOST} candidates and the "
+        f"control, with {' or '.join(map(str, chosen))} fresh seeds, at most {duration(chosen[-1] * most * pace.usual)} more"
+    )
+    return chosen
 
 
 def _say_place(

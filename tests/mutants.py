@@ -960,7 +960,40 @@ SERVING_BUGS = (
     ),
 )
 
+CHOICE = "tests/report/test_choice.py"
+DECISION_BUGS = (
+    Mutant(
+        "the pilot's test scores count",
+        "report/comparison/groups.py",
+        "            tuple(trial for trial in members if trial.seed not in pilot),\n            tasks,",
+        "            tuple(members),\n            tasks,",
+        (f"{CHOICE}::test_the_pilots_test_scores_are_in_no_comparison",),
+    ),
+    Mutant(
+        "a candidate may be far behind on validation",
+        "report/comparison/choice.py",
+        "mine[task.name] < best[task.name] - task.margin",
+        "mine[task.name] < best[task.name] - 9 * task.margin",
+        (f"{CHOICE}::test_candidates_are_cheaper_and_within_the_margin_on_validation",),
+    ),
+    Mutant(
+        "one task at which a candidate is good is enough",
+        "report/comparison/choice.py",
+        "if contrasts and all(contrast.as_good",
+        "if contrasts and any(contrast.as_good",
+        (f"{CHOICE}::test_every_task_must_be_good",),
+    ),
+    Mutant(
+        "a decision recommends what costs less though it is worse",
+        "report/comparison/winner.py",
+        "        if all(_as_good(group, scenario, other) for other in others):\n",
+        "        if others:\n",
+        ("tests/report/test_box.py::test_a_cheaper_scenario_that_is_worse_is_not",),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
+    *DECISION_BUGS,
     *FREEZING_BUGS,
     *SELECTION_BUGS,
     *RANDOMNESS_BUGS,

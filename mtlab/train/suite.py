@@ -140,7 +140,7 @@ class Suite:
         def told(record: TrialRecord) -> None:
             ended(suite, record)
 
-        work = self._work(told)
+        work = self.work(told)
         budget = Budget(work, looks.rounds())
         left = list(budget.trials)
         self.progress.begin(
@@ -214,7 +214,10 @@ class Suite:
             if self.runtime.processes.leads:
                 kept.prune(self.journal, records.values())
 
-    def _work(self, started: Callable[[TrialRecord], None]) -> Work:
+    def work(self, started: Callable[[TrialRecord], None]) -> Work:
+        """What an engine needs to run trials; ``started`` is called with the record of each that
+        begins.
+        """
         progress = self.progress
         return Work(
             self.experiment,
@@ -242,7 +245,7 @@ class Suite:
                 for point, prepared in self.prepared.items()
             },
             trials=tuple(self.prepared[trial.point].key(trial, self.runtime) for trial in trials),
-            starts=tuple(starts(self._work(lambda _: None), trials)),
+            starts=tuple(starts(self.work(lambda _: None), trials)),
         )
 
 

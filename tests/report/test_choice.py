@@ -2,11 +2,12 @@
 when it ends, and how often a scenario that loses the margin is recommended."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mtlab.record.quality import Metrics, TaskMetrics
+from mtlab.record.quality import Contributions, Metrics, TaskMetrics
 from mtlab.record.records import Skipped, SuiteRecord, TrialRecord
 from mtlab.report.comparison import choice, decisions
 from mtlab.report.comparison.groups import Group, groups
@@ -98,6 +99,37 @@ def test_the_cheapest_that_is_shown_within_the_margin_ends_the_search() -> None:
     assert wanted(GOOD, fresh) == set()
     found = winner(the_group(GOOD, fresh))
     assert found is not None and found.scenario == HEADS and found.shown
+
+
+def test_every_task_must_be_good() -> None:
+    """By the contrasts of two tasks, one of which is lost."""
+    fresh = {name: tables.control(5, 300) for name in (HEADS, CONTROL)}
+    fresh[HEADS] = tables.noisy(0.0, 5)
+    group = the_group({HEADS: 0.9, CONTROL: 0.9}, fresh)
+    second = replace(group.every[0], name="other")
+    lost = {HEADS: tables.noisy(-0.3, 5), CONTROL: tables.control(5, 300)}
+    trials = tuple(
+        trial.model_copy(
+            update={
+                "contributions": Contributions(
+                    by_task={
+                        "classifier": trial.contributions.by_task["classifier"],
+                        "other": {"right": tuple(lost[trial.scenario][trial.seed - 1].tolist())},
+                    }
+                ),
+                "test": Metrics(
+                    by_task={
+                        **trial.test.by_task,
+                        "other": trial.test.by_task["classifier"],
+                    }
+                ),
+            }
+        )
+        for trial in group.trials
+    )
+    both = replace(group, every=(*group.every, second), trials=trials, fellows=[])
+    assert choice.judged(group, HEADS) == "accepted"
+    assert choice.judged(both, HEADS) != "accepted"
 
 
 def test_one_that_loses_is_rejected_and_the_next_is_asked() -> None:

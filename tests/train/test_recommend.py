@@ -94,6 +94,16 @@ def test_compare_reads_the_trials_back(file: Path, tmp_path: Path) -> None:
     assert all(before[one.label] == one.started_at for one in after if one.label in before)
 
 
+def test_a_budget_chooses_the_looks_beforehand(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for budget, looks in (("1h", [1, 3, 4, 6]), ("0.001s", [1, 3])):
+        assert main(["recommend", str(file), "--margin", "1.5", "--budget", budget]) == 0
+        suite, _ = Journal(tmp_path / "reports" / "mine").read()
+        assert suite.experiment["looks"] == looks
+        assert "plan: a pilot seed of every scenario" in capsys.readouterr().out
+
+
 def test_one_task_may_decide_alone(file: Path, tmp_path: Path) -> None:
     assert main(["recommend", str(file), "--tasks", "ner", "--margin", "0.03", "--looks", "2"]) == 0
     suite, _ = Journal(tmp_path / "reports" / "mine").read()
@@ -106,6 +116,7 @@ def test_one_task_may_decide_alone(file: Path, tmp_path: Path) -> None:
         (["--tasks", "nerr"], "there is no task 'nerr'"),
         (["--seeds", "0", "1"], "`--looks 2 3 5` sets how many fresh ones"),
         (["--looks", "1"], "--seeds.looks.0"),
+        (["--budget", "soon"], "'soon' is not a time; write `90s`, `10m` or `1.5h`"),
     ],
 )
 def test_a_mistake_is_one_line(
