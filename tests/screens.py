@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mtlab.report.figures.canvas import light
+
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
@@ -17,13 +19,14 @@ QUIET = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', '
 
 
 @contextmanager
-def page(width: int = 1500, height: int = 1000) -> Iterator[Any]:
-    """A page of Debian's chromium, driven by playwright."""
+def page(width: int = 1500, height: int = 1000, scale: int = 1) -> Iterator[Any]:
+    """A page of Debian's chromium, driven by playwright; ``scale`` pixels are one of the page's."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        shown = browser.new_page(viewport={"width": width, "height": height})
+        size = {"width": width, "height": height}
+        shown = browser.new_page(viewport=size, device_scale_factor=scale)
         shown.set_default_timeout(60_000)
         shown.add_init_script(QUIET)
         yield shown
@@ -48,14 +51,22 @@ def runs(shown: Any, address: str, run: str, words: str) -> None:
 
 
 def main(address: str, run: str, folder: str) -> None:
-    """Take the pictures that the README shows."""
-    with page(1400, 1150) as shown:
+    """Take the pictures that the README shows: the parts of the pages that answer, so that they can
+    be read at the width of a README.
+    """
+    with page(1400, 1150, scale=2) as shown:
         suites_page(shown, address, run)
         shown.wait_for_timeout(1500)
-        shown.screenshot(path=Path(folder) / "mlflow_suite.png")
+        _picture(shown, Path(folder) / "mlflow_suite.png", 200, 10, 700, 700)
         runs(shown, address, run, "as charts")
         shown.wait_for_timeout(4000)
-        shown.screenshot(path=Path(folder) / "mlflow_runs.png")
+        _picture(shown, Path(folder) / "mlflow_runs.png", 215, 200, 880, 930)
+
+
+def _picture(shown: Any, file: Path, x: int, y: int, width: int, height: int) -> None:
+    """A part of the page as a picture of few colours, which is light."""
+    clip = {"x": x, "y": y, "width": width, "height": height}
+    file.write_bytes(light(shown.screenshot(clip=clip)))
 
 
 if __name__ == "__main__":
