@@ -144,6 +144,8 @@ def test_git_takes_what_is_published_and_nothing_that_a_run_writes() -> None:
     kept = [
         "README.md",
         "claims.md",
+        "advice.md",
+        "advice.yaml",
         "mlflow_suite.png",
         "mlflow_runs.png",
         "bench/bench.md",

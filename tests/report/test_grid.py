@@ -269,6 +269,7 @@ def in_production(cell: Cell, tables: np.ndarray) -> tuple[list[list[int]], list
         looks=cell.looks,
         seeds=range(cell.looks[-1]),
         fellows=[],
+        pilot=(),
         samples=samples,
         reaches=lambda name, look: look <= had.get(name, look),
     )

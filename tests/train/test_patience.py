@@ -402,7 +402,7 @@ def test_a_suite_whose_stages_end_early_has_done_all_when_it_ends(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tracking: str, no_figures: None
 ) -> None:
     shown = PlainProgress()
-    monkeypatch.setattr("mtlab.train.measure.progress.progress", lambda: shown)
+    monkeypatch.setattr("mtlab.comparing.progress", lambda: shown)
     assert main(["compare", str(bench.file), "--scenarios", "heads", "--seeds", "0", "3"]) == 0
     _, trials = Journal(bench.home / "out").read()
     assert [trial.stages[0].ended for trial in trials] == ["patience", "patience"]
