@@ -152,7 +152,9 @@ def test_the_suites_page_tells_the_story(address: str, run: str, suite: Path) ->
     with screens.page() as shown:
         screens.suites_page(shown, address, run)
         told = shown.locator("main, #root").first.inner_text()
-        assert "Question:" in told and "Answer" in told and "six train" in told  # and the data set
+        assert (
+            "Question:" in told and "Do this:" in told and "six train" in told
+        )  # and the data set
         rows = shown.get_by_role("row").all_inner_texts()
         assert [name for name in SCENARIOS if any(row.startswith(name) for row in rows)] == list(
             SCENARIOS
@@ -197,7 +199,7 @@ def test_the_report_and_the_model_are_there(address: str, run: str) -> None:
         assert experiment is not None
         shown.goto(f"{address}/#/experiments/{experiment[1]}/runs/{run}/artifacts")
         shown.get_by_text("report.md", exact=True).first.click()
-        shown.get_by_text(re.compile("Claims")).first.wait_for()
+        shown.get_by_text(re.compile("How sure")).first.wait_for()
         assert shown.get_by_text("report.html", exact=True).count()
         shown.goto(f"{address}/#/experiments/{experiment[1]}/models")
         shown.get_by_role("link", name=re.compile("^six-")).wait_for()

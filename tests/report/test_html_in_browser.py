@@ -224,6 +224,9 @@ def test_only_what_scrolls_is_a_stop_for_the_keyboard(
         && (box.tabIndex === 0) !== (box.scrollWidth > box.clientWidth)).length === 0"""
     for size in (WIDE, PHONE):
         with shown(browser, html_report / "report.html", size) as tab:
+            tab.evaluate(
+                "for (const part of document.querySelectorAll('details')) part.open = true"
+            )
             tab.wait_for_function(right)
             assert (tab.locator(".scroll[tabindex]").count() > 5) is (size == PHONE)
 
