@@ -99,6 +99,10 @@ def test_the_cheapest_that_is_shown_within_the_margin_ends_the_search() -> None:
     assert wanted(GOOD, fresh) == set()
     found = winner(the_group(GOOD, fresh))
     assert found is not None and found.scenario == HEADS and found.shown
+    suite, trials = after_pilot(GOOD, fresh)
+    said = box(suite, groups(suite, trials), the_group(GOOD, fresh))
+    assert said.sure == "at most 5% that it loses 0.02 of accuracy, with 5 seeds."
+    assert said.change == "it is settled for these data." and "mtlab export " in said.step
 
 
 def test_every_task_must_be_good() -> None:

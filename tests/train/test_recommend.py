@@ -57,7 +57,7 @@ def test_the_cheapest_good_one_is_recommended_and_the_others_stop(
     (group,) = groups(suite, trials)
     found = winner(group)
     assert found is not None and found.trial.seed > 0
-    assert "pilot: candidates against " in said and "Do this: " in said
+    assert "pilot: best on validation is " in said and "Do this: " in said
     report = (tmp_path / "reports" / "mine" / "report.md").read_text()
     assert "\n## Pilot\n" in report and "test scores are in no comparison" in report
     assert suite.command.startswith("mtlab compare ") and "stop: recommended" in suite.command

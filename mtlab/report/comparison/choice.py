@@ -165,7 +165,7 @@ def lines(suite: SuiteRecord, trials: Sequence[TrialRecord], look: int) -> Itera
     for group in groups(suite, trials):
         at = f"{group.label}: " if group.label else ""
         named = candidates(group)
-        against = " and ".join(references(group))
+        best = (references(group) or ["none"])[-1]
         if look <= pilot:
             flops = {known.scenario: known.flops for known in pilots(group)}
             shares = [
@@ -173,7 +173,7 @@ def lines(suite: SuiteRecord, trials: Sequence[TrialRecord], look: int) -> Itera
                 for name in named
             ]
             found = ", ".join(shares) or "none is cheaper and within the margin on validation"
-            yield f"{at}pilot: candidates against {against}: {found}"
+            yield f"{at}pilot: best on validation is {best}; candidates, which cost less: {found}"
             continue
         for name in named:
             yield f"{at}after {look - pilot} fresh seeds: {name} is {judged(group, name, look - pilot)}"

@@ -99,12 +99,14 @@ def box(suite: SuiteRecord, groups: Sequence[Group], base: Group) -> Box:
         if not first or contrast.scenario in first
     ]
     spoken = bool(answer.scenarios or answer.kept)
+    confirmed = bool(base.pilot and best and best.shown)
+    left = [] if confirmed else judged
     return Box(
         answer.words,
         _cost(base, first or list(answer.scenarios), best) if spoken else "",
         _kept_for_sure(base, answer) if answer.kept else _sure(base, judged, best),
-        _change(suite, base, judged, answer),
-        _step(suite, base, best, judged, answer),
+        _change(suite, base, left, answer),
+        _step(suite, base, best, left, answer),
         _limits(suite, groups),
         answer.advises,
     )
