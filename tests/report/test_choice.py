@@ -105,6 +105,35 @@ def test_the_cheapest_that_is_shown_within_the_margin_ends_the_search() -> None:
     assert said.change == "it is settled for these data." and "mtlab export " in said.step
 
 
+def test_what_must_be_matched_is_not_recommended_as_a_third_candidate() -> None:
+    """The best on validation costs less than the control, but two others cost less still."""
+    pilot = {HEADS: 0.9, "top_1": 0.9, "top_2": 0.91, CONTROL: 0.9}
+    fresh = {name: tables.noisy(-0.3, 5, draw=at) for at, name in enumerate((HEADS, "top_1"))}
+    fresh |= {"top_2": tables.noisy(0.0, 5, draw=2), CONTROL: tables.control(5, 300)}
+    group = the_group(pilot, fresh)
+    flops = {HEADS: 1, "top_1": 2, "top_2": 3, CONTROL: 4}
+    trials = tuple(
+        trial.model_copy(
+            update={
+                "train_flops": flops[trial.scenario],
+                "wall_plain_s": float(flops[trial.scenario]),
+            }
+        )
+        for trial in (*group.pilot, *group.trials)
+    )
+    group = replace(
+        group,
+        pilot=tuple(trial for trial in trials if not trial.seed),
+        trials=tuple(trial for trial in trials if trial.seed),
+        fellows=[],
+    )
+    assert choice.candidates(group) == [HEADS, "top_1"]
+    assert choice.judged(group, "top_2") == "accepted", "it would be, were it a candidate"
+    assert choice.references(group) == [CONTROL, "top_2"]
+    found = winner(group)
+    assert found is not None and found.scenario == "top_2" and not found.shown
+
+
 def test_every_task_must_be_good() -> None:
     """By the contrasts of two tasks, one of which is lost."""
     fresh = {name: tables.control(5, 300) for name in (HEADS, CONTROL)}

@@ -62,7 +62,7 @@ class Evaluation:
         sides: Iterable[ClaimVerdict] = (
             ("supported", "contradicted") if verdict == "mixed" else (verdict,)
         )
-        return [found for side in sides if (found := self.strongest(side)) is not None]
+        return [sourced for side in sides if (sourced := self.strongest(side)) is not None]
 
     def _of(self, verdict: ClaimVerdict) -> list[Sourced]:
         return [sourced for sourced in self.findings if sourced.finding.verdict == verdict]

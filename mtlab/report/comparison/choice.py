@@ -172,8 +172,8 @@ def lines(suite: SuiteRecord, trials: Sequence[TrialRecord], look: int) -> Itera
                 f"{name} ({flops[name] / flops[group.control or '']:.2f} of the FLOPs)"
                 for name in named
             ]
-            found = ", ".join(shares) or "none is cheaper and within the margin on validation"
-            yield f"{at}pilot: best on validation is {best}; candidates, which cost less: {found}"
+            proposed = ", ".join(shares) or "none is cheaper and within the margin on validation"
+            yield f"{at}pilot: best on validation is {best}; candidates, which cost less: {proposed}"
             continue
         for name in named:
             yield f"{at}after {look - pilot} fresh seeds: {name} is {judged(group, name, look - pilot)}"

@@ -50,7 +50,10 @@ def winner(group: Group) -> Winner | None:
     }
     cheap = "the cheapest" if group.cost == "wall_plain_s" else "the cheapest (in training FLOPs)"
     cheaper = [name for name in scored if costs[name] < max(costs[other] for other in measures)]
-    for scenario in sorted(cheaper, key=lambda scenario: costs[scenario]):
+    cheaper.sort(key=lambda scenario: costs[scenario])
+    if group.pilot:  # what else ran was there to be matched, and has no error of its own to spend
+        cheaper = choice.candidates(group)
+    for scenario in cheaper:
         others = [other for other in measures if other != scenario]
         if all(_as_good(group, scenario, other) for other in others):
             than = listing([name(other) for other in others])

@@ -17,7 +17,6 @@ from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.comparison.winner import Winner, winner
 from mtlab.report.decision import template
 from mtlab.report.decision.template import Filled
-from mtlab.report.figures.costs import WIDEST
 from mtlab.report.markdown import listing, name, text
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval
@@ -153,8 +152,7 @@ def ratio(group: Group, scenario: str) -> str:
     is narrow.
     """
     time = _interval(group, scenario, "wall_plain_s")
-    narrow = time.low and time.high and time.high / time.low <= WIDEST
-    also = f", {time.mean:.2f}× the time" if narrow else ""
+    also = f", {time.mean:.2f}× the time" if comparisons.narrow(time) else ""
     return f"{_share(group, scenario, 'train_flops')} {name(group.control)}'s FLOPs{also}"
 
 

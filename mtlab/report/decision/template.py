@@ -101,7 +101,7 @@ def _verdict(results: Results, scenario: str, called: str) -> str:
 
 
 def _judged(contrast: Contrast) -> str:
-    """A verdict with its difference: *worse (−0.358 entity F1)*."""
+    """A verdict with its difference: *worse in entity F1 (−0.358)*."""
     if contrast.interval.mean is None:
         return NOT_RUN
     return _said(verdict(contrast), contrast.interval, contrast.task)
@@ -159,7 +159,8 @@ def _fewest(results: Results, percent: str, called: str) -> str:
 def _reached(results: Results, percent: str, called: str) -> across.Reached | None:
     task = results.task(called)
     shares = across.frontier(results.base, task) if task else []
-    return next((by for by in shares if round(100 * by.share) == int(percent)), None)
+    wanted = int(percent)
+    return next((reached for reached in shares if round(100 * reached.share) == wanted), None)
 
 
 def _kept(results: Results, scenario: str, called: str) -> str:

@@ -52,8 +52,9 @@ def meaning(group: Group) -> str:
     """What the marks mean, in sentences."""
     if len(group.seeds) < 2:
         return "One seed: no intervals and no verdicts."
+    together = "" if group.pilot else f", for all {decisions.planned(group)} comparisons together"
     return (
-        f"Bars: 95% intervals, for all {decisions.planned(group)} comparisons together. "
+        f"Bars: 95% intervals{together}. "
         "▲ better, ▼ worse: the bar excludes 0. ■ equivalent: the bar is within the margin (shaded). "
         "○ unclear: neither; at least as good: the bar excludes a loss of the margin."
     )

@@ -10,9 +10,6 @@ from mtlab.report.comparison.groups import Group
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.comparisons import Cost
 
-WIDEST = 1.5
-"""The highest over the lowest bound of a ratio of times, up to which times are compared."""
-
 WORTH = 0.05
 """A smaller saving, as a share of the control's cost, is none to speak of."""
 
@@ -65,7 +62,7 @@ def costs(group: Group) -> Costs:
 def _wide(group: Group, spent: Costs) -> int:
     """How many scenarios that have a result and train something have a ratio with a wide interval."""
     return sum(
-        not _narrow(cost)
+        not comparisons.narrow(cost.interval)
         for cost in spent.ratios.values()
         if group.of(cost.scenario) and training_failures.trains(group, cost.scenario)
     )
@@ -77,11 +74,6 @@ def _costs(group: Group, column: str, title: str) -> Costs:
     known = {name: mean for name, mean in means.items() if mean is not None}
     ratios = comparisons.costs(values, group.control) if group.control in known else []
     return Costs(column, title, known, {cost.scenario: cost for cost in ratios})
-
-
-def _narrow(cost: Cost) -> bool:
-    low, high = cost.interval.low, cost.interval.high
-    return bool(low) and high is not None and high < WIDEST * (low or 0.0)
 
 
 def _large(count: float) -> str:

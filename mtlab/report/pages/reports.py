@@ -9,7 +9,7 @@ from mtlab.report.claims import evidence, verdicts
 from mtlab.report.claims.evidence import Evidence
 from mtlab.report.comparison import across
 from mtlab.report.comparison.groups import Group
-from mtlab.report.figures.costs import FLOPS, TIME, WIDEST
+from mtlab.report.figures.costs import FLOPS, TIME
 from mtlab.report.statistics import comparisons
 from mtlab.report.statistics.intervals import Interval
 
@@ -69,8 +69,7 @@ def cost(group: Group, scenario: str, other: str) -> tuple[Interval, str]:
         comparisons.ratio(values[scenario], values[other], contrasts)
         for values in map(group.values, (TIME, FLOPS))
     )
-    narrow = bool(times.low and times.high and times.high < WIDEST * times.low)
-    return (times, COSTS[TIME]) if narrow else (flops, COSTS[FLOPS])
+    return (times, COSTS[TIME]) if comparisons.narrow(times) else (flops, COSTS[FLOPS])
 
 
 def times(ratio: Interval) -> str:

@@ -31,6 +31,16 @@ class Cost:
     cheaper: bool | None
 
 
+WIDEST = 1.5
+"""The upper over the lower bound of a ratio of costs, from which on it is too wide to speak of."""
+
+
+def narrow(ratio: Interval) -> bool:
+    """Whether the interval of a ratio of costs is narrow enough to speak of it."""
+    low, high = ratio.low, ratio.high
+    return low is not None and high is not None and 0 < high < WIDEST * low
+
+
 def difference(
     sample: Sample,
     other: Sample,
