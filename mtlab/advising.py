@@ -11,14 +11,15 @@ from mtlab.check.findings import report
 from mtlab.parser import OF_DATA, parse_overrides
 from mtlab.plan.errors import UserError, did_you_mean, printable, shown
 from mtlab.plan.experiment import load
+from mtlab.plan.looks import ANY_LOSS
 
-LOOKS = ("2", "3", "5")
-"""Fresh seeds at which a candidate may be accepted."""
+SEEDS = ("3",)
+"""Fresh seeds that confirm a candidate, where nothing else is asked for."""
+
+FITTING = range(2, 9)
+"""Fresh seeds of which a budget takes as many as fit: beyond eight few candidates are confirmed."""
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-ANY_LOSS = 1.0
-"""The margin of a task that does not count."""
 
 
 def comparison(words: Sequence[str]) -> tuple[str, dict[str, list[str]], float | None]:
@@ -38,11 +39,19 @@ def comparison(words: Sequence[str]) -> tuple[str, dict[str, list[str]], float |
     given, settings = words[:count], parse_overrides(list(words[count:]))
     margin, tasks = settings.pop("margin", []), settings.pop("tasks", [])
     budget = settings.pop("budget", None)
-    looks = settings.pop("seeds.looks", []) or settings.pop("looks", []) or list(LOOKS)
+    looks = settings.pop("seeds.looks", []) or settings.pop("looks", [])
+    if budget is not None and looks:
+        raise UserError(
+            "a budget chooses the number of fresh seeds",
+            "leave one of the two out",
+            where="--looks",
+            code="conflict",
+        )
+    looks = looks or list(map(str, FITTING if budget else SEEDS))
     if "seeds" in settings:
         raise UserError(
             "a recommendation has a pilot seed and fresh seeds",
-            "`--looks 2 3 5` sets how many fresh ones",
+            "`--looks 3` sets how many fresh ones",
             where="--seeds",
             code="conflict",
         )

@@ -99,8 +99,7 @@ def _recommend(options: argparse.Namespace) -> int:
         from mtlab import comparing
         from mtlab.plan.experiment import load
 
-        looks = comparing.affordable(load(file, settings), budget)
-        settings |= advising.seeds(looks)
+        settings |= advising.seeds([comparing.affordable(load(file, settings), budget)])
     words = [word for key, values in settings.items() for word in (f"--{key}", *values)]
     return _compare(argparse.Namespace(file=file, overrides=words))
 

@@ -17,7 +17,7 @@ from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.report import document, terminal
 from mtlab.report.comparison import choice, decisions
 from mtlab.report.story import story
-from mtlab.train.budget import Budget
+from mtlab.train.budget import Budget, not_tried
 from mtlab.train.engines import local
 from mtlab.train.measure.progress import PlainProgress, Silent, duration, progress
 from mtlab.train.resume import signals
@@ -72,12 +72,12 @@ def run(experiment: Experiment, command: Command) -> int:
     return 1 if failed else 0
 
 
-def affordable(experiment: Experiment, seconds: float) -> list[int]:
-    """How many fresh seeds a recommendation looks at, so that it takes at most so long: of the
-    looks of the experiment those that fit, and always the first.
+def affordable(experiment: Experiment, seconds: float) -> int:
+    """How many fresh seeds a recommendation has, so that it takes at most so long: the most of the
+    looks of the experiment that fits, or else the fewest.
 
-    What the pilot will propose is not known before: two candidates, each as dear as the control,
-    are the most that there may be.
+    What the pilot will propose is not known before: a candidate as dear as the control is the most
+    that there may be.
 
     Raises:
         UserError: how long a step takes is not known before trials run, as on a cluster.
@@ -94,19 +94,25 @@ def affordable(experiment: Experiment, seconds: float) -> list[int]:
             where="--budget",
             code="conflict",
         )
-    pilot = budget.of(trial for trial in trials if trial.seed < experiment.pilot)
+    left_out = not_tried(work)
+    pilot = budget.of(
+        trial
+        for trial in trials
+        if trial.seed < experiment.pilot and (trial.point, trial.scenario) not in left_out
+    )
     of_control = budget.of(
         trial
         for trial in trials
         if trial.scenario == experiment.control and trial.seed == experiment.pilot
     )
-    most = (1 + choice.MOST) * of_control
+    most = 2 * of_control  # a candidate, and the control again
     looks = [look - experiment.pilot for look in experiment.looks[1:]]
     fit = [look for look in looks if (pilot + look * most) * pace.usual <= seconds]
-    chosen = fit or looks[:1]
+    chosen = max(fit, default=min(looks))
+    longest = (pilot + chosen * most) * pace.usual
     print(
-        f"plan: a pilot seed of every scenario, about {duration(pilot * pace.usual)}; then at most {choice.MOST} candidates and the "
-        f"control, with {' or '.join(map(str, chosen))} fresh seeds, at most {duration(chosen[-1] * most * pace.usual)} more"
+        f"plan: a pilot seed, about {duration(pilot * pace.usual)}; then a candidate and the control with {chosen} fresh seeds, at most "
+        f"{duration(chosen * most * pace.usual)} more{'' if longest <= seconds else ': fewer seeds show nothing'}"
     )
     return chosen
 

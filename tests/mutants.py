@@ -619,8 +619,8 @@ STATISTICS_BUGS = (
     Mutant(
         "intervals of differences are not adjusted for their family",
         "report/comparison/decisions.py",
-        "alphas = [alpha / family for alpha in scale.spending(looks)]",
-        "alphas = scale.spending(looks)",
+        "alphas = [ends * alpha / family for alpha",
+        "alphas = [ends * alpha for alpha",
         (f"{DECISIONS}::test_all_scenarios_tasks_and_points_share_one_family",),
     ),
     Mutant(
@@ -974,7 +974,14 @@ DECISION_BUGS = (
         "report/comparison/choice.py",
         "mine[task.name] < best[task.name] - task.margin",
         "mine[task.name] < best[task.name] - 9 * task.margin",
-        (f"{CHOICE}::test_candidates_are_cheaper_and_within_the_margin_on_validation",),
+        (f"{CHOICE}::test_the_candidate_is_the_cheapest_within_the_margin_on_validation",),
+    ),
+    Mutant(
+        "a candidate has twice the error",
+        "report/comparison/decisions.py",
+        "ends = 2 if group.pilot else 1",
+        "ends = 4 if group.pilot else 1",
+        (f"{CHOICE}::test_each_end_of_an_interval_has_the_whole_error",),
     ),
     Mutant(
         "one task at which a candidate is good is enough",

@@ -61,11 +61,10 @@ class Replay:
         self.whole, self.pilot = group, pilot
         fresh = tuple(seed for seed in group.seeds if seed != pilot)
         half = every(group, 0)
-        self.looks = (*(look for look in (2, 3, 5) if look < len(fresh)), len(fresh))
+        self.looks = (len(fresh),)
         self.group = replace(
             half,
             seeds=fresh,
-            looks=self.looks if len(self.looks) > 1 else (),
             pilot=tuple(trial for trial in half.trials if trial.seed == pilot),
             trials=tuple(trial for trial in half.trials if trial.seed != pilot),
         )
@@ -79,26 +78,22 @@ class Replay:
     def recommended(self) -> tuple[str, float]:
         """The choice, and the FLOPs that it took."""
         cost = float(sum(self.flops.values()))
-        candidates, references = choice.candidates(self.group), choice.references(self.group)
-        open_ = list(candidates)
-        done = 0
-        for look in self.looks if candidates else ():
-            running = {*open_, *references}
-            cost += sum(self.flops[name] for name in running) * (look - done)
-            done = look
-            states = {name: choice.judged(self.group, name, look) for name in open_}
-            accepted = next((name for name in open_ if states[name] == "accepted"), None)
-            cheaper = open_[: open_.index(accepted)] if accepted else open_
-            open_ = [name for name in cheaper if states[name] == "open"]
-            if not open_:
-                return accepted or references[-1], cost
-            if accepted and look == self.looks[-1]:
-                return accepted, cost
-        return references[-1], cost
+        candidate, references = choice.candidate(self.group), choice.references(self.group)
+        if candidate is None:
+            best = choice.best(self.group)
+            return best.scenario if best else self.control, cost
+        each = sum(self.flops[name] for name in {candidate, *references})
+        for look in self.looks:
+            state = choice.judged(self.group, candidate, look)
+            if state != "open":
+                break
+        chosen = candidate if state == "accepted" else references[-1]
+        return chosen, cost + each * look
 
     def one_seed(self) -> tuple[str, float]:
-        names = [*choice.candidates(self.group), *choice.references(self.group)[-1:]]
-        return names[0], float(sum(self.flops.values()))
+        best = choice.best(self.group)
+        name = choice.candidate(self.group) or (best.scenario if best else self.control)
+        return name, float(sum(self.flops.values()))
 
     def shortfall(self, name: str) -> float:
         """What a scenario loses against the control, in margins, at the task where that is most."""

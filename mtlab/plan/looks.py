@@ -13,6 +13,13 @@ FEWEST, MOST = 2, 10_000
 PILOT = 1
 """Seeds of a pilot."""
 
+ANY_LOSS = 1.0
+"""The margin from which on a task does not count."""
+
+SAVES = 0.05
+"""A scenario that saves at most this share of the control's computing is not tried in a pilot: were it
+as good, nobody would gain much by it."""
+
 Look = Annotated[Count, Field(ge=FEWEST, le=MOST)]
 
 
@@ -25,8 +32,8 @@ class Looks(Strict):
     """How many seeds there are at each look, increasing; the seeds are 0, 1, 2 and so on."""
     stop: Literal["decided", "recommended", "never"] = "decided"
     """``decided``: a scenario runs with more seeds until its comparison with the control is decided.
-    ``recommended``: all scenarios run with one pilot seed, then the few that may be recommended run
-    with fresh seeds. ``never``: all scenarios run with the seeds of the last look."""
+    ``recommended``: what may be recommended runs with one pilot seed, then one candidate and the
+    control run with fresh seeds. ``never``: all scenarios run with the seeds of the last look."""
 
     @field_validator("looks")
     @classmethod

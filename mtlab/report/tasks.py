@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mtlab.plan.looks import ANY_LOSS
 from mtlab.plan.tasks import Task as Settings
 from mtlab.record.quality import Contributions
 from mtlab.report.markdown import listing
@@ -31,6 +32,13 @@ class Task:
     kind: Kind
     metric_title: str
     margin: float
+
+    @property
+    def counts(self) -> bool:
+        """Whether it bears on a choice: with a margin of :data:`~mtlab.plan.looks.ANY_LOSS` no loss
+        is too large.
+        """
+        return self.margin < ANY_LOSS
 
     @property
     def heading(self) -> str:

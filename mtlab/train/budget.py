@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from mtlab.plan.experiment import START
-from mtlab.plan.scenario import Trial
+from mtlab.plan.looks import SAVES
+from mtlab.plan.scenario import Pair, Trial
 from mtlab.train.measure import forecast
 from mtlab.train.worker import Work, groups, starts
 
@@ -47,3 +48,22 @@ class Budget:
     def _start(self, trial: Trial) -> int:
         source = self.work.prepared[trial.point].source
         return 0 if source is None else forecast.work(source, Trial(START, trial.seed))
+
+
+def not_tried(work: Work) -> set[Pair]:
+    """Points and scenarios that a pilot leaves out: this engine would compute nearly as much for them
+    as for the control, so that they cannot be the answer.
+    """
+    experiment = work.experiment
+    if not experiment.pilot or experiment.control is None:
+        return set()
+    flops = {
+        (trial.point, trial.scenario): forecast.work(work.of(trial), trial)
+        for trial in experiment.trials()
+        if trial.seed == experiment.seeds[0]
+    }
+    return {
+        (point, name)
+        for (point, name), own in flops.items()
+        if name != experiment.control and own >= (1 - SAVES) * flops[point, experiment.control]
+    }

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
+from mtlab.plan.looks import SAVES
 from mtlab.plan.scenario import Trial, content_key, point_label
 from mtlab.plan.words import counted
 from mtlab.record.changes import changes
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.train.budget import Budget
+from mtlab.train.budget import Budget, not_tried
 from mtlab.train.distributed.processes import CommonJournal, Processes
 from mtlab.train.engines.local import Engine
 from mtlab.train.looks import Looks, Wanted, stopped_lines
@@ -99,6 +100,8 @@ class Suite:
         same = {"trials": content_key(*suite.trials)}
         processes.agree(same, "give all of them the same data and files")
         looks = Looks(self.experiment, processes.once(lambda: self._finished(suite, trials)))
+        left_out = not_tried(self.work(lambda record: None))
+        looks.decide(looks.wanted - left_out)
         before = processes.once(journal.last_suite)
         back = looks.take(looks.numbers[0])
         again = bool(looks.there)
@@ -107,6 +110,9 @@ class Suite:
         suite = processes.once(lambda: started(suite))
         journal.write_suite(suite)
         _introduce(suite, before, self.progress, self.engine.where)
+        if left_out:
+            names = ", ".join(sorted({name for _, name in left_out}))
+            self.progress.say(f"not tried, for the saving is at most {SAVES:.0%}: {names}")
         for record in back:
             ended(suite, record)
         suite = self._look(suite, looks, ended, wanted)

@@ -165,7 +165,7 @@ def _rivals(group: Group) -> list[str]:
 
 def planned(group: Group) -> int:
     """How many contrasts the suite's family has: scenarios, tasks and points; one after a pilot,
-    where the number of candidates bounds the error.
+    which leaves one candidate.
     """
     if group.pilot:
         return 1
@@ -177,7 +177,9 @@ def _judged(
 ) -> Contrast:
     """A pair at the first look that decides it, or at the last one that both have reached."""
     looks = group.looks or (len(group.seeds),)
-    alphas = [alpha / family for alpha in scale.spending(looks)]
+    # after a pilot the lower end of one candidate's interval decides, so that each end may err in 5%
+    ends = 2 if group.pilot else 1
+    alphas = [ends * alpha / family for alpha in scale.spending(looks)]
     samples, last = group.samples(task), (alphas[-1], looks[-1])
     contrast = None
     for look, alpha in zip(looks, alphas, strict=True):
@@ -220,7 +222,8 @@ def _at_look(
     narrow = paired(differences, alpha, pooled, equal=False, generous=generous)
     if scale.verdict(narrow, task.margin) != "unclear":
         return replace(contrast, reason=ALIKE)
-    return _why_unclear(contrast, np.stack(list(differences.values())), *last)
+    table = np.stack(list(differences.values()))
+    return _why_unclear(contrast, table, *last, loss_decides=bool(group.pilot))
 
 
 def _same_weights(group: Group, names: tuple[str, str], seeds: Iterable[int]) -> bool:
@@ -271,7 +274,9 @@ def _variances(group: Group, task: Task, look: int) -> Iterator[float]:
                 yield spread.seeds * len(differences)
 
 
-def _why_unclear(contrast: Contrast, table: np.ndarray, alpha: float, last: int) -> Contrast:
+def _why_unclear(
+    contrast: Contrast, table: np.ndarray, alpha: float, last: int, *, loss_decides: bool
+) -> Contrast:
     """A contrast that is unclear, with what would tell.
 
     Args:
@@ -279,11 +284,12 @@ def _why_unclear(contrast: Contrast, table: np.ndarray, alpha: float, last: int)
         table: its differences, (seeds, sentences).
         alpha: of the last look.
         last: seeds at the last look.
+        loss_decides: whether it decides, too, that a loss of the margin is excluded.
     """
     spread, (seeds, sentences) = estimable(table), table.shape
     assert spread is not None
     mean, margin = float(table.mean()), contrast.task.margin
-    outlook = Outlook(mean, seeds, spread, sentences, alpha, margin)
+    outlook = Outlook(mean, seeds, spread, sentences, alpha, margin, loss_decides)
     if outlook.sentences_needed is not None:
         return replace(contrast, reason=SENTENCES, needed=outlook.sentences_needed)
     if seeds > 2 and (seeds >= last or outlook.hopeless(last)):

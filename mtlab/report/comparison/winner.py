@@ -52,7 +52,7 @@ def winner(group: Group) -> Winner | None:
     cheaper = [name for name in scored if costs[name] < max(costs[other] for other in measures)]
     cheaper.sort(key=lambda scenario: costs[scenario])
     if group.pilot:  # what else ran was there to be matched, and has no error of its own to spend
-        cheaper = choice.candidates(group)
+        cheaper = [name for name in scored if name == choice.candidate(group)]
     for scenario in cheaper:
         others = [other for other in measures if other != scenario]
         if all(_as_good(group, scenario, other) for other in others):
@@ -68,12 +68,13 @@ def winner(group: Group) -> Winner | None:
 
 def _of_pilot(group: Group) -> Winner | None:
     """The best of a pilot that left no candidate; None where the control failed."""
-    names = choice.references(group)
-    best = next((trial for trial in group.pilot if trial.scenario == names[-1]), None)
-    if best is None or not best.ok:
+    best = choice.best(group)
+    ended = {trial.scenario: trial for trial in group.pilot if trial.ok}
+    if best is None or (group.control and group.control not in ended):
         return None
+    trial = ended[best.scenario]
     why = "nothing cheaper is within the margin on validation, with the pilot seed"
-    return Winner(best.scenario, best, why, shown=False)
+    return Winner(trial.scenario, trial, why, shown=False)
 
 
 def section(suite: SuiteRecord, group: Group) -> str:

@@ -174,7 +174,8 @@ def _sure(base: Group, judged: Sequence[Contrast], best: Winner | None) -> str:
     if base.pilot and not base.good:
         return "no cheaper scenario is within the margin on validation, with the pilot seed."
     if base.pilot and best is not None and best.shown:
-        losses = [f"{task.margin:g} of {text(task.metric_title)}" for task in base.tasks]
+        counting = [task for task in base.tasks if task.counts]
+        losses = [f"{task.margin:g} of {text(task.metric_title)}" for task in counting]
         return f"at most 5% that it loses {' or '.join(losses)}, with {counted(len(base.seeds), 'seed')}."
     if len(base.seeds) < 2:
         return "one seed shows nothing."
@@ -262,13 +263,20 @@ def _step(
     if len(base.seeds) < 2:
         return markdown.code(f"{command} --seeds 0 1 2 3 4")
     if seeds:
-        looks = base.looks or (len(base.seeds),)
-        return markdown.code(f"{command} --seeds.looks {' '.join(map(str, [*looks, seeds]))}")
+        return markdown.code(_more(command, base, seeds))
     if sentences:
         return "label more test sentences."
     if best.trial.selection is not None and best.trial.selection.by_task:
         return "none: it is decided."
     return markdown.code(command.replace("mtlab compare", "mtlab export", 1))
+
+
+def _more(command: str, base: Group, seeds: int) -> str:
+    """The command that goes on to so many seeds."""
+    looks = " ".join(map(str, [*(base.looks or (len(base.seeds),)), seeds]))
+    if base.pilot:
+        return f"{command.replace('mtlab compare', 'mtlab recommend', 1)} --looks {looks}"
+    return f"{command} --seeds.looks {looks}"
 
 
 def _limits(suite: SuiteRecord, groups: Sequence[Group]) -> str:

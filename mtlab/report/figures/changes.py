@@ -52,9 +52,11 @@ def meaning(group: Group) -> str:
     """What the marks mean, in sentences."""
     if len(group.seeds) < 2:
         return "One seed: no intervals and no verdicts."
-    together = "" if group.pilot else f", for all {decisions.planned(group)} comparisons together"
+    bars = f"95% intervals, for all {decisions.planned(group)} comparisons together"
+    if group.pilot:
+        bars = "90% intervals, so that each end is wrong in at most 5% of suites"
     return (
-        f"Bars: 95% intervals{together}. "
+        f"Bars: {bars}. "
         "▲ better, ▼ worse: the bar excludes 0. ■ equivalent: the bar is within the margin (shaded). "
         "○ unclear: neither; at least as good: the bar excludes a loss of the margin."
     )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mtlab.plan.words import counted
-from mtlab.report.comparison import choice, decisions
+from mtlab.report.comparison import decisions
 from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.markdown import listing, name, text
@@ -71,8 +71,8 @@ def _error(group: Group, contrasts: int) -> str:
     if not group.pilot:
         return f"All {contrasts} intervals together are wrong in at most 5% of suites."
     return (
-        "Each interval is wrong in at most 5% of suites, on either side in half of these. So with at most "
-        f"{choice.MOST} candidates, one that loses more than the margin is recommended in at most 5%."
+        "After a pilot these are 90% intervals: each end is wrong in at most 5% of suites. So a candidate that loses more than the margin "
+        "is recommended in at most 5%."
     )
 
 

@@ -2,6 +2,7 @@
 what became of it.
 """
 
+from mtlab.plan.looks import SAVES
 from mtlab.report import markdown
 from mtlab.report.comparison import choice
 from mtlab.report.comparison.groups import Group
@@ -13,7 +14,7 @@ def section(group: Group) -> str:
     known = {pilot.scenario: pilot for pilot in choice.pilots(group)}
     if not group.pilot:
         return ""
-    references, candidates = choice.references(group), choice.candidates(group)
+    references, candidate = choice.references(group), choice.candidate(group)
     control = known.get(group.control or "")
     rows = []
     for trial in group.pilot:
@@ -28,13 +29,13 @@ def section(group: Group) -> str:
     titles = [f"{text(task.metric_title)}, validation" for task in group.every]
     table = markdown.table(["scenario", *titles, "training FLOPs", "what became of it"], rows)
     fresh = (
-        f"Candidates ran with {len(group.seeds)} fresh seeds, against {listing(list(map(name, references)))}. "
-        if candidates
+        f"The candidate ran with {len(group.seeds)} fresh seeds, against {listing(list(map(name, references)))}. "
+        if candidate
         else ""
     )
     return (
-        f"{table}\n\nEvery scenario trained with one pilot seed. A candidate costs less than the control, and is within the margin of the "
-        f"best at every task; there are at most {choice.MOST}. {fresh}The pilot's test scores are in no comparison."
+        f"{table}\n\n{_left_out(group)}The candidate is the cheapest that costs less than the control and is within the margin of the best "
+        f"at every task. {fresh}The pilot's test scores are in no comparison."
     )
 
 
@@ -43,9 +44,29 @@ def _state(group: Group, scenario: str, pilot: choice.Pilot | None, references: 
         return "no result"
     if scenario in references:
         return "the control" if scenario == group.control else "best on validation"
-    if scenario in choice.candidates(group):
+    if scenario == choice.candidate(group):
         return choice.judged(group, scenario) if group.trials else "candidate"
     titles = {task.name: text(task.title) for task in group.every}
     if pilot.behind:
         return f"dropped: loses more than the margin at {titles[pilot.behind]}"
-    return "dropped: others cost less"
+    return "dropped: does not cost less" if _dear(group, pilot) else "dropped: another costs less"
+
+
+def _dear(group: Group, pilot: choice.Pilot) -> bool:
+    """Whether a scenario took as many FLOPs as the control."""
+    return any(
+        other.scenario == group.control and pilot.flops >= other.flops
+        for other in choice.pilots(group)
+    )
+
+
+def _left_out(group: Group) -> str:
+    """The scenarios that a pilot does not try."""
+    tried = {trial.scenario for trial in group.pilot}
+    left = [name(scenario) for scenario in group.scenarios if scenario not in tried]
+    if not left:
+        return "Every scenario trained with one pilot seed. "
+    return (
+        f"One pilot seed each. {listing(left)} {'was' if len(left) == 1 else 'were'} not tried: at most {SAVES:.0%} of the control's "
+        "computing would be saved. "
+    )

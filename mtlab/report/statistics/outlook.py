@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from mtlab.report.statistics.intervals import Interval
-from mtlab.report.statistics.scale import verdict
+from mtlab.report.statistics.scale import at_least_as_good, verdict
 from mtlab.report.statistics.variances import Spread, half_width
 
 MOST_SEEDS = 50
@@ -28,6 +28,7 @@ class Outlook:
         sentences: of the test split.
         alpha: of the last look's interval.
         margin: of the task.
+        loss_decides: whether it is clear, too, once a loss of the margin is excluded.
     """
 
     mean: float
@@ -36,6 +37,7 @@ class Outlook:
     sentences: int
     alpha: float
     margin: float
+    loss_decides: bool = False
 
     def half(self, seeds: float) -> float:
         """Half the width of the interval with so many seeds."""
@@ -47,7 +49,8 @@ class Outlook:
         """Whether the verdict is clear with so many seeds, if the mean stays."""
         half = self.half(seeds)
         interval = Interval(self.mean, self.mean - half, self.mean + half, self.seeds)
-        return verdict(interval, self.margin) != "unclear"
+        good = self.loss_decides and at_least_as_good(interval, self.margin)
+        return good or verdict(interval, self.margin) != "unclear"
 
     @property
     def sentences_needed(self) -> int | None:
