@@ -33,10 +33,10 @@ What is guessed can be set, and the file then says so:
 
 
 RECOMMEND = """
-An experiment FILE, or one source of data or two. Every scenario trains with one pilot seed; at most two that cost less than the control
-and are as good on validation are then confirmed on test, with fresh seeds.
-  --looks 2 3 5          fresh seeds after which a scenario may be accepted
-  --budget 10m           looks at fewer fresh seeds where more might take longer; nothing stops by the clock
+An experiment FILE, or one source of data or two. Each scenario that saves computing trains with one pilot seed. The cheapest that is as
+good on validation is then confirmed on test, with fresh seeds.
+  --looks 3              fresh seeds after which it may be accepted
+  --budget 10m           takes as many fresh seeds as fit; nothing stops by the clock
   --margin 0.03          the largest loss, at every task
   --tasks NAME ...       the tasks that decide; without it, all
 """

@@ -5,6 +5,7 @@ directory's records and from nothing else.
 from pathlib import Path
 
 from mtlab.plan.errors import UserError
+from mtlab.plan.words import counted
 from mtlab.record.files import write_atomically
 from mtlab.record.journal import Journal
 from mtlab.record.records import SuiteRecord, TrialRecord
@@ -109,8 +110,8 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
         part(
             "## Cost",
             untimed(base),
-            body.cost(base),
-            body.cost_words(suite),
+            body.cost(base) if base.trials else "",
+            body.cost_words(suite) if base.trials else "",
             figures(plots, "time_by_lap"),
         ),
         part("## The recommended model", winner.section(suite, base)),
@@ -140,16 +141,12 @@ def _first_screen(view: View, plots: Plots) -> list[str]:
 
 def _asked(suite: SuiteRecord, groups: list[Group]) -> str:
     """The number of scenarios, seeds and points, and the encoders, in brackets."""
-    amounts = {
-        "scenario": len(groups[0].scenarios),
-        "seed": len(groups[0].seeds),
-        "point": len(groups),
-    }
-    counts = [
-        f"{many} {what}{'' if many == 1 else 's'}"
-        for what, many in amounts.items()
-        if what != "point" or many > 1
-    ]
+    first = groups[0]
+    amounts = {"scenario": len(first.scenarios), "seed": len(first.seeds), "point": len(groups)}
+    if first.pilot:
+        fresh = len(first.seeds) if first.trials else 0
+        amounts = {"scenario": len(first.pilot), "pilot seed": 1, "fresh seed": fresh}
+    counts = [counted(many, what) for what, many in amounts.items() if what != "point" or many > 1]
     encoders = dict.fromkeys(
         markdown.name(facts.get("name") or "unknown") for facts in suite.encoder.values()
     )

@@ -32,7 +32,8 @@ def lines(directory: Path) -> list[str]:
     at = [f"at {group.label}:"] if group.label else []
     decided = box(known.suite, known.groups, group)
     parts = [f"{label}: {_plain(words)}" for label, words in decided.lines]
-    return [*at, *_aligned(_rows(group)), "", *parts]
+    table = [*_aligned(_rows(group)), ""] if group.trials else []
+    return [*at, *table, *parts]
 
 
 def _plain(words: str) -> str:

@@ -212,6 +212,8 @@ def _kept_for_sure(base: Group, answer: Filled) -> str:
 
 def _change(suite: SuiteRecord, base: Group, judged: Sequence[Contrast], answer: Filled) -> str:
     """What may turn the answer: seeds, test sentences, longer training."""
+    if base.pilot and not base.good:
+        return "more seeds: the pilot has one."
     about = {name for contrast in judged for name in (contrast.scenario, contrast.other)}
     gaining = any(
         course.state == "still gaining" and course.scenario in about
@@ -272,7 +274,7 @@ def _step(
 
 
 def _more(command: str, base: Group, seeds: int) -> str:
-    """The command that goes on to so many seeds."""
+    """The command that runs it with so many seeds."""
     looks = " ".join(map(str, [*(base.looks or (len(base.seeds),)), seeds]))
     if base.pilot:
         return f"{command.replace('mtlab compare', 'mtlab recommend', 1)} --looks {looks}"

@@ -63,7 +63,8 @@ def _dear(group: Group, pilot: choice.Pilot) -> bool:
 def _left_out(group: Group) -> str:
     """The scenarios that a pilot does not try."""
     tried = {trial.scenario for trial in group.pilot}
-    left = [name(scenario) for scenario in group.scenarios if scenario not in tried]
+    every = group.experiment.get("scenarios", {})
+    left = [name(scenario) for scenario in every if scenario not in tried]
     if not left:
         return "Every scenario trained with one pilot seed. "
     return (
