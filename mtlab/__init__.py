@@ -1,1 +1,27 @@
-"""mtlab compares freezing scenarios in a multi-task transformer."""
+"""mtlab compares freezing scenarios in a multi-task transformer, and freezes in a training of your own.
+
+The names for a training of your own are imported when they are used, for torch takes seconds.
+"""
+
+from importlib import import_module
+
+__all__ = ["CertificateError", "FreezeSchedule", "UserError", "certify", "train_only"]
+
+_HOMES = {
+    "CertificateError": "mtlab.model.freezing",
+    "FreezeSchedule": "mtlab.tuning.schedule",
+    "UserError": "mtlab.plan.errors",
+    "certify": "mtlab.tuning.certificate",
+    "train_only": "mtlab.tuning.train_only",
+}
+"""Name to the module that has it. Editors read ``__init__.pyi``, which says the same."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

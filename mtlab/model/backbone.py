@@ -27,9 +27,6 @@ TAKE = "take BERT, RoBERTa, DistilBERT, ELECTRA, MPNet, DeBERTa or ModernBERT"
 SHORTEST = 8
 """Tokens that an input may be cut to."""
 
-transformers.utils.logging.disable_progress_bar()
-transformers.utils.logging.set_verbosity_error()  # load() checks itself for missing weights
-
 
 @dataclass(frozen=True)
 class Backbone:
@@ -58,6 +55,7 @@ def find(encoder: Encoder) -> Location:
     Raises:
         UserError: not installed, not found, out of reach, damaged, or in need of code from the hub.
     """
+    _quiet()
     path, local = _place(encoder)
     revision: str | None = None
     cached = False
@@ -131,6 +129,7 @@ def tokenizer(location: Location) -> PreTrainedTokenizerBase:
     Raises:
         UserError: there is none, or it cannot tell which sub-word belongs to which word.
     """
+    _quiet()
     try:
         loaded = AutoTokenizer.from_pretrained(**location.arguments)
         if (
@@ -179,6 +178,7 @@ def load(location: Location, attention: str | None = None) -> Backbone:
     Raises:
         UserError: no such weights, or they do not fit the configuration.
     """
+    _quiet()
     try:
         hub.refuse_other_files(location)
         model, info = AutoModel.from_pretrained(
@@ -227,6 +227,7 @@ def skeleton(config: PretrainedConfig) -> Backbone:
     Raises:
         UserError: the configuration makes no encoder.
     """
+    _quiet()
     try:
         with torch.device("meta"):
             return inspect(AutoModel.from_config(config, attn_implementation="eager"))
@@ -300,6 +301,15 @@ def probe(model: nn.Module, sentences: int, tokens: int) -> torch.Tensor:
         return model(input_ids=ids).last_hidden_state
     except RuntimeError:
         return model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+
+
+def _quiet() -> None:
+    """Show no progress and no warnings of transformers: :func:`load` itself looks for missing weights.
+
+    Not on import, for who brings a model of their own wants to see the warnings.
+    """
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
 
 
 def _local(name: str) -> Path:

@@ -5,15 +5,17 @@ blocks, a head. A frozen unit has no gradients, no optimizer state, and is in ev
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from mtlab.model import lora
-from mtlab.model.network import Network
+from mtlab.model.backbone import Backbone
 from mtlab.plan import selectors
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage
@@ -23,6 +25,29 @@ class CertificateError(Exception):
     """Something that should not have changed did, or the reverse: the trial's numbers cannot be
     trusted.
     """
+
+
+class Network(Protocol):
+    """What is frozen in parts: :class:`mtlab.model.network.Network`, or somebody's own model as
+    :class:`mtlab.tuning.parts.Parts` presents it.
+    """
+
+    backbone: Backbone
+    """The encoder, whose names begin with ``encoder.``."""
+    heads: nn.ModuleDict
+    """Task to head."""
+
+    def named_modules(self, *, remove_duplicate: bool = True) -> Iterable[tuple[str, nn.Module]]:
+        """As torch has it."""
+        ...
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """As torch has it."""
+        ...
+
+    def eval(self) -> object:
+        """As torch has it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,8 +69,13 @@ class Unit:
         digest = hashlib.sha256()
         for name, tensor in sorted({**self.parameters, **self.buffers}.items()):
             digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().data)
+            digest.update(content(tensor))
         return digest.hexdigest()
+
+
+def content(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor, whatever its type (numpy has no bf16)."""
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,133 @@
+"""The optimizer and the scheduler that a Trainer made, regrouped in place for a stage.
+
+A callback cannot give a Trainer another optimizer, so the groups of the one that there is are
+replaced. A checkpoint has the optimizer in the groups that the Trainer made it with, because those
+are what a new Trainer has when it loads the checkpoint.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from mtlab.plan.errors import UserError
+from mtlab.train.loop.course import Course
+
+NOT_OPTIONS = ("params", "lr", "initial_lr")
+"""Keys of a parameter group that a stage sets."""
+
+Rates = Sequence[tuple[float, Sequence[nn.Parameter]]]
+"""Learning rates, and the parameters that have each."""
+
+
+class Groups:
+    """The parameter groups of an optimizer.
+
+    Attributes:
+        optimizer: torch's own.
+        made: the groups that it was made with.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+        self.made = [{**group, "params": list(group["params"])} for group in optimizer.param_groups]
+        optimizer.register_state_dict_post_hook(self._as_made)
+        optimizer.register_load_state_dict_pre_hook(self._make_again)
+
+    def regroup(self, rates: Rates, *, fresh: bool) -> None:
+        """Hold these parameters alone, with the options of the groups that they were in.
+
+        Args:
+            rates: of the stage.
+            fresh: whether moments start anew; else only those of other parameters are dropped.
+
+        Raises:
+            UserError: the optimizer was made without one of the parameters.
+        """
+        groups = [group for rate, parameters in rates for group in self._split(rate, parameters)]
+        self.optimizer.param_groups.clear()
+        for group in groups:
+            self.optimizer.add_param_group(group)
+        trained = {id(parameter) for _, parameters in rates for parameter in parameters}
+        for parameter in list(self.optimizer.state):
+            if fresh or id(parameter) not in trained:
+                del self.optimizer.state[parameter]
+
+    def _split(self, rate: float, parameters: Sequence[nn.Parameter]) -> list[dict[str, Any]]:
+        """The parameters in groups of equal options, all with one rate."""
+        wanted = {id(parameter) for parameter in parameters}
+        groups = []
+        for made in self.made:
+            mine = [parameter for parameter in made["params"] if id(parameter) in wanted]
+            wanted -= {id(parameter) for parameter in mine}
+            options = {key: value for key, value in made.items() if key not in NOT_OPTIONS}
+            if mine:
+                groups.append({**options, "params": mine, "lr": rate, "initial_lr": rate})
+        if wanted:
+            raise UserError(
+                f"the optimizer was made without {len(wanted)} tensors that a stage trains",
+                "give the schedule to the Trainer as one of its `callbacks`, and an optimizer of your own all parameters",
+                where="optimizer",
+                code="conflict",
+            )
+        return groups
+
+    def _as_made(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+        """A state dict of the regrouped optimizer, in the groups that it was made with."""
+        parameters = (own for group in self.made for own in group["params"])
+        places = {id(parameter): place for place, parameter in enumerate(parameters)}
+        now = [places[id(own)] for group in optimizer.param_groups for own in group["params"]]
+        moments = {
+            now[key] if isinstance(key, int) else key: value
+            for key, value in state["state"].items()
+        }
+        groups = [
+            {**group, "params": [places[id(own)] for own in group["params"]]} for group in self.made
+        ]
+        return {**state, "state": moments, "param_groups": groups}
+
+    def _make_again(self, optimizer: torch.optim.Optimizer, _state: dict[str, Any]) -> None:
+        optimizer.param_groups[:] = [
+            {**group, "params": list(group["params"])} for group in self.made
+        ]
+
+
+def groups_of(optimizer: torch.optim.Optimizer) -> Groups:
+    """The groups of an optimizer, as it is or wrapped by accelerate; the same ones each time."""
+    own = getattr(optimizer, "optimizer", optimizer)
+    known: Groups = getattr(own, "_mtlab_groups", None) or Groups(own)
+    own._mtlab_groups = known
+    return known
+
+
+def follow(
+    scheduler: LambdaLR, optimizer: torch.optim.Optimizer, course: Course, step: int
+) -> None:
+    """Let a scheduler set the rates of regrouped parameters by the course of a stage.
+
+    Args:
+        scheduler: that the Trainer steps.
+        optimizer: that it sets the rates of.
+        course: of the stage.
+        step: of the stage, so many were made.
+    """
+
+    def factor(step: int) -> float:
+        """A plain function, of which a scheduler saves nothing."""
+        return course.factor(step)
+
+    factor.original = original(scheduler)[0]  # type: ignore[attr-defined]
+    groups = optimizer.param_groups
+    scheduler.lr_lambdas = [factor] * len(groups)
+    scheduler.base_lrs = [group["initial_lr"] for group in groups]
+    scheduler.last_epoch = step
+    for group in groups:
+        group["lr"] = group["initial_lr"] * factor(step)
+    scheduler._last_lr = [group["lr"] for group in groups]
+
+
+def original(scheduler: LambdaLR) -> list[Any]:
+    """The functions that a scheduler was made with."""
+    return [getattr(function, "original", function) for function in scheduler.lr_lambdas]

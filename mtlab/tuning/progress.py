@@ -1,0 +1,107 @@
+"""How far a schedule has come, as a checkpoint holds it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mtlab.plan.scenario import Stage
+from mtlab.record.quality import Metrics, TaskMetrics
+from mtlab.train.loop.patience import Waiting
+
+METRIC = "metric"
+"""What patience calls the metric of the Trainer."""
+
+
+@dataclass(frozen=True)
+class StageCertificate:
+    """What a stage trained, and the SHA-256 of each unit before and after.
+
+    Attributes:
+        name: of the stage.
+        epochs: that were trained.
+        steps: that were made.
+        trained: units.
+        frozen: units.
+        before: unit to digest when the stage began.
+        after: the same at the end of its last epoch.
+    """
+
+    name: str
+    epochs: int
+    steps: int
+    trained: tuple[str, ...]
+    frozen: tuple[str, ...]
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+
+    @property
+    def moved(self) -> list[str]:
+        """Frozen units that changed."""
+        return [unit for unit in self.frozen if self.before[unit] != self.after[unit]]
+
+    def idle(self, reached: Iterable[str]) -> list[str]:
+        """Units of these that did not change."""
+        return [unit for unit in reached if self.before[unit] == self.after[unit]]
+
+
+@dataclass
+class Progress:
+    """The stage that trains, as it stands.
+
+    Attributes:
+        stage: its index.
+        first_step: with which it began.
+        epochs: of the stage that have ended.
+        scores: of the validations of the stage; more is better.
+        baseline: score of the untrained model, where it was validated.
+        before: unit to digest when the stage began.
+        reached: trained units that the loss reaches.
+        certificates: of the stages so far.
+    """
+
+    stage: int = -1
+    first_step: int = 0
+    epochs: int = 0
+    scores: list[float] = field(default_factory=list)
+    baseline: float | None = None
+    before: dict[str, str] = field(default_factory=dict)
+    reached: tuple[str, ...] = ()
+    certificates: list[StageCertificate] = field(default_factory=list)
+
+    def begin(self, step: int, before: dict[str, str]) -> None:
+        """Begin the next stage."""
+        self.stage, self.first_step, self.before = self.stage + 1, step, before
+        self.epochs, self.scores, self.reached = 0, [], ()
+
+    def waiting(self, stage: Stage) -> Waiting | None:
+        """What the patience of the stage knows; None where the stage has none."""
+        if stage.patience is None:
+            return None
+        baselines = {} if self.baseline is None else {METRIC: self.baseline}
+        watched = {"losses": (METRIC,), "select_on": (), "select": None}
+        known = Waiting(stage.model_copy(update=watched), baselines)
+        for score in self.scores:
+            known.look(_metrics(score))
+        return known
+
+    def certify(self, certificate: StageCertificate) -> None:
+        """Note the certificate of the stage, in place of that of an earlier epoch."""
+        self.certificates = [*self.certificates[: self.stage], certificate]
+
+    def state_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "Progress":
+        """What :meth:`state_dict` gave, after JSON."""
+        rows = [
+            {**row, "trained": tuple(row["trained"]), "frozen": tuple(row["frozen"])}
+            for row in state["certificates"]
+        ]
+        certificates = [StageCertificate(**row) for row in rows]
+        return cls(**{**state, "certificates": certificates, "reached": tuple(state["reached"])})
+
+
+def _metrics(score: float) -> Metrics:
+    return Metrics(by_task={METRIC: TaskMetrics(scores={METRIC: score}, loss=None, sentences=1)})

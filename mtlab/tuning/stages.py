@@ -1,0 +1,216 @@
+"""The stages of a schedule, as written: a list of mappings, or a scenario of an experiment file."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mtlab.plan.errors import UserError, code_of, did_you_mean, plainly, shown
+from mtlab.plan.experiment import Experiment, load
+from mtlab.plan.scenario import Stage
+from mtlab.plan.settings import Optimizer
+
+KEYS = (
+    "name",
+    "epochs",
+    "train",
+    "schedule",
+    "warmup",
+    "warmup_steps",
+    "patience",
+    "cooldown",
+)
+"""The keys of a stage that a schedule for a Trainer has."""
+
+Written = dict[str, Any]
+"""A stage as a mapping with these keys."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Stages that were read.
+
+    Attributes:
+        stages: those that last an epoch or more, in order.
+        numbers: the number of each as it was written, from 0.
+        arguments: what the experiment says and a Trainer has arguments for.
+        prefix: of the place of a stage, for errors.
+        experiment: that the stages are of.
+    """
+
+    stages: tuple[Written, ...]
+    numbers: tuple[int, ...]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    prefix: str = "stages"
+    experiment: Experiment | None = None
+
+    def name(self, index: int) -> str:
+        """What people call a stage: its number in what was written, and its name."""
+        name = self.stages[index].get("name")
+        return f"stage {self.numbers[index] + 1}" + (f" ({name})" if name else "")
+
+    @contextmanager
+    def pointing(self, index: int) -> Iterator[str]:
+        """Within, errors say where the stage of this index was written; gives its place."""
+        place = f"{self.prefix}.{self.numbers[index]}"
+        try:
+            yield place
+        except UserError as error:
+            where = error.where if error.where.startswith(place) else f"{place}.{error.where}"
+            located = UserError(error.problem, error.remedy, where=where, code=error.code)
+            if self.experiment is None:
+                raise located from None
+            with self.experiment.pointing():
+                raise located from None
+
+    @property
+    def epochs(self) -> int:
+        """Of all stages; with patience at most so many."""
+        return sum(stage.get("epochs", 0) for stage in self.stages)
+
+    @property
+    def patient(self) -> bool:
+        """Whether any stage has patience."""
+        return any(stage.get("patience") is not None for stage in self.stages)
+
+
+def read(stages: Sequence[Mapping[str, Any]] | str | Path, scenario: str | None) -> Reading:
+    """Read stages.
+
+    Args:
+        stages: a list of mappings, or the path of an experiment file.
+        scenario: of the file; not needed where it has one alone.
+
+    Raises:
+        UserError: they cannot be what a Trainer does.
+    """
+    if isinstance(stages, str | Path):
+        return _of_file(Path(stages), scenario)
+    if scenario is not None:
+        raise UserError(
+            "a scenario is chosen in a file", "give its path", where="scenario", code="conflict"
+        )
+    if isinstance(stages, Mapping) or not isinstance(stages, Sequence):
+        raise UserError(
+            f"{shown(stages)} is not a list of stages",
+            "write [{'epochs': 1, 'train': {'heads': 1e-3}}], or the path of an experiment file",
+            where="stages",
+            code="wrong-type",
+        )
+    return _lasting([_checked(stage, index) for index, stage in enumerate(stages)])
+
+
+def _lasting(stages: Sequence[Written], **others: Any) -> Reading:
+    numbers = tuple(index for index, stage in enumerate(stages) if stage.get("epochs") != 0)
+    if not numbers:
+        raise UserError(
+            "there is no stage that trains",
+            "add one, as in {'epochs': 1, 'train': {'heads': 1e-3}}",
+            where=others.get("prefix", "stages"),
+            code="empty",
+        )
+    return Reading(tuple(stages[index] for index in numbers), numbers, **others)
+
+
+def _checked(stage: Any, index: int) -> Written:
+    if not isinstance(stage, Mapping):
+        raise UserError(
+            f"{shown(stage)} is not a mapping of keys to values",
+            where=f"stages.{index}",
+            code="wrong-type",
+        )
+    for key in stage:
+        if key in KEYS:
+            continue
+        where = f"stages.{index}.{key}"
+        if key in Stage.model_fields and key != "tasks":
+            raise _not_in_a_trainer(key, where)
+        raise UserError(
+            f"unknown key; {did_you_mean(str(key), KEYS)}", where=where, code="unknown-key"
+        )
+    checkable = {"all": 1.0} if stage.get("train") else {}  # selectors need a model
+    validated({**stage, "train": checkable}, f"stages.{index}")
+    return dict(stage)
+
+
+def validated(written: Mapping[str, Any], place: str) -> Stage:
+    """A stage that pydantic has checked.
+
+    Args:
+        written: all that it has.
+        place: where it was written, for errors.
+
+    Raises:
+        UserError: ``where`` begins with the place.
+    """
+    try:
+        return Stage.model_validate(written)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = joined(place, *first["loc"], *first.get("ctx", {}).get("path", ()))
+        raise UserError(plainly(first), where=where, code=code_of(first)) from None
+
+
+def joined(*path: str | int) -> str:
+    """The place of a value, its steps joined by dots."""
+    return ".".join(str(step) for step in path if step != "")
+
+
+def _not_in_a_trainer(key: str, where: str) -> UserError:
+    return UserError(
+        f"mtlab's own loop has {key}, and a Trainer has not",
+        "take it out",
+        where=where,
+        code="conflict",
+    )
+
+
+def _of_file(path: Path, scenario: str | None) -> Reading:
+    experiment = load(path, with_data=False)
+    if scenario is None and len(experiment.scenarios) == 1:
+        scenario = next(iter(experiment.scenarios))
+    if scenario not in experiment.scenarios:
+        problem = (
+            "no scenario was named" if scenario is None else f"no scenario is called {scenario!r}"
+        )
+        raise UserError(
+            problem,
+            did_you_mean(scenario or "", experiment.scenarios),
+            where=str(path),
+            code="unknown-scenario",
+        )
+    stages = experiment.scenario(scenario).stages
+    prefix = f"scenarios.{scenario}"
+    for index, stage in enumerate(stages):
+        for key in _unlike(stage, experiment, last=index == len(stages) - 1):
+            with experiment.pointing():
+                raise _not_in_a_trainer(key, f"{prefix}.{index}.{key}")
+    written = [
+        {
+            key: value
+            for key, value in stage.model_dump().items()
+            if key in KEYS and value is not None
+        }
+        for stage in stages
+    ]
+    return _lasting(written, arguments=_arguments(experiment), prefix=prefix, experiment=experiment)
+
+
+def _unlike(stage: Stage, experiment: Experiment, *, last: bool) -> list[str]:
+    """Keys that change what a stage trains and that a Trainer does not have."""
+    usual = Stage(epochs=0, losses=tuple(experiment.tasks), tasks=tuple(experiment.tasks))
+    keys = ("losses", "weights", "rehearsal", "l2_sp", "distillation", "guidance")
+    found = [key for key in keys if getattr(stage, key) != getattr(usual, key)]
+    return [*found, "select"] if not last and stage.select != "last" else found
+
+
+def _arguments(experiment: Experiment) -> dict[str, Any]:
+    settings: Optimizer = experiment.optimizer
+    return {
+        "per_device_train_batch_size": experiment.batch_size,
+        "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.clip_norm,
+    }
