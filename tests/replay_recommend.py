@@ -131,8 +131,9 @@ def replays() -> Iterator[tuple[str, Replay]]:
                 yield from ((folder.name, Replay(group, seed)) for seed in group.seeds)
 
 
-def main() -> None:
-    """Print a row a run and rule: wrong choices, mean and largest shortfall, cost beside all seeds."""
+def replayed() -> dict[tuple[str, str], list[tuple[bool, float, float]]]:
+    """Run and rule to the choices: whether each is wrong, its shortfall in margins, and its cost beside
+    that of all scenarios with :data:`SEEDS` seeds."""
     rules = {
         "recommend": lambda replay: replay.recommended(),
         "one seed of each": lambda replay: replay.one_seed(),
@@ -146,6 +147,12 @@ def main() -> None:
             row = (replay.wrong(name), replay.shortfall(name), cost / grid)
             rows[folder, rule].append(row)
             rows["all", rule].append(row)
+    return rows
+
+
+def main() -> None:
+    """Print a row a run and rule."""
+    rows = replayed()
     print(
         f"run | rule | wrong | mean shortfall, margins | largest | share of the FLOPs of {SEEDS} seeds"
     )

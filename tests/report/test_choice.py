@@ -13,6 +13,7 @@ from mtlab.report.comparison import choice, decisions
 from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.comparison.winner import winner
 from mtlab.report.decision.box import box
+from tests.replay_recommend import LOST, replayed
 
 from . import tables
 from .tables import CONTROL, MARGIN, RIVALS
@@ -259,6 +260,14 @@ def test_a_loss_of_the_margin_is_recommended_in_at_most_one_suite_of_twenty(
 def test_the_same_in_many_suites(spread: float, noise: float, looks: tuple[int, ...]) -> None:
     share = accepted(1500, -MARGIN, spread, noise, looks)
     assert share <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 1500)
+
+
+@pytest.mark.nightly
+def test_reports_tell_what_the_replays_came_to() -> None:
+    choices = replayed()["all", "recommend"]
+    wrong = [shortfall for is_wrong, shortfall, _ in choices if is_wrong]
+    assert len(choices) == choice.REPLAYS and len(wrong) == choice.MISSED
+    assert max(shortfall for _, shortfall, _ in choices) <= choice.LARGEST < LOST
 
 
 def test_an_equal_candidate_is_mostly_found() -> None:

@@ -22,6 +22,11 @@ from mtlab.report.comparison import decisions
 from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.tasks import Task
 
+REPLAYS, LARGEST, MISSED = 133, 1.1, 30
+"""Pilots of published runs that ``python -m tests.replay_recommend`` decided anew; the largest loss of
+a recommendation, in margins; and how many missed a cheaper scenario that loses less than half a
+margin. Most have two fresh seeds, and half of the test sentences."""
+
 State = Literal["accepted", "rejected", "open"]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mtlab.plan.words import counted
-from mtlab.report.comparison import decisions
+from mtlab.report.comparison import choice, decisions
 from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.markdown import listing, name, text
@@ -72,7 +72,8 @@ def _error(group: Group, contrasts: int) -> str:
         return f"All {contrasts} intervals together are wrong in at most 5% of suites."
     return (
         "After a pilot these are 90% intervals: each end is wrong in at most 5% of suites. So a candidate that loses more than the margin "
-        "is recommended in at most 5%."
+        f"is recommended in at most 5%. In {choice.REPLAYS} replays of published runs the recommendation never lost more than "
+        f"{choice.LARGEST} margins, and missed a cheaper scenario in {choice.MISSED}."
     )
 
 
