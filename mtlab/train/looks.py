@@ -60,6 +60,28 @@ class Looks:
             before = number
         return rounds
 
+    def may_run(self, flops: Mapping[Trial, int]) -> list[Trial]:
+        """The trials that may run: all, or after a pilot the control and one other scenario.
+
+        Args:
+            flops: trial to its work, of those that are not there; the dearest other is taken.
+        """
+        if not self.experiment.pilot:
+            return list(flops)
+        first = set(self.due(self.numbers[0]))
+        dearest: dict[tuple[Point, int], Trial] = {}
+        wanted = [trial for trial in flops if (trial.point, trial.scenario) in self.wanted]
+        for trial in wanted:
+            at = trial.point, trial.seed
+            if trial.scenario != self.experiment.control and trial not in first:
+                dearest[at] = max(dearest.get(at, trial), trial, key=lambda one: flops[one])
+        others = set(dearest.values())
+        return [
+            trial
+            for trial in wanted
+            if trial in first or trial.scenario == self.experiment.control or trial in others
+        ]
+
     def decide(self, wanted: Collection[Pair]) -> dict[Point, list[str]]:
         """Continue with these points and scenarios alone.
 

@@ -148,11 +148,11 @@ class Suite:
 
         work = self.work(told)
         budget = Budget(work, looks.rounds())
-        left = list(budget.trials)
+        left = looks.may_run(budget.trials)
         self.progress.begin(
-            len(looks.trials),
+            len(looks.records) + len(left) if self.experiment.pilot else len(looks.trials),
             budget.of(left),
-            self.engine.pace(work, left, list(budget.trials.values())),
+            self.engine.pace(work, left, [budget.trials[trial] for trial in left]),
             at_most=len(looks.numbers) > 1,
         )
         self._run(work, looks, budget, looks.due(looks.numbers[0]), told)

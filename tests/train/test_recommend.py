@@ -52,6 +52,7 @@ def test_the_cheapest_good_one_is_recommended_and_the_others_stop(
         "heads-seed0",
         "full-seed0",
     }, "one that saves nothing is not tried"
+    assert "up to 9 trials" in said, "three of the pilot, and two with three fresh seeds each"
     assert "not tried, for the saving is at most 5%: same" in said
     assert fresh <= {f"{name}-seed{seed}" for name in ("nothing", "full") for seed in (1, 2, 3)}
     (group,) = groups(suite, trials)
