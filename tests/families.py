@@ -106,7 +106,7 @@ def judged(group: Group, others: Group, minutes: float) -> Row:
     control = group.control or ""
     shortfall = {
         name: max(
-            (truth[control][task.name] - own[task.name]) / task.margin for task in group.tasks
+            (truth[control][task.name] - own[task.name]) / task.margin for task in others.tasks
         )
         for name, own in truth.items()
     }
