@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mtlab.data.reading import cells
+from mtlab.data.reading import cells, spans
 from mtlab.data.reading.table import Table
 from mtlab.tasks.kind import BadValue, Kind
-from mtlab.tasks.tags import TAG
+from mtlab.tasks.tags import are_tags, bare_types
 
 MOST = 0.9
 """Share of its cells that make a column what it is: the others may be mistakes."""
@@ -22,6 +22,9 @@ MANY = 100
 
 FEW = 10
 """So many different whole numbers may be classes; more are numbers."""
+
+MARKED = 0.1
+"""Share of texts with marks that makes them marked texts: many sentences have no entity."""
 
 SEVERAL = 4
 """Labels a sentence, on average: lists as long are sentences."""
@@ -60,16 +63,32 @@ class Column:
     @cached_property
     def distinct(self) -> int:
         """How many different texts or numbers it has."""
-        return len({value for value in self.values if isinstance(value, str | int)})
+        return len({value for value in map(_alone, self.values) if isinstance(value, str | int)})
 
     @cached_property
     def tags(self) -> bool:
         """Whether its cells are lists of tags, not all of them ``O``."""
-        return any(
-            items and set(self._texts(items)) != {"O"} for items in self.lists
-        ) and self._mostly(
-            self.lists, lambda items: bool(items) and all(map(TAG.fullmatch, self._texts(items)))
+        several = any(items and set(self._texts(items)) != {"O"} for items in self.lists)
+        return bare_types(self.items) or (
+            several
+            and self._mostly(self.lists, lambda items: bool(items) and are_tags(self._texts(items)))
         )
+
+    @cached_property
+    def entities(self) -> bool:
+        """Whether its cells are lists of entities, each from one character of a text to another."""
+        every = [spans.items_of(value, self.flat) for value in self.values]
+        return any(every) and self._mostly(
+            every, lambda items: items is not None and all(map(spans.is_entity, items))
+        )
+
+    @cached_property
+    def marks(self) -> bool:
+        """Whether entities are marked in its cells, which are text."""
+        every = [spans.marked(value) for value in self.values if isinstance(value, str)]
+        kinds = {span.kind for marked in every if marked is not None for span in marked[1]}
+        marked = sum(marked is not None for marked in every)
+        return self.text and len(kinds) > 1 and marked >= MARKED * len(self.values)
 
     @cached_property
     def token_lists(self) -> bool:
@@ -77,6 +96,14 @@ class Column:
         return self._mostly(
             self.values,
             lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+        )
+
+    @cached_property
+    def worded(self) -> bool:
+        """Whether its cells are lists of texts."""
+        return self._mostly(
+            self.lists,
+            lambda items: items is not None and all(isinstance(item, str) for item in items),
         )
 
     @cached_property
@@ -107,8 +134,10 @@ class Column:
     @cached_property
     def one_value(self) -> bool:
         """Whether its cells hold one text, or one whole number."""
-        return self._mostly(
-            self.values, lambda value: isinstance(value, str | int) and not isinstance(value, bool)
+        truths = all(isinstance(value, bool) for value in self.values)
+        return truths or self._mostly(
+            map(_alone, self.values),
+            lambda value: isinstance(value, str | int) and not isinstance(value, bool),
         )
 
     @cached_property
@@ -136,6 +165,11 @@ class Column:
         """Each cell as a number; None where it is none."""
         return tuple(map(self._number, self.values))
 
+    @staticmethod
+    def of_texts(items: Iterable[Any]) -> bool:
+        """Whether a list has texts or numbers."""
+        return all(isinstance(item, str | int) for item in items)
+
     def parallel(self, other: "Column") -> bool:
         """Whether its lists are as long as those of ``other``."""
         pairs = list(zip(self.lists, other.lists, strict=True))
@@ -151,6 +185,8 @@ class Column:
             and len(self.items) < len(other.items)
             and count >= 2 * len(self.values)
             and not self.tags
+            and not all(map(str.isdigit, self.items))
+            and any(len({*items}) > 1 for items in self.lists if items and self.of_texts(items))
             and all(map(str.strip, self.items))
             and self.parallel(other)
         )
@@ -211,6 +247,11 @@ class Column:
     def _mostly(values: Iterable[Any], holds: Callable[[Any], bool]) -> bool:
         answers = [holds(value) for value in values]
         return bool(answers) and sum(answers) >= MOST * len(answers)
+
+
+def _alone(value: Any) -> Any:
+    """The one item of a list of one; any other value as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def words_of(name: str) -> set[str]:

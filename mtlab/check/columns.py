@@ -2,7 +2,7 @@
 values.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mtlab.check.column import Column, words_of
@@ -79,16 +79,19 @@ def looks_like(column: Column, kind: Kind, others: Iterable[Column]) -> bool:
         others: columns that may hold the words.
     """
     if kind.of_words:
-        return column.tags if kind.spans else any(map(column.plain_tags_of, others))
+        apart = column.tags or column.entities or column.marks
+        return apart if kind.spans else any(map(column.plain_tags_of, others))
     if kind.many:
         return column.name_lists and column.could_be(kind)
     if kind.one_label:
-        return column.label and not column.tags
+        return column.label and not column.tags and not column.entities
     return column.numbers and column.could_be(kind)
 
 
 def reason(column: Column, kind: Kind) -> str:
     """What makes a column's values look like gold of a kind."""
+    if kind.spans and (column.entities or column.marks):
+        return "entities in a text" if column.entities else "entities are marked in the text"
     if kind.of_words:
         return "every item is a tag" if kind.spans and column.tags else "as many items as words"
     if kind.many:
@@ -103,8 +106,11 @@ class _Chooser:
     """Chooses one of our columns after the other: a column that is taken cannot be another."""
 
     def __init__(self, table: Table, said: Mapping[str, str]) -> None:
-        self.said = said
-        self.columns = {name: Column.of(table, name) for name in table.columns}
+        self.said, self.form = said, table.form
+        double = table.aliases.keys() - {*said.values()}
+        self.columns = {
+            name: Column.of(table, name) for name in table.columns if name not in double
+        }
         self.lists = [column for column in self.columns.values() if column.has_lists]
         self.partitions = names.in_columns(table)
         self.choices: dict[str, Choice] = {}
@@ -124,6 +130,8 @@ class _Chooser:
         """A column of gold."""
 
         def could(column: Column) -> bool:
+            if kind.spans and (column.entities or column.marks):
+                return True
             if kind.of_words:
                 return any(other is not column and column.parallel(other) for other in self.lists)
             return column.one_value if kind.one_label else column.could_be(kind)
@@ -132,17 +140,51 @@ class _Chooser:
             is_partition = kind.one_label and column.name in self.partitions
             return looks_like(column, kind, self.lists) and not is_partition
 
-        self._choose(name, (name, *kind.usual), fits, could, lambda column: reason(column, kind))
+        never = {name for name, column in self.columns.items() if column.entities}
+        if kind.of_words:
+            never = {"ner_tags"} if kind.spans and self._has_plain_tags() else set()
+        self._choose(
+            name,
+            (name, *kind.usual),
+            fits,
+            could,
+            lambda column: reason(column, kind),
+            never,
+        )
+
+    def _has_plain_tags(self) -> bool:
+        """Whether the tags of a file with a token a line, which has no names of columns, are none of
+        entities: no word is outside of them.
+        """
+        tags = self.columns.get("ner_tags")
+        if self.form is None or self.form.tagged or tags is None:
+            return False
+        prefixed = any("-" in tag or "_" in tag or tag == "O" for tag in tags.items)
+        return not prefixed and any(map(tags.plain_tags_of, self.lists))
 
     def words_of(self, tasks: Iterable[str]) -> None:
         """The column of the words that gold is of."""
         chosen = [self.choices[name].column for name in tasks if name in self.choices]
         tagged = next((self.columns[name] for name in chosen if name in self.columns), None)
-        if tagged is not None:
+        if tagged is not None and tagged.marks and not tagged.tags:
+            self.choices["tokens"] = Choice(
+                "tokens", tagged.name, "since entities are marked in it"
+            )
+        elif tagged is not None and tagged.entities:
+            self._choose(
+                "tokens",
+                NAMES["text"],
+                lambda column: column.text and not column.label,
+                lambda column: column.one_value,
+                lambda column: "the text of the entities",
+            )
+        elif tagged is not None:
             self._choose(
                 "tokens",
                 NAMES["tokens"],
-                lambda column: not self._is_gold(column) and column.parallel(tagged),
+                lambda column: (
+                    column.worded and not self._is_gold(column) and column.parallel(tagged)
+                ),
                 lambda column: column.has_lists,
                 lambda column: "as many words as tags",
             )
@@ -190,6 +232,7 @@ class _Chooser:
         fits: Callable[[Column], bool],
         could: Callable[[Column], bool],
         why: Callable[[Column], str],
+        never: Collection[str] = (),
     ) -> None:
         """Choose a column, if there is one.
 
@@ -199,13 +242,14 @@ class _Chooser:
             fits: whether the values of a column are such.
             could: whether they can be read as such.
             why: says what makes the values such.
+            never: columns that it cannot be, whatever their names.
         """
         if name in self.said:
             self.choices[name] = Choice(name, self.said[name])
             return
         taken = {choice.column for choice in self.choices.values()} | {*self.said.values()}
         taken |= self.reserved - {name}
-        free = [column for column in self.columns.values() if column.name not in taken]
+        free = [column for column in self.columns.values() if column.name not in {*taken, *never}]
         fitting = sorted(filter(fits, free), key=lambda column: rank(column.name, names))
         called = [column for column in free if is_called(column.name, names)]
         ours = next((column for column in free if column.name == name), None)

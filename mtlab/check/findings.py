@@ -1,13 +1,12 @@
 """What a check found in the user's own data, in lines to read."""
 
 import re
-import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from mtlab.check import gold
+from mtlab.check import gold, guesses
 from mtlab.check.columns import Choice
 from mtlab.check.gold import Fact, listed
 from mtlab.check.source import SourceCheck
@@ -15,8 +14,9 @@ from mtlab.check.survey import Survey, survey
 from mtlab.data.alike import normal
 from mtlab.data.reading import names
 from mtlab.data.reading.names import SPLITS
+from mtlab.data.reading.table import Form
 from mtlab.plan.errors import UserError, printable, shown
-from mtlab.plan.tasks import WORDS, Task
+from mtlab.plan.tasks import WORDS
 from mtlab.plan.words import counted
 
 ALIKE = 10
@@ -91,6 +91,12 @@ def _splits(check: SourceCheck) -> Iterator[Fact]:
             "",
             f"{split} is {shown(choice.name)}, a guess {choice.why}; --{check.option}.splits.{split} FILE takes another",
         )
+    if check.split_column is not None:
+        column = shown(check.split_column)
+        yield (
+            "",
+            f"column {column} says the split of each row, a guess by its values; --{check.option}.split_column COLUMN takes another",
+        )
     if check.located.unread:
         yield "", check.located.skipped
     if check.located.beside:
@@ -99,11 +105,10 @@ def _splits(check: SourceCheck) -> Iterator[Fact]:
 
 def _facts(check: SourceCheck) -> Iterator[Fact]:
     yield from _splits(check)
-    a_token_a_line = check.train is not None and next(iter(check.train.rows)).line_per_token
+    form = check.train.form if check.train is not None else None
     for choice in check.choices:
-        first = choice.name in WORDS
-        where = "one a line, its first column" if first else "the last column of a line"
-        yield _topic(check, choice), where if a_token_a_line else _column(check, choice)
+        text = _column(check, choice) if form is None else _place(check, choice, form)
+        yield _topic(check, choice), text
     if (
         check.train is not None
         and check.train.flat
@@ -116,6 +121,8 @@ def _facts(check: SourceCheck) -> Iterator[Fact]:
         )
     read = {choice.column for choice in check.choices}
     there = check.train.columns if check.train is not None and check.tasks else ()
+    read |= {*check.train.aliases} if check.train is not None else set()
+    read |= {check.source.split_column} if check.source.split_column is not None else set()
     if unread := [column for column in there if column not in read]:
         yield "not read", f"column{'s' * (len(unread) > 1)} {listed(unread)}"
     yield from (("left out", line) for line in check.left_out)
@@ -178,18 +185,26 @@ def _possible(check: SourceCheck) -> Iterator[Fact]:
         return
     for name, (task, why) in check.possible.items():
         text = f"column {shown(task.column)} could be a {task.as_kind.short} task ({why})"
-        yield "", f"{text}: {_options({name: task})}"
-    yield "", f"tasks that are named so replace the others; to keep them: {_options(check.tasks)}"
-
-
-def _options(tasks: Mapping[str, Task]) -> str:
-    """Tasks as the command line has them."""
-    return " ".join(
-        f"--tasks.{name}.{key} {shlex.quote(str(value).lower() if value in (True, False) else str(value))}"
-        for name, task in tasks.items()
-        for key, value in task.model_dump(exclude_defaults=True).items()
-        if key != "title"
+        yield "", f"{text}: {guesses.options({name: task})}"
+    yield (
+        "",
+        f"tasks that are named so replace the others; to keep them: {guesses.options(check.tasks)}",
     )
+
+
+def _place(check: SourceCheck, choice: Choice, form: Form) -> str:
+    """Where a line of a token has a column."""
+    number = form.numbers.get(choice.column)
+    if number is None and choice.column not in ("tokens", "ner_tags"):
+        return f"column {choice.column} of a line"
+    if number is None:
+        return (
+            "one a line, its first column" if choice.name in WORDS else "the last column of a line"
+        )
+    text = f"column {number} of {form.width} in a line, a guess by its values"
+    if choice.name not in WORDS and form.others:
+        text += f"; it might be column {listed([str(place + 1) for place in form.others])} too"
+    return f"{text}; --{check.option}.columns.{choice.name} NUMBER takes another"
 
 
 def _column(check: SourceCheck, choice: Choice) -> str:

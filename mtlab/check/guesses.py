@@ -1,6 +1,7 @@
 """Tasks that nobody named, guessed from columns that nothing else is read from."""
 
 import re
+import shlex
 from collections.abc import Collection, Mapping
 
 from mtlab.check import columns
@@ -33,7 +34,7 @@ def tasks(
     partitions = names.in_columns(table)
     found: dict[str, tuple[Task, str]] = {}
     for column in every:
-        if column.name in (*read, *ours, *partitions) or _holds_no_gold(column):
+        if column.name in (*read, *ours, *partitions, *table.aliases) or _holds_no_gold(column):
             continue
         kind = next((kind for kind in _kinds() if _is(column, kind, lists)), None)
         name = _name(column.name, {*known, *found})
@@ -42,6 +43,16 @@ def tasks(
             task = Task(kind=kind.name, column=column.name, **options)
             found[name] = task, columns.reason(column, kind)
     return found
+
+
+def options(tasks: Mapping[str, Task]) -> str:
+    """Tasks as the command line has them."""
+    return " ".join(
+        f"--tasks.{name}.{key} {shlex.quote(str(value).lower() if value in (True, False) else str(value))}"
+        for name, task in tasks.items()
+        for key, value in task.model_dump(exclude_defaults=True).items()
+        if key != "title"
+    )
 
 
 def _kinds() -> list[Kind]:
@@ -59,6 +70,8 @@ def _kinds() -> list[Kind]:
 def _is(column: Column, kind: Kind, lists: list[Column]) -> bool:
     if not columns.looks_like(column, kind, lists):
         return False
+    if kind.spans and (column.entities or column.marks):
+        return True
     if kind.of_words and not any(
         other is not column and not other.tags and column.parallel(other) for other in lists
     ):
@@ -79,6 +92,7 @@ def _holds_no_gold(column: Column) -> bool:
 def _name(column: str, taken: Collection[str]) -> str | None:
     """The name of a task that is called after a column; None where none can be made of it."""
     name = re.sub(r"[^A-Za-z0-9_]+", "_", column).strip("_")
+    name = f"column_{name}" if name.isdigit() else name
     if name in (*Data.model_fields, "total", *taken):
         name = f"task_{name}"
     return name if TASK.fullmatch(name) and name not in taken else None

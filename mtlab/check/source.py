@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mtlab.check import columns
+from mtlab.check import columns, guesses
 from mtlab.check.columns import Choice
 from mtlab.data.gather import Part
-from mtlab.data.reading import locate
+from mtlab.data.reading import columned, locate
 from mtlab.data.reading.locate import Located
 from mtlab.data.reading.table import Table
 from mtlab.data.stored import Sentence
 from mtlab.plan.data import Source
-from mtlab.plan.errors import UserError, noted
+from mtlab.plan.errors import UserError, noted, shown
 from mtlab.plan.tasks import WORDS, Task
 from mtlab.tasks.registry import USUAL
 
@@ -40,6 +40,10 @@ class SourceCheck:
     mistakes: list[UserError]
     left_out: list[str] = field(default_factory=list)
     """The usual tasks that the file does without, and why."""
+    every: dict[str, Task] = field(default_factory=dict)
+    """All tasks of the experiment."""
+    split_column: str | None = None
+    """The column that says the split of each row, where that was guessed."""
     guessed: dict[str, str] = field(default_factory=dict)
     """Tasks that nobody named and the file has, and why."""
     possible: dict[str, tuple[Task, str]] = field(default_factory=dict)
@@ -97,8 +101,13 @@ class SourceCheck:
         has_words = not names.isdisjoint(WORDS)
         return tuple(name for name, task in tasks.items() if has_words and task.column in names)
 
-    def lacking(self, task: str) -> UserError:
-        """The mistake of having no column for a task."""
+    def lacking(self, task: str, with_others: bool = True) -> UserError:
+        """The mistake of having no column for a task.
+
+        Args:
+            task: its name.
+            with_others: whether columns for tasks of other kinds are named.
+        """
         table, wanted = self.train, self.wanted[task]
         there, kind = table.columns if table is not None else (), wanted.as_kind
         usual = wanted == USUAL_TASKS.get(task)
@@ -109,10 +118,28 @@ class SourceCheck:
         remedy = f"name it with --{self.option}.columns.{wanted.column} COLUMN"
         if objects := self.objects(task):
             remedy = f"{objects[0]!r} holds objects: write {kind.wants}"
+        elif with_others and (others := self._of_other_kinds(task)):
+            remedy = others
         if usual and len(self.wanted) > 1:
             remedy += ", or give a second source that does (`builtin` will do to try)"
         where = table.name if table is not None else self.given
         return UserError(problem, remedy, where=where, code="column-missing")
+
+    def _of_other_kinds(self, task: str) -> str:
+        """How to read a column with several labels a sentence, where a task wants one; or nothing."""
+        if self.train is None or not self.wanted[task].as_kind.one_label:
+            return ""
+        possible = guesses.tasks(self.train, self.said.values(), {})
+        for name, (other, why) in possible.items():
+            kind = other.as_kind
+            if kind.many and not kind.of_words:
+                column = shown(other.column)
+                named = dict(
+                    (name, other) if known == task else (known, every)
+                    for known, every in self.every.items()
+                )
+                return f"column {column} is for {kind.short} ({why}): pass {guesses.options(named)}"
+        return ""
 
     def objects(self, task: str) -> list[str]:
         """Columns with lists of objects that may be the entities of a task: annotations of characters
@@ -148,12 +175,20 @@ def open_source(
     located = Located({})
     with noted(mistakes):
         located = locate.read(source, option, mistakes)
+    column = columned.column_of(located.tables, source.columns.values())
+    divided = column is not None and source.split_column is None
+    if divided:
+        source = source.model_copy(update={"split_column": column})
+        with noted(mistakes):
+            located = locate.divided(located, source, option)
     for number, mistake in enumerate(mistakes):
         if mistake.where == f"{option}.source":
             mistakes[number] = UserError(
                 mistake.problem, mistake.remedy, where=given, code=mistake.code
             )
     checked = SourceCheck(given, option, wanted, source, located, (), mistakes)
+    checked.every = dict(tasks)
+    checked.split_column = column if divided else None
     if checked.train is not None:
         others = [{name: task} for name, task in tasks.items() if name not in wanted]
         able = {name for some in (wanted, *others) for name in checked.able(some)}

@@ -161,11 +161,13 @@ def _guess_tasks(survey: Survey, overrides: Mapping[str, list[str]]) -> Survey:
     able = check.able(wanted)
     if len(able) < len(wanted):
         return survey
-    left_out = [check.lacking(name) for name in lacking]
+    split_column = check.source.split_column
+    left_out = [check.lacking(name, with_others=False) for name in lacking]
     check.left_out = [f"{mistake.problem}; {mistake.remedy}" for mistake in left_out]
     check.guessed = {name: why for name, (_, why) in new.items()}
     check.possible = {name: made for name, made in check.possible.items() if name not in new}
     check.wanted, check.can, check.source = wanted, able, guessed.experiment.data
+    check.source = check.source.model_copy(update={"split_column": split_column})
     guessed.checks = [check]
     guessed.comments = {("tasks", name): f"a guess: {why}" for name, why in check.guessed.items()}
     return guessed
@@ -196,9 +198,14 @@ def _read(survey: Survey) -> None:
             for choice in check.choices
             if choice.guess and choice.name != choice.column
         }
+        numbers = check.train.form.numbers if check.train.form is not None else {}
+        chosen = {choice.column: choice.name for choice in check.choices}
+        guessed |= {chosen[ours]: number for ours, number in numbers.items() if ours in chosen}
         _fill_in(survey, check, "columns", guessed)
         splits = {split: choice.name for split, choice in check.located.guesses.items()}
         _fill_in(survey, check, "splits", splits)
+        if check.split_column is not None:
+            _write(survey, check, "split_column", check.split_column)
         check.source = check.source.model_copy(
             update={"columns": {**guessed, **said}, "splits": {**splits, **check.source.splits}}
         )
@@ -221,13 +228,16 @@ def _read(survey: Survey) -> None:
 
 def _fill_in(survey: Survey, check: SourceCheck, key: str, guessed: Mapping[str, str]) -> None:
     """Write into the file's settings what was guessed of a source."""
-    if not guessed:
-        return
+    if guessed:
+        _write(survey, check, key, guessed)
+
+
+def _write(survey: Survey, check: SourceCheck, key: str, value: Any) -> None:
     path = check.option.split(".")
     node = survey.settings
     for part in path:
         node = node[part]
-    node[key] = {**guessed, **node.get(key, {})}
+    node[key] = {**value, **node.get(key, {})} if isinstance(value, Mapping) else value
     survey.comments[*path, key] = "a guess"
 
 

@@ -1,12 +1,13 @@
 """The sentences of one source, read from its tables and checked, before anything is cut."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtlab.data import alike, sentences
+from mtlab.data import alike, iob2, sentences
 from mtlab.data.reading import misread, names
 from mtlab.data.reading.cells import SEPARATORS
 from mtlab.data.reading.locate import Located
@@ -84,7 +85,7 @@ def gather(
     }
     for task, kind in reading.kinds.items():
         if kind.spans:
-            parsed, note = sentences.to_iob2(task, parsed, tables, reading, mistakes)
+            parsed, note = iob2.to_iob2(task, parsed, tables, reading, mistakes)
             part.notes += [f"{part.name}: {note}"] if note else []
             part.splits = _with_labels(parsed, source, reading, mistakes)
     part.notes += [f"{part.name}: {line}." for line in _alike(parsed["train"], source, reading)]
@@ -134,13 +135,48 @@ def _reading_notes(title: str, reading: Reading, located: Located) -> Iterator[s
         yield f"{title}: {split} is {shown(choice.name)}, {choice.why}."
     if located.unread:
         yield f"{title}: {located.skipped}."
+    train, *others = located.tables.values()
+    yield from _guessed_columns(train, others, reading)
     for table in located.tables.values():
         for column, counts in names.in_columns(table, reading.names).items():
             counted = ", ".join(f"{shown(value)} {count:,}" for value, count in counts.items())
             what = f"column {shown(column)} holds names of splits ({counted}) and is not read"
-            yield f"{table.name}: {what}: write the rows of each split to their own file."
+            yield f"{table.name}: {what}: {_remedy(column, located, reading)}."
     for table in located.tables.values():
         yield from table.notes
+
+
+def _guessed_columns(table: Table, others: Sequence[Table], reading: Reading) -> Iterator[str]:
+    """Notes on which columns of a file with a token a line are read, where nobody said it."""
+    form = table.form
+    if form is None:
+        return
+    for other in others:
+        if other.form is not None and other.form.width != form.width:
+            width = f"{other.form.width} columns, and {table.name} has {form.width}"
+            yield f"{other.name}: {width}: of each, words are read from the first, and tags from the last."
+    if form.usual:
+        return
+    ours = ["tokens", *(task.column for task in reading.tasks.values())]
+    taken = {
+        name: form.numbers[name]
+        for name in ours
+        if name in form.numbers and name not in reading.columns
+    }
+    if taken:
+        parts = " and ".join(f"{name} from number {number}" for name, number in taken.items())
+        also = names.listed([str(place + 1) for place in form.others])
+        more = f"; number {also} has tags too" if also else ""
+        yield f"{table.name}: of {form.width} columns, {parts}, a guess by their values{more}."
+
+
+def _remedy(column: str, located: Located, reading: Reading) -> str:
+    """What to do about a column that holds names of splits."""
+    if len(located.tables) == 1:
+        return (
+            f"pass --{reading.option}.split_column {shlex.quote(column)} to take the splits from it"
+        )
+    return "write the rows of each split to their own file"
 
 
 def _alike(train: Sequence[Sentence], source: Source, reading: Reading) -> Iterator[str]:

@@ -1,25 +1,20 @@
-"""From rows to sentences: columns are found, class numbers decoded, every value checked, tags
-brought to IOB2.
-"""
+"""From rows to sentences: columns are found, class numbers decoded, every value checked."""
 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
 from mtlab.data.alike import normal
-from mtlab.data.reading import cells, misread
+from mtlab.data.reading import cells, misread, spans
 from mtlab.data.reading.table import Row, Table
-from mtlab.data.stored import Joined, Sentence, collect
+from mtlab.data.stored import Sentence, collect
 from mtlab.plan.errors import Mistakes, UserError, did_you_mean, noted, shown
 from mtlab.plan.tasks import WORDS, Task
-from mtlab.tasks import tags as schemes
 from mtlab.tasks.kind import BadValue, Kind
-from mtlab.tasks.tags import Tags
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -55,6 +50,12 @@ class Reading:
         """Whether a task has gold of words, so that there must be some."""
         return any(kind.of_words for kind in self.kinds.values())
 
+    def _is_of_text(self, table: Table) -> bool:
+        """Whether a table has text, and entities that are parts of it."""
+        golds = [task.column for name, task in self.tasks.items() if self.kinds[name].spans]
+        places = [self.columns.get(column, column) for column in golds]
+        return "text" in table.columns and any(spans.in_column(table, place) for place in places)
+
     def column(self, table: Table, name: str) -> str:
         """The table's column for our ``name``.
 
@@ -64,6 +65,8 @@ class Reading:
         theirs = self.columns.get(name, name)
         if theirs in table.columns:
             return theirs
+        if name == "tokens" and theirs == name and self._is_of_text(table):
+            return "text"
         near = did_you_mean(theirs, table.columns)
         hint = near if near.startswith("did you mean") else ""
         if name == "tokens" and "text" in table.columns:
@@ -92,9 +95,102 @@ def parse(table: Table, reading: Reading, mistakes: Mistakes = None) -> Sequence
         with noted(mistakes):
             columns[name] = reading.column(table, name)
     return collect(
-        _parsed(table, columns, reading, mistakes) if len(columns) == len(wanted) else (),
+        _parsed(_Cells(table, columns, reading), mistakes) if len(columns) == len(wanted) else (),
         reading.directory,
     )
+
+
+class _Cells:
+    """What stands in the cells of a table, for the tasks that it is read for.
+
+    Args:
+        table: a split.
+        columns: our names of columns to the table's.
+        reading: how its source is read.
+    """
+
+    def __init__(self, table: Table, columns: dict[str, str], reading: Reading) -> None:
+        self.table, self.columns, self.reading = table, columns, reading
+        golds = {name: columns[task.column] for name, task in reading.tasks.items()}
+        self.spans = {
+            name
+            for name, column in golds.items()
+            if reading.kinds[name].spans and is_apart(table, columns.get("tokens"), column)
+        }
+        """Tasks with entities that are parts of a text, and not tags of words."""
+        one = {golds[name] for name, kind in reading.kinds.items() if kind.one_label}
+        self.lists = {column for column in one if _holds(table, column, list)}
+        """Columns of labels that hold a list in every row."""
+        self.truths = {column for column in one if _holds(table, column, bool)}
+        """Columns of labels that are true or false."""
+
+    def text(self, row: Row, column: str) -> str:
+        """The text of a sentence, whose entities may be marked in it."""
+        return _checked(row, column, row.values.get(column), "text")
+
+    def words(self, row: Row) -> tuple[tuple[str, ...], spans.Annotated | None]:
+        """The words of a row, and the text that they stand in where entities are parts of it."""
+        column = self.columns["tokens"]
+        if not self.spans:
+            return _tokens(row, column, self.table), None
+        text = self.text(row, column)
+        if any(self.columns[self.reading.tasks[name].column] == column for name in self.spans):
+            text, _ = spans.marked(text) or (text, [])
+        sentence = spans.annotated(text)
+        for word in sentence.words:
+            _encodable(row, column, word)
+        return sentence.words, sentence
+
+    def gold(
+        self,
+        row: Row,
+        task: str,
+        tokens: tuple[str, ...] | None,
+        sentence: spans.Annotated | None,
+    ) -> Any:
+        """The gold of one task in a row."""
+        kind, column = self.reading.kinds[task], self.columns[self.reading.tasks[task].column]
+        if task in self.spans and sentence is not None:
+            return _gold(row, column, self.table, kind, tokens, self._tags(row, column, sentence))
+        value = row.values.get(column)
+        if column in self.lists and isinstance(value, list) and len(value) < 2:
+            value = value[0] if value else None
+        if column in self.truths:
+            return str(value).lower()
+        if kind.many:
+            value = _list(row, column, self.table, kind.gold_title)
+        return _gold(row, column, self.table, kind, tokens, value)
+
+    def _tags(self, row: Row, column: str, sentence: spans.Annotated) -> list[str]:
+        """The tags of words, from the entities in a cell."""
+        entities: Any
+        if column == self.columns["tokens"]:
+            _, entities = spans.marked(row.values[column]) or ("", [])
+        else:
+            entities = spans.items_of(row.values.get(column), self.table.flat)
+        if entities is None:
+            _fail(
+                row, column, "entities are missing", "write a list of them, [] where there is none"
+            )
+        try:
+            return spans.tags(sentence, entities)
+        except BadValue as bad:
+            problem = bad.problem if bad.value is ... else bad.problem.format(shown(bad.value))
+            _fail(row, column, problem, bad.remedy)
+
+
+def is_apart(table: Table, tokens: str | None, column: str) -> bool:
+    """Whether entities are parts of a text, and not tags of words: lists of places, or marks in the
+    text itself.
+    """
+    return tokens is not None and (tokens == column or spans.in_column(table, column))
+
+
+def _holds(table: Table, column: str, kind: type) -> bool:
+    """Whether every cell of a column is of a type, and no class of which the table has the name."""
+    if column in table.classes or not table.rows:
+        return False
+    return all(isinstance(row.values.get(column), kind) for row in table.rows)
 
 
 def form(tables: Iterable[Table], reading: Reading) -> str:
@@ -136,9 +232,8 @@ def given(row: Row, table: Table) -> Sentence:
     return Sentence(row.place(), 0, tokens, text)
 
 
-def _parsed(
-    table: Table, columns: dict[str, str], reading: Reading, mistakes: Mistakes
-) -> Iterator[Sentence]:
+def _parsed(cells: _Cells, mistakes: Mistakes) -> Iterator[Sentence]:
+    table, columns, reading = cells.table, cells.columns, cells.reading
     names = sorted(map(normal, table.columns))
     for row in table.rows:
         if misread.repeats(names, row.values.values()):
@@ -152,24 +247,30 @@ def _parsed(
             continue
         tokens: tuple[str, ...] | None = None
         text: str | None = None
+        sentence: spans.Annotated | None = None
         with noted(mistakes):
             if "tokens" in columns:
-                tokens = _tokens(row, columns["tokens"], table)
+                tokens, sentence = cells.words(row)
             else:
-                text = _checked(row, columns["text"], row.values.get(columns["text"]), "text")
+                text = cells.text(row, columns["text"])
         gold: dict[str, Any] = {}
-        for name, task in reading.tasks.items():
-            kind, column = reading.kinds[name], columns[task.column]
-            if tokens is not None or not kind.of_words:
+        for name in reading.tasks:
+            if tokens is not None or not reading.kinds[name].of_words:
                 with noted(mistakes):
-                    gold[name] = _gold(row, column, table, kind, tokens)
+                    gold[name] = cells.gold(row, name, tokens, sentence)
         if len(gold) == len(reading.tasks) and (tokens or text):
             yield Sentence(row.place(), reading.source, tokens, text, gold)
 
 
-def _gold(row: Row, column: str, table: Table, kind: Kind, tokens: tuple[str, ...] | None) -> Any:
-    """The gold of one task in a row."""
-    value = _list(row, column, table, kind.gold_title) if kind.many else row.values.get(column)
+def _gold(
+    row: Row,
+    column: str,
+    table: Table,
+    kind: Kind,
+    tokens: tuple[str, ...] | None,
+    value: Any,
+) -> Any:
+    """The gold of one task in a cell."""
     words = None if tokens is None else len(tokens)
     try:
         gold = kind.read(value, table.classes.get(column), words)
@@ -192,107 +293,6 @@ def _has_text(table: Table, reading: Reading) -> bool:
     return "text" in named or (
         not named and ("text" in table.columns or "tokens" not in table.columns)
     )
-
-
-def to_iob2(
-    task: str,
-    splits: Mapping[str, Sequence[Sentence]],
-    tables: Mapping[str, Table],
-    reading: Reading,
-    mistakes: Mistakes = None,
-) -> tuple[dict[str, Sequence[Sentence]], str | None]:
-    """The sentences with a task's tags in IOB2, and a note where the source has another scheme; all
-    splits are taken together.
-
-    Where mistakes are gathered, sentences with wrong tags are left out.
-
-    Raises:
-        UserError: a tag that no scheme has, or that the source's scheme does not allow where it
-            stands.
-    """
-    sentences = Joined(list(splits.values()))
-    sequences = _TagsOf(sentences, task)
-    if mistakes is not None and (errors := schemes.mistakes(sequences)):
-        mistakes += _misplaced(task, errors, sentences, tables, reading)
-        wrong = {error.sequence for error in errors}
-        numbered = enumerate(sentences)
-        right = {}
-        for split, kept in splits.items():
-            some = (
-                sentence for number, sentence in islice(numbered, len(kept)) if number not in wrong
-            )
-            right[split] = collect(some, reading.directory)
-        try:
-            return to_iob2(task, right, tables, reading)
-        except UserError:  # two schemes at once, of which a mistake tells
-            return right, None
-    try:
-        scheme = schemes.detect(sequences)
-        converted = schemes.to_iob2(sequences, scheme)
-    except schemes.TagError as error:
-        raise _misplaced(task, [error], sentences, tables, reading)[0] from None
-    if scheme == "IOB2":
-        return dict(splits), None
-    changed = total = 0
-    for old, new in zip(sequences, converted, strict=True):
-        changed, total = changed + sum(map(str.__ne__, old, new)), total + len(old)
-    note = f"tags are {scheme}: converted to IOB2, which rewrote {changed:,} of {total:,} tags."
-    renewed = (
-        sentence.with_gold(task, tags)
-        for sentence, tags in zip(sentences, schemes.to_iob2(sequences, scheme), strict=True)
-    )
-    return {
-        split: collect(islice(renewed, len(kept)), reading.directory)
-        for split, kept in splits.items()
-    }, note
-
-
-class _TagsOf(Sequence[Tags]):
-    """A task's tags of sentences, each an empty sequence where it has none."""
-
-    def __init__(self, sentences: Sequence[Sentence], task: str) -> None:
-        self._sentences, self._task = sentences, task
-
-    def __len__(self) -> int:
-        return len(self._sentences)
-
-    def __iter__(self) -> Iterator[Tags]:
-        return (sentence.gold.get(self._task, ()) for sentence in self._sentences)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._sentences[index].gold.get(self._task, ())
-
-
-def _misplaced(
-    task: str,
-    errors: Sequence[schemes.TagError],
-    sentences: Sequence[Sentence],
-    tables: Mapping[str, Table],
-    reading: Reading,
-) -> list[UserError]:
-    """What is wrong with tags of some of the ``sentences``, and where that stands."""
-    wrong = {error.sequence: sentences[error.sequence] for error in errors}
-    places = {sentence.place for sentence in wrong.values()}
-    rows = {
-        place: row
-        for table in tables.values()
-        for row in table.rows
-        if (place := row.place()) in places
-    }
-    ours = reading.tasks[task].column
-    column, problems = reading.columns.get(ours, ours), []
-    for error in errors:
-        sentence = wrong[error.sequence]
-        problem = f"{error.problem} (token {error.position + 1}, {shown((sentence.tokens or ())[error.position])})"
-        problems.append(
-            UserError(
-                problem,
-                error.remedy,
-                where=f"{rows[sentence.place].place(error.position)} {column}",
-                code="bad-tags",
-            )
-        )
-    return problems
 
 
 def _tokens(row: Row, column: str, table: Table) -> tuple[str, ...]:

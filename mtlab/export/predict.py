@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from mtlab.data import sentences
 from mtlab.data.reading import readers
+from mtlab.data.reading.lines import decoded
 from mtlab.data.reading.table import Row, Table
 from mtlab.data.stored import Sentence
 from mtlab.export.reader import BATCH, FORMAT, HEADS, Given, Nothing, Reader
@@ -140,7 +141,7 @@ def read(file: Path) -> Iterator[Sentence]:
 
 
 def _line_by_line(lines: Iterable[bytes], name: str) -> Iterator[Sentence]:
-    written = ((number, line) for number, line in readers.decoded(lines, name) if line.strip())
+    written = ((number, line) for number, line in decoded(lines, name) if line.strip())
     first = next(written, None)
     if first is None:
         return

@@ -1,6 +1,7 @@
 """The data of an experiment: sources of sentences, and what is done to them."""
 
 from collections.abc import Mapping, Sequence
+from operator import not_
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -15,7 +16,7 @@ class Source(Strict):
 
     source: str | None = None
     """``builtin``, a hub id, or a local directory or file (.jsonl .json .csv .tsv .parquet .conll
-    .txt)."""
+    .txt, and files with a token a line by any name)."""
     revision: str | None = None
     """A hub revision: branch, tag or commit."""
     subset: str | None = None
@@ -27,6 +28,8 @@ class Source(Strict):
     splits: dict[Literal["train", "validation", "test"], str] = Field(default_factory=dict)
     """Our names of splits to the source's (names of hub splits, or of local files), where they
     differ."""
+    split_column: str | None = Field(default=None, exclude_if=not_)
+    """The column that says the split of each row, where one file holds all of them."""
     labels: tuple[str, ...] = ()
     """Take the sentences with these labels alone, in every split; all of them where none are
     given. They are those of the first task with one label a sentence."""

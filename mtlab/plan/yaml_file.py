@@ -27,6 +27,22 @@ LISTS = ("seeds", "looks", "select_on", "losses", "labels", "actions")
 """Keys that hold lists: one value on the command line is a list of one."""
 
 
+TEXT = (
+    "source",
+    "subset",
+    "revision",
+    "column",
+    "split_column",
+    "title",
+    "name",
+    "output",
+    "question",
+)
+"""Keys of text; ``null`` takes them back."""
+TEXTS = ("columns", "splits")
+"""Keys of mappings to text."""
+
+
 HINTS = {
     r"'\t'": "a tab; indent with spaces",
     "mapping values": "a second `: ` on the line; put the value in quotes",
@@ -144,7 +160,7 @@ def override(located: Located, key: str, values: list[str]) -> None:
         UserError: ``key`` leads through something that is not there.
     """
     path = address(located.value, key, f"--{key}")
-    parsed = [_scalar(value, key) for value in values]
+    parsed = [_text(value, path) if _is_text(path) else _scalar(value, key) for value in values]
     listed = (
         path[-1] in LISTS
         or path[:-1] in (("sweep",), ("settings",))
@@ -327,6 +343,28 @@ def _plain_scalar(node: Any, place: str) -> Any:
         where=place,
         code="wrong-type",
     )
+
+
+def _is_text(path: Path_) -> bool:
+    """Whether a setting is text, or a list of texts, so that what the shell hands over is that text."""
+    if path[:1] in (("sweep",), ("settings",)):
+        path = tuple(str(path[-1]).split("."))
+    if path[-1:] == ("labels",) or path[-2:-1] == ("labels",):
+        return path[0] in ("data", "start")
+    nested = len(path) > 1 and path[-2] in TEXTS
+    return path[-1] in TEXT or (nested and path[0] in ("data", "start"))
+
+
+def _text(text: str, path: Path_) -> Any:
+    """The text itself; without quotes that stand around it, a list in brackets where several may
+    stand, and nothing where ``null`` takes a setting back.
+    """
+    bracketed = text.lstrip()[:1] == "[" and (
+        path[-1] == "labels" or path[0] in ("sweep", "settings")
+    )
+    quoted = text[:1] in ("'", '"') and text[-1:] == text[:1] and len(text) > 1
+    back = text == "null" and path[-1] in ("source", "subset", "revision", "question", "answer")
+    return _scalar(text, "") if bracketed or quoted or back else text
 
 
 def _scalar(text: str, key: str) -> Any:

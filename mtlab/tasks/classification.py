@@ -38,6 +38,9 @@ class Classification(Kind):
 
     def read(self, value: Any, names: Sequence[str] | None, words: int | None) -> str:
         """The label; whole numbers that no list of names explains are labels of their own."""
+        if isinstance(value, list) and len(value) > 1:
+            remedy = "keep one, or read them for a task of the kind `multilabel`"
+            raise BadValue("the sentence has several labels, {}", remedy, value)
         if isinstance(value, int) and not isinstance(value, bool) and names is None:
             return str(value)
         label = named(value, names, "the label")

@@ -6,18 +6,34 @@ where a tag is wrong.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
 
-Scheme = Literal["IOB2", "IOB1", "BIOES", "BILOU"]
+Scheme = Literal["IOB2", "IOB1", "BIOES", "BILOU", "BMES"]
 Tags = Sequence[str]
 
-TAG = re.compile(r"O|[BIESLU]-.+")
-CONTINUES: dict[Scheme, str] = {"IOB2": "I", "IOB1": "B", "BIOES": "IE", "BILOU": "IL"}
+TAG = re.compile(r"O|[BIESLUM]-.+")
+TYPELESS = re.compile("[OBIESLUM]")
+"""A tag of a source whose entities have no type."""
+PREFIXED = re.compile(r"^[BIESLUM][^A-Za-z0-9]|[^A-Za-z0-9][BIESLUM]$|^[biesl][-_]|^[^A-Za-z]*$")
+"""A tag that has a prefix in a spelling that is not read, or no letter."""
+MOST_TYPES = 100
+"""More types than that no source has."""
+ONE_TYPE = "entity"
+"""The type of entities that have none."""
+CONTINUES: dict[Scheme, str] = {
+    "IOB2": "I",
+    "IOB1": "B",
+    "BIOES": "IE",
+    "BILOU": "IL",
+    "BMES": "ME",
+}
 """The prefixes that may only follow ``B-x`` or ``I-x`` of their own type. IOB1 keeps B- for an
-entity right after another."""
-TO_IOB2 = {"E": "I", "L": "I", "S": "B", "U": "B"}
+entity right after another; BMES writes M- for I-."""
+MARK_ENDS = ("BIOES", "BILOU", "BMES")
+"""Schemes in which the last word of an entity has a prefix of its own."""
+TO_IOB2 = {"E": "I", "L": "I", "M": "I", "S": "B", "U": "B"}
 
 
 class TagError(ValueError):
@@ -55,6 +71,45 @@ def entities(tags: Tags) -> Iterator[tuple[str, int, int]]:
             begin, kind = at, other
 
 
+def typeless(tags: Iterable[str]) -> bool:
+    """Whether tags are prefixes without types, not all of them ``O``."""
+    known = set(tags)
+    return known != {"O"} and bool(known) and all(map(TYPELESS.fullmatch, known))
+
+
+def typed(tag: str) -> str:
+    """A tag without a type, with the one type that there is."""
+    return tag if tag == "O" else f"{tag}-{ONE_TYPE}"
+
+
+def prefixed(tag: str) -> str:
+    """A tag that is a bare type, with a prefix."""
+    return tag if tag == "O" else f"I-{tag}"
+
+
+def bare_types(counts: Mapping[str, int]) -> bool:
+    """Whether tags are types without prefixes, and ``O`` for most words: neighbouring words of one type
+    are one entity.
+
+    Args:
+        counts: tags to how often they stand.
+    """
+    types = [tag for tag in counts if tag != "O"]
+    return (
+        bool(types)
+        and len(types) <= MOST_TYPES
+        and 2 * counts.get("O", 0) >= sum(counts.values())
+        and all(tag.strip() and " " not in tag and not PREFIXED.search(tag) for tag in types)
+        and not any(TAG.fullmatch(tag) or TYPELESS.fullmatch(tag) for tag in types)
+        and len(types) <= sum(counts[tag] for tag in types) / 2
+    )
+
+
+def are_tags(texts: Collection[str]) -> bool:
+    """Whether all of some texts are tags of entities, with types or all without."""
+    return all(map(TAG.fullmatch, texts)) or all(map(TYPELESS.fullmatch, texts))
+
+
 def detect(sequences: Sequence[Tags]) -> Scheme:
     """The scheme of a whole source.
 
@@ -70,6 +125,8 @@ def detect(sequences: Sequence[Tags]) -> Scheme:
     if wrong:
         raise wrong[0]
     prefixes = {tag[0] for tag in known}
+    if "M" in prefixes:
+        return _bmes(sequences, known)
     bioes, bilou = prefixes & {"E", "S"}, prefixes & {"L", "U"}
     if bioes and bilou:
         sequence, position = _first(sequences, {tag for tag in known if tag[0] in bilou})
@@ -79,6 +136,20 @@ def detect(sequences: Sequence[Tags]) -> Scheme:
         return "BIOES" if bioes else "BILOU"
     iob2 = sum(1 for _ in _misplaced(sequences, "IOB2"))
     return "IOB1" if iob2 and sum(1 for _ in _misplaced(sequences, "IOB1")) < iob2 else "IOB2"
+
+
+def _bmes(sequences: Sequence[Tags], known: set[str]) -> Scheme:
+    """BMES, in which no other scheme's tags may stand.
+
+    Raises:
+        TagError: one does.
+    """
+    others = {tag for tag in known if tag[0] in "ILU"}
+    if others:
+        sequence, position = _first(sequences, others)
+        problem = f"{sequences[sequence][position]} stands among tags of BMES, which have M- inside"
+        raise TagError(sequence, position, problem, "use one scheme in all splits")
+    return "BMES"
 
 
 def unknown(sequences: Sequence[Tags]) -> list[TagError]:
@@ -148,13 +219,14 @@ def _out_of_place(tags: tuple[str, ...], scheme: Scheme) -> tuple[int, ...]:
     """Positions of such tags in one sequence. Remembered, for most sentences are tagged as some
     other is.
     """
-    marks_ends = scheme in ("BIOES", "BILOU")
+    marks_ends = scheme in MARK_ENDS
     positions = []
     for position, (before, tag, after) in enumerate(
         zip(("O", *tags), tags, (*tags[1:], "O"), strict=False)
     ):
         unbegun = tag[0] in CONTINUES[scheme] and not _goes_on(before, tag)
-        unended = marks_ends and tag[0] in "BI" and not (after[0] in "IEL" and after[1:] == tag[1:])
+        open_ = marks_ends and tag[0] in "BIM"
+        unended = open_ and not (after[0] in "IMEL" and after[1:] == tag[1:])
         if unbegun or unended:
             positions.append(position)
     return tuple(positions)
@@ -162,7 +234,7 @@ def _out_of_place(tags: tuple[str, ...], scheme: Scheme) -> tuple[int, ...]:
 
 def _goes_on(before: str, tag: str) -> bool:
     """Whether ``before`` leaves an entity of the type of ``tag`` open."""
-    return before[0] in "BI" and before[1:] == tag[1:]
+    return before[0] in "BIM" and before[1:] == tag[1:]
 
 
 def _error(
@@ -174,15 +246,16 @@ def _error(
     kind = tag[2:]
     also = f" ({count:,} such tags)" if count > 1 else ""
     if tag[0] in CONTINUES[scheme] and not (position and _goes_on(before, tag)):
-        problem = f"{tag} follows {before}, not B-{kind} or I-{kind}, in tags that are otherwise {scheme}{also}"
+        inside = "M" if scheme == "BMES" else "I"
+        problem = f"{tag} follows {before}, not B-{kind} or {inside}-{kind}, in tags that are otherwise {scheme}{also}"
         return TagError(
             sequence,
             position,
             problem,
             f"begin the entity with {'I' if scheme == 'IOB1' else 'B'}-{kind}",
         )
-    end = "E" if scheme == "BIOES" else "L"
-    problem = f"{tag} is not followed by I-{kind} or {end}-{kind}, in tags that are otherwise {scheme}{also}"
+    end, inside = "L" if scheme == "BILOU" else "E", "M" if scheme == "BMES" else "I"
+    problem = f"{tag} is not followed by {inside}-{kind} or {end}-{kind}, in tags that are otherwise {scheme}{also}"
     return TagError(sequence, position, problem, f"end the entity with {end}-{kind}")
 
 

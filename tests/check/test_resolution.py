@@ -492,18 +492,33 @@ def test_a_column_with_names_of_splits_is_no_label_and_is_said(encoder: Path, ki
     made = looked(encoder, f"all{kind}", "tagged")
     assert made.mistakes == []
     assert next(choice for choice in made.checks[0].choices if choice.name == "label").column == "x"
-    assert "the validation or the test split may be in what is not read: column 'fold'" in made.file
-    notes = load(planned(made).data, 0).notes
+    assert "    split_column: fold # a guess" in made.file
+    data = planned(made).data
+    of_fold = {
+        split: sum(sentence.source == 0 for sentence in rows)
+        for split, rows in load(data, 0).splits.items()
+    }
+    assert of_fold == {"train": 20, "validation": 10, "test": 10}
+    unsaid = Data(
+        classifier={"source": f"all{kind}", "columns": {"label": "x"}},
+        ner={"source": "tagged"},
+        test_fraction=0.1,
+    )
     told = f"all{kind}: column 'fold' holds names of splits ('train' 20, 'dev' 10, 'test' 10) and is not read: "
-    assert f"{told}write the rows of each split to their own file." in notes
+    assert (
+        f"{told}pass --data.classifier.split_column fold to take the splits from it."
+        in load(unsaid, 0).notes
+    )
 
 
 @pytest.mark.parametrize("inner", [[{"text": "a b", "label": "x"}], [["a b", "x"]]])
-def test_splits_within_one_json_file_are_said(encoder: Path, inner: list[Any]) -> None:
+def test_splits_within_one_json_file_are_read(encoder: Path, inner: list[Any]) -> None:
     Path("all.json").write_text(json.dumps({"oos": inner, "train": inner, "val": inner}))
     of("tagged/train.conll tagged/dev.conll tagged/test.conll")(Path())
     made = looked(encoder, "all.json", "tagged")
-    assert (
-        "all.json: holds splits (train, val); write each into a file of its own, as train.json"
-        in map(str, made.mistakes)
-    )
+    located = made.checks[0].located
+    assert {split: table.name for split, table in located.tables.items()} == {
+        "train": "all.json train",
+        "validation": "all.json val",
+    }
+    assert located.unread == ("oos",)

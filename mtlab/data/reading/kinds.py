@@ -1,4 +1,4 @@
-"""Which files of a folder may hold data, by their names: no file is opened, but for a list of splits."""
+"""Which files of a folder may hold data, by their names; one whose name says nothing is looked into."""
 
 import json
 import re
@@ -6,7 +6,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from mtlab.data.reading.readers import COMPRESSED, EXTENSIONS
+from mtlab.data.reading import names, parallel
+from mtlab.data.reading.readers import COMPRESSED, EXTENSIONS, is_marked
 
 OTHERS = (".ndjson", ".arrow")
 """Kinds of files that ``datasets`` reads for us, where a folder has none of ours."""
@@ -50,7 +51,11 @@ OF_DATASETS = (
 
 
 def stem(path: Path) -> str:
-    """The name of a file without its extension, nor that of a compressed one."""
+    """The name of a file without its extension, nor that of a compressed one; ``eng.train`` has no
+    extension, but the name of a split.
+    """
+    if names.claim(path.suffix[1:]).exact:
+        return path.name
     return Path(path.stem).stem if path.suffix.lower() in COMPRESSED else path.stem
 
 
@@ -71,6 +76,13 @@ def is_other(path: Path) -> bool:
     return (kind in OTHERS or packed) and path.is_file() and not is_about(path)
 
 
+def is_by_content(path: Path) -> bool:
+    """Whether a file whose name says nothing has a token a line."""
+    kind = extension(path).lower()
+    known = path.suffix.lower() in EXTENSIONS or kind.endswith((*OTHERS, *COMPRESSED))
+    return not known and path.is_file() and not is_about(path) and is_marked(path)
+
+
 def is_about(path: Path) -> bool:
     """Whether a file describes data and holds none."""
     kind = path.suffix.lower()
@@ -84,6 +96,13 @@ def is_about(path: Path) -> bool:
 def is_saved(folder: Path) -> bool:
     """Whether ``save_to_disk`` wrote a folder as one split."""
     return all((folder / name).is_file() for name in ("state.json", "dataset_info.json"))
+
+
+def is_split(folder: Path) -> bool:
+    """Whether a folder is one split: ``save_to_disk`` wrote it, or its files belong together line by
+    line.
+    """
+    return is_saved(folder) or bool(parallel.files(folder))
 
 
 def saved_splits(folder: Path) -> Collection[str] | None:

@@ -1,4 +1,4 @@
-"""Which files of a folder are which split, by their names alone: no file is opened."""
+"""Which files of a folder are which split, by their names; only those of unknown kinds are opened."""
 
 import re
 from collections import defaultdict
@@ -12,15 +12,17 @@ from mtlab.data.reading import names
 from mtlab.data.reading.kinds import (
     extension,
     is_about,
+    is_by_content,
     is_other,
     is_ours,
     is_saved,
+    is_split,
     saved_splits,
     stem,
     visible,
 )
 from mtlab.data.reading.names import SPLITS, Choice
-from mtlab.data.reading.readers import COMPRESSED, EXTENSIONS
+from mtlab.data.reading.readers import COMPRESSED, EXTENSIONS, is_marked
 from mtlab.plan.errors import UserError, did_you_mean, shown
 
 SHARD = re.compile(r"(?P<stem>.+?)[-_.](?P<number>\d+)-of-(?P<total>\d+)(-[0-9a-f]{16})?")
@@ -46,7 +48,9 @@ class Piece:
     whole: Path
     """The file or folder; of shards, what their names have in common."""
     saved: bool = False
-    """Whether it is a folder that ``save_to_disk`` wrote."""
+    """Whether it is a folder that is read as a whole: one that ``save_to_disk`` wrote, or whose files
+    belong together line by line.
+    """
     missing: str = ""
     """A shard that should be there."""
 
@@ -132,10 +136,35 @@ def _there(folder: Path, named: bool) -> tuple[list[Piece], bool]:
     candidates = [
         (_home(folder, folder, fits, named, DEPTH), fits is is_ours) for fits in (is_ours, is_other)
     ]
-    telling = [candidate for candidate in candidates if any(piece.split for piece in candidate[0])]
-    return next(
+    telling = [candidate for candidate in candidates if _tells(candidate[0])]
+    pieces, ours = next(
         iter(telling or [candidate for candidate in candidates if candidate[0]]), ([], True)
     )
+    if ours and (more := _by_content(folder, pieces, named)):
+        return more, True
+    if not pieces and not named and is_split(folder):
+        return [Piece(folder.name, "train", (), folder, saved=True)], True
+    return pieces, ours
+
+
+def _tells(pieces: Sequence[Piece]) -> bool:
+    return any(piece.split for piece in pieces)
+
+
+def _by_content(folder: Path, pieces: Sequence[Piece], named: bool) -> list[Piece]:
+    """Candidates with those files of unknown kinds that have a token a line: where no other file is
+    a split, or for splits that files like them do not have.
+    """
+    if {piece.split for piece in pieces} >= {*SPLITS}:
+        return []
+    more = _home(folder, folder, is_by_content, named, DEPTH)
+    if not _tells(pieces):
+        return [*pieces, *more] if more and (named or _tells(more) or not pieces) else []
+    if not all(is_marked(file) for piece in pieces if piece.split for file in piece.files):
+        return []
+    taken = {piece.split for piece in pieces}
+    extra = [piece for piece in more if piece.split not in (None, *taken)]
+    return [*pieces, *extra] if extra else []
 
 
 def _no_train(folder: Path, rest: Sequence[str], option: str) -> NoReturn:
@@ -234,6 +263,8 @@ def _of_folder(root: Path, path: Path, fits: Fits) -> Piece | None:
     meant = names.claim(path.name).split
     if meant is None:
         return None
+    if is_split(path):
+        return Piece(name, path.name, (), path, saved=True) if fits is is_ours else None
     inside = _pieces(root, path, fits)[0]
     if not inside or any(piece.split not in (None, meant) for piece in inside):
         return None
@@ -281,15 +312,15 @@ def meant_by(name: str, folder: Path, there: Sequence[Piece], split: str) -> Pie
 def _of_folder_named(root: Path, path: Path, fits: Fits) -> Piece | None:
     files = tuple(file for piece in _pieces(root, path, fits)[0] for file in piece.files)
     return (
-        Piece(f"{_name(root, path)}/", path.name, files, path, saved=is_saved(path))
-        if files or is_saved(path)
+        Piece(f"{_name(root, path)}/", path.name, files, path, saved=is_split(path))
+        if files or is_split(path)
         else None
     )
 
 
 def unread(root: Path, folder: Path, read: Collection[Path]) -> Iterator[str]:
     """Files and folders that are not read, without those that only describe data."""
-    if folder in read and is_saved(folder):
+    if folder in read and is_split(folder):
         return
     for path in visible(folder):
         if path.is_file():

@@ -4,20 +4,20 @@ directory as the hub lays it out, or the hub.
 Everything that reads a source does so here, a run as well as ``mtlab check``.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, combinations
 from pathlib import Path
 
 from mtlab.data import disk
-from mtlab.data.reading import hub, layout, names, readers
+from mtlab.data.reading import columned, hub, layout, long, names, objects, parallel, readers
 from mtlab.data.reading.kinds import stem
 from mtlab.data.reading.layout import Piece
 from mtlab.data.reading.names import SPLITS, Choice
-from mtlab.data.reading.table import Again, Row, Table
+from mtlab.data.reading.table import Again, Form, Row, Table
 from mtlab.plan.data import Source
-from mtlab.plan.errors import Mistakes, UserError, did_you_mean, shown
+from mtlab.plan.errors import Mistakes, UserError, did_you_mean, noted, shown
 
 BUILTIN = "builtin"
 CORPUS = Path(__file__).parents[1] / "corpus"
@@ -80,7 +80,10 @@ def read(source: Source, option: str, mistakes: Mistakes = None) -> Located:
             there, or there is no train.
     """
     try:
-        return _read(source, option, mistakes)
+        located = _read(source, option, mistakes)
+        _check_forms(located.tables, mistakes)
+        located = replace(located, tables=_by_sentence(located.tables, mistakes))
+        return located if source.split_column is None else divided(located, source, option)
     except UserError as error:
         if error.where:
             raise
@@ -126,11 +129,50 @@ def _read(source: Source, option: str, mistakes: Mistakes) -> Located:
                 where=f"{option}.subset",
                 code="no-subsets",
             )
-        return _of_file(path, splits, mistakes)
+        inside = objects.of_splits(path, mistakes)
+        return _choose(inside, source, option) if inside else _of_file(path, splits, mistakes)
     must_be_id(given)
     tables, commit = hub.from_hub(given, source.subset, source.revision)
     located = _choose(tables, source, option)
     return replace(located, notes=(f"{given}: commit {commit}.", *located.notes))
+
+
+def divided(located: Located, source: Source, option: str) -> Located:
+    """A source whose one table says in a column which split each row is of.
+
+    Raises:
+        UserError: it does not say it.
+    """
+    tables, unread = columned.divided(located.tables, source, option)
+    return replace(located, tables=tables, choices={}, unread=(*located.unread, *unread))
+
+
+def _check_forms(tables: Mapping[str, Table], mistakes: Mistakes) -> None:
+    """Refuse a split whose lines have another number of columns than those of train, unless the first
+    column holds the words and the last one the tags of both.
+    """
+    forms = [
+        (table, table.form) for table in tables.values() if table.form is not None and table.rows
+    ]
+    for table, form in forms[1:]:
+        train, usual = forms[0]
+        if form.width != usual.width and not (form.of_ends and usual.of_ends):
+            with noted(mistakes):
+                raise UserError(
+                    f"{form.width} columns, and {train.name} has {usual.width}",
+                    "give all splits the same columns",
+                    where=table.name,
+                    code="forms-differ",
+                )
+
+
+def _by_sentence(tables: dict[str, Table], mistakes: Mistakes) -> dict[str, Table]:
+    """The tables with a sentence a row, where they have a token a row."""
+    train = tables.get("train")
+    shape = long.shape_of(train) if train is not None else None
+    if shape is None:
+        return tables
+    return {split: long.regrouped(table, mistakes, shape) for split, table in tables.items()}
 
 
 def _built_in(source: Source, option: str) -> Path:
@@ -184,8 +226,14 @@ def _of_folder(
     plan = layout.resolve(path, splits, option)
     if plan is None:
         return _as_the_hub(path, source or Source(source=str(path)), option)
+    alone = next(iter(plan.pieces.values())) if len(plan.pieces) == 1 else None
+    if alone is not None and not splits and len(alone.files) == 1:
+        inside = objects.of_splits(alone.files[0], mistakes)
+        if inside:
+            located = _choose(inside, source or Source(source=str(path)), option)
+            return replace(located, unread=(*located.unread, *plan.unread))
     if plan.ours:
-        tables = {split: _opened(piece, mistakes) for split, piece in plan.pieces.items()}
+        tables = _all_opened(plan.pieces, mistakes)
     else:
         tables, _ = hub.from_directory(
             path, None, {split: list(piece.files) for split, piece in plan.pieces.items()}
@@ -214,7 +262,7 @@ def _of_file(path: Path, named: dict[str, str], mistakes: Mistakes) -> Located:
     if train.whole != path:
         problem = f"{path.name} and {train.name} are both the train split"
         raise UserError(problem, "pass the directory as the source", where=str(path), code="twice")
-    tables = {split: _opened(pieces[split], mistakes) for split in SPLITS if split in pieces}
+    tables = _all_opened({split: pieces[split] for split in SPLITS if split in pieces}, mistakes)
     read = {file for piece in pieces.values() for file in piece.files}
     beside = [
         piece
@@ -243,12 +291,25 @@ def _same(pieces: dict[str, Piece]) -> tuple[str, ...]:
     )
 
 
-def _opened(piece: Piece, mistakes: Mistakes) -> Table:
+def _all_opened(pieces: Mapping[str, Piece], mistakes: Mistakes) -> dict[str, Table]:
+    """The splits of pieces; what columns hold in train, they hold in the others too."""
+    tables: dict[str, Table] = {}
+    for split, piece in pieces.items():
+        like = tables["train"].form if "train" in tables else None
+        tables[split] = _opened(piece, mistakes, like)
+    return tables
+
+
+def _opened(piece: Piece, mistakes: Mistakes, like: Form | None) -> Table:
     """The rows of a piece; those of several files one after another."""
+    if piece.saved and parallel.files(piece.whole):
+        with noted(mistakes):
+            return parallel.read(piece.whole, mistakes)
+        return Table(str(piece.whole), (), [])
     if piece.saved:
         return hub.from_disk(piece.whole)
     if len(piece.files) == 1:
-        return readers.read(piece.files[0], mistakes)
+        return readers.read(piece.files[0], mistakes, like, every=True)
     kinds = sorted({file.suffix.lower() for file in piece.files})
     if len(kinds) > 1:
         raise UserError(
@@ -260,7 +321,9 @@ def _opened(piece: Piece, mistakes: Mistakes) -> Table:
     large = sum(file.stat().st_size for file in piece.files) > disk.FILE
     tables: list[Table] = []
     for file in piece.files:
-        table = readers.read(file, mistakes)
+        table = readers.read(
+            file, mistakes, like or (tables[0].form if tables else None), every=True
+        )
         if tables and table.classes != tables[0].classes:
             raise UserError(
                 f"other classes than in {tables[0].name}",
@@ -268,13 +331,13 @@ def _opened(piece: Piece, mistakes: Mistakes) -> Table:
                 where=table.name,
                 code="classes-differ",
             )
-        again = Again(partial(_rows_of, file, mistakes), len(table.rows))
+        again = Again(partial(_rows_of, file, mistakes, table.form), len(table.rows))
         tables.append(replace(table, rows=again) if large else table)
     return _one_table(str(piece.whole), tables, large)
 
 
-def _rows_of(file: Path, mistakes: Mistakes) -> Iterator[Row]:
-    return iter(readers.read(file, None if mistakes is None else []).rows)
+def _rows_of(file: Path, mistakes: Mistakes, like: Form | None) -> Iterator[Row]:
+    return iter(readers.read(file, None if mistakes is None else [], like, every=True).rows)
 
 
 def _one_table(name: str, tables: Sequence[Table], large: bool) -> Table:

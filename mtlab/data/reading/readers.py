@@ -3,25 +3,24 @@
 """
 
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from mtlab.data import disk
-from mtlab.data.reading import cells, marked, misread, names
-from mtlab.data.reading.table import Reads, Row, Summary, Table, gathered
+from mtlab.data.reading import cells, conll, lines, marked, misread, objects
+from mtlab.data.reading.lines import check_text, is_blank, lines_of
+from mtlab.data.reading.table import Form, Row, Summary, Table
 from mtlab.plan.errors import Mistakes, UserError, noted
 from mtlab.plan.words import counted
 
-SPACE = re.compile(r"[ \t\n\r]*")
-"""What JSON counts as white space."""
 
-
-def read(path: Path, mistakes: Mistakes = None) -> Table:
-    """Read one file; its extension says how.
+def read(
+    path: Path, mistakes: Mistakes = None, like: Form | None = None, every: bool = False
+) -> Table:
+    """Read one file; its extension says how, unless it has a token a line.
 
     - ``.jsonl``: one object a line. ``.json``: a list of objects, or ``{"data": [...]}``.
     - ``.csv``, ``.tsv``: separated by commas, or tabs, with a header (``cells.py``); a line
@@ -29,9 +28,10 @@ def read(path: Path, mistakes: Mistakes = None) -> Table:
       ``007`` stay). A cell of tokens or tags is a JSON list where it begins with ``[`` and ends
       with ``]``, and items separated by blanks, tabs or line breaks elsewhere. A column without a
       name is not read.
-    - ``.conll``: a token a line, token in the first column and tag in the last, separated by tabs,
-      or by blanks where a line has no tab. Blank lines and ``-DOCSTART-`` lines end a sentence.
-      Columns are called ``tokens`` and ``ner_tags``.
+    - ``.conll``, and files by any other name that are like it: a token a line, columns separated by
+      tabs, or by blanks where a line has no tab. Blank lines and ``-DOCSTART-`` lines end a sentence.
+      Columns are called ``tokens`` and ``ner_tags``; values decide which they are
+      (``conll.py``).
     - ``.txt``: marked text, ``label | text with [TYPE names]`` (``mtlab.data.reading.marked``).
       Blank lines are skipped.
     - ``.parquet``: class numbers are kept with their names where the file has Hugging Face's
@@ -42,12 +42,20 @@ def read(path: Path, mistakes: Mistakes = None) -> Table:
     Where mistakes are gathered, lines that cannot be read are left out, and of a file that cannot
     be read there is an empty table.
 
+    Args:
+        path: of the file.
+        mistakes: where mistakes are gathered, if they are.
+        like: the form of a file of the same source; of one with as many columns, it is that form.
+        every: whether each of more than two columns of a token's line is read, under its number.
+
     Raises:
         UserError: one line with file, line and what is wrong: an unknown extension, not UTF-8, not
             what the extension says.
     """
     with noted(mistakes):
         reader = READERS.get(path.suffix.lower())
+        if reader is None and is_marked(path):
+            reader = _conll
         if reader is None:
             packed = "unpack it, and " if path.suffix.lower() in COMPRESSED else ""
             raise UserError(
@@ -57,6 +65,10 @@ def read(path: Path, mistakes: Mistakes = None) -> Table:
                 code="unknown-kind",
             )
         try:
+            misled = path.suffix.lower() in MISLEADING
+            if reader is _conll or (misled and (is_marked(path) or _is_like(path, like))):
+                return _conll(path, mistakes, like, every)
+            _must_not_be_columns(path)
             return reader(path, mistakes)
         except OSError as error:
             raise UserError(
@@ -67,67 +79,54 @@ def read(path: Path, mistakes: Mistakes = None) -> Table:
     return Table(str(path), (), [])
 
 
-def decoded(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, str]]:
-    """Lines of UTF-8 and their numbers, without a byte-order mark before the first, and without LF
-    or CRLF.
+NUMBERED = 4
+"""Columns of a file whose lines are numbered words, where it has no tags of entities."""
 
-    Only LF ends a line: text files would also be cut at CR, and ``splitlines`` at U+2028 and
-    others.
 
-    Args:
-        lines: as they stand in a file that is open to be read as bytes.
-        name: of the file in messages.
+def is_marked(path: Path) -> bool:
+    """Whether a file has a token a line and tags of entities, whatever its name. One that is called as
+    a table has blank lines between its sentences.
+    """
+    try:
+        shape = conll.form(path)
+    except OSError:
+        return False
+    table = path.suffix.lower() in cells.SEPARATORS
+    if shape is None:
+        return False
+    numbered = shape.ranges and shape.width >= NUMBERED and not table
+    return numbered or (shape.tagged and (shape.apart or not table))
+
+
+def _is_like(path: Path, like: Form | None) -> bool:
+    """Whether a file, which may have no entities, has the columns of another one."""
+    shape = conll.form(path) if like is not None else None
+    return shape is not None and like is not None and shape.apart and shape.width == like.width
+
+
+def _must_not_be_columns(path: Path) -> None:
+    """Refuse a file that is called as marked text, and has a token a line.
 
     Raises:
-        UserError: a line is not UTF-8.
+        UserError: it has, and nobody can tell what its columns are.
     """
-    before = 0
-    for number, line in enumerate(lines, start=1):
-        try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"not UTF-8 at byte {before + error.start}",
-                "save the file as UTF-8",
-                where=f"{name}:{number}",
-                code="not-utf-8",
-            ) from None
-        before += len(line)
-        yield (
-            number,
-            (text.removeprefix("\ufeff") if number == 1 else text)
-            .removesuffix("\n")
-            .removesuffix("\r"),
-        )
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with path.open("rb") as file:
-        yield from decoded(file, str(path))
-
-
-def _table(path: Path, read: Reads, mistakes: Mistakes, skipped: str = "", **more: Any) -> Table:
-    """The table of a file; ``skipped`` is what lines are called that are skipped."""
-    if path.suffix.lower() in TEXT:
-        _check_text(path)
-    rows, summary = gathered(read, path.stat().st_size > disk.FILE, mistakes)
-    notes = (f"{path}: {skipped} lines skipped: {summary.skipped:,}.",) if summary.skipped else ()
-    return Table(str(path), tuple(summary.columns), rows, (*notes, *summary.notes), **more)
-
-
-def _check_text(path: Path) -> None:
-    """See that a file is UTF-8 before anything is said of what stands in it."""
-    for _ in _lines(path):
-        pass
-
-
-def _object(value: Any, place: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        remedy = 'write {"tokens": [...], "ner_tags": [...], "label": "..."}'
+    shape = conll.form(path) if path.suffix.lower() == ".txt" else None
+    if shape is not None and shape.regular and not any("|" in line for _, line in lines_of(path)):
         raise UserError(
-            f"a JSON {type(value).__name__}, not an object", remedy, where=place, code="wrong-type"
+            f"has {shape.width} columns, a token a line, and none of them holds tags of entities",
+            f"call the file {path.stem}.conll to take the last one for tags",
+            where=str(path),
+            code="misread-table",
         )
-    return value
+
+
+def _conll(path: Path, mistakes: Mistakes, like: Form | None = None, every: bool = False) -> Table:
+    shape = conll.form(path)
+    if shape is not None and like is not None and like.width == shape.width:
+        shape = replace(
+            shape, tokens=like.tokens, tags=like.tags, others=like.others, tagged=like.tagged
+        )
+    return conll.read(path, mistakes, shape, every)
 
 
 def _line_by_line(
@@ -138,7 +137,7 @@ def _line_by_line(
     """
 
     def read(mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
-        for number, line in _lines(path):
+        for number, line in lines_of(path):
             if is_blank(line):
                 summary.skipped += 1
                 continue
@@ -148,12 +147,7 @@ def _line_by_line(
             if values is not None:
                 yield Row(values, str(path), number)
 
-    return _table(path, read, mistakes, "blank")
-
-
-def is_blank(line: str) -> bool:
-    """Whether nothing stands on a line."""
-    return not line.strip(" \t\r")
+    return lines.table(path, read, mistakes, "blank")
 
 
 def json_line(line: str, place: str) -> dict[str, Any]:
@@ -163,10 +157,10 @@ def json_line(line: str, place: str) -> dict[str, Any]:
         UserError: it is not JSON, or no object.
     """
     try:
-        return _object(json.loads(line), place)
+        return objects.as_object(json.loads(line), place)
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"not JSON ({_reason(error)})",
+            f"not JSON ({objects.reason(error)})",
             "write one JSON object a line",
             where=place,
             code="malformed",
@@ -178,87 +172,8 @@ def _marked_line(line: str, place: str) -> dict[str, Any]:
     return {"tokens": tokens, "ner_tags": tags, "label": label}
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at column {error.colno}"
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
-
-
-def _json(path: Path, mistakes: Mistakes) -> Table:
-    _check_text(path)
-    text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"not JSON ({_reason(error)})",
-            "one object a line is `.jsonl`",
-            where=f"{path}:{error.lineno}",
-            code="malformed",
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"not JSON ({_reason(error)})", where=str(path), code="malformed") from None
-    if not isinstance(value.get("data") if isinstance(value, dict) else value, list):
-        splits = (
-            [
-                key
-                for key, rows in value.items()
-                if names.claim(key).exact and isinstance(rows, list)
-            ]
-            if isinstance(value, dict)
-            else []
-        )
-        if splits:
-            raise UserError(
-                f"holds splits ({', '.join(splits)})",
-                f"write each into a file of its own, as {splits[0]}.json",
-                where=str(path),
-                code="wrong-type",
-            )
-        raise UserError(
-            "not a list of objects",
-            'write [{...}, ...] or {"data": [{...}, ...]}',
-            where=str(path),
-            code="wrong-type",
-        )
-    rows = []
-    for line, item in _items(text):
-        with noted(mistakes):
-            rows.append(Row(_object(item, f"{path}:{line}"), str(path), line))
-    return Table(
-        str(path), tuple(dict.fromkeys(column for row in rows for column in row.values)), rows
-    )
-
-
-def _items(text: str) -> Iterator[tuple[int, Any]]:
-    """The objects of a JSON text that is known to be valid, and the lines they begin on: the json
-    module keeps no places.
-    """
-    decode = json.JSONDecoder().raw_decode
-    at = _past_space(text, 0)
-    while text[at] in "{,":  # step over the keys before `data`
-        key, at = decode(text, _past_space(text, at + 1))
-        at = _past_space(text, _past_space(text, at) + 1)
-        if key != "data":
-            at = _past_space(text, decode(text, at)[1])
-    line, counted = 1, 0
-    at = _past_space(text, at + 1)
-    while text[at] != "]":
-        line, counted = line + text.count("\n", counted, at), at
-        item, at = decode(text, at)
-        yield line, item
-        at = _past_space(text, at)
-        if text[at] == ",":
-            at = _past_space(text, at + 1)
-
-
-def _past_space(text: str, at: int) -> int:
-    match = SPACE.match(text, at)
-    return match.end() if match else at
-
-
 def _separated(path: Path, mistakes: Mistakes) -> Table:
-    _check_text(path)
+    check_text(path)
     shape = cells.shape(path)
 
     def read(mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
@@ -284,49 +199,8 @@ def _separated(path: Path, mistakes: Mistakes) -> Table:
                 f"the longest has {several[longest]:,} lines (line {longest:,})."
             )
 
-    table = _table(path, read, mistakes, "blank", flat=True)
+    table = lines.table(path, read, mistakes, "blank", flat=True)
     return replace(table, notes=(*shape.notes(path), *table.notes))
-
-
-def _conll(path: Path, mistakes: Mistakes) -> Table:
-    def read(mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
-        summary.columns.update(tokens=None, ner_tags=None)
-        tokens: list[str] = []
-        tags: list[str] = []
-        number, whole = 0, True
-        for number, line in _lines(path):
-            content = line.rstrip(" \t\r")
-            if not content or content.startswith("-DOCSTART-"):
-                summary.skipped += bool(content)
-                if tokens and whole:
-                    yield _in_lines(path, number, tokens, tags)
-                tokens, tags, whole = [], [], True
-                continue
-            columns = (
-                content.split("\t") if "\t" in content else re.split(" +", content.lstrip(" "))
-            )
-            if len(columns) < 2:
-                where, whole = f"{path}:{number} ner_tags", False
-                with noted(mistakes):
-                    raise UserError(
-                        f"one column ({columns[0]!r})",
-                        "a line holds a token and its tag",
-                        where=where,
-                        code="column-missing",
-                    )
-            tokens.append(columns[0])
-            tags.append(columns[-1])
-        if tokens and whole:
-            yield _in_lines(path, number + 1, tokens, tags)
-
-    return _table(path, read, mistakes, "-DOCSTART-")
-
-
-def _in_lines(path: Path, end: int, tokens: list[str], tags: list[str]) -> Row:
-    """A sentence with a token a line, and ``end`` the line after it."""
-    return Row(
-        {"tokens": tokens, "ner_tags": tags}, str(path), end - len(tokens), line_per_token=True
-    )
 
 
 def _parquet(path: Path, mistakes: Mistakes) -> Table:
@@ -350,7 +224,7 @@ def _parquet(path: Path, mistakes: Mistakes) -> Table:
                 code="unreadable",
             ) from None
 
-    table = _table(path, read, mistakes)
+    table = lines.table(path, read, mistakes)
     schema, classes = parquet.read_schema(path), {}
     from_hub = b"huggingface" in (schema.metadata or {})
     if from_hub:
@@ -384,7 +258,7 @@ def class_names(features: dict[str, Any]) -> dict[str, tuple[str, ...]]:
 
 READERS: dict[str, Callable[[Path, Mistakes], Table]] = {
     ".jsonl": lambda path, mistakes: _line_by_line(path, json_line, mistakes),
-    ".json": _json,
+    ".json": objects.read,
     ".csv": _separated,
     ".tsv": _separated,
     ".parquet": _parquet,
@@ -392,5 +266,6 @@ READERS: dict[str, Callable[[Path, Mistakes], Table]] = {
     ".txt": lambda path, mistakes: _line_by_line(path, _marked_line, mistakes),
 }
 EXTENSIONS = tuple(READERS)
-TEXT = (".jsonl", ".json", ".conll", ".txt")
+MISLEADING = (".csv", ".tsv", ".txt")
+"""Kinds of files that may have a token a line nevertheless."""
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")

@@ -19,12 +19,70 @@ class Row:
     """What stands between file and number: ``:`` for lines, `` row `` for rows of binary files."""
     line_per_token: bool = False
     """Whether every token has a line of its own, as in CoNLL files."""
+    lines: tuple[int, ...] = ()
+    """Those lines, where others stand between them."""
 
     def place(self, token: int = 0) -> str:
         """``file:line`` of the sentence, or of one of its tokens where these have lines of their
         own.
         """
-        return f"{self.file}{self.unit}{self.number + token * self.line_per_token}"
+        at = self.lines[token] if self.lines else self.number + token * self.line_per_token
+        return f"{self.file}{self.unit}{at}"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The columns of a file with a token a line."""
+
+    width: int = 2
+    """How many there are."""
+    tokens: int = 0
+    """The place of the words, from 0."""
+    tags: int | None = -1
+    """The place of the tags; -1 is the last one, None where no column has any."""
+    others: tuple[int, ...] = ()
+    """Places of further columns that look like tags of entities."""
+    comments: float = 0.0
+    """The share of sentences before which a line begins with ``#`` and holds no token."""
+    regular: bool = False
+    """Whether nearly all lines have as many columns."""
+    ranges: bool = False
+    """Whether the first column counts words, so that ``1-2`` there is no word."""
+    header: bool = False
+    """Whether the first line names the columns."""
+    tagged: bool = False
+    """Whether a column holds tags of entities."""
+    bare: bool = False
+    """Whether the tags are types without prefixes."""
+    apart: bool = False
+    """Whether there are several sentences, and few of their lines have a comma within."""
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """Where there is more than a column of words and one of tags: the numbers of those of words and of tags, from 1,
+        to our names.
+        """
+        if self.usual:
+            return {}
+        words = {str(self.tokens + 1): "tokens"}
+        return (
+            words if self.tags is None else {**words, str(self.tags % self.width + 1): "ner_tags"}
+        )
+
+    @property
+    def numbers(self) -> dict[str, str]:
+        """Our names of columns to their numbers."""
+        return {ours: number for number, ours in self.aliases.items()}
+
+    @property
+    def of_ends(self) -> bool:
+        """Whether the first column holds the words, and the last one the tags."""
+        return self.tokens == 0 and self.tags in (-1, self.width - 1)
+
+    @property
+    def usual(self) -> bool:
+        """Whether there are a column of words and one of tags, in this order."""
+        return self.width < 3 and self.tokens == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +99,14 @@ class Table:
     """For columns that hold class numbers: the names of the classes."""
     flat: bool = False
     """Whether a list of tokens or tags may be written as text, as in the cells of a CSV file."""
+    form: Form | None = None
+    """The columns of the file, where it has a token a line. Each is there under its number too, unless
+    the form is the usual one."""
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """Columns that are there under another name, and that name."""
+        return {} if self.form is None else self.form.aliases
 
 
 @dataclass

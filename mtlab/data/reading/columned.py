@@ -1,0 +1,94 @@
+"""A file that holds all splits, and says in a column which split each row is of."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+
+from mtlab.data.reading import names
+from mtlab.data.reading.names import SPLITS
+from mtlab.data.reading.table import Again, Row, Table
+from mtlab.plan.data import Source
+from mtlab.plan.errors import UserError, did_you_mean, shown
+
+
+def column_of(tables: Mapping[str, Table], read: Collection[str] = ()) -> str | None:
+    """The column that holds names of splits, train among them, where a source has one split and one
+    such column.
+
+    Args:
+        tables: the splits of a source.
+        read: columns that something else is read from.
+    """
+    if tables.keys() != {"train"}:
+        return None
+    columns = names.in_columns(tables["train"], read)
+    fitting = [
+        column
+        for column, counts in columns.items()
+        if any(names.claim(value.strip()).split == "train" for value in counts)
+    ]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def divided(
+    tables: Mapping[str, Table], source: Source, option: str
+) -> tuple[dict[str, Table], tuple[str, ...]]:
+    """The splits of a source that a column of its one table says, and the rows that are of none.
+
+    Args:
+        tables: of the source.
+        source: its settings.
+        option: of the source on the command line, for messages.
+
+    Raises:
+        UserError: there are splits already, no such column, or a row that says none of them.
+    """
+    column, where = str(source.split_column), f"{option}.split_column"
+    if tables.keys() != {"train"}:
+        raise UserError(
+            f"the source has the splits {names.listed(list(tables))} in files of their own",
+            "leave it out, or pass the one file as the source",
+            where=where,
+            code="conflict",
+        )
+    table = tables["train"]
+    if column not in table.columns:
+        raise UserError(
+            f"no column {column!r}",
+            did_you_mean(column, table.columns),
+            where=where,
+            code="column-missing",
+        )
+    said = Counter(_said(row, column) for row in table.rows)
+    chosen = names.assign({name: name for name in said}, (), option)
+    if "train" not in chosen:
+        raise UserError(
+            f"no row is of train; the values are {names.listed(list(said))}",
+            "write train for the rows to train on",
+            where=where,
+            code="no-split",
+        )
+    values = {split: chosen[split].name for split in SPLITS if split in chosen}
+    made = {split: _rows_of(table, column, value, said[value]) for split, value in values.items()}
+    unread = tuple(f"rows with {column} {value}" for value in said if value not in values.values())
+    return made, unread
+
+
+def _said(row: Row, column: str) -> str:
+    value = row.values.get(column)
+    if not isinstance(value, str) or not value.strip():
+        raise UserError(
+            f"the split of the row is {shown(value)}",
+            "write train, validation or test",
+            where=f"{row.place()} {column}",
+            code="bad-value",
+        )
+    return value.strip()
+
+
+def _rows_of(table: Table, column: str, value: str, count: int) -> Table:
+    def read() -> Iterator[Row]:
+        return (row for row in table.rows if row.values[column].strip() == value)
+
+    rows = list(read()) if isinstance(table.rows, list) else Again(read, count)
+    return replace(table, rows=rows, notes=table.notes if value == "train" else ())

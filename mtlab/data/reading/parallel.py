@@ -1,0 +1,84 @@
+"""Splits in folders of text files that belong together line by line: words, tags and a label of each
+sentence, as JointBERT's ``seq.in``, ``seq.out`` and ``label``.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mtlab.data import disk
+from mtlab.data.reading import cells, lines
+from mtlab.data.reading.table import Row, Summary, Table, gathered
+from mtlab.plan.errors import Mistakes, UserError
+
+NAMES = {
+    "tokens": ("seq.in", "seq_in.txt", "seq.in.txt", "sentences.txt", "words.txt", "tokens.txt"),
+    "ner_tags": ("seq.out", "seq_out.txt", "seq.out.txt", "tags.txt", "slots.txt", "labels.txt"),
+    "label": ("label", "label.txt", "intent", "intent.txt", "intents.txt"),
+}
+"""Our names of columns to those of their files."""
+
+
+def files(folder: Path) -> dict[str, Path]:
+    """The files of a split, by what they hold; none of another folder: there are words,
+    and tags or labels.
+    """
+    there = {
+        ours: path
+        for ours, names in NAMES.items()
+        if (path := next((folder / name for name in names if (folder / name).is_file()), None))
+    }
+    return there if "tokens" in there and len(there) > 1 else {}
+
+
+def read(folder: Path, mistakes: Mistakes = None) -> Table:
+    """The sentences of a folder.
+
+    Raises:
+        UserError: a file is not UTF-8, or has other lines than the one of words.
+    """
+    there = files(folder)
+    for path in there.values():
+        lines.check_text(path)
+    counts = {ours: sum(1 for _ in _trimmed(path)) for ours, path in there.items()}
+    for ours, count in counts.items():
+        if count != counts["tokens"]:
+            problem = f"{count:,} lines, and {there['tokens'].name} has {counts['tokens']:,}"
+            raise UserError(
+                problem,
+                "give every sentence a line in each of these files",
+                where=str(there[ours]),
+                code="lengths-differ",
+            )
+
+    def rows(mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
+        summary.columns.update(dict.fromkeys(there))
+        every = zip(*map(_trimmed, there.values()), strict=True)
+        for number, texts in enumerate(every, start=1):
+            cut = dict(zip(there, texts, strict=True))
+            values = {
+                ours: text.strip() if ours == "label" else cells.items(text)
+                for ours, text in cut.items()
+            }
+            if any(values.values()):
+                yield Row(values, str(there["tokens"]), number)
+            else:
+                summary.skipped += 1
+
+    large = sum(path.stat().st_size for path in there.values()) > disk.FILE
+    made, summary = gathered(rows, large, mistakes)
+    names = ", ".join(path.name for path in there.values())
+    notes = [f"{folder}: sentences are the lines of {names}."]
+    notes += [f"{folder}: blank lines skipped: {summary.skipped:,}."] if summary.skipped else []
+    return Table(str(folder), tuple(there), made, tuple(notes))
+
+
+def _trimmed(path: Path) -> Iterator[str]:
+    """The lines of a file without blank ones at its end."""
+    waiting = 0
+    for _, line in lines.lines_of(path):
+        if lines.is_blank(line):
+            waiting += 1
+            continue
+        yield from [""] * waiting
+        waiting = 0
+        yield line
