@@ -1,5 +1,5 @@
-"""The comparison behind ``mtlab recommend``: an experiment file, or one for one's own data, with a
-pilot seed and fresh seeds.
+"""The comparison behind a recommendation: an experiment, or one for one's own data, with a pilot seed
+and fresh seeds.
 """
 
 import math
@@ -8,9 +8,10 @@ from pathlib import Path
 
 from mtlab.check import starter
 from mtlab.check.findings import report
-from mtlab.parser import OF_DATA, parse_overrides
+from mtlab.parser import OF_DATA
+from mtlab.plan import given as plan_given
 from mtlab.plan.errors import UserError, did_you_mean, printable, shown
-from mtlab.plan.experiment import load
+from mtlab.plan.given import Source
 from mtlab.plan.looks import ANY_LOSS
 
 SEEDS = ("3",)
@@ -22,21 +23,23 @@ FITTING = range(2, 9)
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def comparison(words: Sequence[str]) -> tuple[str, dict[str, list[str]], float | None]:
-    """The experiment file and the settings that ``mtlab compare`` takes for a recommendation.
+def asked(
+    given: Sequence[Source], settings: dict[str, list[str]]
+) -> tuple[Source, dict[str, list[str]], float | None]:
+    """The experiment and the settings that a comparison takes for a recommendation.
 
     Args:
-        words: of the command line: an experiment file, or one source or two, and settings.
+        given: an experiment, or one source of data or two.
+        settings: over those of the experiment, and those of the recommendation.
 
     Returns:
-        The path of the file, which is written where there is none for these sources; settings over
-        those of the file; the seconds that it may take, where that is said.
+        The experiment, whose file is written where there is none for these sources; settings over
+        its own; the seconds that it may take, where that is said.
 
     Raises:
         UserError: the data or the settings have a mistake.
     """
-    count = next((at for at, word in enumerate(words) if word.startswith("--")), len(words))
-    given, settings = words[:count], parse_overrides(list(words[count:]))
+    settings = dict(settings)
     margin, tasks = settings.pop("margin", []), settings.pop("tasks", [])
     budget = settings.pop("budget", None)
     looks = settings.pop("seeds.looks", []) or settings.pop("looks", [])
@@ -55,9 +58,9 @@ def comparison(words: Sequence[str]) -> tuple[str, dict[str, list[str]], float |
             where="--seeds",
             code="conflict",
         )
-    file = _file(given, settings)
-    settings |= {**seeds(looks), **_margins(file, margin, tasks)}
-    return file, settings, None if budget is None else _seconds(" ".join(budget))
+    source = _experiment(given, settings)
+    settings |= {**seeds(looks), **_margins(source, margin, tasks)}
+    return source, settings, None if budget is None else _seconds(" ".join(budget))
 
 
 def seeds(looks: Iterable[object]) -> dict[str, list[str]]:
@@ -86,11 +89,11 @@ def _seconds(budget: str) -> float:
     return seconds
 
 
-def _file(given: Sequence[str], settings: dict[str, list[str]]) -> str:
-    """The experiment file: the one that is given, or that of sources, with the settings of their
+def _experiment(given: Sequence[Source], settings: dict[str, list[str]]) -> Source:
+    """The experiment: the one that is given, or the file of sources, with the settings of their
     data, which is written unless it is there already, word for word.
     """
-    if len(given) == 1 and Path(given[0]).suffix in (".yaml", ".yml"):
+    if len(given) == 1 and not _is_data(given[0]):
         return given[0]
     if len(given) > 2:
         raise UserError(
@@ -98,19 +101,27 @@ def _file(given: Sequence[str], settings: dict[str, list[str]]) -> str:
             "give one for all tasks, or two, one for each of two tasks",
             code="too-many-sources",
         )
+    sources = [str(source) for source in given]
     of_data = {key: settings.pop(key) for key in list(settings) if key.split(".")[0] in OF_DATA}
-    content, path = report(list(given), of_data).file, starter.usual_path(given)
+    content, path = report(sources, of_data).file, starter.usual_path(sources)
     if not (path.is_file() and path.read_text(encoding="utf-8") == content):
-        starter.write(starter.file_for(given, None), content)
+        starter.write(starter.file_for(sources, None), content)
         print(f"No mistakes. Written: {printable(str(path))}")
     return str(path)
 
 
-def _margins(file: str, margin: Sequence[str], decisive: Sequence[str]) -> dict[str, list[str]]:
+def _is_data(source: Source) -> bool:
+    """Whether it is a source of data, and not an experiment."""
+    return isinstance(source, str | Path) and Path(source).suffix not in (".yaml", ".yml")
+
+
+def _margins(
+    source: Source, margin: Sequence[str], decisive: Sequence[str]
+) -> dict[str, list[str]]:
     """Settings of margins: one for all tasks, and none that counts for tasks that do not decide."""
     if not margin and not decisive:
         return {}
-    tasks = list(load(file, with_data=False).tasks)
+    tasks = list(plan_given.of(source, {}, with_data=False).experiment.tasks)
     for name in decisive:
         if name not in tasks:
             raise UserError(

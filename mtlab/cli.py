@@ -7,11 +7,15 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtlab import launch
 from mtlab.parser import FIGURES, OF_DATA, build, parse_overrides
 from mtlab.plan.errors import Busy, UserError, did_you_mean, printable, shown
 from mtlab.plan.words import counted
+
+if TYPE_CHECKING:
+    from mtlab.plan.given import Given
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -84,38 +88,41 @@ def _run(words: list[str]) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     from mtlab.plan.experiment import load
+    from mtlab.plan.given import Given
 
     experiment = load(options.file, parse_overrides(options.overrides))
-    from mtlab import comparing
-
-    return comparing.run(experiment, lambda command="compare": _command(options, command))
+    return _run_trials(Given(experiment, (options.file, *options.overrides)))
 
 
 def _recommend(options: argparse.Namespace) -> int:
-    from mtlab import advising
+    from mtlab import api
 
-    file, settings, budget = advising.comparison(_words(options))
-    if budget is not None:
-        from mtlab import comparing
-        from mtlab.plan.experiment import load
+    given, settings = _given(options)
+    return _run_trials(api.recommended(given, parse_overrides(settings)))
 
-        settings |= advising.seeds([comparing.affordable(load(file, settings), budget)])
-    words = [word for key, values in settings.items() for word in (f"--{key}", *values)]
-    return _compare(argparse.Namespace(file=file, overrides=words))
+
+def _run_trials(given: "Given") -> int:
+    """Run an experiment, and print its verdicts."""
+    from mtlab import comparing
+
+    try:
+        comparison = comparing.run(given, program=True)
+    except comparing.Interrupted as stop:
+        return stop.status
+    if not launch.leads():
+        return 0
+    for line in comparison.lines:
+        print(line)
+    return 1 if comparison.failures else 0
 
 
 def _plan(options: argparse.Namespace) -> int:
     from mtlab.plan.experiment import load
 
     experiment = load(options.file, parse_overrides(options.overrides))
-    from mtlab.report import power
-    from mtlab.train.measure import dry_run
+    from mtlab import planning
 
-    settings = experiment.model_dump(mode="json")
-    for line in dry_run.lines(
-        experiment, lambda fingerprint: power.lines(settings, experiment.output, fingerprint)
-    ):
-        print(line)
+    planning.plan(experiment, print)
     return 0
 
 
@@ -158,15 +165,15 @@ def _init(options: argparse.Namespace) -> int:
 
 def _sources(options: argparse.Namespace) -> tuple[list[str], dict[str, list[str]]]:
     """The sources of a command, and the settings after them."""
-    words = _words(options)
-    count = next((index for index, word in enumerate(words) if word.startswith("--")), len(words))
+    given, settings = _given(options)
+    count = len(given)
     if count > 2:
         raise UserError(
             f"{count} sources",
             "give one for all tasks, or two, one for each of two tasks",
             code="too-many-sources",
         )
-    overrides = parse_overrides(words[count:])
+    overrides = parse_overrides(settings)
     for key in overrides:
         if key.split(".")[0] not in OF_DATA and (options.command, key) != ("init", "output"):
             raise UserError(
@@ -175,7 +182,14 @@ def _sources(options: argparse.Namespace) -> tuple[list[str], dict[str, list[str
                 where=f"--{key}",
                 code="no-effect",
             )
-    return words[:count], overrides
+    return given, overrides
+
+
+def _given(options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """The words before settings, and those of settings."""
+    words = _words(options)
+    count = next((index for index, word in enumerate(words) if word.startswith("--")), len(words))
+    return words[:count], words[count:]
 
 
 def _words(options: argparse.Namespace) -> list[str]:
@@ -184,7 +198,6 @@ def _words(options: argparse.Namespace) -> list[str]:
 
 def _report(options: argparse.Namespace) -> int:
     from mtlab.plan.experiment import load
-    from mtlab.report import document
 
     overrides = parse_overrides(options.overrides)
     chosen = " ".join(overrides.pop("figures", FIGURES[:1]))
@@ -196,17 +209,17 @@ def _report(options: argparse.Namespace) -> int:
             code="unknown-value",
         )
     experiment = load(options.file, overrides, with_data=False)
-    from mtlab.report import publish, terminal
+    from mtlab import comparison
+    from mtlab.report import publish
 
     origin = publish.origin(experiment.output)
     if origin != experiment.output:
         print(
             f"nothing was run in {experiment.output}: this report is of the published records in {origin}"
         )
-    print(
-        f"report: {document.write(origin, experiment.output, 'main' if chosen == 'main' else 'all')} and report.html"
-    )
-    for line in terminal.lines(origin):
+    results = comparison.read(experiment.output)
+    print(f"report: {results.write_report('main' if chosen == 'main' else 'all')} and report.html")
+    for line in results.lines:
         print(line)
     return 0
 

@@ -1,20 +1,24 @@
-"""Runs a comparison: trains its trials, logs them to MLflow, writes the report, prints the verdicts."""
+"""Runs a comparison: trains its trials, logs them to MLflow, and writes the report."""
 
+import gc
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from mtlab import launch
+from mtlab import comparison, launch
+from mtlab.comparison import Comparison
 from mtlab.export import directory
 from mtlab.export.model import choose
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
+from mtlab.plan.given import FILE, Given
 from mtlab.plan.scenario import Pair
 from mtlab.plan.words import counted
+from mtlab.record.files import write_atomically
 from mtlab.record.journal import Journal
 from mtlab.record.mlflow.tracking import Outcome, Tracking
 from mtlab.record.records import SuiteRecord, TrialRecord
-from mtlab.report import document, terminal
+from mtlab.report import document
 from mtlab.report.comparison import choice, decisions
 from mtlab.report.story import story
 from mtlab.train.budget import Budget, not_tried
@@ -24,52 +28,74 @@ from mtlab.train.resume import signals
 from mtlab.train.suite import Suite
 from mtlab.watched import end_with_parent
 
-Command = Callable[..., str]
-"""The command line that repeats the run; with a command's name, that one on the same experiment."""
+
+class Interrupted(KeyboardInterrupt):
+    """The run was stopped; what ended stays, and the same call continues.
+
+    Args:
+        status: the exit status of a program that was stopped so.
+        words: for the user.
+    """
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
 
 
-def run(experiment: Experiment, command: Command) -> int:
-    """Run an experiment, and print its verdicts.
+def run(given: Given, program: bool = False) -> Comparison:
+    """Run an experiment.
 
-    Returns:
-        The exit status: 1 where a trial failed, 130 or 143 where the run was stopped.
+    Args:
+        given: the experiment, and the command line that means it.
+        program: whether this process does nothing else, so that it may end when it is asked twice.
 
     Raises:
         UserError: the experiment cannot run here.
+        Interrupted: the run was stopped.
     """
+    experiment, command = given.experiment, given.command("compare", launch.command())
     if not launch.leads():
-        return _follow(experiment, command())
+        return _follow(experiment, command)
     display = progress()
     tracking = Tracking(experiment.name, display.say)
     status = "KILLED"
     try:
         end_with_parent()
-        with signals.handled(), local.opened(experiment) as engine:
-            suite = Suite(experiment, command(), display, engine)
+        with signals.handled(program=program), local.opened(experiment) as engine:
+            suite = Suite(experiment, command, display, engine)
             with suite.journal.held(suite.command):
+                if given.text:
+                    write_atomically(experiment.output / FILE, given.text)
                 record, trials = suite.run(tracking.start, tracking.log, _decider(display.say))
-                failed = [trial for trial in trials if not trial.ok]
                 record = tracking.settle(record)
                 Journal(experiment.output).write_suite(record)  # by this process, for itself
                 outcome = finish(experiment)
                 display.say(f"report: {outcome.directory / 'report.md'} and report.html")
-                status = "FAILED" if failed else "FINISHED"
+                status = "FINISHED" if all(trial.ok for trial in trials) else "FAILED"
                 tracking.finish(record, outcome, status)
             suite.runtime.processes.close()
     except (signals.Stopped, KeyboardInterrupt) as stop:
         display.close()
-        print(
-            f"mtlab: interrupted; `{command()}` continues from here, and `{command('report')}` writes up what ended",
-            file=sys.stderr,
-        )
-        return stop.status if isinstance(stop, signals.Stopped) else 130
+        raise _interrupted(given, stop, program) from None
     finally:
         tracking.close(status)
         display.close()
-    _say_place(record, tracking, command, display)
-    for line in terminal.lines(Path(experiment.output)):
-        print(line)
-    return 1 if failed else 0
+        gc.unfreeze()  # what the suite loaded may be freed
+    _say_place(record, tracking, given.command("sync"), display)
+    return comparison.read(experiment.output)
+
+
+def _interrupted(given: Given, stop: BaseException, program: bool) -> Interrupted:
+    """What a stopped run ends with; a program says at once how it continues."""
+    status = stop.status if isinstance(stop, signals.Stopped) else 128 + signal.SIGINT
+    if not program:
+        folder = str(given.experiment.output)
+        words = f"the same call continues from here, and mtlab.load({folder!r}) has what ended"
+        return Interrupted(status, words)
+    again, report = given.command("compare", launch.command()), given.command("report")
+    words = f"interrupted; `{again}` continues from here, and `{report}` writes up what ended"
+    print(f"mtlab: {words}", file=sys.stderr)
+    return Interrupted(status, words)
 
 
 def affordable(experiment: Experiment, seconds: float) -> int:
@@ -117,9 +143,7 @@ def affordable(experiment: Experiment, seconds: float) -> int:
     return chosen
 
 
-def _say_place(
-    record: SuiteRecord, tracking: Tracking, command: Command, display: PlainProgress
-) -> None:
+def _say_place(record: SuiteRecord, tracking: Tracking, sync: str, display: PlainProgress) -> None:
     """Say where MLflow has the suite, or what it lacks."""
     place = f"MLflow: {record.tracking['uri']}, experiment {record.tracking['experiment']}"
     if "missing" in record.tracking or tracking.missing:
@@ -129,23 +153,23 @@ def _say_place(
             if count
             else "parts of the suite's run are"
         )
-        display.say(f"{place}: {missing} missing there; `{command('sync')}` brings them")
+        display.say(f"{place}: {missing} missing there; `{sync}` brings them")
     else:
         display.say(f"{place} (`mtlab ui` shows it)")
 
 
-def _follow(experiment: Experiment, command: str) -> int:
+def _follow(experiment: Experiment, command: str) -> Comparison:
     """Run the same suite in one of the other processes; the first process writes, logs and prints
     its outcome.
     """
     with signals.handled(obeys=False), local.opened(experiment) as engine:
         suite = Suite(experiment, command, Silent(), engine)
         with suite.journal.held(command):
-            suite.run(
+            record, trials = suite.run(
                 lambda record: record, lambda record, trial: None, _decider(lambda line: None)
             )
         suite.runtime.processes.close()
-    return 0
+    return Comparison(record, tuple(trials), experiment.output, experiment.output)
 
 
 def _decider(

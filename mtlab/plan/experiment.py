@@ -263,9 +263,7 @@ class Experiment(Strict):
             ) from None
 
     def source_phase(self) -> "Experiment | None":
-        """The experiment that trains the checkpoint; None where there is nothing to start from but
-        the pretrained encoder.
-        """
+        """The experiment that trains the source checkpoint; None where there is no ``start``."""
         if self.start is None:
             return None
         select = "best" if self.select == "each" else self.select  # a checkpoint is one model
@@ -302,21 +300,22 @@ NOT_IN_KEY = {
 
 
 def load(
-    path: str | Path, overrides: dict[str, list[str]] | None = None, with_data: bool = True
+    path: str | Path | Located,
+    overrides: dict[str, list[str]] | None = None,
+    with_data: bool = True,
 ) -> Experiment:
     """Read and check an experiment file.
 
     Args:
-        path: the file.
-        overrides: command-line settings, dotted key to values; ``scenarios`` alone chooses among
-            the file's scenarios.
+        path: the file, or what a file in the working folder would say, its name included.
+        overrides: command-line settings, dotted key to values; ``scenarios`` chooses some of them.
         with_data: whether the file must say where the data are; a report is written without them.
 
     Raises:
         UserError: one line with the file, line and field of a mistake.
     """
-    path = Path(path)
-    located = yaml_file.read(path)
+    located = path if isinstance(path, Located) else yaml_file.read(Path(path))
+    path = Path("" if isinstance(path, Located) else path)
     answers.check(located)
     for key, values in sorted(
         (overrides or {}).items(), key=lambda setting: setting[0].count(".")

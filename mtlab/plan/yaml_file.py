@@ -124,6 +124,20 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
         )
     overlay = Located({}, {(): str(path)})
     overlay.value = _plain(tree, (), path, overlay.places, itertools.count())
+    return extended(overlay, path.parent, (*seen, here))
+
+
+def extended(overlay: Located, folder: Path, seen: tuple[Path, ...] = ()) -> Located:
+    """An experiment, laid over the file that its ``extends`` names.
+
+    Args:
+        overlay: the experiment; changed.
+        folder: in which the name of that file is looked for.
+        seen: files that led here.
+
+    Raises:
+        UserError: that file cannot be read, or it leads back here.
+    """
     base = overlay.value.pop("extends", None)
     if base is None:
         return overlay
@@ -135,7 +149,7 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
             where=place,
             code="bad-name",
         )
-    located = read(path.parent / base, (*seen, here), place)
+    located = read(folder / base, seen, place)
     for own in ("name", "output", "answer"):
         located.value.pop(own, None)
     value = merged(located.value, overlay.value)

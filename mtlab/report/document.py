@@ -102,7 +102,7 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
     parts = [
         f"# {markdown.text(suite.experiment.get('name', 'experiment'))}",
         f"> **Question:** {markdown.text(suite.question or 'which parts should be frozen?')} {_asked(suite, view.groups)}",
-        *_first_screen(view, plots),
+        *first_screen(view, plots),
         part("## Failures", provenance.failures(view.groups)),
         part("## How sure", certainty.section(base, suite.experiment)),
         part("## Pilot", pilot.section(base)),
@@ -122,8 +122,13 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
     return joined(*parts) + "\n"
 
 
-def _first_screen(view: View, plots: Plots) -> list[str]:
-    """The decision, its figure and the table of results."""
+def first_screen(view: View, plots: Plots) -> list[str]:
+    """The decision, its figure and the table of results.
+
+    Args:
+        view: what to show.
+        plots: the figures of the group that represents the whole.
+    """
     suite, base = view.suite, view.base
     if not base.good and not base.pilot:
         return ["**Answer.** No trial ended well, so there is no answer; see *Failures*."]

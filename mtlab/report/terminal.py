@@ -7,6 +7,7 @@ from pathlib import Path
 from mtlab.plan.errors import printable
 from mtlab.report import markdown
 from mtlab.report.claims import evidence
+from mtlab.report.claims.evidence import Evidence
 from mtlab.report.comparison import decisions
 from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import Group
@@ -25,18 +26,22 @@ def lines(directory: Path) -> list[str]:
     Raises:
         UserError: there is no suite, or a record cannot be read.
     """
-    known = evidence.read(directory)
+    return of(evidence.read(directory))
+
+
+def of(known: Evidence) -> list[str]:
+    """The same of results that are read already."""
     group = known.base
     if not group.tasks and not group.pilot:
         return []
     at = [f"at {group.label}:"] if group.label else []
     decided = box(known.suite, known.groups, group)
-    parts = [f"{label}: {_plain(words)}" for label, words in decided.lines]
+    parts = [f"{label}: {plain(words)}" for label, words in decided.lines]
     table = [*_aligned(_rows(group)), ""] if group.trials else []
     return [*at, *table, *parts]
 
 
-def _plain(words: str) -> str:
+def plain(words: str) -> str:
     """Markdown as a terminal shows it."""
     return html.unescape(re.sub(r"\\(?=\W)|`", "", words))
 

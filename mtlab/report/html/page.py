@@ -89,6 +89,21 @@ def page(report: str, directory: Path) -> str:
     )
 
 
+def fragment(report: str, directory: Path) -> str:
+    """A part of a report as HTML that stands in another page, such as a notebook's; it loads
+    nothing, and has no style or script of its own.
+
+    Args:
+        report: its markdown, without headings.
+        directory: with the figures' SVG files in ``plots/``.
+
+    Raises:
+        OSError: a figure cannot be read.
+    """
+    body = rendered(list(_framed(_illustrated(read(report), directory))))
+    return f'<div class="mtlab">\n{body}</div>\n'
+
+
 def _hash(text: str) -> str:
     return "sha256-" + b64encode(hashlib.sha256(text.encode()).digest()).decode()
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mtlab.record.records import StageRecord, SuiteRecord, Units
 from mtlab.report import markdown
-from mtlab.report.comparison import decisions
 from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import ENOUGH, Group, Task
 from mtlab.report.markdown import fixed, name, rounded, text, whole
+from mtlab.report.results import scenario_rows
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval
 from mtlab.report.wording import effect
@@ -99,31 +99,18 @@ def results(group: Group) -> str:
     tasks = group.tasks
     if not tasks:
         return "" if group.pilot else "No trial ended well: there are no results."
-    compared = {task.name: decisions.of_task(group, task) for task in tasks}
-    shares = _shares(group, "train_flops")
     header = ["scenario"]
     header += [cell for task in tasks for cell in (text(task.metric_title), "change")]
-    rows = []
-    for scenario in group.scenarios:
-        row = [f"{name(scenario)} (control)" if group.control == scenario else name(scenario)]
+    lines = []
+    for row in scenario_rows(group):
+        control = " (control)" if group.control == row.scenario else ""
+        cells = [name(row.scenario) + control]
         for task in tasks:
-            estimate = intervals.estimate(group.samples(task)[scenario], within=task.kind.limits)
-            row += [estimated(estimate), _against(group, compared[task.name].get(scenario))]
-        rows.append([*row, shares.get(scenario, "–"), _count(group, scenario)])
-    return markdown.table([*header, "training FLOPs", "seeds"], rows)
-
-
-def _shares(group: Group, column: str) -> dict[str, str]:
-    """Each scenario's cost over the control's, without its interval."""
-    if group.control is None or not group.of(group.control):
-        return {}
-    costs = comparisons.costs(group.values(column), group.control)
-    shares = {cost.scenario: cost.interval.mean for cost in costs}
-    return {
-        scenario: f"{share:.2f}×"
-        for scenario, share in [*shares.items(), (group.control, 1.0)]
-        if share is not None
-    }
+            change = _against(group, row.contrasts.get(task.name))
+            cells += [estimated(row.scores[task.name]), change]
+        cost = "–" if row.flops is None else f"{row.flops:.2f}×"
+        lines.append([*cells, cost, _count(group, row.scenario)])
+    return markdown.table([*header, "training FLOPs", "seeds"], lines)
 
 
 def estimated(interval: Interval) -> str:

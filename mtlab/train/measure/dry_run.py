@@ -27,14 +27,44 @@ from mtlab.train.stage_plan import StagePlan
 TERA = 1e12
 
 
+@dataclass(frozen=True)
+class Row:
+    """A scenario of a plan.
+
+    Attributes:
+        point: of the sweep, in words; empty where nothing is swept.
+        scenario: its name.
+        epochs: of all its stages, the most that there may be.
+        steps: the same.
+        params_trainable: in its last stage.
+        params_frozen: in its last stage.
+        frozen_prefix: blocks below the lowest that trains, in its last stage.
+        train_flops_plain: of all seeds, where every step computes everything.
+        train_flops_floor: of all seeds, what cannot change computed once and no padding.
+    """
+
+    point: str
+    scenario: str
+    epochs: int
+    steps: int
+    params_trainable: int
+    params_frozen: int
+    frozen_prefix: int
+    train_flops_plain: int
+    train_flops_floor: int
+
+
 def lines(
-    experiment: Experiment, shows: Callable[[str], Iterable[str]] = lambda _: ()
+    experiment: Experiment,
+    shows: Callable[[str], Iterable[str]] = lambda _: (),
+    keep: Callable[[Row], object] = lambda _: None,
 ) -> Iterator[str]:
     """The plan of an experiment, line by line.
 
     Args:
         experiment: of which nothing is trained.
         shows: lines on what data with a fingerprint can show.
+        keep: takes the scenarios, as they are planned.
 
     Raises:
         UserError: something is wrong with the experiment, its data or its encoder.
@@ -51,7 +81,7 @@ def lines(
         if point:
             yield f"\n{point_label(point)}"
         with experiment.pointing():
-            yield from _point_lines(experiment.at(point), shows)
+            yield from _point_lines(experiment.at(point), shows, point_label(point), keep)
 
 
 def sketch(experiment: Experiment, corpus: Corpus | None = None) -> tuple[Prepared, list[str]]:
@@ -140,7 +170,12 @@ def plain(prepared: Prepared, planned: list[Planned], seeds: int | None = None) 
     return once * (seeds or len(prepared.experiment.seeds))
 
 
-def _point_lines(experiment: Experiment, shows: Callable[[str], Iterable[str]]) -> Iterator[str]:
+def _point_lines(
+    experiment: Experiment,
+    shows: Callable[[str], Iterable[str]],
+    label: str,
+    keep: Callable[[Row], object],
+) -> Iterator[str]:
     prepared, notes = sketch(experiment)
     config, corpus = prepared.location.config, prepared.corpus
     sizes = ", ".join(f"{split} {len(rows):,}" for split, rows in corpus.splits.items())
@@ -158,12 +193,35 @@ def _point_lines(experiment: Experiment, shows: Callable[[str], Iterable[str]]) 
     for name, stages in planned.items():
         yield f"\n{name}"
         yield from _stage_lines(prepared.of(name), stages)
-    yield from _cost_lines(prepared, planned)
+    yield from _cost_lines(prepared, planned, label, keep)
     yield ""
     yield from shows(corpus.fingerprint)
 
 
-def _cost_lines(prepared: Prepared, planned: Mapping[str, list[Planned]]) -> Iterator[str]:
+def _row(
+    prepared: Prepared, label: str, name: str, stages: list[Planned], costs: tuple[int, int]
+) -> Row:
+    """A scenario at a point, with its plain and floor FLOPs."""
+    counts = {unit: facts.count for unit, facts in units(prepared.counter.network).items()}
+    last = stages[-1].partition
+    return Row(
+        label,
+        name,
+        sum(plan.stage.epochs for plan in stages),
+        sum(len(plan.steps) for plan in stages),
+        sum(counts[unit] for group in last.trainable for unit in group.units),
+        sum(counts[unit] for unit in last.frozen),
+        last.prefix_depth,
+        *costs,
+    )
+
+
+def _cost_lines(
+    prepared: Prepared,
+    planned: Mapping[str, list[Planned]],
+    label: str,
+    keep: Callable[[Row], object],
+) -> Iterator[str]:
     experiment = prepared.experiment
     seeds, fewest = len(experiment.seeds), experiment.fewest_seeds
     several = fewest < seeds
@@ -174,6 +232,7 @@ def _cost_lines(prepared: Prepared, planned: Mapping[str, list[Planned]]) -> Ite
     early = {name: experiment.scenario(name).ends_early for name in planned}
     for name, stages in planned.items():
         costs = plain(prepared.of(name), stages), floor(prepared.of(name), stages)
+        keep(_row(prepared.of(name), label, name, stages, costs))
         yield _cost_line(name.ljust(width), *costs, most=several or early[name])
     ends_early = any(early.values())
     yield _cost_line(

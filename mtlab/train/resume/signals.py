@@ -36,6 +36,7 @@ class _Asked:
     number: int | None = None
     waiting = False
     obeys = True
+    program = True
 
 
 _asked = _Asked()
@@ -57,27 +58,31 @@ def leave_if_asked() -> None:
 
 
 @contextmanager
-def handled(obeys: bool = True) -> Iterator[None]:
+def handled(obeys: bool = True, program: bool = True) -> Iterator[None]:
     """Within, SIGINT and SIGTERM raise :class:`Stopped`, once; a second one ends the process at
-    once.
+    once. After it the handlers are those from before.
 
     Only a process's main thread can have it so; elsewhere nothing changes.
 
     Args:
         obeys: whether this process stops by itself. Of several that run together the first does,
             and the others miss it.
+        program: whether the process does nothing else. In a notebook it does: a second SIGINT
+            raises KeyboardInterrupt, and SIGTERM keeps its handler.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _asked.number, _asked.obeys = None, obeys
-    before = {number: signal.signal(number, _handle) for number in SIGNALS}
+    _asked.number, _asked.obeys, _asked.program = None, obeys, program
+    numbers = SIGNALS if program else (signal.SIGINT,)
+    before = {number: signal.signal(number, _handle) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
-        _asked.number, _asked.obeys = None, True
+            # one that was not set from Python cannot be set again from there
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        _asked.number, _asked.obeys, _asked.program = None, True, True
 
 
 @contextmanager
@@ -96,6 +101,8 @@ def deferred() -> Iterator[None]:
 
 def _handle(number: int, frame: FrameType | None) -> None:
     if _asked.number is not None:
+        if not _asked.program:
+            raise KeyboardInterrupt
         os._exit(128 + number)
     _asked.number = number
     if not _asked.obeys:

@@ -1,0 +1,120 @@
+"""The results of a suite as values: a row a scenario, with means, changes against the control, costs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from mtlab.report.comparison import decisions
+from mtlab.report.comparison.decisions import Contrast
+from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.statistics import comparisons, intervals
+from mtlab.report.statistics.intervals import Interval
+from mtlab.report.wording import verdict
+
+
+@dataclass(frozen=True)
+class Row:
+    """The results of a scenario.
+
+    Attributes:
+        scenario: its name.
+        scores: task to the mean of its metric on test.
+        contrasts: task to the change against the control; empty for the control.
+        flops: training FLOPs over the control's; None where there is nothing to compare.
+        time: the same of the time without a cache.
+        seeds: how many have a result.
+    """
+
+    scenario: str
+    scores: Mapping[str, Interval]
+    contrasts: Mapping[str, Contrast]
+    flops: float | None
+    time: float | None
+    seeds: int
+
+
+def scenario_rows(group: Group) -> list[Row]:
+    """The results of a group, in the order of its scenarios."""
+    compared = {task.name: decisions.of_task(group, task) for task in group.tasks}
+    samples = {task.name: group.samples(task) for task in group.tasks}
+    flops, time = (_shares(group, column) for column in ("train_flops", "wall_plain_s"))
+    return [
+        Row(
+            scenario,
+            {
+                task.name: intervals.estimate(samples[task.name][scenario], within=task.kind.limits)
+                for task in group.tasks
+            },
+            {task: some[scenario] for task, some in compared.items() if scenario in some},
+            flops.get(scenario),
+            time.get(scenario),
+            len(group.of(scenario)),
+        )
+        for scenario in group.scenarios
+    ]
+
+
+def table(groups: Sequence[Group]) -> pd.DataFrame:
+    """The results as a table, indexed by scenario, and by point before that where there are several
+    groups.
+
+    For each task there are ``TASK_METRIC`` with the ends of its interval (``_low``, ``_high``), the
+    change against the control with those of its own, and the verdict; then costs as shares of the
+    control's, and the number of seeds. What is undefined is NaN, and a verdict that is not there is
+    empty.
+    """
+    columns: dict[str, list[Any]] = {}
+    index: list[tuple[str, str]] = []
+    # every group has the columns of all: a task may have results at some points alone
+    tasks = list({task.name: task for group in groups for task in group.tasks}.values())
+    for group in groups:
+        for row in scenario_rows(group):
+            index.append((group.label, row.scenario))
+            cells = _cells(row, tasks)
+            for name, value in cells.items():
+                columns.setdefault(name, []).append(value)
+    made = pd.DataFrame(columns, index=pd.MultiIndex.from_tuples(index, names=INDEX))
+    return made if len(groups) > 1 else made.droplevel(INDEX[0])
+
+
+INDEX = ("point", "scenario")
+
+
+def _cells(row: Row, tasks: Sequence[Task]) -> dict[str, Any]:
+    """Column to value, in the order of the table."""
+    cells: dict[str, Any] = {}
+    for task in tasks:
+        contrast = row.contrasts.get(task.name)
+        compared = contrast is not None and contrast.interval.mean is not None
+        cells |= _interval(task.metric, row.scores.get(task.name))
+        cells |= _interval(f"{task.metric}_change", contrast.interval if contrast else None)
+        cells[f"{task.metric}_verdict"] = verdict(contrast) if contrast and compared else ""
+    shares = {"flops_share": row.flops, "time_share": row.time}
+    return {**cells, **{name: _number(share) for name, share in shares.items()}, "seeds": row.seeds}
+
+
+def _interval(name: str, interval: Interval | None) -> dict[str, float]:
+    ends = (None, None, None) if interval is None else (interval.mean, interval.low, interval.high)
+    return {f"{name}{end}": _number(value) for end, value in zip(ENDS, ends, strict=True)}
+
+
+ENDS = ("", "_low", "_high")
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _shares(group: Group, column: str) -> dict[str, float]:
+    """Each scenario's cost over the control's, without its interval."""
+    if group.control is None or not group.of(group.control):
+        return {}
+    costs = comparisons.costs(group.values(column), group.control)
+    shares = {cost.scenario: cost.interval.mean for cost in costs}
+    return {
+        scenario: share
+        for scenario, share in [*shares.items(), (group.control, 1.0)]
+        if share is not None
+    }
