@@ -1,17 +1,35 @@
 """mtlab compares freezing scenarios in a multi-task transformer, and freezes in a training of your own.
 
-The names for a training of your own are imported when they are used, for torch takes seconds.
+Names are imported when they are used, for torch takes seconds.
 """
 
 from importlib import import_module
 
-__all__ = ["CertificateError", "FreezeSchedule", "UserError", "certify", "train_only"]
+__all__ = [
+    "CertificateError",
+    "Comparison",
+    "FreezeSchedule",
+    "UserError",
+    "certify",
+    "compare",
+    "dry_run",
+    "export_model",
+    "load",
+    "recommend",
+    "train_only",
+]
 
 _HOMES = {
     "CertificateError": "mtlab.model.freezing",
+    "Comparison": "mtlab.comparison",
     "FreezeSchedule": "mtlab.tuning.schedule",
     "UserError": "mtlab.plan.errors",
     "certify": "mtlab.tuning.certificate",
+    "compare": "mtlab.api",
+    "dry_run": "mtlab.api",
+    "export_model": "mtlab.api",
+    "load": "mtlab.api",
+    "recommend": "mtlab.api",
     "train_only": "mtlab.tuning.train_only",
 }
 """Name to the module that has it. Editors read ``__init__.pyi``, which says the same."""

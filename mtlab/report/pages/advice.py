@@ -39,6 +39,8 @@ class Advice(Strict):
     choice: str
     cost: Cost
     grounds: tuple[Ground, ...] = Field(min_length=1)
+    in_table: bool = True
+    """Whether tables have it; the page of advice has all."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def _cost(cost: Cost, reports: Reports, where: str) -> str:
 
 
 def table(pieces: Sequence[Weighed], reports: Reports, page: Path) -> str:
-    """A row for each piece of advice: its cost, and how many verdicts speak for it and against it."""
+    """A row for each piece of advice that tables have: its cost, and how many verdicts speak for it and against it."""
     rows = [
         [
             text(piece.advice.situation),
@@ -147,6 +149,7 @@ def table(pieces: Sequence[Weighed], reports: Reports, page: Path) -> str:
             str(len(piece.unclear)),
         ]
         for piece in pieces
+        if piece.advice.in_table
     ]
     return markdown.table(HEADER, rows, words=len(HEADER))
 
