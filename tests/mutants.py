@@ -64,6 +64,8 @@ RESUME = "tests/train/test_resume.py::test_a_trial_goes_on_from_any_step_bit_for
 RESUME_PATIENCE = "tests/train/test_resume.py"
 PATIENCE = "tests/train/test_patience.py"
 FREEZING = "tests/model/test_freezing.py"
+SUB_UNITS = "tests/model/test_sub_units.py"
+WAYS = "tests/train/test_ways.py"
 BATCHES = "tests/data/test_batches.py"
 STATISTICS = "tests/report/test_statistics.py"
 COMPARISONS = "tests/report/test_comparisons.py"
@@ -140,7 +142,7 @@ FREEZING_BUGS = (
     Mutant(
         "dropout is on in a frozen block",
         "model/freezing.py",
-        "for module in unit.modules if name in partition.trained_units else ():",
+        "for module in unit.modules if name in partition.touched else ():",
         "for module in unit.modules:",
         (CERTIFIED, f"{FREEZING}::test_frozen_prefix_draws_no_dropout"),
     ),
@@ -171,6 +173,74 @@ FREEZING_BUGS = (
         "self.vocabulary.decay *= self._decay_of(self.vocabulary.weight)",
         "self.vocabulary.decay *= 1.0",
         ("tests/train/test_vocabulary.py::test_every_weight_ends_where_it_would[bert]",),
+    ),
+)
+
+WAYS_BUGS = (
+    Mutant(
+        "a frozen part of a block trains with the rest of it",
+        "model/freezing.py",
+        "trains = name in partition.trained_units",
+        "trains = sub_units.owner(name) in partition.touched",
+        (f"{SUB_UNITS}::test_parts_of_blocks_are_what_their_names_say_and_cover_the_blocks[bert]",),
+    ),
+    Mutant(
+        "a frozen part of a block is not certified",
+        "model/freezing.py",
+        "if before[name] != after[name]:",
+        "if before[sub_units.owner(name)] != after[name] == before[name]:",
+        (f"{WAYS}::test_a_frozen_part_that_moves_in_a_step_fails_the_trial",),
+    ),
+    Mutant(
+        "a decay is applied twice",
+        "model/freezing.py",
+        "rate * decay ** sub_units.below_top(name, depth)",
+        "rate * decay ** (2 * sub_units.below_top(name, depth))",
+        (f"{SUB_UNITS}::test_rates_fall_from_the_top_block_down_to_the_embeddings[bert]",),
+    ),
+    Mutant(
+        "the embeddings have the rate of the lowest block",
+        "model/sub_units.py",
+        "        return depth\n",
+        "        return depth - 1\n",
+        (f"{SUB_UNITS}::test_rates_fall_from_the_top_block_down_to_the_embeddings[bert]",),
+    ),
+    Mutant(
+        "a bias that is frozen counts as trained",
+        "train/stage.py",
+        "trainable = unit.count if name in trained else 0",
+        "trainable = unit.count if sub_units.owner(name) in partition.touched else 0",
+        (f"{WAYS}::test_a_record_says_part_by_part_what_trained",),
+    ),
+    Mutant(
+        "norms count as attention",
+        "model/sub_units.py",
+        'kind = "norms" if norm else "attention" if inside',
+        'kind = "attention" if inside else "norms" if norm',
+        (f"{SUB_UNITS}::test_parts_of_blocks_are_what_their_names_say_and_cover_the_blocks[bert]",),
+    ),
+    Mutant(
+        "every seed draws the same new block",
+        "model/reinit.py",
+        'stream_seed(f"reinit.layers[{index}]", seed)',
+        'stream_seed(f"reinit.layers[{index}]", 0)',
+        ("tests/model/test_reinit.py::test_draws_depend_on_seed_and_block_alone",),
+    ),
+    Mutant(
+        "seeds with new blocks of their own train on the states of one",
+        "train/stage_plan.py",
+        " and not self.stage.reinit",
+        "",
+        (f"{WAYS}::test_seeds_draw_blocks_of_their_own_and_so_do_not_train_together",),
+    ),
+    Mutant(
+        "a block is drawn anew when its stage has begun and is resumed",
+        "train/stage.py",
+        "        if self.saved is None:\n            self._draw_anew(state)\n",
+        "        self._draw_anew(state)\n        if self.saved is None:\n",
+        (
+            "tests/train/test_resume.py::test_so_does_one_that_trains_parts_of_blocks_and_draws_a_block_anew",
+        ),
     ),
 )
 
@@ -415,8 +485,8 @@ TASK_BUGS = (
     Mutant(
         "every task reads the first one's column",
         "data/sentences.py",
-        "columns[task.column]\n",
-        "columns[next(iter(reading.tasks.values())).column]\n",
+        "self.columns[self.reading.tasks[task].column]\n",
+        "self.columns[next(iter(self.reading.tasks.values())).column]\n",
         ("tests/tasks/test_many.py::test_gold_is_that_of_each_tasks_own_column",),
     ),
     Mutant(
@@ -609,8 +679,9 @@ COST_BUGS = (
     Mutant(
         "a head is left out of the parameters",
         "train/stage.py",
-        "for name, unit in freezing.units(state.network).items()",
-        'for name, unit in freezing.units(state.network).items() if name != "head.ner"',
+        "    for name, unit in freezing.units(state.network, partition.divided).items():\n",
+        "    for name, unit in freezing.units(state.network, partition.divided).items():\n"
+        '        if name == "head.ner":\n            continue\n',
         (f"{TRIAL}::test_every_parameter_is_counted_as_trained_or_frozen",),
     ),
 )
@@ -1002,6 +1073,7 @@ DECISION_BUGS = (
 MUTANTS: tuple[Mutant, ...] = (
     *DECISION_BUGS,
     *FREEZING_BUGS,
+    *WAYS_BUGS,
     *SELECTION_BUGS,
     *RANDOMNESS_BUGS,
     *STAGE_BUGS,

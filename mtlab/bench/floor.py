@@ -53,9 +53,9 @@ def seconds(prepared: Prepared, scenario: str, machine: Machine, runtime: Runtim
     products, and AdamW's bytes.
     """
     total = 0.0
-    sizes = {name: unit.count for name, unit in units(prepared.counter.network).items()}
     for plan in prepared.stage_plans(scenario):
-        trained = sum(sizes[unit] for unit in plan.partition.trained_units)
+        parts = units(prepared.counter.network, plan.partition.divided)
+        trained = sum(parts[name].count for name in plan.partition.trained_units)
         for steps in schedule.epochs(prepared, plan):
             _, flops = schedule.flops(prepared, plan.partition, steps)
             total += flops / machine.gemm[runtime.precision]

@@ -14,6 +14,7 @@ from mtlab.report import markdown
 from mtlab.report.comparison.groups import Task
 from mtlab.report.markdown import fixed, listing, name, text
 from mtlab.report.sections.body import results
+from mtlab.report.wording import drawn, falling
 from mtlab.tasks.registry import rebuilt
 
 LOAD = """\
@@ -176,7 +177,7 @@ def _trained(choice: Choice) -> str:
             str(number),
             text(stage.name),
             str(stage.epochs),
-            text(_rates(stage.train)),
+            text(_rates(stage.train, stage.decay)) + drawn(stage.reinit),
             markdown.whole(stage.params_trainable),
         ]
         for number, stage in enumerate(trial.stages, start=1)
@@ -208,8 +209,19 @@ def _trained(choice: Choice) -> str:
     )
 
 
-def _rates(train: Any) -> str:
-    return ", ".join(f"{selector} {rate:g}" for selector, rate in train.items()) or "nothing trains"
+def _rates(train: Any, decay: Any = None) -> str:
+    """Rates as a file has them, or as a record has them, with their decay apart."""
+    rates = {
+        selector: rate
+        if isinstance(rate, dict)
+        else {"rate": rate, "decay": (decay or {}).get(selector)}
+        for selector, rate in train.items()
+    }
+    said = [
+        f"{selector} {rate['rate']:g}{falling(rate.get('decay'))}"
+        for selector, rate in rates.items()
+    ]
+    return ", ".join(said) or "nothing trains"
 
 
 def _limits(choice: Choice, facts: dict[str, Any]) -> str:

@@ -1,11 +1,13 @@
 """Freezing: which units of a network a stage trains, and the proof that the others did not change.
 
 A unit is what can be trained or frozen as a whole: the embeddings, a block, what runs after the
-blocks, a head. A frozen unit has no gradients, no optimizer state, and is in eval mode.
+blocks, a head. A frozen unit has no gradients, no optimizer state, and is in eval mode. A unit whose
+parts differ in what a stage does to them is divided into sub-units (:mod:`mtlab.model.sub_units`);
+it is in train mode where any of them trains, as in the code of the papers that do so.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from mtlab.model import lora
+from mtlab.model import lora, sub_units
 from mtlab.model.backbone import Backbone
 from mtlab.plan import selectors
 from mtlab.plan.errors import UserError
@@ -52,7 +54,9 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit of a network: its modules, and its tensors by name within the network."""
+    """A unit of a network: its modules (a sub-unit has none), and its tensors by name within the
+    network.
+    """
 
     name: str
     modules: tuple[nn.Module, ...]
@@ -80,7 +84,7 @@ def content(tensor: Tensor) -> memoryview:
 
 @dataclass(frozen=True)
 class Group:
-    """Units that one selector trains at one learning rate."""
+    """Units or sub-units that one selector trains at one learning rate."""
 
     selector: str
     rate: float
@@ -93,7 +97,7 @@ class Partition:
 
     Attributes:
         trainable: groups in the order of the stage's selectors.
-        frozen: the other units, in execution order.
+        frozen: the others, in execution order.
         prefix_depth: blocks below the first block that holds a trainable parameter; 0 where the
             embeddings or adapters train.
     """
@@ -104,11 +108,22 @@ class Partition:
 
     @property
     def trained_units(self) -> frozenset[str]:
-        """The names of all units that train."""
+        """The names of all units and sub-units that train."""
         return frozenset(unit for group in self.trainable for unit in group.units)
 
+    @property
+    def touched(self) -> frozenset[str]:
+        """The names of all units of which anything trains."""
+        return frozenset(map(sub_units.owner, self.trained_units))
 
-def units(network: Network) -> dict[str, Unit]:
+    @property
+    def divided(self) -> frozenset[str]:
+        """The names of all units that stand here as their sub-units."""
+        names = {*self.trained_units, *self.frozen}
+        return frozenset(map(sub_units.owner, names)) - names
+
+
+def units(network: Network, divided: Collection[str] = ()) -> dict[str, Unit]:
     """All units of a network in execution order: ``embeddings``, ``layers[0]`` …, ``after``,
     ``lora``, ``head.<task>``.
 
@@ -116,8 +131,13 @@ def units(network: Network) -> dict[str, Unit]:
     that every block reads. Training that moves the lowest block's input, so it counts as below the
     blocks.
 
+    Args:
+        network: whose units they are.
+        divided: the units that stand as their sub-units.
+
     Raises:
-        UserError: two units share a parameter, so neither could be frozen alone.
+        UserError: two units share a parameter, so neither could be frozen alone; or a block cannot
+            be divided.
     """
     backbone = network.backbone
     parts: dict[str, tuple[str, ...]] = {
@@ -134,29 +154,31 @@ def units(network: Network) -> dict[str, Unit]:
         members[_owner(name, claimed)].append(name)
     by_name = {unit: _unit(network, unit, names) for unit, names in members.items() if names}
     _refuse_shared(by_name)
-    return by_name
+    return {
+        part.name: part
+        for name, unit in by_name.items()
+        for part in (_parts(network, unit, members[name]) if name in divided else (unit,))
+    }
 
 
 def resolve(stage: Stage, network: Network) -> Partition:
     """What a stage's selectors mean for this network: first match wins, what none matches is
     frozen.
 
+    With a decay, a selector's rate is that of the top of the encoder, and a block has ``rate *
+    decay ** distance``, the distance being counted in blocks from the top block; the embeddings are
+    one step below the lowest block (Howard and Ruder 2018; Sun et al. 2019; Zhang et al. 2021).
+
     Raises:
         UserError: a selector, which ``where`` names, matches nothing, or nothing that an earlier
             one has not taken.
     """
-    names = list(units(network))
-    groups, taken = [], set[str]()
+    names, depth = list(units(network)), len(network.backbone.blocks)
+    parts = _smallest(stage, network, names)
+    taken: dict[str, tuple[str, float]] = {}  # selector and rate
     for text, rate in stage.train.items():
-        matched = _matches(text, names, len(network.backbone.blocks))
-        if not matched:
-            raise UserError(
-                f"selector {text!r} matches nothing",
-                f"this network has {', '.join(names)}",
-                where=text,
-                code="bad-selector",
-            )
-        new = tuple(name for name in matched if name not in taken)
+        matched = _matches(text, names, parts, depth)
+        new = [name for name in matched if name not in taken]
         if not new:
             raise UserError(
                 f"selector {text!r} comes after others that match all it names",
@@ -164,13 +186,9 @@ def resolve(stage: Stage, network: Network) -> Partition:
                 where=text,
                 code="bad-selector",
             )
-        taken.update(new)
-        groups.append(Group(text, rate, new))
-    return Partition(
-        tuple(groups),
-        tuple(name for name in names if name not in taken),
-        _prefix_depth(names, taken),
-    )
+        decay = stage.decay.get(text, 1.0)
+        taken |= {name: (text, rate * decay ** sub_units.below_top(name, depth)) for name in new}
+    return _partition(names, parts, taken)
 
 
 def apply(network: Network, partition: Partition) -> None:
@@ -178,7 +196,7 @@ def apply(network: Network, partition: Partition) -> None:
     mode.
     """
     network.eval()
-    for name, unit in units(network).items():
+    for name, unit in units(network, partition.divided).items():
         trains = name in partition.trained_units
         for parameter in unit.parameters.values():
             parameter.requires_grad_(trains)
@@ -192,7 +210,7 @@ def set_modes(network: Network, partition: Partition) -> None:
     """
     network.eval()
     for name, unit in units(network).items():
-        for module in unit.modules if name in partition.trained_units else ():
+        for module in unit.modules if name in partition.touched else ():
             module.training = True
 
 
@@ -201,6 +219,12 @@ def digests(network: Network) -> dict[str, str]:
     by_name = units(network)
     with ThreadPoolExecutor() as pool:  # hashing lets other threads run
         return dict(zip(by_name, pool.map(Unit.digest, by_name.values()), strict=True))
+
+
+def sub_digests(network: Network, divided: Collection[str]) -> dict[str, str]:
+    """Sub-unit to SHA-256 of its tensors, for these units."""
+    parts = units(network, divided).items() if divided else ()
+    return {name: part.digest() for name, part in parts if sub_units.owner(name) in divided}
 
 
 def check(
@@ -215,7 +239,7 @@ def check(
     Args:
         network: the network as the stage left it.
         partition: the units that the stage trains.
-        before: digests when the stage began.
+        before: digests of units and of the sub-units of divided ones when the stage began.
         after: digests when it ended.
         reached: trained units that a loss reached with at least one update; empty where there was
             none.
@@ -223,7 +247,7 @@ def check(
     Raises:
         CertificateError: naming the first unit that breaks it.
     """
-    for name, unit in units(network).items():
+    for name, unit in units(network, partition.divided).items():
         if name in partition.frozen:
             if before[name] != after[name]:
                 raise CertificateError(f"frozen unit {name} changed")
@@ -244,10 +268,40 @@ def check_modes(network: Network, partition: Partition) -> None:
             one was not.
     """
     for name, unit in units(network).items():
-        if name in partition.frozen and any(module.training for module in unit.modules):
+        trains = name in partition.touched
+        if not trains and any(module.training for module in unit.modules):
             raise CertificateError(f"frozen unit {name} was in train mode")
-        if name in partition.trained_units and not all(module.training for module in unit.modules):
+        if trains and not all(module.training for module in unit.modules):
             raise CertificateError(f"trained unit {name} was in eval mode")
+
+
+def _smallest(stage: Stage, network: Network, names: list[str]) -> dict[str, Unit]:
+    """What a stage's selectors choose among: units, or sub-units where one of them names a part."""
+    heads = {name for name in names if name.startswith("head.")}
+    tasks = [head.removeprefix("head.") for head in heads]
+    parts = any(selectors.parse(text, tasks).part for text in stage.train)
+    return units(network, set(names) - heads - {lora.UNIT} if parts else ())
+
+
+def _partition(
+    names: list[str], parts: Mapping[str, Unit], taken: Mapping[str, tuple[str, float]]
+) -> Partition:
+    """The partition in which ``taken`` trains; units whose parts all fare alike stand whole."""
+    fates: dict[str, set[tuple[str, float] | None]] = {name: set() for name in names}
+    for name, part in parts.items():
+        if part.parameters:
+            fates[sub_units.owner(name)].add(taken.get(name))
+    divided = frozenset(name for name in names if len(fates[name]) > 1)
+    called = {name: name if (unit := sub_units.owner(name)) in divided else unit for name in parts}
+    groups: dict[tuple[str, float], dict[str, None]] = {}
+    for name, fate in taken.items():
+        groups.setdefault(fate, {})[called[name]] = None
+    trained = {called[name] for name in taken}
+    return Partition(
+        tuple(Group(*fate, tuple(of_group)) for fate, of_group in groups.items()),
+        tuple(name for name in dict.fromkeys(called.values()) if name not in trained),
+        _prefix_depth(names, set(map(sub_units.owner, taken))),
+    )
 
 
 def _owner(name: str, claimed: Mapping[str, str]) -> str:
@@ -276,6 +330,21 @@ def _unit(network: Network, name: str, members: list[str]) -> Unit:
     return Unit(name, tuple(modules.values()), parameters, buffers)
 
 
+def _parts(network: Network, unit: Unit, members: list[str]) -> list[Unit]:
+    """The sub-units of a unit with these modules."""
+    modules = {member: network.get_submodule(member) for member in members}
+    placed = sub_units.names(unit.name, modules)
+    return [
+        Unit(
+            part,
+            (),
+            {name: weight for name, weight in unit.parameters.items() if placed[name] == part},
+            {name: buffer for name, buffer in unit.buffers.items() if placed[name] == part},
+        )
+        for part in dict.fromkeys(placed.values())
+    ]
+
+
 def _refuse_shared(by_name: Mapping[str, Unit]) -> None:
     owner: dict[int, str] = {}
     for name, unit in by_name.items():
@@ -289,22 +358,37 @@ def _refuse_shared(by_name: Mapping[str, Unit]) -> None:
                 )
 
 
-def _matches(text: str, names: list[str], depth: int) -> list[str]:
+def _matches(text: str, names: list[str], parts: Mapping[str, Unit], depth: int) -> list[str]:
+    """The units of ``names``, or their sub-units in ``parts``, that a selector names; there are some."""
     heads = [name.removeprefix("head.") for name in names if name.startswith("head.")]
     selector = selectors.parse(text, heads)
-    if selector.name == "layers":
-        try:
-            return [f"layers[{index}]" for index in selector.blocks(depth)]
-        except UserError as error:
-            raise UserError(error.problem, error.remedy, where=text, code=error.code) from None
     kinds = {
         "all": lambda name: True,
         "heads": lambda name: name.startswith("head."),
         "encoder": lambda name: not name.startswith("head."),
     }
-    return [
-        name for name in names if kinds.get(selector.name, lambda name: name == selector.name)(name)
+    is_meant = kinds.get(selector.name, lambda name: name == selector.name)
+    if selector.name == "layers":
+        try:
+            blocks = {f"layers[{index}]" for index in selector.blocks(depth)}
+        except UserError as error:
+            raise UserError(error.problem, error.remedy, where=text, code=error.code) from None
+        is_meant = blocks.__contains__
+    meant = [
+        name
+        for name, part in parts.items()
+        if is_meant(sub_units.owner(name)) and (part.parameters or name in names)
     ]
+    meant = sub_units.selected(meant, selector.part)
+    if not meant:
+        there = f"these blocks have no {selector.part}; leave it out"
+        raise UserError(
+            f"selector {text!r} matches nothing",
+            there if selector.part else f"this network has {', '.join(names)}",
+            where=text,
+            code="bad-selector",
+        )
+    return meant
 
 
 def _prefix_depth(names: list[str], taken: set[str]) -> int:

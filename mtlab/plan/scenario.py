@@ -9,11 +9,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import not_
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from mtlab.plan import selectors
+from mtlab.plan import rates, selectors
 from mtlab.plan.errors import UserError, did_you_mean, mistake, printable, shown
 from mtlab.plan.words import counted, unset
 from mtlab.tasks.registry import USUAL
@@ -147,7 +148,12 @@ class Stage(Strict):
     epochs: Count = Field(ge=0)
     """Passes over the training data; with ``patience`` at most so many."""
     train: dict[str, Number] = Field(default_factory=dict)
-    """Selector to learning rate, first match wins. What no selector names is frozen."""
+    """Selector to learning rate, first match wins. What no selector names is frozen. A rate may fall
+    from block to block (:mod:`mtlab.plan.rates`)."""
+    decay: Annotated[dict[str, Any], NOT_WRITTEN] = Field(default_factory=dict, exclude=True)
+    """Selector to the decay of its rate, where ``train`` has one."""
+    reinit: rates.Selectors = Field(default=(), exclude_if=not_)
+    """Blocks whose weights are drawn anew when the stage begins."""
     losses: tuple[str, ...] = tuple(USUAL)
     """The tasks whose losses are summed; all of the experiment's where none are named."""
     schedule: Schedule | None = None
@@ -187,9 +193,13 @@ class Stage(Strict):
     named, and else those of ``losses``."""
     tasks: tuple[str, ...] = Field(default=tuple(USUAL), exclude=True)
     """The experiment's; a file does not write them here."""
+    _decay_apart, _as_written = rates.apart, rates.as_written
 
     @model_validator(mode="after")
     def _trains(self) -> "Stage":
+        rates.check_decay(self.decay)
+        guided = self.guidance is not None
+        rates.check_reinit(self.reinit, self.tasks, self.epochs, guided=guided)
         for selector, rate in self.train.items():
             try:
                 selectors.parse(selector, self.tasks)

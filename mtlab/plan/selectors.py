@@ -1,14 +1,15 @@
 """Selectors: structural names for the parts of a network, as experiment files write them.
 
 ``encoder  embeddings  layers[a:b]  heads  head.TASK  lora  all``. Bounds of a slice are Python's,
-counted in blocks, or signed fractions of the depth (``layers[-1/3:]`` is the top third). The syntax
-is checked here, without a model; what a selector means for a given encoder is settled by
-:func:`mtlab.model.freezing.resolve`.
+counted in blocks, or signed fractions of the depth (``layers[-1/3:]`` is the top third). The parts
+``norms  biases  attention  ffn`` stand alone for those of the whole encoder, or behind blocks:
+``layers[-2:].norms``. The syntax is checked here, without a model; what a selector means for a given
+encoder is settled by :func:`mtlab.model.freezing.resolve`.
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import floor
 
@@ -16,6 +17,10 @@ from mtlab.plan.errors import UserError, did_you_mean
 
 NAMES = ("encoder", "embeddings", "heads", "lora", "all")
 """The selectors that every network has, besides slices of its blocks and heads by task."""
+
+PARTS = ("norms", "biases", "attention", "ffn")
+"""The parts of the encoder, or of some of its blocks: :mod:`mtlab.model.sub_units` says which
+parameters they are."""
 
 Bound = int | Fraction
 """A bound of a slice: a number of blocks, or a fraction of the depth (which may be 1: the whole
@@ -28,13 +33,14 @@ _SLICE = re.compile(rf"layers\[{_BOUND}(:?){_BOUND}\]")
 @dataclass(frozen=True)
 class Selector:
     """A parsed selector: a name of :data:`NAMES`, the name of a head, or ``layers`` with the two
-    bounds of its slice.
+    bounds of its slice. With a part of :data:`PARTS` it names that part alone.
     """
 
     text: str
     name: str
     start: Bound | None = None
     stop: Bound | None = None
+    part: str = ""
 
     def blocks(self, depth: int) -> range:
         """The blocks of an encoder of ``depth`` blocks that this ``layers`` selector names, bottom
@@ -69,9 +75,17 @@ def parse(text: str, tasks: Iterable[str]) -> Selector:
     Raises:
         UserError: ``text`` is none; the line says what is near or what there is.
     """
-    known = names(tasks)
+    known = (*names(tasks), *PARTS)
+    if text in PARTS:
+        return Selector(text, "encoder", part=text)
     if text in known:
         return Selector(text, text)
+    whole, _, part = text.rpartition(".")
+    if whole.startswith("layers[") and whole.endswith("]"):
+        if part not in PARTS:
+            problem = f"selector {text!r}: blocks have no part {part!r}"
+            raise UserError(problem, did_you_mean(part, PARTS), code="bad-selector")
+        return replace(parse(whole, tasks), text=text, part=part)
     match = _SLICE.fullmatch(text)
     if match is None or not (match[2] or match[1]):
         slices = "a slice of blocks reads layers[a:b], as in layers[0:2] or layers[-1/3:]"

@@ -21,8 +21,14 @@ def address(tree: Any, key: str, where: str) -> Path_:
     path: list[str | int] = []
     parts = key.split(".")
     while parts:
-        part = ".".join(parts) if path and path[-1] in DOTTED else parts[0]
-        parts = [] if path and path[-1] in DOTTED else parts[1:]
+        taken = 1
+        if path and path[-1] in DOTTED:
+            # `train.encoder.decay`, but `head.decay` may be a task's head
+            inner = (
+                path[-1] == "train" and parts[-1] in ("rate", "decay") and parts[:-1] != ["head"]
+            )
+            taken = max(1, len(parts) - inner)
+        part, parts = ".".join(parts[:taken]), parts[taken:]
         if isinstance(tree, list):
             if not (part.isascii() and part.isdecimal() and int(part) < len(tree)):
                 raise UserError(

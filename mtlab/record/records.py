@@ -55,6 +55,10 @@ class StageRecord(Value):
     steps: int
     train: dict[str, float]
     """Selector to learning rate, as the scenario has it."""
+    decay: dict[str, float] = Field(default_factory=dict, exclude_if=not_)
+    """Selector to the factor on its rate for each block down from the top one, where there is one."""
+    reinit: tuple[str, ...] = Field(default=(), exclude_if=not_)
+    """Selectors of the blocks that were drawn anew when the stage began, before the first digests."""
     losses: tuple[str, ...]
     rehearsal: float = 0.0
     """Steps on source sentences for each step on the stage's own; they count among ``steps``."""
@@ -69,6 +73,8 @@ class StageRecord(Value):
     """Blocks below the lowest block that has a trainable parameter."""
     parameters: dict[str, Units]
     """Unit to counts, in execution order."""
+    parts: dict[str, Units] = Field(default_factory=dict, exclude_if=not_)
+    """Sub-unit to counts, of units whose parts differ in what happens to them; digests have both."""
     params_total: int
     params_trainable: int
     params_frozen: int

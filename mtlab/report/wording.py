@@ -1,12 +1,13 @@
 """Verdicts, effects and excluded times in the words of a report."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from mtlab.report import markdown
 from mtlab.report.comparison import decisions
 from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import Group
-from mtlab.report.markdown import listing
+from mtlab.report.markdown import listing, name
 from mtlab.report.statistics.outlook import MOST_SEEDS
 from mtlab.report.statistics.scale import Verdict
 
@@ -41,6 +42,16 @@ def effect(contrast: Contrast) -> str:
     """A difference with the interval that decides."""
     interval = contrast.interval
     return markdown.measured(interval.mean, interval.low, interval.high, sign=True)
+
+
+def falling(decay: float | None) -> str:
+    """What is said behind a rate that falls from block to block; empty where it does not."""
+    return "" if decay is None else f" (× {decay:g} for each block down)"
+
+
+def drawn(selectors: Sequence[str]) -> str:
+    """The note on blocks that a stage drew anew; empty where it did not."""
+    return f", after drawing {listing(list(map(name, selectors)))} anew" if selectors else ""
 
 
 def untimed(group: Group) -> str:

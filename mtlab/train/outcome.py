@@ -6,6 +6,7 @@ import math
 import time
 from dataclasses import asdict
 
+from mtlab.model import freezing, sub_units
 from mtlab.model.freezing import CertificateError
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage, content_key
@@ -201,8 +202,11 @@ def _certify(state: TrialState, piece: int) -> dict[str, str]:
         CertificateError: it is not.
     """
     then, now = state.record.stages[piece], state.passes.hash_units()
-    for unit, counts in then.parameters.items():
-        if counts.frozen and now[unit] != then.digests_after[unit]:
+    divided = set(map(sub_units.owner, then.parts))
+    every = now | freezing.sub_digests(state.network, divided)
+    for unit, counts in (then.parameters | then.parts).items():
+        still = counts.frozen and not counts.trainable
+        if still and every[unit] != then.digests_after[unit]:
             raise CertificateError(f"frozen unit {unit} changed after its last stage")
     return now
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from mtlab.model import freezing
-from mtlab.model.freezing import Partition
+from mtlab.model import freezing, reinit, sub_units
+from mtlab.model.freezing import CertificateError, Partition
 from mtlab.plan.scenario import Stage
 from mtlab.record.records import Decision, StageRecord, Units
 from mtlab.train import outcome
@@ -70,11 +70,15 @@ class StageRunner:
 
     def _freeze(self, state: TrialState) -> None:
         piece, partition = self.piece, self.partition
-        if self.saved is None:
-            # of the end of the piece before, so that what changed in between would show, too
-            state.history.before = state.passes.digests
         if piece.distillation:
             teach(state, piece.silent)
+        if self.saved is None:
+            self._draw_anew(state)
+            # of the end of the piece before, so that what changed in between would show, too
+            if partition.divided and freezing.digests(state.network) != state.passes.digests:
+                raise CertificateError("weights changed between two stages")
+            divided = freezing.sub_digests(state.network, partition.divided)
+            state.history.before = state.passes.digests | divided
         cached = self.setup.prefixes is not None
         with state.clock.lap("setup"):
             freezing.apply(state.network, partition)
@@ -84,6 +88,17 @@ class StageRunner:
                 for name, parameter in state.network.named_parameters()
                 if parameter.requires_grad
             }
+
+    def _draw_anew(self, state: TrialState) -> None:
+        """Draw the blocks anew that the piece says, and certify that nothing else changed."""
+        if not self.piece.reinit:
+            return
+        network, drawn = state.network, reinit.resolve(self.piece, state.network)
+        before = state.passes.digests | freezing.sub_digests(network, drawn.divided)
+        with state.clock.lap("setup"):
+            reinit.draw(network, drawn, state.trial.seed)
+        now = state.passes.hash_units() | freezing.sub_digests(network, drawn.divided)
+        reinit.check(network, drawn, before, now)
 
     def _begin(self, state: TrialState) -> None:
         """Validate before the first step of a trial, and begin to guide, or to wait."""
@@ -212,6 +227,7 @@ class StageRunner:
         piece = self.piece.model_copy(update={"epochs": epochs})
         steps = sum(map(len, self.plan[:epochs]))
         before, after = state.history.before, state.passes.hash_units()
+        after = after | freezing.sub_digests(state.network, partition.divided)
         seconds, timed = at.timed
         step_s = seconds / timed if timed else None
         if state.passes.depth and self.plan:
@@ -263,17 +279,22 @@ def describe(
         piece: with the epochs that it came to have.
         partition: what trained.
         steps: that were made.
-        digests: SHA-256 of each unit before and after.
+        digests: SHA-256 of each unit, and of the sub-units of divided ones, before and after.
         step_s: seconds of a step without a cache.
     """
     trained = partition.trained_units
-    counts = {
-        name: Units(
-            trainable=unit.count if name in trained else 0,
-            frozen=0 if name in trained else unit.count,
+    parts: dict[str, Units] = {}
+    counts: dict[str, Units] = {}
+    for name, unit in freezing.units(state.network, partition.divided).items():
+        trainable = unit.count if name in trained else 0
+        part = Units(trainable=trainable, frozen=unit.count - trainable)
+        whole = sub_units.owner(name)
+        if whole in partition.divided:
+            parts[name] = part
+        so_far = counts.get(whole, Units(trainable=0, frozen=0))
+        counts[whole] = Units(
+            trainable=so_far.trainable + part.trainable, frozen=so_far.frozen + part.frozen
         )
-        for name, unit in freezing.units(state.network).items()
-    }
     trainable = sum(unit.trainable for unit in counts.values())
     frozen = sum(unit.frozen for unit in counts.values())
     return StageRecord(
@@ -281,6 +302,8 @@ def describe(
         epochs=piece.epochs,
         steps=steps,
         train=piece.train,
+        decay=piece.decay,
+        reinit=piece.reinit,
         losses=piece.losses,
         rehearsal=piece.rehearsal,
         l2_sp=piece.l2_sp,
@@ -288,6 +311,7 @@ def describe(
         weights=dict(piece.weights),
         prefix_depth=partition.prefix_depth,
         parameters=counts,
+        parts=parts,
         params_total=trainable + frozen,
         params_trainable=trainable,
         params_frozen=frozen,

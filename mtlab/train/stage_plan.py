@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mtlab.model import freezing
+from mtlab.model import freezing, reinit
 from mtlab.model.freezing import Partition
 from mtlab.model.network import Network
 from mtlab.plan.errors import UserError
@@ -19,7 +19,8 @@ class StagePlan:
         partition: what trains at which rate, and what is frozen.
         cached_depth: blocks whose output may be read from the cache; 0 without a cache, and where
             a mitigation needs the whole network.
-        untouched: whether no earlier stage trained anything below ``cached_depth``.
+        untouched: whether no earlier stage trained anything below ``cached_depth``, and no stage up
+            to this one draws anything anew there.
         first_epoch: epochs of the stages before; with patience, at most.
     """
 
@@ -31,8 +32,11 @@ class StagePlan:
 
     @property
     def stacks(self) -> bool:
-        """Whether seeds can train as one stacked problem: heads alone, on cached states."""
-        return bool(self.cached_depth and self.stage.epochs) and only_heads(self.partition)
+        """Whether seeds can train as one stacked problem: heads alone, on cached states, which
+        differ by seed where blocks are drawn anew.
+        """
+        able = bool(self.cached_depth and self.stage.epochs) and not self.stage.reinit
+        return able and only_heads(self.partition)
 
 
 def in_step(plans: Sequence[StagePlan]) -> bool:
@@ -55,29 +59,33 @@ def plan_stages(stages: Sequence[Stage], network: Network, cached: bool) -> tupl
         cached: whether there is a cache of frozen prefixes.
 
     Raises:
-        UserError: a selector does not fit the network; ``where`` is ``INDEX.train.SELECTOR``.
+        UserError: a selector does not fit the network; ``where`` is ``INDEX.train.SELECTOR`` or
+            ``INDEX.reinit``.
     """
     plans: list[StagePlan] = []
-    trained: set[str] = set()
+    changed: set[str] = set()
     epochs = 0
     for index, stage in enumerate(stages):
+        key = "reinit"
         try:
-            plans.append(_plan(stage, network, cached, trained, epochs))
+            changed |= reinit.resolve(stage, network).touched
+            key = "train"
+            plans.append(_plan(stage, network, cached, changed, epochs))
         except UserError as error:
-            place = f"{index}.train.{error.where}"
+            place = f"{index}.{key}" + (f".{error.where}" if key == "train" else "")
             raise UserError(error.problem, error.remedy, where=place, code=error.code) from None
-        trained |= plans[-1].partition.trained_units
+        changed |= plans[-1].partition.touched
         epochs += stage.epochs
     return tuple(plans)
 
 
 def _plan(
-    stage: Stage, network: Network, cached: bool, trained: set[str], first_epoch: int
+    stage: Stage, network: Network, cached: bool, changed: set[str], first_epoch: int
 ) -> StagePlan:
     partition = freezing.resolve(stage, network)
     depth = cached_depth(stage, partition, cached)
     below = {"embeddings", *(f"layers[{index}]" for index in range(depth))}
-    return StagePlan(stage, partition, depth, not below & trained, first_epoch)
+    return StagePlan(stage, partition, depth, not below & changed, first_epoch)
 
 
 def cached_depth(stage: Stage, partition: Partition, cached: bool) -> int:

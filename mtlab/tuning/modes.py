@@ -45,7 +45,7 @@ def frozen_modules(parts: Parts, partition: Partition) -> list[nn.Module]:
     modules = [
         module
         for name, unit in units(parts).items()
-        if name in partition.frozen
+        if name not in partition.touched
         for module in unit.modules
     ]
     heads = any(name.startswith("head.") for name in partition.trained_units)

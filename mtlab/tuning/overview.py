@@ -36,7 +36,7 @@ class Overview(Partition):
 
 def overview(parts: Parts, partition: Partition) -> Overview:
     """A partition with the sizes of its units."""
-    counts = {name: unit.count for name, unit in units(parts).items()}
+    counts = {name: unit.count for name, unit in units(parts, partition.divided).items()}
     return Overview(partition.trainable, partition.frozen, partition.prefix_depth, counts)
 
 
@@ -44,7 +44,8 @@ def _listed(names: Iterable[str]) -> str:
     """Names of units; neighbouring blocks as one slice."""
     runs: list[tuple[int, int] | str] = []
     for name in names:
-        index = int(name[7:-1]) if name.startswith("layers[") else None
+        block = name.startswith("layers[") and name.endswith("]")  # and not a part of one
+        index = int(name[7:-1]) if block else None
         last = runs[-1] if runs else ""
         if index is None:
             runs.append(name)

@@ -125,6 +125,8 @@ class Run:
         done = self.progress.certificates
         # of the end of the stage before, so that what changed in between would show, too
         before = dict(done[-1].after) if done else freezing.digests(self.parts)
+        _, partition = self.stages[self.progress.stage + 1]
+        before |= freezing.sub_digests(self.parts, partition.divided)
         self.progress.begin(step, before)
         self._enter(0, fresh=True)
 
@@ -181,7 +183,8 @@ class Run:
         """
         progress, name = self.progress, self.reading.name(self.progress.stage)
         progress.epochs += 1
-        after = freezing.digests(self.parts)
+        divided = self.partition.divided
+        after = freezing.digests(self.parts) | freezing.sub_digests(self.parts, divided)
         trained = tuple(unit for unit in after if unit in self.partition.trained_units)
         certificate = StageCertificate(
             name=self.stage.name,
@@ -243,7 +246,7 @@ class Run:
             fresh: whether the optimizer's state starts anew.
         """
         modes.freeze(self.model, self.parts, self.partition)
-        by_name = units(self.parts)
+        by_name = units(self.parts, self.partition.divided)
         self.frozen = {
             unit: tuple(by_name[unit].parameters.values()) for unit in self.partition.frozen
         }
@@ -266,7 +269,7 @@ class Run:
             self.course.cool(first, waiting.cooldown * self.epoch_steps)
 
     def _note_what_is_reached(self, name: str) -> None:
-        by_name = units(self.parts)
+        by_name = units(self.parts, self.partition.divided)
         self.progress.reached = tuple(
             unit
             for unit in by_name

@@ -126,7 +126,7 @@ def _checked(stage: Any, index: int) -> Written:
         if key in KEYS:
             continue
         where = f"stages.{index}.{key}"
-        if key in Stage.model_fields and key != "tasks":
+        if key in Stage.model_fields and key not in ("tasks", "decay"):
             raise _not_in_a_trainer(key, where)
         raise UserError(
             f"unknown key; {did_you_mean(str(key), KEYS)}", where=where, code="unknown-key"
@@ -202,7 +202,7 @@ def _of_file(path: Path, scenario: str | None) -> Reading:
 def _unlike(stage: Stage, experiment: Experiment, *, last: bool) -> list[str]:
     """Keys that change what a stage trains and that a Trainer does not have."""
     usual = Stage(epochs=0, losses=tuple(experiment.tasks), tasks=tuple(experiment.tasks))
-    keys = ("losses", "weights", "rehearsal", "l2_sp", "distillation", "guidance")
+    keys = ("losses", "weights", "rehearsal", "l2_sp", "distillation", "guidance", "reinit")
     found = [key for key in keys if getattr(stage, key) != getattr(usual, key)]
     return [*found, "select"] if not last and stage.select != "last" else found
 

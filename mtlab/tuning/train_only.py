@@ -75,7 +75,7 @@ def resolved(written: Mapping[str, Any], known: Parts, place: str = "") -> tuple
 
 def parameter_groups(known: Parts, partition: Partition) -> list[dict[str, Any]]:
     """A group of parameters for each selector, with its rate."""
-    by_name = units(known)
+    by_name = units(known, partition.divided)
     return [
         {
             "params": [own for unit in group.units for own in by_name[unit].parameters.values()],

@@ -60,6 +60,10 @@ def rate(written_as: str) -> Change:
     return "1.0e-4", written_as
 
 
+def falling(written_as: str) -> Change:
+    return "all: 1.0e-4", f"encoder: {written_as}"
+
+
 def seeds(written_as: str) -> Change:
     return "[0, 1]", written_as
 
@@ -106,6 +110,36 @@ CHANGES: list[tuple[Change, str, str]] = [
     (added("seeds: [2]"), ":3", "twice"),
     (stage("{epochs: 1, epochs: 2}"), ":7", "twice"),
     # rates
+    (
+        ("all: 1.0e-4", '"layers[-1].norm": 1'),
+        ":7 scenarios.full.0.train.layers[-1].norm",
+        "bad-selector",
+    ),
+    (falling("{rate: 1, decay: 0}"), ":7 scenarios.full.0.train.encoder.decay", "out-of-range"),
+    (falling("{rate: 1, decay: 1.5}"), ":7 scenarios.full.0.train.encoder.decay", "out-of-range"),
+    (falling('{rate: 1, decay: "0.9"}'), ":7 scenarios.full.0.train.encoder.decay", "out-of-range"),
+    (falling("{rate: 1, decai: 0.9}"), ":7 scenarios.full.0.train.encoder.decai", "unknown-key"),
+    (falling("{decay: 0.9}"), ":7 scenarios.full.0.train.encoder.rate", "missing"),
+    (falling("{rate: fast}"), ":7 scenarios.full.0.train.encoder", "wrong-type"),
+    (falling("{rate: -1, decay: 0.9}"), ":7 scenarios.full.0.train.encoder", "out-of-range"),
+    (rate("{rate: 1, decay: 0.9}"), ":7 scenarios.full.0.train.all.decay", "conflict"),
+    (
+        ("heads: 1.0e-3", "heads: {rate: 1, decay: 0.9}"),
+        ":5 scenarios.heads.0.train.heads.decay",
+        "conflict",
+    ),
+    (lasting("decay: 0.9"), ":7 scenarios.full.0.decay", "unknown-key"),
+    (lasting("reinit: heads"), ":7 scenarios.full.0.reinit.0", "bad-selector"),
+    (lasting('reinit: ["layers[-1:]", head.ner]'), ":7 scenarios.full.0.reinit.1", "bad-selector"),
+    (lasting("reinit: embeddings"), ":7 scenarios.full.0.reinit.0", "bad-selector"),
+    (lasting("reinit: [top]"), ":7 scenarios.full.0.reinit.0", "bad-selector"),
+    (lasting("reinit: 1"), ":7 scenarios.full.0.reinit", "wrong-type"),
+    (lasting('reinit: "layers[-1:]", guidance: {}'), ":7 scenarios.full.0.reinit", "conflict"),
+    (
+        stage('{epochs: 0, train: {all: 1.0e-4}, reinit: "layers[-1:]"}'),
+        ":7 scenarios.full.0.reinit",
+        "conflict",
+    ),
     (rate('"1e-5"'), ":7 scenarios.full.0.train.all", "wrong-type"),
     (rate("fast"), ":7 scenarios.full.0.train.all", "wrong-type"),
     (rate("-1e-4"), ":7 scenarios.full.0.train.all", "out-of-range"),

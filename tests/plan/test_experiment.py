@@ -441,7 +441,7 @@ def load_with_any_data(file: Path) -> Experiment:
 
 
 def test_shipped_experiments_load_and_their_control_is_one_of_theirs() -> None:
-    files = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
+    files = sorted((Path(__file__).parents[2] / "experiments").rglob("*.yaml"))
     assert files
     for file in files:
         if file.name == colours.FILE:

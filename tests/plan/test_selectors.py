@@ -46,6 +46,13 @@ def test_slices_are_pythons_and_fractions_are_of_the_depth(
     assert selectors.parse(text, USUAL).blocks(depth) == blocks
 
 
+@pytest.mark.parametrize("part", selectors.PARTS)
+def test_parts_stand_alone_or_behind_blocks(part: str) -> None:
+    alone, behind = (selectors.parse(text, USUAL) for text in (part, f"layers[-2:].{part}"))
+    assert (alone.name, alone.part) == ("encoder", part)
+    assert (behind.name, behind.part, behind.blocks(6)) == ("layers", part, range(4, 6))
+
+
 @pytest.mark.parametrize(
     ("text", "depth", "line"),
     [
@@ -66,6 +73,10 @@ def test_a_slice_that_names_no_block_says_what_the_encoder_has(
     assert str(error.value) == line
 
 
+KNOWN = (
+    "encoder, embeddings, heads, head.classifier, head.ner, lora, all, "
+    "norms, biases, attention, ffn, layers[a:b]"
+)
 SLICES = "a slice of blocks reads layers[a:b], as in layers[0:2] or layers[-1/3:]"
 
 
@@ -76,12 +87,22 @@ SLICES = "a slice of blocks reads layers[a:b], as in layers[0:2] or layers[-1/3:
         ("head.nre", "unknown selector 'head.nre'; did you mean 'head.ner'?"),
         (
             "xyz",
-            "unknown selector 'xyz'; known: encoder, embeddings, heads, head.classifier, head.ner, lora, all, layers[a:b]",
+            f"unknown selector 'xyz'; known: {KNOWN}",
         ),
         ("Encoder", "unknown selector 'Encoder'; did you mean 'encoder'?"),
         (
             "",
-            "unknown selector ''; known: encoder, embeddings, heads, head.classifier, head.ner, lora, all, layers[a:b]",
+            f"unknown selector ''; known: {KNOWN}",
+        ),
+        ("norm", "unknown selector 'norm'; did you mean 'norms'?"),
+        (
+            "layers[-1].norm",
+            "selector 'layers[-1].norm': blocks have no part 'norm'; did you mean 'norms'?",
+        ),
+        ("layers[a:].norms", f"unknown selector 'layers[a:]'; {SLICES}"),
+        (
+            "head.ner.norms",
+            "unknown selector 'head.ner.norms'; did you mean 'head.ner'?",
         ),
         ("layers", f"unknown selector 'layers'; {SLICES}"),
         ("layers[]", f"unknown selector 'layers[]'; {SLICES}"),

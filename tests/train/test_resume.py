@@ -37,6 +37,13 @@ scenarios:
     - {{name: heads, epochs: 1, train: {{heads: 1.0e-2}}}}
     - {{name: top, epochs: 1, train: {{"layers[-1/3:]": 1.0e-3, heads: 1.0e-2}}, schedule: linear, warmup: 0.2}}
     - {{name: all, epochs: 1, train: {{encoder: 1.0e-3, heads: 1.0e-2}}}}
+  parts:
+    - {{name: norms, epochs: 1, train: {{"layers[-1].norms": 1.0e-2, heads: 1.0e-2}}}}
+    - name: new
+      epochs: 2
+      reinit: "layers[-1:]"
+      select: best
+      train: {{"layers[-1:].norms": 2.0e-3, "layers[-2:].attention": {{rate: 1.0e-3, decay: 0.5}}, biases: 1.0e-3, heads: 1.0e-2}}
   guided:
     - {{epochs: 4, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, guidance: {{patience: 1, min_change: 0.5, hold: 1.0}}, select: each}}
   patient: [{{epochs: 9, train: {{heads: 5.0e-2}}, patience: 1, warmup_steps: 2}}]
@@ -198,12 +205,27 @@ def check(
 
 
 @pytest.mark.parametrize(
-    ("scenario", "seeds"), [("heads", (0, 1)), ("gradual", (0,)), ("guided", (1,))]
+    ("scenario", "seeds"),
+    [
+        ("heads", (0, 1)),
+        ("gradual", (0,)),
+        ("guided", (1,)),
+        pytest.param("parts", (0,), marks=pytest.mark.nightly),
+    ],
 )
 def test_a_trial_goes_on_from_any_step_bit_for_bit(
     scenario: str, seeds: tuple[int, ...], cold: Bench, tmp_path: Path, stop_after: Any
 ) -> None:
     check_steps(cold, scenario, seeds, tmp_path, stop_after)
+
+
+def test_so_does_one_that_trains_parts_of_blocks_and_draws_a_block_anew(
+    cold: Bench, tmp_path: Path, stop_after: Any
+) -> None:
+    """At the end of the stage before, and in the middle of the one that begins with a new block."""
+    whole = cold.run(tmp_path / "whole", "parts", (0,))
+    assert whole[0].stages[1].reinit and whole[0].stages[1].parts
+    check(cold, whole, tmp_path, stop_after, (3, 5))
 
 
 def test_so_do_seeds_that_patience_ends_apart(cold: Bench, tmp_path: Path, stop_after: Any) -> None:

@@ -113,7 +113,7 @@ def params_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, Any]:
     )
     shared = {key: value for key, value in suite.experiment.items() if key not in others}
     stages = [
-        {"name": stage.name, "epochs": stage.epochs, "train": stage.train, "losses": stage.losses}
+        stage.model_dump(include={"name", "epochs", "train", "decay", "reinit", "losses"})
         for stage in trial.stages
     ]
     swept = tuple(

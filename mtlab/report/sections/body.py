@@ -11,7 +11,7 @@ from mtlab.report.markdown import fixed, name, rounded, text, whole
 from mtlab.report.results import scenario_rows
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval
-from mtlab.report.wording import effect
+from mtlab.report.wording import drawn, effect, falling
 
 
 def scenarios(group: Group) -> str:
@@ -25,6 +25,7 @@ def scenarios(group: Group) -> str:
         never = _never_trained(stages, bool(trial and trial.start))
         said = [
             _stage(stage.name, stage.epochs, stage.parameters, alone=len(stages) == 1)
+            + drawn(stage.reinit)
             for stage in stages
         ]
         control = " (the control)" if group.control == scenario else ""
@@ -251,7 +252,10 @@ def parameters(group: Group) -> str:
         )
         for stage in stages:
             rates = (
-                ", ".join(f"{name(selector)} {rate:g}" for selector, rate in stage.train.items())
+                ", ".join(
+                    f"{name(selector)} {rate:g}{falling(stage.decay.get(selector))}"
+                    for selector, rate in stage.train.items()
+                )
                 or "–"
             )
             counts = [

@@ -59,7 +59,9 @@ def _where(trial: TrialRecord, stage: StageRecord) -> str:
 
 def _kept(stage: StageRecord) -> bool | None:
     frozen = [
-        unit for unit, count in stage.parameters.items() if count.frozen and not count.trainable
+        unit
+        for unit, count in (stage.parameters | stage.parts).items()
+        if count.frozen and not count.trainable
     ]
     return (
         all(
@@ -76,7 +78,7 @@ def _moved(stage: StageRecord) -> bool | None:
     used = {f"head.{task}" for task in stage.losses}
     trained = [
         unit
-        for unit, count in stage.parameters.items()
+        for unit, count in (stage.parameters | stage.parts).items()
         if count.trainable and (unit in used or not unit.startswith("head."))
     ]
     if not trained or not stage.steps:

@@ -204,7 +204,7 @@ def learner(
     parameter group a selector; its rates take the stage's course where none is given.
     """
     gradients = over(processes, network, vocabulary)
-    known = units(network)
+    known = units(network, partition.divided)
     groups: list[dict[str, Any]] = [
         {
             "params": [p for unit in group.units for p in known[unit].parameters.values()],

@@ -84,4 +84,5 @@ def occurring(
     """
     table = network.encoder.get_input_embeddings()
     plain = type(table) is nn.Embedding and table.max_norm is None and not table.scale_grad_by_freq
-    return Vocabulary(network, examples, pad_id) if plain and "embeddings" in trained else None
+    trains = bool(trained & {"embeddings", "embeddings.rest.weights"})
+    return Vocabulary(network, examples, pad_id) if plain and trains else None

@@ -11,7 +11,7 @@ from mtlab.data import corpus_encoding, sources
 from mtlab.data.encoding import Encoded, Example, Examples
 from mtlab.data.sources import Corpus
 from mtlab.data.stored import Sentence
-from mtlab.model import backbone
+from mtlab.model import backbone, reinit, sub_units
 from mtlab.model.backbone import Location
 from mtlab.model.flops import Counter
 from mtlab.model.freezing import Partition, units
@@ -149,8 +149,8 @@ def floor(prepared: Prepared, planned: list[Planned], seeds: int | None = None) 
     are given), padding left out.
 
     What lies below the first trained block is computed once, in one pass for all epochs, seeds and
-    scenarios (one a seed, where each seed has a checkpoint of its own); what lies above it, at
-    every step.
+    scenarios (one a seed, where each seed has a checkpoint of its own, or new weights there); what
+    lies above it, at every step.
     """
     above, deepest = 0, 0
     for plan in planned:
@@ -159,7 +159,10 @@ def floor(prepared: Prepared, planned: list[Planned], seeds: int | None = None) 
     lengths = prepared.encoded["train"].examples.lengths
     seeds = seeds or len(prepared.experiment.seeds)
     below = prepared.counter.prefix(deepest).exact(lengths) if deepest else 0
-    return above * seeds + below * (1 if prepared.source is None else seeds)
+    own = prepared.source is not None or any(
+        plan.stage.reinit and not plan.untouched for plan in planned
+    )
+    return above * seeds + below * (seeds if own else 1)
 
 
 def plain(prepared: Prepared, planned: list[Planned], seeds: int | None = None) -> int:
@@ -202,8 +205,8 @@ def _row(
     prepared: Prepared, label: str, name: str, stages: list[Planned], costs: tuple[int, int]
 ) -> Row:
     """A scenario at a point, with its plain and floor FLOPs."""
-    counts = {unit: facts.count for unit, facts in units(prepared.counter.network).items()}
-    last = stages[-1].partition
+    last, network = stages[-1].partition, prepared.counter.network
+    counts = {unit: facts.count for unit, facts in units(network, last.divided).items()}
     return Row(
         label,
         name,
@@ -276,6 +279,7 @@ def _stage_lines(prepared: Prepared, stages: list[Planned]) -> Iterator[str]:
         if stage.guidance is not None:
             rules = stage.guidance
             yield f"    guided by each task's validation {rules.monitor}, patience {rules.patience}: {', then '.join(rules.actions)}"
+        yield from _drawn_lines(prepared, plan)
         yield from _partition_lines(prepared, plan.partition)
 
 
@@ -290,7 +294,8 @@ def _planned(prepared: Prepared, name: str) -> list[Planned]:
 
 
 def _partition_lines(prepared: Prepared, partition: Partition) -> Iterator[str]:
-    counts = {name: unit.count for name, unit in units(prepared.counter.network).items()}
+    network = prepared.counter.network
+    counts = {name: unit.count for name, unit in units(network, partition.divided).items()}
     for group in partition.trainable:
         trained = sum(counts[name] for name in group.units)
         yield f"    trains {trained:>12,}  at {group.rate:g}: {_listed(group.units, counts)}"
@@ -301,19 +306,39 @@ def _partition_lines(prepared: Prepared, partition: Partition) -> Iterator[str]:
     yield f"    frozen prefix: {partition.prefix_depth} of {len(prepared.pristine.blocks)} blocks"
 
 
+def _drawn_lines(prepared: Prepared, plan: StagePlan) -> Iterator[str]:
+    """What a stage draws anew, where it does."""
+    network = prepared.counter.network
+    drawn = reinit.resolve(plan.stage, network)
+    counts = {name: unit.count for name, unit in units(network, drawn.divided).items()}
+    names = tuple(name for group in drawn.trainable for name in group.units)
+    if names:
+        total = sum(counts[name] for name in names)
+        yield f"    draws  {total:>12,}  anew: {_listed(names, counts)}"
+
+
+def _part(name: str) -> str:
+    """What stands behind the unit in the name of a sub-unit; empty for a unit."""
+    return name.removeprefix(sub_units.owner(name))
+
+
 def _listed(names: tuple[str, ...], counts: Mapping[str, int]) -> str:
-    """Names with their counts; neighbouring blocks of one size are written as a slice."""
+    """Names with their counts; neighbouring blocks of one size, or the same parts of them, are
+    written as a slice.
+    """
     runs: list[list[str]] = []
-    for name in names:
-        both_blocks = runs and name.startswith("layers[") and runs[-1][-1].startswith("layers[")
-        if both_blocks and counts[name] == counts[runs[-1][-1]]:
+    for name in sorted(names, key=_part):
+        before = runs[-1][-1] if runs else ""
+        both_blocks = name.startswith("layers[") and before.startswith("layers[")
+        if both_blocks and (counts[name], _part(name)) == (counts[before], _part(before)):
             runs[-1].append(name)
         else:
             runs.append([name])
     parts = []
     for run in runs:
-        first, last = run[0], run[-1]
+        first, last = map(sub_units.owner, (run[0], run[-1]))
         slice_ = first if len(run) == 1 else f"{first[:-1]}:{int(last[7:-1]) + 1}]"
+        first, slice_ = run[0], slice_ + _part(run[0])
         parts.append(f"{slice_} {'' if len(run) == 1 else f'{len(run)} × '}{counts[first]:,}")
     return ", ".join(parts)
 
