@@ -1,6 +1,5 @@
 """The look of a column's values: what they may be gold of."""
 
-import json
 import math
 import re
 from collections import Counter
@@ -9,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mtlab.data.reading import cells, spans
+from mtlab.data.reading import cells, listed, spans
 from mtlab.data.reading.table import Table
 from mtlab.tasks.kind import BadValue, Kind
+from mtlab.tasks.spelling import respelt
 from mtlab.tasks.tags import are_tags, bare_types
 
 MOST = 0.9
@@ -25,6 +25,12 @@ FEW = 10
 
 MARKED = 0.1
 """Share of texts with marks that makes them marked texts: many sentences have no entity."""
+
+WORDS = 3
+"""Words a sentence, on average: shorter lists may be labels."""
+
+NUMBERS = {"id", "ids", "idx", "index"}
+"""Words in the names of columns that number something."""
 
 SEVERAL = 4
 """Labels a sentence, on average: lists as long are sentences."""
@@ -51,6 +57,16 @@ class Column:
         return tuple(map(self._list, self.values))
 
     @cached_property
+    def sign(self) -> str | None:
+        """What separates the labels in its cells, where they have several in a text."""
+        return listed.separator(self.values) if self.flat and not self.text else None
+
+    @cached_property
+    def several(self) -> bool:
+        """Whether its cells are text with several labels each."""
+        return self.sign is not None or self._printed_lists
+
+    @cached_property
     def has_lists(self) -> bool:
         """Whether a cell is a list with something in it."""
         return any(self.lists)
@@ -68,16 +84,21 @@ class Column:
     @cached_property
     def tags(self) -> bool:
         """Whether its cells are lists of tags, not all of them ``O``."""
-        several = any(items and set(self._texts(items)) != {"O"} for items in self.lists)
-        return bare_types(self.items) or (
-            several
-            and self._mostly(self.lists, lambda items: bool(items) and are_tags(self._texts(items)))
+        spelling = respelt(self.items) if self.items.total() >= WORDS * len(self.values) else {}
+        some = [
+            None if items is None else [spelling.get(text, text) for text in self._texts(items)]
+            for items in self.lists
+        ]
+        several = any(items and set(items) != {"O"} for items in some)
+        spelt = Counter(text for items in some for text in items or ())
+        return bare_types(spelt) or (
+            several and self._mostly(some, lambda items: bool(items) and are_tags(items))
         )
 
     @cached_property
     def entities(self) -> bool:
         """Whether its cells are lists of entities, each from one character of a text to another."""
-        every = [spans.items_of(value, self.flat) for value in self.values]
+        every = [spans.items_of(value, self.flat) for value in self.values if value is not None]
         return any(every) and self._mostly(
             every, lambda items: items is not None and all(map(spans.is_entity, items))
         )
@@ -118,7 +139,7 @@ class Column:
                 zip(self.values, self.lists, strict=True),
                 lambda pair: (
                     pair[1] is not None
-                    and (isinstance(pair[0], list) or pair[0].startswith("["))
+                    and (isinstance(pair[0], list) or bool(self.sign) or pair[0].startswith("["))
                     and len(pair[1]) == len(set(self._texts(pair[1])))
                 ),
             )
@@ -147,7 +168,16 @@ class Column:
             self.one_value
             and 2 <= self.distinct <= len(self.values) / 2
             and not (self.numbers and self._fractions)
+            and not self.several
         )
+
+    @cached_property
+    def _printed_lists(self) -> bool:
+        """Whether its cells are lists of several items, printed as text."""
+        printed = self.flat and self._mostly(
+            self.values, lambda value: isinstance(value, str) and listed.is_in_brackets(value)
+        )
+        return printed and any(len(items or ()) > 1 for items in self.lists)
 
     @cached_property
     def numbers(self) -> bool:
@@ -185,11 +215,21 @@ class Column:
             and len(self.items) < len(other.items)
             and count >= 2 * len(self.values)
             and not self.tags
+            and not self._echoes(other)
             and not all(map(str.isdigit, self.items))
             and any(len({*items}) > 1 for items in self.lists if items and self.of_texts(items))
             and all(map(str.strip, self.items))
             and self.parallel(other)
         )
+
+    def _echoes(self, other: "Column") -> bool:
+        """Whether many items are the words of ``other``, as those of a column of lemmas are."""
+        pairs = [
+            (str(item).casefold(), str(word).casefold())
+            for items, words in zip(self.lists, other.lists, strict=True)
+            for item, word in zip(items or (), words or (), strict=False)
+        ]
+        return 3 * sum(item == word for item, word in pairs) > len(pairs)
 
     def could_be(self, kind: Kind) -> bool:
         """Whether most of its cells can be read as gold of a kind."""
@@ -225,12 +265,10 @@ class Column:
 
     def _list(self, value: Any) -> list[Any] | None:
         if self.flat and isinstance(value, str):
+            if self.sign and self.sign in value:
+                return [part.strip() for part in value.split(self.sign)]
             try:
-                value = (
-                    json.loads(value)
-                    if value.startswith("[") and value.endswith("]")
-                    else cells.items(value)
-                )
+                value = listed.parsed(value) if listed.is_in_brackets(value) else cells.items(value)
             except (ValueError, RecursionError):
                 return None
         return value if isinstance(value, list) else None

@@ -5,7 +5,7 @@ values.
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mtlab.check.column import Column, words_of
+from mtlab.check.column import NUMBERS, Column, words_of
 from mtlab.data.reading import names
 from mtlab.data.reading.table import Table
 from mtlab.plan.tasks import Task
@@ -132,13 +132,17 @@ class _Chooser:
         def could(column: Column) -> bool:
             if kind.spans and (column.entities or column.marks):
                 return True
+            if kind.of_words and column.items.total() <= len(column.values):
+                return False
             if kind.of_words:
                 return any(other is not column and column.parallel(other) for other in self.lists)
-            return column.one_value if kind.one_label else column.could_be(kind)
+            one = column.one_value and not column.several
+            return one if kind.one_label else column.could_be(kind)
 
         def fits(column: Column) -> bool:
-            is_partition = kind.one_label and column.name in self.partitions
-            return looks_like(column, kind, self.lists) and not is_partition
+            numbers = NUMBERS & words_of(column.name) and not is_called(column.name, kind.usual)
+            other = kind.one_label and (column.name in self.partitions or numbers)
+            return looks_like(column, kind, self.lists) and not other
 
         never = {name for name, column in self.columns.items() if column.entities}
         if kind.of_words:
@@ -183,7 +187,10 @@ class _Chooser:
                 "tokens",
                 NAMES["tokens"],
                 lambda column: (
-                    column.worded and not self._is_gold(column) and column.parallel(tagged)
+                    column.worded
+                    and not self._is_gold(column)
+                    and not all(map(str.isdigit, column.items))
+                    and column.parallel(tagged)
                 ),
                 lambda column: column.has_lists,
                 lambda column: "as many words as tags",
@@ -250,7 +257,10 @@ class _Chooser:
         taken = {choice.column for choice in self.choices.values()} | {*self.said.values()}
         taken |= self.reserved - {name}
         free = [column for column in self.columns.values() if column.name not in {*taken, *never}]
-        fitting = sorted(filter(fits, free), key=lambda column: rank(column.name, names))
+        fitting = sorted(
+            filter(fits, free),
+            key=lambda column: (rank(column.name, names), column.name.casefold() not in names),
+        )
         called = [column for column in free if is_called(column.name, names)]
         ours = next((column for column in free if column.name == name), None)
         if ours is not None and (ours in fitting or could(ours) or not fitting):

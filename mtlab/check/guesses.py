@@ -5,16 +5,13 @@ import shlex
 from collections.abc import Collection, Mapping
 
 from mtlab.check import columns
-from mtlab.check.column import Column, words_of
+from mtlab.check.column import NUMBERS, Column, words_of
 from mtlab.data.reading import names
 from mtlab.data.reading.table import Table
 from mtlab.plan.data import Data
 from mtlab.plan.tasks import TASK, WORDS, Task
 from mtlab.tasks.kind import Kind
 from mtlab.tasks.registry import KINDS
-
-NUMBERS = {"id", "ids", "idx", "index"}
-"""Words in the names of columns that number something."""
 
 
 def tasks(

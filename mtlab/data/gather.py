@@ -3,7 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ def gather(
         _examine(split, table, mistakes)
     columns = {str(ours): theirs for ours, theirs in source.columns.items()}
     reading = Reading(index, tasks, columns, option, directory)
+    reading = replace(reading, signs=sentences.signs(tables.values(), reading))
     form = "words"
     with noted(mistakes):
         if some := [table for table in tables.values() if table.rows]:
@@ -142,6 +143,9 @@ def _reading_notes(title: str, reading: Reading, located: Located) -> Iterator[s
             counted = ", ".join(f"{shown(value)} {count:,}" for value, count in counts.items())
             what = f"column {shown(column)} holds names of splits ({counted}) and is not read"
             yield f"{table.name}: {what}: {_remedy(column, located, reading)}."
+        for column, counts in names.dividing(table, reading.names).items():
+            if len(located.tables) == 1:
+                yield _may_divide(table, column, counts, reading)
     for table in located.tables.values():
         yield from table.notes
 
@@ -168,6 +172,16 @@ def _guessed_columns(table: Table, others: Sequence[Table], reading: Reading) ->
         also = names.listed([str(place + 1) for place in form.others])
         more = f"; number {also} has tags too" if also else ""
         yield f"{table.name}: of {form.width} columns, {parts}, a guess by their values{more}."
+
+
+def _may_divide(table: Table, column: str, counts: Counter[str], reading: Reading) -> str:
+    """A note on a column that may say the splits in words of its own."""
+    counted = ", ".join(f"{shown(value)} {count:,}" for value, count in counts.most_common())
+    options = f"--{reading.option}.split_column {shlex.quote(column)} --{reading.option}.splits.train VALUE"
+    what = f"column {shown(column)} ({counted}) may say the split of each row and is not read"
+    return (
+        f"{table.name}: {what}: if it does, pass {options}, and the same for validation and test."
+    )
 
 
 def _remedy(column: str, located: Located, reading: Reading) -> str:

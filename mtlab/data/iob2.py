@@ -10,6 +10,7 @@ from mtlab.data.sentences import Reading
 from mtlab.data.stored import Joined, Sentence, collect
 from mtlab.plan.errors import Mistakes, UserError, shown
 from mtlab.tasks import tags as schemes
+from mtlab.tasks.spelling import respelt
 from mtlab.tasks.tags import Tags
 
 
@@ -31,6 +32,8 @@ def to_iob2(
     """
     given = Joined(list(splits.values()))
     counts = Counter(tag for tags in _TagsOf(given, task) for tag in tags)
+    if spelling := respelt(counts):
+        return _spelt_otherwise(spelling, task, splits, tables, reading, mistakes)
     if schemes.typeless(counts):
         spelt, one = (
             schemes.typed,
@@ -47,6 +50,28 @@ def to_iob2(
     }
     converted, note = _to_iob2(task, typed, tables, reading, mistakes)
     return converted, f"{one}; {note}" if note else f"{one}."
+
+
+def _spelt_otherwise(
+    spelling: Mapping[str, str],
+    task: str,
+    splits: Mapping[str, Sequence[Sentence]],
+    tables: Mapping[str, Table],
+    reading: Reading,
+    mistakes: Mistakes,
+) -> tuple[dict[str, Sequence[Sentence]], str]:
+    """The same of tags that are spelt otherwise."""
+    same = {
+        split: collect(
+            (_respelt(sentence, task, lambda tag: spelling.get(tag, tag)) for sentence in kept),
+            reading.directory,
+        )
+        for split, kept in splits.items()
+    }
+    converted, note = to_iob2(task, same, tables, reading, mistakes)
+    old, new = next(iter(spelling.items()))
+    said = f"tags are spelt otherwise: {shown(old)} is read as {new}"
+    return converted, f"{said}; {note}" if note else f"{said}."
 
 
 def _respelt(sentence: Sentence, task: str, spelt: Callable[[str], str]) -> Sentence:

@@ -1,15 +1,14 @@
 """From rows to sentences: columns are found, class numbers decoded, every value checked."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
 from mtlab.data.alike import normal
-from mtlab.data.reading import cells, misread, spans
+from mtlab.data.reading import cells, listed, misread, spans
 from mtlab.data.reading.table import Row, Table
 from mtlab.data.stored import Sentence, collect
 from mtlab.plan.errors import Mistakes, UserError, did_you_mean, noted, shown
@@ -33,6 +32,9 @@ class Reading:
     directory: Path | None = None
     """Where sentences are put that are too many for memory; None is the system's folder for
     temporary files."""
+
+    signs: Mapping[str, str] = field(default_factory=dict)
+    """Columns of text with several labels in a cell, and what separates these."""
 
     @property
     def names(self) -> list[str]:
@@ -80,6 +82,24 @@ class Reading:
         )
 
 
+def signs(tables: Iterable[Table], reading: Reading) -> dict[str, str]:
+    """What separates the labels in columns whose cells have several in a text; all splits are taken
+    together.
+    """
+    flat = [table for table in tables if table.flat]
+    ours = [
+        reading.tasks[name].column
+        for name, kind in reading.kinds.items()
+        if kind.many and not kind.of_words
+    ]
+    found = {}
+    for column in [reading.columns.get(name, name) for name in ours] if flat else []:
+        values = (row.values.get(column) for table in flat for row in table.rows)
+        if sign := listed.separator(values):
+            found[column] = sign
+    return found
+
+
 def parse(table: Table, reading: Reading, mistakes: Mistakes = None) -> Sequence[Sentence]:
     """The sentences of one split, one a row, tags as the source writes them.
 
@@ -94,10 +114,9 @@ def parse(table: Table, reading: Reading, mistakes: Mistakes = None) -> Sequence
     for name in wanted:
         with noted(mistakes):
             columns[name] = reading.column(table, name)
-    return collect(
-        _parsed(_Cells(table, columns, reading), mistakes) if len(columns) == len(wanted) else (),
-        reading.directory,
-    )
+    whole = len(columns) == len(wanted)
+    rows = _parsed(_Cells(table, columns, reading), mistakes) if whole else ()
+    return collect(rows, reading.directory)
 
 
 class _Cells:
@@ -121,6 +140,12 @@ class _Cells:
         one = {golds[name] for name, kind in reading.kinds.items() if kind.one_label}
         self.lists = {column for column in one if _holds(table, column, list)}
         """Columns of labels that hold a list in every row."""
+        self.printed = {
+            column
+            for column in one
+            if table.flat and listed.are_printed(row.values.get(column) for row in table.rows)
+        }
+        """Columns of labels that hold a printed list in every row."""
         self.truths = {column for column in one if _holds(table, column, bool)}
         """Columns of labels that are true or false."""
 
@@ -153,11 +178,21 @@ class _Cells:
         if task in self.spans and sentence is not None:
             return _gold(row, column, self.table, kind, tokens, self._tags(row, column, sentence))
         value = row.values.get(column)
-        if column in self.lists and isinstance(value, list) and len(value) < 2:
+        if column in self.printed and isinstance(value, str):
+            value = _cell(row, column, value)
+        if (
+            (column in self.lists or column in self.printed)
+            and isinstance(value, list)
+            and len(value) < 2
+        ):
             value = value[0] if value else None
         if column in self.truths:
             return str(value).lower()
-        if kind.many:
+        if column in self.reading.signs and isinstance(value, str):
+            value = [
+                part.strip() for part in value.split(self.reading.signs[column]) if part.strip()
+            ]
+        elif kind.many:
             value = _list(row, column, self.table, kind.gold_title)
         return _gold(row, column, self.table, kind, tokens, value)
 
@@ -324,13 +359,13 @@ def _list(row: Row, column: str, table: Table, what: str) -> list[Any]:
 
 
 def _cell(row: Row, column: str, cell: str) -> Any:
-    """The list in a CSV cell: JSON where it stands in brackets, items separated by blanks, tabs or
-    line breaks elsewhere.
+    """The list in a CSV cell: JSON, or as Python prints it, where it stands in brackets, items
+    separated by blanks, tabs or line breaks elsewhere.
     """
-    if not (cell.startswith("[") and cell.endswith("]")):
+    if not listed.is_in_brackets(cell):
         return cells.items(cell)
     try:
-        return json.loads(cell)
+        return listed.parsed(cell)
     except (ValueError, RecursionError):
         _fail(
             row,

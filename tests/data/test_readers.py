@@ -43,7 +43,7 @@ def put(directory: Path, name: str, content: str | bytes) -> Path:
         ),
         (
             "a.json",
-            '{"label": "a"}\n{"label": "b"}\n',
+            '{"label": "a"}\n3\n',
             "a.json:2: not JSON (Extra data at column 1); one object a line is `.jsonl`",
         ),
         (

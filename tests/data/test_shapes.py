@@ -149,9 +149,9 @@ def test_schemes_of_other_corpora(
 @pytest.mark.parametrize(
     ("tags", "word"),
     [
-        (["B_X", "O", "O"], "'B_X' is not a tag"),
-        (["X-B", "O", "O"], "'X-B' is not a tag"),
-        (["b-x", "O", "O"], "'b-x' is not a tag"),
+        (["B_X", "B-X", "O"], "'B_X' is not a tag"),
+        (["X-B", "B-X", "O"], "'X-B' is not a tag"),
+        (["b-x", "B-X", "O"], "'b-x' is not a tag"),
         (["B-X", "M-X", "I-X"], "I-X stands among tags of BMES"),
         (
             ["M-X", "E-X", "O"],

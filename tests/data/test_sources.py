@@ -106,7 +106,7 @@ def test_csv_cells_hold_lists_or_words(tmp_path: Path) -> None:
         ("[1", "ok"),
     ]
     assert corpus.tasks["classifier"].codes.names == ("NA", "None", "null")
-    (tmp_path / "test.csv").write_text("words,tags,label\n\"['f', 'g']\",O O,NA\n")
+    (tmp_path / "test.csv").write_text('words,tags,label\n"[f, g]",O O,NA\n')
     problem = "test.csv:2 words: a list in brackets that is not JSON"
     assert (
         fails(tmp_path, columns=columns)

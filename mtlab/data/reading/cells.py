@@ -2,16 +2,19 @@
 
 import csv
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from mtlab.data import disk
+from mtlab.data.reading import lines
 from mtlab.data.reading.misread import (
     BREAK,
     NAMES,
+    TITLES,
     Values,
     doubtful,
     holds_rows,
@@ -19,11 +22,56 @@ from mtlab.data.reading.misread import (
     swallowed,
 )
 from mtlab.plan.errors import Mistakes, UserError, noted, shown
+from mtlab.tasks.tags import TAG
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 DECLARED = re.compile('"?sep=([,;|:^~\t])"?[\r\n]*', re.IGNORECASE)
 """The first line of a file in which a spreadsheet names the separator."""
 csv.field_size_limit(disk.FILE)
+LOOK = 1_000
+"""Lines that tell whether tabs separate cells."""
+
+
+def separator_of(path: Path) -> str:
+    """What separates cells in a file of this name; in one of another name, by its content."""
+    return SEPARATORS.get(path.suffix.lower()) or _by_header(path) or "\t"
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file whose name does not say it is a table."""
+    return has_tabs(path) or _by_header(path) is not None
+
+
+def _by_header(path: Path) -> str | None:
+    """What separates the names of columns on the first line, where all lines have as many cells; None
+    where it names no columns.
+    """
+    try:
+        some = [line for _, line in islice(lines.lines_of(path), LOOK) if line.strip()]
+    except UserError:
+        return None
+    for sign in NAMES if some else ():
+        header = _cells(some[0], sign) or []
+        known = sum(name.strip().casefold() in TITLES for name in header)
+        counts = {len(_cells(line, sign) or ()) for line in some}
+        if known > 1 and counts == {len(header)}:
+            return sign
+    return None
+
+
+def has_tabs(path: Path) -> bool:
+    """Whether each line of a file has as many tabs, and some cells several words: it is a table."""
+    counts, several, bars = Counter[int](), 0, 0
+    try:
+        for _, line in islice(lines.lines_of(path), LOOK):
+            if not lines.is_blank(line):
+                counts[line.count("\t")] += 1
+                several += any(" " in cell.strip() for cell in line.split("\t"))
+                bars += "|" in line
+    except UserError:
+        return False
+    total = counts.total()
+    return len(counts) == 1 and 0 not in counts and 2 * several > total and bars < total
 
 
 @dataclass(frozen=True)
@@ -50,7 +98,7 @@ class Shape:
     def notes(self, path: Path) -> list[str]:
         """Notes on the file's layout, where it is unusual."""
         notes = []
-        if self.separator != SEPARATORS[path.suffix.lower()]:
+        if self.separator != SEPARATORS.get(path.suffix.lower(), "\t"):
             notes.append(
                 f"{path}: cells are separated by {NAMES.get(self.separator, self.separator)}, as its first line says."
             )
@@ -76,7 +124,7 @@ def shape(path: Path) -> Shape:
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline()
     declared = DECLARED.fullmatch(first)
-    separator = declared[1] if declared else SEPARATORS[path.suffix.lower()]
+    separator = declared[1] if declared else separator_of(path)
     if not declared and _cells(first, separator) is None:
         _separated_otherwise(first.rstrip("\r\n"), separator, path, f"{path}:1")
     every = ((line, cells) for line, _, cells in records(path, separator, []) if cells)
@@ -251,6 +299,11 @@ class Sieve:
 
 def items(cell: str) -> list[str]:
     """The words or tags that stand in a cell, separated by blanks, tabs or line breaks; a no-break
-    space belongs to its word.
+    space belongs to its word. Tags may be separated by other signs.
     """
-    return [item for item in re.split("[ \t\r\n]+", cell) if item]
+    some = [item for item in re.split("[ \t\r\n]+", cell) if item]
+    for sign in ",;|":
+        tags = [part.strip() for part in cell.split(sign)]
+        if len(tags) > 1 and len(tags) >= len(some) and all(map(TAG.fullmatch, tags)):
+            return tags if not any(" " in tag or sign in tag for tag in tags) else some
+    return some

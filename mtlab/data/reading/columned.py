@@ -1,5 +1,6 @@
 """A file that holds all splits, and says in a column which split each row is of."""
 
+import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -60,22 +61,53 @@ def divided(
             code="column-missing",
         )
     said = Counter(_said(row, column) for row in table.rows)
-    chosen = names.assign({name: name for name in said}, (), option)
+    chosen = _chosen(said, source, option)
     if "train" not in chosen:
         raise UserError(
             f"no row is of train; the values are {names.listed(list(said))}",
-            "write train for the rows to train on",
+            f"write train for the rows to train on, or pass --{option}.splits.train VALUE",
             where=where,
             code="no-split",
         )
-    values = {split: chosen[split].name for split in SPLITS if split in chosen}
+    values = {split: chosen[split] for split in SPLITS if split in chosen}
     made = {split: _rows_of(table, column, value, said[value]) for split, value in values.items()}
     unread = tuple(f"rows with {column} {value}" for value in said if value not in values.values())
     return made, unread
 
 
+def _chosen(said: Collection[str], source: Source, option: str) -> dict[str, str]:
+    """The value of a column that each split has.
+
+    Raises:
+        UserError: two values are one split, or a value that the user names is not there.
+    """
+    named = {str(split): name for split, name in source.splits.items()}
+    for split, name in named.items():
+        if name not in said:
+            raise UserError(
+                f"no row has {name!r} in column {source.split_column!r}",
+                did_you_mean(name, said),
+                where=f"{option}.splits.{split}",
+                code="no-split",
+            )
+    free = {name: name for name in said if name not in named.values()}
+    try:
+        choices = names.assign(free, named, option)
+    except UserError as error:
+        told = f"with --{option}.split_column {shlex.quote(str(source.split_column))} --"
+        raise UserError(
+            f"column {source.split_column!r}: {error.problem}",
+            error.remedy.replace("with --", told, 1),
+            where=str(source.source),
+            code=error.code,
+        ) from None
+    return named | {split: choice.name for split, choice in choices.items()}
+
+
 def _said(row: Row, column: str) -> str:
     value = row.values.get(column)
+    if isinstance(value, int):
+        return str(value)
     if not isinstance(value, str) or not value.strip():
         raise UserError(
             f"the split of the row is {shown(value)}",
@@ -88,7 +120,7 @@ def _said(row: Row, column: str) -> str:
 
 def _rows_of(table: Table, column: str, value: str, count: int) -> Table:
     def read() -> Iterator[Row]:
-        return (row for row in table.rows if row.values[column].strip() == value)
+        return (row for row in table.rows if _said(row, column) == value)
 
     rows = list(read()) if isinstance(table.rows, list) else Again(read, count)
     return replace(table, rows=rows, notes=table.notes if value == "train" else ())

@@ -1,242 +1,16 @@
-"""Files with a token a line, whatever their names: which lines hold tokens, and which columns the
-words and the tags.
-
-Values decide: a file of this kind may be called ``.conll``, ``.tsv``, ``.txt``, ``.bio`` or nothing
-at all, and the words may stand after a number, or the tags before chunks.
+"""Files with a token a line, whatever their names, read sentence by sentence; ``form.py`` sees what
+their columns are.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import lru_cache
-from itertools import chain, islice, pairwise
 from pathlib import Path
 
-from mtlab.data.reading import lines
+from mtlab.data.reading import brackets, lines
+from mtlab.data.reading.form import CODED, DOCUMENT, MOST, RANGE, Block, cut, fits
 from mtlab.data.reading.table import Form, Row, Summary, Table
 from mtlab.plan.errors import Mistakes, UserError, noted, shown
 from mtlab.plan.words import counted
-from mtlab.tasks.registry import KINDS
-from mtlab.tasks.tags import TAG, TYPELESS, bare_types
-
-LOOK = 20_000
-"""Lines that are looked at to see what the columns hold."""
-MOST = 0.9
-"""Share of lines that makes a column, or a file, what it is: the others may be mistakes."""
-SURE = 10
-"""With fewer lines, one that has fewer columns than the others may be no mistake."""
-CHUNKS = {
-    "NP",
-    "VP",
-    "PP",
-    "ADVP",
-    "ADJP",
-    "SBAR",
-    "PRT",
-    "CONJP",
-    "INTJ",
-    "LST",
-    "UCP",
-    "NC",
-    "VC",
-    "PC",
-}
-"""Types of tags that mark phrases, not entities."""
-NUMBER = re.compile(r"\d+")
-DOCUMENT = re.compile(r"#(begin|end) document\b")
-"""A line between the documents of CoNLL-2012."""
-RANGE = re.compile(r"\d+[-.]\d+")
-"""The number of a line in CoNLL-U without a word of its own: of two words written as one, or of one left out."""
-NAMES = {
-    "chunk",
-    "form",
-    "id",
-    "idx",
-    "index",
-    "lemma",
-    "pos_tag",
-    "text",
-    "token",
-    "tokens",
-    "word",
-    "words",
-    "xpos",
-    *(name for kind in KINDS.values() for name in kind.usual),
-    *(f"{name}_tag" for kind in KINDS.values() for name in kind.usual),
-}
-"""Names of columns, where the first line has names and not a token."""
-
-Block = list[list[str]]
-"""The lines of a sentence, each cut into columns."""
-
-
-def cut(content: str) -> list[str]:
-    """The columns of a line: tabs separate them, or blanks where there is no tab."""
-    return content.split("\t") if "\t" in content else re.split(" +", content.lstrip(" "))
-
-
-def form(path: Path) -> Form | None:
-    """What the columns of a file are; None where it has no token a line.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    status = path.stat()
-    return _form(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _form(path: Path, size: int, changed: int) -> Form | None:
-    """The form of a file in this state."""
-    try:
-        blocks, comments = _blocks(path)
-    except UserError:
-        return None
-    widths = Counter(len(cells) for block in blocks for cells in block)
-    if not widths:
-        return None
-    width, count = widths.most_common(1)[0]
-    if width < 2 or count < MOST * widths.total():
-        return None
-    header = _names(blocks[0][0])
-    rows = [[cells for cells in block if len(cells) == width] for block in blocks]
-    rows[0] = rows[0][1:] if header else rows[0]
-    rows = [block for block in rows if block]
-    if not any(len(block) > 1 for block in rows):
-        return None
-    ranges = _counts(rows)
-    tokens, tags, others = _columns(rows, width, ranges)
-    tagged = tags is not None and tags >= 0
-    commas = sum(
-        len(cell) > 1 and "," in cell for block in rows for cells in block for cell in cells
-    )
-    apart = len(rows) > 1 and 2 * commas < count
-    bare = tagged and not any(
-        is_tag(cells[tags or 0]) for cells in chain(*rows) if cells[tags or 0] != "O"
-    )
-    shape = Form(
-        width, tokens, tags, others, 0.0, count >= SURE, ranges, header, tagged, bare, apart
-    )
-    fitting = sum(_fits(cells, shape) for cells in comments.values())
-    return replace(shape, comments=(len(comments) - fitting) / max(len(blocks), len(comments)))
-
-
-def _blocks(path: Path) -> tuple[list[Block], dict[int, list[str]]]:
-    """The sentences at the beginning of a file, without lines before them that begin with ``#``, and
-    the first of these lines by the number of the sentence.
-    """
-    blocks: list[Block] = []
-    comments: dict[int, list[str]] = {}
-    block: Block = []
-    for _, line in islice(lines.lines_of(path), LOOK):
-        content = line.rstrip(" \t\r")
-        if "\0" in content:
-            return [], {}
-        if not content or content.startswith("-DOCSTART-"):
-            blocks += [block] if block else []
-            block = []
-        elif DOCUMENT.match(content):
-            continue
-        elif content.startswith("#") and not block:
-            comments.setdefault(len(blocks), cut(content))
-        elif not RANGE.fullmatch((cells := cut(content))[0]):
-            block.append(cells)
-    return [*blocks, *([block] if block else [])], comments
-
-
-def _names(cells: Sequence[str]) -> bool:
-    return all(cell.strip().casefold() in NAMES for cell in cells)
-
-
-def is_tag(text: str) -> bool:
-    """Whether a text is a tag of an entity, with a type or without."""
-    return bool(TAG.fullmatch(text) and " " not in text) or bool(TYPELESS.fullmatch(text))
-
-
-def _fits(cells: Sequence[str], shape: Form) -> bool:
-    """Whether a line can be that of a token."""
-    if len(cells) != shape.width:
-        return False
-    return not shape.tagged or shape.bare or is_tag(cells[shape.tags or 0])
-
-
-def _columns(
-    rows: Sequence[Block], width: int, counted: bool
-) -> tuple[int, int | None, tuple[int, ...]]:
-    """The places of words and of tags, and of further columns that look like tags.
-
-    Where no column looks like tags, the last one is taken for them, unless the lines are numbered:
-    such files hold other things.
-    """
-    columns = [[cells[place] for block in rows for cells in block] for place in range(width)]
-    tagged = [place for place, column in enumerate(columns) if _are_tags(column)]
-    tagged = tagged or [place for place in range(width) if bare_types(Counter(columns[place]))][:1]
-    words = [place for place in range(width) if place not in tagged]
-    if not words:
-        return 0, -1, ()
-    tokens = _of_words(rows, columns, words)
-    if not tagged:
-        return (tokens, None, ()) if counted and width > 2 else (0, -1, ())
-    entities = [place for place in tagged if not _are_chunks(columns[place])] or tagged
-    entities = [place for place in entities if not _are_all_over(columns[place])] or entities
-    amounts = {place: sum(tag != "O" for tag in columns[place]) for place in entities}
-    most = [place for place in entities if amounts[place] == max(amounts.values())]
-    tags = most[0] if tokens else most[-1]
-    return tokens, tags, tuple(place for place in tagged if place != tags)
-
-
-def _are_tags(column: Sequence[str]) -> bool:
-    """Whether a column holds tags, of which some are of entities."""
-    counts = Counter(column)
-    tags = sum(count for text, count in counts.items() if is_tag(text))
-    return tags >= MOST * len(column) and any(is_tag(text) and text != "O" for text in counts)
-
-
-def _are_chunks(column: Sequence[str]) -> bool:
-    """Whether tags have the types of phrases."""
-    types = {tag[2:] for tag in set(column) if TAG.fullmatch(tag) and tag != "O"}
-    return bool(types) and types <= CHUNKS
-
-
-def _are_all_over(column: Sequence[str]) -> bool:
-    """Whether nearly all words have a tag, as in phrases of any names."""
-    return column.count("O") < len(column) / 4
-
-
-def _of_words(
-    rows: Sequence[Block], columns: Sequence[Sequence[str]], places: Sequence[int]
-) -> int:
-    """The column of the words: the first that counts nothing, holds other things than numbers, and changes within a
-    sentence; another one only where it has twice as many different values.
-    """
-    some = [place for place in places if not _is_constant(rows, place)] or list(places)
-    several = [place for place in some if not _are_numbers(columns[place])]
-    if not several:
-        return some[0]
-    distinct = {place: len(set(columns[place])) for place in several}
-    best = max(several, key=lambda place: distinct[place])
-    return several[0] if 2 * distinct[several[0]] >= distinct[best] else best
-
-
-def _are_numbers(column: Sequence[str]) -> bool:
-    return sum(bool(NUMBER.fullmatch(text)) for text in column) >= MOST * len(column)
-
-
-def _is_constant(rows: Sequence[Block], place: int) -> bool:
-    long = [block for block in rows if len(block) > 1]
-    same = sum(len({cells[place] for cells in block}) == 1 for block in long)
-    return bool(long) and same >= MOST * len(long)
-
-
-def _counts(rows: Sequence[Block]) -> bool:
-    """Whether the first column counts the words of each sentence."""
-    steps = [
-        NUMBER.fullmatch(before[0]) is not None and after[0] == str(int(before[0]) + 1)
-        for block in rows
-        for before, after in pairwise(block)
-    ]
-    return bool(steps) and sum(steps) >= MOST * len(steps)
 
 
 def read(path: Path, mistakes: Mistakes, shape: Form | None, every: bool = False) -> Table:
@@ -280,7 +54,7 @@ class _Reader:
                 self._summary.skipped += bool(content)
                 yield from self._sentence()
                 continue
-            cells = cut(content)
+            cells = cut(content, self._form.by, self._form.width)
             if self._is_comment(content, cells):
                 self._left_out["comment"] += 1
             elif header:
@@ -331,11 +105,12 @@ class _Reader:
         if self._begun or not content.startswith("#"):
             return False
         shape, apart = self._form, content[1:2] in (" ", "\t")
-        if _fits(cells, shape):
+        if fits(cells, shape):
             comment = shape.comments >= MOST and apart and not self._left_out["here"]
         else:
-            several = shape.regular and apart and len(content.split()) > shape.width
-            comment = shape.comments >= MOST / 2 or (several and len(cells) != shape.width)
+            several = apart and len(content.split()) > shape.width
+            odd = shape.regular and (several or content.startswith("##"))
+            comment = shape.comments >= MOST / 2 or (odd and len(cells) != shape.width)
         self._left_out["here"] += comment
         return comment
 
@@ -349,13 +124,20 @@ class _Reader:
 
     def _values(self) -> dict[str, list[str]]:
         made = self._form
-        values = {"tokens": [_at(cells, made.tokens, made.width) for cells in self._cells]}
+        words = self._column(made.tokens)
+        values = {"tokens": [CODED.sub("", word, 1) for word in words] if made.coded else words}
         if made.tags is not None:
-            values["ner_tags"] = [_at(cells, made.tags, made.width) for cells in self._cells]
+            values["ner_tags"] = self._column(made.tags)
         if self._every:
             for place in range(made.width):
-                values[str(place + 1)] = [_at(cells, place, made.width) for cells in self._cells]
+                own = "tokens" if place == made.tokens else ""
+                values[str(place + 1)] = values[own] if own else self._column(place)
         return values
+
+    def _column(self, place: int) -> list[str]:
+        column = [_at(cells, place, self._form.width) for cells in self._cells]
+        bracketed = place % self._form.width in self._form.brackets
+        return list(brackets.to_tags(column)) if bracketed else column
 
     def _note(self) -> None:
         """Say what was skipped."""
@@ -364,6 +146,10 @@ class _Reader:
             notes.append(f"{path}: {counted(count, 'comment line')} before sentences skipped.")
         if count := self._left_out["range"]:
             notes.append(f"{path}: {counted(count, 'line')} skipped, whose numbers are no words'.")
+        if self._form.coded:
+            notes.append(f"{path}: codes of languages before words are left out, as in `en:word`.")
+        if self._form.by:
+            notes.append(f"{path}: columns are separated by {shown(self._form.by)}.")
         if self._left_out["header"]:
             notes.append(f"{path}: the first line names the columns and is not read.")
 

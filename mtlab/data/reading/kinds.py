@@ -6,11 +6,16 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from mtlab.data.reading import names, parallel
-from mtlab.data.reading.readers import COMPRESSED, EXTENSIONS, is_marked
+from mtlab.data.reading import lines, names, parallel
+from mtlab.data.reading.readers import COMPRESSED, EXTENSIONS, is_inline, is_marked
+from mtlab.plan.errors import UserError
 
 OTHERS = (".ndjson", ".arrow")
 """Kinds of files that ``datasets`` reads for us, where a folder has none of ours."""
+
+
+PACKED = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+"""Kinds of files that ``datasets`` reads where they are compressed."""
 
 
 ABOUT = re.compile(
@@ -72,7 +77,7 @@ def is_ours(path: Path) -> bool:
 def is_other(path: Path) -> bool:
     """Whether ``datasets`` reads a file of this kind for us."""
     kind = extension(path).lower()
-    packed = kind.endswith(COMPRESSED) and Path(kind).stem.endswith((*EXTENSIONS, *OTHERS))
+    packed = kind.endswith(COMPRESSED) and Path(kind).stem.endswith((*PACKED, *OTHERS))
     return (kind in OTHERS or packed) and path.is_file() and not is_about(path)
 
 
@@ -80,7 +85,9 @@ def is_by_content(path: Path) -> bool:
     """Whether a file whose name says nothing has a token a line."""
     kind = extension(path).lower()
     known = path.suffix.lower() in EXTENSIONS or kind.endswith((*OTHERS, *COMPRESSED))
-    return not known and path.is_file() and not is_about(path) and is_marked(path)
+    return (
+        not known and path.is_file() and not is_about(path) and (is_marked(path) or is_inline(path))
+    )
 
 
 def is_about(path: Path) -> bool:
@@ -119,3 +126,21 @@ def saved_splits(folder: Path) -> Collection[str] | None:
 def visible(folder: Path) -> list[Path]:
     """The files and folders in a folder, sorted, without hidden ones and those of Python."""
     return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
+
+
+def check_readable(folder: Path) -> None:
+    """Say of a folder without data why a file that is called as a split is none.
+
+    Raises:
+        UserError: it is compressed, or no UTF-8.
+    """
+    for path in visible(folder):
+        if not path.is_file() or is_about(path) or names.claim(stem(path)).split is None:
+            continue
+        kind = extension(path).lower()
+        if kind.endswith(COMPRESSED) and not Path(kind).stem.endswith((*PACKED, *OTHERS)):
+            raise UserError("is compressed", "unpack it", where=str(path), code="unknown-kind")
+        with path.open("rb") as file:
+            binary = b"\0" in file.read(4096)
+        if not binary and not kind.endswith(COMPRESSED):
+            lines.check_text(path)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from mtlab.data.reading import names
+from mtlab.data.reading import names, parallel
 from mtlab.data.reading.kinds import (
+    check_readable,
     extension,
     is_about,
     is_by_content,
@@ -93,6 +94,7 @@ def resolve(folder: Path, named: Mapping[str, str], option: str) -> Layout | Non
     """
     pieces, ours = _there(folder, bool(named))
     if not pieces and not named:
+        check_readable(folder)
         return None
     chosen = {split: meant_by(name, folder, pieces, split) for split, name in named.items()}
     taken = frozenset[Path]().union(*(piece.paths for piece in chosen.values()))
@@ -218,7 +220,12 @@ def _pieces(root: Path, folder: Path, fits: Fits) -> tuple[list[Piece], list[Pat
     folders: list[Path] = []
     shards = defaultdict[tuple[str, int, str], dict[int, Path]](dict)
     saved = saved_splits(folder)
-    for path in visible(folder):
+    together = parallel.heads(visible(folder)) if fits is is_ours else {}
+    for head, some in together.items():
+        files = tuple(some.values())
+        pieces.append(Piece(f"{_name(root, folder / head)}.*", head, files, folder / head, True))
+    of_others = {path for some in together.values() for path in some.values()}
+    for path in (path for path in visible(folder) if path not in of_others):
         shard = SHARD.fullmatch(stem(path))
         if path.is_dir():
             piece = _of_folder(root, path, fits) if saved is None or path.name in saved else None

@@ -101,7 +101,8 @@ def read(source: Source, option: str, mistakes: Mistakes = None) -> Located:
 def _read(source: Source, option: str, mistakes: Mistakes) -> Located:
     given = str(source.source)
     path = _path(given)
-    splits = {str(ours): name for ours, name in source.splits.items()}
+    of_rows = source.split_column is not None  # whose values they name
+    splits = {} if of_rows else {str(ours): name for ours, name in source.splits.items()}
     if given == BUILTIN and not path.exists():
         return _of_folder(_built_in(source, option), splits, option, mistakes)
     local = path.exists()

@@ -14,6 +14,7 @@ from typing import Any
 
 from mtlab.data.reading.table import Again, Row, Table
 from mtlab.plan.errors import Mistakes, UserError, noted, shown
+from mtlab.tasks.spelling import respelt
 from mtlab.tasks.tags import TAG, bare_types
 
 PEEK = 200
@@ -36,7 +37,8 @@ class Shape:
         how: ``changes`` in a column, ``filled``, ``counted``, or ``blank`` lines.
         column: that says it; None of blank lines.
         whole: columns that hold one value a sentence.
-        outer: the column that says the document, where sentences are numbered anew in each.
+        outer: the columns that say the document, and its paragraph, where sentences are numbered
+            anew in each.
     """
 
     tags: str
@@ -44,7 +46,7 @@ class Shape:
     how: str
     column: str | None
     whole: frozenset[str]
-    outer: str | None = None
+    outer: tuple[str, ...] = ()
 
 
 def regrouped(table: Table, mistakes: Mistakes = None, like: Shape | None = None) -> Table:
@@ -120,7 +122,9 @@ def shape_of(table: Table) -> Shape | None:
         return None
     others = [name for name in table.columns if name != tags and _are_words(some, name)]
     found = _how(table, some, [name for name in table.columns if name != tags])
-    if found is None or not (words := [name for name in others if name not in found[1:]]):
+    if found is None or not (
+        words := [name for name in others if name not in (found[1], *found[2])]
+    ):
         return None
     how, column, outer = found
     distinct = {name: len(set(_cells(some, name))) for name in words}
@@ -151,10 +155,16 @@ def _are_tags(rows: Sequence[Row], name: str) -> bool:
     be, prefixes alone, or types alone.
     """
     cells = _cells(rows, name)
-    if all(isinstance(cell, str) for cell in cells) and (
-        set(cells) in ({"B", "I", "O"}, {"B", "O"}) or bare_types(Counter(cells))
-    ):
-        return True
+    if all(isinstance(cell, str) for cell in cells):
+        counts = Counter(cell for cell in cells if cell.strip())
+        spelling = respelt(counts)
+        if set(cells) in ({"B", "I", "O"}, {"B", "O"}) or bare_types(counts):
+            return True
+        # blank cells may be forgotten tags, of which reading tells
+        cells = [spelling.get(cell, cell) if cell.strip() else "O" for cell in cells]
+        counts = Counter(cells)
+        if spelling and bare_types(counts):
+            return True
     fits = sum(
         isinstance(cell, str) and bool(TAG.fullmatch(cell)) and " " not in cell for cell in cells
     )
@@ -170,35 +180,44 @@ def _are_words(rows: Sequence[Row], name: str) -> bool:
 
 def _how(
     table: Table, rows: Sequence[Row], names: Sequence[str]
-) -> tuple[str, str | None, str | None] | None:
+) -> tuple[str, str | None, tuple[str, ...]] | None:
     """How sentences are said, by which column, and within which; None where one row may be a
     sentence.
     """
     named = [name for name in names if _words_in(name) & SENTENCE]
     for name in [*named, *(name for name in names if name not in named)]:
         if _is_filled(_cells(rows, name)):
-            return "filled", name, None
-    changing = [name for name in names if _changes(_cells(rows, name), name in named)]
-    within = [
-        (name, outer)
-        for outer in changing
-        for name in names
-        if name != outer
-        and _changes(list(zip(*(_cells(rows, both) for both in (outer, name)), strict=True)))
-    ]
+            return "filled", name, ()
+    changing = [(name,) for name in names if _changes(_cells(rows, name), name in named)]
+    within = _within(rows, changing, names)
+    if not {path[-1] for path in (*changing, *within)} & {*named}:
+        deeper = _within(rows, within, named)
+        within += deeper
     if changing:
-        pairs = [*((name, None) for name in changing), *within]
-        return (
-            "changes",
-            *max(pairs, key=lambda pair: (pair[0] in named, _runs_of(rows, pair), pair[1] is None)),
+        paths = [*changing, *within]
+        best = max(
+            paths, key=lambda path: (path[-1] in named, _runs_of(rows, path), len(path) == 1)
         )
+        return "changes", best[-1], best[:-1]
     counting = [name for name in names if _counts(_cells(rows, name))]
     if counting:
-        return "counted", counting[0], None
+        return "counted", counting[0], ()
     numbers = [row.number for row in rows]
     if any(after - before == 2 for before, after in pairwise(numbers)):
-        return "blank", None, None
-    return "nothing", None, None
+        return "blank", None, ()
+    return "nothing", None, ()
+
+
+def _within(
+    rows: Sequence[Row], outer: Sequence[tuple[str, ...]], names: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """Columns that say the sentence within what other columns say."""
+    paths = [(*path, name) for path in outer for name in names if name not in path]
+    return [
+        path
+        for path in paths
+        if _changes(list(zip(*(_cells(rows, name) for name in path), strict=True)))
+    ]
 
 
 def _words_in(name: str) -> set[str]:
@@ -225,8 +244,8 @@ def _is_filled(cells: Sequence[Any]) -> bool:
     )
 
 
-def _runs_of(rows: Sequence[Row], pair: tuple[str, str | None]) -> int:
-    cells = [_cells(rows, name) for name in pair if name is not None]
+def _runs_of(rows: Sequence[Row], path: tuple[str, ...]) -> int:
+    cells = [_cells(rows, name) for name in path]
     return _runs(list(zip(*cells, strict=True)))
 
 
@@ -286,7 +305,7 @@ def _begins(shape: Shape) -> Callable[[Row, Row | None], bool]:
 
 def _key(row: Row, shape: Shape) -> tuple[Any, ...]:
     """What says the sentence of a row."""
-    return tuple(_plain(row.values.get(name or "")) for name in (shape.outer, shape.column))
+    return tuple(_plain(row.values.get(name or "")) for name in (*shape.outer, shape.column))
 
 
 def _groups(table: Table, shape: Shape) -> Iterator[list[Row]]:

@@ -22,6 +22,10 @@ EITHER = ("eval", "evaluation", "testa", "testb")
 """Words that mean validation to some and test to others: only what else is there can tell."""
 LETTERED = re.compile("test[-_. ]([ab])(?![a-z])", re.IGNORECASE)
 """``testa`` and ``testb`` with a sign before the letter."""
+CALLED = {"split", "splits", "fold", "folds", "partition", "subset", "set", "part", "usage"}
+"""Words in the name of a column that divides the rows into splits."""
+FOLDS = 20
+"""More parts nobody divides rows into."""
 WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -147,16 +151,43 @@ def in_columns(table: Table, read: Collection[str] = ()) -> dict[str, Counter[st
     names = {
         name
         for name, value in (first.values if first else {}).items()
-        if _is_split(value) and name not in read
+        if _is_split(value, name) and name not in read
     }
     counts: dict[str, Counter[str]] = {name: Counter() for name in names}
     for row in table.rows if names else ():
-        for name in [name for name in counts if not _is_split(row.values.get(name))]:
+        for name in [name for name in counts if not _is_split(row.values.get(name), name)]:
             del counts[name]
         for name, counted in counts.items():
             counted[row.values[name]] += 1
     return {name: counted for name, counted in counts.items() if len(counted) > 1}
 
 
-def _is_split(value: object) -> bool:
-    return isinstance(value, str) and claim(value.strip()).exact
+def _is_split(value: object, column: str) -> bool:
+    if not isinstance(value, str):
+        return False
+    claimed = claim(value.strip())
+    return claimed.exact or (is_called(column) and claimed.split is not None)
+
+
+def is_called(column: str) -> bool:
+    """Whether a column is called as one that divides the rows into splits."""
+    words = {word.casefold() for word in WORD.findall(column)}
+    return not CALLED.isdisjoint(words) or {"is", "train"} <= words or {"is", "test"} <= words
+
+
+def dividing(table: Table, read: Collection[str]) -> dict[str, Counter[str]]:
+    """Columns that are called as those that divide the rows, but whose few values are no names of
+    splits, and how many rows each value has.
+
+    Args:
+        table: a split.
+        read: columns that have another use.
+    """
+    found = {}
+    known = in_columns(table, read)
+    for name in table.columns:
+        if is_called(name) and name not in known and name not in read:
+            counts = Counter(str(row.values.get(name)) for row in table.rows)
+            if 1 < len(counts) <= FOLDS:
+                found[name] = counts
+    return found

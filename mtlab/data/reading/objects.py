@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mtlab.data.reading import lines, names
+from mtlab.data.reading import exports, lines, names
 from mtlab.data.reading.table import Row, Table
 from mtlab.plan.errors import Mistakes, UserError, noted
 
@@ -54,6 +55,8 @@ def read(path: Path, mistakes: Mistakes) -> Table:
             f"holds splits ({', '.join(splits)})", remedy, where=str(path), code="wrong-type"
         )
     if not isinstance(value.get("data") if isinstance(value, dict) else value, list):
+        if (rows := exports.rows_in(value)) is not None:
+            return _table(path, str(path), enumerate(rows, start=1), mistakes, " row ")
         raise UserError(
             "not a list of objects",
             'write [{...}, ...] or {"data": [{...}, ...]}',
@@ -61,7 +64,7 @@ def read(path: Path, mistakes: Mistakes) -> Table:
             code="wrong-type",
         )
     key = "data" if isinstance(value, dict) else None
-    return _table(path, str(path), text, key, mistakes)
+    return _table(path, str(path), _items(text, key), mistakes)
 
 
 def splits_in(value: Any) -> list[str]:
@@ -78,7 +81,7 @@ def of_splits(path: Path, mistakes: Mistakes = None) -> dict[str, Table] | None:
     Raises:
         UserError: it cannot be read.
     """
-    if path.suffix.lower() != ".json" or _begins(path) != "{":
+    if path.suffix.lower() != ".json" or _begins(path) != "{" or _is_of_lines(path):
         return None
     with noted(mistakes):
         text, value = _loaded(path)
@@ -86,9 +89,48 @@ def of_splits(path: Path, mistakes: Mistakes = None) -> dict[str, Table] | None:
             return None
         there = splits_in(value)
         return {
-            key: _table(path, f"{path} {key}", text, key, mistakes) for key in there if value[key]
-        } or None
+            key: _table(path, f"{path} {key}", _items(text, key), mistakes)
+            for key in there
+            if value[key]
+        } or _of_columns(path, value, mistakes)
     return None
+
+
+def _of_columns(path: Path, value: Any, mistakes: Mistakes) -> dict[str, Table] | None:
+    """Splits of which each is an object with rows in it, such as one of columns."""
+    there = value if isinstance(value, dict) else {}
+    if not any(names.claim(key).exact for key in there):
+        return None
+    if any(exports.rows_in(rows) is None for rows in there.values()):
+        return None
+    return {
+        key: _table(
+            path,
+            f"{path} {key}",
+            enumerate(exports.rows_in(rows) or (), start=1),
+            mistakes,
+            " row ",
+        )
+        for key, rows in there.items()
+    }
+
+
+def _is_row(item: Any) -> bool:
+    return isinstance(item, dict) or _is_pair(item)
+
+
+def _is_of_lines(path: Path) -> bool:
+    """Whether a file has several lines with an object on each."""
+    some = [_parsed(line) for _, line in islice(_filled(path), PAIR)] if _several(path) else []
+    return len(some) == PAIR and all(isinstance(value, dict) for value in some)
+
+
+def _several(path: Path) -> bool:
+    """Whether a file has several lines that are not blank."""
+    try:
+        return len(list(islice(_filled(path), PAIR))) == PAIR
+    except UserError:
+        return False
 
 
 def _begins(path: Path) -> str:
@@ -116,16 +158,78 @@ def _loaded(path: Path) -> tuple[str, Any]:
         raise UserError(f"not JSON ({reason(error)})", where=str(path), code="malformed") from None
 
 
-def _table(path: Path, name: str, text: str, key: str | None, mistakes: Mistakes) -> Table:
-    """The rows of a list in a JSON text, of which ``key`` is the name where it has one."""
-    items = list(_items(text, key))
+def of_lines(path: Path, mistakes: Mistakes) -> Table:
+    """The rows of a file with a list on each line: a sentence and its gold."""
+    lines.check_text(path)
+    items = []
+    for number, line in lines.lines_of(path):
+        if not lines.is_blank(line):
+            with noted(mistakes):
+                items.append((number, _of_line(line, f"{path}:{number}")))
+    return _table(path, str(path), items, mistakes)
+
+
+def _of_line(line: str, place: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"not JSON ({reason(error)})", "write a list a line", where=place, code="malformed"
+        ) from None
+
+
+def layout(path: Path) -> str:
+    """How JSON stands in a file, by its first two lines: ``objects`` a line, ``pairs`` a line, one
+    ``value``, or nothing where it is something else.
+    """
+    if _begins(path) not in ("{", "["):
+        return ""
+    if not _several(path):
+        if path.suffix.lower() == ".json":
+            return "value"
+        value = next((_parsed(line) for _, line in _filled(path)), None)
+        return "value" if isinstance(value, list) and all(map(_is_row, value)) else ""
+    first, second = (line for _, line in islice(_filled(path), PAIR))
+    value, other = _parsed(first), _parsed(second)
+    if isinstance(value, dict) and isinstance(other, dict):
+        return "objects"
+    if _is_pair(value) and _is_pair(other):
+        return "pairs"
+    open_ = first.lstrip("\ufeff").strip()[:1] == "[" or first.strip("\ufeff \r\t") == "{"
+    return "value" if value is None and other is None and open_ else ""
+
+
+def _filled(path: Path) -> Iterator[tuple[int, str]]:
+    return ((number, line) for number, line in lines.lines_of(path) if not lines.is_blank(line))
+
+
+def _parsed(line: str) -> Any:
+    """The JSON object or list on a line; None where there is another value, or none."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict | list) else None
+
+
+def _table(
+    path: Path,
+    name: str,
+    listed: Iterable[tuple[int, Any]],
+    mistakes: Mistakes,
+    unit: str = ":",
+) -> Table:
+    """The rows of a list, each with the number of its line, or of the row."""
+    numbered = list(listed)
+    opened = exports.opened([item for _, item in numbered])
+    items = list(zip([number for number, _ in numbered], opened, strict=True))
     pairs = bool(items) and all(_is_pair(item) for _, item in items)
     turned = pairs and _turned([item for _, item in items])
     rows = []
     for line, item in items:
         with noted(mistakes):
-            values = _of_pair(item, turned) if pairs else as_object(item, f"{path}:{line}")
-            rows.append(Row(values, str(path), line))
+            values = _of_pair(item, turned) if pairs else as_object(item, f"{path}{unit}{line}")
+            rows.append(Row(values, str(path), line, unit))
     columns = tuple(dict.fromkeys(column for row in rows for column in row.values))
     what = " and ".join(columns)
     notes = (f"{name}: rows without names of columns are read as {what}.",) if pairs else ()

@@ -2,7 +2,7 @@
 sentence, as JointBERT's ``seq.in``, ``seq.out`` and ``label``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mtlab.data import disk
@@ -12,22 +12,56 @@ from mtlab.plan.errors import Mistakes, UserError
 
 NAMES = {
     "tokens": ("seq.in", "seq_in.txt", "seq.in.txt", "sentences.txt", "words.txt", "tokens.txt"),
+    "text": ("text.txt", "texts.txt"),
     "ner_tags": ("seq.out", "seq_out.txt", "seq.out.txt", "tags.txt", "slots.txt", "labels.txt"),
     "label": ("label", "label.txt", "intent", "intent.txt", "intents.txt"),
 }
 """Our names of columns to those of their files."""
+SIGNS = (".", "_", "-")
+"""What stands between the name of a split and one of these."""
 
 
-def files(folder: Path) -> dict[str, Path]:
-    """The files of a split, by what they hold; none of another folder: there are words,
+def files(place: Path) -> dict[str, Path]:
+    """The files of a split, by what they hold; none of another folder: there are words or text,
     and tags or labels.
+
+    Args:
+        place: their folder; or, where they lie in one folder with those of other splits, what their
+            names begin with: ``train`` of ``train.seq.in``.
     """
-    there = {
-        ours: path
-        for ours, names in NAMES.items()
-        if (path := next((folder / name for name in names if (folder / name).is_file()), None))
+    signs = [""] if place.is_dir() else SIGNS
+    for sign in signs:
+        found = {
+            ours: path
+            for ours, names in NAMES.items()
+            if (path := next((path for name in names if (path := _at(place, sign, name))), None))
+        }
+        if "text" in found and "tokens" not in found and "ner_tags" in found:
+            found.setdefault("label", found.pop("ner_tags"))
+        elif "tokens" in found:
+            found.pop("text", None)
+        if len(found) > 1 and not {"tokens", "text"}.isdisjoint(found):
+            return found
+    return {}
+
+
+def _at(place: Path, sign: str, name: str) -> Path | None:
+    path = place / name if not sign else place.with_name(f"{place.name}{sign}{name}")
+    return path if path.is_file() else None
+
+
+def heads(paths: Iterable[Path]) -> dict[str, dict[str, Path]]:
+    """Splits whose files lie in one folder: what their names begin with, and the files."""
+    known = {name for names in NAMES.values() for name in names}
+    said = {
+        path.name.removesuffix(f"{sign}{name}"): path
+        for path in paths
+        for sign in SIGNS
+        for name in known
+        if path.name.endswith(f"{sign}{name}")
     }
-    return there if "tokens" in there and len(there) > 1 else {}
+    there = {head: files(path.with_name(head)) for head, path in said.items() if head}
+    return {head: found for head, found in there.items() if found}
 
 
 def read(folder: Path, mistakes: Mistakes = None) -> Table:
@@ -40,9 +74,10 @@ def read(folder: Path, mistakes: Mistakes = None) -> Table:
     for path in there.values():
         lines.check_text(path)
     counts = {ours: sum(1 for _ in _trimmed(path)) for ours, path in there.items()}
+    words = next(iter(there))
     for ours, count in counts.items():
-        if count != counts["tokens"]:
-            problem = f"{count:,} lines, and {there['tokens'].name} has {counts['tokens']:,}"
+        if count != counts[words]:
+            problem = f"{count:,} lines, and {there[words].name} has {counts[words]:,}"
             raise UserError(
                 problem,
                 "give every sentence a line in each of these files",
@@ -56,11 +91,11 @@ def read(folder: Path, mistakes: Mistakes = None) -> Table:
         for number, texts in enumerate(every, start=1):
             cut = dict(zip(there, texts, strict=True))
             values = {
-                ours: text.strip() if ours == "label" else cells.items(text)
+                ours: text.strip() if ours in ("label", "text") else cells.items(text)
                 for ours, text in cut.items()
             }
             if any(values.values()):
-                yield Row(values, str(there["tokens"]), number)
+                yield Row(values, str(there[words]), number)
             else:
                 summary.skipped += 1
 

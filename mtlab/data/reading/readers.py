@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mtlab.data import disk
-from mtlab.data.reading import cells, conll, lines, marked, misread, objects
+from mtlab.data.reading import cells, conll, inline, lines, marked, misread, objects
+from mtlab.data.reading.form import form
 from mtlab.data.reading.lines import check_text, is_blank, lines_of
 from mtlab.data.reading.table import Form, Row, Summary, Table
 from mtlab.plan.errors import Mistakes, UserError, noted
@@ -53,32 +54,48 @@ def read(
             what the extension says.
     """
     with noted(mistakes):
-        reader = READERS.get(path.suffix.lower())
-        if reader is None and is_marked(path):
-            reader = _conll
-        if reader is None:
-            packed = "unpack it, and " if path.suffix.lower() in COMPRESSED else ""
-            raise UserError(
-                f"unknown kind of file {path.suffix!r}",
-                f"{packed}use one of {' '.join(EXTENSIONS)}",
-                where=str(path),
-                code="unknown-kind",
-            )
-        try:
-            misled = path.suffix.lower() in MISLEADING
-            if reader is _conll or (misled and (is_marked(path) or _is_like(path, like))):
-                return _conll(path, mistakes, like, every)
-            _must_not_be_columns(path)
-            return reader(path, mistakes)
-        except OSError as error:
-            raise UserError(
-                f"cannot be read ({error.strerror or type(error).__name__})",
-                where=str(path),
-                code="unreadable",
-            ) from None
+        return _read(path, mistakes, like, every)
     return Table(str(path), (), [])
 
 
+def _read(path: Path, mistakes: Mistakes, like: Form | None, every: bool) -> Table:
+    """Read one file as its content says, and else its extension.
+
+    Raises:
+        UserError: as above.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None and is_marked(path):
+        reader = _conll
+    if reader is None and is_inline(path):
+        reader = _inline
+    if reader is None:
+        packed = "unpack it, and " if path.suffix.lower() in COMPRESSED else ""
+        raise UserError(
+            f"unknown kind of file {path.suffix!r}",
+            f"{packed}use one of {' '.join(EXTENSIONS)}",
+            where=str(path),
+            code="unknown-kind",
+        )
+    try:
+        if is_inline(path):
+            return _inline(path, mistakes)
+        if (by_content := _of_content(path)) is not None:
+            return by_content(path, mistakes)
+        misled = path.suffix.lower() in MISLEADING
+        if reader is _conll or (misled and (is_marked(path) or _is_like(path, like))):
+            return _conll(path, mistakes, like, every)
+        _must_not_be_columns(path)
+        return reader(path, mistakes)
+    except OSError as error:
+        raise UserError(
+            f"cannot be read ({error.strerror or type(error).__name__})",
+            where=str(path),
+            code="unreadable",
+        ) from None
+
+
+Reader = Callable[[Path, Mistakes], Table]
 NUMBERED = 4
 """Columns of a file whose lines are numbered words, where it has no tags of entities."""
 
@@ -88,19 +105,19 @@ def is_marked(path: Path) -> bool:
     a table has blank lines between its sentences.
     """
     try:
-        shape = conll.form(path)
+        shape = form(path)
     except OSError:
         return False
     table = path.suffix.lower() in cells.SEPARATORS
     if shape is None:
         return False
-    numbered = shape.ranges and shape.width >= NUMBERED and not table
+    numbered = shape.ranges and shape.width >= NUMBERED and shape.apart and not table
     return numbered or (shape.tagged and (shape.apart or not table))
 
 
 def _is_like(path: Path, like: Form | None) -> bool:
     """Whether a file, which may have no entities, has the columns of another one."""
-    shape = conll.form(path) if like is not None else None
+    shape = form(path) if like is not None else None
     return shape is not None and like is not None and shape.apart and shape.width == like.width
 
 
@@ -110,7 +127,7 @@ def _must_not_be_columns(path: Path) -> None:
     Raises:
         UserError: it has, and nobody can tell what its columns are.
     """
-    shape = conll.form(path) if path.suffix.lower() == ".txt" else None
+    shape = form(path) if path.suffix.lower() == ".txt" else None
     if shape is not None and shape.regular and not any("|" in line for _, line in lines_of(path)):
         raise UserError(
             f"has {shape.width} columns, a token a line, and none of them holds tags of entities",
@@ -120,12 +137,47 @@ def _must_not_be_columns(path: Path) -> None:
         )
 
 
+def is_inline(path: Path) -> bool:
+    """Whether a file without an extension of ours, or with that of text, has words with tags, or
+    labels, in its lines.
+    """
+    if path.suffix.lower() in EXTENSIONS and path.suffix.lower() != ".txt":
+        return False
+    try:
+        return not is_marked(path) and inline.sign(path) is not None
+    except OSError:
+        return False
+
+
+def _inline(path: Path, mistakes: Mistakes) -> Table:
+    sign = inline.sign(path) or ""
+    return _line_by_line(path, lambda line, place: inline.parse(line, sign, place), mistakes)
+
+
+def _of_content(path: Path) -> Reader | None:
+    """The reader of a file whose name misleads: JSON of another layout, or a table with tabs."""
+    kind = path.suffix.lower()
+    if kind not in (".json", ".jsonl", ".txt"):
+        return None
+    readers: dict[str, Reader] = {
+        "objects": READERS[".jsonl"],
+        "pairs": objects.of_lines,
+        "value": objects.read,
+    }
+    layout = objects.layout(path)
+    usual = {".jsonl": "objects", ".json": "value", ".txt": ""}[kind]
+    if layout and layout != usual and not (kind == ".txt" and layout == "value"):
+        return readers[layout]
+    return _separated if kind == ".txt" and cells.is_table(path) else None
+
+
 def _conll(path: Path, mistakes: Mistakes, like: Form | None = None, every: bool = False) -> Table:
-    shape = conll.form(path)
+    shape = form(path)
     if shape is not None and like is not None and like.width == shape.width:
         shape = replace(
-            shape, tokens=like.tokens, tags=like.tags, others=like.others, tagged=like.tagged
-        )
+            shape, tokens=like.tokens, tags=like.tags, others=like.others, tagged=like.tagged,
+            brackets=shape.brackets or like.brackets,
+        )  # fmt: skip
     return conll.read(path, mistakes, shape, every)
 
 

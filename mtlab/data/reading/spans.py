@@ -3,17 +3,18 @@ for annotation export them.
 """
 
 import itertools
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import regex
 
+from mtlab.data.reading import listed
 from mtlab.data.reading.table import Table
 from mtlab.data.reading.words import WORD
 from mtlab.tasks.kind import BadValue
 
-STARTS, ENDS = ("start", "start_offset", "begin"), ("end", "end_offset", "stop")
+STARTS = ("start", "start_offset", "begin", "startPos")
+ENDS = ("end", "end_offset", "stop", "endPos")
 TYPES = ("label", "type", "tag", "entity", "entity_group", "labels", "name", "category")
 """Keys of an entity that is written as an object."""
 MARKS = (
@@ -75,7 +76,7 @@ def items_of(cell: Any, flat: bool) -> list[Any] | None:
     """The list in a cell; None where it is none. Cells that are text have it as JSON."""
     if flat and isinstance(cell, str) and cell.startswith("["):
         try:
-            cell = json.loads(cell)
+            cell = listed.parsed(cell)
         except (ValueError, RecursionError):
             return None
     return cell if isinstance(cell, list) else None
@@ -84,7 +85,7 @@ def items_of(cell: Any, flat: bool) -> list[Any] | None:
 def is_entity(item: Any) -> bool:
     """Whether an item of a list is an entity: places of characters, and a type."""
     if isinstance(item, dict):
-        return any(key in item for key in STARTS) and any(key in item for key in ENDS)
+        return all(any(key in item for key in keys) for keys in (STARTS, ENDS, TYPES))
     return (
         isinstance(item, list)
         and len(item) >= 3
@@ -149,6 +150,8 @@ def _span(entity: Any) -> Span:
     if isinstance(entity, dict):
         start, end = (_first(entity, keys) for keys in (STARTS, ENDS))
         kind = _first(entity, TYPES)
+        if isinstance(end, int) and "endPos" in entity:  # LUIS: that of the last character
+            end += 1
     elif isinstance(entity, list) and len(entity) >= 3:
         start, end, kind = entity[:3]
     else:

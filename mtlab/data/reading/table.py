@@ -56,6 +56,12 @@ class Form:
     """Whether the tags are types without prefixes."""
     apart: bool = False
     """Whether there are several sentences, and few of their lines have a comma within."""
+    by: str = ""
+    """What separates columns, where that is neither a tab nor a blank."""
+    brackets: tuple[int, ...] = ()
+    """Places of columns that mark entities by brackets (``brackets.py``)."""
+    coded: bool = False
+    """Whether each word stands after the code of its language: ``en:word``."""
 
     @property
     def aliases(self) -> dict[str, str]:
