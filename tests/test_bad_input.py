@@ -247,9 +247,9 @@ CASES = [
         in_train('["sun", "again"]\n'),
     ),
     Bad(
-        "one object a line in a .json",
+        "one object a line in a .json, one of them broken",
         "rows.json:2: not JSON (Extra data at column 1); one object a line is `.jsonl`",
-        {"rows.json": TRAIN},
+        {"rows.json": TRAIN.splitlines(keepends=True)[0] + '{"tokens": ["sun"\n'},
         options="--data.source rows.json",
     ),
     Bad(

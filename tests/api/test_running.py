@@ -200,6 +200,7 @@ def test_a_thread_of_its_own_may_compare(experiment: dict[str, Any]) -> None:
 
 
 @ALONE
+@pytest.mark.nightly
 def test_a_recommendation_is_a_comparison(
     experiment: dict[str, Any], capsys: pytest.CaptureFixture
 ) -> None:
@@ -216,6 +217,7 @@ def test_a_recommendation_is_a_comparison(
 
 
 @ALONE
+@pytest.mark.nightly
 def test_ones_own_data_are_recommended_on_without_a_file(
     tmp_path: Path, encoder: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -95,16 +95,19 @@ def test_compare_reads_the_trials_back(file: Path, tmp_path: Path) -> None:
     assert all(before[one.label] == one.started_at for one in after if one.label in before)
 
 
+@pytest.mark.parametrize(
+    ("budget", "looks"),
+    [pytest.param("1h", [1, 9], marks=pytest.mark.nightly), ("0.001s", [1, 3])],
+)
 def test_a_budget_chooses_the_looks_beforehand(
-    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture, budget: str, looks: list[int]
 ) -> None:
-    for budget, looks in (("1h", [1, 9]), ("0.001s", [1, 3])):
-        assert main(["recommend", str(file), "--margin", "1.5", "--budget", budget]) == 0
-        suite, _ = Journal(tmp_path / "reports" / "mine").read()
-        assert suite.experiment["looks"] == looks
-        said = capsys.readouterr().out
-        assert "plan: a pilot seed, about " in said
-        assert ("fewer seeds show nothing" in said) == (budget == "0.001s")
+    assert main(["recommend", str(file), "--margin", "1.5", "--budget", budget]) == 0
+    suite, _ = Journal(tmp_path / "reports" / "mine").read()
+    assert suite.experiment["looks"] == looks
+    said = capsys.readouterr().out
+    assert "plan: a pilot seed, about " in said
+    assert ("fewer seeds show nothing" in said) == (budget == "0.001s")
 
 
 def test_one_task_may_decide_alone(file: Path, tmp_path: Path) -> None:
