@@ -32,50 +32,30 @@ def to_iob2(
     """
     given = Joined(list(splits.values()))
     counts = Counter(tag for tags in _TagsOf(given, task) for tag in tags)
+    spelt: Callable[[str], str]
+    then = _to_iob2
     if spelling := respelt(counts):
-        return _spelt_otherwise(spelling, task, splits, tables, reading, mistakes)
-    if schemes.typeless(counts):
-        spelt, one = (
-            schemes.typed,
-            f"tags have no types: all entities are of one, {schemes.ONE_TYPE}",
-        )
+        old, new = next(iter(spelling.items()))
+        said = f"tags are spelt otherwise: {shown(old)} is read as {new}"
+        spelt, then = (lambda tag: spelling.get(tag, tag)), to_iob2
+    elif schemes.typeless(counts):
+        said = f"tags have no types: all entities are of one, {schemes.ONE_TYPE}"
+        spelt = schemes.typed
     elif schemes.bare_types(counts):
+        said = "tags have no prefixes: neighbouring words with the same type are one entity"
         spelt = schemes.prefixed
-        one = "tags have no prefixes: neighbouring words with the same type are one entity"
     else:
         return _to_iob2(task, splits, tables, reading, mistakes)
-    typed = {
+    same = {
         split: collect((_respelt(sentence, task, spelt) for sentence in kept), reading.directory)
         for split, kept in splits.items()
     }
-    converted, note = _to_iob2(task, typed, tables, reading, mistakes)
-    return converted, f"{one}; {note}" if note else f"{one}."
-
-
-def _spelt_otherwise(
-    spelling: Mapping[str, str],
-    task: str,
-    splits: Mapping[str, Sequence[Sentence]],
-    tables: Mapping[str, Table],
-    reading: Reading,
-    mistakes: Mistakes,
-) -> tuple[dict[str, Sequence[Sentence]], str]:
-    """The same of tags that are spelt otherwise."""
-    same = {
-        split: collect(
-            (_respelt(sentence, task, lambda tag: spelling.get(tag, tag)) for sentence in kept),
-            reading.directory,
-        )
-        for split, kept in splits.items()
-    }
-    converted, note = to_iob2(task, same, tables, reading, mistakes)
-    old, new = next(iter(spelling.items()))
-    said = f"tags are spelt otherwise: {shown(old)} is read as {new}"
+    converted, note = then(task, same, tables, reading, mistakes)
     return converted, f"{said}; {note}" if note else f"{said}."
 
 
 def _respelt(sentence: Sentence, task: str, spelt: Callable[[str], str]) -> Sentence:
-    """A sentence whose tags have a prefix and a type."""
+    """A sentence whose tags are written in another way."""
     tags = sentence.gold.get(task)
     return sentence if tags is None else sentence.with_gold(task, tuple(map(spelt, tags)))
 
