@@ -271,14 +271,9 @@ def _parsed(cells: _Cells, mistakes: Mistakes) -> Iterator[Sentence]:
     table, columns, reading = cells.table, cells.columns, cells.reading
     names = sorted(map(normal, table.columns))
     for row in table.rows:
-        if misread.repeats(names, row.values.values()):
+        if (wrong := misread.row(row, names)) is not None:
             with noted(mistakes):
-                raise UserError(
-                    "the row holds the names of the columns",
-                    "remove it",
-                    where=row.place(),
-                    code="misread-table",
-                )
+                raise wrong
             continue
         tokens: tuple[str, ...] | None = None
         text: str | None = None

@@ -348,3 +348,14 @@ def test_splits_in_one_file_are_read_by_their_names(tmp_path: Path) -> None:
     table = readers.read
     with pytest.raises(UserError, match="holds splits"):
         table(tmp_path / "all.json")
+
+
+def test_an_annotation_that_was_rejected_is_not_learnt(tmp_path: Path) -> None:
+    spans = [{"start": 0, "end": 3, "label": "PER"}]
+    rows = [
+        {"text": f"Ann {number} left", "spans": spans, "answer": "accept"} for number in range(9)
+    ]
+    rows[4]["answer"] = "reject"
+    (tmp_path / "train.jsonl").write_text(lines(*rows))
+    told = refused(tmp_path / "train.jsonl", columns={"ner_tags": "spans"})
+    assert told.startswith("train.jsonl:5 answer: the annotation was not accepted (reject)")

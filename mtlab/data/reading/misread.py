@@ -9,6 +9,7 @@ from typing import Any
 
 from mtlab.data import disk
 from mtlab.data.alike import normal
+from mtlab.data.reading.table import Row
 from mtlab.plan.errors import UserError, shown
 from mtlab.tasks.registry import KINDS
 from mtlab.tasks.tags import TAG
@@ -270,3 +271,24 @@ def repeats(names: Sequence[str], cells: Collection[Any]) -> bool:
     ):
         return False
     return sorted(map(normal, cells)) == names
+
+
+REJECTED = ("reject", "ignore")
+"""What Prodigy writes as the ``answer`` of a row whose annotation was not accepted."""
+
+
+def row(some: Row, names: Sequence[str]) -> UserError | None:
+    """Why a row cannot be learnt from; None where it can.
+
+    Args:
+        some: the row.
+        names: of the columns, normal and sorted.
+    """
+    if repeats(names, some.values.values()):
+        problem = "the row holds the names of the columns"
+        return UserError(problem, "remove it", where=some.place(), code="misread-table")
+    answer = some.values.get("answer")
+    if answer in REJECTED and not some.values.keys().isdisjoint(("spans", "_input_hash")):
+        problem, where = f"the annotation was not accepted ({answer})", f"{some.place()} answer"
+        return UserError(problem, "take the row out", where=where, code="bad-value")
+    return None
