@@ -159,6 +159,13 @@ class DomainScore(Value):
     contributions: Contributions
 
 
+class AlsoTested(Value):
+    """The selected weights on a test set out of distribution, scored once when the trial ended."""
+
+    metrics: Metrics
+    contributions: Contributions
+
+
 class LogitDrift(Value):
     """How far a task's logits on the source test split moved from the source checkpoint's."""
 
@@ -221,6 +228,8 @@ class TrialRecord(Value):
     """The selected weights on the test split, read once."""
     contributions: Contributions | None = None
     """What each test sentence adds to ``test``."""
+    also: dict[str, AlsoTested] = Field(default_factory=dict, exclude_if=not_)
+    """Test set out of distribution (``also_test``) to the scores there."""
     start: str = ""
     """Key of the trial whose weights this one started from, in a staged experiment."""
     matrix: tuple[DomainScore, ...] = ()
