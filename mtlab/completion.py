@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args, get_origin
 from mtlab.plan.data import Data, Source
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.looks import Looks
-from mtlab.plan.scenario import NOT_WRITTEN, Strict
 from mtlab.plan.tasks import WORDS
+from mtlab.plan.values import NOT_WRITTEN, Strict
 from mtlab.tasks.registry import USUAL
 
 OF_TASKS = ("tasks", "labelled", "label_noise", "task_weights")

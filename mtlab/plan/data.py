@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from mtlab.plan.errors import did_you_mean, mistake, printable, shown
-from mtlab.plan.scenario import Number, Strict, unknown_task
 from mtlab.plan.tasks import TASK, WORDS, Task
+from mtlab.plan.values import Number, Strict, unknown_task
 
 
 class Source(Strict):

@@ -15,19 +15,7 @@ from mtlab.plan.colours import check_colours, fill_in_colours
 from mtlab.plan.data import Data, named
 from mtlab.plan.errors import UserError, code_of, mistake, plainly
 from mtlab.plan.looks import tell_seeds
-from mtlab.plan.scenario import (
-    NOT_WRITTEN,
-    Count,
-    Number,
-    Point,
-    Scenario,
-    Selection,
-    Strict,
-    Trial,
-    changes,
-    is_setting,
-    points,
-)
+from mtlab.plan.scenario import Point, Scenario, Selection, Trial, changes, points
 from mtlab.plan.settings import (
     START,
     Cache,
@@ -46,6 +34,7 @@ from mtlab.plan.settings import (
 )
 from mtlab.plan.sweeps import equally_long, no_value_twice
 from mtlab.plan.tasks import Task, check_named, tell_stages
+from mtlab.plan.values import NOT_WRITTEN, Count, Number, Strict, is_setting
 from mtlab.plan.whole import check_control, check_names, check_scenarios
 from mtlab.plan.yaml_file import Located
 from mtlab.tasks.registry import USUAL

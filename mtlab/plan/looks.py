@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from mtlab.plan.errors import code_of, mistake, plainly
-from mtlab.plan.scenario import Count, Strict
+from mtlab.plan.values import Count, Strict
 
 FEWEST, MOST = 2, 10_000
 """Seeds of a look: fewer than two compare nothing, and more are a slip of the keyboard."""

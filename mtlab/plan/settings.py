@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from mtlab.plan.data import Data
 from mtlab.plan.errors import mistake, shown
-from mtlab.plan.scenario import Count, Number, Schedule, Selection, Stage, Strict, Text
+from mtlab.plan.scenario import Schedule, Selection, Stage
+from mtlab.plan.values import Count, Number, Strict, Text
 from mtlab.plan.words import unset
 
 DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")

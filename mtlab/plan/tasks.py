@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import field_validator, model_validator
 
 from mtlab.plan.errors import did_you_mean, mistake, shown
-from mtlab.plan.scenario import Stage, Strict, Text, unknown_task
+from mtlab.plan.scenario import Stage
+from mtlab.plan.values import Strict, Text, unknown_task
 from mtlab.tasks.kind import Kind
 from mtlab.tasks.registry import KINDS, USUAL
 

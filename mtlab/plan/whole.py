@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mtlab.plan.errors import did_you_mean, mistake, shown
-from mtlab.plan.scenario import CONTROL, Stage
+from mtlab.plan.scenario import Stage
+from mtlab.plan.values import CONTROL
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """Names of experiments and scenarios; they become names of files, runs and columns."""

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from mtlab.plan import yaml_file
 from mtlab.plan.errors import UserError, code_of, did_you_mean, plainly
-from mtlab.plan.scenario import Strict
+from mtlab.plan.values import Strict
 from mtlab.plan.yaml_file import Located
 from mtlab.report import markdown
 from mtlab.report.markdown import name, text

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mtlab.plan.scenario import Strict
+from mtlab.plan.values import Strict
 from mtlab.report.comparison import decisions, forgetting
 from mtlab.report.comparison.groups import Group
 from mtlab.report.markdown import fixed, measured, signed
