@@ -66,6 +66,7 @@ PATIENCE = "tests/train/test_patience.py"
 FREEZING = "tests/model/test_freezing.py"
 SUB_UNITS = "tests/model/test_sub_units.py"
 WAYS = "tests/train/test_ways.py"
+CHOICES = "tests/train/test_block_choice.py"
 BATCHES = "tests/data/test_batches.py"
 STATISTICS = "tests/report/test_statistics.py"
 COMPARISONS = "tests/report/test_comparisons.py"
@@ -241,6 +242,99 @@ WAYS_BUGS = (
         (
             "tests/train/test_resume.py::test_so_does_one_that_trains_parts_of_blocks_and_draws_a_block_anew",
         ),
+    ),
+)
+
+CHOICE_BUGS = (
+    Mutant(
+        "blocks are chosen by sentences of the test split",
+        "train/loop/block_choice.py",
+        'examples = prepared.encoded["train"].examples',
+        'examples = prepared.encoded["test"].examples',
+        (f"{CHOICES}::test_fisher_scores_are_those_of_training_sentences_and_choose_the_highest",),
+    ),
+    Mutant(
+        "the blocks with the lowest scores are chosen",
+        "train/pieces.py",
+        "key=lambda block: -scores[block]",
+        "key=lambda block: scores[block]",
+        (f"{CHOICES}::test_fisher_scores_are_those_of_training_sentences_and_choose_the_highest",),
+    ),
+    Mutant(
+        "all blocks train in each turn",
+        "model/freezing.py",
+        "if sub_units.owner(name) not in stage.withheld",
+        "if name",
+        (f"{CHOICES}::test_a_rotation_trains_some_blocks_at_a_time_and_all_else_throughout",),
+    ),
+    Mutant(
+        "each turn has the blocks of the first",
+        "train/pieces.py",
+        "stage.rotate, candidates, number, state.trial.seed",
+        "stage.rotate, candidates, 0, state.trial.seed",
+        (f"{CHOICES}::test_a_rotation_trains_some_blocks_at_a_time_and_all_else_throughout",),
+    ),
+    Mutant(
+        "blocks that trained after the best epoch stay as they are",
+        "train/stage.py",
+        "        whole = freezing.resolve(self.whole, network)\n",
+        "        whole = self.partition\n",
+        (f"{CHOICES}::test_the_best_epoch_of_an_earlier_turn_brings_all_blocks_back",),
+    ),
+    Mutant(
+        "an average has the shares the other way round",
+        "train/outcome.py",
+        "weight.lerp_(selected[name], share)",
+        "weight.lerp_(selected[name], 1 - share)",
+        (
+            f"{CHOICES}::test_an_average_is_a_share_of_what_trained_and_the_rest_of_where_the_stage_began",
+        ),
+    ),
+    Mutant(
+        "an average is taken with the weights of the epoch that was selected",
+        "train/outcome.py",
+        "    network.load_state_dict(choice.start, strict=False)\n    began",
+        "    began",
+        (
+            f"{CHOICES}::test_an_average_is_a_share_of_what_trained_and_the_rest_of_where_the_stage_began",
+        ),
+    ),
+    Mutant(
+        "the validation scores of an averaged trial are those before",
+        "train/outcome.py",
+        "    if stage.average is not None:\n        selected, _ = ",
+        "    if stage.average is not None:\n        _ = ",
+        (
+            f"{CHOICES}::test_an_average_is_a_share_of_what_trained_and_the_rest_of_where_the_stage_began",
+        ),
+    ),
+    Mutant(
+        "a stage begins its patience anew with each turn",
+        "train/stage.py",
+        "whole = self.whole if self.whole.chooses else self.piece",
+        "whole = self.piece",
+        (f"{CHOICES}::test_patience_rates_and_the_cooldown_go_on_from_piece_to_piece",),
+    ),
+    Mutant(
+        "gradients of the look before stay in the sum",
+        "train/loop/block_choice.py",
+        "            total.zero_()\n",
+        "            total.mul_(1)\n",
+        (f"{CHOICES}::test_sums_of_gradients_begin_anew_after_each_look",),
+    ),
+    Mutant(
+        "a trial that goes on forgets its sums of gradients",
+        "train/trainers.py",
+        "            self.sums.sums[name].copy_(total)\n",
+        "            pass\n",
+        ("tests/train/test_resume.py::test_so_does_one_in_which_not_all_blocks_train[freezing]",),
+    ),
+    Mutant(
+        "a trial that goes on has all blocks in the piece that it continues",
+        "train/group.py",
+        'update={"withheld": tuple(at["withheld"])}',
+        'update={"withheld": ()}',
+        ("tests/train/test_resume.py::test_so_does_one_in_which_not_all_blocks_train[turning]",),
     ),
 )
 
@@ -1074,6 +1168,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *DECISION_BUGS,
     *FREEZING_BUGS,
     *WAYS_BUGS,
+    *CHOICE_BUGS,
     *SELECTION_BUGS,
     *RANDOMNESS_BUGS,
     *STAGE_BUGS,

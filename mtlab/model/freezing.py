@@ -187,7 +187,11 @@ def resolve(stage: Stage, network: Network) -> Partition:
                 code="bad-selector",
             )
         decay = stage.decay.get(text, 1.0)
-        taken |= {name: (text, rate * decay ** sub_units.below_top(name, depth)) for name in new}
+        taken |= {
+            name: (text, rate * decay ** sub_units.below_top(name, depth))
+            for name in new
+            if sub_units.owner(name) not in stage.withheld
+        }
     return _partition(names, parts, taken)
 
 

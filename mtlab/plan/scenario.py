@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from mtlab.plan import rates, selectors
+from mtlab.plan import block_choice, rates, selectors
+from mtlab.plan.block_choice import Choose, FreezeWhen, Rotate
 from mtlab.plan.errors import UserError, mistake, printable
-from mtlab.plan.values import NOT_WRITTEN, Count, Number, Strict, Text, unknown_task
+from mtlab.plan.values import NOT_WRITTEN, OF_A_RUN, Count, Number, Strict, Text, unknown_task
 from mtlab.plan.words import counted, unset
 from mtlab.tasks.registry import USUAL
 
@@ -73,6 +74,17 @@ class Stage(Strict):
     """Selector to the decay of its rate, where ``train`` has one."""
     reinit: rates.Selectors = Field(default=(), exclude_if=not_)
     """Blocks whose weights are drawn anew when the stage begins."""
+    choose: Choose | None = Field(default=None, exclude_if=unset)
+    """Trains the blocks with the highest scores alone."""
+    rotate: Rotate | None = Field(default=None, exclude_if=unset)
+    """Trains some of the blocks at a time."""
+    freeze_when: FreezeWhen | None = Field(default=None, exclude_if=unset)
+    """Freezes blocks from the bottom up while the stage trains."""
+    withheld: Annotated[tuple[str, ...], OF_A_RUN] = Field(default=(), exclude=True)
+    """Units that ``train`` names and that do not train in this piece of the stage."""
+    average: Number | None = Field(default=None, gt=0, lt=1, exclude_if=unset)
+    """Share of the trained weights in what the last stage is tested with; the rest is what it began
+    with: ``start + average * (trained - start)`` (WiSE-FT, Wortsman et al. 2022)."""
     losses: tuple[str, ...] = tuple(USUAL)
     """The tasks whose losses are summed; all of the experiment's where none are named."""
     schedule: Schedule | None = None
@@ -119,6 +131,9 @@ class Stage(Strict):
         rates.check_decay(self.decay)
         guided = self.guidance is not None
         rates.check_reinit(self.reinit, self.tasks, self.epochs, guided=guided)
+        there = [key for key in (*block_choice.KEYS, "average") if getattr(self, key) is not None]
+        trains, drawn = bool(self.epochs), bool(self.reinit)
+        block_choice.check(there, trains=trains, guided=guided, drawn=drawn)
         for selector, rate in self.train.items():
             try:
                 selectors.parse(selector, self.tasks)
@@ -207,6 +222,11 @@ class Stage(Strict):
         return tuple(task for task in self.tasks if task not in self.losses)
 
     @property
+    def chooses(self) -> str:
+        """The key by which not all blocks that ``train`` names train all the time; empty without one."""
+        return next((key for key in block_choice.KEYS if getattr(self, key) is not None), "")
+
+    @property
     def mitigated(self) -> bool:
         """Whether the stage has a loss that protects tasks it does not train."""
         return bool(self.rehearsal or self.l2_sp or self.distillation)
@@ -231,8 +251,12 @@ class Scenario:
 
     @property
     def ends_early(self) -> bool:
-        """Whether patience may end a stage before its last epoch, so that costs are upper bounds."""
-        return any(stage.patience is not None for stage in self.stages)
+        """Whether patience may end a stage before its last epoch, or the run decides what trains, so
+        that costs are upper bounds.
+        """
+        return any(
+            stage.patience is not None or stage.choose or stage.freeze_when for stage in self.stages
+        )
 
 
 @dataclass(frozen=True)

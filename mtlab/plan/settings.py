@@ -1,7 +1,7 @@
 """The parts of an experiment: its encoder, data, optimizer, cache and so on, each a frozen value."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -110,6 +110,11 @@ def check_stages(
         last = index == len(stages) - 1
         for key, line in _mistakes(stage, select, optimizer, path[0] == "start", staged, last):
             raise mistake(line, *path, index, *key, code="conflict")
+        if stage.average is not None:
+            known = staged and path[0] != "start"
+            line = _no_average(stage, stages[:index], last, stage.select or select, known=known)
+            if line:
+                raise mistake(line, *path, index, "average", code="conflict")
 
 
 def _mistakes(
@@ -143,6 +148,35 @@ def _mistakes(
             ("select",),
             "forgetting is measured on one model, and `each` keeps one a task; write best or last",
         )
+
+
+def _no_average(
+    stage: Stage, earlier: Sequence[Stage], last: bool, select: Selection, *, known: bool
+) -> str:
+    """Why a stage cannot be averaged with its start; empty where it can.
+
+    Args:
+        stage: of the scenario.
+        earlier: the stages before it.
+        last: whether it is the last.
+        select: which epoch's weights it ends with.
+        known: whether all heads have learnt before the scenario.
+    """
+    if not last:
+        return "what is averaged is tested, so only the last stage has average"
+    if select == "each":
+        return "average needs one model, and `each` keeps one a task; write `select: best`"
+    trained = {head for before in earlier for head in _heads(before)}
+    new = [head for head in _heads(stage) if head not in trained]
+    if new and not known:
+        return f"{new[0]} begins at random, and an average with that says nothing; train it in a stage before"
+    return ""
+
+
+def _heads(stage: Stage) -> list[str]:
+    """The heads that a stage trains."""
+    heads = [f"head.{task}" for task in stage.tasks]
+    return [head for head in heads if {"all", "heads", head} & {*stage.train}]
 
 
 START = "start"

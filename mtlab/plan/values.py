@@ -54,6 +54,10 @@ NOT_WRITTEN = "follows from others"
 """Marks a setting that a file does not write: it follows from another one."""
 
 
+OF_A_RUN = "follows from a run"
+"""Marks a setting that only a run sets; a file cannot."""
+
+
 class Strict(BaseModel):
     """A frozen value read from an experiment file; a key it does not know is an error that names
     the nearest one.
@@ -64,10 +68,16 @@ class Strict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _only_known_keys(cls, values: Any) -> Any:
+        fields = {
+            name: field
+            for name, field in cls.model_fields.items()
+            if OF_A_RUN not in field.metadata
+        }
         for key in values if isinstance(values, dict) else ():
-            if key not in cls.model_fields:
-                fields = cls.model_fields.items()
-                written = [name for name, field in fields if NOT_WRITTEN not in field.metadata]
+            if key not in fields:
+                written = [
+                    name for name, field in fields.items() if NOT_WRITTEN not in field.metadata
+                ]
                 raise mistake(
                     f"unknown key; {did_you_mean(str(key), written)}",
                     key,

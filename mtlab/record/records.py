@@ -59,6 +59,13 @@ class StageRecord(Value):
     """Selector to the factor on its rate for each block down from the top one, where there is one."""
     reinit: tuple[str, ...] = Field(default=(), exclude_if=not_)
     """Selectors of the blocks that were drawn anew when the stage began, before the first digests."""
+    chooses: str = Field(default="", exclude_if=not_)
+    """``choose``, ``rotate`` or ``freeze_when``, where not all blocks of ``train`` train: this is a piece
+    of the stage then."""
+    scores: dict[str, float] = Field(default_factory=dict, exclude_if=not_)
+    """Block to what decided which of them train in the piece."""
+    average: float | None = Field(default=None, exclude_if=unset)
+    """Share of the trained weights in what was tested; the rest is what the stage began with."""
     losses: tuple[str, ...]
     rehearsal: float = 0.0
     """Steps on source sentences for each step on the stage's own; they count among ``steps``."""

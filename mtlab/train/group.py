@@ -21,7 +21,7 @@ from mtlab.train.resume.keeper import Tensors, above, below
 from mtlab.train.selection import Choice
 from mtlab.train.state import Setup, TrialState
 
-FORMAT = 2
+FORMAT = 3
 """Of resume states: those of another format are not read."""
 
 
@@ -65,7 +65,9 @@ class Group:
         """Stand before the first epoch of a stage."""
         self.at = Position(index, stage)
         for state in self.alive:
-            state.choice = Choice(standing=state.choice.standing)
+            first = len(state.record.stages)
+            state.choice = Choice(standing=state.choice.standing, first=first)
+            state.history.scores, state.history.norms = {}, {}
 
     @property
     def training(self) -> list[TrialState]:
@@ -159,7 +161,12 @@ class Group:
         for state in self.states:
             trials[state.record.key], own = state.state_dict()
             tensors |= above(state.record.key, own)
-        position = {**asdict(self.at), "piece": self.at.piece.model_dump(mode="json")}
+        piece = self.at.piece
+        position = {
+            **asdict(self.at),
+            "piece": piece.model_dump(mode="json"),
+            "withheld": piece.withheld,
+        }
         return {"format": FORMAT, "at": position, "trials": trials, "trainer": trainer}, tensors
 
     def resume(self) -> tuple[dict[str, Any], Tensors] | None:
@@ -174,7 +181,10 @@ class Group:
             return None
         facts, at = saved.facts, saved.facts["at"]
         timed = (at["timed"][0], at["timed"][1])
-        piece = Stage.model_validate(at["piece"])
+        tasks = self.states[0].scenario.stages[at["stage"]].tasks
+        piece = Stage.model_validate({**at["piece"], "tasks": tasks}).model_copy(
+            update={"withheld": tuple(at["withheld"])}
+        )
         self.at = Position(at["stage"], piece, at["epoch"], at["step"], timed)
         for state in self.states:
             key = state.record.key

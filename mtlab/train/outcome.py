@@ -6,6 +6,8 @@ import math
 import time
 from dataclasses import asdict
 
+import torch
+
 from mtlab.model import freezing, sub_units
 from mtlab.model.freezing import CertificateError
 from mtlab.plan.errors import UserError
@@ -125,6 +127,8 @@ def conclude(state: TrialState) -> None:
 def select(state: TrialState, stage: Stage) -> None:
     """Settle which weights are tested, and write it down before the test split is read."""
     hand_on(state, stage)
+    if stage.average is not None:
+        _average(state, stage.average)
     best = state.choice.best
     settled = selection.settled(stage, best, standing(state))
     digests = [content_key(state.passes.digests)]
@@ -132,9 +136,12 @@ def select(state: TrialState, stage: Stage) -> None:
         digests = [content_key(_load(state, of_task)) for of_task in best.values()]
     validation = {epoch.epoch: epoch.validation for epoch in state.record.epochs}
     by_task = {task: validation[epoch] for task, epoch in settled.by_task.items()}
+    selected = selection.merged(validation[settled.epoch], by_task)
+    if stage.average is not None:
+        selected, _ = evaluate(state, "validation")
     state.note(
         selection=settled,
-        validation=selection.merged(validation[settled.epoch], by_task),
+        validation=selected,
         final_digest=digests[0] if len(digests) == 1 else content_key(digests),
         status="selected",
     )
@@ -209,6 +216,31 @@ def _certify(state: TrialState, piece: int) -> dict[str, str]:
         if still and every[unit] != then.digests_after[unit]:
             raise CertificateError(f"frozen unit {unit} changed after its last stage")
     return now
+
+
+def _average(state: TrialState, share: float) -> None:
+    """Give the network ``start + share * (selected - start)`` of what the stage may train
+    (Wortsman et al. 2022).
+
+    Raises:
+        CertificateError: ``start`` is not what the stage began with, or something else changed.
+    """
+    network, choice, stages = state.network, state.choice, state.record.stages
+    selected = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    network.load_state_dict(choice.start, strict=False)
+    began = stages[choice.first].digests_before
+    now = state.passes.hash_units()
+    if any(began[unit] != digest for unit, digest in now.items()):
+        raise CertificateError("the weights to average with are not what the stage began with")
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            if name in choice.start:
+                weight.lerp_(selected[name], share)
+    pieces = stages[choice.first :]
+    for unit, digest in state.passes.hash_units().items():
+        trained = any(piece.parameters[unit].trainable for piece in pieces)
+        if not trained and digest != began[unit]:
+            raise CertificateError(f"frozen unit {unit} changed when weights were averaged")
 
 
 def _keep_weights(state: TrialState) -> None:

@@ -37,11 +37,16 @@ class Choice:
         best: the best of the stage so far, by name (:func:`watched`).
         moved: names of the parameters that have trained in it.
         standing: the epoch whose weights the network has; None before the first.
+        first: the stage's first piece, by its place in the trial.
+        start: what trains in the stage, as it was when the stage began, by name, on the CPU; kept
+            where it is averaged with.
     """
 
     best: dict[str, Best] = field(default_factory=dict)
     moved: set[str] = field(default_factory=set)
     standing: int | None = None
+    first: int = 0
+    start: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def watched(stage: Stage) -> dict[str, tuple[str, ...]]:
@@ -73,17 +78,17 @@ def settled(stage: Stage, best: Mapping[str, Best], standing: EpochRecord) -> Se
         best: its best weights.
         standing: the epoch whose weights stand, where none are the best.
     """
+    averaged = "" if stage.average is None else ", averaged with the start of the stage"
     if "" in best:
-        return SelectionRecord(
-            rule="best of the last stage on validation", epoch=best[""].epoch, score=best[""].score
-        )
+        rule = "best of the last stage on validation" + averaged
+        return SelectionRecord(rule=rule, epoch=best[""].epoch, score=best[""].score)
     if best:
         by_task = {task: best_of_task.epoch for task, best_of_task in best.items()}
         mean = sum(best_of_task.score for best_of_task in best.values()) / len(best)
         rule = "each task's best of the last stage on validation"
         return SelectionRecord(rule=rule, epoch=max(by_task.values()), score=mean, by_task=by_task)
     return SelectionRecord(
-        rule="last epoch",
+        rule="last epoch" + averaged,
         epoch=standing.epoch,
         score=selection_score(standing.validation, stage.judged),
     )

@@ -8,7 +8,7 @@ from mtlab.model import freezing, reinit, sub_units
 from mtlab.model.freezing import CertificateError, Partition
 from mtlab.plan.scenario import Stage
 from mtlab.record.records import Decision, StageRecord, Units
-from mtlab.train import outcome
+from mtlab.train import outcome, pieces
 from mtlab.train.group import Group
 from mtlab.train.loop import guidance, schedule
 from mtlab.train.loop.course import Course
@@ -40,15 +40,28 @@ class StageRunner:
         reached = (state.record.epochs[-1].epoch for state in group.alive if state.record.epochs)
         self.done = max(reached, default=0) - group.at.epoch
         """Epochs of the trials before the piece."""
-        self.plan = [
-            schedule.epoch(self.setup.prepared, self.piece, self.done + number)
-            for number in range(self.piece.epochs)
+        self.passed = stage.epochs - self.piece.epochs if stage.chooses else 0
+        """Epochs of the stage before the piece, where its rates and patience continue those."""
+        self.plan = self._steps(self.done, self.piece.epochs)
+        self.lengths = [
+            *map(len, self._steps(self.done - self.passed, self.passed)),
+            *map(len, self.plan),
         ]
+        """Steps of each epoch of the stage."""
         self.total = sum(map(len, self.plan))
         self.partition = freezing.resolve(self.piece, first.network)
+        self.scores = first.history.scores
+        """By which the piece came about; what ends it has others."""
+
+    def _steps(self, first: int, epochs: int) -> list[list[Step]]:
+        """The steps of so many epochs from the trial's epoch ``first`` on."""
+        prepared, numbers = self.setup.prepared, range(first, first + epochs)
+        return [schedule.epoch(prepared, self.piece, number) for number in numbers]
 
     def run(self) -> Stage | None:
-        """Train the piece; returns the next one, where guidance changed what is left."""
+        """Train the piece; returns the next one, where guidance changed what is left, or other blocks
+        are to train.
+        """
         group, at = self.group, self.group.at
         group.each(self._freeze)
         if not group.alive:
@@ -56,17 +69,18 @@ class StageRunner:
         group.each(self._begin)
         self._make_trainer()
         decisions: list[Decision] = []
+        rest: Stage | None = None
         begun = at.epoch
         while group.training and at.epoch < self.piece.epochs:
             if at.epoch > begun or self.saved is None:
-                decisions = self._decisions()
-            if decisions:
+                decisions, rest = self._decisions(), self._other_blocks()
+            if decisions or rest is not None:
                 break
             self._epoch(self.plan[at.epoch], first=at.epoch == begun)
         group.each(lambda state: self._certify(state, decisions))
         group.trainer = None
         left = self.piece.epochs - at.epoch
-        return guidance.rest(self.piece, decisions, left) if decisions else None
+        return guidance.rest(self.piece, decisions, left) if decisions else rest
 
     def _freeze(self, state: TrialState) -> None:
         piece, partition = self.piece, self.partition
@@ -83,10 +97,24 @@ class StageRunner:
         with state.clock.lap("setup"):
             freezing.apply(state.network, partition)
             state.passes.begin_at(cached_depth(piece, partition, cached))
-            state.choice.moved |= {
-                name
-                for name, parameter in state.network.named_parameters()
-                if parameter.requires_grad
+            self._remember_start(state)
+
+    def _remember_start(self, state: TrialState) -> None:
+        """Note what may train in the stage, and where it is averaged with, its weights."""
+        choice, network = state.choice, state.network
+        if choice.moved:
+            return
+        whole = freezing.resolve(self.whole, network)
+        units = freezing.units(network, whole.divided)
+        weights = {
+            name: weight
+            for unit in whole.trained_units
+            for name, weight in units[unit].parameters.items()
+        }
+        choice.moved |= {*weights}
+        if self.whole.average is not None:
+            choice.start = {
+                name: weight.detach().to("cpu", copy=True) for name, weight in weights.items()
             }
 
     def _draw_anew(self, state: TrialState) -> None:
@@ -105,10 +133,12 @@ class StageRunner:
         if not state.record.epochs:
             outcome.validate(state, self.index, 0, {})
         first, *epochs = state.record.epochs
-        passed = [epoch for epoch in epochs if epoch.stage == self.index]
+        passed = [epoch for epoch in epochs if epoch.stage >= state.choice.first]
         untrained = state.source is None
-        state.course = Course(self.piece, self.total)
-        state.waiting = waiting(self.piece, first.validation, passed, untrained=untrained)
+        before = sum(self.lengths[: self.passed])
+        state.course = Course(self.piece, before + self.total, before)
+        whole = self.whole if self.whole.chooses else self.piece
+        state.waiting = waiting(whole, first.validation, passed, untrained=untrained)
         self._cool(state)
         if self.piece is self.whole and self.saved is None:
             epoch = outcome.standing(state)
@@ -119,8 +149,7 @@ class StageRunner:
         """Let the rates of a trial fall, where its patience has ended."""
         if state.waiting is not None and state.waiting.constant is not None:
             begin, end = state.waiting.constant, state.waiting.constant + state.waiting.cooldown
-            before, cooldown = self.plan[:begin], self.plan[begin:end]
-            state.course.cool(sum(map(len, before)), sum(map(len, cooldown)))
+            state.course.cool(sum(self.lengths[:begin]), sum(self.lengths[begin:end]))
 
     def _make_trainer(self) -> None:
         group, total = self.group, self.total
@@ -143,6 +172,18 @@ class StageRunner:
             return []
         epoch = state.record.epochs[-1]
         return state.guide.decide(self.index, self.done + at.epoch, epoch.validation)
+
+    def _other_blocks(self) -> Stage | None:
+        """What is left of the stage, where other blocks train from now on."""
+        state, at = self.group.alive[0], self.group.at
+        done, left = self.passed + at.epoch, self.piece.epochs - at.epoch
+        if not at.epoch:
+            return None
+        if self.piece.rotate is not None:
+            return pieces.turned(state, self.whole, done, left)
+        trainer = self.group.trainer
+        sums = trainer.sums if isinstance(trainer, OneNetwork) else None
+        return None if sums is None else pieces.shrunk(state, self.piece, done, left, sums)
 
     def _epoch(self, steps: Sequence[Step], first: bool) -> None:
         """Train an epoch and validate.
@@ -223,7 +264,7 @@ class StageRunner:
             CertificateError: something else changed, or what trained did not.
         """
         at, partition, prepared = self.group.at, self.partition, self.setup.prepared
-        epochs = at.epoch if state.waiting is None else state.waiting.epochs
+        epochs = at.epoch if state.waiting is None else state.waiting.epochs - self.passed
         piece = self.piece.model_copy(update={"epochs": epochs})
         steps = sum(map(len, self.plan[:epochs]))
         before, after = state.history.before, state.passes.hash_units()
@@ -234,6 +275,7 @@ class StageRunner:
             uncached = self.setup.uncached
             step_s = uncached.step_s(self.index, state.network, partition, piece, self.plan[0])
         record = describe(state, piece, partition, steps, (before, after), step_s)
+        record = record.model_copy(update={"scores": self.scores})
         state.note(stages=(*state.record.stages, record))
         updated = steps > bool(state.course.warmup)  # warm-up begins at rate 0
         silent = {f"head.{task}" for task in prepared.shapes if task not in piece.losses}
@@ -304,6 +346,8 @@ def describe(
         train=piece.train,
         decay=piece.decay,
         reinit=piece.reinit,
+        chooses=piece.chooses,
+        average=piece.average,
         losses=piece.losses,
         rehearsal=piece.rehearsal,
         l2_sp=piece.l2_sp,

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mtlab.model import freezing, reinit
+from mtlab.model import block_choice, freezing, reinit
 from mtlab.model.freezing import Partition
 from mtlab.model.network import Network
+from mtlab.plan.block_choice import KEYS
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage
 
@@ -22,6 +23,8 @@ class StagePlan:
         untouched: whether no earlier stage trained anything below ``cached_depth``, and no stage up
             to this one draws anything anew there.
         first_epoch: epochs of the stages before; with patience, at most.
+        turns: what trains in the turns of a stage that chooses blocks, as far as it is known
+            beforehand (:func:`mtlab.model.block_choice.expected`).
     """
 
     stage: Stage
@@ -29,6 +32,12 @@ class StagePlan:
     cached_depth: int
     untouched: bool
     first_epoch: int
+    turns: tuple[Partition, ...]
+
+    def at(self, epoch: int) -> Partition:
+        """What trains in an epoch of the stage, as far as it is known beforehand."""
+        turn = epoch // self.stage.rotate.every if self.stage.rotate is not None else 0
+        return self.turns[turn]
 
     @property
     def stacks(self) -> bool:
@@ -60,7 +69,7 @@ def plan_stages(stages: Sequence[Stage], network: Network, cached: bool) -> tupl
 
     Raises:
         UserError: a selector does not fit the network; ``where`` is ``INDEX.train.SELECTOR`` or
-            ``INDEX.reinit``.
+            ``INDEX.reinit``, or another key of the stage.
     """
     plans: list[StagePlan] = []
     changed: set[str] = set()
@@ -72,8 +81,10 @@ def plan_stages(stages: Sequence[Stage], network: Network, cached: bool) -> tupl
             key = "train"
             plans.append(_plan(stage, network, cached, changed, epochs))
         except UserError as error:
-            place = f"{index}.{key}" + (f".{error.where}" if key == "train" else "")
-            raise UserError(error.problem, error.remedy, where=place, code=error.code) from None
+            place = key if key == "reinit" else f"train.{error.where}"
+            place = error.where if error.where in KEYS else place
+            where = f"{index}.{place}"
+            raise UserError(error.problem, error.remedy, where=where, code=error.code) from None
         changed |= plans[-1].partition.touched
         epochs += stage.epochs
     return tuple(plans)
@@ -83,14 +94,20 @@ def _plan(
     stage: Stage, network: Network, cached: bool, changed: set[str], first_epoch: int
 ) -> StagePlan:
     partition = freezing.resolve(stage, network)
+    block_choice.check(stage, partition)
+    turns = block_choice.expected(stage, network, partition)
     depth = cached_depth(stage, partition, cached)
     below = {"embeddings", *(f"layers[{index}]" for index in range(depth))}
-    return StagePlan(stage, partition, depth, not below & changed, first_epoch)
+    return StagePlan(stage, partition, depth, not below & changed, first_epoch, turns)
 
 
 def cached_depth(stage: Stage, partition: Partition, cached: bool) -> int:
-    """Blocks whose output may be read from the cache in a stage, or in a piece of one."""
-    return partition.prefix_depth if cached and not stage.mitigated else 0
+    """Blocks whose output may be read from the cache in a stage, or in a piece of one.
+
+    With ``rotate`` none: states would be used for a turn alone, for which they cost what they save.
+    """
+    able = cached and not stage.mitigated and stage.rotate is None
+    return partition.prefix_depth if able else 0
 
 
 def only_heads(partition: Partition) -> bool:

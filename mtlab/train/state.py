@@ -83,12 +83,17 @@ class History:
     Attributes:
         before: SHA-256 of each unit when the piece of a stage that trains now began.
         snapshots: what earlier stages of a staged trial handed on.
+        scores: of the blocks, by which the piece that trains now came about (``choose``,
+            ``freeze_when``).
+        norms: of the blocks' gradients at the last look of ``freeze_when``.
         uncached_s: seconds of a loop without a cache that are neither steps nor in its laps: a
             teacher's pass, and evaluation that the cache saved.
     """
 
     before: dict[str, str] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
+    scores: dict[str, float] = field(default_factory=dict)
+    norms: dict[str, float] = field(default_factory=dict)
     uncached_s: float = 0.0
 
 
@@ -183,6 +188,7 @@ class TrialState:
         tensors = above("network", self.network.state_dict())
         for name, best in choice.best.items():
             tensors |= above(f"best/{name}", dict(best.weights))
+        tensors |= above("start", dict(choice.start))
         tensors |= above("teacher", self.mitigations.state_dict())
         facts = {
             "record": self.record.model_copy(update=self.measured()).model_dump(mode="json"),
@@ -193,8 +199,11 @@ class TrialState:
             },
             "moved": sorted(choice.moved),
             "standing": choice.standing,
+            "first": choice.first,
             "guide": None if self.guide is None else self.guide.state_dict(),
             "before": history.before,
+            "scores": history.scores,
+            "norms": history.norms,
             "snapshots": [(snapshot.stage, snapshot.file.name) for snapshot in history.snapshots],
             "uncached_s": history.uncached_s,
             "skipped_flops": self.passes.skipped_flops,
@@ -212,13 +221,15 @@ class TrialState:
             name: Best(**best, weights=below(tensors, f"best/{name}"))
             for name, best in facts["best"].items()
         }
-        self.choice = Choice(best, set(facts["moved"]), facts["standing"])
+        moved, start = set(facts["moved"]), below(tensors, "start")
+        self.choice = Choice(best, moved, facts["standing"], facts["first"], start)
         self.passes.hash_units()
         self.passes.skipped_flops = facts["skipped_flops"]
         self.mitigations.load_state_dict(below(tensors, "teacher"))
         if facts["guide"] is not None:
             self.guide = guidance.resumed(self.scenario.stages, stage, facts["guide"])
-        self.history = History(facts["before"], uncached_s=facts["uncached_s"])
+        known = {key: facts[key] for key in ("before", "scores", "norms", "uncached_s")}
+        self.history = History(**known)
         if self.source is not None:
             folder = self.source.file.parent
             self.history.snapshots = [

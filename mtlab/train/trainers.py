@@ -13,10 +13,12 @@ from mtlab.model.network import stream_seed
 from mtlab.plan.scenario import Stage
 from mtlab.train.cache.heads import Heads
 from mtlab.train.loop import step
+from mtlab.train.loop.block_choice import GradientSums
 from mtlab.train.loop.schedule import Step
 from mtlab.train.loop.step import StepOutput
 from mtlab.train.loop.trainer import Trainer
 from mtlab.train.loop.vocabulary import occurring
+from mtlab.train.resume.keeper import above, below
 from mtlab.train.state import TrialState
 
 
@@ -38,6 +40,12 @@ class OneNetwork(Trainer):
             # L2-SP pulls the rows of words that do not occur, and the source has other words
             examples, trained = prepared.encoded["train"].examples, partition.trained_units
             words = occurring(state.network, examples, prepared.pad_id, trained)
+        terms = state.mitigations.terms(stage)
+        self.sums: GradientSums | None = None
+        """What ``freeze_when`` goes by."""
+        if stage.freeze_when is not None:
+            self.sums = GradientSums.over(state.network, partition)
+            terms = (*terms, self.sums)
         self.learner = step.learner(
             state.network,
             partition,
@@ -47,7 +55,7 @@ class OneNetwork(Trainer):
             prepared.experiment.loss_factors,
             prepared.corpus.tasks,
             words,
-            state.mitigations.terms(stage),
+            terms,
             processes,
             state.course,
         )
@@ -78,11 +86,15 @@ class OneNetwork(Trainer):
 
     def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """See :class:`Trainer`."""
-        return self.learner.state_dict()
+        facts, tensors = self.learner.state_dict()
+        return facts, tensors | above("sums", self.sums.sums if self.sums else {})
 
     def load_state_dict(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """See :class:`Trainer`."""
         self.learner.load_state_dict(facts, tensors)
+        for name, total in below(dict(tensors), "sums").items():
+            assert self.sums is not None, "the stage is the same"
+            self.sums.sums[name].copy_(total)
 
 
 def collated(state: TrialState, planned: Step) -> batches.Batch:

@@ -11,7 +11,7 @@ import torch
 from mtlab.launch import Lost
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
-from mtlab.train import outcome
+from mtlab.train import outcome, pieces
 from mtlab.train.cache.prefix import Prefixes
 from mtlab.train.group import Group, Position
 from mtlab.train.measure.machine import Machine
@@ -43,6 +43,9 @@ def train(group: Group) -> None:
     for index, stage in list(enumerate(stages))[group.at.stage :]:
         if saved is None:
             group.begin_stage(index, stage)
+            with group.together():
+                if stage.chooses and group.alive:
+                    group.at.piece = pieces.first(group.alive[0], stage)
         while group.alive and group.at.piece is not None:  # guidance may cut a stage into pieces
             with group.together():
                 rest = StageRunner(group, stage, saved).run()

@@ -22,6 +22,7 @@ from mtlab.train.runtime import resolve
 from mtlab.train.trial import run_trials
 from tests.conftest import made_once
 from tests.export.test_tasks import TASKS, Level, write_data
+from tests.train.test_resume import Bench, check, stop_after  # noqa: F401
 
 FILE = """
 encoder: {encoder}
@@ -234,3 +235,14 @@ def test_what_a_checkpoint_knew_of_every_task_is_kept_and_told(file: Path) -> No
     assert {decision.task for decision in trials["watched"].ledger} >= {*TASKS}
     report = Path("out/report.md").read_text().lower()
     assert all(settings.get("title", task) in report for task, settings in TASKS.items())
+
+
+def test_an_interrupted_trial_goes_on_with_the_tasks_it_has(
+    file: Path,
+    tmp_path: Path,
+    stop_after: Any,  # noqa: F811
+) -> None:
+    bench = Bench(file)
+    for scenario, steps in (("full", (2,)), ("one", (1,))):
+        home = tmp_path / scenario
+        check(bench, bench.run(home / "whole", scenario, (0,)), home, stop_after, steps)

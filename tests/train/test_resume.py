@@ -46,6 +46,17 @@ scenarios:
       train: {{"layers[-1:].norms": 2.0e-3, "layers[-2:].attention": {{rate: 1.0e-3, decay: 0.5}}, biases: 1.0e-3, heads: 1.0e-2}}
   guided:
     - {{epochs: 4, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, guidance: {{patience: 1, min_change: 0.5, hold: 1.0}}, select: each}}
+  turning:
+    - {{name: heads, epochs: 1, train: {{heads: 1.0e-2}}}}
+    - name: turns
+      epochs: 6
+      patience: 1
+      train: {{encoder: {{rate: 1.0e-3, decay: 0.5}}, heads: 1.0e-2}}
+      rotate: {{blocks: 1, every: 2}}
+      average: 0.5
+  freezing:
+    - {{epochs: 1, train: {{"layers[0:]": 1.0e-3, heads: 1.0e-2}}, choose: {{blocks: 1, batches: 1}}}}
+    - {{epochs: 4, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, freeze_when: {{percentile: 100}}}}
   patient: [{{epochs: 9, train: {{heads: 5.0e-2}}, patience: 1, warmup_steps: 2}}]
   patient_top:
     - {{name: top, epochs: 9, train: {{"layers[-1/3:]": 1.0e-3, heads: 1.0e-1}}, patience: 1, cooldown: 2, warmup_steps: 2}}
@@ -226,6 +237,18 @@ def test_so_does_one_that_trains_parts_of_blocks_and_draws_a_block_anew(
     whole = cold.run(tmp_path / "whole", "parts", (0,))
     assert whole[0].stages[1].reinit and whole[0].stages[1].parts
     check(cold, whole, tmp_path, stop_after, (3, 5))
+
+
+@pytest.mark.parametrize("scenario", ["turning", "freezing"])
+def test_so_does_one_in_which_not_all_blocks_train(
+    scenario: str, cold: Bench, tmp_path: Path, stop_after: Any
+) -> None:
+    """At the end of a piece, in its middle, and within the stage before."""
+    whole = cold.run(tmp_path / "whole", scenario, (1,))
+    pieces = [stage.steps for stage in whole[0].stages]
+    assert len(pieces) > 2, pieces
+    ends = [sum(pieces[:number]) for number in range(1, len(pieces))]
+    check(cold, whole, tmp_path, stop_after, sorted({1, *ends, ends[-1] + 1, sum(pieces)}))
 
 
 def test_so_do_seeds_that_patience_ends_apart(cold: Bench, tmp_path: Path, stop_after: Any) -> None:

@@ -11,10 +11,11 @@ class Course:
     Args:
         stage: its schedule and warm-up, filled in.
         steps: of the stage; with patience, at most.
+        before: steps of the stage that were made before, by another optimizer.
     """
 
-    def __init__(self, stage: Stage, steps: int) -> None:
-        self.schedule, self.steps = stage.schedule, steps
+    def __init__(self, stage: Stage, steps: int, before: int = 0) -> None:
+        self.schedule, self.steps, self.before = stage.schedule, steps, before
         self.warmup = stage.warmup_steps
         """Steps in which the rates rise; the first of them has rate 0."""
         if self.warmup is None:
@@ -23,7 +24,8 @@ class Course:
         """The first step of the cooldown and how many it has, once that is known."""
 
     def cool(self, first: int, steps: int) -> None:
-        """Let the rates fall linearly from step ``first`` on, to reach 0 after so many steps.
+        """Let the rates fall linearly from step ``first`` of the stage on, to reach 0 after so many
+        steps.
 
         The first of them still has the rates of the step before, so that who has set these already
         need not set them again.
@@ -31,7 +33,8 @@ class Course:
         self.cooldown = first, steps
 
     def factor(self, step: int) -> float:
-        """The factor on the rates in a step, counted from 0; 0 after a cooldown."""
+        """The factor on the rates in a step of the optimizer, counted from 0; 0 after a cooldown."""
+        step += self.before
         if self.cooldown is None:
             return self._planned(step)
         first, steps = self.cooldown

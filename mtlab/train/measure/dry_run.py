@@ -3,7 +3,7 @@ training.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from mtlab.data import corpus_encoding, sources
 from mtlab.data.encoding import Encoded, Example, Examples
 from mtlab.data.sources import Corpus
 from mtlab.data.stored import Sentence
-from mtlab.model import backbone, reinit, sub_units
+from mtlab.model import backbone, block_choice, reinit, sub_units
 from mtlab.model.backbone import Location
 from mtlab.model.flops import Counter
 from mtlab.model.freezing import Partition, units
@@ -139,9 +139,27 @@ def _sketch(
 
 @dataclass(frozen=True)
 class Planned(StagePlan):
-    """A stage plan with the steps of all its epochs."""
+    """A stage plan with the steps of each of its epochs."""
 
-    steps: list[Step]
+    epochs: list[list[Step]]
+
+    @property
+    def steps(self) -> list[Step]:
+        """The steps of all epochs."""
+        return [step for steps in self.epochs for step in steps]
+
+    def flops(self, prepared: Prepared, cached: bool = False) -> tuple[int, int]:
+        """See :func:`mtlab.train.loop.schedule.flops`; of a stage that chooses blocks those that are
+        expected, with a frozen prefix that none of them trains.
+        """
+        depth = self.partition.prefix_depth
+        costs = [
+            schedule.flops(
+                prepared, replace(self.at(number), prefix_depth=depth), steps, cached=cached
+            )
+            for number, steps in enumerate(self.epochs)
+        ]
+        return sum(padded for padded, _ in costs), sum(exact for _, exact in costs)
 
 
 def floor(prepared: Prepared, planned: list[Planned], seeds: int | None = None) -> int:
@@ -155,7 +173,7 @@ def floor(prepared: Prepared, planned: list[Planned], seeds: int | None = None) 
     above, deepest = 0, 0
     for plan in planned:
         deepest = max(deepest, plan.partition.prefix_depth if plan.steps else 0)
-        above += schedule.flops(prepared, plan.partition, plan.steps, cached=True)[1]
+        above += plan.flops(prepared, cached=True)[1]
     lengths = prepared.encoded["train"].examples.lengths
     seeds = seeds or len(prepared.experiment.seeds)
     below = prepared.counter.prefix(deepest).exact(lengths) if deepest else 0
@@ -169,7 +187,7 @@ def plain(prepared: Prepared, planned: list[Planned], seeds: int | None = None) 
     """FLOPs of a plain loop over these stages with so many seeds (all where none are given), padding
     included.
     """
-    once = sum(schedule.flops(prepared, plan.partition, plan.steps)[0] for plan in planned)
+    once = sum(plan.flops(prepared)[0] for plan in planned)
     return once * (seeds or len(prepared.experiment.seeds))
 
 
@@ -279,6 +297,7 @@ def _stage_lines(prepared: Prepared, stages: list[Planned]) -> Iterator[str]:
         if stage.guidance is not None:
             rules = stage.guidance
             yield f"    guided by each task's validation {rules.monitor}, patience {rules.patience}: {', then '.join(rules.actions)}"
+        yield from _chosen_lines(plan)
         yield from _drawn_lines(prepared, plan)
         yield from _partition_lines(prepared, plan.partition)
 
@@ -287,7 +306,7 @@ def _planned(prepared: Prepared, name: str) -> list[Planned]:
     return [
         Planned(
             **{field.name: getattr(plan, field.name) for field in fields(plan)},
-            steps=[step for steps in schedule.epochs(prepared, plan) for step in steps],
+            epochs=list(schedule.epochs(prepared, plan)),
         )
         for plan in prepared.stage_plans(name)
     ]
@@ -304,6 +323,22 @@ def _partition_lines(prepared: Prepared, partition: Partition) -> Iterator[str]:
     if partition.frozen:
         yield f"    frozen {sum(counts[name] for name in partition.frozen):>12,}  {_listed(partition.frozen, counts)}"
     yield f"    frozen prefix: {partition.prefix_depth} of {len(prepared.pristine.blocks)} blocks"
+
+
+def _chosen_lines(plan: StagePlan) -> Iterator[str]:
+    """Which blocks train when, where not all that are named do all the time, and the average."""
+    stage, number = plan.stage, len(block_choice.blocks(plan.partition))
+    if stage.choose is not None:
+        by = stage.choose.by.replace("_", " ")
+        yield f"    chooses {stage.choose.blocks} of {number} blocks by {by}; FLOPs are those of the lowest ones"
+    if stage.rotate is not None:
+        every, order = counted(stage.rotate.every, "epoch"), stage.rotate.order
+        yield f"    trains {stage.rotate.blocks} of {number} blocks at a time, others every {every}, order {order}"
+    if stage.freeze_when is not None:
+        share, every = stage.freeze_when.percentile, counted(stage.freeze_when.every, "epoch")
+        yield f"    freezes blocks from the bottom up whose gradients change less than percentile {share:g}, every {every}"
+    if stage.average is not None:
+        yield f"    is tested with {stage.average:g} of what trained and the rest of where the stage began"
 
 
 def _drawn_lines(prepared: Prepared, plan: StagePlan) -> Iterator[str]:

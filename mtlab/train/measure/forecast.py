@@ -32,8 +32,8 @@ def work(prepared: Prepared, trial: Trial) -> int:
     for plan in prepared.stage_plans(trial.scenario):
         depth = plan.cached_depth
         total += 0 if plan.first_epoch else schedule.evaluation_flops(prepared, "validation", depth)
-        for steps in schedule.epochs(prepared, plan):
-            total += schedule.flops(prepared, plan.partition, steps, cached=bool(depth))[0]
+        for number, steps in enumerate(schedule.epochs(prepared, plan)):
+            total += schedule.flops(prepared, plan.at(number), steps, cached=bool(depth))[0]
             total += schedule.evaluation_flops(prepared, "validation", depth)
     return total + schedule.evaluation_flops(prepared, "test", depth)
 
