@@ -415,8 +415,8 @@ RANDOMNESS_BUGS = (
     Mutant(
         "a stage sees the epochs of the one before it again",
         "train/stage.py",
-        "schedule.epoch(self.setup.prepared, self.piece, self.done + number)",
-        "schedule.epoch(self.setup.prepared, self.piece, number)",
+        "self._steps(self.done, self.piece.epochs)",
+        "self._steps(0, self.piece.epochs)",
         (f"{TRIAL}::test_every_scenario_and_stage_goes_through_the_data_alike",),
     ),
     Mutant(
@@ -1043,8 +1043,8 @@ RESUME_BUGS = (
     Mutant(
         "a trial that goes on forgets its best weights so far",
         "train/state.py",
-        '        self.choice = Choice(best, set(facts["moved"]), facts["standing"])\n',
-        '        self.choice = Choice({}, set(facts["moved"]), facts["standing"])\n',
+        '        self.choice = Choice(best, moved, facts["standing"], facts["first"], start)\n',
+        '        self.choice = Choice({}, moved, facts["standing"], facts["first"], start)\n',
         (f"{RESUME}[guided-seeds2]",),
     ),
     Mutant(
@@ -1095,8 +1095,8 @@ PATIENCE_BUGS = (
     Mutant(
         "a trial that goes on forgets what patience saw",
         "train/stage.py",
-        "waiting(self.piece, first.validation, passed, untrained=untrained)",
-        "waiting(self.piece, first.validation, (), untrained=untrained)",
+        "waiting(whole, first.validation, passed, untrained=untrained)",
+        "waiting(whole, first.validation, (), untrained=untrained)",
         (f"{RESUME_PATIENCE}::test_so_do_seeds_that_patience_ends_apart",),
     ),
 )
