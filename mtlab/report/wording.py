@@ -54,6 +54,13 @@ def drawn(selectors: Sequence[str]) -> str:
     return f", after drawing {listing(list(map(name, selectors)))} anew" if selectors else ""
 
 
+def averaged(share: float | None) -> str:
+    """The note on weights that are averaged with where their stage began; empty where they are not."""
+    return (
+        f", tested with {share:g} of what trained and the rest of where it began" if share else ""
+    )
+
+
 def untimed(group: Group) -> str:
     """The scenarios and trials without comparable times, and why; empty where there are none."""
     apart = group.untimed

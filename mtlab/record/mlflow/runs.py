@@ -11,6 +11,9 @@ from mtlab.record.quality import Metrics
 from mtlab.record.records import StageRecord, SuiteRecord, TrialRecord
 from mtlab.tasks.registry import USUAL
 
+OF_STAGE = {"name", "epochs", "train", "decay", "reinit", "chooses", "average", "losses"}
+"""Of a stage, what MLflow has among a trial's parameters."""
+
 
 def judged(suite: SuiteRecord) -> list[str]:
     """The metrics that judge the suite's tasks, without the split's name."""
@@ -112,10 +115,7 @@ def params_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, Any]:
         "colours",
     )
     shared = {key: value for key, value in suite.experiment.items() if key not in others}
-    stages = [
-        stage.model_dump(include={"name", "epochs", "train", "decay", "reinit", "losses"})
-        for stage in trial.stages
-    ]
+    stages = [stage.model_dump(include=OF_STAGE) for stage in trial.stages]
     swept = tuple(
         f"{key}." for key in trial.point
     )  # a swept key replaces all that the file says below it

@@ -53,7 +53,10 @@ def kind(stages: Sequence[StageRecord]) -> Kind:
     active = [stage for stage in stages if stage.epochs and stage.params_trainable]
     if not active:
         return NOTHING
-    if any(stage.decay or stage.reinit for stage in active):
+    if any(
+        stage.decay or stage.reinit or stage.chooses or stage.average is not None
+        for stage in active
+    ):
         return OTHER
     if any(
         units.trainable and units.frozen for stage in active for units in stage.parameters.values()

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mtlab.record.records import StageRecord, TrialRecord
+from mtlab.report.comparison import pieces
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.statistics import intervals
 from mtlab.report.statistics.intervals import Interval
@@ -100,7 +101,8 @@ def _scores(trial: TrialRecord, task: Task) -> list[float]:
     """Validation scores of the last stage's epochs at constant rates."""
     stages = trial.stages
     last: StageRecord = stages[-1]
-    epochs = [epoch for epoch in trial.epochs if epoch.stage == len(stages) - 1 and epoch.epoch]
+    first = len(stages) - len(pieces.grouped(stages)[-1])
+    epochs = [epoch for epoch in trial.epochs if epoch.stage >= first and epoch.epoch]
     constant = epochs if last.constant_epochs is None else epochs[: last.constant_epochs]
     scores = (epoch.validation.primary(task.name) for epoch in constant)
     return [score for score in scores if score is not None]

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from mtlab.record.records import StageRecord, TrialRecord
 from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.comparison.pieces import joined
 from mtlab.report.figures.looks import shown
 
 TRAINS, FROZEN, EDGE = "#2f3e5c", "#e4e4e4", "#858585"
@@ -76,9 +77,11 @@ def words(group: Group) -> str:
         for stage in trial.stages
         for state in _states(stage).values()
     )
+    at_times = any(stage.chooses for trial in group.trials for stage in trial.stages)
+    hatched = ", hatched: trains in part" + (" or at times" if at_times else "")
     return (
         f"Blocks: E embeddings, 1–{blocks} encoder blocks from input to output; heads: {', '.join(heads)}. "
-        f"Dark: trains{', hatched: trains in part' if partly else ''}, light: frozen; one line for each stage."
+        f"Dark: trains{hatched if partly or at_times else ''}, light: frozen; one line for each stage."
     )
 
 
@@ -111,7 +114,7 @@ def _stages(group: Group, name: str) -> list[StageRecord]:
     """The stages of a scenario that train for an epoch or more, or its only one."""
     trials: list[TrialRecord] = [*group.of(name), *group.failed]
     stages = next((trial.stages for trial in trials if trial.scenario == name), ())
-    return [stage for stage in stages if stage.epochs] or list(stages[:1])
+    return joined([stage for stage in stages if stage.epochs]) or list(stages[:1])
 
 
 def _units(stages: Sequence[StageRecord]) -> list[str]:

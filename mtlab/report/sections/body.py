@@ -3,15 +3,16 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from mtlab.record.records import StageRecord, SuiteRecord, Units
+from mtlab.record.records import StageRecord, SuiteRecord
 from mtlab.report import markdown
+from mtlab.report.comparison import pieces
 from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import ENOUGH, Group, Task
 from mtlab.report.markdown import fixed, name, rounded, text, whole
 from mtlab.report.results import scenario_rows
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval
-from mtlab.report.wording import drawn, effect, falling
+from mtlab.report.wording import averaged, drawn, effect, falling
 
 
 def scenarios(group: Group) -> str:
@@ -21,11 +22,10 @@ def scenarios(group: Group) -> str:
         trial = next(
             (trial for trial in group.trials if trial.scenario == scenario and trial.stages), None
         )
-        stages = trial.stages if trial is not None else ()
+        stages = pieces.joined(trial.stages) if trial is not None else []
         never = _never_trained(stages, bool(trial and trial.start))
         said = [
-            _stage(stage.name, stage.epochs, stage.parameters, alone=len(stages) == 1)
-            + drawn(stage.reinit)
+            _stage(stage, alone=len(stages) == 1) + drawn(stage.reinit) + averaged(stage.average)
             for stage in stages
         ]
         control = " (the control)" if group.control == scenario else ""
@@ -35,17 +35,22 @@ def scenarios(group: Group) -> str:
     return "\n".join(lines)
 
 
-def _stage(label: str, epochs: int, units: dict[str, Units], *, alone: bool) -> str:
+def _stage(stage: StageRecord, *, alone: bool) -> str:
+    units, epochs = stage.parameters, stage.epochs
     trained = _ranges(unit for unit, count in units.items() if count.trainable and not count.frozen)
     partly = _ranges(unit for unit, count in units.items() if count.trainable and count.frozen)
     frozen = _ranges(unit for unit, count in units.items() if count.frozen and not count.trainable)
     words = [
         f"trains {trained or 'nothing'}" if trained or not partly else "",
-        f"trains parts of {partly}" if partly else "",
+        _partly(partly, at_times=bool(stage.chooses)) if partly else "",
     ]
     words.append(f"freezes {frozen or 'nothing'}")
     length = f"{epochs} epoch{'' if epochs == 1 else 's'}"
-    return f"{'' if alone else f'{text(label)}, '}{length}: {', '.join(word for word in words if word)}"
+    return f"{'' if alone else f'{text(stage.name)}, '}{length}: {', '.join(word for word in words if word)}"
+
+
+def _partly(units: str, *, at_times: bool) -> str:
+    return f"trains {units} for some of the epochs" if at_times else f"trains parts of {units}"
 
 
 def _ranges(units: Iterable[str]) -> str:

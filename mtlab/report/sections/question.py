@@ -4,7 +4,7 @@ size of the data, by blocks, by settings, by conditions, over what a model knew,
 
 from mtlab.report.comparison.groups import Group
 from mtlab.report.figures import staged_plots
-from mtlab.report.sections import guided, joint, staged
+from mtlab.report.sections import chosen, guided, joint, staged
 from mtlab.report.view import Pairs, Plots, View, each, figures, folded, part
 
 
@@ -32,6 +32,7 @@ def sections(view: View, pairs: Pairs, plots: Plots, over: Plots) -> list[str]:
             "## Training",
             figures(plots, "learning_curves"),
             folded("What guidance did", guided.section(view.base)),
+            folded("Which blocks trained when", chosen.section(view.base)),
         ),
     ]
 

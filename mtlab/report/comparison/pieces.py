@@ -1,0 +1,63 @@
+"""Stages that were trained in pieces, because not all of their blocks train all the time, as one."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from mtlab.record.records import StageRecord, Units
+
+
+def grouped(stages: Sequence[StageRecord]) -> list[list[StageRecord]]:
+    """The pieces of each stage; a stage that was trained in one go is its only piece.
+
+    Two stages in a row that rotate are told apart by their names.
+    """
+    numbered = enumerate(stages)
+
+    def stage(piece: tuple[int, StageRecord]) -> object:
+        number, record = piece
+        return (record.chooses, _name(record)) if record.chooses else number
+
+    return [[record for _, record in some] for _, some in itertools.groupby(numbered, stage)]
+
+
+def joined(stages: Sequence[StageRecord]) -> list[StageRecord]:
+    """The stages as a scenario has them: of a unit that trains in some pieces of a stage alone, the
+    share of the epochs in which it does trains.
+    """
+    return [_as_one(pieces) for pieces in grouped(stages)]
+
+
+def _as_one(pieces: Sequence[StageRecord]) -> StageRecord:
+    if len(pieces) == 1:
+        return pieces[0]
+    first, epochs = pieces[0], sum(piece.epochs for piece in pieces)
+    units = {}
+    for unit in first.parameters:
+        counts = [(piece.parameters[unit], piece.epochs) for piece in pieces]
+        total = first.parameters[unit].trainable + first.parameters[unit].frozen
+        trained = round(sum(count.trainable * of for count, of in counts) / max(1, epochs))
+        units[unit] = Units(trainable=trained, frozen=total - trained)
+    changes = {
+        "name": _name(first),
+        "epochs": epochs,
+        "steps": sum(piece.steps for piece in pieces),
+        "parameters": units,
+        "params_trainable": sum(count.trainable for count in units.values()),
+        "params_frozen": sum(count.frozen for count in units.values()),
+        "prefix_depth": min(piece.prefix_depth for piece in pieces),
+    }
+    return first.model_copy(update=changes)
+
+
+def epochs_of(stages: Iterable[StageRecord]) -> dict[str, int]:
+    """Block to the epochs in which any of it trained, bottom first."""
+    trained: dict[str, int] = {}
+    for stage in stages:
+        for unit, count in stage.parameters.items():
+            if unit.startswith("layers["):
+                trained[unit] = trained.get(unit, 0) + (stage.epochs if count.trainable else 0)
+    return trained
+
+
+def _name(stage: StageRecord) -> str:
+    return stage.name.partition(" (")[0]
