@@ -100,11 +100,11 @@ class Located:
 
 
 def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located:
-    """Read an experiment file, laid over the file that its ``extends`` names (mappings merge, lists
-    replace, and ``null`` takes a scenario out).
+    """Read an experiment file, laid over the file that its ``extends`` names, or over several, each
+    laid over the one before it (mappings merge, lists replace, and ``null`` takes a scenario out).
 
-    A file has a ``name``, an ``output`` and an ``answer`` of its own: these are not taken from the file that it
-    extends.
+    A file has a ``name``, an ``output`` and an ``answer`` of its own: these are not taken from files
+    that it extends.
 
     Raises:
         UserError: no such file, not UTF-8, not YAML, duplicate keys, or a circle of ``extends``.
@@ -128,7 +128,7 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
 
 
 def extended(overlay: Located, folder: Path, seen: tuple[Path, ...] = ()) -> Located:
-    """An experiment, laid over the file that its ``extends`` names.
+    """An experiment, laid over the files that its ``extends`` names.
 
     Args:
         overlay: the experiment; changed.
@@ -141,29 +141,34 @@ def extended(overlay: Located, folder: Path, seen: tuple[Path, ...] = ()) -> Loc
     base = overlay.value.pop("extends", None)
     if base is None:
         return overlay
-    place = overlay.where(("extends",))
-    if not isinstance(base, str) or "://" in base:
-        raise UserError(
-            f"{shown(base)} is not the name of a file",
-            "`extends` names one, relative to this file",
-            where=place,
-            code="bad-name",
-        )
-    located = read(folder / base, seen, place)
+    place, under = overlay.where(("extends",)), Located({}, {})
+    for name in base if isinstance(base, list) and base else [base]:
+        if not isinstance(name, str) or "://" in name:
+            raise UserError(
+                f"{shown(name)} is not the name of a file",
+                "`extends` names one, or a list, relative to this file",
+                where=place,
+                code="bad-name",
+            )
+        under = _laid(read(folder / name, seen, place), under)
     for own in ("name", "output", "answer"):
-        located.value.pop(own, None)
-    value = merged(located.value, overlay.value)
-    inherited = located.value.get("scenarios")
-    if isinstance(inherited, dict) and isinstance(
-        value.get("scenarios"), dict
-    ):  # null takes an inherited scenario out
+        under.value.pop(own, None)
+    return _laid(overlay, under)
+
+
+def _laid(over: Located, under: Located) -> Located:
+    """One experiment, laid over another."""
+    value = merged(under.value, over.value)
+    inherited, scenarios = under.value.get("scenarios"), value.get("scenarios")
+    if isinstance(inherited, dict) and isinstance(scenarios, dict):
+        # null takes an inherited scenario out
         value["scenarios"] = {
             key: stages
-            for key, stages in value["scenarios"].items()
+            for key, stages in scenarios.items()
             if stages is not None or key not in inherited
         }
-    kept = {path: at for path, at in located.places.items() if _stands(path, value)}
-    return Located(value, kept | overlay.places)
+    kept = {path: at for path, at in under.places.items() if _stands(path, value)}
+    return Located(value, kept | over.places)
 
 
 def override(located: Located, key: str, values: list[str]) -> None:

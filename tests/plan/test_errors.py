@@ -328,7 +328,9 @@ CHANGES: list[tuple[Change, str, str]] = [
     (added("extends: exp.yaml"), ":1 extends", "circular"),
     (added("extends: https://user:S3CRET@host/x"), ":1 extends", "bad-name"),
     (added('extends: "a\\0b"'), ":1 extends", "bad-name"),
-    (added("extends: [a]"), ":1 extends", "bad-name"),
+    (added("extends: [1]"), ":1 extends", "bad-name"),
+    (added("extends: []"), ":1 extends", "bad-name"),
+    (added("extends: [none.yaml]"), ":1 extends", "file-missing"),
 ]
 
 

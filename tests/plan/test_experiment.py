@@ -155,6 +155,22 @@ def test_byte_order_mark_crlf_and_emoji(tmp_path: Path) -> None:
 # extends
 
 
+def test_several_files_are_laid_over_each_other_in_their_order(tmp_path: Path) -> None:
+    base = "data: {source: builtin}\nbatch_size: 8\nscenarios:\n  full: [{epochs: 1, train: {all: 1}}]\n"
+    (tmp_path / "base.yaml").write_text(base)
+    for number, name in enumerate(("one", "two"), start=1):
+        more = f"extends: base.yaml\nquestion: {name}?\nbatch_size: {number}\nscenarios:\n"
+        stages = f"  full: null\n  {name}: [{{epochs: {number}, train: {{all: 1}}}}]\n"
+        (tmp_path / f"{name}.yaml").write_text(more + stages)
+    both = tmp_path / "both.yaml"
+    both.write_text("extends: [base.yaml, one.yaml, two.yaml]\nquestion: which?\n")
+    experiment = load(both)
+    assert list(experiment.scenarios) == ["full", "one", "two"]
+    assert (experiment.batch_size, experiment.question, experiment.name) == (2, "which?", "both")
+    both.write_text("extends: [one.yaml, two.yaml]\nscenarios:\n  one: null\n")
+    assert list(load(both).scenarios) == ["two"]
+
+
 def test_extends_merges_mappings_and_replaces_lists(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(FILE)
     text = "extends: base.yaml\nseeds: [7]\nhead: {dropout: 0}\nscenarios:\n  heads: [{epochs: 9, train: {heads: 1}}]\n"

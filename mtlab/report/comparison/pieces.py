@@ -9,7 +9,7 @@ from mtlab.record.records import StageRecord, Units
 def grouped(stages: Sequence[StageRecord]) -> list[list[StageRecord]]:
     """The pieces of each stage; a stage that was trained in one go is its only piece.
 
-    Two stages in a row that rotate are told apart by their names.
+    Names tell two stages in a row apart that both rotate.
     """
     numbered = enumerate(stages)
 
