@@ -697,15 +697,15 @@ STATISTICS_BUGS = (
     Mutant(
         "the family leaves out that there are several tasks",
         "report/comparison/decisions.py",
-        "return len(_rivals(group)) * len(group.every) * len(_points(group))",
-        "return len(_rivals(group)) * len(_points(group))",
+        "return len(rivals(group)) * len(group.every) * len(points(group))",
+        "return len(rivals(group)) * len(points(group))",
         (f"{DECISIONS}::test_all_scenarios_tasks_and_points_share_one_family",),
     ),
     Mutant(
         "the family leaves out that there are several points",
         "report/comparison/decisions.py",
-        "return len(_rivals(group)) * len(group.every) * len(_points(group))",
-        "return len(_rivals(group)) * len(group.every)",
+        "return len(rivals(group)) * len(group.every) * len(points(group))",
+        "return len(rivals(group)) * len(group.every)",
         (f"{DECISIONS}::test_all_scenarios_tasks_and_points_share_one_family",),
     ),
     Mutant(
