@@ -22,9 +22,8 @@ KIND, HEIGHT = "out_of_distribution", 3.3
 
 ALT = "Score out of distribution of each scenario over its score on test, a panel a task and set"
 CAPTION = (
-    "Means over seeds. On the dotted line, the score is the same as on test. On the dashed line, a scenario loses as much as the control; "
-    "above it, it loses less. Filled marks: less or more is shown; hollow marks: unclear. Scenarios that are not better than without "
-    "training are left out."
+    "Above the dashed line, a scenario loses less than the control; hollow: unclear. Means over seeds. Scenarios that are not better "
+    "than without training are left out."
 )
 
 
