@@ -76,7 +76,9 @@ def values(
         shape = len(NAMES), cell.seeds, sentences
         by_seed = draw.normal(0, grid_draws.SEED_SD, (*shape[:2], 1))
         by_sentence = draw.normal(0, 0.1, (shape[0], 1, sentences))
-        return cell.level + truth[:, None, None] + by_seed + by_sentence + draw.normal(0, 0.1, shape)
+        return (
+            cell.level + truth[:, None, None] + by_seed + by_sentence + draw.normal(0, 0.1, shape)
+        )
     drawn = grid_draws.Cell(
         looks=(cell.seeds,),
         contrasts=len(NAMES) - 1,

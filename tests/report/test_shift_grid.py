@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from mtlab.report.comparison import shifts
+from mtlab.report.statistics import drops
+from mtlab.report.statistics.intervals import Interval
 
 from .shifted import NAMES, Shifted, bound, learnt, scores, simulate, wrong
 
@@ -56,6 +58,21 @@ def test_a_family_that_leaves_out_scenarios_and_sets_is_told(
 ) -> None:
     monkeypatch.setattr(shifts, "planned", lambda _: 1)
     assert rate(QUICK[1], 300) > bound(300)
+
+
+@pytest.mark.usefixtures("learnt")
+def test_every_interval_has_its_share_of_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,), alone = simulate(Shifted(), 1), drops.Moved.interval
+    asked: list[float] = []
+
+    def noted(moved: drops.Moved, alpha: float, *some: float | None, generous: bool) -> Interval:
+        asked.append(alpha)
+        return alone(moved, alpha, *some, generous=generous)
+
+    monkeypatch.setattr(drops.Moved, "interval", noted)
+    (again,) = simulate(Shifted(), 1)
+    assert [one.drop for one in again] == [one.drop for one in found]
+    assert asked == pytest.approx([0.05 / (2 * 4 * 2)] * 8)
 
 
 @pytest.mark.usefixtures("learnt")
