@@ -75,6 +75,8 @@ DECISIONS = "tests/report/test_decisions.py"
 REASONS = "tests/report/test_reasons.py"
 FAILURES = "tests/report/test_training_failures.py"
 WINNER = "tests/report/test_winner.py"
+DROPS = "tests/report/test_drops.py"
+SHIFTS = "tests/report/test_shifts.py"
 SERVING = "tests/export/test_serving.py"
 
 CERTIFIED = f"{TRIAL}::test_frozen_parts_stand_and_every_certificate_holds"
@@ -791,15 +793,15 @@ STATISTICS_BUGS = (
     Mutant(
         "the family leaves out that there are several tasks",
         "report/comparison/decisions.py",
-        "return len(_rivals(group)) * len(group.every) * len(_points(group))",
-        "return len(_rivals(group)) * len(_points(group))",
+        "return len(rivals(group)) * len(group.every) * len(points(group))",
+        "return len(rivals(group)) * len(points(group))",
         (f"{DECISIONS}::test_all_scenarios_tasks_and_points_share_one_family",),
     ),
     Mutant(
         "the family leaves out that there are several points",
         "report/comparison/decisions.py",
-        "return len(_rivals(group)) * len(group.every) * len(_points(group))",
-        "return len(_rivals(group)) * len(group.every)",
+        "return len(rivals(group)) * len(group.every) * len(points(group))",
+        "return len(rivals(group)) * len(group.every)",
         (f"{DECISIONS}::test_all_scenarios_tasks_and_points_share_one_family",),
     ),
     Mutant(
@@ -839,6 +841,55 @@ STATISTICS_BUGS = (
         "    return _widened(estimated, table, alpha)\n",
         "    return estimated\n",
         (f"{COMPARISONS}::test_few_sentences_that_differ_reach_as_far_as_their_number_allows",),
+    ),
+    Mutant(
+        "changed sentences are compared as if they were other ones",
+        "report/statistics/drops.py",
+        "    if same:\n",
+        "    if False:\n",
+        (f"{DROPS}::test_the_same_sentences_are_paired",),
+    ),
+    Mutant(
+        "sentences vary around the mean of two sets, not of their own",
+        "report/statistics/drops.py",
+        "within = [part - part.mean(axis=1, keepdims=True) for part in weighted]",
+        "within = weighted",
+        (f"{DROPS}::test_the_variances_of_two_sources_are_summed",),
+    ),
+    Mutant(
+        "a large set makes up for a small one",
+        "report/statistics/drops.py",
+        "return Moved(whole, spread, min(sizes))",
+        "return Moved(whole, spread, max(sizes))",
+        (f"{DROPS}::test_too_few_sentences_give_no_interval",),
+    ),
+    Mutant(
+        "the family of other test sets leaves out the verdicts there",
+        "report/comparison/shifts.py",
+        "    return 2 * sum(\n",
+        "    return sum(\n",
+        (f"{SHIFTS}::test_drops_and_scores_of_all_scenarios_tasks_sets_and_points_are_one_family",),
+    ),
+    Mutant(
+        "every change of the test sentences is a set of its own",
+        "report/comparison/shifts.py",
+        " + any(on.changed for on in sets)",
+        " + sum(on.changed for on in sets)",
+        (f"{SHIFTS}::test_changes_of_the_same_sentences_are_one_set",),
+    ),
+    Mutant(
+        "a scenario that learnt nothing protects",
+        "report/comparison/shifts.py",
+        "if not all(decisions.beats_nothing(group, task, name) for name in names):",
+        "if False:",
+        (f"{SHIFTS}::test_what_learnt_nothing_has_nothing_to_lose",),
+    ),
+    Mutant(
+        "drops are judged as if each were alone",
+        "report/comparison/shifts.py",
+        "interval = moved.interval(alpha / family,",
+        "interval = moved.interval(alpha,",
+        ("tests/report/test_shift_grid.py::test_every_interval_has_its_share_of_the_error",),
     ),
     Mutant(
         "two scenarios that learnt nothing are equivalent",

@@ -14,7 +14,7 @@ from mtlab.report.comparison import winner
 from mtlab.report.comparison.groups import Group, groups
 from mtlab.report.decision.box import box
 from mtlab.report.faults import explain_errors
-from mtlab.report.figures import curves, scores, staged_plots
+from mtlab.report.figures import curves, scores, shift_plots, staged_plots
 from mtlab.report.html.page import page
 from mtlab.report.sections import appendix, body, certainty, length, pilot, provenance, question
 from mtlab.report.sections.telling import most_telling
@@ -78,6 +78,7 @@ def _write(directory: Path, suite: SuiteRecord, trials: list[TrialRecord], chose
         {
             **scores.write_all(group, plots, suffix, wanted),
             **staged_plots.write_all(group, plots, suffix, wanted),
+            **shift_plots.write_all(group, plots, suffix, wanted),
         }
         for group, suffix in zip(view.shown, suffixes, strict=True)
     ]

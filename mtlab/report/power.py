@@ -97,6 +97,9 @@ def lines(experiment: Mapping[str, Any], output: Path, fingerprint: str) -> Iter
         )
         return
     seeds = len(experiment["seeds"])
+    if seeds < 2:
+        yield "One seed shows no difference between scenarios, however large; take two seeds or more."
+        return
     powers = list(_powers(source.group, experiment, seeds))
     runs = max(len(source.group.of(name)) for name in source.group.scenarios)
     yield (

@@ -9,8 +9,10 @@ import pandas as pd
 from mtlab.report.comparison import decisions
 from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.comparison.shifts import shifts
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval
+from mtlab.report.table import ALSO
 from mtlab.report.wording import verdict
 
 
@@ -62,20 +64,24 @@ def table(groups: Sequence[Group]) -> pd.DataFrame:
 
     For each task there are ``TASK_METRIC`` with the ends of its interval (``_low``, ``_high``), the
     change against the control with those of its own, and the verdict; then costs as shares of the
-    control's, and the number of seeds. What is undefined is NaN, and a verdict that is not there is
-    empty.
+    control's, and the number of seeds. Where there are test sets out of distribution, columns that
+    begin with ``also.SET.TASK_METRIC`` follow: the score there, its drop from test (``_drop``), that
+    against the control's with the ends of its interval (``_drop_change``) and in words, and the
+    verdict on the set itself. What is undefined is NaN, and a verdict that is not there is empty.
     """
-    columns: dict[str, list[Any]] = {}
+    rows: list[dict[str, Any]] = []
     index: list[tuple[str, str]] = []
     # every group has the columns of all: a task may have results at some points alone
     tasks = list({task.name: task for group in groups for task in group.tasks}.values())
     for group in groups:
+        also = _also(group)
         for row in scenario_rows(group):
             index.append((group.label, row.scenario))
-            cells = _cells(row, tasks)
-            for name, value in cells.items():
-                columns.setdefault(name, []).append(value)
-    made = pd.DataFrame(columns, index=pd.MultiIndex.from_tuples(index, names=INDEX))
+            rows.append({**_cells(row, tasks), **also[row.scenario]})
+    made = pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(index, names=INDEX))
+    # a scenario without a score on a set has nothing in its columns
+    words = [column for column in made if str(column).endswith("_verdict")]
+    made[words] = made[words].fillna("")
     return made if len(groups) > 1 else made.droplevel(INDEX[0])
 
 
@@ -93,6 +99,21 @@ def _cells(row: Row, tasks: Sequence[Task]) -> dict[str, Any]:
         cells[f"{task.metric}_verdict"] = verdict(contrast) if contrast and compared else ""
     shares = {"flops_share": row.flops, "time_share": row.time}
     return {**cells, **{name: _number(share) for name, share in shares.items()}, "seeds": row.seeds}
+
+
+def _also(group: Group) -> dict[str, dict[str, Any]]:
+    """Scenario to its columns about test sets out of distribution."""
+    cells: dict[str, dict[str, Any]] = {scenario: {} for scenario in group.scenarios}
+    for shift in shifts(group):
+        name, against = f"{ALSO}.{shift.on.name}.{shift.task.metric}", shift.against
+        cells[shift.scenario] |= {
+            **_interval(name, shift.score),
+            f"{name}_drop": _number(shift.drop),
+            **_interval(f"{name}_drop_change", against.interval if against else None),
+            f"{name}_drop_verdict": against.word if against else "",
+            f"{name}_verdict": verdict(against.there) if against else "",
+        }
+    return cells
 
 
 def _interval(name: str, interval: Interval | None) -> dict[str, float]:

@@ -44,6 +44,9 @@ COUNTS = (
 VALIDATION = "validation_"
 """Begins the columns of scores on validation."""
 
+ALSO = "also"
+"""Begins the columns of scores on test sets out of distribution: ``also.SET.TASK_METRIC``."""
+
 TIMES = ("wall_s", "wall_plain_s", "train_s", "eval_s", "cache_s", "setup_s", "tokens_per_s")
 """The columns that have no value for trials whose times compare with no others'
 (``TrialRecord.untimed``)."""
@@ -66,8 +69,8 @@ def look_up(value: Any, path: str) -> Any:
 
 
 def result(trial: TrialRecord, column: str) -> Any:
-    """A trial's value for one of :data:`RESULTS` or :func:`scores`; ``None`` where it is undefined or
-    excluded from comparisons, or where the trial did not end well.
+    """A trial's value for one of :data:`RESULTS`, :func:`scores` or :func:`also_scores`; ``None`` where
+    it is undefined or excluded from comparisons, or where the trial did not end well.
     """
     if not trial.ok or (column in TIMES and trial.untimed):
         return None
@@ -75,7 +78,8 @@ def result(trial: TrialRecord, column: str) -> Any:
 
 
 def _score(trial: TrialRecord, column: str) -> float | None:
-    for prefix, metrics in (("", trial.test), (VALIDATION, trial.validation)):
+    also = ((f"{ALSO}.{name}.", found.metrics) for name, found in trial.also.items())
+    for prefix, metrics in (("", trial.test), (VALIDATION, trial.validation), *also):
         for task, scored in metrics.by_task.items() if metrics is not None else ():
             for metric, value in {**scored.scores, "loss": scored.loss}.items():
                 if column == f"{prefix}{task}_{metric}":
@@ -94,9 +98,30 @@ def scores(tasks: Sequence[Task]) -> list[str]:
     ]
 
 
+def also_scores(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[str]:
+    """The columns of scores on test sets out of distribution: of each set the metric that judges each
+    task of which it has gold; empty where there are no sets.
+    """
+    scored = {
+        (name, task)
+        for trial in trials
+        for name, found in trial.also.items()
+        for task in found.metrics.by_task
+    }
+    names = dict.fromkeys(
+        name for facts in suite.data.values() for name in facts.get("also_test", {})
+    )
+    return [
+        f"{ALSO}.{name}.{task.metric}"
+        for name in names
+        for task in of_experiment(suite.experiment)
+        if (name, task.name) in scored
+    ]
+
+
 def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFrame:
-    """One row a trial: its settings, its status, and the columns of :data:`RESULTS` and
-    :func:`scores`.
+    """One row a trial: its settings, its status, and the columns of :data:`RESULTS`, :func:`scores` and
+    :func:`also_scores`.
 
     A trial that did not end well keeps its row, with its ``status`` and ``reason`` and without
     numbers, so that no average of a column includes half a training run. Times that are excluded
@@ -118,7 +143,8 @@ def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFr
     for key in dict.fromkeys(swept):
         columns[key] = pd.Series([trial.point.get(key) for trial in trials], dtype=object)
     *costs, last = RESULTS
-    for column in (*costs, *scores(of_experiment(suite.experiment)), last):
+    found = [*scores(of_experiment(suite.experiment)), *also_scores(suite, trials)]
+    for column in (*costs, *found, last):
         columns[column] = _numbers(column, [result(trial, column) for trial in trials])
     columns["key"] = [trial.key for trial in trials]
     return pd.DataFrame(columns)

@@ -12,6 +12,7 @@ import numpy as np
 from mtlab.record.journal import Journal
 from mtlab.record.quality import Contributions, Metrics, TaskMetrics
 from mtlab.record.records import (
+    AlsoTested,
     EpochRecord,
     Selection,
     StageRecord,
@@ -419,6 +420,45 @@ def suite(trials: list[TrialRecord], seeds: int = 3, **changes: Any) -> SuiteRec
     return SuiteRecord(
         experiment=experiment, trials=tuple(record.key for record in trials), **fields
     )
+
+
+OTHER_SETS = {
+    "chat": ("", "chat messages"),
+    "lower": ("test", "lower case"),
+    "typos": ("test", "typos"),
+    "reports": ("", "weather reports"),
+}
+"""Test sets out of distribution: whether they are the test split, changed, and their titles."""
+
+
+def also(trial: TrialRecord, losses: Mapping[str, tuple[float, float]]) -> TrialRecord:
+    """The trial with scores on test sets out of distribution: those on test minus a loss of accuracy
+    and F1 on each set."""
+    if not trial.ok or trial.test is None:
+        return trial
+    accuracy, f1 = (trial.test.primary(task) or 0.0 for task in ("classifier", "ner"))
+    scored = {
+        name: tested(max(0.0, accuracy - lost[0]), max(0.0, f1 - lost[1]), trial.seed)
+        for name, lost in losses.items()
+    }
+    found = {
+        name: AlsoTested(metrics=fields["test"], contributions=fields["contributions"])
+        for name, fields in scored.items()
+    }
+    return trial.model_copy(update={"also": found})
+
+
+def with_sets(record: SuiteRecord, names: Sequence[str]) -> SuiteRecord:
+    """The suite with test sets out of distribution of :data:`OTHER_SETS`."""
+    sets = {
+        name: {"of": of, "title": title, "sentences": SENTENCES}
+        for name, (of, title) in OTHER_SETS.items()
+        if name in names
+    }
+    data = {point: {**facts, "also_test": sets} for point, facts in record.data.items()}
+    asked = {name: {"of": "test"} if found["of"] else {} for name, found in sets.items()}
+    experiment = {**record.experiment, "also_test": asked}
+    return record.model_copy(update={"data": data, "experiment": experiment})
 
 
 def all_trials(

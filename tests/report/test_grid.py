@@ -218,7 +218,7 @@ def test_suites_are_judged_as_reports_judge_them(
     truth: str, margin: float, futility: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Look by look, with scenarios that stop: the verdicts and the seeds of the real comparison."""
-    for name, said in (("_beats_nothing", True), ("_same_weights", False)):
+    for name, said in (("beats_nothing", True), ("same_weights", False)):
         monkeypatch.setattr(decisions, name, lambda *_, said=said: said)
     monkeypatch.setattr(training_failures, "trains", lambda *_: True)
     monkeypatch.setattr(training_failures, "failures", lambda *_: [])

@@ -9,7 +9,7 @@ about starting anew. So a claim has a test for each of these protocols, or for o
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from mtlab.report.claims import blocks_and_tasks, datasets, staged, training
+from mtlab.report.claims import blocks_and_tasks, datasets, robustness, staged, training
 from mtlab.report.claims.evidence import Evidence, Finding
 
 Test = Callable[[Evidence], Iterator[Finding]]
@@ -138,6 +138,10 @@ CLAIMS = (
     Claim(
         "entities fall faster", "As blocks freeze, entity recognition loses more than sentence classification.", "the literature",
         blocks_and_tasks.falls_faster, "heads alone and full fine-tuning, with both tasks",
+    ),
+    Claim(
+        "protects elsewhere", "Freezing the encoder, to the end or at first, protects out of distribution.", "Kumar et al. 2022",
+        robustness.protects, "heads alone or first, full fine-tuning as the control, and three test sets out of distribution",
     ),
 )  # fmt: skip
 """In the order in which reports list them."""

@@ -115,8 +115,8 @@ def of_task(group: Group, task: Task, upto: int | None = None) -> dict[str, Cont
     if group.control is None:
         return {}
     return {
-        name: _judged(group, task, name, group.control, planned(group), upto)
-        for name in _rivals(group)
+        name: judged(group, task, name, group.control, planned(group), upto)
+        for name in rivals(group)
     }
 
 
@@ -132,13 +132,13 @@ def pair(group: Group, task: Task, scenario: str, other: str, upto: int | None =
     """
     if group.control in (scenario, other):
         rival = scenario if other == group.control else other
-        contrast = _judged(group, task, rival, group.control or "", planned(group), upto)
+        contrast = judged(group, task, rival, group.control or "", planned(group), upto)
         return contrast if rival == scenario else contrast.turned()
     names = len(group.scenarios)
-    others = names * (names - 1) // 2 - (0 if group.control is None else len(_rivals(group)))
-    family = max(others, 1) * len(group.every) * len(_points(group))
+    others = names * (names - 1) // 2 - (0 if group.control is None else len(rivals(group)))
+    family = max(others, 1) * len(group.every) * len(points(group))
     first, second = sorted((scenario, other), key=group.scenarios.index)
-    contrast = _judged(group, task, first, second, 1 if group.pilot else family, upto)
+    contrast = judged(group, task, first, second, 1 if group.pilot else family, upto)
     return contrast if first == scenario else contrast.turned()
 
 
@@ -159,7 +159,8 @@ def still_open(
     return remaining
 
 
-def _rivals(group: Group) -> list[str]:
+def rivals(group: Group) -> list[str]:
+    """The scenarios that are compared with the control."""
     return [name for name in group.scenarios if name != group.control]
 
 
@@ -169,13 +170,22 @@ def planned(group: Group) -> int:
     """
     if group.pilot:
         return 1
-    return len(_rivals(group)) * len(group.every) * len(_points(group))
+    return len(rivals(group)) * len(group.every) * len(points(group))
 
 
-def _judged(
+def judged(
     group: Group, task: Task, scenario: str, other: str, family: int, upto: int | None = None
 ) -> Contrast:
-    """A pair at the first look that decides it, or at the last one that both have reached."""
+    """A pair at the first look that decides it, or at the last one that both have reached.
+
+    Args:
+        group: of one point.
+        task: whose metric.
+        scenario: the one.
+        other: the other.
+        family: how many contrasts share the error.
+        upto: the last look that counts, in seeds; all where nothing is said.
+    """
     looks = group.looks or (len(group.seeds),)
     # after a pilot the lower end of one candidate's interval decides, so that each end may err in 5%
     ends = 2 if group.pilot else 1
@@ -201,11 +211,11 @@ def _at_look(
     alpha: float,
     last: tuple[float, int],
 ) -> Contrast:
-    differences = _differences(samples, *names, group.seeds[:look])
+    differences = differences_of(samples, *names, group.seeds[:look])
     pooled = _pooled(group, task, look)
     generous = look in group.looks[1:-1]  # it spends a small part of the error
     interval = paired(differences, alpha, pooled, generous=generous)
-    if differences and _same_weights(group, names, differences):
+    if differences and same_weights(group, names, differences):
         interval = Interval(0.0, 0.0, 0.0, len(differences))
     contrast = Contrast(*names, task, interval, alpha, look, scale.verdict(interval, task.margin))
     if any(training_failures.failures(group, name, task, group.seeds[:look]) for name in names):
@@ -213,7 +223,7 @@ def _at_look(
         return replace(contrast, interval=without, verdict="unclear", reason=FAILED)
     if interval.low is None:
         return replace(contrast, reason=ONE_SEED if len(differences) < 2 else ALIKE)
-    useless = not any(_beats_nothing(group, task, name) for name in names)
+    useless = not any(beats_nothing(group, task, name) for name in names)
     contrast = replace(contrast, useless=useless)
     if contrast.verdict == "equivalent" and contrast.useless:
         return replace(contrast, verdict="unclear", reason=UNTRAINED)
@@ -226,7 +236,7 @@ def _at_look(
     return _why_unclear(contrast, table, *last, loss_decides=bool(group.pilot))
 
 
-def _same_weights(group: Group, names: tuple[str, str], seeds: Iterable[int]) -> bool:
+def same_weights(group: Group, names: tuple[str, str], seeds: Iterable[int]) -> bool:
     """Whether two scenarios came to the same weights with every seed, bit for bit: they train the
     same.
     """
@@ -236,14 +246,15 @@ def _same_weights(group: Group, names: tuple[str, str], seeds: Iterable[int]) ->
     return all(digests[0][seed] and digests[0][seed] == digests[1][seed] for seed in seeds)
 
 
-def _differences(
+def differences_of(
     samples: Mapping[str, Sample], name: str, other: str, seeds: Sequence[int]
 ) -> Sample:
+    """One scenario minus another at every test sentence, with the seeds that both have."""
     mine, theirs = samples.get(name, {}), samples.get(other, {})
     return {seed: mine[seed] - theirs[seed] for seed in seeds if seed in mine and seed in theirs}
 
 
-def _points(group: Group) -> Sequence[Group]:
+def points(group: Group) -> Sequence[Group]:
     """The groups of the suite that are judged together."""
     return group.fellows or [group]
 
@@ -253,7 +264,7 @@ def _pooled(group: Group, task: Task, look: int) -> float | None:
     train something; None where there are too few of them.
     """
     variances = [
-        variance for fellow in _points(group) for variance in _variances(fellow, task, look)
+        variance for fellow in points(group) for variance in _variances(fellow, task, look)
     ]
     return float(np.mean(variances)) if len(variances) >= FEWEST else None
 
@@ -267,7 +278,7 @@ def _variances(group: Group, task: Task, look: int) -> Iterator[float]:
         else itertools.combinations(trained, 2)
     )
     for name, other in pairs:
-        differences = _differences(samples, name, other, group.seeds[:look])
+        differences = differences_of(samples, name, other, group.seeds[:look])
         if len(differences) > 1:
             spread = estimable(np.stack(list(differences.values())))
             if spread is not None:
@@ -297,7 +308,7 @@ def _why_unclear(
     return replace(contrast, reason=OPEN)
 
 
-def _beats_nothing(group: Group, task: Task, scenario: str) -> bool:
+def beats_nothing(group: Group, task: Task, scenario: str) -> bool:
     """Whether a scenario is better by more than the margin than no training: two useless models are
     equivalent, and nobody wants either.
     """

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,24 @@ from mtlab.tasks.kind import Score
 
 ENOUGH = 20
 """How many of a part there must be for its score to say something."""
+
+
+@dataclass(frozen=True)
+class OtherSet:
+    """A test set out of distribution.
+
+    Attributes:
+        name: in records and columns.
+        title: words for people.
+        changed: whether it has the sentences of the test split, changed; otherwise they come from
+            another source.
+        sentences: how many it has.
+    """
+
+    name: str
+    title: str
+    changed: bool
+    sentences: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +64,8 @@ class Group:
     """Scenarios and seeds that did not run, because a look had decided."""
     experiment: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The settings of the experiment, as a record has them."""
+    also: tuple[OtherSet, ...] = ()
+    """The test sets out of distribution."""
 
     @property
     def label(self) -> str:
@@ -128,6 +148,18 @@ class Group:
             if scores[task.name] and (task.name in trained or any(scores[task.name]))
         ]
 
+    def on(self, name: str) -> "Group":
+        """The group with the scores on a test set out of distribution in place of those on test, so
+        that they are compared in the same way; without its pilot, which chose on validation.
+        """
+        made = self._on(name)
+        made.fellows.extend(fellow._on(name) for fellow in self.fellows)
+        return made
+
+    def _on(self, name: str) -> "Group":
+        trials = tuple(scored_on(trial, name) for trial in self.trials)
+        return replace(self, trials=trials, fellows=[], pilot=())
+
     def reaches(self, scenario: str, look: int) -> bool:
         """Whether a scenario was to run so many seeds, and that look was begun."""
         return look <= len(self.seeds) and not any(
@@ -192,6 +224,15 @@ class Group:
         return sum(values) / len(values) if values else None
 
 
+def scored_on(trial: TrialRecord, name: str) -> TrialRecord:
+    """A trial with its scores on a test set out of distribution in place of those on test; without
+    any where it has none there.
+    """
+    found = trial.also.get(name)
+    scores = (found.metrics, found.contributions) if found is not None else (None, None)
+    return trial.model_copy(update=dict(zip(("test", "contributions"), scores, strict=True)))
+
+
 def _by_name(trial: TrialRecord, task: Task) -> dict[str, dict[str, Score]]:
     scored = trial.test.by_task.get(task.name) if trial.test else None
     return scored.by_name if scored is not None else {}
@@ -231,6 +272,7 @@ def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
             pilot=tuple(trial for trial in members if trial.seed in pilot),
             skipped=frozenset(skipped.get(key, ())),
             experiment=experiment,
+            also=_others(suite.data.get(point_label(point.items()), {})),
         )
         for key, (point, members) in by_point.items()
         if members or point in asked
@@ -238,6 +280,14 @@ def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
     for group in together:
         group.fellows.extend(together)
     return together
+
+
+def _others(facts: Mapping[str, Any]) -> tuple[OtherSet, ...]:
+    """The test sets out of distribution that the facts about a point's data name."""
+    return tuple(
+        OtherSet(name, found["title"], found["of"] == "test", found["sentences"])
+        for name, found in facts.get("also_test", {}).items()
+    )
 
 
 def _running(

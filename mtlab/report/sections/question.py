@@ -1,11 +1,13 @@
 """The report's sections on the question that an experiment asks beyond which scenario is best: by
-size of the data, by blocks, by settings, by conditions, over what a model knew, over time.
+size of the data, by blocks, by settings, by conditions, over what a model knew, over time, on other test sets.
 """
 
 from mtlab.report.comparison.groups import Group
-from mtlab.report.figures import staged_plots
+from mtlab.report.comparison.shifts import shifts
+from mtlab.report.figures import shift_plots, staged_plots
 from mtlab.report.sections import chosen, guided, joint, staged
-from mtlab.report.view import Pairs, Plots, View, each, figures, folded, part
+from mtlab.report.sections import shifts as sets
+from mtlab.report.view import Pairs, Plots, View, each, figures, folded, joined, part
 
 
 def sections(view: View, pairs: Pairs, plots: Plots, over: Plots) -> list[str]:
@@ -28,6 +30,7 @@ def sections(view: View, pairs: Pairs, plots: Plots, over: Plots) -> list[str]:
         ),
         _settings(view, over),
         part("## What was kept", each(pairs, _kept)),
+        part("## Out of distribution", each(pairs, _other_sets)),
         part(
             "## Training",
             figures(plots, "learning_curves"),
@@ -58,3 +61,12 @@ def _settings(view: View, over: Plots) -> str:
 
 def _kept(group: Group, plots: Plots) -> str:
     return part("", staged.lost(group), figures(plots, *staged_plots.FIGURES))
+
+
+def _other_sets(group: Group, plots: Plots) -> str:
+    found = shifts(group)
+    return joined(
+        sets.answer(group, found),
+        figures(plots, shift_plots.KIND),
+        folded("Scores and drops on each set", sets.table(group, found)),
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtlab.report.comparison.groups import Group
-from mtlab.report.figures import canvas, curves, scores, staged_plots
+from mtlab.report.figures import canvas, curves, scores, shift_plots, staged_plots
 
 FIRST = "decision"
 """The figure that represents a report."""
@@ -14,6 +14,7 @@ FIRST = "decision"
 QUESTIONS = (
     "kept_and_learnt",
     "conditions",
+    shift_plots.KIND,
     "quality_vs_data",
     "quality_vs_blocks",
     "quality_vs_epochs",
@@ -46,7 +47,12 @@ def question_figure(groups: Sequence[Group], base: Group, suffix: str) -> str | 
         suffix: what the names of its figures end with.
     """
     over = curves.drawings(groups, base)
-    drawings = {**over, **scores.drawings(base), **staged_plots.drawings(base)}
+    drawings = {
+        **over,
+        **scores.drawings(base),
+        **staged_plots.drawings(base),
+        **shift_plots.drawings(base),
+    }
     kind = next((kind for kind in QUESTIONS if canvas.can_be_drawn(drawings.get(kind))), None)
     return kind if kind is None or kind in over else f"{kind}{suffix}"
 

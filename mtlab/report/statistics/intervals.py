@@ -158,8 +158,29 @@ def paired(
     if len(differences) < 2:
         return estimate(differences, 1 - alpha)
     table = np.stack([differences[seed] for seed in sorted(differences)])
-    needed = math.log2(2 / alpha)
-    spread = estimable(table) if table.shape[1] >= needed else None
+    spread = estimable(table) if table.shape[1] >= math.log2(2 / alpha) else None
+    return decided(table, spread, alpha, pooled, equal=equal, generous=generous)
+
+
+def decided(
+    table: np.ndarray,
+    spread: Spread | None,
+    alpha: float,
+    pooled: float | None = None,
+    *,
+    equal: bool = True,
+    generous: bool = False,
+) -> Interval:
+    """The interval around the mean of a table of differences (:func:`paired`), from its spread.
+
+    Args:
+        table: differences, (seeds, sentences).
+        spread: of their mean; without bounds where there is None.
+        alpha: the chance that the interval misses the truth.
+        pooled: as in :func:`paired`.
+        equal: as there.
+        generous: as there.
+    """
     if spread is not None:
         spread = moderated(spread, pooled, len(table), generous=generous)
     estimated = _around(float(table.mean()), spread, 1 - alpha, len(table))

@@ -1,0 +1,116 @@
+"""The figure of test sets out of distribution: scores there against scores on test."""
+
+from collections.abc import Collection, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mtlab.report.comparison import decisions, shifts
+from mtlab.report.comparison.groups import Group
+from mtlab.report.comparison.shifts import Shift
+from mtlab.report.figures import canvas, labels
+from mtlab.report.figures.canvas import Drawing, Plot
+from mtlab.report.figures.labels import Label
+from mtlab.report.figures.looks import INK, Look, looks, shown
+from mtlab.report.figures.plots import Point
+
+KIND, HEIGHT = "out_of_distribution", 3.3
+"""The figure's name, and the inches of a row of panels."""
+
+ALT = "Score out of distribution of each scenario over its score on test, a panel a task and set"
+CAPTION = (
+    "Above the dashed line, a scenario loses less than the control; hollow: unclear. Means over seeds. Scenarios that are not better "
+    "than without training are left out."
+)
+
+
+def drawings(group: Group) -> dict[str, Drawing]:
+    """The figure of a group with test sets out of distribution; none of other groups."""
+    return {KIND: (partial(_scores, group), ALT, CAPTION)} if group.also else {}
+
+
+def write_all(
+    group: Group, directory: Path, suffix: str = "", wanted: Collection[str] | None = None
+) -> dict[str, Plot]:
+    """Draw it into ``directory``; where names are ``wanted``, those alone."""
+    return canvas.write_all(drawings(group), directory, suffix, wanted)
+
+
+def _scores(group: Group) -> Figure | None:
+    found = [
+        shift
+        for shift in shifts.shifts(group)
+        if decisions.beats_nothing(group, shift.task, shift.scenario)
+    ]
+    panels: dict[tuple[str, str], list[Shift]] = {}
+    for on in group.also:
+        for shift in found:
+            if shift.on == on:
+                panels.setdefault((on.name, shift.task.name), []).append(shift)
+    if not panels:
+        return None
+    figure, axes = canvas.panels(len(panels), HEIGHT)
+    for some, ax in zip(panels.values(), axes, strict=True):
+        _panel(group, some, ax)
+    return figure
+
+
+def _panel(group: Group, found: Sequence[Shift], ax: Axes) -> None:
+    """Draw the scores of one task on one set."""
+    points = {
+        shift.scenario: (shift.test.mean, shift.score.mean)
+        for shift in found
+        if shift.test.mean is not None and shift.score.mean is not None
+    }
+    _limits([*points.values()], ax)
+    _lines(points.get(group.control or ""), ax)
+    look, task, on = looks(group), found[0].task, found[0].on
+    ends = []
+    for shift in found:
+        if shift.scenario in points:
+            point, style = points[shift.scenario], look[shift.scenario]
+            _mark(shift, point, style, ax)
+            ends.append(Label(shown(shift.scenario, 24), point, style))
+    labels.at_right(ends, HEIGHT - 0.9, ax)
+    ax.set_title(f"{shown(on.title)}: {shown(task.title)}", loc="left")
+    ax.set_xlabel(f"{shown(task.metric_title)} on test")
+    ax.set_ylabel("on this set")
+
+
+def _mark(shift: Shift, point: Point, style: Look, ax: Axes) -> None:
+    """Draw a scenario's mark, which is hollow where it is unclear who loses more."""
+    hollow = shift.against is not None and shift.against.word == "unclear"
+    ax.plot(
+        *point,
+        marker=style.marker,
+        color=style.colour,
+        markersize=8,
+        markerfacecolor="white" if hollow else style.colour,
+        markeredgecolor=style.colour if hollow else "white",
+        markeredgewidth=1.4 if hollow else 0.8,
+        zorder=4,
+    )
+
+
+def _limits(points: Sequence[Point], ax: Axes) -> None:
+    """Give both axes the same limits, so that the line of equal scores can be seen."""
+    values = [value for point in points for value in point]
+    low, high = min(values), max(values)
+    space = 0.08 * max(high - low, 0.02)
+    ax.set_xlim(low - space, high + space)
+    ax.set_ylim(low - space, high + space)
+    ax.locator_params(nbins=5)
+
+
+def _lines(control: Point | None, ax: Axes) -> None:
+    """Draw the line of equal scores, and that of the control's loss."""
+    ax.axline((0.0, 0.0), slope=1.0, color=INK, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
+    note: dict[str, Any] = {"rotation": 45, "transform_rotates_text": True, "color": INK}
+    low, high = ax.get_xlim()
+    middle, above = (low + high) / 2, 0.03 * (high - low)
+    ax.text(middle, middle + above, "as on test", rotation_mode="anchor", ha="center", **note)
+    if control is not None:
+        ax.axline(control, slope=1.0, color=INK, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1)
