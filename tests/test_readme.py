@@ -187,7 +187,8 @@ def test_generated_parts_are_what_the_reports_say(tmp_path: Path) -> None:
     """The whole pages, byte for byte: what people wrote between the parts stays."""
     for folder in ("reports", "experiments"):
         (tmp_path / folder).mkdir()
-    for path in [PUBLISHED, *(ROOT / "experiments").glob("*.yaml"), ROOT / "reports" / advice.FILE]:
+    files = [*(ROOT / "experiments").glob("*.yaml"), ROOT / "experiments" / "ways"]
+    for path in [PUBLISHED, *files, ROOT / "reports" / advice.FILE]:
         (tmp_path / path.relative_to(ROOT)).symlink_to(path)
     for guide in guides.GUIDES:
         shutil.copy(ROOT / guide, tmp_path / guide)
