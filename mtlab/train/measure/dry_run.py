@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from mtlab.data import corpus_encoding, sources
+from mtlab.data import also_test, corpus_encoding, sources
 from mtlab.data.encoding import Encoded, Example, Examples
 from mtlab.data.sources import Corpus
 from mtlab.data.stored import Sentence
@@ -188,7 +188,14 @@ def _point_lines(
     yield f"encoder {experiment.encoder.name}: {config.model_type}, {blocks} blocks, hidden {hidden}"
     yield f"data: {sizes} sentences; {classes}"
     yield f"parameters in all: {total:,}, the encoder's pooler left out"
-    yield from (f"note: {note}" for note in (*corpus.notes, *notes))
+    sets = also_test.load(experiment, corpus)
+    for name, of in sets.items():
+        size = counted(len(of.splits["test"]), "sentence")
+        called = experiment.also_test[name].called(name)
+        title = name if called == name else f"{name} ({called})"
+        yield f"also tested, at the end: {title}, {size}"
+    of_sets = (note for of in sets.values() for note in of.notes)
+    yield from (f"note: {note}" for note in (*corpus.notes, *of_sets, *notes))
     planned = {name: _planned(prepared.of(name), name) for name in experiment.scenarios}
     if prepared.source is not None:
         yield f"\n{START}: the checkpoint of each seed, trained on {prepared.source.experiment.data.title}"
