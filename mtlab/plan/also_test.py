@@ -53,7 +53,7 @@ class AlsoTest(Source):
             remedy = "give `source: PATH`, or `of: test` and a `change` of the test split"
             raise mistake(f"{both}; {remedy}", code="conflict")
         if self.of is not None and self.change is None:
-            raise mistake(f"missing; known: {', '.join(NEEDS)}", "change", code="missing")
+            raise mistake(f"missing; name one of {', '.join(NEEDS)}", "change", code="missing")
         needed = NEEDS.get(self.change or "", "")
         if needed and getattr(self, needed) is None:
             raise mistake(f"missing; {self.change} needs it", needed, code="missing")

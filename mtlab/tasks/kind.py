@@ -278,7 +278,7 @@ class Kind(ABC):
         return gold
 
     def within(self, gold: Any, known: Collection[str]) -> Any:
-        """The gold where all of :meth:`values` are known; elsewhere None, which is no gold."""
+        """The gold where all of :meth:`values` are known; elsewhere None."""
         return gold if all(value in known for value in self.values(gold)) else None
 
     def may_be(self, gold: Any, at: int, known: Iterable[str], longer: Iterable[str]) -> list[str]:

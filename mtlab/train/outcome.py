@@ -34,8 +34,9 @@ def evaluate(state: TrialState, split: str) -> tuple[Metrics, list[Prediction]]:
     Raises:
         Diverged: the loss is not finite: the last update may have broken the weights.
     """
-    prepared = state.setup.prepared
-    scored = _evaluated(state, prepared, split, state.passes.forward(split), split)
+    state.network.eval()
+    forward = state.passes.forward(split)
+    scored = _evaluated(state, state.setup.prepared, split, forward, split)
     state.setup.advance(state.passes.count_evaluation(split))
     return scored
 
@@ -44,6 +45,7 @@ def _evaluate_also(state: TrialState, name: str) -> tuple[Metrics, list[Predicti
     """Score a test set out of distribution. Everything is computed, as a loop without a cache does."""
     prepared = state.setup.prepared
     of = prepared.also[name]
+    state.network.eval()
     scored = _evaluated(state, of, "test", FullForward(state.network), name)
     state.setup.advance(schedule.forward_flops(prepared, of.examples("test").lengths))
     return scored
@@ -54,7 +56,6 @@ def _evaluated(
 ) -> tuple[Metrics, list[Prediction]]:
     runtime, tasks = state.setup.runtime, prepared.corpus.tasks
     ready, sentences = prepared.ready(split, runtime.device), prepared.corpus.splits[split]
-    state.network.eval()
     with state.clock.lap("eval"):
         predictions, losses = step.evaluate(
             forward, ready, prepared.encoded[split], sentences, tasks, runtime
