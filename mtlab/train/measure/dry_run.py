@@ -3,7 +3,7 @@ training.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from mtlab.plan.scenario import point_label
 from mtlab.plan.words import counted, spanned
 from mtlab.train.loop import schedule
 from mtlab.train.loop.schedule import Step
+from mtlab.train.measure import facts
 from mtlab.train.prepare import Prepared, check_scenarios, length_limit
 from mtlab.train.stage_plan import StagePlan
 
@@ -120,19 +121,24 @@ def _sketch(
     skeleton = counter.network.backbone
     try:
         tokenizer = backbone.tokenizer(location)
-        limit = length_limit(experiment, skeleton, tokenizer)
-        encoded = corpus_encoding.encode(corpus, tokenizer, limit)
     except UserError as error:
         if "no tokenizer" not in error.problem:
             raise
+        tokenizer = None
         notes.append("no tokenizer there: FLOPs take a word for one token")
-        encoded = {
-            split: _word_lengths(corpus, split, length_limit(experiment, skeleton, None))
-            for split in corpus.splits
-        }
+    limit = length_limit(experiment, skeleton, tokenizer)
+
+    def encoded(of: Corpus) -> dict[str, Encoded]:
+        if tokenizer is not None:
+            return corpus_encoding.encode(of, tokenizer, limit)
+        return {split: _word_lengths(of, split, limit) for split in of.splits}
+
     prepared = Prepared(
-        experiment, corpus, encoded, 0, location, skeleton, {}, counter, 0.0, source
+        experiment, corpus, encoded(corpus), 0, location, skeleton, {}, counter, 0.0, source
     )
+    sets = also_test.load(experiment, corpus).items()
+    also = {name: replace(prepared, corpus=of, encoded=encoded(of)) for name, of in sets}
+    prepared = replace(prepared, also=also)
     check_scenarios(prepared, where)
     return prepared, notes
 
@@ -188,13 +194,10 @@ def _point_lines(
     yield f"encoder {experiment.encoder.name}: {config.model_type}, {blocks} blocks, hidden {hidden}"
     yield f"data: {sizes} sentences; {classes}"
     yield f"parameters in all: {total:,}, the encoder's pooler left out"
-    sets = also_test.load(experiment, corpus)
-    for name, of in sets.items():
-        size = counted(len(of.splits["test"]), "sentence")
-        called = experiment.also_test[name].called(name)
-        title = name if called == name else f"{name} ({called})"
-        yield f"also tested, at the end: {title}, {size}"
-    of_sets = (note for of in sets.values() for note in of.notes)
+    for name, told in facts.describe_sets(prepared).items():
+        title = name if told["title"] == name else f"{name} ({told['title']})"
+        yield f"also tested, at the end: {title}, {counted(told['sentences'], 'sentence')}"
+    of_sets = facts.notes_of_sets(prepared)
     yield from (f"note: {note}" for note in (*corpus.notes, *of_sets, *notes))
     planned = {name: _planned(prepared.of(name), name) for name in experiment.scenarios}
     if prepared.source is not None:

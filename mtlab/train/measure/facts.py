@@ -18,8 +18,7 @@ def describe_data(prepared: Prepared) -> dict[str, Any]:
     encoded = prepared.encoded | {name: of.encoded["test"] for name, of in prepared.also.items()}
     notes = [
         *corpus.notes,
-        *(note for of in prepared.also.values() for note in of.corpus.notes),
-        *_unchanged(prepared),
+        *notes_of_sets(prepared),
         *corpus_encoding.lost_words(
             {split: of_split.lost_words for split, of_split in encoded.items()},
             [task.kind for task in corpus.tasks.values()],
@@ -59,13 +58,14 @@ def describe_sets(prepared: Prepared) -> dict[str, dict[str, Any]]:
     }
 
 
-def _unchanged(prepared: Prepared) -> Iterator[str]:
-    """Notes on changes that leave the encoder's input as it is, such as lower case for one that reads
-    no other.
+def notes_of_sets(prepared: Prepared) -> Iterator[str]:
+    """Notes on the test sets out of distribution, among them those on changes that leave the encoder's
+    input as it is, such as lower case for one that reads no other.
     """
     test = prepared.examples("test").input_ids
     for name, of in prepared.also.items():
-        if np.array_equal(of.examples("test").input_ids, test):
+        yield from of.corpus.notes
+        if test.any() and np.array_equal(of.examples("test").input_ids, test):
             yield f"{name}: this encoder reads the same tokens as in test, so that scores are the same"
 
 
