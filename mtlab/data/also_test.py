@@ -113,7 +113,9 @@ def _opened(asked: AlsoTest, option: str) -> tuple[Table, str, tuple[str, ...]]:
             raise
         try:  # a source may have a test split alone
             located = _alone(asked, TEST, option)
-        except UserError:
+        except UserError as other:
+            if other.code not in ("no-split", "file-missing"):
+                raise
             raise _no_test(error.where, option) from None
         return located.tables["train"], "its test split", _notes(located)
     if TEST in located.tables:

@@ -270,6 +270,11 @@ def test_which_sentences_of_a_source_are_the_set(data: Path, tmp_path: Path) -> 
         assert sets["there"].notes[-1].endswith("1 sentence, all that it has.")
     alone = other(tmp_path / "alone", row)
     assert read(data, there=alone)[1]["there"].notes[-1].endswith("1 sentence, its test split.")
+    (tmp_path / "alone/test.jsonl").write_text("{broken")
+    assert fails(data, there=alone)[1].startswith("alone/test.jsonl:1")
+    odd = other(tmp_path / "odd", row, split="dev")
+    other(tmp_path / "odd", row, split="more")
+    assert fails(data, there=odd)[1].startswith("odd: no test split; say which")
     two = other(tmp_path / "two", row, split="train")
     other(tmp_path / "two", row, row, split="dev")
     assert fails(data, there=two) == (

@@ -10,11 +10,12 @@ import pytest
 
 from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Trial
+from mtlab.record.changes import changes
 from mtlab.record.journal import Journal
 from mtlab.record.metrics import Prediction, contributions, score
 from mtlab.record.mlflow.runs import metrics_of
 from mtlab.record.quality import Metrics
-from mtlab.record.records import TrialRecord
+from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.train.loop import step
 from mtlab.train.measure import dry_run, facts, forecast
 from mtlab.train.prepare import Prepared, prepare
@@ -265,12 +266,26 @@ def test_a_trial_whose_predictions_on_a_set_are_gone_runs_again(file: Path) -> N
     assert not journal.finished(keys, suite.environment)
 
 
-def _suite(made: Setting) -> Any:
-    from mtlab.record.records import SuiteRecord
-
+def _suite(made: Setting) -> SuiteRecord:
+    data = {"": facts.describe_data(made[0])}
     return SuiteRecord(
-        experiment={}, command="", started_at=0.0, environment={}, encoder={}, data={}, trials=()
+        experiment=made[0].experiment.model_dump(mode="json"),
+        command="",
+        started_at=0.0,
+        environment={},
+        encoder={},
+        data=data,
+        trials=(),
     )
+
+
+def test_what_changed_in_a_set_is_told(file: Path) -> None:
+    before = _suite(setting(file))
+    rows = file.parent / "there/test.jsonl"
+    rows.write_text(rows.read_text().replace("GPE", "PER", 1))
+    now = _suite(setting(file, also_test__typos__rate=["0.4"]))
+    told = [line.partition(":")[0] for line in changes(before, now)]
+    assert told == ["also_test.typos.rate", "data.also_test.there", "data.also_test.typos"]
 
 
 def test_work_on_sets_is_told_beforehand_and_decides_nothing(
