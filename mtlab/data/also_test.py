@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from mtlab.data import changed, splits
 from mtlab.data.changed import Tally
@@ -22,7 +21,7 @@ from mtlab.plan.tasks import Task
 from mtlab.plan.words import counted
 from mtlab.tasks.kind import Kind
 
-TEST: Literal["test"] = "test"
+TEST = "test"
 """The one split of a set."""
 
 
@@ -43,7 +42,7 @@ def load(
     for name, asked in experiment.also_test.items():
         make = _changed if asked.of else _elsewhere
         sentences, notes = make(name, asked, experiment, corpus, directory)
-        only: dict[str, Sequence[Sentence]] = {TEST: sentences}
+        only = {TEST: sentences}
         sets[name] = replace(
             corpus,
             splits=only,
@@ -72,9 +71,9 @@ def _elsewhere(
 ) -> tuple[Sequence[Sentence], list[str]]:
     """The sentences of another source, with gold of tasks whose column it has."""
     option = f"also_test.{name}"
-    table, about, notes = _opened(asked, option)
-    tasks = _tasks_in(table, asked, experiment.tasks)
-    part = gather(asked, 0, tasks, option, Located({TEST: table}, notes), directory=directory)
+    located, about = _opened(asked, option)
+    tasks = _tasks_in(located.tables[TEST], asked, experiment.tasks)
+    part = gather(asked, 0, tasks, option, located, directory=directory)
     part.splits[TEST] = collect(_renamed(part, asked, corpus), directory)
     part.splits[TEST], unseen = _known(part, asked, corpus, directory)
     sentences = part.splits[TEST]
@@ -95,34 +94,32 @@ def _elsewhere(
     return sentences, [*part.notes, *(f"{line}." for line in lines), size]
 
 
-def _opened(asked: AlsoTest, option: str) -> tuple[Table, str, tuple[str, ...]]:
-    """The one split of a source that is the set, what it is, and notes on how it was found: the one
-    that is named, its test split, or all of a source without splits.
+def _opened(asked: AlsoTest, option: str) -> tuple[Located, str]:
+    """The one split of a source that is the set, and what it is: the one that is named, its test
+    split, or all of a source without splits.
 
     Raises:
         UserError: it has splits, and none of them is test.
     """
-    named = asked.splits.get(TEST)
+    named = asked.splits.get("test")
     if named is not None:
-        located = _alone(asked, named, option)
-        return located.tables["train"], f"its split {shown(named)}", _notes(located)
+        return _taken(_alone(asked, named, option), "train"), f"its split {shown(named)}"
     try:
         located = locate.read(asked, option)
     except UserError as error:
         if error.code != "no-split":
             raise
         try:  # a source may have a test split alone
-            located = _alone(asked, TEST, option)
+            return _taken(_alone(asked, TEST, option), "train"), "its test split"
         except UserError as other:
             if other.code not in ("no-split", "file-missing"):
                 raise
             raise _no_test(error.where, option) from None
-        return located.tables["train"], "its test split", _notes(located)
     if TEST in located.tables:
-        return located.tables[TEST], "its test split", _notes(located)
+        return _taken(located, TEST), "its test split"
     if len(located.tables) > 1:
         raise _no_test(str(asked.source), option)
-    return located.tables["train"], "all that it has", _notes(located)
+    return _taken(located, "train"), "all that it has"
 
 
 def _alone(asked: AlsoTest, named: str, option: str) -> Located:
@@ -139,9 +136,13 @@ def _no_test(where: str, option: str) -> UserError:
     )
 
 
-def _notes(located: Located) -> tuple[str, ...]:
-    """Notes on how a source was found; that a split is read under two names does not matter here."""
-    return tuple(note for note in located.notes if " is both the " not in note)
+def _taken(located: Located, split: str) -> Located:
+    """One split of a source as the set, with what is told of it; that it is read under two names does
+    not matter here.
+    """
+    notes = tuple(note for note in located.notes if " is both the " not in note)
+    choices = {TEST: located.choices[split]} if split in located.choices else {}
+    return Located({TEST: located.tables[split]}, notes, choices)
 
 
 def _tasks_in(table: Table, asked: AlsoTest, tasks: Mapping[str, Task]) -> dict[str, Task]:

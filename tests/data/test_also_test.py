@@ -268,6 +268,10 @@ def test_which_sentences_of_a_source_are_the_set(data: Path, tmp_path: Path) -> 
     for source in (single, single.parent):
         _, sets = read(data, there={"source": str(source)})
         assert sets["there"].notes[-1].endswith("1 sentence, all that it has.")
+    guessed = other(tmp_path / "guessed", row, split="my-test")
+    other(tmp_path / "guessed", row, split="train")
+    _, sets = read(data, there=guessed)
+    assert any("test is 'my-test.jsonl', by its name" in note for note in sets["there"].notes)
     alone = other(tmp_path / "alone", row)
     assert read(data, there=alone)[1]["there"].notes[-1].endswith("1 sentence, its test split.")
     (tmp_path / "alone/test.jsonl").write_text("{broken")
