@@ -137,7 +137,7 @@ def _no_test(where: str, option: str) -> UserError:
 
 
 def _taken(located: Located, split: str) -> Located:
-    """One split of a source as the set, with what is told of it; that it is read under two names does
+    """One split of a source as the set, and the notes on it; that it is read under two names does
     not matter here.
     """
     notes = tuple(note for note in located.notes if " is both the " not in note)
