@@ -41,7 +41,7 @@ def settings(kind: Any = Experiment, prefix: str = "") -> Iterator[tuple[str, tu
         )
         nested = (
             [part for part in kinds if isinstance(part, type) and issubclass(part, Strict)]
-            if origin is not tuple
+            if origin is not tuple and (origin is not dict or name in OF_TASKS)
             else []
         )
         keys = USUAL if name in OF_TASKS else COLUMNS if name == "columns" else ()

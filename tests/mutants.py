@@ -67,6 +67,8 @@ FREEZING = "tests/model/test_freezing.py"
 SUB_UNITS = "tests/model/test_sub_units.py"
 WAYS = "tests/train/test_ways.py"
 CHOICES = "tests/train/test_block_choice.py"
+ALSO_TEST = "tests/train/test_also_test.py"
+CHANGED = "tests/data/test_also_test.py"
 BATCHES = "tests/data/test_batches.py"
 STATISTICS = "tests/report/test_statistics.py"
 COMPARISONS = "tests/report/test_comparisons.py"
@@ -382,6 +384,76 @@ SELECTION_BUGS = (
         "        trial.selection.score\n        for trial in trials\n        if trial.selection and trial.selection.score is not None\n",
         "        trial.test.primary('classifier')\n        for trial in trials\n        if trial.test\n",
         ("tests/report/test_across.py::test_the_choice_does_not_look_at_the_test_split",),
+    ),
+)
+
+ALSO_TEST_BUGS = (
+    Mutant(
+        "weights are selected on a set out of distribution",
+        "train/outcome.py",
+        'metrics, _ = evaluate(state, "validation")',
+        "metrics, _ = (\n"
+        '        evaluate(state, "validation")\n'
+        "        if not state.setup.prepared.also\n"
+        "        else _evaluate_also(state, [*state.setup.prepared.also][-1])\n"
+        "    )",
+        (f"{ALSO_TEST}::test_sets_are_read_once_when_the_test_split_is_scored",),
+    ),
+    Mutant(
+        "sets out of distribution are scored before the selection is written down",
+        "train/outcome.py",
+        "    select(state, state.scenario.stages[-1])\n",
+        "    also_test(state)\n    select(state, state.scenario.stages[-1])\n",
+        (f"{ALSO_TEST}::test_sets_are_read_once_when_the_test_split_is_scored",),
+    ),
+    Mutant(
+        "where each task has its own weights, sets are scored with those of the last task",
+        "train/outcome.py",
+        "        metrics, predictions = _with_selected(state, read)\n",
+        "        metrics, predictions = read()\n",
+        (f"{ALSO_TEST}::test_where_each_task_has_its_own_weights_sets_are_scored_with_those",),
+    ),
+    Mutant(
+        "sets are no part of a trial's key",
+        "train/prepare.py",
+        "        if self.also:\n",
+        "        if False:\n",
+        (f"{ALSO_TEST}::test_a_key_has_the_content_of_sets_and_nothing_where_there_are_none",),
+    ),
+    Mutant(
+        "typos are drawn anew each time they are made",
+        "data/changed.py",
+        "rng = np.random.default_rng([data_seed, of_set, place])",
+        "rng = np.random.default_rng()",
+        (f"{CHANGED}::test_typos_depend_on_data_seed_name_and_place_alone",),
+    ),
+    Mutant(
+        "all sentences of a set have the same typos",
+        "data/changed.py",
+        "rng = np.random.default_rng([data_seed, of_set, place])",
+        "rng = np.random.default_rng([data_seed, of_set])",
+        (f"{CHANGED}::test_typos_depend_on_data_seed_name_and_place_alone",),
+    ),
+    Mutant(
+        "a shortened sentence keeps the tags of its last words",
+        "data/changed.py",
+        "task: known[: len(words)] if",
+        "task: known[-len(words) :] if",
+        (f"{CHANGED}::test_words_stay_words_and_keep_their_tags",),
+    ),
+    Mutant(
+        "labels of another source keep their names",
+        "data/also_test.py",
+        "task: kinds[task].renamed(of_task, asked.rename)",
+        "task: of_task",
+        (f"{CHANGED}::test_another_source_has_its_test_split_in_the_experiments_codes",),
+    ),
+    Mutant(
+        "types of several words are renamed in their first word alone",
+        "tasks/tagging.py",
+        'inside = (f"I-{value}" for _ in tags[begin + 1 : end])',
+        "inside = tags[begin + 1 : end]",
+        (f"{CHANGED}::test_labels_are_renamed_at_once_and_not_one_after_another",),
     ),
 )
 
@@ -1221,6 +1293,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *WAYS_BUGS,
     *CHOICE_BUGS,
     *SELECTION_BUGS,
+    *ALSO_TEST_BUGS,
     *RANDOMNESS_BUGS,
     *STAGE_BUGS,
     *DATA_BUGS,

@@ -58,7 +58,7 @@ def gather(
         index: its number.
         tasks: those that it is for.
         option: its name in the experiment.
-        located: its splits, opened.
+        located: its splits, opened; train comes first where there is one.
         mistakes: where mistakes are gathered, if they are.
         directory: where sentences are put that are too many for memory.
 
@@ -79,6 +79,7 @@ def gather(
         split: sentences.parse(table, reading, mistakes) if table.rows else []
         for split, table in tables.items()
     }
+    first = next(iter(tables))
     notes = [*located.notes, *_reading_notes(source.title, reading, located)]
     part = Part(source.title, reading, _with_labels(parsed, source, reading, mistakes), notes, form)
     part.missed = {
@@ -89,9 +90,9 @@ def gather(
             parsed, note = iob2.to_iob2(task, parsed, tables, reading, mistakes)
             part.notes += [f"{part.name}: {note}"] if note else []
             part.splits = _with_labels(parsed, source, reading, mistakes)
-    part.notes += [f"{part.name}: {line}." for line in _alike(parsed["train"], source, reading)]
-    train = tables["train"].rows
-    if mistakes and len(parsed["train"]) < len(train):
+    part.notes += [f"{part.name}: {line}." for line in _alike(parsed[first], source, reading)]
+    train = tables[first].rows
+    if mistakes and len(parsed[first]) < len(train):
         values = (value for row in train for value in row.values.values())
         part.written = {text for value in values for text in _texts(value)}
     if source.labels:
@@ -229,13 +230,14 @@ def _with_labels(
     if not source.labels:
         return parsed
     task = _labelled(reading) or ""
-    known = sorted({label for sentence in parsed["train"] if (label := sentence.gold.get(task))})
+    first = next(iter(parsed))
+    known = sorted({label for sentence in parsed[first] if (label := sentence.gold.get(task))})
     for label in source.labels:
         if label not in known:
             with noted(mistakes):
                 where = f"{reading.option}.labels"
                 raise UserError(
-                    f"no training sentence has the label {label!r}",
+                    f"no {'training' if first == 'train' else first} sentence has the label {label!r}",
                     did_you_mean(label, known),
                     where=where,
                     code="unknown-value",

@@ -113,7 +113,7 @@ def join(parts: Sequence[Part]) -> Corpus:
         merged,
         tasks,
         tuple(printable(note) for part in parts for note in part.notes),
-        _fingerprint(merged, tasks),
+        fingerprint_of(merged, tasks),
         tuple(tuple(part.reading.tasks) for part in parts),
         tuple(part.form for part in parts),
     )
@@ -143,7 +143,7 @@ def together(corpora: Sequence[Corpus]) -> list[Corpus]:
             corpus,
             tasks=tasks,
             notes=corpus.notes + new,
-            fingerprint=_fingerprint(corpus.splits, tasks),
+            fingerprint=fingerprint_of(corpus.splits, tasks),
         )
         for corpus in corpora
     ]
@@ -284,7 +284,8 @@ def _spoil(part: Part, data: Data, data_seed: int) -> None:
                 part.notes.append(f"{part.name}: {note}, data_seed {data_seed}.")
 
 
-def _fingerprint(merged: dict[str, Sequence[Sentence]], tasks: dict[str, kinds.Task]) -> str:
+def fingerprint_of(merged: dict[str, Sequence[Sentence]], tasks: dict[str, kinds.Task]) -> str:
+    """SHA-256 of the content of splits, and of the codes of their tasks."""
     digest = hashlib.sha256()
     for line in _content(merged, tasks):
         digest.update(json.dumps(line).encode() + b"\n")

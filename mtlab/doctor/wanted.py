@@ -41,7 +41,10 @@ class Wanted:
     def sources(self) -> list[Source]:
         """Every source of data, once."""
         return _once(
-            source for point in self._points for data in _data(point) for source in _sources(data)
+            source
+            for point in self._points
+            for data in (*_data(point), *point.also_test.values())
+            for source in _sources(data)
         )
 
     @cached_property
@@ -110,8 +113,10 @@ def _data(experiment: Experiment) -> list[Data]:
     )
 
 
-def _sources(data: Data) -> list[Source]:
-    chosen = [data] if data.source is not None else list(data.by_task.values())
+def _sources(data: Source) -> list[Source]:
+    """Those of data, or of a test set, which has none where it is a change of the test split."""
+    of_tasks = list(data.by_task.values()) if isinstance(data, Data) else []
+    chosen = [data] if data.source is not None else of_tasks
     return [
         Source.model_validate(source.model_dump(include=set(Source.model_fields)))
         for source in chosen

@@ -27,7 +27,7 @@ from mtlab.plan.experiment import Experiment
 from mtlab.plan.words import counted
 from mtlab.report.markdown import listing
 from mtlab.tasks.kind import IGNORE, Task
-from mtlab.train.prepare import CACHE
+from mtlab.train.shared import CACHE
 
 ROUNDING = {"fp32": 1e-4, "bf16": 2**-4}
 """How near two classes' logits must be, as a share of the largest logit of the item, for rounding

@@ -255,10 +255,8 @@ def check(
         if name in partition.frozen:
             if before[name] != after[name]:
                 raise CertificateError(f"frozen unit {name} changed")
-            if any(
-                parameter.requires_grad or parameter.grad is not None
-                for parameter in unit.parameters.values()
-            ):
+            weights = unit.parameters.values()
+            if any(weight.requires_grad or weight.grad is not None for weight in weights):
                 raise CertificateError(f"frozen unit {name} has gradients")
         elif name in reached and before[name] == after[name]:
             raise CertificateError(f"trained unit {name} did not change")

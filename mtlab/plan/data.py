@@ -148,12 +148,17 @@ class Data(Source):
             if task not in self.by_task or self.by_task[task].source is None:
                 raise mistake("no source; add `source: PATH`", *path, task, code="no-data")
         every = [*WORDS, *(task.column for task in tasks.values())]
-        _check_columns(self, every, *path)
+        check_columns(self, every, *path)
         for name, source in self.by_task.items():
-            _check_columns(source, [*WORDS, tasks[name].column], *path, name)
+            check_columns(source, [*WORDS, tasks[name].column], *path, name)
 
 
-def _check_columns(source: Source, known: Sequence[str], *path: str) -> None:
+def check_columns(source: Source, known: Sequence[str], *path: str) -> None:
+    """Refuse a source whose ``columns`` say where a column stands that is not among those ``known``.
+
+    Raises:
+        PydanticCustomError: one is not.
+    """
     for column in source.columns:
         if column not in known:
             line = f"{shown(column)} is not known; {did_you_mean(column, known)}"

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, ValidationError, field_validator, model
 from pydantic_core import ErrorDetails
 
 from mtlab.plan import answers, tree, yaml_file
+from mtlab.plan.also_test import AlsoTest, check_sets
 from mtlab.plan.colours import check_colours, fill_in_colours
 from mtlab.plan.data import Data, named
 from mtlab.plan.errors import UserError, code_of, mistake, plainly
@@ -32,23 +33,19 @@ from mtlab.plan.settings import (
     Start,
     check_stages,
 )
-from mtlab.plan.sweeps import equally_long, no_value_twice
+from mtlab.plan.sweeps import (
+    KEYED_APART,
+    NOT_SWEPT,
+    WHOLE,
+    equally_long,
+    may_vary,
+    no_value_twice,
+)
 from mtlab.plan.tasks import Task, check_named, tell_stages
 from mtlab.plan.values import NOT_WRITTEN, Count, Number, Strict, is_setting
 from mtlab.plan.whole import check_control, check_names, check_scenarios
 from mtlab.plan.yaml_file import Located
 from mtlab.tasks.registry import USUAL
-
-WHOLE = "the same in the whole experiment"
-"""Marks a setting in which trials cannot differ: it cannot be swept, and their keys leave it out. A
-suite has one device and one precision."""
-
-NOT_SWEPT = "the same in the whole experiment, and part of a trial's key"
-"""Marks a setting in which trials cannot differ, and which changes their result."""
-
-KEYED_APART = "in a trial's key by what comes of it"
-"""Marks a setting that may be swept, and whose effect a trial's key holds: stages, data as
-encoded, the key of the trial that trained the source checkpoint."""
 
 
 class Experiment(Strict):
@@ -73,6 +70,10 @@ class Experiment(Strict):
     )
     """Task to what its head learns; a label and entities of each sentence where a file names none."""
     data: Annotated[Data, KEYED_APART]
+    also_test: Annotated[dict[str, AlsoTest], NOT_SWEPT, KEYED_APART] = Field(
+        default_factory=dict, exclude_if=not_
+    )
+    """Name to a test set out of distribution, on which every trial is scored once, at its end."""
     seeds: Annotated[Seeds, WHOLE, NOT_SWEPT] = (0,)
     """One trial of every scenario for each; a seed draws the heads and the dropout masks. In place
     of the list a file may write :class:`mtlab.plan.looks.Looks`."""
@@ -140,21 +141,7 @@ class Experiment(Strict):
     @field_validator("sweep", "settings")
     @classmethod
     def _varied(cls, varied: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-        for key, values in varied.items():
-            first = cls.model_fields.get(key.partition(".")[0])
-            marks = () if first is None else first.metadata
-            whole = WHOLE in marks and not key.startswith("scenarios.")
-            if whole or NOT_SWEPT in marks:
-                raise mistake(
-                    f"{key} cannot be swept; it is the same for the whole experiment",
-                    key,
-                    code="not-sweepable",
-                )
-            if not values:
-                raise mistake(
-                    "there is no value to sweep over; give at least one", key, code="empty"
-                )
-        return varied
+        return may_vary(varied, cls.model_fields)
 
     _sweep = field_validator("sweep")(no_value_twice)
     _settings = field_validator("settings")(equally_long)
@@ -164,6 +151,7 @@ class Experiment(Strict):
         self.data.check(self.tasks, "data")
         if self.start is not None:
             self.start.data.check(self.tasks, "start", "data")
+        check_sets(self.also_test, self.tasks)
         check_named(self.tasks, self.select_on, self.task_weights, self.margins)
         return self
 
@@ -258,6 +246,7 @@ class Experiment(Strict):
         select = "best" if self.select == "each" else self.select  # a checkpoint is one model
         changes = {
             "data": self.start.data,
+            "also_test": {},
             "scenarios": {START: self.start.stages},
             "start": None,
             "control": None,

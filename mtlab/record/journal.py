@@ -48,17 +48,24 @@ class Journal:
         write_atomically(path, trial.model_dump_json(indent=1) + "\n")
         return path
 
-    def write_predictions(self, trial: TrialRecord, lines: list[dict[str, object]]) -> Path:
-        """Write the test predictions of a trial, one JSON object a sentence."""
-        path = self.predictions_path(trial)
+    def write_predictions(
+        self, trial: TrialRecord, lines: list[dict[str, object]], also: str = ""
+    ) -> Path:
+        """Write the predictions of a trial for the test split, or for a test set out of distribution,
+        one JSON object a sentence.
+        """
+        path = self.predictions_path(trial, also)
         write_atomically(
             path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         )
         return path
 
-    def predictions_path(self, trial: TrialRecord) -> Path:
-        """The path of a trial's test predictions."""
-        return self.directory / "predictions" / f"{_name(trial)}.jsonl"
+    def predictions_path(self, trial: TrialRecord, also: str = "") -> Path:
+        """The path of a trial's predictions for the test split, or for a test set out of
+        distribution.
+        """
+        name = ".".join(filter(None, (_name(trial), also)))
+        return self.directory / "predictions" / f"{name}.jsonl"
 
     @property
     def ran_here(self) -> bool:
@@ -143,7 +150,8 @@ class Journal:
                 trial = _read(path, TrialRecord)
             except UserError:
                 continue  # the trial runs again, and writes it anew
-            if trial.ok and self.predictions_path(trial).exists():
+            files = [self.predictions_path(trial, also) for also in ("", *trial.also)]
+            if trial.ok and all(file.exists() for file in files):
                 usable[trial.key] = trial
         return {key: usable[key] for key in keys if key in usable}
 

@@ -7,7 +7,7 @@ learnt from its training split.
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -264,11 +264,22 @@ class Kind(ABC):
         whose spread is that of its linear part; None where it is undefined.
         """
 
-    # gold made wrong on purpose
+    # gold in other words, or made wrong on purpose
 
     def with_value(self, gold: Any, at: int, value: str) -> Any:
         """The gold with another one at a place among :meth:`values`; where there is one, that."""
         return value
+
+    def renamed(self, gold: Any, names: Mapping[str, str]) -> Any:
+        """The gold with other names for some of :meth:`values`."""
+        for at, value in enumerate(self.values(gold)):
+            if value in names:
+                gold = self.with_value(gold, at, names[value])
+        return gold
+
+    def within(self, gold: Any, known: Collection[str]) -> Any:
+        """The gold where all of :meth:`values` are known; elsewhere None."""
+        return gold if all(value in known for value in self.values(gold)) else None
 
     def may_be(self, gold: Any, at: int, known: Iterable[str], longer: Iterable[str]) -> list[str]:
         """The other values that could stand at a place among :meth:`values`.

@@ -1,7 +1,7 @@
 """Any number of labels a sentence."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -111,3 +111,7 @@ class Multilabel(Kind):
         """The labels of which one is another."""
         labels = gold or ()
         return tuple(sorted({*labels[:at], value, *labels[at + 1 :]}))
+
+    def renamed(self, gold: Labels | None, names: Mapping[str, str]) -> Labels:
+        """The labels, some of them under other names."""
+        return tuple(sorted({names.get(label, label) for label in gold or ()}))

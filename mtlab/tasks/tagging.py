@@ -1,7 +1,7 @@
 """One tag a word: entities in IOB2, or plain tags."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -218,6 +218,16 @@ class Tagging(Kind):
         _, begin, end = list(entities(tags))[at]
         inside = (f"I-{value}" for _ in tags[begin + 1 : end])
         return (*tags[:begin], f"B-{value}", *inside, *tags[end:])
+
+    def within(self, gold: Tags | None, known: Collection[str]) -> Tags | None:
+        """Tags without the entities of other types; without entities, see :meth:`Kind.within`."""
+        if gold is None or not self.spans:
+            return super().within(gold, known)
+        kept = list(gold)
+        for kind, begin, end in entities(gold):
+            if kind not in known:
+                kept[begin:end] = [OUTSIDE] * (end - begin)
+        return tuple(kept)
 
     def may_be(
         self, gold: Tags | None, at: int, known: Iterable[str], longer: Iterable[str]

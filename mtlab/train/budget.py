@@ -22,7 +22,10 @@ class Budget:
         self.work = work
         left = [trial for some in rounds for trial in some]
         together = [group for some in rounds for group in groups(some, work)]
-        self.trials = {trial: forecast.work(work.of(trial), trial) for trial in left}
+        self.trials = {
+            trial: forecast.work(work.of(trial), trial) + forecast.of_sets(work.of(trial))
+            for trial in left
+        }
         """Trial to FLOPs, in the order they run."""
         for trial, flops in forecast.common(work.of, together).items():
             self.trials[trial] += flops

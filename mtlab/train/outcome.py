@@ -1,10 +1,12 @@
-"""What a trial comes to: validation after each epoch, the weights a stage hands on, the test split
-once, and the record.
+"""What a trial comes to: validation after each epoch, the weights a stage hands on, the test split and
+the test sets out of distribution once, and the record.
 """
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 
 import torch
 
@@ -14,11 +16,14 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage, content_key
 from mtlab.record.metrics import Prediction, contributions, score
 from mtlab.record.quality import Metrics
-from mtlab.record.records import EpochRecord, Status
+from mtlab.record.records import AlsoTested, EpochRecord, Status
 from mtlab.train import selection
 from mtlab.train.continual import forgetting
-from mtlab.train.loop import step
+from mtlab.train.loop import schedule, step
+from mtlab.train.loop.forward import Forward
+from mtlab.train.loop.step import FullForward
 from mtlab.train.loop.tally import Diverged
+from mtlab.train.prepare import Prepared
 from mtlab.train.selection import Best
 from mtlab.train.state import Snapshot, TrialState
 from mtlab.train.weights.kept import keep
@@ -31,20 +36,35 @@ def evaluate(state: TrialState, split: str) -> tuple[Metrics, list[Prediction]]:
     Raises:
         Diverged: the loss is not finite: the last update may have broken the weights.
     """
-    prepared, runtime = state.setup.prepared, state.setup.runtime
-    tasks = prepared.corpus.tasks
-    ready, sentences = prepared.ready(split, runtime.device), prepared.corpus.splits[split]
     state.network.eval()
     forward = state.passes.forward(split)
+    scored = _evaluated(state, state.setup.prepared, split, forward, split)
+    state.setup.advance(state.passes.count_evaluation(split))
+    return scored
+
+
+def _evaluate_also(state: TrialState, name: str) -> tuple[Metrics, list[Prediction]]:
+    """Score a test set out of distribution. Everything is computed, as a loop without a cache does."""
+    prepared = state.setup.prepared
+    of = prepared.also[name]
+    state.network.eval()
+    scored = _evaluated(state, of, "test", FullForward(state.network), name)
+    state.setup.advance(schedule.forward_flops(prepared, of.examples("test").lengths))
+    return scored
+
+
+def _evaluated(
+    state: TrialState, prepared: Prepared, split: str, forward: Forward, title: str
+) -> tuple[Metrics, list[Prediction]]:
+    runtime, tasks = state.setup.runtime, prepared.corpus.tasks
+    ready, sentences = prepared.ready(split, runtime.device), prepared.corpus.splits[split]
     with state.clock.lap("eval"):
         predictions, losses = step.evaluate(
             forward, ready, prepared.encoded[split], sentences, tasks, runtime
         )
         metrics = score(tasks, predictions, losses)
-    flops = state.passes.count_evaluation(split)
     if any(loss is not None and not math.isfinite(loss) for loss in losses.values()):
-        raise Diverged(f"the {split} loss is not finite after step {state.tally.steps}")
-    state.setup.advance(flops)
+        raise Diverged(f"the {title} loss is not finite after step {state.tally.steps}")
     return metrics, predictions
 
 
@@ -115,6 +135,7 @@ def conclude(state: TrialState) -> None:
     """Select weights, test them, and measure what the trial forgot."""
     select(state, state.scenario.stages[-1])
     test(state)
+    also_test(state)
     _keep_weights(state)
     if state.passes.skipped_flops:
         uncached = state.setup.uncached
@@ -149,25 +170,45 @@ def select(state: TrialState, stage: Stage) -> None:
 
 
 def test(state: TrialState) -> None:
-    """Score the test split with the selected weights; where each task has its own, with those of
-    each.
-    """
+    """Score the test split with the selected weights."""
+    tasks = state.setup.prepared.corpus.tasks
+    metrics, predictions = _with_selected(state, lambda: evaluate(state, "test"))
+    state.note(test=metrics, contributions=contributions(tasks, predictions))
+    _write(state, predictions)
+
+
+def also_test(state: TrialState) -> None:
+    """Score the test sets out of distribution with the selected weights, after all is selected."""
+    for name, of in state.setup.prepared.also.items():
+        read = partial(_evaluate_also, state, name)
+        metrics, predictions = _with_selected(state, read)
+        added = contributions(of.corpus.tasks, predictions)
+        scored = AlsoTested(metrics=metrics, contributions=added)
+        state.note(also={**state.record.also, name: scored})
+        _write(state, predictions, name)
+
+
+def _with_selected(
+    state: TrialState, read: Callable[[], tuple[Metrics, list[Prediction]]]
+) -> tuple[Metrics, list[Prediction]]:
+    """What is read with the selected weights; where each task has its own, with those of each."""
     metrics, predictions = Metrics(), list[Prediction]()
     for task in state.choice.best or [""]:
         if task:
             _load(state, state.choice.best[task])
-        of_task, predicted = evaluate(state, "test")
+        of_task, predicted = read()
         if predictions:
             metrics = selection.merged(metrics, {task: of_task})
             pairs = zip(predictions, predicted, strict=True)
             predictions = [selection.with_task(*pair, task) for pair in pairs]
         else:
             metrics, predictions = of_task, predicted
-    state.note(
-        test=metrics, contributions=contributions(state.setup.prepared.corpus.tasks, predictions)
-    )
+    return metrics, predictions
+
+
+def _write(state: TrialState, predictions: list[Prediction], also: str = "") -> None:
     rows = [asdict(prediction) for prediction in predictions]
-    state.setup.journal.write_predictions(state.record, rows)
+    state.setup.journal.write_predictions(state.record, rows, also)
 
 
 def finish(state: TrialState, status: Status, reason: str = "") -> None:

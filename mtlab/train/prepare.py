@@ -2,16 +2,15 @@
 
 import copy
 import hashlib
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
-from mtlab.data import batches, corpus_encoding, sources
+from mtlab.data import also_test, batches, corpus_encoding, sources
 from mtlab.data.batches import Batch
 from mtlab.data.encoding import Encoded, Examples
 from mtlab.data.sources import Corpus
@@ -26,13 +25,9 @@ from mtlab.plan.scenario import Point, Trial, content_key
 from mtlab.record.records import FORMAT
 from mtlab.tasks.kind import Shape
 from mtlab.train.runtime import Runtime
+from mtlab.train.shared import CACHE, Shared
 from mtlab.train.stage_plan import StagePlan, plan_stages
 from mtlab.train.weights.source_checkpoint import Checkpoint
-
-T = TypeVar("T")
-
-CACHE = "cache"
-"""The folder below an experiment's output for what is too much for memory."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +48,7 @@ class Prepared:
         source: what the checkpoint that trials start from is trained on, where there is one.
         checkpoints: seed to that checkpoint, as soon as it is trained.
         variants: with adapters and without, made when first asked for.
+        also: test set out of distribution to the same on its sentences, which are a test split alone.
     """
 
     experiment: Experiment
@@ -67,6 +63,7 @@ class Prepared:
     source: "Prepared | None" = None
     checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
     variants: dict[bool, "Prepared"] = field(default_factory=dict)
+    also: Mapping[str, "Prepared"] = field(default_factory=dict)
 
     @cached_property
     def encoder_digest(self) -> str:
@@ -165,6 +162,9 @@ class Prepared:
             start += [self.experiment.lora.model_dump(), facts["peft"]]
         if "processes" in facts:  # gradients are then added up in another order
             start.append({"processes": facts["processes"]})
+        if self.also:
+            sets = sorted(self.also.items())
+            start.append({name: (of.corpus.fingerprint, of.encoding_digest) for name, of in sets})
         return content_key(
             FORMAT,
             trial.scenario,
@@ -221,7 +221,7 @@ def prepare(
     Raises:
         UserError: something is wrong with the data, the encoder or a scenario.
     """
-    shared = _Shared()
+    shared = Shared()
     with experiment.pointing():
         return {
             point: _prepare(experiment.at(point), runtime, shared)
@@ -263,37 +263,7 @@ def _check_losses(plan: StagePlan, place: str) -> None:
         raise UserError(problem, remedy, where=f"{place}.losses", code="no-labels")
 
 
-class _Shared:
-    """What points of the sweep have in common: each thing is made once, and the seconds it took are
-    kept.
-    """
-
-    def __init__(self) -> None:
-        self.kept: dict[str, tuple[Any, float]] = {}
-
-    def get(self, make: Callable[[], T], *settings: Any) -> tuple[T, float]:
-        """What ``make`` returns, made once for equal ``settings``, and the seconds that took."""
-        key = content_key(*settings)
-        if key not in self.kept:
-            start = time.perf_counter()
-            self.kept[key] = (make(), time.perf_counter() - start)
-        return self.kept[key]
-
-    def corpus(self, experiment: Experiment, option: str) -> tuple[Corpus, float]:
-        """The data of an experiment, where ``option`` says so in the file, and the seconds that
-        reading them took.
-        """
-        data, seed, directory = experiment.data, experiment.data_seed, experiment.output / CACHE
-        tasks = experiment.tasks  # the same at every point
-        return self.get(
-            lambda: sources.load(data, tasks, seed, option, directory),
-            "corpus",
-            data.model_dump(),
-            seed,
-        )
-
-
-def _prepare(experiment: Experiment, runtime: Runtime, shared: _Shared) -> Prepared:
+def _prepare(experiment: Experiment, runtime: Runtime, shared: Shared) -> Prepared:
     """Make a point ready; where it starts from a checkpoint, with the classes of both data sets for
     both.
     """
@@ -316,7 +286,7 @@ def _ready(
     data_s: float,
     location: Location,
     runtime: Runtime,
-    shared: _Shared,
+    shared: Shared,
     source: Prepared | None = None,
     where: str = "scenarios.{name}",
 ) -> Prepared:
@@ -368,7 +338,33 @@ def _ready(
         source,
     )
     check_scenarios(prepared, where)
-    return prepared
+    return _with_sets(prepared, tokenizer, limit, shared)
+
+
+def _with_sets(prepared: Prepared, tokenizer: Any, limit: int, shared: Shared) -> Prepared:
+    """The same with the experiment's test sets out of distribution, read and encoded."""
+    experiment, corpus, location = prepared.experiment, prepared.corpus, prepared.location
+    if not experiment.also_test:
+        return prepared
+    directory = experiment.output / CACHE
+
+    def read() -> list[tuple[str, Corpus, dict[str, Encoded]]]:
+        sets = also_test.load(experiment, corpus, directory)
+        return [
+            (name, of, corpus_encoding.encode(of, tokenizer, limit, directory))
+            for name, of in sets.items()
+        ]
+
+    asked = {name: of.model_dump() for name, of in experiment.also_test.items()}
+    encoder, data = experiment.encoder.model_dump(), experiment.data.max_duplicates
+    sets, seconds = shared.get(
+        read, "also_test", asked, encoder, corpus.fingerprint, limit, experiment.data_seed, data
+    )
+    size = getattr(location.config, "vocab_size", None)
+    for _, _, encoded in sets:
+        corpus_encoding.check_vocabulary(encoded, prepared.pad_id, size, location.name)
+    also = {name: replace(prepared, corpus=of, encoded=encoded) for name, of, encoded in sets}
+    return replace(prepared, setup_s=prepared.setup_s + seconds, also=also)
 
 
 def length_limit(experiment: Experiment, pristine: Backbone, tokenizer: Any) -> int:

@@ -10,9 +10,10 @@ from mtlab.record.journal import Journal
 from mtlab.record.records import Status, TrialRecord
 from mtlab.train.cache.prefix import Prefixes
 from mtlab.train.measure import warm
-from mtlab.train.prepare import CACHE, Prepared
+from mtlab.train.prepare import Prepared
 from mtlab.train.resume import signals
 from mtlab.train.runtime import Runtime
+from mtlab.train.shared import CACHE
 from mtlab.train.source_trials import Starts
 from mtlab.train.stage_plan import in_step
 from mtlab.train.state import Advance

@@ -72,6 +72,10 @@ def data(more: str) -> Change:
     return "source: here", f"source: here, {more}"
 
 
+def also(written_as: str, name: str = "x") -> Change:
+    return added(f"also_test: {{{name}: {written_as}}}")
+
+
 def added(line: str) -> Change:
     return "data: {", f"{line}\ndata: {{"
 
@@ -318,6 +322,30 @@ CHANGES: list[tuple[Change, str, str]] = [
         ":1 sweep.data.source.0",
         "conflict",
     ),
+    # test sets out of distribution
+    (also("builtin"), ":1 also_test.x", "wrong-type"),
+    (also("{}"), ":1 also_test.x", "conflict"),
+    (also("{source: a, of: test, change: typos}"), ":1 also_test.x", "conflict"),
+    (also("{of: train, change: lowercase}"), ":1 also_test.x.of", "unknown-value"),
+    (also("{of: test}"), ":1 also_test.x.change", "missing"),
+    (also("{of: test, change: typo}"), ":1 also_test.x.change", "unknown-value"),
+    (also("{of: test, change: typos}"), ":1 also_test.x.rate", "missing"),
+    (also("{of: test, change: typos, rate: 0}"), ":1 also_test.x.rate", "out-of-range"),
+    (also("{of: test, change: typos, rate: 1.5}"), ":1 also_test.x.rate", "out-of-range"),
+    (also("{of: test, change: shortened}"), ":1 also_test.x.words", "missing"),
+    (also("{of: test, change: shortened, words: 0}"), ":1 also_test.x.words", "out-of-range"),
+    (also("{of: test, change: lowercase, rate: 0.1}"), ":1 also_test.x.rate", "conflict"),
+    (also("{of: test, change: lowercase, rename: {a: b}}"), ":1 also_test.x.rename", "conflict"),
+    (also("{source: a, change: lowercase}"), ":1 also_test.x.change", "conflict"),
+    (also("{source: a, splits: {train: b}}"), ":1 also_test.x.splits.train", "conflict"),
+    (also("{source: a, columns: {lable: b}}"), ":1 also_test.x.columns.lable", "unknown-value"),
+    (also("{source: a, tasks: [nre]}"), ":1 also_test.x.tasks.0", "unknown-value"),
+    (also("{source: a, unseen_labels: allow}"), ":1 also_test.x.unseen_labels", "unknown-value"),
+    (also("{source: a, train_size: 5}"), ":1 also_test.x.train_size", "unknown-key"),
+    (also("{sorce: a}"), ":1 also_test.x.sorce", "unknown-key"),
+    (also("{source: a}", "test"), ":1 also_test.test", "bad-name"),
+    (also("{source: a}", "a.b"), ":1 also_test.a.b", "bad-name"),
+    (added("sweep: {also_test.x.rate: [0.1]}"), ":1 sweep.also_test.x.rate", "not-sweepable"),
     # what is no plain value
     (added("question: !!python/object/apply:os.system [x]"), ":1", "wrong-type"),
     (added("question: !!python/object:os.x {a: 1}"), ":1", "wrong-type"),

@@ -82,7 +82,8 @@ def home(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     (tmp_path / "data").symlink_to(data)
-    (tmp_path / "tiny.yaml").write_text(EXPERIMENT.format(encoder=encoder, data="data"))
+    sets = "also_test: {typos: {of: test, change: typos, rate: 0.5}}\n"
+    (tmp_path / "tiny.yaml").write_text(EXPERIMENT.format(encoder=encoder, data="data") + sets)
     return tmp_path
 
 

@@ -35,6 +35,7 @@ seeds: [0, 1]
 precision: fp32
 device: cpu
 head: {{dropout: 0.0}}
+also_test: {{typos: {{of: test, change: typos, rate: 0.5}}}}
 control: nothing
 scenarios:
   nothing: [{{epochs: 0}}]
@@ -134,7 +135,9 @@ def same(one: TrialRecord, other: TrialRecord, exactly: bool) -> None:
             np.array([value for value in values if value is not None]) for values in (losses, found)
         ]
         np.testing.assert_allclose(given[1], given[0], rtol=0 if exactly else 1e-4)
-    for mine, theirs in ((one.validation, other.validation), (one.test, other.test)):
+    sets = zip(one.also.values(), other.also.values(), strict=True)
+    pairs = [(mine.metrics, theirs.metrics) for mine, theirs in sets]
+    for mine, theirs in (*pairs, (one.validation, other.validation), (one.test, other.test)):
         assert (
             mine is not None
             and theirs is not None
@@ -146,10 +149,11 @@ def same(one: TrialRecord, other: TrialRecord, exactly: bool) -> None:
         assert [epoch.validation for epoch in one.epochs] == [
             epoch.validation for epoch in other.epochs
         ]
-        assert (one.test, one.contributions, one.final_digest) == (
+        assert (one.test, one.contributions, one.final_digest, one.also) == (
             other.test,
             other.contributions,
             other.final_digest,
+            other.also,
         )
 
 

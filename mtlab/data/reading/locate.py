@@ -61,7 +61,8 @@ class Located:
             name for name in (*self.unread, *self.beside) if names.may_be(stem(Path(name)), split)
         ]
         columns = [
-            f"column {shown(column)}" for column in names.in_columns(self.tables["train"], read)
+            f"column {shown(column)}"
+            for column in names.in_columns(next(iter(self.tables.values())), read)
         ]
         places = [*([layout.described(there)] if there else []), *columns]
         return f"it may be in what is not read: {', '.join(places)}" if places else ""

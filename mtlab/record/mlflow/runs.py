@@ -60,6 +60,9 @@ def metrics_of(trial: TrialRecord) -> Iterator[tuple[str, float, int, int]]:
     if trial.test is not None:
         for name, value in _quality(trial.test):
             yield f"test/{name}", value, end, trial.epochs[-1].step
+    for also, tested in trial.also.items():
+        for name, value in _quality(tested.metrics):
+            yield f"also/{also}/{name}", value, end, trial.epochs[-1].step
     for index, stage in enumerate(trial.stages):
         yield from ((name, float(value), end, index) for name, value in _parameters(stage))
     times = {

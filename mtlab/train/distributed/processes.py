@@ -239,9 +239,11 @@ class CommonJournal(Journal):
         """Write a trial's record."""
         return self.processes.once(lambda: Journal.write_trial(self, trial))
 
-    def write_predictions(self, trial: TrialRecord, lines: list[dict[str, object]]) -> Path:
-        """Write the test predictions of a trial."""
-        return self.processes.once(lambda: Journal.write_predictions(self, trial, lines))
+    def write_predictions(
+        self, trial: TrialRecord, lines: list[dict[str, object]], also: str = ""
+    ) -> Path:
+        """Write the predictions of a trial for a test split or set."""
+        return self.processes.once(lambda: Journal.write_predictions(self, trial, lines, also))
 
     def find(self, key: str) -> TrialRecord | None:
         """The record of a trial by its key."""

@@ -7,22 +7,22 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from mtlab.data import corpus_encoding, sources
+from mtlab.data import also_test, corpus_encoding, sources
 from mtlab.data.encoding import Encoded, Example, Examples
 from mtlab.data.sources import Corpus
 from mtlab.data.stored import Sentence
-from mtlab.model import backbone, block_choice, reinit, sub_units
+from mtlab.model import backbone
 from mtlab.model.backbone import Location
 from mtlab.model.flops import Counter
-from mtlab.model.freezing import Partition, units
+from mtlab.model.freezing import units
 from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import START, Experiment
 from mtlab.plan.scenario import point_label
 from mtlab.plan.words import counted, spanned
 from mtlab.train.loop import schedule
-from mtlab.train.loop.schedule import Step
+from mtlab.train.measure import facts
+from mtlab.train.measure.stage_lines import Planned, stage_lines
 from mtlab.train.prepare import Prepared, check_scenarios, length_limit
-from mtlab.train.stage_plan import StagePlan
 
 TERA = 1e12
 
@@ -120,46 +120,26 @@ def _sketch(
     skeleton = counter.network.backbone
     try:
         tokenizer = backbone.tokenizer(location)
-        limit = length_limit(experiment, skeleton, tokenizer)
-        encoded = corpus_encoding.encode(corpus, tokenizer, limit)
     except UserError as error:
         if "no tokenizer" not in error.problem:
             raise
+        tokenizer = None
         notes.append("no tokenizer there: FLOPs take a word for one token")
-        encoded = {
-            split: _word_lengths(corpus, split, length_limit(experiment, skeleton, None))
-            for split in corpus.splits
-        }
+    limit = length_limit(experiment, skeleton, tokenizer)
+
+    def encoded(of: Corpus) -> dict[str, Encoded]:
+        if tokenizer is not None:
+            return corpus_encoding.encode(of, tokenizer, limit)
+        return {split: _word_lengths(of, split, limit) for split in of.splits}
+
     prepared = Prepared(
-        experiment, corpus, encoded, 0, location, skeleton, {}, counter, 0.0, source
+        experiment, corpus, encoded(corpus), 0, location, skeleton, {}, counter, 0.0, source
     )
+    sets = also_test.load(experiment, corpus).items()
+    also = {name: replace(prepared, corpus=of, encoded=encoded(of)) for name, of in sets}
+    prepared = replace(prepared, also=also)
     check_scenarios(prepared, where)
     return prepared, notes
-
-
-@dataclass(frozen=True)
-class Planned(StagePlan):
-    """A stage plan with the steps of each of its epochs."""
-
-    epochs: list[list[Step]]
-
-    @property
-    def steps(self) -> list[Step]:
-        """The steps of all epochs."""
-        return [step for steps in self.epochs for step in steps]
-
-    def flops(self, prepared: Prepared, cached: bool = False) -> tuple[int, int]:
-        """See :func:`mtlab.train.loop.schedule.flops`; of a stage that chooses blocks those that are
-        expected, with a frozen prefix that none of them trains.
-        """
-        depth = self.partition.prefix_depth
-        costs = [
-            schedule.flops(
-                prepared, replace(self.at(number), prefix_depth=depth), steps, cached=cached
-            )
-            for number, steps in enumerate(self.epochs)
-        ]
-        return sum(padded for padded, _ in costs), sum(exact for _, exact in costs)
 
 
 def floor(prepared: Prepared, planned: list[Planned], seeds: int | None = None) -> int:
@@ -206,14 +186,18 @@ def _point_lines(
     yield f"encoder {experiment.encoder.name}: {config.model_type}, {blocks} blocks, hidden {hidden}"
     yield f"data: {sizes} sentences; {classes}"
     yield f"parameters in all: {total:,}, the encoder's pooler left out"
-    yield from (f"note: {note}" for note in (*corpus.notes, *notes))
+    for name, told in facts.describe_sets(prepared).items():
+        title = name if told["title"] == name else f"{name} ({told['title']})"
+        yield f"also tested, at the end: {title}, {counted(told['sentences'], 'sentence')}"
+    of_sets = facts.notes_of_sets(prepared)
+    yield from (f"note: {note}" for note in (*corpus.notes, *of_sets, *notes))
     planned = {name: _planned(prepared.of(name), name) for name in experiment.scenarios}
     if prepared.source is not None:
         yield f"\n{START}: the checkpoint of each seed, trained on {prepared.source.experiment.data.title}"
-        yield from _stage_lines(prepared.source, _planned(prepared.source, START))
+        yield from stage_lines(prepared.source, _planned(prepared.source, START))
     for name, stages in planned.items():
         yield f"\n{name}"
-        yield from _stage_lines(prepared.of(name), stages)
+        yield from stage_lines(prepared.of(name), stages)
     yield from _cost_lines(prepared, planned, label, keep)
     yield ""
     yield from shows(corpus.fingerprint)
@@ -279,29 +263,6 @@ def _together(
     return plain_flops, floor_flops
 
 
-def _stage_lines(prepared: Prepared, stages: list[Planned]) -> Iterator[str]:
-    for plan in stages:
-        stage, losses = plan.stage, " + ".join(plan.stage.losses)
-        epochs, steps = counted(stage.epochs, "epoch"), counted(len(plan.steps), "step")
-        most = "" if stage.patience is None else "up to "
-        yield f"  {stage.name}: {most}{epochs}, {most}{steps} of {prepared.experiment.batch_size}, losses {losses}"
-        if stage.patience is not None:
-            yield f"    patience {stage.patience}, then a cooldown of {counted(stage.cooldown or 0, 'epoch')}"
-        held = [
-            f"{key} {getattr(stage, key):g}"
-            for key in ("rehearsal", "l2_sp", "distillation")
-            if getattr(stage, key)
-        ]
-        if held:
-            yield f"    with {', '.join(held)}"
-        if stage.guidance is not None:
-            rules = stage.guidance
-            yield f"    guided by each task's validation {rules.monitor}, patience {rules.patience}: {', then '.join(rules.actions)}"
-        yield from _chosen_lines(plan)
-        yield from _drawn_lines(prepared, plan)
-        yield from _partition_lines(prepared, plan.partition)
-
-
 def _planned(prepared: Prepared, name: str) -> list[Planned]:
     return [
         Planned(
@@ -310,72 +271,6 @@ def _planned(prepared: Prepared, name: str) -> list[Planned]:
         )
         for plan in prepared.stage_plans(name)
     ]
-
-
-def _partition_lines(prepared: Prepared, partition: Partition) -> Iterator[str]:
-    network = prepared.counter.network
-    counts = {name: unit.count for name, unit in units(network, partition.divided).items()}
-    for group in partition.trainable:
-        trained = sum(counts[name] for name in group.units)
-        yield f"    trains {trained:>12,}  at {group.rate:g}: {_listed(group.units, counts)}"
-    if not partition.trainable:
-        yield f"    trains {0:>12,}"
-    if partition.frozen:
-        yield f"    frozen {sum(counts[name] for name in partition.frozen):>12,}  {_listed(partition.frozen, counts)}"
-    yield f"    frozen prefix: {partition.prefix_depth} of {len(prepared.pristine.blocks)} blocks"
-
-
-def _chosen_lines(plan: StagePlan) -> Iterator[str]:
-    """Which blocks train when, where not all that are named do all the time, and the average."""
-    stage, number = plan.stage, len(block_choice.blocks(plan.partition))
-    if stage.choose is not None:
-        by = stage.choose.by.replace("_", " ")
-        yield f"    chooses {stage.choose.blocks} of {number} blocks by {by}; FLOPs are those of the lowest ones"
-    if stage.rotate is not None:
-        every, order = counted(stage.rotate.every, "epoch"), stage.rotate.order
-        yield f"    trains {stage.rotate.blocks} of {number} blocks at a time, others every {every}, order {order}"
-    if stage.freeze_when is not None:
-        share, every = stage.freeze_when.percentile, counted(stage.freeze_when.every, "epoch")
-        yield f"    freezes blocks from the bottom up whose gradients change less than percentile {share:g}, every {every}"
-    if stage.average is not None:
-        yield f"    is tested with {stage.average:g} of what trained and the rest of where the stage began"
-
-
-def _drawn_lines(prepared: Prepared, plan: StagePlan) -> Iterator[str]:
-    """What a stage draws anew, where it does."""
-    network = prepared.counter.network
-    drawn = reinit.resolve(plan.stage, network)
-    counts = {name: unit.count for name, unit in units(network, drawn.divided).items()}
-    names = tuple(name for group in drawn.trainable for name in group.units)
-    if names:
-        total = sum(counts[name] for name in names)
-        yield f"    draws  {total:>12,}  anew: {_listed(names, counts)}"
-
-
-def _part(name: str) -> str:
-    """What stands behind the unit in the name of a sub-unit; empty for a unit."""
-    return name.removeprefix(sub_units.owner(name))
-
-
-def _listed(names: tuple[str, ...], counts: Mapping[str, int]) -> str:
-    """Names with their counts; neighbouring blocks of one size, or the same parts of them, are
-    written as a slice.
-    """
-    runs: list[list[str]] = []
-    for name in sorted(names, key=_part):
-        before = runs[-1][-1] if runs else ""
-        both_blocks = name.startswith("layers[") and before.startswith("layers[")
-        if both_blocks and (counts[name], _part(name)) == (counts[before], _part(before)):
-            runs[-1].append(name)
-        else:
-            runs.append([name])
-    parts = []
-    for run in runs:
-        first, last = map(sub_units.owner, (run[0], run[-1]))
-        slice_ = first if len(run) == 1 else f"{first[:-1]}:{int(last[7:-1]) + 1}]"
-        first, slice_ = run[0], slice_ + _part(run[0])
-        parts.append(f"{slice_} {'' if len(run) == 1 else f'{len(run)} × '}{counts[first]:,}")
-    return ", ".join(parts)
 
 
 def _cost_line(name: str, plain_flops: int, floor_flops: int, most: bool) -> str:

@@ -1,8 +1,10 @@
 """Facts about data and encoder for the record."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from transformers import PretrainedConfig
 
 from mtlab.data import corpus_encoding
@@ -13,13 +15,16 @@ def describe_data(prepared: Prepared) -> dict[str, Any]:
     """Facts about the data for the record."""
     corpus, data = prepared.corpus, prepared.experiment.data
     sources = [data] if data.source is not None else list(data.by_task.values())
+    encoded = prepared.encoded | {name: of.encoded["test"] for name, of in prepared.also.items()}
     notes = [
         *corpus.notes,
+        *notes_of_sets(prepared),
         *corpus_encoding.lost_words(
-            {split: encoded.lost_words for split, encoded in prepared.encoded.items()},
+            {split: of_split.lost_words for split, of_split in encoded.items()},
             [task.kind for task in corpus.tasks.values()],
         ),
     ]
+    also = {"also_test": describe_sets(prepared)} if prepared.also else {}
     start = {} if prepared.source is None else {"start": describe_data(prepared.source)}
     return {
         "sizes": {split: len(sentences) for split, sentences in corpus.splits.items()},
@@ -34,8 +39,34 @@ def describe_data(prepared: Prepared) -> dict[str, Any]:
         "sources": [source.title for source in sources],
         "fingerprint": corpus.fingerprint,
         "notes": notes,
+        **also,
         **start,
     }
+
+
+def describe_sets(prepared: Prepared) -> dict[str, dict[str, Any]]:
+    """Facts about the test sets out of distribution, by name."""
+    asked = prepared.experiment.also_test
+    return {
+        name: {
+            "of": asked[name].of or "",
+            "title": asked[name].called(name),
+            "sentences": len(of.corpus.splits["test"]),
+            "fingerprint": of.corpus.fingerprint,
+        }
+        for name, of in prepared.also.items()
+    }
+
+
+def notes_of_sets(prepared: Prepared) -> Iterator[str]:
+    """Notes on the test sets out of distribution, among them those on changes that leave the encoder's
+    input as it is, such as lower case for one that reads no other.
+    """
+    test = prepared.examples("test").input_ids
+    for name, of in prepared.also.items():
+        yield from of.corpus.notes
+        if test.any() and np.array_equal(of.examples("test").input_ids, test):
+            yield f"{name}: this encoder reads the same tokens as in test, so that scores are the same"
 
 
 def describe_encoder(prepared: Prepared) -> dict[str, str | int | None]:

@@ -38,6 +38,14 @@ def work(prepared: Prepared, trial: Trial) -> int:
     return total + schedule.evaluation_flops(prepared, "test", depth)
 
 
+def of_sets(prepared: Prepared) -> int:
+    """FLOPs of the test sets out of distribution of a trial, which its work leaves out: that decides
+    what is tried.
+    """
+    sets = [of.examples("test").lengths for of in prepared.also.values()]
+    return sum(schedule.forward_flops(prepared, lengths) for lengths in sets)
+
+
 def common(
     prepared_of: Callable[[Trial], Prepared], groups: Sequence[Sequence[Trial]]
 ) -> dict[Trial, int]:
