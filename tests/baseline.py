@@ -32,7 +32,7 @@ SUITES: dict[str, tuple[str, ...]] = {
 
 OF_TIME = {
     "started_at", "ended_at", "elapsed_s", "wall_s", "wall_plain_s", "step_s", "laps", "machine", "untimed", "peak_memory_mb",
-    "tokens_per_s", "attempts", "key", "start", "format",
+    "tokens_per_s", "attempts", "key", "start", "format", "code",
 }  # fmt: skip
 """Fields of a record that depend on the machine's pace, or on the code's version alone."""
 

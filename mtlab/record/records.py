@@ -205,6 +205,9 @@ class TrialRecord(Value):
     format: int = FORMAT
     key: str
     """SHA-256 over everything that affects the result."""
+    code: str = Field(default="", exclude_if=not_)
+    """SHA-256 of the code that made it (:mod:`mtlab.record.code`); it is not in the key, for a comment
+    changes it, too."""
     scenario: str
     seed: int
     point: dict[str, Any] = Field(default_factory=dict)

@@ -12,6 +12,7 @@ from mtlab.launch import Lost
 from mtlab.model.freezing import CertificateError
 from mtlab.plan.errors import UserError, printable
 from mtlab.plan.scenario import Stage, Trial
+from mtlab.record import code
 from mtlab.record.journal import write_atomically
 from mtlab.record.records import Status, ending
 from mtlab.train import outcome
@@ -167,7 +168,8 @@ class Group:
             "piece": piece.model_dump(mode="json"),
             "withheld": piece.withheld,
         }
-        return {"format": FORMAT, "at": position, "trials": trials, "trainer": trainer}, tensors
+        made = {"format": FORMAT, "code": code.digest()}
+        return {**made, "at": position, "trials": trials, "trainer": trainer}, tensors
 
     def resume(self) -> tuple[dict[str, Any], Tensors] | None:
         """Take up what :meth:`state_dict` gave, where an interrupted run left it; returns what its
@@ -176,7 +178,8 @@ class Group:
         saved = self.setup.keeper.saved
         if saved is None or len(self.alive) < len(self.states):
             return None
-        if saved.facts.get("format") != FORMAT:
+        made = (saved.facts.get("format"), saved.facts.get("code"))
+        if made != (FORMAT, code.digest()):
             self.setup.keeper.say("the last checkpoint is of another mtlab; trials begin again")
             return None
         facts, at = saved.facts, saved.facts["at"]

@@ -9,6 +9,7 @@ from typing import Any
 from mtlab.model.freezing import CertificateError
 from mtlab.model.network import Network
 from mtlab.plan.scenario import Scenario, Trial, content_key
+from mtlab.record import code
 from mtlab.record.journal import Journal
 from mtlab.record.measure import Clock
 from mtlab.record.records import TrialRecord
@@ -118,6 +119,7 @@ class TrialState:
         self.waiting: Waiting | None = None
         self.record = TrialRecord(
             key=setup.prepared.key(trial, setup.runtime),
+            code=code.digest(),
             scenario=trial.scenario,
             seed=trial.seed,
             point=dict(trial.point),

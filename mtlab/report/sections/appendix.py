@@ -28,7 +28,7 @@ def parts(view: View, pairs: Pairs, over: Plots) -> list[str]:
         folded("Selection", each(pairs, lambda group, _: provenance.selection(group))),
         folded("Data", provenance.data(suite)),
         folded("Encoder", provenance.encoder(suite)),
-        folded("Environment", provenance.environment(suite)),
+        folded("Environment", provenance.environment(suite, view.groups)),
         folded("MLflow", provenance.tracking(suite)),
     ]
 

@@ -169,9 +169,11 @@ def encoder(suite: SuiteRecord) -> str:
     return _by_point(suite.encoder)
 
 
-def environment(suite: SuiteRecord) -> str:
+def environment(suite: SuiteRecord, groups: list[Group]) -> str:
     """The machine and the versions."""
-    return _facts(suite.environment)
+    codes = sorted({trial.code[:12] for group in groups for trial in group.trials if trial.code})
+    made = {"code": ", ".join(codes)} if codes else {}
+    return _facts({**suite.environment, **made})
 
 
 def _by_point(facts: Mapping[str, Mapping[str, Any]]) -> str:
