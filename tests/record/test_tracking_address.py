@@ -2,7 +2,11 @@
 
 import os
 import re
+import shutil
 import socketserver
+import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +17,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from mtlab.plan.errors import UserError
+from mtlab.record.mlflow import connection
 from mtlab.record.mlflow.address import DEFAULT_URI, tracking_uri, without_credentials
 from mtlab.record.mlflow.store import Store
 from mtlab.record.mlflow.tracking import Tracking
@@ -221,3 +226,28 @@ def test_an_experiment_that_was_deleted_is_told_with_the_way_back(tracking: str)
         match=f"freezing was deleted in MLflow.*mlflow experiments restore -x {store.experiment_id}",
     ):
         Store(tracking, "freezing").open()
+
+
+KILLED = """
+import os, sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+database.execute("create table large (x)")
+database.executemany("insert into large values (?)", [("a" * 500,)] * 2000)
+database.commit()
+database.execute("pragma cache_size = 2")
+database.execute("update large set x = x || 'b'")
+os._exit(1)
+"""
+"""Dies within a transaction of which some pages are written already."""
+
+
+def test_a_database_that_a_killed_process_left_half_written_can_be_opened(
+    tmp_path: Path, empty_database: Path
+) -> None:
+    file = tmp_path / "mlflow.db"
+    shutil.copy(empty_database, file)
+    assert subprocess.run([sys.executable, "-c", KILLED, str(file)], check=False).returncode == 1
+    assert file.with_name("mlflow.db-journal").stat().st_size
+    assert not connection.has_no_tables(f"sqlite:///{file}", "any")
+    with sqlite3.connect(file) as database:
+        assert database.execute("select max(length(x)) from large").fetchone() == (500,)

@@ -109,8 +109,9 @@ def _look_into(uri: str, experiment: str) -> dict[str, str] | None:
         Exception: any error of the database, or of tables of another release.
     """
     file = database_file(uri)
+    # not `ro`: what a killed process left half-written is rolled back when the file is opened
     address = (
-        sqlalchemy.URL.create("sqlite", database=file.as_uri(), query={"mode": "ro", "uri": "true"})
+        sqlalchemy.URL.create("sqlite", database=file.as_uri(), query={"mode": "rw", "uri": "true"})
         if file
         else uri
     )
