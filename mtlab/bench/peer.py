@@ -21,12 +21,25 @@ from mtlab.model.backbone import Backbone
 from mtlab.model.freezing import Partition
 from mtlab.model.losses import LOSSES, losses_of
 from mtlab.model.network import Network
+from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage
 from mtlab.record.metrics import Prediction, score
 from mtlab.record.quality import primaries
 from mtlab.tasks.kind import IGNORE, Task
 from mtlab.train.loop import step
 from mtlab.train.prepare import Prepared
+
+BEYOND = (
+    "reinit",
+    "choose",
+    "rotate",
+    "freeze_when",
+    "average",
+    "patience",
+    "guidance",
+    "mitigated",
+)
+"""Keys of a stage that mtlab's own loop has alone."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +121,11 @@ def run(
         network: where training begins; it is changed.
         stages: of the scenario; each has a Trainer of its own, as each has an optimizer of its own.
         tuning: how the Trainer is set.
+
+    Raises:
+        UserError: a stage has what a Trainer does not do.
     """
+    _check(stages)
     began = time.perf_counter()
     trainer = None
     for stage in stages:
@@ -128,6 +145,20 @@ def run(
         if key.removeprefix("test_").partition(" ")[0] in prepared.corpus.tasks
     }
     return time.perf_counter() - began, metrics
+
+
+def _check(stages: Sequence[Stage]) -> None:
+    """See that a Trainer would do the same work."""
+    for index, stage in enumerate(stages):
+        others = [key for key in BEYOND if getattr(stage, key)]
+        others += ["losses"] if stage.silent else []
+        if others:
+            raise UserError(
+                f"a Trainer has no {others[0]}, so that it would do other work",
+                "take it out, or benchmark another scenario",
+                where=f"stages.{index}.{others[0]}",
+                code="conflict",
+            )
 
 
 def _trainer(

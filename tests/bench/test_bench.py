@@ -12,6 +12,8 @@ from matplotlib.image import imread
 from mtlab.bench import __main__ as bench
 from mtlab.bench import engines_page, floor, page, peer
 from mtlab.model import freezing
+from mtlab.plan.errors import UserError
+from mtlab.plan.scenario import Stage
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +131,20 @@ def test_the_committed_page_is_what_the_committed_numbers_say(tmp_path: Path) ->
     committed = Path(__file__).parents[2] / "reports" / "bench"
     shutil.copy(committed / "bench.json", tmp_path)
     assert page.write(tmp_path).read_text() == (committed / "bench.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ({"reinit": "layers[-1:]"}, "reinit"),
+        ({"rotate": {"blocks": 1}}, "rotate"),
+        ({"patience": 1}, "patience"),
+        ({"losses": ["ner"]}, "losses"),
+    ],
+)
+def test_a_trainer_is_not_timed_at_other_work(file: Path, more: dict, key: str) -> None:
+    made = bench.Bench(str(file), {})
+    stage = Stage.model_validate({"epochs": 2, "train": {"encoder": 1e-3}, **more})
+    network = peer.network(made.prepared, made.pretrained, 0, made.runtime.device)
+    with pytest.raises(UserError, match=f"stages.0.{key}: a Trainer has no {key}"):
+        peer.run(made.prepared, network, (stage,), peer.DEFAULTS)
