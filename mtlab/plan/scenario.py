@@ -254,9 +254,12 @@ class Scenario:
         """Whether patience may end a stage before its last epoch, or the run decides what trains, so
         that costs are upper bounds.
         """
-        return any(
-            stage.patience is not None or stage.choose or stage.freeze_when for stage in self.stages
-        )
+        return self.decides or any(stage.patience is not None for stage in self.stages)
+
+    @property
+    def decides(self) -> bool:
+        """Whether the run decides which blocks train, so that a plan has the most that it may cost."""
+        return any(stage.choose or stage.freeze_when for stage in self.stages)
 
 
 @dataclass(frozen=True)

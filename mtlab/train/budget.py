@@ -55,7 +55,7 @@ class Budget:
 
 def not_tried(work: Work) -> set[Pair]:
     """Points and scenarios that a pilot leaves out: this engine would compute nearly as much for them
-    as for the control, so that they cannot be the answer.
+    as for the control, so that they cannot be the answer. What decides while it trains is tried.
     """
     experiment = work.experiment
     if not experiment.pilot or experiment.control is None:
@@ -68,5 +68,7 @@ def not_tried(work: Work) -> set[Pair]:
     return {
         (point, name)
         for (point, name), own in flops.items()
-        if name != experiment.control and own >= (1 - SAVES) * flops[point, experiment.control]
+        if name != experiment.control
+        and not experiment.scenario(name).decides
+        and own >= (1 - SAVES) * flops[point, experiment.control]
     }

@@ -5,9 +5,14 @@ from pathlib import Path
 import pytest
 
 from mtlab.cli import main
+from mtlab.plan.experiment import load
 from mtlab.record.journal import Journal
 from mtlab.report.comparison.groups import groups
 from mtlab.report.comparison.winner import winner
+from mtlab.train import budget
+from mtlab.train.prepare import prepare
+from mtlab.train.runtime import resolve
+from mtlab.train.worker import Work
 from tests import tiny
 
 EXPERIMENT = """\
@@ -64,6 +69,18 @@ def test_the_cheapest_good_one_is_recommended_and_the_others_stop(
     assert suite.command.startswith("mtlab compare ") and "stop: recommended" in suite.command
     assert main(words) == 0, "again: everything is read back"
     assert ran(tmp_path / "reports" / "mine") == {trial.label for trial in trials}
+
+
+def test_what_decides_on_the_way_is_tried_though_it_may_save_nothing(
+    file: Path, tmp_path: Path
+) -> None:
+    stage = "  freezing: [{epochs: 2, train: {encoder: 1.0e-3, heads: 1.0e-2}, freeze_when: {}}]\n"
+    file.write_text(file.read_text() + stage)
+    experiment = load(file, {"seeds.looks": ["2"], "seeds.stop": ["recommended"]})
+    runtime = resolve(experiment)
+    points, journal = prepare(experiment, runtime), Journal(tmp_path / "out")
+    work = Work(experiment, points, runtime, journal, print, print, print)
+    assert {name for _, name in budget.not_tried(work)} == {"same"}
 
 
 def test_without_a_candidate_only_the_pilot_runs(
