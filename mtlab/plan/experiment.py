@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from mtlab.plan import answers, tree, yaml_file
 from mtlab.plan.also_test import AlsoTest, check_sets
+from mtlab.plan.chosen import choose_scenarios
 from mtlab.plan.colours import check_colours, fill_in_colours
 from mtlab.plan.data import Data, named
 from mtlab.plan.errors import UserError, code_of, mistake, plainly
@@ -42,8 +43,8 @@ from mtlab.plan.sweeps import (
     no_value_twice,
 )
 from mtlab.plan.tasks import Task, check_named, tell_stages
-from mtlab.plan.values import NOT_WRITTEN, Count, Number, Strict, is_setting
-from mtlab.plan.whole import check_control, check_names, check_scenarios
+from mtlab.plan.values import NOT_WRITTEN, Count, Number, Strict, Text, is_setting
+from mtlab.plan.whole import check_control, check_expected, check_names, check_scenarios
 from mtlab.plan.yaml_file import Located
 from mtlab.tasks.registry import USUAL
 
@@ -58,6 +59,8 @@ class Experiment(Strict):
     answer: Annotated[str, WHOLE] = Field(default="", exclude_if=not_)
     """The answer to the question, with placeholders that results fill
     (:mod:`mtlab.report.decision.template`); the recommendation where none is given."""
+    expected: Annotated[dict[str, Text], WHOLE] = Field(default_factory=dict, exclude_if=not_)
+    """Scenario to what somebody expects of it, a paper say: the report puts results beside it."""
     colours: Annotated[dict[str, str], WHOLE] = Field(default_factory=dict, exclude_if=not_)
     """Scenario to its colour and marker in figures, such as ``"#0072B2 o"``; those of
     ``colours.yaml`` beside the file, and drawn from the name where neither has it."""
@@ -160,6 +163,7 @@ class Experiment(Strict):
         check_names(self.name, self.scenarios, self.output)
         check_scenarios(self.scenarios)
         check_control(self.control, self.scenarios, self.looks)
+        check_expected(self.expected, self.scenarios)
         staged, select, optimizer = self.start is not None, self.select, self.optimizer
         for name, stages in self.scenarios.items():
             check_stages(("scenarios", name), stages, select, optimizer, staged=staged)
@@ -299,7 +303,7 @@ def load(
         (overrides or {}).items(), key=lambda setting: setting[0].count(".")
     ):  # a whole before its parts
         if key == "scenarios":
-            yaml_file.choose_scenarios(located, values)
+            choose_scenarios(located.value, values)
             continue
         if key == "seeds.looks" and isinstance(located.value.get("seeds"), list):
             located.value["seeds"] = {}  # looks replace a list

@@ -1,7 +1,7 @@
 """Checks of an experiment as a whole, beside those of its parts."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mtlab.plan.errors import did_you_mean, mistake, shown
@@ -73,3 +73,15 @@ def check_control(control: str | None, scenarios: Scenarios, looks: Sequence[int
             "seeds",
             code="conflict",
         )
+
+
+def check_expected(expected: Iterable[str], scenarios: Scenarios) -> None:
+    """Refuse an expectation of a scenario that is not there.
+
+    Raises:
+        PydanticCustomError: the experiment has no such scenario.
+    """
+    for name in expected:
+        if name not in scenarios:
+            line = f"no scenario is called {name!r}; {did_you_mean(name, scenarios)}"
+            raise mistake(line, "expected", name, code="unknown-scenario")

@@ -16,7 +16,8 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
-from mtlab.plan.errors import UserError, did_you_mean, shown
+from mtlab.plan.chosen import take_out
+from mtlab.plan.errors import UserError, shown
 from mtlab.plan.tree import Path_, address, merged, put, value_at
 
 LARGEST = 10_000
@@ -162,11 +163,8 @@ def _laid(over: Located, under: Located) -> Located:
     inherited, scenarios = under.value.get("scenarios"), value.get("scenarios")
     if isinstance(inherited, dict) and isinstance(scenarios, dict):
         # null takes an inherited scenario out
-        value["scenarios"] = {
-            key: stages
-            for key, stages in scenarios.items()
-            if stages is not None or key not in inherited
-        }
+        gone = [key for key, stages in scenarios.items() if stages is None and key in inherited]
+        take_out(value, gone)
     kept = {path: at for path, at in under.places.items() if _stands(path, value)}
     return Located(value, kept | over.places)
 
@@ -188,35 +186,6 @@ def override(located: Located, key: str, values: list[str]) -> None:
     whole = list | dict if path == ("seeds",) else list
     single = len(parsed) == 1 and (not listed or isinstance(parsed[0], whole))
     located.set(path, parsed[0] if single else parsed, f"--{key}")
-
-
-def choose_scenarios(located: Located, names: list[str]) -> None:
-    """Keep only the scenarios called ``names``, and what varies in them.
-
-    Raises:
-        UserError: the file has no such scenario.
-    """
-    scenarios = located.value.get("scenarios")
-    scenarios = scenarios if isinstance(scenarios, dict) else {}
-    for name in names:
-        if name not in scenarios:
-            raise UserError(
-                f"no scenario is called {name!r}",
-                did_you_mean(name, scenarios),
-                where="--scenarios",
-                code="unknown-scenario",
-            )
-    gone = [f"scenarios.{name}." for name in scenarios if name not in names]
-    for key in ("sweep", "settings"):  # without settings of scenarios that do not run
-        if isinstance(located.value.get(key), dict):
-            located.value[key] = {
-                varied: values
-                for varied, values in located.value[key].items()
-                if not str(varied).startswith(tuple(gone))
-            }
-    located.value["scenarios"] = {name: scenarios[name] for name in names}
-    if located.value.get("control") not in names:
-        located.value["control"] = None
 
 
 def _stands(path: Path_, tree: Any) -> bool:

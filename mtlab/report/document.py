@@ -16,7 +16,16 @@ from mtlab.report.decision.box import box
 from mtlab.report.faults import explain_errors
 from mtlab.report.figures import curves, scores, shift_plots, staged_plots
 from mtlab.report.html.page import page
-from mtlab.report.sections import appendix, body, certainty, length, pilot, provenance, question
+from mtlab.report.sections import (
+    appendix,
+    body,
+    certainty,
+    expected,
+    length,
+    pilot,
+    provenance,
+    question,
+)
 from mtlab.report.sections.telling import most_telling
 from mtlab.report.table import to_csv, trials_table
 from mtlab.report.view import Chosen, Plots, View, figures, joined, part
@@ -104,6 +113,7 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
         f"# {markdown.text(suite.experiment.get('name', 'experiment'))}",
         f"> **Question:** {markdown.text(suite.question or 'which parts should be frozen?')} {_asked(suite, view.groups)}",
         *first_screen(view, plots),
+        part("## Expected and measured", expected.section(base, suite.experiment)),
         part("## Failures", provenance.failures(view.groups)),
         part("## How sure", certainty.section(base, suite.experiment)),
         part("## Pilot", pilot.section(base)),

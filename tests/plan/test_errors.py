@@ -351,6 +351,9 @@ CHANGES: list[tuple[Change, str, str]] = [
     (added("question: !!python/object:os.x {a: 1}"), ":1", "wrong-type"),
     (added("question: !foo x"), ":1", "wrong-type"),
     (added("question: 2024-01-01"), ":1", "wrong-type"),
+    # expected
+    (added("expected: {ful: much}"), ":1 expected.ful", "unknown-scenario"),
+    (added("expected: [much]"), ":1 expected", "wrong-type"),
     # extends
     (added("extends: none.yaml"), ":1 extends", "file-missing"),
     (added("extends: exp.yaml"), ":1 extends", "circular"),

@@ -167,8 +167,15 @@ def test_several_files_are_laid_over_each_other_in_their_order(tmp_path: Path) -
     experiment = load(both)
     assert list(experiment.scenarios) == ["full", "one", "two"]
     assert (experiment.batch_size, experiment.question, experiment.name) == (2, "which?", "both")
-    both.write_text("extends: [one.yaml, two.yaml]\nscenarios:\n  one: null\n")
-    assert list(load(both).scenarios) == ["two"]
+    said = "expected: {one: up, two: down}\n"
+    varied = "settings: {scenarios.one.0.epochs: [1, 2], scenarios.two.0.epochs: [3, 4]}\n"
+    both.write_text(f"extends: [one.yaml, two.yaml]\n{said}{varied}")
+    assert load(both).expected == {"one": "up", "two": "down"}
+    alone = tmp_path / "alone.yaml"
+    alone.write_text("extends: both.yaml\nscenarios:\n  one: null\n")
+    for left in (load(alone), load(both, {"scenarios": ["two"]})):
+        assert list(left.scenarios) == ["two"] and left.expected == {"two": "down"}
+        assert list(left.settings) == ["scenarios.two.0.epochs"]
 
 
 def test_extends_merges_mappings_and_replaces_lists(tmp_path: Path) -> None:

@@ -308,3 +308,21 @@ def test_no_verdict_word_of_earlier_scales_is_in_a_published_report():
     for path in sorted(PUBLISHED.glob("*/report.md")):
         found = old.search(path.read_text(encoding="utf-8"))
         assert found is None, (path, found)
+
+
+def test_what_was_expected_stands_beside_what_came_out() -> None:
+    trials = factory.all_trials(3)
+    names = list(dict.fromkeys(trial.scenario for trial in trials))
+    control = factory.suite(trials).experiment["control"]
+    rival = next(name for name in names if name != control)
+    said = text(trials, expected={rival: "on a | par", control: "the rest"})
+    table = said.partition("## Expected and measured")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    assert [row.split(" | ")[0] for row in rows] == [
+        f"| `{name}`" for name in names if name in (rival, control)
+    ]
+    of_rival = next(row for row in rows if rival in row)
+    assert "on a \\| par" in of_rival and re.search(
+        r"better|worse|equivalent|unclear|as good", of_rival
+    )
+    assert "## Expected and measured" not in text(trials)

@@ -115,6 +115,7 @@ def params_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, Any]:
         "name",
         "question",
         "answer",
+        "expected",
         "colours",
     )
     shared = {key: value for key, value in suite.experiment.items() if key not in others}

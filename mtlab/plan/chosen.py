@@ -1,0 +1,47 @@
+"""Scenarios that are taken out of an experiment, with all that its file says of them elsewhere."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from mtlab.plan.errors import UserError, did_you_mean
+
+
+def choose_scenarios(value: dict[str, Any], names: Sequence[str]) -> None:
+    """Keep only the scenarios called ``names``, in this order.
+
+    Args:
+        value: what a file says; changed.
+        names: of its scenarios.
+
+    Raises:
+        UserError: the file has no such scenario.
+    """
+    scenarios = value.get("scenarios")
+    scenarios = scenarios if isinstance(scenarios, dict) else {}
+    for name in names:
+        if name not in scenarios:
+            raise UserError(
+                f"no scenario is called {name!r}",
+                did_you_mean(name, scenarios),
+                where="--scenarios",
+                code="unknown-scenario",
+            )
+    take_out(value, [name for name in scenarios if name not in names])
+    value["scenarios"] = {name: scenarios[name] for name in names}
+    if value.get("control") not in names:
+        value["control"] = None
+
+
+def take_out(value: dict[str, Any], gone: Collection[str]) -> None:
+    """Take scenarios out of what a file says, which is changed."""
+    for key in ("scenarios", "expected"):
+        if isinstance(value.get(key), dict):
+            value[key] = {name: of for name, of in value[key].items() if name not in gone}
+    begins = tuple(f"scenarios.{name}." for name in gone)
+    for key in ("sweep", "settings"):
+        if isinstance(value.get(key), dict):
+            value[key] = {
+                varied: values
+                for varied, values in value[key].items()
+                if not str(varied).startswith(begins)
+            }

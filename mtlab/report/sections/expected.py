@@ -1,0 +1,34 @@
+"""The report's section on what was expected of scenarios, beside what came out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mtlab.report import markdown
+from mtlab.report.comparison.groups import Group
+from mtlab.report.markdown import name, text
+from mtlab.report.results import Row, scenario_rows
+from mtlab.report.wording import verdict
+
+
+def section(group: Group, experiment: Mapping[str, Any]) -> str:
+    """A row a scenario of which the file expects something; empty where it does of none."""
+    expected = experiment.get("expected", {})
+    rows = [row for row in scenario_rows(group) if row.scenario in expected]
+    if not rows:
+        return ""
+    header = ["scenario", "expected", *(text(task.title) for task in group.tasks), "training FLOPs"]
+    lines = [
+        [name(row.scenario), text(expected[row.scenario]), *_verdicts(group, row), _cost(row)]
+        for row in rows
+    ]
+    said = "What the file expects of each scenario, and the verdict here against the control."
+    return f"{said}\n\n{markdown.table(header, lines, words=2)}"
+
+
+def _verdicts(group: Group, row: Row) -> list[str]:
+    contrasts = (row.contrasts.get(task.name) for task in group.tasks)
+    return ["–" if contrast is None else verdict(contrast) for contrast in contrasts]
+
+
+def _cost(row: Row) -> str:
+    return "–" if row.flops is None else f"{row.flops:.2f}×"
