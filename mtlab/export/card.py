@@ -10,11 +10,13 @@ from mtlab.export.agreement import Agreement
 from mtlab.export.model import Choice
 from mtlab.export.reader import FORMS
 from mtlab.plan.scenario import point_label
+from mtlab.record.pieces import joined
+from mtlab.record.records import StageRecord
 from mtlab.report import markdown
 from mtlab.report.comparison.groups import Task
 from mtlab.report.markdown import fixed, listing, name, text
 from mtlab.report.sections.body import results
-from mtlab.report.wording import drawn, falling
+from mtlab.report.wording import HOW, averaged, drawn, falling
 from mtlab.tasks.registry import rebuilt
 
 LOAD = """\
@@ -177,10 +179,10 @@ def _trained(choice: Choice) -> str:
             str(number),
             text(stage.name),
             str(stage.epochs),
-            text(_rates(stage.train, stage.decay)) + drawn(stage.reinit),
+            text(_rates(stage.train, stage.decay)) + _how(stage),
             markdown.whole(stage.params_trainable),
         ]
-        for number, stage in enumerate(trial.stages, start=1)
+        for number, stage in enumerate(joined(trial.stages), start=1)
     ]
     table = markdown.table(
         ["stage", "name", "epochs", "learning rates of what trained", "parameters trained"],
@@ -222,6 +224,12 @@ def _rates(train: Any, decay: Any = None) -> str:
         for selector, rate in rates.items()
     ]
     return ", ".join(said) or "nothing trains"
+
+
+def _how(stage: StageRecord) -> str:
+    """What else there is to say of how a stage trained."""
+    some = f", {HOW[stage.chooses]}" if stage.chooses else ""
+    return drawn(stage.reinit) + some + averaged(stage.average)
 
 
 def _limits(choice: Choice, facts: dict[str, Any]) -> str:

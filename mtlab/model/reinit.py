@@ -21,7 +21,7 @@ def resolve(stage: Stage, network: Network) -> Partition:
     Raises:
         UserError: a selector matches nothing, or nothing that an earlier one has not taken.
     """
-    drawn = {"train": dict.fromkeys(stage.reinit, 1.0), "decay": {}}
+    drawn = {"train": dict.fromkeys(stage.reinit, 1.0), "decay": {}, "withheld": ()}
     return freezing.resolve(stage.model_copy(update=drawn), network)
 
 

@@ -26,7 +26,7 @@ class Choose(Strict):
     blocks: Count = Field(ge=1)
     """How many train."""
     batches: Count = Field(default=8, ge=1)
-    """Batches of training sentences that are looked at."""
+    """Batches of training sentences that are looked at, at most an epoch."""
 
 
 class Rotate(Strict):
@@ -62,6 +62,20 @@ class FreezeWhen(Strict):
 
 KEYS = ("choose", "rotate", "freeze_when")
 """The keys of a stage of which it has one at most."""
+
+
+def check_every(rotate: Rotate | None, freeze_when: FreezeWhen | None, epochs: int) -> None:
+    """Refuse a stage that is over before anything changes.
+
+    Raises:
+        PydanticCustomError: with the line to print.
+    """
+    if rotate is not None and rotate.every >= epochs > 0:
+        line = f"the {epochs} epochs of the stage are one turn; lower it, or add epochs"
+        raise mistake(line, "rotate", "every", code="no-effect")
+    if freeze_when is not None and 2 * freeze_when.every >= epochs > 0:
+        line = f"two looks come first, and the stage has {epochs} epochs; lower it, or add epochs"
+        raise mistake(line, "freeze_when", "every", code="no-effect")
 
 
 def check(there: Sequence[str], *, trains: bool, guided: bool, drawn: bool) -> None:

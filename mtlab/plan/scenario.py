@@ -134,6 +134,7 @@ class Stage(Strict):
         there = [key for key in (*block_choice.KEYS, "average") if getattr(self, key) is not None]
         trains, drawn = bool(self.epochs), bool(self.reinit)
         block_choice.check(there, trains=trains, guided=guided, drawn=drawn)
+        block_choice.check_every(self.rotate, self.freeze_when, self.epochs)
         for selector, rate in self.train.items():
             try:
                 selectors.parse(selector, self.tasks)

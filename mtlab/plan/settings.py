@@ -166,7 +166,9 @@ def _no_average(
         return "what is averaged is tested, so only the last stage has average"
     if select == "each":
         return "average needs one model, and `each` keeps one a task; write `select: best`"
-    trained = {head for before in earlier for head in _heads(before)}
+    if "lora" in stage.train:
+        return "adapters are two factors, and their averages are not that of the weights; train parts of the encoder"
+    trained = {head for before in earlier for head in _heads(before) if before.epochs}
     new = [head for head in _heads(stage) if head not in trained]
     if new and not known:
         return f"{new[0]} begins at random, and an average with that says nothing; train it in a stage before"
@@ -174,8 +176,8 @@ def _no_average(
 
 
 def _heads(stage: Stage) -> list[str]:
-    """The heads that a stage trains."""
-    heads = [f"head.{task}" for task in stage.tasks]
+    """The heads that a stage trains on their own tasks."""
+    heads = [f"head.{task}" for task in stage.losses]
     return [head for head in heads if {"all", "heads", head} & {*stage.train}]
 
 

@@ -62,6 +62,8 @@ class StageRecord(Value):
     chooses: str = Field(default="", exclude_if=not_)
     """``choose``, ``rotate`` or ``freeze_when``, where not all blocks of ``train`` train: this is a piece
     of the stage then."""
+    of: int | None = Field(default=None, exclude_if=unset)
+    """Index of the scenario's stage of which this is a piece."""
     scores: dict[str, float] = Field(default_factory=dict, exclude_if=not_)
     """Block to what decided which of them train in the piece."""
     average: float | None = Field(default=None, exclude_if=unset)

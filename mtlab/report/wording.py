@@ -61,6 +61,14 @@ def averaged(share: float | None) -> str:
     )
 
 
+HOW = {
+    "choose": "blocks chosen by score when the stage begins",
+    "rotate": "some blocks at a time",
+    "freeze_when": "blocks frozen on the way, from the bottom up",
+}
+"""Key of a stage by which not all blocks train all the time, in words."""
+
+
 def untimed(group: Group) -> str:
     """The scenarios and trials without comparable times, and why; empty where there are none."""
     apart = group.untimed

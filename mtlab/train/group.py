@@ -162,12 +162,7 @@ class Group:
         for state in self.states:
             trials[state.record.key], own = state.state_dict()
             tensors |= above(state.record.key, own)
-        piece = self.at.piece
-        position = {
-            **asdict(self.at),
-            "piece": piece.model_dump(mode="json"),
-            "withheld": piece.withheld,
-        }
+        position = {**asdict(self.at), "piece": self._changes(self.at.piece)}
         made = {"format": FORMAT, "code": code.digest()}
         return {**made, "at": position, "trials": trials, "trainer": trainer}, tensors
 
@@ -184,12 +179,22 @@ class Group:
             return None
         facts, at = saved.facts, saved.facts["at"]
         timed = (at["timed"][0], at["timed"][1])
-        tasks = self.states[0].scenario.stages[at["stage"]].tasks
-        piece = Stage.model_validate({**at["piece"], "tasks": tasks}).model_copy(
-            update={"withheld": tuple(at["withheld"])}
-        )
+        changes = at["piece"].items()
+        update = {key: tuple(to) if isinstance(to, list) else to for key, to in changes}
+        piece = self._stage(at["stage"]).model_copy(update=update)
         self.at = Position(at["stage"], piece, at["epoch"], at["step"], timed)
         for state in self.states:
             key = state.record.key
             state.load_state_dict(facts["trials"][key], below(saved.tensors, key), self.at.stage)
         return facts["trainer"], below(saved.tensors, "trainer")
+
+    def _stage(self, index: int) -> Stage:
+        return self.states[0].scenario.stages[index]
+
+    def _changes(self, piece: Stage) -> dict[str, Any]:
+        """In what the piece that trains differs from its stage: values of JSON, for guidance and the
+        choice of blocks change no others.
+        """
+        whole = self._stage(self.at.stage)
+        values = ((key, getattr(piece, key)) for key in Stage.model_fields)
+        return {key: value for key, value in values if value != getattr(whole, key)}

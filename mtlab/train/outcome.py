@@ -15,7 +15,7 @@ from mtlab.model.freezing import CertificateError
 from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage, content_key
 from mtlab.record.metrics import Prediction, contributions, score
-from mtlab.record.quality import Metrics
+from mtlab.record.quality import Metrics, selection_score
 from mtlab.record.records import AlsoTested, EpochRecord, Status
 from mtlab.train import selection
 from mtlab.train.continual import forgetting
@@ -38,13 +38,14 @@ def evaluate(state: TrialState, split: str) -> tuple[Metrics, list[Prediction]]:
     """
     state.network.eval()
     forward = state.passes.forward(split)
-    scored = _evaluated(state, state.setup.prepared, split, forward, split)
+    with state.clock.lap("eval"):
+        scored = _evaluated(state, state.setup.prepared, split, forward, split)
     state.setup.advance(state.passes.count_evaluation(split))
     return scored
 
 
 def _evaluate_also(state: TrialState, name: str) -> tuple[Metrics, list[Prediction]]:
-    """Score a test set out of distribution. Everything is computed, as a loop without a cache does."""
+    """Score a test set out of distribution, from the words up."""
     prepared = state.setup.prepared
     of = prepared.also[name]
     state.network.eval()
@@ -58,11 +59,10 @@ def _evaluated(
 ) -> tuple[Metrics, list[Prediction]]:
     runtime, tasks = state.setup.runtime, prepared.corpus.tasks
     ready, sentences = prepared.ready(split, runtime.device), prepared.corpus.splits[split]
-    with state.clock.lap("eval"):
-        predictions, losses = step.evaluate(
-            forward, ready, prepared.encoded[split], sentences, tasks, runtime
-        )
-        metrics = score(tasks, predictions, losses)
+    predictions, losses = step.evaluate(
+        forward, ready, prepared.encoded[split], sentences, tasks, runtime
+    )
+    metrics = score(tasks, predictions, losses)
     if any(loss is not None and not math.isfinite(loss) for loss in losses.values()):
         raise Diverged(f"the {title} loss is not finite after step {state.tally.steps}")
     return metrics, predictions
@@ -160,6 +160,8 @@ def select(state: TrialState, stage: Stage) -> None:
     selected = selection.merged(validation[settled.epoch], by_task)
     if stage.average is not None:
         selected, _ = evaluate(state, "validation")
+        score = selection_score(selected, stage.judged)
+        settled = settled.model_copy(update={"score": score})
     state.note(
         selection=settled,
         validation=selected,
@@ -178,10 +180,13 @@ def test(state: TrialState) -> None:
 
 
 def also_test(state: TrialState) -> None:
-    """Score the test sets out of distribution with the selected weights, after all is selected."""
+    """Score the test sets out of distribution with the selected weights, after all is selected. In
+    no lap: what a scenario costs does not depend on how many sets there are.
+    """
     for name, of in state.setup.prepared.also.items():
         read = partial(_evaluate_also, state, name)
-        metrics, predictions = _with_selected(state, read)
+        with state.setup.memory.uncounted():
+            metrics, predictions = _with_selected(state, read)
         added = contributions(of.corpus.tasks, predictions)
         scored = AlsoTested(metrics=metrics, contributions=added)
         state.note(also={**state.record.also, name: scored})

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from mtlab.model import block_choice, freezing
 from mtlab.model.freezing import Partition
 from mtlab.plan.scenario import Stage
+from mtlab.record.pieces import name_of_stage
 from mtlab.train.loop import block_choice as scoring
 from mtlab.train.loop import schedule
 from mtlab.train.loop.block_choice import GradientSums
@@ -85,8 +86,10 @@ def _scores(state: TrialState, stage: Stage, partition: Partition) -> dict[str, 
     sentences = scoring.looked_at(prepared, stage, done)
     before = state.clock.laps["train"]
     with state.clock.lap("train"):
-        scores = scoring.scores(
-            state.network, partition, stage, prepared, sentences, state.setup.runtime
+        runtime = state.setup.runtime
+        # one of several processes: rounding might have others choose other blocks
+        scores = runtime.processes.once(
+            lambda: scoring.scores(state.network, partition, stage, prepared, sentences, runtime)
         )
     state.history.uncached_s += state.clock.laps["train"] - before
     padded, exact = schedule.flops(prepared, partition, sentences)
@@ -106,5 +109,5 @@ def _later(stage: Stage, left: int) -> Stage:
 
 
 def _named(stage: Stage, training: Collection[str]) -> Stage:
-    name = stage.name.partition(" (")[0]
+    name = name_of_stage(stage.name)
     return stage.model_copy(update={"name": f"{name} ({', '.join(training)})"})

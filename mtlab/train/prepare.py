@@ -357,14 +357,14 @@ def _with_sets(prepared: Prepared, tokenizer: Any, limit: int, shared: Shared) -
 
     asked = {name: of.model_dump() for name, of in experiment.also_test.items()}
     encoder, data = experiment.encoder.model_dump(), experiment.data.max_duplicates
-    sets, seconds = shared.get(
+    sets, _ = shared.get(  # a loop would not read them, so that no trial's time has these seconds
         read, "also_test", asked, encoder, corpus.fingerprint, limit, experiment.data_seed, data
     )
     size = getattr(location.config, "vocab_size", None)
     for _, _, encoded in sets:
         corpus_encoding.check_vocabulary(encoded, prepared.pad_id, size, location.name)
     also = {name: replace(prepared, corpus=of, encoded=encoded) for name, of, encoded in sets}
-    return replace(prepared, setup_s=prepared.setup_s + seconds, also=also)
+    return replace(prepared, also=also, variants={})  # variants that there are have no sets
 
 
 def length_limit(experiment: Experiment, pristine: Backbone, tokenizer: Any) -> int:

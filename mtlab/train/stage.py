@@ -275,7 +275,8 @@ class StageRunner:
             uncached = self.setup.uncached
             step_s = uncached.step_s(self.index, state.network, partition, piece, self.plan[0])
         record = describe(state, piece, partition, steps, (before, after), step_s)
-        record = record.model_copy(update={"scores": self.scores})
+        if piece.chooses:
+            record = record.model_copy(update={"scores": self.scores, "of": at.stage})
         state.note(stages=(*state.record.stages, record))
         updated = steps > bool(state.course.warmup)  # warm-up begins at rate 0
         silent = {f"head.{task}" for task in prepared.shapes if task not in piece.losses}

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mtlab.plan import block_choice
 from mtlab.plan.errors import UserError, code_of, did_you_mean, plainly, shown
 from mtlab.plan.experiment import Experiment, load
 from mtlab.plan.scenario import Stage
@@ -24,6 +25,12 @@ KEYS = (
     "cooldown",
 )
 """The keys of a stage that a schedule for a Trainer has."""
+
+OTHERS = (
+    *("losses", "weights", "rehearsal", "l2_sp", "distillation", "guidance", "reinit"),
+    *(*block_choice.KEYS, "average"),
+)
+"""The keys of a stage that change what it trains and that a Trainer does not have."""
 
 Written = dict[str, Any]
 """A stage as a mapping with these keys."""
@@ -202,8 +209,7 @@ def _of_file(path: Path, scenario: str | None) -> Reading:
 def _unlike(stage: Stage, experiment: Experiment, *, last: bool) -> list[str]:
     """Keys that change what a stage trains and that a Trainer does not have."""
     usual = Stage(epochs=0, losses=tuple(experiment.tasks), tasks=tuple(experiment.tasks))
-    keys = ("losses", "weights", "rehearsal", "l2_sp", "distillation", "guidance", "reinit")
-    found = [key for key in keys if getattr(stage, key) != getattr(usual, key)]
+    found = [key for key in OTHERS if getattr(stage, key) != getattr(usual, key)]
     return [*found, "select"] if not last and stage.select != "last" else found
 
 

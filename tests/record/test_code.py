@@ -12,7 +12,7 @@ from mtlab.record.journal import Journal
 def copied(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the packages that count, and of this one, which digests them."""
     source = Path(code.__file__).parents[1]
-    for package in (*code.PACKAGES, "record", "report"):
+    for package in (*code.PACKAGES, "plan", "record", "report"):
         shutil.copytree(source / package, home / package)
     monkeypatch.setattr(code, "__file__", str(home / "record" / "code.py"))
     return home

@@ -305,3 +305,16 @@ def test_without_sets_records_are_as_they_were(
     assert '"also"' not in record.model_dump_json()
     assert "also_test" not in prepared.experiment.model_dump(mode="json")
     assert isinstance(record.test, Metrics)
+
+
+def test_scenarios_with_adapters_have_the_sets_too(file: Path) -> None:
+    more = "  adapters: [{epochs: 1, train: {lora: 1.0e-2, heads: 1.0e-2}}]\n"
+    text = file.read_text()
+    file.write_text(text.replace("scenarios:\n", f"scenarios:\n{more}"))
+    experiment = load(file)
+    runtime = resolve(experiment)
+    (prepared,) = prepare(experiment, runtime).values()
+    trial = Trial("adapters", 0)
+    of = prepared.of("adapters")
+    assert of.counter.adapted and of.also == prepared.also
+    assert of.key(trial, runtime) == prepared.key(trial, runtime)

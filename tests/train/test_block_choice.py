@@ -14,6 +14,8 @@ from mtlab.model.losses import losses_of
 from mtlab.model.network import Network
 from mtlab.plan.block_choice import FreezeWhen, Rotate
 from mtlab.plan.scenario import Trial
+from mtlab.record.pieces import joined
+from mtlab.record.quality import selection_score
 from mtlab.record.records import StageRecord
 from mtlab.train import outcome, pieces
 from mtlab.train.loop import block_choice as scoring
@@ -296,6 +298,9 @@ def test_an_average_is_a_share_of_what_trained_and_the_rest_of_where_the_stage_b
     )
     assert other.selection and other.selection.rule.endswith("averaged with the start of the stage")
     assert other.validation == outcome.evaluate(averaged, "validation")[0] != one.validation
+    assert other.selection.epoch == one.selection.epoch
+    assert other.selection.score == selection_score(other.validation, ("classifier", "ner"))
+    assert other.selection.score != one.selection.score
     assert other.test == outcome.evaluate(averaged, "test")[0]
     assert other.stages[-1].average == 0.25 and other.final_digest != one.final_digest
 
@@ -332,6 +337,42 @@ def test_two_mechanisms_that_nobody_put_together_work_together(made: Setting) ->
     began, ended = heads.digests_after, state.passes.digests
     moved = {unit for unit in ended if ended[unit] != began[unit]}
     assert moved == {unit for unit in ended if not unit.startswith("after")}
+
+
+def test_blocks_are_drawn_anew_whosever_turn_it_is(made: Setting, file: Path) -> None:
+    changed = Setting(file, **{"scenarios__turning__0__reinit": ["layers[0:]"]})
+    (record,) = changed.run("turning")
+    first, *later = record.stages
+    pretrained = changed.prepared.pristine_digests
+    for block in ("layers[0]", "layers[1]", "layers[2]"):
+        assert first.digests_before[block] != pretrained[block]
+    assert first.reinit and not any(piece.reinit for piece in later)
+
+
+def test_a_score_that_is_not_finite_is_one_line(file: Path) -> None:
+    """The biases of a new encoder are 0."""
+    relative = '"layers[0:]": 1.0e-3, heads: 1.0e-2}, choose: {blocks: 2'
+    text = file.read_text()
+    assert text.count(relative) == 1
+    file.write_text(text.replace(relative, relative.replace('"layers[0:]"', "biases")))
+    made = Setting(file)
+    for name, weight in made.prepared.pristine.model.named_parameters():
+        weight.data.mul_(0.0 if name.endswith("bias") else 1.0)
+    assert end(made, "relative").record.ending == (
+        "refused: choose.by: a block has no relative gradient, for all its weights that train are 0; write `by: fisher`"
+    )
+
+
+def test_stages_in_a_row_are_told_apart(made: Setting) -> None:
+    (record,) = made.run("turning")
+    more = [
+        piece.model_copy(update={"of": 1, "name": piece.name.replace("turns", "turns (2)")})
+        for piece in record.stages
+    ]
+    one, other = joined([*record.stages, *more])
+    assert (one.name, other.name, one.epochs, other.epochs) == ("turns", "turns (2)", 3, 3)
+    whole = sum(count.trainable + count.frozen for count in one.parameters.values())
+    assert whole == one.params_total == one.params_trainable + one.params_frozen
 
 
 def move(block: int) -> Callable[..., Any]:
@@ -380,6 +421,8 @@ LINES = {
     "rotate: {blocks: 1}, guidance: {}": "rotate: guidance and rotate both change what a stage trains",
     "average: 0.5": "average: head.classifier begins at random, and an average with that says nothing",
     "average: 1.5": "average: 1.5 is not below 1",
+    "rotate: {blocks: 1, every: 3}": "rotate.every: the 3 epochs of the stage are one turn",
+    "freeze_when: {every: 2}": "freeze_when.every: two looks come first, and the stage has 3 epochs",
     "freeze_when: {percentile: 50, when: x}": "freeze_when.when: unknown key; ",
     "withheld: [embeddings]": "withheld: unknown key; ",
 }
@@ -405,9 +448,9 @@ def test_the_plan_says_which_blocks_train_when(
     shown = capsys.readouterr().out
     for line in (
         "trains 1 of 3 blocks at a time, others every 1 epoch, order random",
-        "chooses 1 of 3 blocks by fisher; FLOPs are those of the lowest ones",
-        "freezes blocks from the bottom up whose gradients change less than percentile 100, every 1 epoch",
-        "is tested with 0.25 of what trained and the rest of where the stage began",
+        "chooses 1 of 3 blocks by fisher; FLOPs are those of the lowest ones, the most that it may take",
+        "every 1 epoch: freezes the lowest blocks, up to the first whose gradients change by percentile 100 or more",
+        "is tested with start + 0.25 × (trained − start)",
     ):
         assert f"    {line}\n" in shown, line
 
@@ -422,5 +465,5 @@ def test_a_suite_of_them_is_reported(file: Path, tracking: str, tmp_path: Path) 
         "trains `layers[0]`, `layers[2]` for some of the epochs, freezes `layers[1]`."
     ) in report
     assert "tested with 0.25 of what trained and the rest of where it began" in report
-    assert "| `turning` | 0 | some at a time | 2 | 0 | 1 |" in report
+    assert "| `turning` | 0 | some blocks at a time | 2 | 0 | 1 |" in report
     assert "In 3 trials not all blocks that the stage names train all the time." in report

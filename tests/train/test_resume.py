@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from mtlab.plan.block_choice import Choose
 from mtlab.plan.experiment import load
 from mtlab.plan.scenario import Trial
 from mtlab.record.journal import Journal
 from mtlab.record.records import TrialRecord
 from mtlab.train.cache.prefix import Prefixes
+from mtlab.train.loop import block_choice, schedule
 from mtlab.train.prepare import Prepared, prepare
 from mtlab.train.resume import signals
 from mtlab.train.resume.keeper import Keeper
@@ -57,6 +59,7 @@ scenarios:
   freezing:
     - {{epochs: 1, train: {{"layers[0:]": 1.0e-3, heads: 1.0e-2}}, choose: {{blocks: 1, batches: 1}}}}
     - {{epochs: 4, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, freeze_when: {{percentile: 100}}}}
+  last_turn: [{{epochs: 3, patience: 5, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, rotate: {{blocks: 1}}}}]
   patient: [{{epochs: 9, train: {{heads: 5.0e-2}}, patience: 1, warmup_steps: 2}}]
   patient_top:
     - {{name: top, epochs: 9, train: {{"layers[-1/3:]": 1.0e-3, heads: 1.0e-1}}, patience: 1, cooldown: 2, warmup_steps: 2}}
@@ -249,6 +252,26 @@ def test_so_does_one_in_which_not_all_blocks_train(
     assert len(pieces) > 2, pieces
     ends = [sum(pieces[:number]) for number in range(1, len(pieces))]
     check(cold, whole, tmp_path, stop_after, sorted({1, *ends, ends[-1] + 1, sum(pieces)}))
+
+
+def test_so_does_one_whose_piece_is_shorter_than_the_cooldown_of_its_stage(
+    cold: Bench, tmp_path: Path, stop_after: Any
+) -> None:
+    whole = cold.run(tmp_path / "whole", "last_turn", (0,))
+    check(cold, whole, tmp_path, stop_after, (len(whole[0].step_losses["total"]) - 1,))
+
+
+def test_scores_of_blocks_are_of_the_own_sentences_where_others_are_rehearsed(
+    staged: Bench,
+) -> None:
+    stage = staged.experiment.scenario("held").stages[0]
+    chosen = stage.model_copy(update={"choose": Choose(blocks=1, batches=9)})
+    sentences = block_choice.looked_at(staged.prepared, chosen, 0)
+    assert any(step.rehearsal for step in schedule.epoch(staged.prepared, chosen, 0))
+    assert not any(step.rehearsal for step in sentences)
+    assert sorted(step.ids[0] for step in sentences) == list(
+        range(len(staged.prepared.encoded["train"].examples))
+    )
 
 
 def test_so_do_seeds_that_patience_ends_apart(cold: Bench, tmp_path: Path, stop_after: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mtlab.plan.scenario import point_label
 from mtlab.plan.tasks import Task
+from mtlab.record.pieces import joined
 from mtlab.record.quality import Metrics
 from mtlab.record.records import StageRecord, SuiteRecord, TrialRecord
 from mtlab.tasks.registry import USUAL
@@ -119,7 +120,7 @@ def params_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, Any]:
         "colours",
     )
     shared = {key: value for key, value in suite.experiment.items() if key not in others}
-    stages = [stage.model_dump(include=OF_STAGE) for stage in trial.stages]
+    stages = [stage.model_dump(include=OF_STAGE) for stage in joined(trial.stages)]
     swept = tuple(
         f"{key}." for key in trial.point
     )  # a swept key replaces all that the file says below it

@@ -164,7 +164,8 @@ def unmitigated(stages: Sequence[StageRecord]) -> bool:
     encoder.
     """
     return not adapted(stages) and not any(
-        stage.rehearsal or stage.l2_sp or stage.distillation for stage in stages
+        stage.rehearsal or stage.l2_sp or stage.distillation or stage.average is not None
+        for stage in stages
     )
 
 
@@ -193,7 +194,8 @@ def _parts(stage: StageRecord) -> tuple[object, ...]:
     units, encoder = _units(stage), _encoder(stage) - {ADAPTERS}
     moves = bool(units & {*encoder, ADAPTERS}) and (ADAPTERS in units or encoder <= units)
     heads = frozenset(unit for unit in units if unit.startswith("head."))
-    return (moves, heads if moves else frozenset(units)), stage.losses, stage.epochs
+    how = stage.chooses, stage.reinit
+    return (moves, heads if moves else frozenset(units)), stage.losses, stage.epochs, how
 
 
 def effects(group: Group, task: Task) -> list[Effect]:

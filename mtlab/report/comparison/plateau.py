@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mtlab.record import pieces
 from mtlab.record.records import StageRecord, TrialRecord
-from mtlab.report.comparison import pieces
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.statistics import intervals
 from mtlab.report.statistics.intervals import Interval

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from matplotlib.axes import Axes
 
+from mtlab.record.pieces import joined
 from mtlab.record.records import StageRecord, TrialRecord
 from mtlab.report.comparison.groups import Group, Task
-from mtlab.report.comparison.pieces import joined
 from mtlab.report.figures.looks import shown
 
 TRAINS, FROZEN, EDGE = "#2f3e5c", "#e4e4e4", "#858585"

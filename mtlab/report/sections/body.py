@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from mtlab.record import pieces
 from mtlab.record.records import StageRecord, SuiteRecord
 from mtlab.report import markdown
-from mtlab.report.comparison import pieces
 from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import ENOUGH, Group, Task
 from mtlab.report.markdown import fixed, name, rounded, text, whole
@@ -255,7 +255,7 @@ def parameters(group: Group) -> str:
             (trial.stages for trial in group.trials if trial.scenario == scenario and trial.stages),
             (),
         )
-        for stage in stages:
+        for stage in pieces.joined(stages):
             rates = (
                 ", ".join(
                     f"{name(selector)} {rate:g}{falling(stage.decay.get(selector))}"

@@ -1,16 +1,11 @@
 """The report's section on blocks that did not train all the time: for how many epochs each did."""
 
 from mtlab.plan.words import counted
+from mtlab.record import pieces
 from mtlab.report import markdown
-from mtlab.report.comparison import pieces
 from mtlab.report.comparison.groups import Group
-from mtlab.report.markdown import name
-
-HOW = {
-    "choose": "chosen by score when the stage begins",
-    "rotate": "some at a time",
-    "freeze_when": "frozen on the way, from the bottom up",
-}
+from mtlab.report.markdown import name, text
+from mtlab.report.wording import HOW
 
 
 def section(group: Group) -> str:
@@ -30,8 +25,8 @@ def section(group: Group) -> str:
         return ""
     said = (
         f"In {counted(len(rows), 'trial')} not all blocks that the stage names train all the time. "
-        "The table has the epochs in which each block trains, counted from input to output. "
+        "The table has the epochs in which each block trains. "
         "With each change the optimizer begins anew."
     )
-    header = ["scenario", "seed", "blocks", *(f"{at}" for at in range(1, len(blocks) + 1))]
+    header = ["scenario", "seed", "blocks", *map(text, blocks)]
     return f"{said}\n\n{markdown.table(header, rows, words=3)}"

@@ -95,7 +95,7 @@ def _general(group: Group) -> str:
     number = counted(shifts.count(group.also), "set")
     if len(changed) > 1:
         one = f"{listing(_titles(changed))} are changes of the same sentences and count as one"
-        said += f" {one[:1].upper()}{one[1:]}, so there are {number}."
+        said += f" {one[:1].upper()}{one[1:]}, which makes {number} in all."
     if shifts.count(group.also) < FEWEST_SETS:
         return f"{said} Nothing can be said in general: that takes {FEWEST_SETS} sets."
     return f"{said} What they show holds for data like these alone."

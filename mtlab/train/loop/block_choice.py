@@ -1,5 +1,6 @@
 """Which blocks train, in a stage that does not train all that it names: its pieces."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from mtlab.model.freezing import Partition
 from mtlab.model.losses import losses_of
 from mtlab.model.network import Network
 from mtlab.plan.block_choice import Choose, FreezeWhen
+from mtlab.plan.errors import UserError
 from mtlab.plan.scenario import Stage
 from mtlab.train.loop import schedule
 from mtlab.train.loop.schedule import Step
@@ -45,8 +47,9 @@ def trained_weights(network: Network, partition: Partition) -> Weights:
 def looked_at(prepared: Prepared, stage: Stage, first_epoch: int) -> list[Step]:
     """The sentences that ``choose`` looks at, each as a step of its own."""
     assert stage.choose is not None
-    steps = schedule.epoch(prepared, stage, first_epoch)[: stage.choose.batches]
-    return [replace(planned, ids=(number,)) for planned in steps for number in planned.ids]
+    steps = [step for step in schedule.epoch(prepared, stage, first_epoch) if not step.rehearsal]
+    some = steps[: stage.choose.batches]
+    return [replace(planned, ids=(number,)) for planned in some for number in planned.ids]
 
 
 def scores(
@@ -57,7 +60,7 @@ def scores(
     sentences: Sequence[Step],
     runtime: Runtime,
 ) -> Scores:
-    """What ``choose`` goes by: :class:`mtlab.plan.block_choice.Choose` has the formulas.
+    """The scores of blocks: :class:`mtlab.plan.block_choice.Choose` has the formulas.
 
     Args:
         network: it is left in eval mode, without gradients.
@@ -66,6 +69,9 @@ def scores(
         prepared: the data.
         sentences: of the training split, see :func:`looked_at`.
         runtime: device and precision.
+
+    Raises:
+        UserError: a score is not finite.
     """
     assert stage.choose is not None
     freezing.apply(network, partition)
@@ -82,7 +88,11 @@ def scores(
                     sums[name] += weight.grad**2 if squared else weight.grad
     network.zero_grad(set_to_none=True)
     count = len(sentences)
-    return {block: _score(stage.choose, of, sums, count) for block, of in blocks.items()}
+    found = {block: _score(stage.choose, of, sums, count) for block, of in blocks.items()}
+    if not all(map(math.isfinite, found.values())):
+        problem = "a block has no relative gradient, for all its weights that train are 0"
+        raise UserError(problem, "write `by: fisher`", where="choose.by", code="conflict")
+    return found
 
 
 def _score(
@@ -96,7 +106,7 @@ def _score(
         torch.stack([some.norm() for some in every]).norm()
         for every in (mine, [weight.detach().double() for weight in weights.values()])
     ]
-    return float(norms[0] / norms[1])
+    return float(norms[0] / norms[1]) if norms[1] else math.inf
 
 
 def _losses(

@@ -11,7 +11,7 @@ from typing import Any
 
 from mtlab.plan.scenario import Guidance, Stage
 from mtlab.record.quality import Metrics, selection_score
-from mtlab.record.records import Decision, EpochRecord
+from mtlab.record.records import Decision, EpochRecord, StageRecord
 
 
 @dataclass
@@ -195,14 +195,22 @@ def with_head(
     return {selector: rate for selector, rate in {**heads, **others}.items() if rate > 0}
 
 
-def replay(stages: Sequence[Stage], epochs: Sequence[EpochRecord]) -> list[Decision]:
+def replay(
+    stages: Sequence[Stage], epochs: Sequence[EpochRecord], pieces: Sequence[StageRecord] = ()
+) -> list[Decision]:
     """The decisions that these stages' guidance makes on these validations: those of the record's
     ledger.
 
     Args:
         stages: as the scenario has them.
         epochs: of the record, the one before any training first.
+        pieces: of the record, where stages have several because they choose blocks.
     """
+
+    def of(epoch: EpochRecord) -> tuple[bool, int]:
+        stage = pieces[epoch.stage].of if pieces else None
+        return (True, epoch.stage) if stage is None else (False, stage)
+
     decided: list[Decision] = []
     at, standing = 0, epochs[0]
     for number, stage in enumerate(stages):
@@ -220,8 +228,8 @@ def replay(stages: Sequence[Stage], epochs: Sequence[EpochRecord]) -> list[Decis
             decided += decisions
             if any(decision.action in ("advance", "stop") for decision in decisions):
                 break
-            following = [epoch.stage for epoch in epochs[at + 1 : at + 2]]
-            if stage.patience is not None and following != [epochs[at].stage]:
+            following = [of(epoch) for epoch in epochs[at + 1 : at + 2]]
+            if stage.patience is not None and following != [of(epochs[at])]:
                 break
         passed = epochs[first : at + 1]
         if passed:

@@ -66,15 +66,15 @@ def _chosen_lines(plan: StagePlan) -> Iterator[str]:
     stage, number = plan.stage, len(block_choice.blocks(plan.partition))
     if stage.choose is not None:
         by = stage.choose.by.replace("_", " ")
-        yield f"    chooses {stage.choose.blocks} of {number} blocks by {by}; FLOPs are those of the lowest ones"
+        yield f"    chooses {stage.choose.blocks} of {number} blocks by {by}; FLOPs are those of the lowest ones, the most that it may take"
     if stage.rotate is not None:
         every, order = counted(stage.rotate.every, "epoch"), stage.rotate.order
         yield f"    trains {stage.rotate.blocks} of {number} blocks at a time, others every {every}, order {order}"
     if stage.freeze_when is not None:
         share, every = stage.freeze_when.percentile, counted(stage.freeze_when.every, "epoch")
-        yield f"    freezes blocks from the bottom up whose gradients change less than percentile {share:g}, every {every}"
+        yield f"    every {every}: freezes the lowest blocks, up to the first whose gradients change by percentile {share:g} or more"
     if stage.average is not None:
-        yield f"    is tested with {stage.average:g} of what trained and the rest of where the stage began"
+        yield f"    is tested with start + {stage.average:g} × (trained − start)"
 
 
 def _drawn_lines(prepared: Prepared, plan: StagePlan) -> Iterator[str]:

@@ -7,17 +7,14 @@ from mtlab.record.records import StageRecord, Units
 
 
 def grouped(stages: Sequence[StageRecord]) -> list[list[StageRecord]]:
-    """The pieces of each stage; a stage that was trained in one go is its only piece.
+    """The pieces of each stage; a stage that was trained in one go is its only piece."""
 
-    Names tell two stages in a row apart that both rotate.
-    """
-    numbered = enumerate(stages)
-
-    def stage(piece: tuple[int, StageRecord]) -> object:
+    def stage(piece: tuple[int, StageRecord]) -> tuple[bool, int]:
         number, record = piece
-        return (record.chooses, _name(record)) if record.chooses else number
+        return (True, number) if record.of is None else (False, record.of)
 
-    return [[record for _, record in some] for _, some in itertools.groupby(numbered, stage)]
+    pairs = itertools.groupby(enumerate(stages), stage)
+    return [[record for _, record in some] for _, some in pairs]
 
 
 def joined(stages: Sequence[StageRecord]) -> list[StageRecord]:
@@ -38,7 +35,7 @@ def _as_one(pieces: Sequence[StageRecord]) -> StageRecord:
         trained = round(sum(count.trainable * of for count, of in counts) / max(1, epochs))
         units[unit] = Units(trainable=trained, frozen=total - trained)
     changes = {
-        "name": _name(first),
+        "name": name_of_stage(first.name),
         "epochs": epochs,
         "steps": sum(piece.steps for piece in pieces),
         "parameters": units,
@@ -59,5 +56,6 @@ def epochs_of(stages: Iterable[StageRecord]) -> dict[str, int]:
     return trained
 
 
-def _name(stage: StageRecord) -> str:
-    return stage.name.partition(" (")[0]
+def name_of_stage(piece: str) -> str:
+    """The name of the stage of a piece, whose own name has its blocks in brackets behind that."""
+    return piece.rpartition(" (layers[")[0] or piece
