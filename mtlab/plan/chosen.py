@@ -26,22 +26,24 @@ def choose_scenarios(value: dict[str, Any], names: Sequence[str]) -> None:
                 where="--scenarios",
                 code="unknown-scenario",
             )
-    take_out(value, [name for name in scenarios if name not in names])
+    take_out(value, "scenarios", [name for name in scenarios if name not in names])
     value["scenarios"] = {name: scenarios[name] for name in names}
     if value.get("control") not in names:
         value["control"] = None
 
 
-def take_out(value: dict[str, Any], gone: Collection[str]) -> None:
-    """Take scenarios out of what a file says, which is changed."""
-    for key in ("scenarios", "expected"):
-        if isinstance(value.get(key), dict):
-            value[key] = {name: of for name, of in value[key].items() if name not in gone}
-    begins = tuple(f"scenarios.{name}." for name in gone)
-    for key in ("sweep", "settings"):
-        if isinstance(value.get(key), dict):
-            value[key] = {
+def take_out(value: dict[str, Any], key: str, gone: Collection[str]) -> None:
+    """Take scenarios, or others by the ``key`` that holds them, out of what a file says, which is
+    changed.
+    """
+    for held in (key, "expected") if key == "scenarios" else (key,):
+        if isinstance(value.get(held), dict):
+            value[held] = {name: of for name, of in value[held].items() if name not in gone}
+    begins = tuple(f"{key}.{name}." for name in gone)
+    for varying in ("sweep", "settings"):
+        if isinstance(value.get(varying), dict):
+            value[varying] = {
                 varied: values
-                for varied, values in value[key].items()
+                for varied, values in value[varying].items()
                 if not str(varied).startswith(begins)
             }

@@ -102,7 +102,8 @@ class Located:
 
 def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located:
     """Read an experiment file, laid over the file that its ``extends`` names, or over several, each
-    laid over the one before it (mappings merge, lists replace, and ``null`` takes a scenario out).
+    laid over the one before it (mappings merge, lists replace, and ``null`` takes a scenario, or a
+    set of ``also_test``, out).
 
     A file has a ``name``, an ``output`` and an ``answer`` of its own: these are not taken from files
     that it extends.
@@ -160,11 +161,13 @@ def extended(overlay: Located, folder: Path, seen: tuple[Path, ...] = ()) -> Loc
 def _laid(over: Located, under: Located) -> Located:
     """One experiment, laid over another."""
     value = merged(under.value, over.value)
-    inherited, scenarios = under.value.get("scenarios"), value.get("scenarios")
-    if isinstance(inherited, dict) and isinstance(scenarios, dict):
-        # null takes an inherited scenario out
-        gone = [key for key, stages in scenarios.items() if stages is None and key in inherited]
-        take_out(value, gone)
+    for key in ("scenarios", "also_test"):
+        inherited, now = under.value.get(key), value.get(key)
+        if isinstance(inherited, dict) and isinstance(now, dict):
+            # null takes out what is inherited
+            take_out(
+                value, key, [name for name, of in now.items() if of is None and name in inherited]
+            )
     kept = {path: at for path, at in under.places.items() if _stands(path, value)}
     return Located(value, kept | over.places)
 
