@@ -156,7 +156,8 @@ def test_it_is_downloaded_once_at_its_commit_and_verified(tmp_path: Path) -> Non
         return ran.stdout.strip().splitlines()[-1]
 
     kept = tmp_path / "kept" / "hub" / "models--owner--toy" / "snapshots" / commit
-    with stand_in.serve({commit: files}, {"main": commit}) as address:
+    newer = {**files, "model.safetensors": b"of a later commit"}
+    with stand_in.serve({commit: files, "c" * 40: newer}, {"main": "c" * 40}) as address:
         assert look(address, "kept") == f"{kept} 3"
         assert look(address, "other", sha256="0" * 64).startswith("damaged ")
         assert "cannot be downloaded (no encoder owner/toy at revision " in look(
