@@ -881,7 +881,7 @@ STATISTICS_BUGS = (
         "every look may make the error of all looks",
         "report/statistics/scale.py",
         "    return [after - before for before, after in itertools.pairwise([0.0, *spent])]\n",
-        "    return [total for _ in spent]\n",
+        "    return [TOTAL for _ in spent]\n",
         (f"{SCALE}::test_what_each_look_spends",),
     ),
     Mutant(
