@@ -79,6 +79,7 @@ FAILURES = "tests/report/test_training_failures.py"
 WINNER = "tests/report/test_winner.py"
 DROPS = "tests/report/test_drops.py"
 SHIFTS = "tests/report/test_shifts.py"
+EMBEDDED = "tests/model/test_embedded.py"
 SERVING = "tests/export/test_serving.py"
 
 CERTIFIED = f"{TRIAL}::test_frozen_parts_stand_and_every_certificate_holds"
@@ -880,7 +881,7 @@ STATISTICS_BUGS = (
         "every look may make the error of all looks",
         "report/statistics/scale.py",
         "    return [after - before for before, after in itertools.pairwise([0.0, *spent])]\n",
-        "    return [total for _ in spent]\n",
+        "    return [TOTAL for _ in spent]\n",
         (f"{SCALE}::test_what_each_look_spends",),
     ),
     Mutant(
@@ -1287,6 +1288,30 @@ DECISION_BUGS = (
     ),
 )
 
+ENCODER_BUGS = (
+    Mutant(
+        "weights that the hub gave are not verified",
+        "model/embedded.py",
+        "    if digest != SHA256:\n",
+        "    if digest != SHA256 and path.name != HUB.revision:\n",
+        (f"{EMBEDDED}::test_other_weights_are_refused_with_the_folder_to_delete",),
+    ),
+    Mutant(
+        "the embedded encoder is whatever the hub has now",
+        "model/embedded.py",
+        "hf_hub_download(HUB.name, file, revision=HUB.revision)",
+        "hf_hub_download(HUB.name, file)",
+        (f"{EMBEDDED}::test_it_is_downloaded_once_at_its_commit_and_verified",),
+    ),
+    Mutant(
+        "a download without its weights counts as there",
+        "model/embedded.py",
+        "if all(isinstance(file, str) for file in kept)",
+        "if any(isinstance(file, str) for file in kept)",
+        (f"{EMBEDDED}::test_without_package_and_hub_one_line_says_both_ways_to_get_it",),
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *DECISION_BUGS,
     *FREEZING_BUGS,
@@ -1307,6 +1332,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *RESUME_BUGS,
     *PATIENCE_BUGS,
     *SERVING_BUGS,
+    *ENCODER_BUGS,
 )
 
 

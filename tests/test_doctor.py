@@ -381,7 +381,8 @@ def test_offline_is_a_fault_only_where_the_hub_is_needed(
     (kept / "refs").mkdir(parents=True)
     (kept / "refs" / "main").write_text("a" * 40)
     (kept / "snapshots" / ("a" * 40)).mkdir(parents=True)
-    (kept / "snapshots" / ("a" * 40) / "config.json").write_text("{}")
+    for name in ("config.json", "model.safetensors"):
+        (kept / "snapshots" / ("a" * 40) / name).write_text("{}")
     asked = [
         ["doctor", str(experiment_file), *more]
         for more in ([], ["--encoder", "owner/toy"], ["--encoder", "owner/kept"])

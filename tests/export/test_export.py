@@ -244,6 +244,7 @@ def test_the_cards_numbers_are_the_records(home: Path, tmp_path: Path) -> None:
     for part, scores in trial.test.by_task["ner"].by_name.items():
         assert f"| entity F1 of {part} ({scores['support']} in test) | {scores['f1']:.3f} |" in card
     assert f"seed {trial.seed}" in card
+    assert "CC BY asks you to name the authors" in card and "Apache-2.0" in card
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_several_files_are_laid_over_each_other_in_their_order(tmp_path: Path) -
     for left in (load(alone), load(both, {"scenarios": ["two"]})):
         assert list(left.scenarios) == ["two"] and left.expected == {"two": "down"}
         assert list(left.settings) == ["scenarios.two.0.epochs"]
-    sets = "also_test: {low: {of: test, change: lowercase}, typos: {of: test, change: typos}}\n"
+    sets = "also_test: {low: {of: test, change: lowercase}, typos: {of: test, change: typos, rate: 0.1}}\n"
     both.write_text(f"extends: two.yaml\n{sets}")
     alone.write_text("extends: both.yaml\nalso_test: {low: null}\n")
     assert list(load(alone).also_test) == ["typos"]
