@@ -1144,7 +1144,7 @@ RESUME_BUGS = (
         "    for group, rate in zip(optimizer.param_groups, scheduler.get_last_lr(), strict=True):\n"
         '        group["lr"] = rate\n',
         "    return\n",
-        (f"{RESUME}[heads-seeds0]",),
+        (f"{RESUME}[heads-seeds0-2]",),
     ),
     Mutant(
         "a trial that goes on forgets its moments",
@@ -1155,28 +1155,28 @@ RESUME_BUGS = (
             "    )\n"
         ),
         "",
-        (f"{RESUME}[heads-seeds0]",),
+        (f"{RESUME}[heads-seeds0-2]",),
     ),
     Mutant(
         "a trial that goes on forgets the decay of words that training does not have",
         "train/loop/step.py",
         '            self.vocabulary.decay = facts["decay"]\n',
         "",
-        (f"{RESUME}[guided-seeds2]",),
+        (f"{RESUME}[guided-seeds2-2]",),
     ),
     Mutant(
         "a trial that goes on forgets its best weights so far",
         "train/state.py",
         '        self.choice = Choice(best, moved, facts["standing"], facts["first"], start)\n',
         '        self.choice = Choice({}, moved, facts["standing"], facts["first"], start)\n',
-        (f"{RESUME}[guided-seeds2]",),
+        (f"{RESUME}[guided-seeds2-2]",),
     ),
     Mutant(
         "a trial that goes on forgets how many steps its dropout masks are on",
         "train/loop/tally.py",
         "return cls(**sums, running=running)",
         "return cls(**sums)",
-        (f"{RESUME}[heads-seeds0]",),
+        (f"{RESUME}[heads-seeds0-2]",),
     ),
 )
 

@@ -49,6 +49,7 @@ IN_A_CLONE = (
 """Run in order in a fresh clone, which the first one installs."""
 
 ELSEWHERE = {
+    "make install": "every other target runs it first",
     "make test": "this is it",
     "make test-processes": "the same",
     "make test-nightly": "the same",

@@ -46,7 +46,9 @@ def test_the_answer_names_who_protects_and_who_loses_more_and_where(records: Rec
 def test_on_fewer_than_three_sets_nothing_is_said_in_general(records: Records) -> None:
     assert "Nothing can be said in general: that takes 3 sets." in answer(records)
     changed = answer(ran(("chat", "lower", "typos"), 2))
-    assert "Lower case and typos are changes of the same sentences and count as one, so" in changed
+    assert (
+        "Lower case and typos are changes of the same sentences and count as one, which" in changed
+    )
     assert "in general: that takes 3 sets" in changed
     assert "in general" not in answer(ran(("chat", "lower", "reports"), 2))
 

@@ -142,7 +142,17 @@ def test_time_left_without_a_pace_is_not_made_up() -> None:
     assert progress.left() == "time left: not known yet"
 
 
-@pytest.mark.parametrize("name", ["five_epochs", "frontier", "budget", "guided", "imbalance"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "five_epochs",
+        "guided",
+        *(
+            pytest.param(name, marks=pytest.mark.nightly)
+            for name in ("frontier", "budget", "imbalance")
+        ),
+    ],
+)
 def test_the_time_left_is_within_a_quarter_after_every_trial_of_the_first_half(name: str) -> None:
     """A committed run as it went: what would have been told after each trial, beside how long the
     rest took."""

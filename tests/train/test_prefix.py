@@ -112,7 +112,17 @@ def same(one: TrialRecord, other: TrialRecord, tolerance: float = 1e-4) -> None:
         assert losses == pytest.approx(other.step_losses[task], rel=tolerance)
 
 
-@pytest.mark.parametrize("family", tiny.CONFIGS)
+ALIKE = ("roberta", "electra", "mpnet", "distilbert")
+"""Families whose blocks are called as those of BERT are, or nearly so."""
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, marks=pytest.mark.nightly if family in ALIKE else ())
+        for family in tiny.CONFIGS
+    ],
+)
 def test_cached_equals_plain_for_every_family(tmp_path: Path, data: Path, family: str) -> None:
     """Without dropout a whole trial has the same losses at every step and the same test metrics,
     cached and not."""

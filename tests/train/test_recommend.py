@@ -74,7 +74,7 @@ def test_the_cheapest_good_one_is_recommended_and_the_others_stop(
 def test_what_decides_on_the_way_is_tried_though_it_may_save_nothing(
     file: Path, tmp_path: Path
 ) -> None:
-    stage = "  freezing: [{epochs: 2, train: {encoder: 1.0e-3, heads: 1.0e-2}, freeze_when: {}}]\n"
+    stage = "  freezing: [{epochs: 3, train: {encoder: 1.0e-3, heads: 1.0e-2}, freeze_when: {}}]\n"
     file.write_text(file.read_text() + stage)
     experiment = load(file, {"seeds.looks": ["2"], "seeds.stop": ["recommended"]})
     runtime = resolve(experiment)
