@@ -157,3 +157,18 @@ def test_the_sentences_are_those_of_the_snapshot(tmp_path: Path) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         SENTENCES.write_text(sentences(Path(folder)), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["rotate: {blocks: 1}", "choose: {blocks: 1}", "freeze_when: {}", "reinit: 'layers[-1:]'"],
+)
+def test_a_scenario_of_a_file_that_a_trainer_does_not_do_is_refused(
+    tmp_path: Path, more: str
+) -> None:
+    file = tmp_path / "mine.yaml"
+    stage = f"{{epochs: 3, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, {more}}}"
+    file.write_text(f"data: {{source: builtin}}\nscenarios:\n  mine: [{stage}]\n")
+    key = more.partition(":")[0]
+    with pytest.raises(UserError, match=f"mtlab's own loop has {key}, and a Trainer has not"):
+        FreezeSchedule(file, "mine")
