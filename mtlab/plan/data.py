@@ -42,6 +42,9 @@ class Source(Strict):
     @field_validator("source")
     @classmethod
     def _no_address(cls, source: str | None) -> str | None:
+        if source is not None and not source.strip():
+            line = "it is empty; give a path, a hub id such as owner/name, or builtin"
+            raise mistake(line, code="empty")
         if source is not None and "://" in source:  # not repeated: it may hold a password
             raise mistake(
                 "a source is not a URL; download the data and pass its path, or pass a hub id such as owner/name",

@@ -272,6 +272,7 @@ CHANGES: list[tuple[Change, str, str]] = [
     (data("unseen_labels: drop"), ":1 data.unseen_labels", "unknown-value"),
     (data("revision: 12"), ":1 data.revision", "wrong-type"),
     (("source: here", "source: https://user:S3CRET@host/x"), ":1 data.source", "is-url"),
+    (("source: here", "source: ''"), ":1 data.source", "empty"),
     (
         ("data: {source: here}", "data: https://user:S3CRET@host/x?token=S3CRET"),
         ":1 data",
