@@ -41,7 +41,7 @@ class StageRunner:
         self.done = max(reached, default=0) - group.at.epoch
         """Epochs of the trials before the piece."""
         self.passed = stage.epochs - self.piece.epochs if stage.chooses else 0
-        """Epochs of the stage before the piece, where its rates and patience continue those."""
+        """Epochs of the stage before this piece. Rates and patience count from the stage's first."""
         self.plan = self._steps(self.done, self.piece.epochs)
         self.lengths = [
             *map(len, self._steps(self.done - self.passed, self.passed)),
@@ -51,7 +51,7 @@ class StageRunner:
         self.total = sum(map(len, self.plan))
         self.partition = freezing.resolve(self.piece, first.network)
         self.scores = first.history.scores
-        """By which the piece came about; what ends it has others."""
+        """The scores that chose the blocks of this piece. A later decision sets others in the history."""
 
     def _steps(self, first: int, epochs: int) -> list[list[Step]]:
         """The steps of so many epochs from the trial's epoch ``first`` on."""
@@ -100,7 +100,7 @@ class StageRunner:
             self._remember_start(state)
 
     def _remember_start(self, state: TrialState) -> None:
-        """Note what may train in the stage, and where it is averaged with, its weights."""
+        """Note the names of what may train in the stage; keep the weights if they will be averaged."""
         choice, network = state.choice, state.network
         if choice.moved:
             return

@@ -42,7 +42,7 @@ class OneNetwork(Trainer):
             words = occurring(state.network, examples, prepared.pad_id, trained)
         terms = state.mitigations.terms(stage)
         self.sums: GradientSums | None = None
-        """What ``freeze_when`` goes by."""
+        """The gradients that ``freeze_when`` compares; None where the stage has none."""
         if stage.freeze_when is not None:
             self.sums = GradientSums.over(state.network, partition)
             terms = (*terms, self.sums)

@@ -1,4 +1,4 @@
-"""Which blocks train, in a stage that does not train all that it names: its pieces."""
+"""What decides which blocks train: the scores of ``choose``, and the gradients of ``freeze_when``."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -88,11 +88,11 @@ def scores(
                     sums[name] += weight.grad**2 if squared else weight.grad
     network.zero_grad(set_to_none=True)
     count = len(sentences)
-    found = {block: _score(stage.choose, of, sums, count) for block, of in blocks.items()}
-    if not all(map(math.isfinite, found.values())):
+    by_block = {block: _score(stage.choose, of, sums, count) for block, of in blocks.items()}
+    if not all(map(math.isfinite, by_block.values())):
         problem = "a block has no relative gradient, for all its weights that train are 0"
         raise UserError(problem, "write `by: fisher`", where="choose.by", code="conflict")
-    return found
+    return by_block
 
 
 def _score(
@@ -158,8 +158,8 @@ class GradientSums:
     def loss(
         self, logits: Mapping[str, Tensor], part: Batch, batch: Batch, processes: int
     ) -> Tensor:
-        """Is not asked for."""
-        raise NotImplementedError
+        """Never asked for: :meth:`tasks` names none."""
+        raise AssertionError("gradients are read, and no loss is added")
 
     def after_backward(self) -> None:
         """Add the gradients of a step."""
@@ -180,7 +180,7 @@ class GradientSums:
 
 
 def still(rule: FreezeWhen, before: Scores, now: Scores) -> tuple[list[str], Scores]:
-    """The blocks that ``freeze_when`` freezes, bottom first, and the changes that it goes by.
+    """The blocks that ``freeze_when`` freezes, bottom first, and the change of each block's gradients.
 
     Args:
         rule: of the stage.
