@@ -68,7 +68,7 @@ TOPICS = (
     Topic(
         "How to tune, and how long to train?",
         lambda known: across.settings_only(known.groups) or _guided(known),
-        ("quality_vs_epochs", "settings", "learning_curves"),
+        ("settings", "learning_curves"),
     ),
     Topic("One task or several?", _has_single_task),
     Topic("What does a model keep?", lambda known: known.staged, ("kept_and_learnt",)),

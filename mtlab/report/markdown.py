@@ -7,6 +7,9 @@ from typing import Any
 LONGEST = 600
 """Characters of one text value that a report shows."""
 
+MOST_DIGITS = 5
+"""Decimals of a difference that is nearly as large as half its interval."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\[\]:-]*")
 _SPECIAL = re.compile(r"[\\`*{}\[\]!|~$#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
@@ -102,15 +105,26 @@ def measured(
     sign: bool = False,
 ) -> str:
     """A mean with its interval: ``0.860 ± 0.020`` where it is symmetric as printed, else in
-    brackets; with ``sign``, a difference.
+    brackets; with ``sign``, a difference, with more decimals where fewer hide which side of 0 it is.
     """
     number = signed(mean, digits) if sign else fixed(mean, digits)
     if mean is None or low is None or high is None:
         return number
     below, above = mean - low, high - mean
     if abs(above - below) < 10**-digits / 2:
-        return f"{number} ± {fixed((below + above) / 2, digits)}"
+        half = fixed((below + above) / 2, digits)
+        if sign and half == fixed(abs(mean), digits) and float(half) and digits < MOST_DIGITS:
+            return measured(mean, low, high, digits + 1, sign=True)
+        return f"{number} ± {half}"
     return number + bounds(low, high, digits)
+
+
+def times(mean: float | None, low: float | None, high: float | None) -> str:
+    """A ratio with its interval: ``0.89× [0.81, 0.98]``; without one where every seed has the same."""
+    if mean is None:
+        return "–"
+    same = fixed(low, 2) == fixed(high, 2)
+    return f"{fixed(mean, 2)}×{'' if same else bounds(low, high, 2)}"
 
 
 def rounded(value: float | None, digits: int = 3) -> str:

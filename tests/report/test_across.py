@@ -127,19 +127,50 @@ def sized(points: list[tuple[int, int, float]], seeds: int = 2) -> list[Group]:
     )
 
 
+def lengths(found: list[Group]) -> list[tuple[int | None, int]]:
+    """Sentences and epochs of each point."""
+    return [(group.sentences, group.good[-1].stages[-1].epochs) for group in found]
+
+
 def test_sizes_are_compared_at_equal_epochs_and_at_equal_updates():
-    found = sized([(100, 6, 0.1), (1000, 6, -0.1), (100, 60, 0.2)])
-    assert [
-        (group.sentences, across.epochs(group, "full_finetune"))
-        for group in across.at_equal_epochs(found)
-    ] == [(100, 6), (1000, 6)]
+    ways = across.by_size(sized([(100, 6, 0.1), (1000, 6, -0.1), (100, 60, 0.2)]))
     # the factory gives every epoch the same number of steps, so that equal epochs are equal updates
     # too
-    assert [group.sentences for group in across.at_equal_updates(found)] == [100, 1000]
+    assert {way: lengths(points) for way, points in ways.items()} == {
+        across.EPOCHS: [(100, 6), (1000, 6)],
+        across.UPDATES: [(100, 6), (1000, 6)],
+    }
+
+
+def by_patience(group: Group) -> Group:
+    def ended(trial):
+        last = trial.stages[-1].model_copy(update={"ended": "patience"})
+        return trial.model_copy(update={"stages": (*trial.stages[:-1], last)})
+
+    return replace(group, trials=tuple(map(ended, group.trials)))
+
+
+def test_a_length_that_patience_ended_is_a_result_and_excludes_no_size():
+    found = [by_patience(group) for group in sized([(100, 60, 0.1), (1000, 6, -0.1)])]
+    (way, points), *others = across.by_size(found).items()
+    assert (way, lengths(points), others) == (across.PLATEAU, [(100, 60), (1000, 6)], [])
+
+
+def test_sizes_are_compared_with_labels_as_at_the_first_of_the_largest():
+    noise = "data.label_noise.ner"
+    clean, wrong = sized([(100, 6, 0.1), (1000, 6, -0.1)]), sized([(100, 6, 0.3), (1000, 6, 0.2)])
+    for number, group in enumerate([*clean, *wrong]):
+        group.point[noise] = 0.2 * (number > 1)
+    found = across.sizes([wrong[0], *clean, wrong[1]])
+    assert [(group.sentences, group.point[noise]) for group in found] == [(100, 0.0), (1000, 0.0)]
+
+
+def test_settings_alone_have_no_sizes():
+    assert across.by_size(settings({"full_finetune": [0.5, 0.6]})) == {}
 
 
 def test_a_lead_is_paired_and_none_where_a_kind_was_not_run():
-    (group,) = across.at_equal_epochs(sized([(100, 6, 0.1)], seeds=3))
+    (group,) = across.sizes(sized([(100, 6, 0.1)], seeds=3))
     lead = across.lead(group, ENTITIES, kinds.HEADS, kinds.FULL)
     assert lead is not None and (lead.scenario, lead.other) == ("backbone_frozen", "full_finetune")
     assert lead.interval.mean == pytest.approx(0.1, abs=0.02) and lead.verdict == "better"
@@ -214,12 +245,3 @@ def test_blocks_that_never_reach_a_share_are_none():
 
 def test_no_frontier_without_several_depths_and_full_fine_tuning():
     assert across.frontier(by_depth({0: 0.3, 1: 0.4}), ENTITIES) == []
-
-
-def test_budgets_are_points_of_several_lengths():
-    found = settings({"full_finetune": [0.5, 0.6]}, full_finetune=[1, 5])
-    assert {
-        epochs: group.point["setting"]
-        for epochs, group in across.budgets(found, "full_finetune").items()
-    } == {1: 1, 5: 2}
-    assert across.budgets(settings({"full_finetune": [0.5, 0.6]}), "full_finetune") == {}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mtlab.record.journal import Journal
+from mtlab.report import markdown
 from mtlab.report.comparison import decisions
 from mtlab.report.comparison.groups import groups
 from mtlab.report.decision.box import WORDS, Box, box
@@ -47,7 +48,7 @@ def test_a_cheaper_scenario_that_is_as_good_is_recommended() -> None:
         f"Freeze the encoder (`{HEADS}`): cheaper, and shown to be at least as good."
     )
     assert made.sure == "equivalent in accuracy, with 5 seeds."
-    assert re.match(rf"0\.\d\d× `{CONTROL}`'s FLOPs", made.cost)
+    assert re.fullmatch(rf"0\.\d\d×( \[0\.\d\d, 0\.\d\d\])? `{CONTROL}`'s time\.", made.cost)
     assert made.step == "`mtlab export experiments/freezing.yaml`"
 
 
@@ -62,12 +63,14 @@ def test_a_cheaper_scenario_that_is_worse_is_not() -> None:
 
 
 def test_an_unclear_verdict_names_the_seeds_that_would_tell_and_the_command() -> None:
-    shown = several(tables.noisy(0.012, 3, spread=0.008), 3)
+    shown = several(tables.noisy(-0.012, 3, spread=0.008), 3)
     suite, trials = tables.ran(shown)
     (group,) = groups(suite, trials)
     (contrast,) = decisions.against_control(group)
     assert contrast.verdict == "unclear" and contrast.reason == decisions.SEEDS
     made = box(suite, [group], group)
+    low, high = (markdown.signed(end) for end in (contrast.interval.low, contrast.interval.high))
+    assert made.sure == f"unclear in accuracy [{low}, {high}], with 3 seeds."
     assert made.change.startswith(f"about {contrast.needed} seeds")
     assert ("To settle it", made.change) in made.lines
     assert made.step.endswith(f"--seeds.looks 3 {contrast.needed}`")

@@ -85,7 +85,7 @@ def test_one_seed_decides_nothing_that_varies():
         "heads worst for entities",
         "entities fall faster",
     ):
-        assert set(verdicts(name, given)) == {"unclear"}, name
+        assert set(verdicts(name, given)) == {"open"}, name
 
 
 def test_nothing_trained():
@@ -124,7 +124,7 @@ def test_few_parameters():
     [
         (0.0, 0.0, "supported"),
         (0.05, 0.05, "supported"),
-        (-0.02, -0.04, "unclear"),
+        (-0.02, -0.04, "open"),
         (-0.1, -0.1, "contradicted"),
     ],
 )
@@ -139,11 +139,14 @@ def test_at_least_as_good_means_a_loss_below_the_margin(accuracy, f1, verdict):
 
 def test_at_least_as_good_is_unclear_where_the_interval_holds_both():
     scores = {"gradual_unfreeze": (0.78, 0.76), "full_finetune": (0.8, 0.8)}
-    assert verdicts("best of both: quality", ran(scores, spread=0.04)) == ["unclear", "unclear"]
+    assert verdicts("best of both: quality", ran(scores, spread=0.04)) == ["open", "open"]
 
 
 def test_faster_is_told_of_an_update_however_long_each_trained():
-    given = lengths(backbone_frozen=[(100, 0.5), (200, 0.6)], full_finetune=[(1, 0.6), (2, 0.7)])
+    long = {"backbone_frozen": 200, "full_finetune": 2}
+    given = evidence(
+        [factory.trial(name, seed, length=long[name]) for name in long for seed in range(5)], 5
+    )
     found = findings(BY_NAME["faster"], given)
     assert found[1].effect == pytest.approx(1 / 3, rel=0.01)  # FLOPs
     assert found[0].effect == pytest.approx(1.0)  # the factory's steps take equally long
@@ -182,45 +185,33 @@ def test_few_blocks():
     )
 
 
-def lengths(**runs: list[tuple[int, float]]) -> Evidence:
-    """Settings that differ in epochs: scenario to (epochs, score)."""
+def ended(trial: TrialRecord, how: str) -> TrialRecord:
+    """The trial with a last stage that ended by ``patience``, or at its most ``epochs``."""
+    last = trial.stages[-1].model_copy(update={"ended": how})
+    return trial.model_copy(update={"stages": (*trial.stages[:-1], last)})
+
+
+def to_the_end(how: dict[str, str], heads: float, full: float = 0.9) -> Evidence:
+    """Heads alone and full fine-tuning with these scores, and how their trials ended."""
+    scores = {"backbone_frozen": heads, "full_finetune": full}
     trials = [
-        factory.trial(
-            name, seed, point={"setting": at}, scores=(score, score), length=epochs, spread=0.001
-        )
-        for name, found in runs.items()
-        for at, (epochs, score) in enumerate(found, start=1)
+        ended(factory.trial(name, seed, scores=(score, score), spread=0.001), how[name])
+        for name, score in scores.items()
         for seed in range(5)
     ]
-    count = len(next(iter(runs.values())))
-    return evidence(
-        trials, 5, settings={"scenarios.full_finetune.0.epochs": list(range(1, count + 1))}
-    )
+    return evidence(trials, 5)
 
 
-def test_quality_is_capped_where_heads_stay_behind_at_their_best_length():
-    behind = lengths(
-        backbone_frozen=[(5, 0.5), (30, 0.7), (100, 0.7)],
-        full_finetune=[(1, 0.6), (2, 0.7), (10, 0.9)],
-    )
-    assert verdicts("caps quality", behind) == ["supported", "supported"]
-    rising = lengths(
-        backbone_frozen=[(5, 0.5), (30, 0.6), (100, 0.7)],
-        full_finetune=[(1, 0.6), (2, 0.7), (10, 0.9)],
-    )
-    assert verdicts("caps quality", rising) == [
-        "unclear",
-        "unclear",
-    ]  # longer still may close the gap
-    caught_up = lengths(
-        backbone_frozen=[(5, 0.5), (30, 0.95), (100, 0.95)],
-        full_finetune=[(1, 0.6), (2, 0.7), (10, 0.9)],
-    )
-    assert verdicts("caps quality", caught_up) == ["contradicted", "contradicted"]
-    assert (
-        verdicts("caps quality", ran({"backbone_frozen": (0.5, 0.5), "full_finetune": (0.9, 0.9)}))
-        == []
-    )  # equal epochs tell nothing
+BOTH = {"backbone_frozen": "patience", "full_finetune": "patience"}
+
+
+def test_quality_is_capped_where_heads_stay_behind_at_their_plateau():
+    assert verdicts("caps quality", to_the_end(BOTH, 0.7)) == ["supported", "supported"]
+    assert verdicts("caps quality", to_the_end(BOTH, 0.95)) == ["contradicted", "contradicted"]
+    for name in BOTH:  # what was stopped on the way, or at equal epochs, tells nothing
+        assert verdicts("caps quality", to_the_end({**BOTH, name: "epochs"}, 0.7)) == []
+    equal = ran({"backbone_frozen": (0.5, 0.5), "full_finetune": (0.9, 0.9)})
+    assert verdicts("caps quality", equal) == []
 
 
 def test_converging_is_counted_in_updates_to_its_own_plateau():
@@ -238,7 +229,7 @@ def test_converging_is_counted_in_updates_to_its_own_plateau():
         return trial.model_copy(update={"epochs": tuple(epochs)})
 
     def given(heads_at: int, full_at: int) -> Evidence:
-        made = lengths(backbone_frozen=[(2, 0.5), (8, 0.7)], full_finetune=[(2, 0.5), (8, 0.7)])
+        made = to_the_end(BOTH, 0.7, 0.7)
         at = {"backbone_frozen": heads_at, "full_finetune": full_at}
         trials = [
             early(trial, at[trial.scenario]) for group in made.groups for trial in group.trials
@@ -249,7 +240,7 @@ def test_converging_is_counted_in_updates_to_its_own_plateau():
     assert [finding.verdict for finding in slow] == ["contradicted", "contradicted"]
     assert slow[0].effect == pytest.approx(3.0)
     assert verdicts("converges fast", given(1, 4))[0] == "supported"
-    assert verdicts("converges fast", given(3, 3))[0] == "unclear"
+    assert verdicts("converges fast", given(3, 3))[0] == "open"
 
 
 def test_overfitting_is_what_validation_loses_after_its_best_epoch():
@@ -390,7 +381,7 @@ def test_guidance_is_compared_with_the_same_stages_without_it():
 
     assert watched(0.6) == ["supported", "supported"]
     assert watched(0.5) == ["supported", "contradicted"], "they are equivalent"
-    assert watched(0.5, spread=0.03) == ["supported", "unclear"]
+    assert watched(0.5, spread=0.03) == ["supported", "open"]
     assert watched(0.4) == ["supported", "contradicted"]
     stages["gradual_unfreeze"][0]["epochs"] = 7
     assert watched(0.5) == [], "other stages are another comparison"

@@ -12,7 +12,7 @@ from .test_claims import BY_NAME, evidence, ran, verdicts
 
 
 @pytest.mark.parametrize(
-    ("lead", "verdict"), [(0.2, "supported"), (-0.2, "contradicted"), (0.0, "unclear")]
+    ("lead", "verdict"), [(0.2, "supported"), (-0.2, "contradicted"), (0.0, "open")]
 )
 def test_below_ten_thousand(lead, verdict):
     given = ran(
@@ -82,7 +82,7 @@ def test_imbalance_looks_at_the_task_that_has_few_labels():
         assert verdicts("imbalance", evidence(poor(point, 0.4), 5)) == ["contradicted"]
         same, unclear = evidence(poor(point, 0.5), 5), evidence(poor(point, 0.5, spread=0.03), 5)
         assert verdicts("imbalance", same) == ["contradicted"], "they are equivalent"
-        assert verdicts("imbalance", unclear) == ["unclear"]
+        assert verdicts("imbalance", unclear) == ["open"]
     (found,) = findings(BY_NAME["imbalance"], evidence(poor({"data.labelled.ner": 0.05}, 0.6), 5))
     assert "entity recognition has 5% of its labels" in found.measured
     for whole in (

@@ -36,10 +36,10 @@ def evaluation(*found: Finding) -> Evaluation:
 @pytest.mark.parametrize(
     ("given", "verdict"),
     [
-        (("supported", "unclear", "supported"), "supported"),
-        (("contradicted", "unclear"), "contradicted"),
+        (("supported", "open", "supported"), "supported"),
+        (("contradicted", "open"), "contradicted"),
         (("supported", "supported", "contradicted"), "mixed"),
-        (("unclear", "unclear"), "unclear"),
+        (("open", "open"), "open"),
     ],
 )
 def test_the_overall_verdict_is_of_the_findings_that_decide(given, verdict):
@@ -76,14 +76,14 @@ def test_the_strongest_finding_has_most_to_go_in_its_own_widths(weaker, stronger
 def test_how_far_an_interval_must_move_is_in_its_widths():
     assert finding("supported", 0.1, 0.2).strength == pytest.approx(1.0)
     assert finding("contradicted", -0.01, 0.01, (-0.02, 0.02)).strength == pytest.approx(0.5)
-    assert finding("unclear", -0.1, 0.3).strength == pytest.approx(0.25)
+    assert finding("open", -0.1, 0.3).strength == pytest.approx(0.25)
     assert finding("supported", 0.0, 0.0).strength == math.inf
 
 
 def test_what_decides_a_mixed_verdict_is_one_finding_on_each_side():
-    found = evaluation(finding("supported"), finding("contradicted"), finding("unclear"))
+    found = evaluation(finding("supported"), finding("contradicted"), finding("open"))
     assert [one.finding.verdict for one in found.decisive] == ["supported", "contradicted"]
-    assert [one.finding.verdict for one in evaluation(finding("unclear")).decisive] == ["unclear"]
+    assert [one.finding.verdict for one in evaluation(finding("open")).decisive] == ["open"]
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ def test_there_is_a_row_a_scenario_with_the_control_first(group: Group, figure: 
 def test_columns_are_the_map_the_tasks_and_the_cost(figure: Figure) -> None:
     titles = [ax.get_title(loc="left").replace("\n", " ") for ax in figure.axes]
     assert titles[0] == "Dark cells train, a line for each stage" and len(titles) == 4
-    assert "accuracy, control 0." in titles[1] and "entity F1, control 0." in titles[2]
+    assert "change in accuracy from 0." in titles[1] and "change in entity F1 from 0." in titles[2]
     assert titles[3].startswith("Time without a cache, log axis")
     assert figure.axes[3].get_xscale() == "log"
 

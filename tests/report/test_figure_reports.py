@@ -32,7 +32,6 @@ QUESTIONS = {
     "frontier": "quality_vs_blocks",
     "frontier_snips": "quality_vs_blocks",
     "many_tasks": "quality_vs_blocks",
-    "budget": "quality_vs_epochs",
     "learning_rates": "settings",
     "pilot": "settings",
     "staged": "kept_and_learnt",

@@ -227,11 +227,11 @@ def test_verdicts_of_staged_claims() -> None:
     assert verdicts("frozen head keeps") == ["contradicted"]
     assert verdicts("frozen head forgets") == ["supported"]
     assert verdicts("frozen head keeps", around=0.895) == ["supported"]
-    assert verdicts("frozen head forgets", around=0.895) == ["unclear"]
-    assert verdicts("frozen head keeps", around=0.88) == ["unclear"], "the loss may be the margin"
+    assert verdicts("frozen head forgets", around=0.895) == ["open"]
+    assert verdicts("frozen head keeps", around=0.88) == ["open"], "the loss may be the margin"
     assert verdicts("frozen head forgets", around=0.88) == ["supported"]
     assert verdicts("frozen both keeps") == ["supported"]
-    assert verdicts("regularisation") == ["supported", "supported", "unclear"]
+    assert verdicts("regularisation") == ["supported", "supported", "open"]
     assert verdicts("gradual forgets less") == ["supported", "contradicted"]
     assert verdicts("gradual forgets less", step_by_step=0.6)[0] == "contradicted"
 

@@ -150,16 +150,6 @@ def test_every_setting_and_what_it_sets_is_told(tuned):
     )
 
 
-def test_lengths_are_drawn_where_settings_differ_in_them(tuned):
-    directory, text = tuned
-    assert {path.stem for path in (directory / "plots").glob("*.png")} >= {
-        "settings",
-        "quality_vs_epochs",
-        "decision",
-    }
-    assert "plots/quality_vs_epochs.png" in text
-
-
 @pytest.fixture(scope="module")
 def frontier(tmp_path_factory) -> tuple[Path, str]:
     names = ["backbone_frozen", *(f"top_{depth}" for depth in range(1, 7)), "full_finetune"]
@@ -176,7 +166,7 @@ def test_the_fewest_blocks_for_each_share_are_told(frontier):
 
 
 def test_figures_across_points_are_drawn(sizes, tuned, frontier, tmp_path, drawn_figures):
-    wanted = {"quality_vs_data", "settings", "quality_vs_epochs", "quality_vs_blocks"}
+    wanted = {"quality_vs_data", "settings", "quality_vs_blocks"}
     for directory, _ in (sizes, tuned, frontier):
         suite, trials = Journal(directory).read()
         view = document.View(suite, groups(suite, trials))

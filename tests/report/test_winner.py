@@ -54,6 +54,23 @@ def test_it_is_the_cheapest_that_is_shown_to_be_as_good_as_the_control_and_the_b
     assert found.shown is (why == SHOWN)
 
 
+@pytest.mark.parametrize(
+    ("dear", "spread", "picked", "why"),
+    [
+        ((0.902, 0.802), 0.02, "gradual_unfreeze", "and nothing costlier to be better"),
+        ((0.99, 0.75), 0.005, "gradual_unfreeze", "and nothing costlier to be better"),
+        ((0.95, 0.90), 0.02, "full_finetune", "and it scored highest on validation"),
+    ],
+)
+def test_what_costs_more_than_the_control_must_be_shown_to_be_better(
+    dear: tuple[float, float], spread: float, picked: str, why: str
+) -> None:
+    cheap = group((0.50, 0.40), (0.90, 0.80), dear, spread=spread, control="gradual_unfreeze")
+    found = winner(cheap)
+    assert found is not None and (found.scenario, found.shown) == (picked, False)
+    assert why in found.why
+
+
 def test_what_it_is_as_good_as_is_named() -> None:
     found = winner(group((0.90, 0.80), (0.905, 0.805), (0.90, 0.80)))
     assert found is not None and found.scenario == "backbone_frozen"

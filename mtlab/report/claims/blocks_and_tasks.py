@@ -42,7 +42,7 @@ def _blocks(evidence: Evidence, share: float, enough: int) -> Iterator[Finding]:
             if reached.share != share:
                 continue
             names = [name for depth, name in across.depths(group).items() if depth <= enough]
-            verdict: ClaimVerdict = "unclear"
+            verdict: ClaimVerdict = "open"
             if reached.high is not None and reached.high <= enough:
                 verdict = "supported"
             elif reached.low is None or reached.low > enough:
@@ -93,7 +93,7 @@ def worst_for_entities(evidence: Evidence) -> Iterator[Finding]:
     if contrasts:
         nearest = max(contrasts, key=lambda contrast: contrast.interval.mean or -1.0)
         decided = {judge(contrast, "contradicted", "supported") for contrast in contrasts}
-        verdict: ClaimVerdict = "unclear"
+        verdict: ClaimVerdict = "open"
         if len(decided) == 1:
             verdict = decided.pop()
         elif "contradicted" in decided:

@@ -40,7 +40,7 @@ def small_data(evidence: Evidence) -> Iterator[Finding]:
         better = [pair for pair in contrasts if pair[1].verdict == "better"]
         group, contrast = (worse or better or contrasts)[0 if worse else -1]
         sizes = ", ".join(f"{group.sentences:,}" for group, _ in contrasts)
-        verdict: ClaimVerdict = "contradicted" if worse else "supported" if better else "unclear"
+        verdict: ClaimVerdict = "contradicted" if worse else "supported" if better else "open"
         yield of_pair(verdict, contrast, group, f" (run at {sizes} sentences)")
 
 

@@ -17,7 +17,7 @@ from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval, Side, Values
 from mtlab.report.statistics.scale import Verdict
 
-ClaimVerdict = Literal["supported", "contradicted", "unclear"]
+ClaimVerdict = Literal["supported", "contradicted", "open"]
 Form = Literal["difference", "ratio", "share", "count"]
 
 SMALL = 10_000
@@ -88,8 +88,8 @@ class Evidence:
 
     @cached_property
     def sizes(self) -> list[Group]:
-        """Points of growing size at equal epochs; empty where points are settings."""
-        return [] if across.settings_only(self.groups) else across.at_equal_epochs(self.groups)
+        """Points of growing size that train for comparable lengths; empty where points are settings."""
+        return across.sizes(self.groups)
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -141,7 +141,7 @@ def decide(
 ) -> ClaimVerdict:
     """The verdict for an interval that lies above ``nothing``, or below it."""
     verdicts: dict[Side, ClaimVerdict] = {"above": above, "below": below}
-    return verdicts.get(intervals.side(interval, nothing), "unclear")
+    return verdicts.get(intervals.side(interval, nothing), "open")
 
 
 def judge(contrast: Contrast, above: ClaimVerdict, below: ClaimVerdict) -> ClaimVerdict:
@@ -153,7 +153,7 @@ def judge(contrast: Contrast, above: ClaimVerdict, below: ClaimVerdict) -> Claim
         "worse": below,
         "equivalent": "contradicted",
     }
-    return verdicts.get(contrast.verdict, "unclear")
+    return verdicts.get(contrast.verdict, "open")
 
 
 def as_good(interval: Interval, margin: float, *, good: bool) -> ClaimVerdict:
@@ -168,7 +168,7 @@ def as_good(interval: Interval, margin: float, *, good: bool) -> ClaimVerdict:
     if good:
         return "supported"
     lost = interval.high is not None and interval.high < -margin
-    return "contradicted" if lost else "unclear"
+    return "contradicted" if lost else "open"
 
 
 def scores(

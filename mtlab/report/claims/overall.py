@@ -8,13 +8,13 @@ from typing import Literal
 from mtlab.report.claims.evidence import ClaimVerdict, Evidence, Finding
 from mtlab.report.claims.register import CLAIMS, Claim, findings
 
-Overall = Literal["supported", "contradicted", "mixed", "unclear"]
+Overall = Literal["supported", "contradicted", "mixed", "open"]
 
 RULE = {
     "supported": "some findings support the claim and none contradicts it",
     "contradicted": "some findings contradict the claim and none supports it",
     "mixed": "some findings support the claim and some contradict it",
-    "unclear": "no finding decides",
+    "open": "no finding decides",
 }
 """The rule in words; :attr:`Evaluation.verdict` applies it."""
 
@@ -41,7 +41,7 @@ class Evaluation:
             return "mixed"
         if support:
             return "supported"
-        return "contradicted" if against else "unclear"
+        return "contradicted" if against else "open"
 
     def count(self, verdict: ClaimVerdict) -> int:
         """How many findings have a verdict."""

@@ -59,7 +59,7 @@ CLAIMS = (
     ),
     Claim(
         "converges fast", "A frozen backbone converges fast.", "essay A",
-        training.converges, "heads alone and full fine-tuning, each at several numbers of epochs",
+        training.converges, "heads alone and full fine-tuning, both trained to their plateau",
     ),
     Claim(
         "regularises", "A frozen backbone regularises: less overfitting on limited data.", "both essays",
@@ -67,7 +67,7 @@ CLAIMS = (
     ),
     Claim(
         "caps quality", "A frozen backbone may cap quality where representations must adapt.", "essay B",
-        training.caps, "heads alone and full fine-tuning, each at several numbers of epochs",
+        training.caps, "heads alone and full fine-tuning, both trained to their plateau",
     ),
     Claim(
         "below 10,000", "Freezing the backbone is ideal below 10,000 samples, fine-tuning beyond.", "essay B",

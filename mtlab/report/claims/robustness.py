@@ -24,7 +24,7 @@ def protects(evidence: Evidence) -> Iterator[Finding]:
         if against is None or against.reason == decisions.UNTRAINED or not _heads_first(trials[0]):
             continue
         measured = f"{shift.task.metric_title}, drop from test to {shift.on.title}, {shift.scenario} minus {group.control}"
-        verdict = VERDICTS.get(against.word, "unclear")
+        verdict = VERDICTS.get(against.word, "open")
         names = [shift.scenario, group.control or ""]
         yield finding(verdict, shift.task.title, measured, against.interval, group, names)
 

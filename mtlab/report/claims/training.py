@@ -5,8 +5,7 @@ selected by what they train (``comparison/kinds.py``), so any experiment that ha
 Effects that one claim judges together share its level (Bonferroni).
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
 from mtlab.record.records import TrialRecord
 from mtlab.report.claims.evidence import (
@@ -20,13 +19,13 @@ from mtlab.report.claims.evidence import (
     finding,
     of_good,
     ratio,
-    score,
     scores,
     two,
 )
 from mtlab.report.comparison import across, kinds
 from mtlab.report.comparison.groups import Group
 from mtlab.report.comparison.kinds import FULL, GRADUAL, HEADS, NOTHING
+from mtlab.report.comparison.plateau import plateaus
 from mtlab.report.statistics import comparisons, intervals
 
 
@@ -44,7 +43,7 @@ def nothing_learned(evidence: Evidence) -> Iterator[Finding]:
     learned: ClaimVerdict = (
         "contradicted"
         if not same or (interval.low is not None and interval.low > chance)
-        else "unclear"
+        else "open"
     )
     at_chance = (
         same
@@ -137,34 +136,42 @@ def _flops_per_update(trial: TrialRecord) -> float:
 
 
 def converges(evidence: Evidence) -> Iterator[Finding]:
-    """Updates, and uncached seconds, to 95% of the best validation score of the longest run."""
-    of_heads, of_full = (
-        across.longest(evidence.groups, HEADS),
-        across.longest(evidence.groups, FULL),
-    )
-    if of_heads is None or of_full is None:
+    """Updates, and uncached seconds, to 95% of the best validation score, where both reached their
+    plateau.
+    """
+    group, pair = evidence.base, two(evidence.base, HEADS, FULL)
+    if pair is None or not _at_plateau(evidence, pair):
         return
-    (group, heads), (other, full) = of_heads, of_full
-    trials = {heads: group.of(heads), full: other.of(full)}
+    trials = {name: group.of(name) for name in pair}
     updates = {
         name: {trial.seed: _updates_to(trial) for trial in some} for name, some in trials.items()
     }
     seconds = {
         name: {
             trial.seed: updates[name][trial.seed] * (trial.stages[-1].step_s or 0.0)
-            for trial in trials[name]
+            for trial in some
             if not trial.untimed
         }
-        for name in trials
+        for name, some in trials.items()
     }
     for values, words in ((updates, "updates"), (seconds, "uncached seconds")):
         yield from ratio(
             values,
-            (heads, full),
+            pair,
             f"{words} to 95% of its own best validation score",
             group,
             contrasts=2,
         )
+
+
+def _at_plateau(evidence: Evidence, names: Sequence[str]) -> bool:
+    """Whether patience ended every trial of these scenarios, or they are shown to gain no more."""
+    courses = plateaus(evidence.base, evidence.suite.experiment)
+    return all(
+        course.early == len(course.epochs) or course.state == "at plateau"
+        for course in courses
+        if course.scenario in names
+    )
 
 
 def _updates_to(trial: TrialRecord, share: float = 0.95) -> float:
@@ -196,29 +203,10 @@ def _lost(trial: TrialRecord) -> float:
 
 
 def caps(evidence: Evidence) -> Iterator[Finding]:
-    """Both at the best of their budgets, because heads have learned less at equal epochs; unclear
-    while heads still gain.
-    """
-    longest = across.longest(evidence.groups, HEADS)
-    if longest is None or across.longest(evidence.groups, FULL) is None:
-        return
-    runs = list(across.budgets(evidence.groups, longest[1]).items())
-    base = evidence.base
-    for task in base.tasks:
-        before, last = (
-            intervals.interval(group.values(f"validation_{task.metric}")[longest[1]].values()).mean
-            for _, group in runs[-2:]
-        )
-        gained = (last or 0.0) - (before or 0.0)
-        words = (
-            f"(heads gain {gained:+.3f} on validation from {runs[-2][0]} to {runs[-1][0]} epochs)"
-        )
-        for result in score(base, task, HEADS, FULL, "contradicted", "supported"):
-            yield replace(
-                result,
-                measured=f"{result.measured} {words}",
-                verdict="unclear" if gained > task.margin else result.verdict,
-            )
+    """Both at their plateau, because heads have learned less at equal epochs."""
+    pair = two(evidence.base, HEADS, FULL)
+    if pair is not None and _at_plateau(evidence, pair):
+        yield from scores(evidence.base, HEADS, FULL, "contradicted", "supported")
 
 
 def rates(evidence: Evidence) -> Iterator[Finding]:

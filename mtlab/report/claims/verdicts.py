@@ -26,7 +26,7 @@ HEADER = [
     "verdict",
     "strongest finding for",
     "strongest finding against",
-    "findings for / against / unclear",
+    "findings for / against / open",
 ]
 
 DETAILS = ["experiment", "verdict", "measured", "effect", "on", "trials of"]
@@ -36,11 +36,12 @@ UNTESTED = "not tested"
 HOW_TO_READ = "\n".join(
     [
         "A *finding* tests a claim at one task, or for one cost, in one experiment. Its interval decides. "
-        "A finding contradicts a claim that two scenarios differ where they are equivalent, and a claim that a scenario is at least as "
-        "good where it loses more than the margin.",
+        "*A differs from B* is contradicted where the two are equivalent. *A is at least as good as B* is contradicted where A loses more "
+        "than the margin; a smaller loss leaves it open.",
         "",
         *(f"- *{verdict.capitalize()}*: {meaning}." for verdict, meaning in RULE.items()),
-        "- *Strongest*: the finding whose interval must move furthest, in its own widths, for its verdict to change.",
+        "- *Strongest*: the most certain finding, whose interval must move furthest, in its own widths, for its verdict to change. Its "
+        "effect need not be the largest.",
         "",
         "The experiments share data and an encoder, so their findings are not independent.",
     ]
@@ -139,7 +140,7 @@ def _row(claim: Claim, evaluation: Evaluation) -> list[str]:
     named = f"{text(claim.words)} ({text(claim.source)})"
     if not evaluation.findings:
         return [named, f"*{UNTESTED}*", f"needs {text(claim.needs)}", "–", "–"]
-    sides: tuple[ClaimVerdict, ...] = ("supported", "contradicted", "unclear")
+    sides: tuple[ClaimVerdict, ...] = ("supported", "contradicted", "open")
     return [
         named,
         f"**{evaluation.verdict}**",
@@ -212,7 +213,7 @@ def effect(finding: Finding) -> str:
     if finding.form == "difference":
         return markdown.measured(finding.effect, finding.low, finding.high, sign=True)
     if finding.form == "ratio":
-        return f"{finding.effect:.2f}×{markdown.bounds(finding.low, finding.high, 2)}"
+        return markdown.times(finding.effect, finding.low, finding.high)
     if finding.form == "count":
         low, high = ("–" if end is None else f"{end:.0f}" for end in (finding.low, finding.high))
         return f"{finding.effect:.0f} [{low} to {high}]"

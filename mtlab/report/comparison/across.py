@@ -4,7 +4,7 @@ train.
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mtlab.plan.scenario import SETTING
@@ -15,6 +15,9 @@ from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.comparison.kinds import Kind
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval
+
+SIZE = "data.train_size"
+"""The key of the number of training sentences."""
 
 SHARES = (0.90, 0.95, 0.99)
 """Shares of full fine-tuning's score for which the frontier is computed."""
@@ -52,6 +55,32 @@ class Reached:
     ratio: float | None
 
 
+Varied = Mapping[str, Sequence[object]]
+"""Key of the experiment to its value at each point, of those that differ."""
+
+
+def varied(groups: Sequence[Group]) -> Varied:
+    """What differs between points."""
+    keys = [key for key in groups[0].point if key != SETTING]
+    values = {key: [group.point.get(key) for group in groups] for key in keys}
+    return {key: several for key, several in values.items() if len(set(map(str, several))) > 1}
+
+
+def condition(varied: Varied, at: int) -> str:
+    """A point in words: what differs from the first one, or the values of the first."""
+    changed = {
+        key: values[at] for key, values in varied.items() if at == 0 or values[at] != values[0]
+    }
+    by_value: dict[tuple[str, str], list[str]] = {}
+    for key, value in changed.items():
+        kind, _, task = key.removeprefix("data.").partition(".")
+        said = f"{value:g}" if isinstance(value, float) else str(value)
+        by_value.setdefault((kind.replace("_", " "), said), []).append(task)
+    return ", ".join(
+        f"{' and '.join(tasks)} {kind} {said}".strip() for (kind, said), tasks in by_value.items()
+    )
+
+
 def settings_only(groups: Sequence[Group]) -> bool:
     """Whether the points differ in settings of scenarios alone: in rates or epochs, not in data or
     encoder.
@@ -85,30 +114,50 @@ def validation_score(trials: Sequence[TrialRecord]) -> float:
     return sum(scores) / len(scores) if scores else -1.0
 
 
-def at_equal_epochs(groups: Sequence[Group]) -> list[Group]:
-    """The points with as many training epochs as the point with the most sentences, one for each
-    number of sentences, in their order.
-    """
-    return _by_size(groups, lambda trial: sum(stage.epochs for stage in trial.stages), slack=0.0)
+PLATEAU, EPOCHS, UPDATES = "each to its plateau", "equal epochs", "equal updates"
+"""What points of growing size have in common."""
 
 
-def at_equal_updates(groups: Sequence[Group]) -> list[Group]:
-    """The points with about as many training updates as the point with the most sentences, one for
-    each number of sentences, in their order.
+def by_size(groups: Sequence[Group]) -> dict[str, list[Group]]:
+    """Points of growing size that train for comparable lengths, by what makes the lengths comparable;
+    empty where points are settings.
+
+    They are judged by the point with the most sentences, and by the first of several. Where stages
+    end by patience, the length is a result: all are comparable. Elsewhere they train for as many
+    epochs, or for about as many updates. Labels are as wrong and as scarce as at that point.
     """
-    return _by_size(groups, lambda trial: sum(stage.steps for stage in trial.stages), slack=0.1)
+    sized = [group for group in groups if group.sentences and group.good]
+    if not sized or settings_only(groups):
+        return {}
+    largest = max(sized, key=lambda group: group.sentences or 0)
+    alike = [group for group in sized if _labels(group) == _labels(largest)]
+    if any(stage.ended for trial in largest.good for stage in trial.stages):
+        ways = {PLATEAU: (lambda trial: 0, 0.0)}
+    else:
+        ways = {EPOCHS: (_sum("epochs"), 0.0), UPDATES: (_sum("steps"), 0.1)}
+    return {way: _by_size(alike, largest, *how) for way, how in ways.items()}
+
+
+def sizes(groups: Sequence[Group]) -> list[Group]:
+    """The points of the first way of :func:`by_size`; empty without one."""
+    return next(iter(by_size(groups).values()), [])
+
+
+def _labels(group: Group) -> dict[str, object]:
+    """What is said of a point besides its number of sentences."""
+    return {key: value for key, value in group.point.items() if key not in (SIZE, SETTING)}
+
+
+def _sum(field: str) -> Callable[[TrialRecord], int]:
+    return lambda trial: sum(getattr(stage, field) for stage in trial.stages)
 
 
 def _by_size(
-    groups: Sequence[Group], amount: Callable[[TrialRecord], int], slack: float
+    groups: Sequence[Group], largest: Group, amount: Callable[[TrialRecord], int], slack: float
 ) -> list[Group]:
-    sized = [group for group in groups if group.sentences and group.good]
-    if not sized:
-        return []
-    longest = max(sized, key=lambda group: group.sentences or 0)
-    wanted = {trial.scenario: amount(trial) for trial in longest.good}
+    wanted = {trial.scenario: amount(trial) for trial in largest.good}
     alike: dict[int, Group] = {}
-    for group in sized:
+    for group in groups:
         amounts = [
             (amount(trial), wanted[trial.scenario])
             for trial in group.good
@@ -213,30 +262,6 @@ def frontier(group: Group, task: Task) -> list[Reached]:
 
 def _above(interval: Interval) -> bool:
     return interval.low is not None and interval.low >= 0
-
-
-def epochs(group: Group, name: str) -> int | None:
-    """Epochs that a scenario trains at this point, over all stages."""
-    trials = group.of(name)
-    return sum(stage.epochs for stage in trials[0].stages) if trials else None
-
-
-def budgets(groups: Sequence[Group], name: str) -> dict[int, Group]:
-    """Number of epochs to the point at which a scenario trains for it; settings that differ in
-    rates alone are one budget.
-    """
-    by_epochs = {count: group for group in groups if (count := epochs(group, name)) is not None}
-    return dict(sorted(by_epochs.items())) if len(by_epochs) > 1 else {}
-
-
-def longest(groups: Sequence[Group], kind: Kind) -> tuple[Group, str] | None:
-    """The run of a kind with the most epochs; ``None`` unless several lengths were run."""
-    names = {kinds.find(group, kind) for group in groups} - {None}
-    if len(names) != 1:
-        return None
-    name = names.pop() or ""
-    runs = budgets(groups, name)
-    return (runs[max(runs)], name) if runs and settings_only(groups) else None
 
 
 def epoch_score(epoch: EpochRecord) -> float:

@@ -1,5 +1,6 @@
 """The recommended scenario: the cheapest that is shown to lose less than the margin."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mtlab.plan.scenario import point_label
@@ -30,7 +31,8 @@ class Winner:
 
 def winner(group: Group) -> Winner | None:
     """The cheapest (:attr:`Group.cost`) scenario that is at least as good at every task as the
-    control and as the best on validation; the best on validation, where none is.
+    control and as the best on validation. Where none is, the best on validation; but not one that
+    costs more than the control and is not shown to be better, the control then.
 
     At least as good is what the intervals show to lose less than the margin (Berger 1982: each task
     is a condition, so several tasks need no correction). Without a control the best on validation
@@ -41,7 +43,7 @@ def winner(group: Group) -> Winner | None:
     if not group.complete or not group.tasks:
         return None
     scored = [name for name in group.scenarios if _scored(group, name)] or group.scenarios
-    best = max(scored, key=lambda name: (_validation(group, name), name == group.control))
+    best = max(scored, key=lambda name: (validation(group, name), name == group.control))
     measures = list(dict.fromkeys([group.control or best, best]))
     both = markdown.text(together(group.tasks))
     costs = {
@@ -62,6 +64,9 @@ def winner(group: Group) -> Winner | None:
     why = "nothing cheaper is shown to be at least as good, and"
     if len(group.seeds) < 2:
         why = "one seed shows nothing;"
+    elif _in_vain(group, best, costs):
+        why = f"{why} nothing costlier to be better"
+        return _picked(group, group.control or best, why, shown=False)
     why = f"{why} it scored highest on validation, in the mean over {both}"
     return _picked(group, best, why, shown=False)
 
@@ -96,7 +101,7 @@ def section(suite: SuiteRecord, group: Group) -> str:
     score = markdown.fixed(best.trial.selection.score if best.trial.selection else None)
     return (
         f"{name(best.scenario)}{at}: {best.why}.{good}{kept} "
-        f"Of its seeds, {best.trial.seed} scored highest on validation ({score}). Where it was "
+        f"Its best model on validation is that of seed {best.trial.seed} ({score}). Where it was "
         f"trained, and its weights were kept, this writes it as a model for transformers, with a card:\n\n{markdown.fenced(command, 'sh')}"
     )
 
@@ -105,13 +110,24 @@ def _as_good(group: Group, scenario: str, other: str) -> bool:
     return all(decisions.pair(group, task, scenario, other).as_good for task in group.tasks)
 
 
+def _in_vain(group: Group, scenario: str, costs: Mapping[str, float]) -> bool:
+    """Whether a scenario costs more than the control and is shown to be better at no task, or worse
+    at one.
+    """
+    control = group.control
+    if control is None or not _scored(group, control) or costs[scenario] <= costs[control]:
+        return False
+    words = {decisions.pair(group, task, scenario, control).verdict for task in group.tasks}
+    return "better" not in words or "worse" in words
+
+
 def _scored(group: Group, scenario: str) -> bool:
     """Whether a scenario has a test score at every task with every seed."""
     seeds = len(group.of(scenario))
     return all(len(group.values(task.metric)[scenario]) == seeds for task in group.tasks)
 
 
-def _validation(group: Group, scenario: str) -> float:
+def validation(group: Group, scenario: str) -> float:
     """The mean of a scenario's validation scores over tasks and seeds; one that is not defined
     counts as 0.
     """

@@ -13,11 +13,11 @@ from mtlab.record.records import SuiteRecord
 from mtlab.report import markdown
 from mtlab.report.comparison import across, decisions, plateau
 from mtlab.report.comparison.decisions import Contrast
-from mtlab.report.comparison.groups import Group, Task
+from mtlab.report.comparison.groups import Group
 from mtlab.report.comparison.winner import Winner, winner
 from mtlab.report.decision import template
 from mtlab.report.decision.template import Filled
-from mtlab.report.markdown import listing, name, text
+from mtlab.report.markdown import listing, name, signed, text, times
 from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.intervals import Interval
 from mtlab.report.tasks import together
@@ -148,17 +148,17 @@ def _cheapest(base: Group) -> list[str]:
 
 
 def ratio(group: Group, scenario: str) -> str:
-    """A scenario's cost over the control's: training FLOPs, and uncached time where its interval
-    is narrow.
+    """A scenario's cost over the control's, with its interval: of uncached time, where that is narrow;
+    of training FLOPs elsewhere.
     """
-    time = _interval(group, scenario, "wall_plain_s")
-    also = f", {time.mean:.2f}× the time" if comparisons.narrow(time) else ""
-    return f"{_share(group, scenario, 'train_flops')} {name(group.control)}'s FLOPs{also}"
+    timed = comparisons.narrow(_interval(group, scenario, "wall_plain_s"))
+    column, called = ("wall_plain_s", "time") if timed else ("train_flops", "FLOPs")
+    return f"{_share(group, scenario, column)} {name(group.control)}'s {called}"
 
 
 def _share(group: Group, scenario: str, column: str) -> str:
-    mean = _interval(group, scenario, column).mean
-    return "–" if mean is None else f"{mean:.2f}×"
+    ratio = _interval(group, scenario, column)
+    return times(ratio.mean, ratio.low, ratio.high)
 
 
 def _interval(group: Group, scenario: str, column: str) -> Interval:
@@ -188,18 +188,22 @@ def _sure(base: Group, judged: Sequence[Contrast], best: Winner | None) -> str:
 
 def _verdicts(judged: Sequence[Contrast]) -> str:
     """The verdicts on one scenario: *better in accuracy, unclear in entity F1*."""
-    tasks: dict[str, list[Task]] = {}
+    tasks: dict[str, list[Contrast]] = {}
     for contrast in judged:
-        tasks.setdefault(verdict(contrast), []).append(contrast.task)
+        tasks.setdefault(verdict(contrast), []).append(contrast)
     if len(judged) > 1 and len(tasks) == 1:
         return f"{next(iter(tasks))} at {together([contrast.task for contrast in judged])}"
     if len(judged) > 3:
         return f"{', '.join(f'{word} at {len(some)}' for word, some in tasks.items())} tasks"
-    said = [
-        f"{word} in {listing([text(task.metric_title) for task in some])}"
-        for word, some in tasks.items()
-    ]
-    return ", ".join(said)
+    return ", ".join(f"{word} in {listing([*map(_about, some)])}" for word, some in tasks.items())
+
+
+def _about(contrast: Contrast) -> str:
+    """A task's metric; where a verdict is unclear, with the differences that are possible."""
+    metric, interval = text(contrast.task.metric_title), contrast.interval
+    if verdict(contrast) != "unclear" or interval.low is None or interval.high is None:
+        return metric
+    return f"{metric} [{signed(interval.low)}, {signed(interval.high)}]"
 
 
 def _kept_for_sure(base: Group, answer: Filled) -> str:

@@ -3,8 +3,8 @@
 from mtlab.plan.words import counted
 from mtlab.report.comparison import forgetting, kinds
 from mtlab.report.comparison.groups import Group
-from mtlab.report.comparison.winner import Winner
-from mtlab.report.markdown import name, text
+from mtlab.report.comparison.winner import Winner, validation
+from mtlab.report.markdown import fixed, name, text
 from mtlab.report.statistics import comparisons
 
 
@@ -18,9 +18,17 @@ def sentence(group: Group, winner: Winner | None) -> str:
     if not winner.shown and winner.scenario == group.control:
         return f"{do}: nothing cheaper is shown to be at least as good."
     if not winner.shown:
-        return f"{do}: it had the best{' mean' if len(group.tasks) > 1 else ''} validation score."
+        return f"{do}: best on validation{_lead(group, winner.scenario)}."
     cheap = "cheaper, and " if _cheaper(group, winner.scenario) else ""
     return f"{do}: {cheap}shown to be at least as good."
+
+
+def _lead(group: Group, scenario: str) -> str:
+    """By how much a scenario's mean validation score is above the control's."""
+    if group.control is None or not group.of(group.control):
+        return ""
+    lead = validation(group, scenario) - validation(group, group.control)
+    return f", by {fixed(lead)}"
 
 
 def _cheaper(group: Group, scenario: str) -> bool:

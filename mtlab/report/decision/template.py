@@ -112,7 +112,7 @@ def _said(word: str, interval: Interval, task: Task) -> str:
 
 
 def _sizes(results: Results, scenario: str, called: str) -> str:
-    points = across.at_equal_epochs(results.groups)
+    points = across.sizes(results.groups)
     sizes: dict[Verdict, list[str]] = {word: [] for word in VERDICTS}
     for group, contrast in _contrasts(points, scenario, results.task(called)):
         sizes[contrast.verdict].append(f"{group.sentences:,}")

@@ -1,5 +1,7 @@
 """The marks of changes against the control, whose colours and shapes are verdicts."""
 
+from collections.abc import Sequence
+
 from mtlab.report.comparison import decisions, training_failures
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.figures.columns import Mark
@@ -48,18 +50,35 @@ def changes(group: Group, task: Task, control_label: str) -> dict[str, Mark]:
     return marks
 
 
-def meaning(group: Group) -> str:
-    """What the marks mean, in sentences."""
+MEANS = {
+    "better": "▲ better: the bar is above 0.",
+    "worse": "▼ worse: the bar is below 0.",
+    "equivalent": "■ equivalent: the bar is within the margin (shaded).",
+    "at least as good": "○ at least as good: the bar has 0 in it and excludes a loss of the margin (shaded).",
+    "unclear": "○ unclear: the bar has 0 in it and leaves the margin (shaded) on the side of a loss.",
+}
+"""Verdict in words to its mark and what that means."""
+
+
+def meaning(group: Group, points: Sequence[Group] = ()) -> str:
+    """What bars and the marks that occur mean, in sentences.
+
+    Args:
+        group: that stands for the whole.
+        points: all that are drawn, where they are several.
+    """
     if len(group.seeds) < 2:
         return "One seed: no intervals and no verdicts."
     bars = f"95% intervals, for all {decisions.planned(group)} comparisons together"
     if group.pilot:
         bars = "90% intervals, so that each end is wrong in at most 5% of suites"
-    return (
-        f"Bars: {bars}. "
-        "▲ better, ▼ worse: the bar excludes 0. ■ equivalent: the bar is within the margin (shaded). "
-        "○ unclear: neither; at least as good: the bar excludes a loss of the margin."
-    )
+    drawn = {
+        verdict(contrast)
+        for point in points or [group]
+        for contrast in decisions.against_control(point)
+        if contrast.interval.mean is not None
+    }
+    return " ".join([f"Bars: {bars}.", *(words for word, words in MEANS.items() if word in drawn)])
 
 
 def metric(task: Task) -> str:

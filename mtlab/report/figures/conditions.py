@@ -3,12 +3,10 @@ the data.
 """
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from mtlab.plan.scenario import SETTING
 from mtlab.report.comparison import across
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.figures import canvas, columns
@@ -20,24 +18,26 @@ from mtlab.report.statistics import intervals
 
 ROW, BETWEEN = 0.45, 0.45
 """Inches of a row, and the space before each condition, in rows."""
-SIZE = "data.train_size"
-"""A condition that has a figure of its own where it is the only one."""
-
-Varied = Mapping[str, Sequence[Any]]
-"""Key of the experiment to its value at each point, of those that differ."""
 
 
 def conditions(groups: Sequence[Group], base: Group) -> Figure | None:
     """Rows of scenarios below each condition, a column a task; None where nothing but settings of
     scenarios or the size of the data varies, or without a control.
     """
-    varied, tasks = _varied(groups), base.tasks[:MOST_TASKS]
+    varied, tasks = across.varied(groups), base.tasks[:MOST_TASKS]
     compared = [group for group in groups if group.control and group.of(group.control)]
-    if across.settings_only(groups) or not varied.keys() - {SIZE} or not tasks or not compared:
+    if (
+        across.settings_only(groups)
+        or not varied.keys() - {across.SIZE}
+        or not tasks
+        or not compared
+    ):
         return None
-    rows, labels = _rows(compared, [_words(varied, groups.index(group)) for group in compared])
+    rows, labels = _rows(
+        compared, [across.condition(varied, groups.index(group)) for group in compared]
+    )
     made = [_column(compared, task) for task in tasks]
-    note = textwrap.fill(meaning(base), canvas.LINE)
+    note = textwrap.fill(meaning(base, compared), canvas.LINE)
     figure = canvas.figure(1.3 + ROW * (max(rows.values()) + 1))
     width = columns.width(list(labels.values()), len(made))
     for column, ax in zip(
@@ -52,27 +52,6 @@ def conditions(groups: Sequence[Group], base: Group) -> Figure | None:
     figure.suptitle(f"Change against {shown(base.control or '')}, by condition", x=0.01, ha="left")
     figure.supxlabel(note, x=0.01, ha="left", fontsize=9, color=INK)
     return figure
-
-
-def _varied(groups: Sequence[Group]) -> Varied:
-    keys = [key for key in groups[0].point if key != SETTING]
-    values = {key: [group.point.get(key) for group in groups] for key in keys}
-    return {key: several for key, several in values.items() if len(set(map(str, several))) > 1}
-
-
-def _words(varied: Varied, at: int) -> str:
-    """A condition in words: what differs from the first one, or the values of the first."""
-    changed = {
-        key: values[at] for key, values in varied.items() if at == 0 or values[at] != values[0]
-    }
-    by_value: dict[tuple[str, str], list[str]] = {}
-    for key, value in changed.items():
-        kind, _, task = key.removeprefix("data.").partition(".")
-        said = f"{value:g}" if isinstance(value, float) else str(value)
-        by_value.setdefault((kind.replace("_", " "), said), []).append(task)
-    return ", ".join(
-        f"{' and '.join(tasks)} {kind} {said}".strip() for (kind, said), tasks in by_value.items()
-    )
 
 
 def _rows(groups: Sequence[Group], words: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:

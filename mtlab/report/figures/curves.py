@@ -68,14 +68,7 @@ def _panels(
 
 
 def _quality_vs_data(groups: Sequence[Group], base: Group) -> Figure | None:
-    ways = {
-        title: points
-        for title, points in (
-            ("{epochs} epochs ({steps} updates)", across.at_equal_epochs(groups)),
-            ("{steps} updates ({epochs} epochs)", across.at_equal_updates(groups)),
-        )
-        if len(points) > 1
-    }
+    ways = {SPENT[way]: points for way, points in across.by_size(groups).items() if len(points) > 1}
     if not ways:
         return None
     rows = [
@@ -89,6 +82,14 @@ def _quality_vs_data(groups: Sequence[Group], base: Group) -> Figure | None:
         for task in base.tasks
     ]
     return _panels(rows, base, "training sentences")
+
+
+SPENT = {
+    across.PLATEAU: "until validation no longer gains",
+    across.EPOCHS: "{epochs} epochs ({steps} updates)",
+    across.UPDATES: "{steps} updates ({epochs} epochs)",
+}
+"""What points have in common, as a title."""
 
 
 def _spent(title: str, points: Sequence[Group]) -> str:
@@ -122,32 +123,6 @@ def _over(points: Sequence[Group], task: Task) -> Series:
             if estimate.mean is not None:
                 series.setdefault(name, []).append((float(group.sentences or 0), estimate))
     return series
-
-
-def _quality_vs_epochs(groups: Sequence[Group], base: Group) -> Figure | None:
-    """Not for stages that end by patience: how long they train is a result, and no setting."""
-    early = any(stage.ended for group in groups for trial in group.good for stage in trial.stages)
-    if early or not across.settings_only(groups):
-        return None
-    runs = {name: across.budgets(groups, name) for name in base.scenarios}
-    rows = []
-    for task in base.tasks:
-        series = {
-            name: [_at(group, task, name, epochs) for epochs, group in points.items()]
-            for name, points in runs.items()
-        }
-        drawn = {
-            name: known
-            for name, points in series.items()
-            if (known := [(x, estimate) for x, estimate in points if estimate.mean is not None])
-        }
-        if drawn:
-            rows.append((f"{shown(task.metric_title)}, test", [(shown(task.heading), drawn)]))
-    return _panels(rows, base, "epochs (each point was trained by itself)") if rows else None
-
-
-def _at(group: Group, task: Task, name: str, x: float) -> tuple[float, Interval]:
-    return float(x), intervals.estimate(group.samples(task)[name], within=task.kind.limits)
 
 
 def parts(task: Task) -> str:
@@ -192,19 +167,14 @@ FIGURES: dict[str, tuple[Callable[[Sequence[Group], Group], Figure | None], str,
     "quality_vs_data": (
         _quality_vs_data,
         "Test quality of each scenario against the number of training sentences, one row a task",
-        "Means over seeds with 95% intervals, which end in a tip where they leave the axis. At equal epochs, smaller data get fewer "
-        "updates; at equal updates, more epochs.",
+        "Means over seeds with 95% intervals, which end in a tip where they leave the axis. After as many epochs, smaller data had "
+        "fewer updates; after as many updates, more epochs.",
     ),
     "quality_vs_blocks": (
         quality_vs_blocks,
         "Test quality against the number of top blocks that train, one panel a task",
         "Means over seeds with 95% intervals; the heads train, too. Lines: shares of full fine-tuning's score. Rings: the fewest blocks "
         "that reach a share on validation.",
-    ),
-    "quality_vs_epochs": (
-        _quality_vs_epochs,
-        "Test quality of each scenario against the number of epochs it was given, one row a task",
-        "Means over seeds with 95% intervals, which end in a tip where they leave the axis.",
     ),
     "settings": (
         settings,

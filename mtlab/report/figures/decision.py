@@ -75,7 +75,7 @@ def _change(group: Group, task: Task) -> Column:
     """The column of the changes at a task against the control."""
     marks = changes(group, task, "control")
     score = intervals.estimate(group.samples(task)[group.control or ""]).mean
-    title = f"{shown(task.heading)}, test\n{metric(task)}, control {fixed(score)}"
+    title = f"{shown(task.heading)}, test\nchange in {metric(task)} from {fixed(score)}"
     ends = columns.limits(list(marks.values()), (-1.2 * task.margin, 1.2 * task.margin))
     return Column(title, marks, ends, 0.0, task.margin)
 

@@ -122,7 +122,7 @@ def _gaining(group: Group, task: Task) -> set[str]:
 
 
 def _losses(group: Group, task: Task, ax: Axes) -> None:
-    """Draw a task's mean losses: on validation, and on training data as a broken line."""
+    """Draw a task's mean losses: on validation, and on training data as a dashed line."""
     look = looks(group)
     ways: tuple[tuple[Value, str | tuple[int, tuple[int, int]]], ...] = (
         (lambda epoch: _loss(epoch, task), "-"),
@@ -140,7 +140,7 @@ def _losses(group: Group, task: Task, ax: Axes) -> None:
                 }
                 ax.plot(curve.steps, curve.means, **style)
     ax.set_ylim(bottom=0)
-    ax.set_title("Loss (broken lines: training)", loc="left")
+    ax.set_title("its loss (dashed: training)", loc="left")
 
 
 def _curve(curve: Curve, look: Look, ax: Axes) -> None:

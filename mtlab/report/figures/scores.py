@@ -92,7 +92,7 @@ FIGURES: dict[str, tuple[Draw, str, str]] = {
     "learning_curves": (
         learning_curves,
         "Validation score, and validation and training loss, of each scenario over training steps, one row a task",
-        "Means over seeds at the end of each epoch; bands reach from the lowest seed to the highest. Where the validation loss rises "
+        "Means over seeds, as far as all seeds trained; bands reach from the lowest seed to the highest. Where the validation loss rises "
         "while the training loss falls, a scenario overfits.",
     ),
     "time_by_lap": (

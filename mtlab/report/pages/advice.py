@@ -13,9 +13,9 @@ from mtlab.plan.errors import UserError, code_of, did_you_mean, plainly
 from mtlab.plan.values import Strict
 from mtlab.plan.yaml_file import Located
 from mtlab.report import markdown
-from mtlab.report.markdown import name, text
+from mtlab.report.markdown import name, text, times
 from mtlab.report.pages.grounds import Ground, Verdict, verdicts
-from mtlab.report.pages.reports import Reports, times
+from mtlab.report.pages.reports import Reports
 from mtlab.report.pages.reports import cost as ratio_of
 
 FILE, PAGE = "advice.yaml", "advice.md"
@@ -134,7 +134,7 @@ def _cost(cost: Cost, reports: Reports, where: str) -> str:
                 code="unknown-scenario",
             )
     ratio, title = ratio_of(group, cost.scenario, cost.other)
-    return f"{times(ratio)} {name(cost.other)}'s {title}"
+    return f"{times(ratio.mean, ratio.low, ratio.high)} {name(cost.other)}'s {title}"
 
 
 def table(pieces: Sequence[Weighed], reports: Reports, page: Path) -> str:

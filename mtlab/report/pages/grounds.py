@@ -8,10 +8,10 @@ from typing import Literal
 from pydantic import Field
 
 from mtlab.plan.values import Strict
-from mtlab.report.comparison import decisions, forgetting
+from mtlab.report.comparison import across, decisions, forgetting
 from mtlab.report.comparison.groups import Group
-from mtlab.report.markdown import fixed, measured, signed
-from mtlab.report.pages.reports import COSTS, Reports, cost, times
+from mtlab.report.markdown import fixed, measured, signed, times
+from mtlab.report.pages.reports import COSTS, Reports, cost
 from mtlab.report.statistics import intervals, scale
 from mtlab.report.statistics.intervals import Interval
 
@@ -70,7 +70,7 @@ class Verdict:
     def effect(self) -> str:
         """The difference or ratio with its interval."""
         if self._ratio:
-            return times(self.interval)
+            return times(self.interval.mean, self.interval.low, self.interval.high)
         return measured(self.interval.mean, self.interval.low, self.interval.high, sign=True)
 
     @property
@@ -109,13 +109,17 @@ def verdicts(ground: Ground, reports: Reports) -> list[Verdict]:
 def _of_report(ground: Ground, name: str, reports: Reports) -> Iterator[Verdict]:
     if reports.evidence(name).staged != ground.staged:
         return
-    for group in reports.points(name):
+    points = reports.points(name)
+    varied = across.varied(points)
+    for at, group in enumerate(points):
         most = ground.most_sentences
         if group.of(ground.scenario) and (most is None or (group.sentences or 0) <= most):
             for what, pair, word, interval in _MEASURES[ground.measure](ground, group):
                 trials = (trial for scenario in pair for trial in group.of(scenario))
                 weights = frozenset((what, trial.final_digest) for trial in trials)
-                yield Verdict(name, group.label, what, pair, word, interval, weights)
+                yield Verdict(
+                    name, across.condition(varied, at), what, pair, word, interval, weights
+                )
 
 
 Measured = tuple[str, tuple[str, str], Word, Interval]

@@ -70,10 +70,3 @@ def cost(group: Group, scenario: str, other: str) -> tuple[Interval, str]:
         for values in map(group.values, (TIME, FLOPS))
     )
     return (times, COSTS[TIME]) if comparisons.narrow(times) else (flops, COSTS[FLOPS])
-
-
-def times(ratio: Interval) -> str:
-    """A ratio with its interval; without one where every seed has the same."""
-    mean, low, high = (markdown.fixed(bound, 2) for bound in (ratio.mean, ratio.low, ratio.high))
-    interval = "" if low == high else markdown.bounds(ratio.low, ratio.high, 2)
-    return mean if ratio.mean is None else f"{mean}×{interval}"

@@ -9,8 +9,8 @@ from mtlab.report.comparison.decisions import Contrast
 from mtlab.report.comparison.groups import Group, Task
 from mtlab.report.decision import box
 from mtlab.report.figures.costs import costs
-from mtlab.report.markdown import fixed, name, signed, text
-from mtlab.report.pages.reports import Reports, times
+from mtlab.report.markdown import fixed, name, signed, text, times
+from mtlab.report.pages.reports import Reports
 from mtlab.report.sections.telling import main_figure
 from mtlab.report.statistics import intervals
 
@@ -56,9 +56,11 @@ def table(report: str, reports: Reports) -> str:
         [
             name(scenario),
             *(_verdict(by_scenario.get(scenario)) for by_scenario in contrasts.values()),
-            times(cost.ratios[scenario].interval),
+            times(ratio.mean, ratio.low, ratio.high),
         ]
-        for scenario in cost.ratios
+        for scenario, ratio in (
+            (scenario, found.interval) for scenario, found in cost.ratios.items()
+        )
     ]
     scores = [_score(group, task, control) for task in contrasts]
     rows.append([f"{name(control)} (control)", *scores, "1.00×"])

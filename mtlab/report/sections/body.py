@@ -202,7 +202,7 @@ def _ratios(group: Group, column: str) -> dict[str, str]:
     if group.control is None:
         return {}
     return {
-        cost.scenario: f"{cost.interval.mean:.2f}×{markdown.bounds(cost.interval.low, cost.interval.high, 2)}"
+        cost.scenario: markdown.times(cost.interval.mean, cost.interval.low, cost.interval.high)
         for cost in comparisons.costs(group.values(column), group.control)
         if cost.interval.mean is not None
     }

@@ -54,10 +54,7 @@ def sizes(groups: Sequence[Group]) -> str:
     scores higher.
     """
     parts = []
-    for way, points in (
-        ("equal epochs", across.at_equal_epochs(groups)),
-        ("equal updates", across.at_equal_updates(groups)),
-    ):
+    for way, points in across.by_size(groups).items():
         if len(points) > 1:
             parts += [_sizes(points, task, way) for task in points[-1].tasks]
     return "\n\n".join(parts)
@@ -84,7 +81,7 @@ def _sizes(points: Sequence[Group], task: Task, way: str) -> str:
         ]
         rows.append([name(scenario), *cells])
     lines = [
-        f"**{text(task.heading)}** ({text(task.metric_title)}, test), at {way}:",
+        f"**{text(task.heading)}** ({text(task.metric_title)}, test), {way}:",
         markdown.table(header, rows),
     ]
     full = kinds.find(points[-1], kinds.FULL)

@@ -54,7 +54,7 @@ def _settings(view: View, over: Plots) -> str:
     table = joint.settings(view.suite, view.groups, view.picked)
     return part(
         "## Settings",
-        figures(over, "settings", "quality_vs_epochs"),
+        figures(over, "settings"),
         folded("Every setting", table),
     )
 

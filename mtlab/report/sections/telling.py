@@ -17,7 +17,6 @@ QUESTIONS = (
     shift_plots.KIND,
     "quality_vs_data",
     "quality_vs_blocks",
-    "quality_vs_epochs",
     "settings",
     "learning_curves",
 )
