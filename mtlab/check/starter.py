@@ -28,7 +28,7 @@ RATES = {
 }
 """Whether there are few sentences, to learning rates: those of full fine-tuning and of heads alone in
 experiments/compare.yaml and experiments/snips.yaml."""
-EPOCHS = {400: 40, SMALL: 16, 10_000: 10}
+EPOCHS = {400: 80, SMALL: 40, 10_000: 16}
 """Training sentences below which a stage has at most so many epochs; :data:`FEWEST_EPOCHS` beyond. A
 few hundred sentences make a few steps an epoch, and need many."""
 FEWEST_EPOCHS = 8

@@ -260,7 +260,7 @@ SAID = [
             "--tasks.classifier.column label\n",
             "tasks:\n  classifier:\n    kind: classification\n    column: label\n    title: sentence classification\ndata:\n",
             "# Which parts should I freeze? Five scenarios",
-            "  classifier_head_frozen:\n    - {epochs: 40, patience: 5, train: {encoder: 1.0e-4}}\n",
+            "  classifier_head_frozen:\n    - {epochs: 80, patience: 5, train: {encoder: 1.0e-4}}\n",
         ],
     ),
     (

@@ -59,7 +59,7 @@ def test_a_cheaper_scenario_that_is_worse_is_not() -> None:
         == f"Freeze nothing (`{CONTROL}`): nothing cheaper is shown to be at least as good."
     )
     assert made.sure == "worse in accuracy, with 5 seeds."
-    assert made.cost.startswith(f"`{HEADS}` takes ")
+    assert made.cost.startswith(f"`{HEADS}`: ")
 
 
 def test_an_unclear_verdict_names_the_seeds_that_would_tell_and_the_command() -> None:

@@ -128,9 +128,9 @@ def _cost(base: Group, scenarios: Sequence[str], best: Winner | None) -> str:
         return "nothing is saved."
     if best is not None and rivals == [best.scenario]:
         return f"{ratio(base, best.scenario)}."
-    shares = [f"{name(scenario)} takes {ratio(base, scenario)}" for scenario in rivals[:1]]
+    shares = [f"{name(scenario)}: {ratio(base, scenario)}" for scenario in rivals[:1]]
     shares += [
-        f"{name(scenario)} {_share(base, scenario, 'train_flops')}" for scenario in rivals[1:]
+        f"{name(scenario)}: {_share(base, scenario, 'train_flops')}" for scenario in rivals[1:]
     ]
     return f"{', '.join(shares)}."
 
