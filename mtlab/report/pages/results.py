@@ -56,11 +56,9 @@ def table(report: str, reports: Reports) -> str:
         [
             name(scenario),
             *(_verdict(by_scenario.get(scenario)) for by_scenario in contrasts.values()),
-            times(ratio.mean, ratio.low, ratio.high),
+            times(spent.interval.mean, spent.interval.low, spent.interval.high),
         ]
-        for scenario, ratio in (
-            (scenario, found.interval) for scenario, found in cost.ratios.items()
-        )
+        for scenario, spent in cost.ratios.items()
     ]
     scores = [_score(group, task, control) for task in contrasts]
     rows.append([f"{name(control)} (control)", *scores, "1.00×"])
