@@ -75,6 +75,7 @@ def test_experiments_that_are_named_ship_with_a_lab_card(file: str) -> None:
 
 
 REPORTS = sorted(path.parent.name for path in PUBLISHED.glob("*/suite.json"))
+EXPERIMENTS = [f"experiments/{path.name}" for path in sorted((ROOT / "experiments").glob("*.yaml"))]
 FILES = ("suite.json", "records.jsonl.gz")
 
 
@@ -187,13 +188,15 @@ def test_generated_parts_are_what_the_reports_say(tmp_path: Path) -> None:
     """The whole pages, byte for byte: what people wrote between the parts stays."""
     for folder in ("reports", "experiments"):
         (tmp_path / folder).mkdir()
-    files = [*(ROOT / "experiments").glob("*.yaml"), ROOT / "experiments" / "ways"]
-    for path in [PUBLISHED, *files, ROOT / "reports" / advice.FILE]:
+    linked = [PUBLISHED, ROOT / "experiments" / "ways", ROOT / "reports" / advice.FILE]
+    for path in linked:
         (tmp_path / path.relative_to(ROOT)).symlink_to(path)
-    for guide in guides.GUIDES:
-        shutil.copy(ROOT / guide, tmp_path / guide)
+    for copied in [*guides.GUIDES, *EXPERIMENTS]:
+        shutil.copy(ROOT / copied, tmp_path / copied)
     written = guides.write_pages(tmp_path / "reports")
-    assert len(written) == len(guides.GUIDES) + 1
+    cards = {path.stem for path in written if path.suffix == ".yaml"}
+    assert cards == set(REPORTS), "each published experiment, and no other, says what was measured"
+    assert len(written) == len(guides.GUIDES) + 1 + len(cards)
     changed = [
         path.relative_to(tmp_path)
         for path in written

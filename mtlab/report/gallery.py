@@ -138,12 +138,13 @@ def _amount(known: Evidence) -> str:
     amounts = [
         counted(len(known.base.scenarios), "scenario"),
         counted(len(known.base.seeds), "seed"),
-        _minutes(known.suite),
+        minutes(known.suite),
     ]
     return ", ".join(amount for amount in amounts if amount)
 
 
-def _minutes(suite: SuiteRecord) -> str:
+def minutes(suite: SuiteRecord) -> str:
+    """The time of a suite, in words; empty where an earlier run did a part of it."""
     if suite.elapsed_s is None or suite.read_back:
         return ""
     return counted(round(suite.elapsed_s / 60), "minute")

@@ -219,6 +219,52 @@ def test_one_command_writes_the_parts_of_every_page(tmp_path: Path, capsys: Any)
     assert (tmp_path / "README.md").read_bytes().decode("latin-1") == page
 
 
+CARD = """\
+# Why? caf\xe9
+#
+# Measured: nothing
+# at all.
+#
+# More.
+question: "Why? # Measured: no"
+"""
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_lab_card_tells_what_was_measured_and_the_rest_of_the_file_stays(
+    tmp_path: Path, newline: str
+) -> None:
+    reports(tmp_path, ("one", WORSE))
+    file = tmp_path / "experiments" / "one.yaml"
+    file.parent.mkdir()
+    file.write_bytes(CARD.replace("\n", newline).encode("latin-1"))
+    other = file.with_name("two.yaml")
+    other.write_text("# It has not been run.\nquestion: When?\n")
+    assert guides.write_pages(tmp_path / "reports") == [file]
+    card = file.read_bytes().decode("latin-1")
+    before, after = (
+        part.replace("\n", newline) for part in CARD.split("# Measured: nothing\n# at all.\n")
+    )
+    assert card.startswith(before) and card.endswith(after)
+    told = " ".join(card[len(before) : -len(after)].replace("# ", "").split())
+    assert told.startswith("Measured: 6 trials")
+    assert "full_finetune: accuracy 0.897, entity F1 0.799." in told
+    assert told.endswith("See reports/one/report.md.") and "`" not in told
+    assert all(len(line) <= 140 for line in card.splitlines())
+    assert guides.write_pages(tmp_path / "reports") == [file]
+    assert file.read_bytes().decode("latin-1") == card
+
+
+def test_a_lab_card_without_a_report_is_reported_with_its_line(tmp_path: Path) -> None:
+    reports(tmp_path, ("one", WORSE))
+    (tmp_path / "experiments").mkdir()
+    file = tmp_path / "experiments" / "two.yaml"
+    file.write_text(CARD)
+    with pytest.raises(UserError, match="there is no report") as refused:
+        guides.write_pages(tmp_path / "reports")
+    assert refused.value.where == f"{file}:3" and file.read_text() == CARD
+
+
 def test_a_page_without_parts_stays_as_it_is(tmp_path: Path) -> None:
     reports(tmp_path, ("one", WORSE))
     (tmp_path / "README.md").write_bytes(b"somebody's \xff page")

@@ -11,7 +11,7 @@ from mtlab.record.files import write_atomically
 from mtlab.report import markdown
 from mtlab.report.faults import explain_errors
 from mtlab.report.markdown import text
-from mtlab.report.pages import advice, markers, results
+from mtlab.report.pages import advice, cards, markers, results
 from mtlab.report.pages.advice import Weighed
 from mtlab.report.pages.markers import Writers
 from mtlab.report.pages.reports import Reports
@@ -19,9 +19,13 @@ from mtlab.report.pages.reports import Reports
 GUIDES = ("README.md", "experiments/README.md")
 """Pages next to the folder of reports, whose generated parts are written."""
 
+EXPERIMENTS = "experiments"
+"""The folder next to it that has experiment files, with their lab cards."""
+
 
 def write_pages(directory: Path) -> list[Path]:
-    """Write the advice of a folder of reports, and the generated parts of the pages next to it.
+    """Write the advice of a folder of reports, the generated parts of the pages next to it, and the lab
+    cards.
 
     A page without generated parts stays as it is, and so does a folder without advice.
 
@@ -48,6 +52,7 @@ def write_pages(directory: Path) -> list[Path]:
                 filled = markers.filled(page, writers, str(path))
                 write_atomically(path, filled.encode(errors="surrogateescape"))
                 written.append(path)
+        written += cards.write(directory.parent / EXPERIMENTS, reports)
     return written
 
 

@@ -60,13 +60,14 @@ def table(report: str, reports: Reports) -> str:
         ]
         for scenario, spent in cost.ratios.items()
     ]
-    scores = [_score(group, task, control) for task in contrasts]
+    scores = [score(group, task, control) for task in contrasts]
     rows.append([f"{name(control)} (control)", *scores, "1.00×"])
     header = ["scenario", *(text(task.metric_title) for task in contrasts), cost.title]
     return markdown.table(header, rows)
 
 
-def _score(group: Group, task: Task, scenario: str) -> str:
+def score(group: Group, task: Task, scenario: str) -> str:
+    """The mean score of a scenario at a task."""
     return fixed(intervals.estimate(group.samples(task)[scenario], within=task.kind.limits).mean)
 
 
