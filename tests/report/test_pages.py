@@ -8,8 +8,9 @@ import pytest
 
 from mtlab.cli import main
 from mtlab.plan.errors import UserError
+from mtlab.plan.experiment import Experiment
 from mtlab.record.records import TrialRecord
-from mtlab.report.pages import advice, guides, markers
+from mtlab.report.pages import advice, guides, keys, markers
 from mtlab.report.pages.reports import Reports
 
 from . import factory, test_forgetting
@@ -253,6 +254,22 @@ def test_a_lab_card_tells_what_was_measured_and_the_rest_of_the_file_stays(
     assert all(len(line) <= 140 for line in card.splitlines())
     assert guides.write_pages(tmp_path / "reports") == [file]
     assert file.read_bytes().decode("latin-1") == card
+
+
+def test_every_key_that_a_file_may_write_is_listed_with_its_meaning_and_default() -> None:
+    page = keys.page()
+    sections = dict(part.split("\n", 1) for part in page.split("## ")[1:])
+    assert page.count("| See below. |") == 5, "their values have keys, which are told"
+    assert set(sections) >= {
+        "`seeds`",
+        "`data`, `start.data`",
+        "`scenarios.NAME.0`, `start.stages.0`",
+    }
+    assert "| `batch_size` | Sentences in every training batch, exactly. | `32` |" in page
+    assert "| `epochs` |" in page and page.count("| required |") >= 8
+    assert "| `withheld` |" not in page and "``" not in page and ":mod:" not in page
+    for name in Experiment.model_fields.keys() - {"looks", "pilot"}:
+        assert f"| `{name}` |" in sections["The file itself"], name
 
 
 def test_a_lab_card_without_a_report_is_reported_with_its_line(tmp_path: Path) -> None:

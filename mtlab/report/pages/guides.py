@@ -11,12 +11,12 @@ from mtlab.record.files import write_atomically
 from mtlab.report import markdown
 from mtlab.report.faults import explain_errors
 from mtlab.report.markdown import text
-from mtlab.report.pages import advice, cards, markers, results
+from mtlab.report.pages import advice, cards, keys, markers, results
 from mtlab.report.pages.advice import Weighed
 from mtlab.report.pages.markers import Writers
 from mtlab.report.pages.reports import Reports
 
-GUIDES = ("README.md", "experiments/README.md")
+GUIDES = ("README.md", "experiments/README.md", "experiments/KEYS.md")
 """Pages next to the folder of reports, whose generated parts are written."""
 
 EXPERIMENTS = "experiments"
@@ -76,6 +76,7 @@ def _writers(reports: Reports, pieces: Sequence[Weighed] | None, page: Path) -> 
         "table": lambda report: results.table(report, reports),
         "advice": advised,
         "experiments": lambda _: experiments(page.parent, reports, page),
+        "keys": lambda _: keys.page(),
     }
 
 
