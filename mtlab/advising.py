@@ -24,12 +24,12 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def asked(
-    given: Sequence[Source], settings: dict[str, list[str]]
+    sources: Sequence[Source], settings: dict[str, list[str]]
 ) -> tuple[Source, dict[str, list[str]], float | None]:
     """The experiment and the settings that a comparison takes for a recommendation.
 
     Args:
-        given: an experiment, or one source of data or two.
+        sources: an experiment, or one source of data or two.
         settings: over those of the experiment, and those of the recommendation.
 
     Returns:
@@ -58,7 +58,7 @@ def asked(
             where="--seeds",
             code="conflict",
         )
-    source = _experiment(given, settings)
+    source = _experiment(sources, settings)
     settings |= {**seeds(looks), **_margins(source, margin, tasks)}
     return source, settings, None if budget is None else _seconds(" ".join(budget))
 
@@ -89,19 +89,19 @@ def _seconds(budget: str) -> float:
     return seconds
 
 
-def _experiment(given: Sequence[Source], settings: dict[str, list[str]]) -> Source:
+def _experiment(inputs: Sequence[Source], settings: dict[str, list[str]]) -> Source:
     """The experiment: the one that is given, or the file of sources, with the settings of their
     data, which is written unless it is there already, word for word.
     """
-    if len(given) == 1 and not _is_data(given[0]):
-        return given[0]
-    if len(given) > 2:
+    if len(inputs) == 1 and not _is_data(inputs[0]):
+        return inputs[0]
+    if len(inputs) > 2:
         raise UserError(
-            f"{len(given)} sources",
+            f"{len(inputs)} sources",
             "give one for all tasks, or two, one for each of two tasks",
             code="too-many-sources",
         )
-    sources = [str(source) for source in given]
+    sources = [str(source) for source in inputs]
     of_data = {key: settings.pop(key) for key in list(settings) if key.split(".")[0] in OF_DATA}
     content, path = report(sources, of_data).file, starter.usual_path(sources)
     if not (path.is_file() and path.read_text(encoding="utf-8") == content):

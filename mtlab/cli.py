@@ -97,16 +97,16 @@ def _compare(options: argparse.Namespace) -> int:
 def _recommend(options: argparse.Namespace) -> int:
     from mtlab import api
 
-    given, settings = _given(options)
-    return _run_trials(api.recommended(given, parse_overrides(settings)))
+    sources, settings = _given(options)
+    return _run_trials(api.recommended(sources, parse_overrides(settings)))
 
 
-def _run_trials(given: "Given") -> int:
+def _run_trials(request: "Given") -> int:
     """Run an experiment, and print its verdicts."""
     from mtlab import comparing
 
     try:
-        comparison = comparing.run(given, program=True)
+        comparison = comparing.run(request, program=True)
     except comparing.Interrupted as stop:
         return stop.status
     if not launch.leads():
@@ -140,22 +140,22 @@ def _completion(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    given, overrides = _sources(options)
+    sources, overrides = _sources(options)
     from mtlab.check.findings import report
 
-    survey = report(given, overrides)
+    survey = report(sources, overrides)
     command = printable(shlex.join(["mtlab", "init", *_words(options)]))
     print(f"No mistakes. `{command}` writes this file to start from:\n\n{survey.file}", end="")
     return 0
 
 
 def _init(options: argparse.Namespace) -> int:
-    given, overrides = _sources(options)
+    sources, overrides = _sources(options)
     from mtlab.check import starter
     from mtlab.check.findings import report
 
-    path = starter.file_for(given, overrides.pop("output", [None])[-1])
-    starter.write(path, report(given, overrides).file)
+    path = starter.file_for(sources, overrides.pop("output", [None])[-1])
+    starter.write(path, report(sources, overrides).file)
     file = printable(shlex.quote(str(path)))
     print(
         f"No mistakes. Written: {printable(str(path))}\n\nNext\n  mtlab plan {file}\n  mtlab compare {file}"
@@ -165,8 +165,8 @@ def _init(options: argparse.Namespace) -> int:
 
 def _sources(options: argparse.Namespace) -> tuple[list[str], dict[str, list[str]]]:
     """The sources of a command, and the settings after them."""
-    given, settings = _given(options)
-    count = len(given)
+    sources, settings = _given(options)
+    count = len(sources)
     if count > 2:
         raise UserError(
             f"{count} sources",
@@ -182,7 +182,7 @@ def _sources(options: argparse.Namespace) -> tuple[list[str], dict[str, list[str
                 where=f"--{key}",
                 code="no-effect",
             )
-    return given, overrides
+    return sources, overrides
 
 
 def _given(options: argparse.Namespace) -> tuple[list[str], list[str]]:

@@ -42,18 +42,18 @@ class Interrupted(KeyboardInterrupt):
         self.status = status
 
 
-def run(given: Given, program: bool = False) -> Comparison:
+def run(request: Given, program: bool = False) -> Comparison:
     """Run an experiment.
 
     Args:
-        given: the experiment, and the command line that means it.
+        request: the experiment, and the command line that means it.
         program: whether this process does nothing else, so that it may end when it is asked twice.
 
     Raises:
         UserError: the experiment cannot run here.
         Interrupted: the run was stopped.
     """
-    experiment, command = given.experiment, given.command("compare", launch.command())
+    experiment, command = request.experiment, request.command("compare", launch.command())
     if not launch.leads():
         return _follow(experiment, command)
     display = progress()
@@ -64,8 +64,8 @@ def run(given: Given, program: bool = False) -> Comparison:
         with signals.handled(program=program), local.opened(experiment) as engine:
             suite = Suite(experiment, command, display, engine)
             with suite.journal.held(suite.command):
-                if given.text:
-                    write_atomically(experiment.output / FILE, given.text)
+                if request.text:
+                    write_atomically(experiment.output / FILE, request.text)
                 record, trials = suite.run(tracking.start, tracking.log, _decider(display.say))
                 record = tracking.settle(record)
                 Journal(experiment.output).write_suite(record)  # by this process, for itself
@@ -76,23 +76,23 @@ def run(given: Given, program: bool = False) -> Comparison:
             suite.runtime.processes.close()
     except (signals.Stopped, KeyboardInterrupt) as stop:
         display.close()
-        raise _interrupted(given, stop, program) from None
+        raise _interrupted(request, stop, program) from None
     finally:
         tracking.close(status)
         display.close()
         gc.unfreeze()  # what the suite loaded may be freed
-    _say_place(record, tracking, given.command("sync"), display)
+    _say_place(record, tracking, request.command("sync"), display)
     return comparison.read(experiment.output)
 
 
-def _interrupted(given: Given, stop: BaseException, program: bool) -> Interrupted:
+def _interrupted(request: Given, stop: BaseException, program: bool) -> Interrupted:
     """What a stopped run ends with; a program says at once how it continues."""
     status = stop.status if isinstance(stop, signals.Stopped) else 128 + signal.SIGINT
     if not program:
-        folder = str(given.experiment.output)
+        folder = str(request.experiment.output)
         words = f"the same call continues from here, and mtlab.load({folder!r}) has what ended"
         return Interrupted(status, words)
-    again, report = given.command("compare", launch.command()), given.command("report")
+    again, report = request.command("compare", launch.command()), request.command("report")
     words = f"interrupted; `{again}` continues from here, and `{report}` writes up what ended"
     print(f"mtlab: {words}", file=sys.stderr)
     return Interrupted(status, words)

@@ -147,12 +147,12 @@ class Comparison:
         """
         base = self._view.base
         tasks = {each.name: each for each in base.tasks}
-        for word, known, what in ((scenario, base.scenarios, "scenario"), (task, tasks, "task")):
-            if word not in known:
+        for word, names, noun in ((scenario, base.scenarios, "scenario"), (task, tasks, "task")):
+            if word not in names:
                 raise UserError(
-                    f"there is no {what} {word!r} with a result",
-                    did_you_mean(word, known),
-                    code=f"unknown-{what}",
+                    f"there is no {noun} {word!r} with a result",
+                    did_you_mean(word, names),
+                    code=f"unknown-{noun}",
                 )
         return self._verdict(scenario, tasks[task])
 

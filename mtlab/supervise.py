@@ -97,8 +97,8 @@ def threads_beside_others() -> dict[str, str]:
     them busy), with the same results bit for bit. OpenMP reads this once, when torch is loaded.
     """
     busy = psutil.cpu_percent(interval=SAMPLE_S, percpu=True)
-    mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(busy))
-    others = sum(busy[core] for core in mine if core < len(busy)) / 100
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(busy))
+    others = sum(busy[core] for core in cores if core < len(busy)) / 100
     return {"OMP_WAIT_POLICY": "PASSIVE"} if others > BUSY_CORES else {}
 
 

@@ -1261,8 +1261,8 @@ DECISION_BUGS = (
     Mutant(
         "a candidate may be far behind on validation",
         "report/comparison/choice.py",
-        "mine[task.name] < best[task.name] - task.margin",
-        "mine[task.name] < best[task.name] - 9 * task.margin",
+        "task_scores[task.name] < best[task.name] - task.margin",
+        "task_scores[task.name] < best[task.name] - 9 * task.margin",
         (f"{CHOICE}::test_the_candidate_is_the_cheapest_within_the_margin_on_validation",),
     ),
     Mutant(

@@ -84,18 +84,18 @@ def _needs(name: str, extra: str, python: str) -> Iterator[Requirement]:
             yield needed
 
 
-def missing(there: Mapping[str, str], python: str) -> dict[str, str]:
+def missing(installed: Mapping[str, str], python: str) -> dict[str, str]:
     """The requirements of mtlab and its tests that the other machine lacks, or has in a version
     that does not fit: name to the version here.
 
     Args:
-        there: canonical name to version.
+        installed: the other machine's packages, canonical name to version.
         python: the version there.
     """
     needed = requirements(("mtlab", "pytest"), python)
     lacking = {ENCODER: str(distribution(ENCODER).version)}
     for name, asked in needed.items():
-        if name == "mtlab" or _fits(there.get(name), asked):
+        if name == "mtlab" or _fits(installed.get(name), asked):
             continue
         lacking[str(name)] = str(distribution(name).version).partition("+")[0]
     return lacking
@@ -127,10 +127,10 @@ def read_there(file: Path | None, python: str) -> dict[str, str]:
             f"cannot be read ({type(error).__name__})", REMEDY, where=str(file), code="unreadable"
         ) from None
     pairs = [re.match(r"([A-Za-z0-9._-]+)==(\S+)", line) for line in lines]
-    there = {str(canonicalize_name(pair[1])): str(pair[2]) for pair in pairs if pair}
-    if not there:
+    installed = {str(canonicalize_name(pair[1])): str(pair[2]) for pair in pairs if pair}
+    if not installed:
         raise UserError("no line NAME==VERSION", REMEDY, where=str(file), code="malformed")
-    return there
+    return installed
 
 
 def download(packages: Mapping[str, str], python: str, to: Path) -> None:
@@ -210,12 +210,12 @@ def pieces(wheels: list[Path], to: Path, limit: int) -> dict[str, list[dict[str,
     return manifest
 
 
-def write(to: Path, there: Path | None, python: str, limit: int) -> None:
+def write(to: Path, pip_list: Path | None, python: str, limit: int) -> None:
     """Write the whole bundle anew, and print its contents.
 
     Args:
         to: its folder; one that is there is replaced, if it is a bundle.
-        there: what the other machine has, as :func:`read_there` takes it.
+        pip_list: what the other machine has, as :func:`read_there` takes it.
         python: the version there.
         limit: bytes of a piece.
 
@@ -229,7 +229,7 @@ def write(to: Path, there: Path | None, python: str, limit: int) -> None:
             where=str(to),
             code="exists",
         )
-    packages = missing(read_there(there, python), python)
+    packages = missing(read_there(pip_list, python), python)
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as directory:

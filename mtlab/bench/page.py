@@ -101,13 +101,13 @@ _HEADER = (
 
 def _row(result: dict[str, Any], row: dict[str, Any]) -> list[str]:
     ours = statistics.median(row["seconds"][OURS])
-    theirs = [_peer(result, row, peer) for peer in PEERS]
-    ratios = [f"{value / ours:.1f}x" if value is not None else "–" for value in theirs]
+    peer_seconds = [_peer(result, row, peer) for peer in PEERS]
+    ratios = [f"{value / ours:.1f}x" if value is not None else "–" for value in peer_seconds]
     return [
         name(row["scenario"]),
         str(row["seeds"]),
         rounded(ours),
-        *(rounded(value) for value in theirs),
+        *(rounded(value) for value in peer_seconds),
         *ratios,
     ]
 

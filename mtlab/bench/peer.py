@@ -230,17 +230,20 @@ def _collate(rows: list[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:
 
 def _metrics(predicted: EvalPrediction, prepared: Prepared) -> dict[str, float]:
     tasks = prepared.corpus.tasks
-    gold, said = (list[dict[str, Any]](), list[dict[str, Any]]())
+    gold, predicted_rows = (list[dict[str, Any]](), list[dict[str, Any]]())
     sides = zip(tasks.values(), predicted.label_ids, predicted.predictions, strict=False)
     for task, targets, logits in sides:
         decided = LOSSES[task.kind.loss].decide(torch.from_numpy(np.asarray(logits))).numpy()
         rows = len(targets)
-        gold, said = gold or [{} for _ in range(rows)], said or [{} for _ in range(rows)]
+        gold, predicted_rows = (
+            gold or [{} for _ in range(rows)],
+            predicted_rows or [{} for _ in range(rows)],
+        )
         for row, target in enumerate(targets):
             words = np.flatnonzero(target != IGNORE) if task.of_words else np.zeros(0, int)
             gold[row][task.name] = task.predicted(target, words)
-            said[row][task.name] = task.predicted(decided[row], words)
-    scored = score(tasks, [Prediction(*pair) for pair in zip(gold, said, strict=True)])
+            predicted_rows[row][task.name] = task.predicted(decided[row], words)
+    scored = score(tasks, [Prediction(*pair) for pair in zip(gold, predicted_rows, strict=True)])
     return {name: value or 0.0 for name, value in primaries(scored).items()}
 
 

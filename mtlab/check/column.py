@@ -85,14 +85,14 @@ class Column:
     def tags(self) -> bool:
         """Whether its cells are lists of tags, not all of them ``O``."""
         spelling = respelt(self.items) if self.items.total() >= WORDS * len(self.values) else {}
-        some = [
+        tag_lists = [
             None if items is None else [spelling.get(text, text) for text in self._texts(items)]
             for items in self.lists
         ]
-        several = any(items and set(items) != {"O"} for items in some)
-        spelt = Counter(text for items in some for text in items or ())
+        several = any(items and set(items) != {"O"} for items in tag_lists)
+        spelt = Counter(text for items in tag_lists for text in items or ())
         return bare_types(spelt) or (
-            several and self._mostly(some, lambda items: bool(items) and are_tags(items))
+            several and self._mostly(tag_lists, lambda items: bool(items) and are_tags(items))
         )
 
     @cached_property
@@ -254,8 +254,8 @@ class Column:
         return any(number is not None and not number.is_integer() for number in self.numeric)
 
     def _number(self, value: Any) -> float | None:
-        known = str | int | float if self.flat else int | float
-        if isinstance(value, bool) or not isinstance(value, known):
+        types = str | int | float if self.flat else int | float
+        if isinstance(value, bool) or not isinstance(value, types):
             return None
         try:
             number = float(value)

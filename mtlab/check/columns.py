@@ -38,7 +38,7 @@ class Choice:
 def rank(column: str, names: Sequence[str]) -> int:
     """How likely a column is meant: the place of its name in a list of names, or past its end."""
     words = words_of(column)
-    return next((place for place, known in enumerate(names) if known in words), len(names))
+    return next((place for place, name in enumerate(names) if name in words), len(names))
 
 
 def is_called(column: str, names: Sequence[str]) -> bool:
@@ -46,15 +46,17 @@ def is_called(column: str, names: Sequence[str]) -> bool:
     return rank(column, names) < len(names)
 
 
-def choose(table: Table, said: Mapping[str, str], tasks: Mapping[str, Task]) -> list[Choice]:
+def choose(
+    table: Table, column_names: Mapping[str, str], tasks: Mapping[str, Task]
+) -> list[Choice]:
     """The columns that a source is read from for ``tasks``; roles without a column are left out.
 
     Args:
         table: the training split.
-        said: our names to the source's, where the user gave them.
+        column_names: our names to the source's, where the user gave them.
         tasks: that it is read for.
     """
-    chooser = _Chooser(table, said)
+    chooser = _Chooser(table, column_names)
     kinds = {task.column: task.as_kind for task in tasks.values()}
     of_words = [column for column, kind in kinds.items() if kind.of_words]
     chooser.reserve(kinds)
@@ -105,9 +107,9 @@ def reason(column: Column, kind: Kind) -> str:
 class _Chooser:
     """Chooses one of our columns after the other: a column that is taken cannot be another."""
 
-    def __init__(self, table: Table, said: Mapping[str, str]) -> None:
-        self.said, self.form = said, table.form
-        double = table.aliases.keys() - {*said.values()}
+    def __init__(self, table: Table, column_names: Mapping[str, str]) -> None:
+        self.said, self.form = column_names, table.form
+        double = table.aliases.keys() - {*column_names.values()}
         self.columns = {
             name: Column.of(table, name) for name in table.columns if name not in double
         }
@@ -136,8 +138,8 @@ class _Chooser:
                 return False
             if kind.of_words:
                 return any(other is not column and column.parallel(other) for other in self.lists)
-            one = column.one_value and not column.several
-            return one if kind.one_label else column.could_be(kind)
+            single = column.one_value and not column.several
+            return single if kind.one_label else column.could_be(kind)
 
         def fits(column: Column) -> bool:
             numbers = NUMBERS & words_of(column.name) and not is_called(column.name, kind.usual)

@@ -23,13 +23,13 @@ ALIKE = 10
 """Mistakes of one kind that are printed one by one; of the others, the number is printed."""
 
 
-def report(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
+def report(sources: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
     """Check one source or two, and print the findings.
 
     Raises:
         UserError: there are mistakes; they are printed.
     """
-    result = survey(given, overrides)
+    result = survey(sources, overrides)
     for line in lines(result):
         print(line)
     if result.mistakes:
@@ -55,9 +55,9 @@ def _lines(survey: Survey) -> Iterator[str]:
             else f"{check.given}: not read"
         )
         before = ""
-        for what, text in _facts(check):
-            yield f"  {what if what != before else '':<11} {text}"
-            before = what
+        for topic, text in _facts(check):
+            yield f"  {topic if topic != before else '':<11} {text}"
+            before = topic
         yield ""
     if survey.either:
         yield _order(survey)
@@ -120,10 +120,10 @@ def _facts(check: SourceCheck) -> Iterator[Fact]:
             "none of these names is a usual one: if the first line of the file is a sentence, put a line with names above it",
         )
     read = {choice.column for choice in check.choices}
-    there = check.train.columns if check.train is not None and check.tasks else ()
+    all_columns = check.train.columns if check.train is not None and check.tasks else ()
     read |= {*check.train.aliases} if check.train is not None else set()
     read |= {check.source.split_column} if check.source.split_column is not None else set()
-    if unread := [column for column in there if column not in read]:
+    if unread := [column for column in all_columns if column not in read]:
         yield "not read", f"column{'s' * (len(unread) > 1)} {listed(unread)}"
     yield from (("left out", line) for line in check.left_out)
     yield from _possible(check)
@@ -132,9 +132,9 @@ def _facts(check: SourceCheck) -> Iterator[Fact]:
     if check.mistakes:
         yield "", "what follows is of the sentences without mistakes"
     for task in check.tasks:
-        for what, text in gold.facts(check, task):
-            named = f"{what}: {text}" if what else text
-            yield (what, text) if check.usual else (task, named)
+        for topic, text in gold.facts(check, task):
+            named = f"{topic}: {text}" if topic else text
+            yield (topic, text) if check.usual else (task, named)
     yield from _repeated(check)
     for note in (
         check.early if check.mistakes else check.part.notes

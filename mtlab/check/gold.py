@@ -76,7 +76,7 @@ def _several(
 
 
 def _total(values: Sequence[Sequence[str]]) -> str:
-    total, bare = sum(map(len, values)), sum(not some for some in values)
+    total, bare = sum(map(len, values)), sum(not items for items in values)
     return f"{total:,} in train; {bare:,} of {len(values):,} sentences ({bare / len(values):.0%}) have none"
 
 
@@ -92,9 +92,9 @@ def _numbers(check: SourceCheck, task: str, kind: Kind, golds: Sequence[object])
         f"standard deviation {numbers.std():.4g}; {different:,} different",
     )
     column = check.wanted[task].column
-    theirs = check.said.get(column, column)
+    source_column = check.said.get(column, column)
     blank = sum(
-        row.values.get(theirs) in (None, "")
+        row.values.get(source_column) in (None, "")
         for table in check.tables.values()
         for row in table.rows
     )
@@ -102,16 +102,16 @@ def _numbers(check: SourceCheck, task: str, kind: Kind, golds: Sequence[object])
         yield "", f"missing in {counted(blank, 'sentence')}"
 
 
-def _odd(known: Sequence[str], times: Mapping[str, Counter[str]]) -> Iterator[Fact]:
+def _odd(values: Sequence[str], times: Mapping[str, Counter[str]]) -> Iterator[Fact]:
     """Labels, tags or types that deserve another look, by how often they stand in each split."""
-    once = [value for value in known if times["train"][value] == 1]
+    once = [value for value in values if times["train"][value] == 1]
     if once:
         yield (
             "",
             f"once in train: {listed(once)}; nobody learns {'them' if len(once) > 1 else 'it'} from that",
         )
     for split, times_there in times.items():
-        absent = [value for value in known if not times_there[value]]
+        absent = [value for value in values if not times_there[value]]
         if absent and times_there:
             yield (
                 "",

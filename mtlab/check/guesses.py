@@ -15,7 +15,7 @@ from mtlab.tasks.registry import KINDS
 
 
 def tasks(
-    table: Table, read: Collection[str], known: Mapping[str, Task]
+    table: Table, read: Collection[str], existing: Mapping[str, Task]
 ) -> dict[str, tuple[Task, str]]:
     """Tasks that columns could be gold of, by name, and why: their cells look like gold of a kind, and
     all of them can be read.
@@ -23,23 +23,23 @@ def tasks(
     Args:
         table: the training split.
         read: columns that have a use.
-        known: tasks that there are already.
+        existing: tasks that there are already.
     """
     every = [Column.of(table, name) for name in table.columns]
     lists = [column for column in every if column.has_lists]
-    ours = {*WORDS, *(task.column for task in known.values())}
+    ours = {*WORDS, *(task.column for task in existing.values())}
     partitions = names.in_columns(table)
-    found: dict[str, tuple[Task, str]] = {}
+    guesses: dict[str, tuple[Task, str]] = {}
     for column in every:
         if column.name in (*read, *ours, *partitions, *table.aliases) or _holds_no_gold(column):
             continue
         kind = next((kind for kind in _kinds() if _is(column, kind, lists)), None)
-        name = _name(column.name, {*known, *found})
+        name = _name(column.name, {*existing, *guesses})
         if kind is not None and name is not None and column.name.isprintable():
             options = {key: getattr(kind, key) for key in kind.options}
             task = Task(kind=kind.name, column=column.name, **options)
-            found[name] = task, columns.reason(column, kind)
-    return found
+            guesses[name] = task, columns.reason(column, kind)
+    return guesses
 
 
 def options(tasks: Mapping[str, Task]) -> str:
@@ -54,13 +54,13 @@ def options(tasks: Mapping[str, Task]) -> str:
 
 def _kinds() -> list[Kind]:
     """Every kind, those first that ask most of a column."""
-    made = [
+    kinds = [
         kind(**options)
         for kind in KINDS.values()
         for options in ([{"spans": True}, {"spans": False}] if "spans" in kind.options else [{}])
     ]
     return sorted(
-        made, key=lambda kind: (not kind.of_words, not kind.spans, not kind.many, kind.one_label)
+        kinds, key=lambda kind: (not kind.of_words, not kind.spans, not kind.many, kind.one_label)
     )
 
 
@@ -82,7 +82,7 @@ def _holds_no_gold(column: Column) -> bool:
     """
     if NUMBERS & words_of(column.name):
         return True
-    called = any(columns.is_called(column.name, known) for known in columns.NAMES.values())
+    called = any(columns.is_called(column.name, synonyms) for synonyms in columns.NAMES.values())
     return called and (column.token_lists or column.text)
 
 

@@ -74,7 +74,7 @@ class SourceCheck:
     @property
     def said(self) -> dict[str, str]:
         """Our names of columns to the source's, as far as they are known."""
-        return {str(ours): theirs for ours, theirs in self.source.columns.items()}
+        return {str(name): column for name, column in self.source.columns.items()}
 
     @property
     def usual(self) -> bool:
@@ -109,11 +109,11 @@ class SourceCheck:
             with_others: whether columns for tasks of other kinds are named.
         """
         table, wanted = self.train, self.wanted[task]
-        there, kind = table.columns if table is not None else (), wanted.as_kind
+        column_names, kind = table.columns if table is not None else (), wanted.as_kind
         usual = wanted == USUAL_TASKS.get(task)
         problem = (
             f"no column for {kind.short if usual else f'{task} ({kind.short})'}, with {kind.wants}; "
-            f"the columns are {', '.join(there) or 'none'}"
+            f"the columns are {', '.join(column_names) or 'none'}"
         )
         remedy = f"name it with --{self.option}.columns.{wanted.column} COLUMN"
         if objects := self.objects(task):
@@ -135,8 +135,8 @@ class SourceCheck:
             if kind.many and not kind.of_words:
                 column = shown(other.column)
                 named = dict(
-                    (name, other) if known == task else (known, every)
-                    for known, every in self.every.items()
+                    (name, other) if task_name == task else (task_name, every)
+                    for task_name, every in self.every.items()
                 )
                 return f"column {column} is for {kind.short} ({why}): pass {guesses.options(named)}"
         return ""
@@ -160,12 +160,16 @@ class SourceCheck:
 
 
 def open_source(
-    given: str, source: Source, wanted: dict[str, Task], option: str, tasks: Mapping[str, Task]
+    source_name: str,
+    source: Source,
+    wanted: dict[str, Task],
+    option: str,
+    tasks: Mapping[str, Task],
 ) -> SourceCheck:
     """Open a source, and see which of the experiment's tasks it has columns for.
 
     Args:
-        given: as the user wrote it.
+        source_name: as the user wrote it.
         source: its settings.
         wanted: the tasks that it is to serve.
         option: what an experiment calls it.
@@ -184,13 +188,13 @@ def open_source(
     for number, mistake in enumerate(mistakes):
         if mistake.where == f"{option}.source":
             mistakes[number] = UserError(
-                mistake.problem, mistake.remedy, where=given, code=mistake.code
+                mistake.problem, mistake.remedy, where=source_name, code=mistake.code
             )
-    checked = SourceCheck(given, option, wanted, source, located, (), mistakes)
+    checked = SourceCheck(source_name, option, wanted, source, located, (), mistakes)
     checked.every = dict(tasks)
     checked.split_column = column if divided else None
     if checked.train is not None:
         others = [{name: task} for name, task in tasks.items() if name not in wanted]
-        able = {name for some in (wanted, *others) for name in checked.able(some)}
+        able = {name for candidates in (wanted, *others) for name in checked.able(candidates)}
         checked.can = tuple(name for name in tasks if name in able)
     return checked

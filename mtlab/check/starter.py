@@ -43,13 +43,13 @@ FIRST_LOOK = "# A first look, in less time: mtlab compare FILE --data.train_size
 
 
 def settings(
-    given: Sequence[str], tasks: Mapping[str, Any] | None = None, encoder: str = "minilm"
+    sources: Sequence[str], tasks: Mapping[str, Any] | None = None, encoder: str = "minilm"
 ) -> dict[str, Any]:
     """The settings for these sources before they are read: all tasks read one source, or each task
     reads its own.
 
     Args:
-        given: the sources.
+        sources: paths, hub ids or ``builtin``.
         tasks: as the file names them; None where it names none.
         encoder: its name.
 
@@ -57,16 +57,16 @@ def settings(
         UserError: there are several sources, and not as many as tasks.
     """
     names = list(USUAL if tasks is None else tasks)
-    if len(given) not in (1, len(names)):
+    if len(sources) not in (1, len(names)):
         raise UserError(
-            f"{len(given)} sources for {counted(len(names), 'task')}",
+            f"{len(sources)} sources for {counted(len(names), 'task')}",
             "give one source for all tasks",
             code="too-many-sources",
         )
     data = (
-        {"source": given[0]}
-        if len(given) == 1
-        else {task: {"source": source} for task, source in zip(names, given, strict=True)}
+        {"source": sources[0]}
+        if len(sources) == 1
+        else {task: {"source": source} for task, source in zip(names, sources, strict=True)}
     )
     named = {} if tasks is None else {"tasks": tasks}
     return {"encoder": encoder, **named, "data": data}
@@ -131,23 +131,23 @@ def text(
     return f"{top}{first_look}\n{written}{scenarios(sentences, tasks)}"
 
 
-def usual_path(given: Sequence[str]) -> Path:
+def usual_path(sources: Sequence[str]) -> Path:
     """Where the file for these sources goes if the user names no other place."""
     folder = Path("experiments")
-    return (folder if folder.is_dir() else Path()) / f"{_name(given)}.yaml"
+    return (folder if folder.is_dir() else Path()) / f"{_name(sources)}.yaml"
 
 
-def file_for(given: Sequence[str], output: str | None) -> Path:
+def file_for(sources: Sequence[str], output: str | None) -> Path:
     """Where the file goes that is written for these sources: there is none yet.
 
     Args:
-        given: the sources.
+        sources: paths, hub ids or ``builtin``.
         output: the path that the user gave.
 
     Raises:
         UserError: there is one, no folder for it, or its name cannot be an experiment's.
     """
-    path = usual_path(given) if output is None else Path(output)
+    path = usual_path(sources) if output is None else Path(output)
     if not NAME.fullmatch(path.stem):
         problem = f"{shown(path.stem)} cannot be the name of an experiment"
         raise UserError(
@@ -199,8 +199,8 @@ def short(source: str) -> str:
     return name if name not in ("", ".", "..", "~") else path.expanduser().resolve().name
 
 
-def _name(given: Sequence[str]) -> str:
-    words = [re.sub(r"[^A-Za-z0-9_.-]+", "_", short(source)).strip("_.-") for source in given]
+def _name(sources: Sequence[str]) -> str:
+    words = [re.sub(r"[^A-Za-z0-9_.-]+", "_", short(source)).strip("_.-") for source in sources]
     return "_".join(filter(None, words))[:64].strip("_.-") or "experiment"
 
 

@@ -58,7 +58,7 @@ class Survey:
         """The experiment file to start from."""
         sizes = [len(check.part.splits["train"]) for check in self.checks if check.part is not None]
         names, counts = (
-            " and ".join(starter.short(given) for given in self.given),
+            " and ".join(starter.short(source) for source in self.given),
             " and ".join(f"{size:,}" for size in sizes),
         )
         question = f"Which parts should be frozen on {names}, with {counts} training sentences?"
@@ -66,17 +66,17 @@ class Survey:
         return starter.text(self.settings, self.comments, question, sizes, tasks)
 
 
-def survey(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
+def survey(source_names: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
     """Look at one source for all tasks, or at two for two, whichever has which.
 
     Args:
-        given: paths, hub ids or ``builtin``.
+        source_names: paths, hub ids or ``builtin``.
         overrides: settings over what would be guessed, dotted key to values.
 
     Raises:
         UserError: an override that makes no sense.
     """
-    orders = [tuple(given), tuple(reversed(given))][: len(given)]
+    orders = [tuple(source_names), tuple(reversed(source_names))][: len(source_names)]
     tried = []
     for order in orders:
         tried.append(_look(order, overrides))
@@ -84,8 +84,8 @@ def survey(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
             break
     best = max(tried, key=lambda attempt: sum(len(check.tasks) for check in attempt.checks))
     every = best.experiment.tasks.keys()
-    best.either = len(given) == 2 and all(every <= set(check.can) for check in best.checks)
-    if len(given) == 1 and "tasks" not in best.settings:
+    best.either = len(source_names) == 2 and all(every <= set(check.can) for check in best.checks)
+    if len(source_names) == 1 and "tasks" not in best.settings:
         best = _guess_tasks(best, overrides)
     _read(best)
     _measure(best)
@@ -94,19 +94,19 @@ def survey(given: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
     return best
 
 
-def _look(given: tuple[str, ...], overrides: Mapping[str, list[str]]) -> Survey:
+def _look(source_names: tuple[str, ...], overrides: Mapping[str, list[str]]) -> Survey:
     """Open the sources, in this order, and see what each could be for."""
-    survey = _settings(given, overrides, _named(overrides))
+    survey = _settings(source_names, overrides, _named(overrides))
     experiment = survey.experiment
     asked = sources.asked(experiment.data, experiment.tasks)
-    if [source.source for source, _, _ in asked] != list(given):
+    if [source.source for source, _, _ in asked] != list(source_names):
         raise UserError(
             "the sources are named before the settings",
             "take `source` out of these",
             where="--data",
             code="conflict",
         )
-    for path, (source, wanted, option) in zip(given, asked, strict=True):
+    for path, (source, wanted, option) in zip(source_names, asked, strict=True):
         survey.checks.append(open_source(path, source, wanted, option, experiment.tasks))
     return survey
 
@@ -122,14 +122,14 @@ def _named(overrides: Mapping[str, list[str]]) -> dict[str, Any] | None:
 
 
 def _settings(
-    given: tuple[str, ...], overrides: Mapping[str, list[str]], tasks: dict[str, Any] | None
+    source_names: tuple[str, ...], overrides: Mapping[str, list[str]], tasks: dict[str, Any] | None
 ) -> Survey:
     """A survey of sources that nobody has opened yet."""
-    located = Located(starter.settings(given, tasks), {(): "", ("tasks",): "--tasks"})
+    located = Located(starter.settings(source_names, tasks), {(): "", ("tasks",): "--tasks"})
     for key, values in overrides.items():
         yaml_file.override(located, key, values)
     experiment = _experiment(located, starter.scenarios(0, USUAL if tasks is None else tasks))
-    return Survey(given, experiment, located.value, {}, [])
+    return Survey(source_names, experiment, located.value, {}, [])
 
 
 def _guess_tasks(survey: Survey, overrides: Mapping[str, list[str]]) -> Survey:
@@ -165,7 +165,9 @@ def _guess_tasks(survey: Survey, overrides: Mapping[str, list[str]]) -> Survey:
     left_out = [check.lacking(name, with_others=False) for name in lacking]
     check.left_out = [f"{mistake.problem}; {mistake.remedy}" for mistake in left_out]
     check.guessed = {name: why for name, (_, why) in new.items()}
-    check.possible = {name: made for name, made in check.possible.items() if name not in new}
+    check.possible = {
+        name: proposal for name, proposal in check.possible.items() if name not in new
+    }
     check.wanted, check.can, check.source = wanted, able, guessed.experiment.data
     check.source = check.source.model_copy(update={"split_column": split_column})
     guessed.checks = [check]
@@ -174,8 +176,8 @@ def _guess_tasks(survey: Survey, overrides: Mapping[str, list[str]]) -> Survey:
 
 
 def _experiment(located: Located, scenarios: str) -> Experiment:
-    rest = {"name": "check", "output": "reports/check", **YAML(typ="safe").load(scenarios)}
-    return experiments.checked(Located({**rest, **located.value}, located.places))
+    base = {"name": "check", "output": "reports/check", **YAML(typ="safe").load(scenarios)}
+    return experiments.checked(Located({**base, **located.value}, located.places))
 
 
 def _read(survey: Survey) -> None:
@@ -191,8 +193,8 @@ def _read(survey: Survey) -> None:
         check.mistakes += [check.lacking(task) for task in check.wanted if task not in check.can]
         if not check.tasks:
             continue
-        said = check.said
-        check.choices = columns.choose(check.train, said, check.tasks)
+        column_names = check.said
+        check.choices = columns.choose(check.train, column_names, check.tasks)
         guessed = {
             choice.name: choice.column
             for choice in check.choices
@@ -207,7 +209,10 @@ def _read(survey: Survey) -> None:
         if check.split_column is not None:
             _write(survey, check, "split_column", check.split_column)
         check.source = check.source.model_copy(
-            update={"columns": {**guessed, **said}, "splits": {**splits, **check.source.splits}}
+            update={
+                "columns": {**guessed, **column_names},
+                "splits": {**splits, **check.source.splits},
+            }
         )
         with noted(check.mistakes):
             part = gather(

@@ -18,15 +18,15 @@ def memory_left() -> int | None:
     """Bytes that the limits of the groups leave; None where there is no limit. What caches files
     counts as free.
     """
-    left = []
+    bytes_left = []
     for folder in _folders("memory"):
         for limit, used, cache in (("memory.max", "memory.current", "inactive_file"), _V1):
             most, now = _number(folder / limit), _number(folder / used)
             if (
                 most is not None and now is not None and most < 1 << 60
             ):  # version 1 tells a huge number where there is no limit
-                left.append(most - now + _cached(folder / "memory.stat", cache))
-    return max(0, min(left)) if left else None
+                bytes_left.append(most - now + _cached(folder / "memory.stat", cache))
+    return max(0, min(bytes_left)) if bytes_left else None
 
 
 _V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")

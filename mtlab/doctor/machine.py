@@ -109,13 +109,15 @@ def computing(wanted: Wanted) -> Iterator[Finding]:
 
 def memory(wanted: Wanted) -> Iterator[Finding]:
     """Memory that is free for a run, beside what one roughly takes."""
-    free, left = psutil.virtual_memory().available, limits.memory_left()
+    free, bytes_left = psutil.virtual_memory().available, limits.memory_left()
     text = (
         f"{gb(free)} free"
-        if left is None or left >= free
-        else f"{gb(left)} left of what this container may have"
+        if bytes_left is None or bytes_left >= free
+        else f"{gb(bytes_left)} left of what this container may have"
     )
-    yield _enough("memory", text, free if left is None else min(free, left), wanted.weights)
+    yield _enough(
+        "memory", text, free if bytes_left is None else min(free, bytes_left), wanted.weights
+    )
 
 
 def terminal(wanted: Wanted) -> Iterator[Finding]:

@@ -187,7 +187,7 @@ def _offered(kind: str, name: str, revision: str | None) -> Finding:
     """Whether the hub gives out a model or a data set; nothing is downloaded."""
     from huggingface_hub import errors, get_hf_file_metadata, get_token, hf_hub_url
 
-    known = {
+    refusals = {
         errors.GatedRepoError: (
             "is gated",
             "ask for access there, then set HF_TOKEN or run `hf auth login`",
@@ -217,7 +217,7 @@ def _offered(kind: str, name: str, revision: str | None) -> Finding:
     except Exception as error:  # of the hub, or of the network
         problem = f"cannot be had ({type(error).__name__})", "check the name, or try again later"
         problem = next(
-            (answer for error_type, answer in known.items() if isinstance(error, error_type)),
+            (answer for error_type, answer in refusals.items() if isinstance(error, error_type)),
             problem,
         )
         return fault("hub", f"{name} {problem[0]}", problem[1])
@@ -233,11 +233,11 @@ def _kept(text: str, kind: str, name: str, revision: str | None) -> Finding:
             file: isinstance(try_to_load_from_cache(name, file, revision=revision), str)
             for file in ("config.json", "model.safetensors", "model.safetensors.index.json")
         }
-        there = cached.pop("config.json") and any(cached.values())
+        is_cached = cached.pop("config.json") and any(cached.values())
     else:
         cache = os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets"
-        there = (Path(cache) / name.replace("/", "___")).is_dir()
-    if there:
+        is_cached = (Path(cache) / name.replace("/", "___")).is_dir()
+    if is_cached:
         return note(
             "hub", f"{text}; {name} is taken from the cache", "a newer one is not looked for"
         )

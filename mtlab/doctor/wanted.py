@@ -105,11 +105,11 @@ def _is_of_hub(source: Source) -> bool:
     return name != BUILTIN and here(name) is None
 
 
-def _once(things: Iterable[T]) -> list[T]:
+def _once(items: Iterable[T]) -> list[T]:
     distinct: list[T] = []
-    for thing in things:
-        if thing not in distinct:
-            distinct.append(thing)
+    for item in items:
+        if item not in distinct:
+            distinct.append(item)
     return distinct
 
 

@@ -85,8 +85,8 @@ class Agreement:
         same = listing([f"{count.same:,} of {count.total:,} {count.what}" for count in counts])
         close = sum(count.close for count in counts)
         share = f"a {1 / ROUNDING[self.precision]:,.0f}th of the largest logit"
-        rest = f"; {close:,} more {'is a' if close == 1 else 'are'} close call{'' if close == 1 else 's'}, two classes within {share}"
-        return f"checked: {same} of the test split are as recorded{rest if close else ''}"
+        near = f"; {close:,} more {'is a' if close == 1 else 'are'} close call{'' if close == 1 else 's'}, two classes within {share}"
+        return f"checked: {same} of the test split are as recorded{near if close else ''}"
 
 
 def corpus_of(at: Experiment, fingerprint: str, directory: Path) -> tuple[Corpus | None, str]:
@@ -98,8 +98,10 @@ def corpus_of(at: Experiment, fingerprint: str, directory: Path) -> tuple[Corpus
         directory: what is too many for memory is put below it.
     """
 
-    def load(one: Experiment, option: str) -> Corpus:
-        return sources.load(one.data, one.tasks, one.data_seed, option, directory / CACHE)
+    def load(experiment: Experiment, option: str) -> Corpus:
+        return sources.load(
+            experiment.data, experiment.tasks, experiment.data_seed, option, directory / CACHE
+        )
 
     try:
         corpus, first = load(at, "data"), at.source_phase()
@@ -134,16 +136,16 @@ def check(
     agreement, test = Agreement(reader.precision, _counts(reader.tasks)), corpus.splits["test"]
     try:
         with recorded.open(encoding="utf-8") as file:
-            said = [_said(json.loads(line), reader.tasks) for line in file]
+            predictions = [_said(json.loads(line), reader.tasks) for line in file]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Agreement(why_not="the recorded predictions are missing or damaged")
-    if len(said) != len(test):
+    if len(predictions) != len(test):
         return Agreement(
-            why_not=f"{counted(len(said), 'prediction')} recorded for {counted(len(test), 'test sentence')}"
+            why_not=f"{counted(len(predictions), 'prediction')} recorded for {counted(len(test), 'test sentence')}"
         )
-    pairs = zip(test, said, strict=True)
-    while some := list(islice(pairs, disk.CHUNK)):
-        _compare(reader, tokenizer, some, agreement)
+    pairs = zip(test, predictions, strict=True)
+    while chunk := list(islice(pairs, disk.CHUNK)):
+        _compare(reader, tokenizer, chunk, agreement)
     _refuse(agreement)
     return agreement
 
@@ -171,14 +173,14 @@ def _differs(sentence: Sentence) -> UserError:
 
 def _counts(tasks: Mapping[str, Task]) -> dict[str, Count]:
     """Nothing counted yet; where several tasks have the like, their names tell them apart."""
-    what = {}
+    titles = {}
     for name, task in tasks.items():
         sets = "sets of " if task.kind.many and not task.of_words else ""
-        what[name] = f"{sets}{task.kind.gold_titles}"
-    times = Counter(what.values())
+        titles[name] = f"{sets}{task.kind.gold_titles}"
+    times = Counter(titles.values())
     return {
         name: Count(title if times[title] == 1 else f"{title} of {name}")
-        for name, title in what.items()
+        for name, title in titles.items()
     }
 
 
@@ -199,15 +201,15 @@ def _said(line: Any, tasks: Mapping[str, Task]) -> dict[str, Any]:
 def _compare(
     reader: Reader,
     tokenizer: PreTrainedTokenizerBase,
-    some: Sequence[tuple[Sentence, Any]],
+    chunk: Sequence[tuple[Sentence, Any]],
     agreement: Agreement,
 ) -> None:
     """Compare some sentences, those of a length together."""
-    sentences = [sentence for sentence, _ in some]
+    sentences = [sentence for sentence, _ in chunk]
     encoded = encoding.encode(sentences, tokenizer, {}, reader.longest).examples
-    names = [tuple(name for name in reader.tasks if name in sentence.gold) for sentence, _ in some]
+    names = [tuple(name for name in reader.tasks if name in sentence.gold) for sentence, _ in chunk]
     for tasks in dict.fromkeys(names):
-        asked = [at for at, mine in enumerate(names) if mine == tasks]
+        asked = [at for at, task_names in enumerate(names) if task_names == tasks]
         asked.sort(key=lambda at: len(encoded[at]))
         for first in range(0, len(asked), BATCH):
             rows = asked[first : first + BATCH]
@@ -217,7 +219,7 @@ def _compare(
             except Nothing as error:
                 raise _differs(sentences[rows[error.index]]) from None
             for at, by_task in zip(rows, read, strict=True):
-                sentence, recorded = some[at]
+                sentence, recorded = chunk[at]
                 if any(row.ids != encoded[at].input_ids.tolist() for row in by_task.values()):
                     raise _differs(sentence)
                 for name, row in by_task.items():
@@ -237,15 +239,15 @@ def _add(count: Count, reader: Reader, name: str, place: str, row: Read, recorde
     if now == then:
         return
     near = _items(reader.predicted(row, name, _nudged(reader, name, row, recorded)), of_words)
-    for said, nearest, was in zip(now, near, then, strict=True):
-        if said == was:
+    for prediction, nearest, was in zip(now, near, then, strict=True):
+        if prediction == was:
             continue
         if isinstance(was, float) and math.isclose(nearest, was, rel_tol=1e-6, abs_tol=1e-9):
             count.same += 1
         elif nearest == was:
             count.close += 1
         elif not count.first:
-            count.first = f"{place}: {shown(said)} where {shown(was)} was recorded"
+            count.first = f"{place}: {shown(prediction)} where {shown(was)} was recorded"
 
 
 def _items(prediction: Any, of_words: bool) -> list[Any]:

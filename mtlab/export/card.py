@@ -110,9 +110,11 @@ def load(facts: dict[str, Any], folder: str) -> str:
         for task in alike:
             kind = rebuilt(task, facts["tasks"][task]).kind
             logits = f'head("{task}", {"states" if kind.of_words else pooled})'
-            said = kind.code.format(logits=logits, facts=f'facts["tasks"]["{task}"]')
+            expression = kind.code.format(logits=logits, facts=f'facts["tasks"]["{task}"]')
             first = len(lines) == 2
-            lines.append(f'said = {{"{task}": {said}}}' if first else f'said["{task}"] = {said}')
+            lines.append(
+                f'said = {{"{task}": {expression}}}' if first else f'said["{task}"] = {expression}'
+            )
     return LOAD.format(
         folder=folder,
         given="; ".join(GIVEN[form] for form in forms),
@@ -144,8 +146,8 @@ def _served(tasks: Sequence[Task], facts: dict[str, Any]) -> str:
         whose = "Its head was" if len(tasks) == 1 else "Its heads were all"
         trained = f"{whose} trained on {form[next(iter(by_form))]}."
     else:
-        said = [f"for {listing(names)} on {form[read]}" for read, names in by_form.items()]
-        trained = f"Heads were trained {listing(said)}: give each what it was trained on."
+        phrases = [f"for {listing(names)} on {form[read]}" for read, names in by_form.items()]
+        trained = f"Heads were trained {listing(phrases)}: give each what it was trained on."
     return (
         f"{trained} Or, with mtlab: `mtlab predict .` reads sentences from a file or standard input, as `text` or as `tokens`, gives each "
         "head what it was trained on, and writes the answers of all tasks as JSON lines."
@@ -226,17 +228,17 @@ def _rates(train: Any, decay: Any = None) -> str:
         else {"rate": rate, "decay": (decay or {}).get(selector)}
         for selector, rate in train.items()
     }
-    said = [
+    phrases = [
         f"{selector} {rate['rate']:g}{falling(rate.get('decay'))}"
         for selector, rate in rates.items()
     ]
-    return ", ".join(said) or "nothing trains"
+    return ", ".join(phrases) or "nothing trains"
 
 
 def _how(stage: StageRecord) -> str:
     """What else there is to say of how a stage trained."""
-    some = f", {HOW[stage.chooses]}" if stage.chooses else ""
-    return drawn(stage.reinit) + some + averaged(stage.average)
+    clause = f", {HOW[stage.chooses]}" if stage.chooses else ""
+    return drawn(stage.reinit) + clause + averaged(stage.average)
 
 
 def _limits(choice: Choice, facts: dict[str, Any]) -> str:
@@ -278,11 +280,11 @@ def _limits(choice: Choice, facts: dict[str, Any]) -> str:
 
 def _knows(task: Task, facts: dict[str, Any]) -> str:
     """A line on the values that a head may give."""
-    known = rebuilt(task.name, facts["tasks"][task.name])
-    names = text(", ".join(known.codes.names))
-    of = (
-        f"it knows {known.summary} ({names})"
+    coded_task = rebuilt(task.name, facts["tasks"][task.name])
+    names = text(", ".join(coded_task.codes.names))
+    clause = (
+        f"it knows {coded_task.summary} ({names})"
         if names
-        else f"those in training have {known.summary}"
+        else f"those in training have {coded_task.summary}"
     )
-    return f"- For {_called(task)} it gives {task.kind.wants}; {of}.\n"
+    return f"- For {_called(task)} it gives {task.kind.wants}; {clause}.\n"

@@ -160,5 +160,5 @@ def _without_pooler(encoder: transformers.PreTrainedModel) -> dict[str, bool]:
     """Settings that keep transformers from adding a pooler with random weights, of which it would
     warn.
     """
-    known = inspect.signature(type(encoder).__init__).parameters
-    return {"add_pooling_layer": False} if "add_pooling_layer" in known else {}
+    init_parameters = inspect.signature(type(encoder).__init__).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in init_parameters else {}

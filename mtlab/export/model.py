@@ -104,8 +104,10 @@ def as_run(choice: Choice) -> Experiment:
 def tasks(choice: Choice) -> dict[str, Task]:
     """The tasks of the model, by name, with the codes that they were trained with."""
     settings = as_run(choice).tasks
-    known = choice.suite.data[point_label(choice.trial.point.items())]["tasks"]
-    return {name: Task(name, settings[name].as_kind, codes(facts)) for name, facts in known.items()}
+    by_task = choice.suite.data[point_label(choice.trial.point.items())]["tasks"]
+    return {
+        name: Task(name, settings[name].as_kind, codes(facts)) for name, facts in by_task.items()
+    }
 
 
 def build(choice: Choice, journal: Journal) -> tuple[Network, PreTrainedTokenizerBase]:

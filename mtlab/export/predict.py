@@ -39,8 +39,8 @@ def run(directory: Path, file: Path, device: str) -> None:
         UserError: there is no model there, or no file, or a line cannot be read.
     """
     reader = load(directory, device)
-    given = read(file)
-    while batch := list(islice(given, BATCH)):
+    stream = read(file)
+    while batch := list(islice(stream, BATCH)):
         try:
             answers = reader([both(sentence) for sentence in batch])
         except Nothing as error:

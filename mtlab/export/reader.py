@@ -90,15 +90,15 @@ class Parts:
     spans: list[tuple[int, int]]
 
     @classmethod
-    def of(cls, given: Given) -> "Parts":
+    def of(cls, sentence: Given) -> "Parts":
         """The forms of a sentence.
 
         Raises:
             ValueError: it is neither text nor words.
         """
-        if not isinstance(given, Mapping):
-            given = {"text" if isinstance(given, str) else "tokens": given}
-        text, words = given.get("text"), given.get("tokens")
+        if not isinstance(sentence, Mapping):
+            sentence = {"text" if isinstance(sentence, str) else "tokens": sentence}
+        text, words = sentence.get("text"), sentence.get("tokens")
         if isinstance(text, str) and words is None:
             matches = list(WORD.finditer(text))
             return cls(
@@ -109,7 +109,7 @@ class Parts:
             or not isinstance(words, Iterable)
             or not all(isinstance(word, str) for word in words)
         ):
-            raise ValueError(f"{given!r:.60} is neither a text nor a list of words")
+            raise ValueError(f"{sentence!r:.60} is neither a text nor a list of words")
         spans, at = [], 0
         for word in words:
             spans.append((at, at + len(word)))
@@ -208,8 +208,8 @@ class Reader:
             Nothing: there are none of a sentence.
         """
         split = form == "words"
-        given = [(part.words or [part.raw]) if split else part.raw for part in parts]
-        batch = self.tokenizer(given, is_split_into_words=split, truncation=True)
+        inputs = [(part.words or [part.raw]) if split else part.raw for part in parts]
+        batch = self.tokenizer(inputs, is_split_into_words=split, truncation=True)
         rows = []
         for number, ids in enumerate(batch["input_ids"]):
             if len(ids) <= self.tokenizer.num_special_tokens_to_add():
@@ -218,13 +218,16 @@ class Reader:
                 _first_subwords(batch.word_ids(number), len(parts[number].words)) if split else []
             )
             rows.append(
-                Read(ids, first, len(ids) >= self.longest and self._too_long(given[number]))
+                Read(ids, first, len(ids) >= self.longest and self._too_long(inputs[number]))
             )
         return rows
 
-    def _too_long(self, given: str | Sequence[str]) -> bool:
+    def _too_long(self, sentence: str | Sequence[str]) -> bool:
         whole = self.tokenizer(
-            given, is_split_into_words=not isinstance(given, str), truncation=False, verbose=False
+            sentence,
+            is_split_into_words=not isinstance(sentence, str),
+            truncation=False,
+            verbose=False,
         )
         return len(whole["input_ids"]) > self.longest
 

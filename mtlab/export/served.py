@@ -24,11 +24,11 @@ class Served:
         Raises:
             ValueError: a sentence is neither text nor words, or the tokenizer leaves nothing of it.
         """
-        given = _rows(model_input) if hasattr(model_input, "columns") else list(model_input)
+        sentences = _rows(model_input) if hasattr(model_input, "columns") else list(model_input)
         return [
             answer
-            for at in range(0, len(given), BATCH)
-            for answer in self.reader(given[at : at + BATCH])
+            for at in range(0, len(sentences), BATCH)
+            for answer in self.reader(sentences[at : at + BATCH])
         ]
 
 

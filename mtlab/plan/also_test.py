@@ -77,8 +77,8 @@ class AlsoTest(Source):
             if key not in wanted and getattr(self, key) != field.get_default(
                 call_default_factory=True
             ):
-                what = f"is `{self.change}`" if self.of else "has a `source`"
-                line = f"a set that {what} has no `{key}`; take it out"
+                clause = f"is `{self.change}`" if self.of else "has a `source`"
+                line = f"a set that {clause} has no `{key}`; take it out"
                 raise mistake(line, key, code="conflict")
         return self
 

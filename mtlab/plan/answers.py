@@ -57,22 +57,22 @@ def check(located: Located) -> None:
     answer = located.value.get("answer")
     if not isinstance(answer, str):
         return
-    known = {
+    names = {
         "scenario": _names(located, "scenarios"),
         "task": _names(located, "tasks") or list(USUAL),
         "percent": ["90", "95", "99"],
     }
     for piece in pieces(answer):
         if isinstance(piece, Placeholder):
-            _check(piece, known, located.where(("answer",)))
+            _check(piece, names, located.where(("answer",)))
 
 
 def _names(located: Located, key: str) -> list[str]:
-    given: Any = located.value.get(key)
-    return [str(name) for name in given] if isinstance(given, dict) else []
+    section: Any = located.value.get(key)
+    return [str(name) for name in section] if isinstance(section, dict) else []
 
 
-def _check(place: Placeholder, known: Mapping[str, Collection[str]], where: str) -> None:
+def _check(place: Placeholder, names: Mapping[str, Collection[str]], where: str) -> None:
     wanted = WORDS.get(place.word)
     if wanted is None:
         raise UserError(
@@ -90,10 +90,10 @@ def _check(place: Placeholder, known: Mapping[str, Collection[str]], where: str)
             code="wrong-type",
         )
     for part, name in zip(wanted, place.about, strict=True):
-        if name not in known[part]:
+        if name not in names[part]:
             raise UserError(
                 f"the placeholder {{{place.word}}} names the {part} {shown(name)}, which the file does not have",
-                did_you_mean(name, known[part]),
+                did_you_mean(name, names[part]),
                 where=where,
                 code="unknown-value",
             )

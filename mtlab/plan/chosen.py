@@ -38,7 +38,7 @@ def take_out(value: dict[str, Any], key: str, gone: Collection[str]) -> None:
     """
     for held in (key, "expected") if key == "scenarios" else (key,):
         if isinstance(value.get(held), dict):
-            value[held] = {name: of for name, of in value[held].items() if name not in gone}
+            value[held] = {name: entry for name, entry in value[held].items() if name not in gone}
     begins = tuple(f"{key}.{name}." for name in gone)
     for varying in ("sweep", "settings"):
         if isinstance(value.get(varying), dict):

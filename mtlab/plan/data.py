@@ -195,8 +195,8 @@ def _check_scores(tasks: dict[str, Task]) -> None:
     taken: dict[str, str] = {}
     for name, task in tasks.items():
         for column in (f"{name}_{metric}" for metric in (*task.as_kind.metrics, "loss")):
-            for known in (column, f"validation_{column}"):
-                if known in taken:
-                    line = f"scores of {name} and {taken[known]} would both be called {known}; rename one"
+            for score_name in (column, f"validation_{column}"):
+                if score_name in taken:
+                    line = f"scores of {name} and {taken[score_name]} would both be called {score_name}; rename one"
                     raise mistake(line, name, code="bad-name")
-                taken[known] = name
+                taken[score_name] = name

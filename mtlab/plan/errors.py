@@ -144,8 +144,8 @@ def plainly(error: ErrorDetails) -> str:
     elif value is None:
         line = "has no value; give one, or leave the key out"
     elif kind == "literal_error":
-        known = re.findall("'([^']*)'", context["expected"])
-        line = f"{shown(value)} is not known; {did_you_mean(str(value), known)}"
+        allowed = re.findall("'([^']*)'", context["expected"])
+        line = f"{shown(value)} is not known; {did_you_mean(str(value), allowed)}"
     elif kind in WANTED:
         remedy = (
             "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""

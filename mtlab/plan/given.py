@@ -107,13 +107,16 @@ def words(settings: Mapping[str, Any]) -> dict[str, list[str]]:
     """
     spelt: dict[str, list[str]] = {}
     for key, value in settings.items():
-        given = plain(value, key)
-        if key == "scenarios" and isinstance(given, dict):
-            spelt |= {f"{key}.{name}": [_word(stages)] for name, stages in given.items()}
+        plain_value = plain(value, key)
+        if key == "scenarios" and isinstance(plain_value, dict):
+            spelt |= {f"{key}.{name}": [_word(stages)] for name, stages in plain_value.items()}
         elif key == "scenarios":
-            spelt[key] = [str(name) for name in (given if isinstance(given, list) else [given])]
+            spelt[key] = [
+                str(name)
+                for name in (plain_value if isinstance(plain_value, list) else [plain_value])
+            ]
         else:
-            spelt[key] = _words(key, given)
+            spelt[key] = _words(key, plain_value)
     return spelt
 
 

@@ -111,8 +111,10 @@ def check_stages(
         for key, line in _mistakes(stage, select, optimizer, path[0] == "start", staged, last):
             raise mistake(line, *path, index, *key, code="conflict")
         if stage.average is not None:
-            known = staged and path[0] != "start"
-            line = _no_average(stage, stages[:index], last, stage.select or select, known=known)
+            heads_learnt = staged and path[0] != "start"
+            line = _no_average(
+                stage, stages[:index], last, stage.select or select, known=heads_learnt
+            )
             if line:
                 raise mistake(line, *path, index, "average", code="conflict")
 

@@ -67,8 +67,10 @@ def tell_stages(values: Any) -> Any:
         return values
     scenarios, start = values.get("scenarios"), values.get("start")
     if isinstance(scenarios, dict):
-        told = {name: _told(stages, tasks, "scenarios", name) for name, stages in scenarios.items()}
-        values = {**values, "scenarios": told}
+        with_tasks = {
+            name: _told(stages, tasks, "scenarios", name) for name, stages in scenarios.items()
+        }
+        values = {**values, "scenarios": with_tasks}
     if isinstance(start, dict) and "stages" in start:
         stages = _told(start["stages"], tasks, "start", "stages")
         values = {**values, "start": {**start, "stages": stages}}
@@ -79,17 +81,17 @@ def _told(stages: Any, tasks: Iterable[str], *path: str) -> Any:
     """The stages of a file, which all say what tasks there are."""
     if not isinstance(stages, list | tuple):
         return stages
-    told: list[Any] = []
+    with_tasks: list[Any] = []
     for number, stage in enumerate(stages):
         written = stage.model_dump() if isinstance(stage, Stage) else stage
         if not isinstance(written, dict):
-            told.append(written)
+            with_tasks.append(written)
             continue
         if "tasks" in written:
             line = "unknown key; the tasks stand once, above the scenarios"
             raise mistake(line, *path, number, "tasks", code="unknown-key")
-        told.append({"losses": tuple(tasks), **written, "tasks": tuple(tasks)})
-    return told
+        with_tasks.append({"losses": tuple(tasks), **written, "tasks": tuple(tasks)})
+    return with_tasks
 
 
 def check_named(

@@ -80,13 +80,13 @@ class Located:
             for path in self.places
             if path[:1] in (("sweep",), ("settings",)) and len(path) == 2
         }
-        known: dict[str, Path_] = {
+        paths: dict[str, Path_] = {
             ".".join(map(str, path)): path for path in [*self.places, *varied] if path
         }
         nearest = max(
-            (key for key in known if f"{field}.".startswith(f"{key}.")), key=len, default=""
+            (key for key in paths if f"{field}.".startswith(f"{key}.")), key=len, default=""
         )
-        path = known.get(nearest, ())
+        path = paths.get(nearest, ())
         place = self.places[varied.get(path, path)]
         if place.startswith("--"):
             return place if path in varied else f"--{field}"
@@ -96,7 +96,9 @@ class Located:
         """Lay ``value`` over what stands at ``path``, and note that it was written at ``place``."""
         self.value = put(self.value, path, value)
         self.places = {
-            known: at for known, at in self.places.items() if known[: len(path)] != path
+            other_path: at
+            for other_path, at in self.places.items()
+            if other_path[: len(path)] != path
         } | {path: place}
 
 
@@ -111,8 +113,8 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
     Raises:
         UserError: no such file, not UTF-8, not YAML, duplicate keys, or a circle of ``extends``.
     """
-    here = _resolved(path, named_at)
-    if here in seen:
+    resolved = _resolved(path, named_at)
+    if resolved in seen:
         raise UserError(
             "leads back to a file that extends this one", where=named_at, code="circular"
         )
@@ -126,7 +128,7 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
         )
     overlay = Located({}, {(): str(path)})
     overlay.value = _plain(tree, (), path, overlay.places, itertools.count())
-    return extended(overlay, path.parent, (*seen, here))
+    return extended(overlay, path.parent, (*seen, resolved))
 
 
 def extended(overlay: Located, folder: Path, seen: tuple[Path, ...] = ()) -> Located:
@@ -166,7 +168,9 @@ def _laid(over: Located, under: Located) -> Located:
         if isinstance(inherited, dict) and isinstance(now, dict):
             # null takes out what is inherited
             take_out(
-                value, key, [name for name, of in now.items() if of is None and name in inherited]
+                value,
+                key,
+                [name for name, entry in now.items() if entry is None and name in inherited],
             )
     kept = {path: at for path, at in under.places.items() if _stands(path, value)}
     return Located(value, kept | over.places)
@@ -327,9 +331,9 @@ def _plain_scalar(node: Any, place: str) -> Any:
     for kind in (int, float, str):  # ruamel's scalars are subclasses that remember their spelling
         if isinstance(node, kind):
             return kind(node)
-    what = "a date" if isinstance(node, datetime.date) else f"of type {type(node).__name__}"
+    description = "a date" if isinstance(node, datetime.date) else f"of type {type(node).__name__}"
     raise UserError(
-        f"the value is {what}, which has no place in an experiment file",
+        f"the value is {description}, which has no place in an experiment file",
         "text goes in quotes",
         where=place,
         code="wrong-type",

@@ -31,12 +31,12 @@ def changes(before: SuiteRecord, now: SuiteRecord) -> list[str]:
 
 
 def _identity(suite: SuiteRecord) -> dict[str, Any]:
-    found = {}
+    fingerprints = {}
     for point, data in suite.data.items():
-        found[point or "fingerprint"] = data.get("fingerprint", "")
+        fingerprints[point or "fingerprint"] = data.get("fingerprint", "")
         for name, facts in data.get("also_test", {}).items():
-            found[f"{point} also_test.{name}".strip()] = facts.get("fingerprint", "")
-    return found
+            fingerprints[f"{point} also_test.{name}".strip()] = facts.get("fingerprint", "")
+    return fingerprints
 
 
 def _values(tree: Any) -> dict[str, Any]:

@@ -18,8 +18,8 @@ FILES = (
 def digest() -> str:
     """SHA-256 (hex) over the names and the text of these packages' files."""
     root, content = Path(__file__).parents[1], hashlib.sha256()
-    found = [file for package in PACKAGES for file in sorted((root / package).rglob("*.py"))]
-    for file in (*found, *(root / name for name in FILES)):
+    files = [file for package in PACKAGES for file in sorted((root / package).rglob("*.py"))]
+    for file in (*files, *(root / name for name in FILES)):
         content.update(file.relative_to(root).as_posix().encode() + b"\0")
         content.update(file.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     return content.hexdigest()

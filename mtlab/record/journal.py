@@ -94,7 +94,7 @@ class Journal:
                 code="no-records",
             )
         suite = _read(path, SuiteRecord)
-        skipped = [one.trial for one in suite.skipped]
+        skipped = [skip.trial for skip in suite.skipped]
         trials = [trial for trial in self.records(suite.trials) if trial.trial not in skipped]
         return suite, [
             trial

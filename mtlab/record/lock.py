@@ -49,8 +49,10 @@ def held(directory: Path, command: str) -> Iterator[None]:
     except OSError as error:
         raise cannot_write(directory, error) from None
     try:
-        for left in list(directory.rglob(f"*{HALF}")):
-            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(
+        for half_written in list(directory.rglob(f"*{HALF}")):
+            shutil.rmtree(
+                half_written
+            ) if half_written.is_dir() and not half_written.is_symlink() else half_written.unlink(
                 missing_ok=True
             )
         facts = {

@@ -14,7 +14,7 @@ def grouped(stages: Sequence[StageRecord]) -> list[list[StageRecord]]:
         return (True, number) if record.of is None else (False, record.of)
 
     pairs = itertools.groupby(enumerate(stages), stage)
-    return [[record for _, record in some] for _, some in pairs]
+    return [[record for _, record in pieces] for _, pieces in pairs]
 
 
 def joined(stages: Sequence[StageRecord]) -> list[StageRecord]:
@@ -32,7 +32,9 @@ def _as_one(pieces: Sequence[StageRecord]) -> StageRecord:
     for unit in first.parameters:
         counts = [(piece.parameters[unit], piece.epochs) for piece in pieces]
         total = first.parameters[unit].trainable + first.parameters[unit].frozen
-        trained = round(sum(count.trainable * of for count, of in counts) / max(1, epochs))
+        trained = round(
+            sum(count.trainable * piece_epochs for count, piece_epochs in counts) / max(1, epochs)
+        )
         units[unit] = Units(trainable=trained, frozen=total - trained)
     changes = {
         "name": name_of_stage(first.name),

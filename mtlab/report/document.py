@@ -162,7 +162,7 @@ def _asked(suite: SuiteRecord, groups: list[Group]) -> str:
     if first.pilot:
         fresh = len(first.seeds) if first.trials else 0
         amounts = {"scenario": len(first.pilot), "pilot seed": 1, "fresh seed": fresh}
-    counts = [counted(many, what) for what, many in amounts.items() if what != "point" or many > 1]
+    counts = [counted(many, noun) for noun, many in amounts.items() if noun != "point" or many > 1]
     encoders = dict.fromkeys(
         markdown.name(facts.get("name") or "unknown") for facts in suite.encoder.values()
     )

@@ -44,17 +44,19 @@ class Topic:
 
 def _varies(*keys: str) -> Callable[[Evidence], bool]:
     """Whether the points of an experiment differ in a key that starts with one of ``keys``."""
-    return lambda known: any(key.startswith(keys) for group in known.groups for key in group.point)
+    return lambda results: any(
+        key.startswith(keys) for group in results.groups for key in group.point
+    )
 
 
-def _guided(known: Evidence) -> bool:
-    scenarios = known.suite.experiment.get("scenarios", {}).values()
+def _guided(results: Evidence) -> bool:
+    scenarios = results.suite.experiment.get("scenarios", {}).values()
     return any(stage.get("guidance") for stages in scenarios for stage in stages)
 
 
-def _has_single_task(known: Evidence) -> bool:
-    tasks = known.base.every
-    return any(kinds.find(known.base, kinds.single_task(task.name)) for task in tasks)
+def _has_single_task(results: Evidence) -> bool:
+    tasks = results.base.every
+    return any(kinds.find(results.base, kinds.single_task(task.name)) for task in tasks)
 
 
 TOPICS = (
@@ -101,10 +103,10 @@ def write_page(directory: Path) -> Path:
     with explain_errors(directory):
         by_topic: dict[str, list[str]] = {topic.title: [] for topic in TOPICS}
         for folder in reports:
-            known = evidence.read(folder)
-            topic = topic_of(known)
+            results = evidence.read(folder)
+            topic = topic_of(results)
             figure = main_figure(folder / "plots", topic.figures)
-            part = _part(folder.relative_to(directory), known, figure)
+            part = _part(folder.relative_to(directory), results, figure)
             by_topic[topic.title].append(part)
         parts = [
             part
@@ -116,29 +118,29 @@ def write_page(directory: Path) -> Path:
     return page_file
 
 
-def topic_of(known: Evidence) -> Topic:
+def topic_of(results: Evidence) -> Topic:
     """What an experiment is about, from what its records vary."""
-    return next(topic for topic in reversed(TOPICS) if topic.fits(known))
+    return next(topic for topic in reversed(TOPICS) if topic.fits(results))
 
 
-def _part(folder: Path, known: Evidence, figure: str | None) -> str:
+def _part(folder: Path, results: Evidence, figure: str | None) -> str:
     title = text(folder.name)
     picture = f"![The main figure of {title}]({link(folder, f'plots/{figure}')})" if figure else ""
     lines = [
         f"### [{title}]({link(folder, 'report.md')})",
-        f"**{text(known.suite.question)}** ({_amount(known)})",
-        answer_line(known.suite, known.groups, known.base),
+        f"**{text(results.suite.question)}** ({_amount(results)})",
+        answer_line(results.suite, results.groups, results.base),
         picture,
     ]
     return "\n\n".join(line for line in lines if line)
 
 
-def _amount(known: Evidence) -> str:
+def _amount(results: Evidence) -> str:
     """How many scenarios and seeds, and the time where this run took all of it."""
     amounts = [
-        counted(len(known.base.scenarios), "scenario"),
-        counted(len(known.base.seeds), "seed"),
-        minutes(known.suite),
+        counted(len(results.base.scenarios), "scenario"),
+        counted(len(results.base.seeds), "seed"),
+        minutes(results.suite),
     ]
     return ", ".join(amount for amount in amounts if amount)
 

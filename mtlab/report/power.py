@@ -111,11 +111,14 @@ def lines(experiment: Mapping[str, Any], output: Path, fingerprint: str) -> Iter
 
 def _line(power: Power, seeds: int) -> str:
     task = power.task
-    said = f"{task.metric_title}: {power.shown(seeds):.3f}; the margin of {task.margin:g} takes "
+    start = f"{task.metric_title}: {power.shown(seeds):.3f}; the margin of {task.margin:g} takes "
     if power.sentences_of_margin is not None:
-        return f"{said}about {power.sentences_of_margin:,} test sentences ({power.sentences:,} are there), and no number of seeds is enough"
+        needed_sentences = (
+            f"about {power.sentences_of_margin:,} test sentences ({power.sentences:,} are there)"
+        )
+        return f"{start}{needed_sentences}, and no number of seeds is enough"
     needed = power.seeds_of_margin
-    return said + (f"{needed} seeds" if needed is not None else f"more than {MOST_SEEDS} seeds")
+    return start + (f"{needed} seeds" if needed is not None else f"more than {MOST_SEEDS} seeds")
 
 
 def find(output: Path, fingerprint: str, experiment: Mapping[str, Any]) -> Source | None:
@@ -172,7 +175,7 @@ def _spreads(group: Group, task: Task) -> list[tuple[Spread, int]]:
     """The variance of one seed's difference, and that of test sentences, of each contrast that trains
     something; and the number of test sentences.
     """
-    samples, found = group.samples(task), []
+    samples, spreads = group.samples(task), []
     for name in group.scenarios:
         if name == group.control or not training_failures.trains(group, name):
             continue
@@ -184,5 +187,5 @@ def _spreads(group: Group, task: Task) -> list[tuple[Spread, int]]:
         )
         spread = estimable(table)
         if spread is not None:
-            found.append((replace(spread, seeds=spread.seeds * len(table)), table.shape[1]))
-    return found
+            spreads.append((replace(spread, seeds=spread.seeds * len(table)), table.shape[1]))
+    return spreads

@@ -49,7 +49,11 @@ def scenario_rows(group: Group) -> list[Row]:
                 task.name: intervals.estimate(samples[task.name][scenario], within=task.kind.limits)
                 for task in group.tasks
             },
-            {task: some[scenario] for task, some in compared.items() if scenario in some},
+            {
+                task: contrasts[scenario]
+                for task, contrasts in compared.items()
+                if scenario in contrasts
+            },
             flops.get(scenario),
             time.get(scenario),
             len(group.of(scenario)),
@@ -78,11 +82,11 @@ def table(groups: Sequence[Group]) -> pd.DataFrame:
         for row in scenario_rows(group):
             index.append((group.label, row.scenario))
             rows.append({**_cells(row, tasks), **also[row.scenario]})
-    made = pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(index, names=INDEX))
+    frame = pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(index, names=INDEX))
     # a scenario without a score on a set has nothing in its columns
-    words = [column for column in made if str(column).endswith("_verdict")]
-    made[words] = made[words].fillna("")
-    return made if len(groups) > 1 else made.droplevel(INDEX[0])
+    words = [column for column in frame if str(column).endswith("_verdict")]
+    frame[words] = frame[words].fillna("")
+    return frame if len(groups) > 1 else frame.droplevel(INDEX[0])
 
 
 INDEX = ("point", "scenario")

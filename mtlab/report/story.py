@@ -19,11 +19,13 @@ def story(directory: Path) -> str:
     Raises:
         UserError: there is no suite, or a record cannot be read.
     """
-    known = evidence.read(directory)
-    suite, group = known.suite, known.base
+    suite_results = evidence.read(directory)
+    suite, group = suite_results.suite, suite_results.base
     at = f"At {markdown.text(group.label)}:" if group.label else ""
     question = markdown.text(suite.question or "which parts should be frozen?")
-    decided = box(suite, known.groups, group).markdown if group.good else "No trial ended well."
+    decided = (
+        box(suite, suite_results.groups, group).markdown if group.good else "No trial ended well."
+    )
     return joined(
         f"**Question:** {question}",
         length.warning(group, suite.experiment),

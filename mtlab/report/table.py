@@ -78,7 +78,7 @@ def result(trial: TrialRecord, column: str) -> Any:
 
 
 def _score(trial: TrialRecord, column: str) -> float | None:
-    also = ((f"{ALSO}.{name}.", found.metrics) for name, found in trial.also.items())
+    also = ((f"{ALSO}.{name}.", tested.metrics) for name, tested in trial.also.items())
     for prefix, metrics in (("", trial.test), (VALIDATION, trial.validation), *also):
         for task, scored in metrics.by_task.items() if metrics is not None else ():
             for metric, value in {**scored.scores, "loss": scored.loss}.items():
@@ -105,8 +105,8 @@ def also_scores(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[str]:
     scored = {
         (name, task)
         for trial in trials
-        for name, found in trial.also.items()
-        for task in found.metrics.by_task
+        for name, tested in trial.also.items()
+        for task in tested.metrics.by_task
     }
     names = dict.fromkeys(
         name for facts in suite.data.values() for name in facts.get("also_test", {})
@@ -143,8 +143,8 @@ def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFr
     for key in dict.fromkeys(swept):
         columns[key] = pd.Series([trial.point.get(key) for trial in trials], dtype=object)
     *costs, last = RESULTS
-    found = [*scores(of_experiment(suite.experiment)), *also_scores(suite, trials)]
-    for column in (*costs, *found, last):
+    score_columns = [*scores(of_experiment(suite.experiment)), *also_scores(suite, trials)]
+    for column in (*costs, *score_columns, last):
         columns[column] = _numbers(column, [result(trial, column) for trial in trials])
     columns["key"] = [trial.key for trial in trials]
     return pd.DataFrame(columns)

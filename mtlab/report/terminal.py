@@ -29,13 +29,13 @@ def lines(directory: Path) -> list[str]:
     return of(evidence.read(directory))
 
 
-def of(known: Evidence) -> list[str]:
+def of(results: Evidence) -> list[str]:
     """The same of results that are read already."""
-    group = known.base
+    group = results.base
     if not group.tasks and not group.pilot:
         return []
     at = [f"at {group.label}:"] if group.label else []
-    decided = box(known.suite, known.groups, group)
+    decided = box(results.suite, results.groups, group)
     parts = [f"{label}: {plain(words)}" for label, words in decided.lines]
     table = [*_aligned(_rows(group)), ""] if group.trials else []
     return [*at, *table, *parts]

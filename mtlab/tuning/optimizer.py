@@ -59,12 +59,12 @@ class Groups:
         """The parameters in groups of equal options, all with one rate."""
         wanted = {id(parameter) for parameter in parameters}
         groups = []
-        for made in self.made:
-            mine = [parameter for parameter in made["params"] if id(parameter) in wanted]
-            wanted -= {id(parameter) for parameter in mine}
-            options = {key: value for key, value in made.items() if key not in NOT_OPTIONS}
-            if mine:
-                groups.append({**options, "params": mine, "lr": rate, "initial_lr": rate})
+        for group in self.made:
+            members = [parameter for parameter in group["params"] if id(parameter) in wanted]
+            wanted -= {id(parameter) for parameter in members}
+            options = {key: value for key, value in group.items() if key not in NOT_OPTIONS}
+            if members:
+                groups.append({**options, "params": members, "lr": rate, "initial_lr": rate})
         if wanted:
             raise UserError(
                 f"the optimizer was made without {len(wanted)} tensors that a stage trains",
@@ -97,9 +97,9 @@ class Groups:
 def groups_of(optimizer: torch.optim.Optimizer) -> Groups:
     """The groups of an optimizer, as it is or wrapped by accelerate; the same ones each time."""
     own = getattr(optimizer, "optimizer", optimizer)
-    known: Groups = getattr(own, "_mtlab_groups", None) or Groups(own)
-    own._mtlab_groups = known
-    return known
+    groups: Groups = getattr(own, "_mtlab_groups", None) or Groups(own)
+    own._mtlab_groups = groups
+    return groups
 
 
 def follow(

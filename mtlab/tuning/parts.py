@@ -54,9 +54,9 @@ def parts(model: nn.Module) -> Parts:
     pooler = getattr(encoder, POOLER, None)
     if pooler is not None and POOLER not in heads:
         heads[POOLER] = pooler
-    known = Parts(_inspected(encoder), heads, tuple(loose))
-    units(known)  # which refuses weights that two of them share
-    return known
+    model_parts = Parts(_inspected(encoder), heads, tuple(loose))
+    units(model_parts)  # which refuses weights that two of them share
+    return model_parts
 
 
 def written_out(train: Any, heads: nn.ModuleDict) -> Any:

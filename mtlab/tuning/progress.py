@@ -79,10 +79,10 @@ class Progress:
             return None
         baselines = {} if self.baseline is None else {METRIC: self.baseline}
         watched = {"losses": (METRIC,), "select_on": (), "select": None}
-        known = Waiting(stage.model_copy(update=watched), baselines)
+        tracker = Waiting(stage.model_copy(update=watched), baselines)
         for score in self.scores:
-            known.look(_metrics(score))
-        return known
+            tracker.look(_metrics(score))
+        return tracker
 
     def certify(self, certificate: StageCertificate) -> None:
         """Note the certificate of the stage, in place of that of an earlier epoch."""

@@ -70,8 +70,8 @@ def course(
     """
     warmup = stage.warmup_steps
     if warmup is None:
-        given = stage.warmup is not None
-        warmup = int((stage.warmup or 0.0) * steps) if given else args.get_warmup_steps(steps)
+        has_warmup = stage.warmup is not None
+        warmup = int((stage.warmup or 0.0) * steps) if has_warmup else args.get_warmup_steps(steps)
     filled = stage.model_copy(update={"warmup_steps": warmup})
     if stage.schedule is not None:
         return Course(filled, steps)
@@ -131,8 +131,12 @@ def _of_arguments(args: TrainingArguments, steps: int, warmup: int) -> Factor:
     return function
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(function: Any, other: Any) -> bool:
     """Whether two functions were made alike."""
-    if isinstance(one, partial) and isinstance(other, partial):
-        return (one.func, one.args, one.keywords) == (other.func, other.args, other.keywords)
-    return getattr(one, "__code__", one) is getattr(other, "__code__", other)
+    if isinstance(function, partial) and isinstance(other, partial):
+        return (function.func, function.args, function.keywords) == (
+            other.func,
+            other.args,
+            other.keywords,
+        )
+    return getattr(function, "__code__", function) is getattr(other, "__code__", other)

@@ -25,7 +25,7 @@ Resolved = list[tuple[Stage, Partition]]
 """Stages, and what each trains of a model."""
 
 
-def resolved_stages(reading: Reading, known: Parts) -> Resolved:
+def resolved_stages(reading: Reading, model_parts: Parts) -> Resolved:
     """The stages for a model, with their cooldown filled in.
 
     Raises:
@@ -34,21 +34,21 @@ def resolved_stages(reading: Reading, known: Parts) -> Resolved:
     stages: Resolved = []
     for index, written in enumerate(reading.stages):
         with reading.pointing(index) as place:
-            stage, partition = resolved(written, known, place)
+            stage, partition = resolved(written, model_parts, place)
         cooldown = Optimizer().course(stage)["cooldown"]
         stages.append((stage.model_copy(update={"cooldown": cooldown}), partition))
     return stages
 
 
-def planned(reading: Reading, known: Parts) -> str:
+def planned(reading: Reading, model_parts: Parts) -> str:
     """The stages for a model as text."""
     lines = []
-    for index, (stage, partition) in enumerate(resolved_stages(reading, known)):
+    for index, (stage, partition) in enumerate(resolved_stages(reading, model_parts)):
         lasts = counted(stage.epochs, "epoch")
         if stage.patience is not None:
             lasts = f"at most {lasts}, patience {stage.patience}, cooldown {stage.cooldown}"
         lines.append(f"{reading.name(index)}: {lasts}")
-        lines += [f"  {line}" for line in str(overview(known, partition)).splitlines()]
+        lines += [f"  {line}" for line in str(overview(model_parts, partition)).splitlines()]
     return "\n".join(lines)
 
 

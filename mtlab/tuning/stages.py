@@ -209,8 +209,8 @@ def _of_file(path: Path, scenario: str | None) -> Reading:
 def _unlike(stage: Stage, experiment: Experiment, *, last: bool) -> list[str]:
     """Keys that change what a stage trains and that a Trainer does not have."""
     usual = Stage(epochs=0, losses=tuple(experiment.tasks), tasks=tuple(experiment.tasks))
-    found = [key for key in OTHERS if getattr(stage, key) != getattr(usual, key)]
-    return [*found, "select"] if not last and stage.select != "last" else found
+    keys = [key for key in OTHERS if getattr(stage, key) != getattr(usual, key)]
+    return [*keys, "select"] if not last and stage.select != "last" else keys
 
 
 def _arguments(experiment: Experiment) -> dict[str, Any]:

@@ -44,38 +44,40 @@ def train_only(
         raise UserError(
             "there is nothing to train", 'write {"heads": 1e-3}, say', where="train", code="empty"
         )
-    known = parts(model)
-    _, partition = resolved({"epochs": 1, "train": dict(train)}, known)
-    freeze(model, known, partition)
-    return parameter_groups(known, partition), overview(known, partition)
+    model_parts = parts(model)
+    _, partition = resolved({"epochs": 1, "train": dict(train)}, model_parts)
+    freeze(model, model_parts, partition)
+    return parameter_groups(model_parts, partition), overview(model_parts, partition)
 
 
-def resolved(written: Mapping[str, Any], known: Parts, place: str = "") -> tuple[Stage, Partition]:
+def resolved(
+    written: Mapping[str, Any], model_parts: Parts, place: str = ""
+) -> tuple[Stage, Partition]:
     """A stage for a model, whose heads are its tasks, and what it trains of it.
 
     Args:
         written: as an experiment file has it, without losses.
-        known: the parts of the model.
+        model_parts: the parts of the model.
         place: where it was written, for errors.
 
     Raises:
         UserError: ``where`` begins with the place.
     """
-    heads = tuple(known.heads) or ("none",)
+    heads = tuple(model_parts.heads) or ("none",)
     try:
-        train = written_out(written.get("train", {}), known.heads)
+        train = written_out(written.get("train", {}), model_parts.heads)
     except UserError as error:
         raise _below(error, place) from None
     stage = validated({**written, "train": train, "losses": heads, "tasks": heads}, place)
     try:
-        return stage, resolve(stage, known)
+        return stage, resolve(stage, model_parts)
     except UserError as error:
         raise _below(error, place) from None
 
 
-def parameter_groups(known: Parts, partition: Partition) -> list[dict[str, Any]]:
+def parameter_groups(model_parts: Parts, partition: Partition) -> list[dict[str, Any]]:
     """A group of parameters for each selector, with its rate."""
-    by_name = units(known, partition.divided)
+    by_name = units(model_parts, partition.divided)
     return [
         {
             "params": [own for unit in group.units for own in by_name[unit].parameters.values()],

@@ -55,8 +55,8 @@ def _body(key: str, part: Part) -> list[str]:
     """The results of a part; of a failed part, the reason and the results until then."""
     if "failed" not in part:
         return BODIES[key](part)
-    there = ["", *_comparison(part)] if "scenarios" in part and key != "trainer" else []
-    return [f"Failed: {text(part['failed'])}.", *there]
+    results = ["", *_comparison(part)] if "scenarios" in part and key != "trainer" else []
+    return [f"Failed: {text(part['failed'])}.", *results]
 
 
 def _comparison(part: Part) -> list[str]:
@@ -113,8 +113,8 @@ def _speed(part: Part) -> list[str]:
     rows = []
     for shape, measured in part["shapes"].items():
         shares = [
-            "–" if measured[of] is None else f"{100 * measured[of]:.1f}%"
-            for of in ("of_products", "of_datasheet")
+            "–" if measured[field] is None else f"{100 * measured[field]:.1f}%"
+            for field in ("of_products", "of_datasheet")
         ]
         memory = whole(
             None if measured["peak_memory_mb"] is None else round(measured["peak_memory_mb"])
@@ -125,11 +125,11 @@ def _speed(part: Part) -> list[str]:
             rounded(measured["flop_s"] / 1e12),
         ]
         rows.append([shape, *rates, *shares, memory])
-    said = (
+    note = (
         f"Everything trains, {part['precision']}, random weights, no padding; the median of 20 steps. A large product ran at "
         f"{part['products_flop_s'] / 1e12:.0f} TFLOP/s here."
     )
-    return [table(header, rows), "", said]
+    return [table(header, rows), "", note]
 
 
 def _trainer(part: Part) -> list[str]:
@@ -199,7 +199,8 @@ def _figure(part: Part) -> Figure:
     """A row a scenario: its scores, and the time of a trial."""
     timed = "a trial as run (s)"
     scenarios = {
-        key: {**one["scores"], timed: one["wall_s"]} for key, one in part["scenarios"].items()
+        key: {**summary["scores"], timed: summary["wall_s"]}
+        for key, summary in part["scenarios"].items()
     }
     panels = next(iter(scenarios.values()))
     with mpl.rc_context(STYLE):

@@ -246,7 +246,8 @@ def together(setting: Setting) -> dict[str, Any]:
         "at_once_s": last - first,
         "excluded_from_times": sum(bool(trial.untimed) for trial in at_once),
         "largest_difference_of_a_score": max(
-            abs(mine - yours) for mine, yours in zip(_scores(apart), _scores(at_once), strict=True)
+            abs(score_apart - score_at_once)
+            for score_apart, score_at_once in zip(_scores(apart), _scores(at_once), strict=True)
         ),
     }
 
@@ -269,14 +270,18 @@ def _primary(name: str, trial: TrialRecord) -> float | None:
 def differences(first: TrialRecord, other: TrialRecord) -> dict[str, Any]:
     """How far two runs of the same trial are apart."""
     pairs = [
-        (mine, yours)
-        for mine, yours in zip(first.step_losses["total"], other.step_losses["total"], strict=True)
-        if mine and yours
+        (first_loss, other_loss)
+        for first_loss, other_loss in zip(
+            first.step_losses["total"], other.step_losses["total"], strict=True
+        )
+        if first_loss and other_loss
     ]
     return {
         "steps": len(pairs),
         "same_weights": first.final_digest == other.final_digest,
-        "largest_difference_of_a_loss": max(abs(mine - yours) for mine, yours in pairs),
+        "largest_difference_of_a_loss": max(
+            abs(first_loss - other_loss) for first_loss, other_loss in pairs
+        ),
         "same_scores": first.contributions == other.contributions,
     }
 
@@ -288,7 +293,8 @@ def summary(trials: Sequence[TrialRecord]) -> dict[str, Any]:
         scenarios.setdefault(trial.scenario, []).append(trial)
     return {
         "scenarios": {
-            name: {"seeds": len(some), **_means(some)} for name, some in scenarios.items()
+            name: {"seeds": len(scenario_trials), **_means(scenario_trials)}
+            for name, scenario_trials in scenarios.items()
         }
     }
 

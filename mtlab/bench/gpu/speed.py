@@ -41,15 +41,17 @@ def measure(encoder: str, device: str) -> dict[str, Any]:
     runtime = resolve(experiment)
     prepared = prepare(experiment, runtime)[()]
     peak = products(runtime, 8192 if runtime.device.type == "cuda" else 512)
-    known = next((rate for name, rate in DATASHEET.items() if name in runtime.device_name), None)
+    datasheet_rate = next(
+        (rate for name, rate in DATASHEET.items() if name in runtime.device_name), None
+    )
     shapes = {
-        f"{SENTENCES}x{length}": _shape(prepared, runtime, length, peak, known)
+        f"{SENTENCES}x{length}": _shape(prepared, runtime, length, peak, datasheet_rate)
         for length in LENGTHS
     }
     return {
         "precision": runtime.precision,
         "products_flop_s": peak,
-        "datasheet_flop_s": known,
+        "datasheet_flop_s": datasheet_rate,
         "shapes": shapes,
     }
 
@@ -62,7 +64,7 @@ def products(runtime: Runtime, size: int) -> float:
 
 
 def _shape(
-    prepared: Prepared, runtime: Runtime, length: int, peak: float, known: float | None
+    prepared: Prepared, runtime: Runtime, length: int, peak: float, datasheet_rate: float | None
 ) -> dict[str, float | None]:
     network = prepared.fresh_network(0, runtime.device)
     stage = Stage(epochs=1, train={"encoder": 1e-5, "heads": 1e-3}, schedule="constant")
@@ -93,7 +95,7 @@ def _shape(
         "tokens_per_s": SENTENCES * length / seconds,
         "flop_s": flops / seconds,
         "of_products": flops / seconds / peak,
-        "of_datasheet": None if known is None else flops / seconds / known,
+        "of_datasheet": None if datasheet_rate is None else flops / seconds / datasheet_rate,
         "peak_memory_mb": torch.cuda.max_memory_allocated() / 1e6
         if runtime.device.type == "cuda"
         else None,

@@ -61,8 +61,12 @@ def look(uri: str, experiment: str) -> None:
             stages = _look_into(uri, experiment) or {}
         else:
             with patience(OPENING_S):
-                known = MlflowClient(absolute(uri)).get_experiment_by_name(experiment)
-            stages = {known.experiment_id: known.lifecycle_stage} if known else {}
+                stored_experiment = MlflowClient(absolute(uri)).get_experiment_by_name(experiment)
+            stages = (
+                {stored_experiment.experiment_id: stored_experiment.lifecycle_stage}
+                if stored_experiment
+                else {}
+            )
     except Exception as error:  # as in Store.open
         raise refusal(uri, error) from None
     see_active(uri, experiment, stages)

@@ -91,7 +91,10 @@ def metrics_of(trial: TrialRecord) -> Iterator[tuple[str, float, int, int]]:
 def _quality(metrics: Metrics) -> Iterator[tuple[str, float]]:
     for task, scored in metrics.by_task.items():
         first = next(iter(scored.scores))
-        parts = {f"by_name/{safe(name)}/{first}": of[first] for name, of in scored.by_name.items()}
+        parts = {
+            f"by_name/{safe(name)}/{first}": named_scores[first]
+            for name, named_scores in scored.by_name.items()
+        }
         for name, value in {**scored.scores, "loss": scored.loss, **parts}.items():
             if value is not None:
                 yield f"{task}/{name}", value

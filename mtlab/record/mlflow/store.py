@@ -155,11 +155,13 @@ class Store:
     def suite(self, suite: SuiteRecord) -> str:
         """The id of the suite's run, which is created if it is missing."""
         with patience():
-            known = suite.tracking.get("run", "")  # older suites have no id
+            tracked_id = suite.tracking.get("run", "")  # older suites have no id
             wanted = (
-                f"tags.suite_id = '{suite.id}'" if suite.id else f"attributes.run_id = '{known}'"
+                f"tags.suite_id = '{suite.id}'"
+                if suite.id
+                else f"attributes.run_id = '{tracked_id}'"
             )
-            runs = self._runs(wanted) if suite.id or known else []
+            runs = self._runs(wanted) if suite.id or tracked_id else []
             if runs:
                 run_id = str(runs[0].info.run_id)
                 if runs[0].info.status != "RUNNING":
@@ -193,12 +195,12 @@ class Store:
         """
         digest = content_key(trial.model_dump(mode="json"))[:16]
         with patience():
-            there = self._runs(
+            runs = self._runs(
                 f"tags.`mlflow.parentRunId` = '{parent}' and tags.key = '{trial.key}'"
             )
-            if any(run.data.tags.get(WHOLE) == digest for run in there):
+            if any(run.data.tags.get(WHOLE) == digest for run in runs):
                 return False
-            for run in there:
+            for run in runs:
                 self.client.delete_run(run.info.run_id)
             tags = {**tags_of(suite, trial), "mlflow.parentRunId": parent}
             run_id = self.client.create_run(
@@ -290,12 +292,12 @@ class Store:
             write: exports the model to a folder.
         """
         with patience():
-            known = self.client.search_logged_models(
+            logged_models = self.client.search_logged_models(
                 [self.experiment_id], f"tags.key = '{trial.key}' and tags.suite_run = '{parent}'"
             )
-            if any(logged.status == LoggedModelStatus.READY for logged in known):
+            if any(logged.status == LoggedModelStatus.READY for logged in logged_models):
                 return False
-            for logged in known:
+            for logged in logged_models:
                 self.client.delete_logged_model(logged.model_id)
             (run,) = self._runs(
                 f"tags.`mlflow.parentRunId` = '{parent}' and tags.key = '{trial.key}'"

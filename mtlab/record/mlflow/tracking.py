@@ -193,9 +193,9 @@ class Tracking:
                 self._jobs
                 and not self._refused
                 and not self._failed
-                and (left := until - time.monotonic()) > 0
+                and (seconds_left := until - time.monotonic()) > 0
             ):
-                self._changed.wait(left)
+                self._changed.wait(seconds_left)
 
     def _work(self) -> None:
         while True:
@@ -235,9 +235,11 @@ class Tracking:
         with self._changed:
             if not self._failed:
                 self._failed = True
-                what = f"MLflow at {without_credentials(self.uri)} cannot be reached ({reason(error, self.uri)})"
-                what = error.problem if isinstance(error, Busy) else what  # which says the same
-                self.say(f"{what}: training continues, and `mtlab sync` adds the missing runs")
+                message = f"MLflow at {without_credentials(self.uri)} cannot be reached ({reason(error, self.uri)})"
+                message = (
+                    error.problem if isinstance(error, Busy) else message
+                )  # which says the same
+                self.say(f"{message}: training continues, and `mtlab sync` adds the missing runs")
             self._changed.notify_all()
 
 

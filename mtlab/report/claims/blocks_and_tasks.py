@@ -143,8 +143,8 @@ def watched(evidence: Evidence) -> Iterator[Finding]:
         other = next(
             (
                 candidate
-                for candidate, theirs in scenarios.items()
-                if theirs == alone and theirs != stages
+                for candidate, other_stages in scenarios.items()
+                if other_stages == alone and other_stages != stages
             ),
             None,
         )

@@ -100,9 +100,9 @@ def _labels(evidence: Evidence, group: Group, task: Task) -> str:
     wrong = group.point.get(
         f"data.label_noise.{task.name}", (data.get("label_noise") or {}).get(task.name, 0.0)
     )
-    said = [f"{kept:.0%} of its labels"] if kept < 1 else []
-    said += [f"{wrong:.0%} of its labels wrong"] if wrong > 0 else []
-    return f"{task.title} has {' and '.join(said)}" if said else ""
+    flaws = [f"{kept:.0%} of its labels"] if kept < 1 else []
+    flaws += [f"{wrong:.0%} of its labels wrong"] if wrong > 0 else []
+    return f"{task.title} has {' and '.join(flaws)}" if flaws else ""
 
 
 def clean(evidence: Evidence) -> Iterator[Finding]:

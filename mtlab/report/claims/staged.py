@@ -118,10 +118,10 @@ def gradual(evidence: Evidence) -> Iterator[Finding]:
         learnt = forgetting.learnt_tasks(group, name)
         if whole is None or forgetting.learnt_tasks(group, whole) != learnt:
             continue
-        mine, theirs = (
+        gradual_sample, whole_sample = (
             forgetting.sample(group, scenario, task, SOURCE, -1) for scenario in (name, whole)
         )
-        interval = comparisons.difference(mine, theirs)
+        interval = comparisons.difference(gradual_sample, whole_sample)
         measured = f"{task.metric_title} on the source test split, {name} minus {whole}"
         verdict = decide(interval, "supported", "contradicted")
         yield finding(verdict, task.title, measured, interval, group, [name, whole])

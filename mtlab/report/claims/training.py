@@ -144,15 +144,16 @@ def converges(evidence: Evidence) -> Iterator[Finding]:
         return
     trials = {name: group.of(name) for name in pair}
     updates = {
-        name: {trial.seed: _updates_to(trial) for trial in some} for name, some in trials.items()
+        name: {trial.seed: _updates_to(trial) for trial in scenario_trials}
+        for name, scenario_trials in trials.items()
     }
     seconds = {
         name: {
             trial.seed: updates[name][trial.seed] * (trial.stages[-1].step_s or 0.0)
-            for trial in some
+            for trial in scenario_trials
             if not trial.untimed
         }
-        for name, some in trials.items()
+        for name, scenario_trials in trials.items()
     }
     for values, words in ((updates, "updates"), (seconds, "uncached seconds")):
         yield from ratio(
@@ -225,7 +226,7 @@ def rates(evidence: Evidence) -> Iterator[Finding]:
             families[encoder != heads].append(group)
     if not families[True] or not families[False]:
         return
-    smaller, uniform = (across.chosen(some)[0] for some in (families[True], families[False]))
+    smaller, uniform = (across.chosen(family)[0] for family in (families[True], families[False]))
     name = kinds.find(smaller, FULL) or ""
     for task in smaller.tasks:
         interval = comparisons.difference(

@@ -67,9 +67,9 @@ def section(suite: SuiteRecord, groups: Sequence[Group]) -> str:
         return "These records test none of the claims."
     lead = f"{_setting(suite)} These verdicts hold for this setting alone."
     untested = len(CLAIMS) - len(rows)
-    rest = f"These records do not test the other {counted(untested, 'claim')}." if untested else ""
+    note = f"These records do not test the other {counted(untested, 'claim')}." if untested else ""
     table = markdown.table(["claim", "verdict", "effect", "measured"], rows, words=4)
-    return "\n\n".join(part for part in (lead, table, rest) if part)
+    return "\n\n".join(part for part in (lead, table, note) if part)
 
 
 def write_page(directory: Path) -> Path:
@@ -110,7 +110,7 @@ def _page(experiments: Mapping[Path, Evidence]) -> str:
     evaluations = evaluate(experiments)
     rows = [_row(claim, evaluation) for claim, evaluation in evaluations.items()]
     settings = [
-        f"- {_link(folder)}: {_setting(known.suite)}" for folder, known in experiments.items()
+        f"- {_link(folder)}: {_setting(evidence.suite)}" for folder, evidence in experiments.items()
     ]
     parts = [
         "# Claims about freezing, put to the test",
@@ -119,7 +119,7 @@ def _page(experiments: Mapping[Path, Evidence]) -> str:
         "## How to read the table",
         HOW_TO_READ,
         "## Every finding",
-        *(_details(claim, found) for claim, found in evaluations.items() if found.findings),
+        *(_details(claim, outcome) for claim, outcome in evaluations.items() if outcome.findings),
         "## The experiments",
         markdown.details("What each experiment trains on, and from where", "\n".join(settings)),
     ]
@@ -129,7 +129,8 @@ def _page(experiments: Mapping[Path, Evidence]) -> str:
 def _tally(evaluations: Mapping[Claim, Evaluation]) -> str:
     """How many claims have each verdict."""
     counts = Counter(
-        found.verdict if found.findings else UNTESTED for found in evaluations.values()
+        evaluation.verdict if evaluation.findings else UNTESTED
+        for evaluation in evaluations.values()
     )
     tally = [f"{count} {verdict}" for verdict in (*RULE, UNTESTED) if (count := counts[verdict])]
     return f"{counted(len(evaluations), 'claim')}: {listing(tally)}."

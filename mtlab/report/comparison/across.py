@@ -74,10 +74,11 @@ def condition(varied: Varied, at: int) -> str:
     by_value: dict[tuple[str, str], list[str]] = {}
     for key, value in changed.items():
         kind, _, task = key.removeprefix("data.").partition(".")
-        said = f"{value:g}" if isinstance(value, float) else str(value)
-        by_value.setdefault((kind.replace("_", " "), said), []).append(task)
+        value_text = f"{value:g}" if isinstance(value, float) else str(value)
+        by_value.setdefault((kind.replace("_", " "), value_text), []).append(task)
     return ", ".join(
-        f"{' and '.join(tasks)} {kind} {said}".strip() for (kind, said), tasks in by_value.items()
+        f"{' and '.join(tasks)} {kind} {value_text}".strip()
+        for (kind, value_text), tasks in by_value.items()
     )
 
 
@@ -163,7 +164,7 @@ def _by_size(
             for trial in group.good
             if trial.scenario in wanted
         ]
-        if all(abs(mine - asked) <= slack * asked for mine, asked in amounts):
+        if all(abs(actual - asked) <= slack * asked for actual, asked in amounts):
             alike.setdefault(group.sentences or 0, group)
     return [alike[size] for size in sorted(alike)]
 
@@ -267,5 +268,5 @@ def _above(interval: Interval) -> bool:
 def epoch_score(epoch: EpochRecord) -> float:
     """Mean of the metrics that judge the tasks on validation, of those that are defined."""
     scores = [scored.primary for scored in epoch.validation.by_task.values()]
-    given = [score for score in scores if score is not None]
-    return sum(given) / len(given) if given else 0.0
+    defined = [score for score in scores if score is not None]
+    return sum(defined) / len(defined) if defined else 0.0

@@ -58,16 +58,26 @@ def pilots(group: Group) -> list[Pilot]:
     order.
     """
     scores = {trial.scenario: _scores(trial, group.every) for trial in group.pilot if trial.ok}
-    trained = [task for task in group.every if any(task.name in mine for mine in scores.values())]
+    trained = [
+        task
+        for task in group.every
+        if any(task.name in task_scores for task_scores in scores.values())
+    ]
     whole = {
-        name: mine for name, mine in scores.items() if all(task.name in mine for task in trained)
+        name: task_scores
+        for name, task_scores in scores.items()
+        if all(task.name in task_scores for task in trained)
     }
-    best = {task.name: max(mine[task.name] for mine in whole.values()) for task in trained if whole}
+    best = {
+        task.name: max(task_scores[task.name] for task_scores in whole.values())
+        for task in trained
+        if whole
+    }
     flops = {trial.scenario: trial.train_flops or 0 for trial in group.pilot}
     return [
-        Pilot(name, mine, flops[name], _behind(mine, best, trained))
-        for name, mine in whole.items()
-        if mine
+        Pilot(name, task_scores, flops[name], _behind(task_scores, best, trained))
+        for name, task_scores in whole.items()
+        if task_scores
     ]
 
 
@@ -78,9 +88,11 @@ def _scores(trial: TrialRecord, tasks: Sequence[Task]) -> dict[str, float]:
     return {task: score for task, score in scores.items() if score is not None}
 
 
-def _behind(mine: Mapping[str, float], best: Mapping[str, float], tasks: Sequence[Task]) -> str:
+def _behind(
+    task_scores: Mapping[str, float], best: Mapping[str, float], tasks: Sequence[Task]
+) -> str:
     return next(
-        (task.name for task in tasks if mine[task.name] < best[task.name] - task.margin), ""
+        (task.name for task in tasks if task_scores[task.name] < best[task.name] - task.margin), ""
     )
 
 
@@ -184,7 +196,7 @@ def lines(suite: SuiteRecord, trials: Sequence[TrialRecord], look: int) -> Itera
         if name and look > pilot:
             yield f"{at}after {look - pilot} fresh seeds: {name} is {judged(group, name, look - pilot)}"
         elif look <= pilot:
-            flops = {known.scenario: known.flops for known in pilots(group)}
+            flops = {piloted.scenario: piloted.flops for piloted in pilots(group)}
             proposed = "no candidate: nothing cheaper is within the margin on validation"
             if name:
                 share = flops[name] / flops[group.control or ""]

@@ -250,8 +250,12 @@ def differences_of(
     samples: Mapping[str, Sample], name: str, other: str, seeds: Sequence[int]
 ) -> Sample:
     """One scenario minus another at every test sentence, with the seeds that both have."""
-    mine, theirs = samples.get(name, {}), samples.get(other, {})
-    return {seed: mine[seed] - theirs[seed] for seed in seeds if seed in mine and seed in theirs}
+    sample, other_sample = samples.get(name, {}), samples.get(other, {})
+    return {
+        seed: sample[seed] - other_sample[seed]
+        for seed in seeds
+        if seed in sample and seed in other_sample
+    }
 
 
 def points(group: Group) -> Sequence[Group]:

@@ -177,13 +177,13 @@ def without(group: Group, scenario: str) -> str | None:
     trials = group.of(scenario)
     if not trials or unmitigated(trials[0].stages):
         return None
-    mine = [_parts(stage) for stage in trials[0].stages]
+    parts = [_parts(stage) for stage in trials[0].stages]
     for name in group.scenarios:
         others = group.of(name)
         if (
             others
             and unmitigated(others[0].stages)
-            and [_parts(stage) for stage in others[0].stages] == mine
+            and [_parts(stage) for stage in others[0].stages] == parts
         ):
             return name
     return None

@@ -99,8 +99,10 @@ class Group:
         """Scenario and seed of the trials that were asked for and left no record; not of those that
         were skipped.
         """
-        there = {(trial.scenario, trial.seed) for trial in self.trials} | self.skipped
-        return [pair for pair in itertools.product(self.scenarios, self.seeds) if pair not in there]
+        settled = {(trial.scenario, trial.seed) for trial in self.trials} | self.skipped
+        return [
+            pair for pair in itertools.product(self.scenarios, self.seeds) if pair not in settled
+        ]
 
     @property
     def complete(self) -> bool:
@@ -152,9 +154,9 @@ class Group:
         """The group with the scores on a test set out of distribution in place of those on test, so
         that they are compared in the same way; without its pilot, which chose on validation.
         """
-        made = self._on(name)
-        made.fellows.extend(fellow._on(name) for fellow in self.fellows)
-        return made
+        shifted = self._on(name)
+        shifted.fellows.extend(fellow._on(name) for fellow in self.fellows)
+        return shifted
 
     def _on(self, name: str) -> "Group":
         trials = tuple(scored_on(trial, name) for trial in self.trials)
@@ -228,8 +230,8 @@ def scored_on(trial: TrialRecord, name: str) -> TrialRecord:
     """A trial with its scores on a test set out of distribution in place of those on test; without
     any where it has none there.
     """
-    found = trial.also.get(name)
-    scores = (found.metrics, found.contributions) if found is not None else (None, None)
+    tested = trial.also.get(name)
+    scores = (tested.metrics, tested.contributions) if tested is not None else (None, None)
     return trial.model_copy(update=dict(zip(("test", "contributions"), scores, strict=True)))
 
 
@@ -256,8 +258,10 @@ def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
     pilot = seeds[: experiment.get("pilot") or 0]
     seeds, looks = seeds[len(pilot) :], tuple(look - len(pilot) for look in looks[len(pilot) :])
     skipped: dict[str, set[tuple[str, int]]] = {}
-    for one in suite.skipped:
-        skipped.setdefault(_canonical(one.point), set()).add((one.scenario, one.seed))
+    for skipped_trial in suite.skipped:
+        skipped.setdefault(_canonical(skipped_trial.point), set()).add(
+            (skipped_trial.scenario, skipped_trial.seed)
+        )
     sizes = {label: facts.get("sizes", {}).get("train") for label, facts in suite.data.items()}
     together = [
         Group(
@@ -285,8 +289,8 @@ def groups(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[Group]:
 def _others(facts: Mapping[str, Any]) -> tuple[OtherSet, ...]:
     """The test sets out of distribution that the facts about a point's data name."""
     return tuple(
-        OtherSet(name, found["title"], found["of"] == "test", found["sentences"])
-        for name, found in facts.get("also_test", {}).items()
+        OtherSet(name, set_facts["title"], set_facts["of"] == "test", set_facts["sentences"])
+        for name, set_facts in facts.get("also_test", {}).items()
     )
 
 

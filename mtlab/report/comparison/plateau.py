@@ -80,11 +80,11 @@ def _state(gains: Mapping[str, Interval], margins: Mapping[str, float]) -> State
     """At the plateau if each task is shown to gain less than its margin; still gaining if one of
     the others is shown to gain.
     """
-    known = {task: gain for task, gain in gains.items() if gain.high is not None}
-    flat = {task for task, gain in known.items() if (gain.high or 0.0) < margins[task]}
+    bounded = {task: gain for task, gain in gains.items() if gain.high is not None}
+    flat = {task for task, gain in bounded.items() if (gain.high or 0.0) < margins[task]}
     if margins and flat == margins.keys():
         return "at plateau"
-    gaining = any((gain.low or 0.0) > 0 for task, gain in known.items() if task not in flat)
+    gaining = any((gain.low or 0.0) > 0 for task, gain in bounded.items() if task not in flat)
     return "still gaining" if gaining else "not known"
 
 

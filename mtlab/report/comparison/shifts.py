@@ -76,14 +76,14 @@ class Shift:
 
 def shifts(group: Group) -> list[Shift]:
     """Every task, set and scenario with a score there, in this order; empty where there are no sets."""
-    family, found = planned(group), []
+    family, all_shifts = planned(group), []
     for on in group.also:
-        there = group.on(on.name)
+        shifted = group.on(on.name)
         for task in group.tasks:
-            if any(there.samples(task).values()):
-                found += _of_task(group, there, task, on, family)
+            if any(shifted.samples(task).values()):
+                all_shifts += _of_task(group, shifted, task, on, family)
     order = {task.name: at for at, task in enumerate(group.tasks)}
-    return sorted(found, key=lambda shift: order[shift.task.name])
+    return sorted(all_shifts, key=lambda shift: order[shift.task.name])
 
 
 def planned(group: Group) -> int:
@@ -109,19 +109,19 @@ def _has_gold(group: Group, task: Task, on: OtherSet) -> bool:
     return all(task.name in each.metrics.by_task for each in scored)
 
 
-def _of_task(group: Group, there: Group, task: Task, on: OtherSet, family: int) -> list[Shift]:
+def _of_task(group: Group, shifted: Group, task: Task, on: OtherSet, family: int) -> list[Shift]:
     """A shift for each scenario that has a score.
 
     Args:
         group: of one point.
-        there: the same with the scores on the set.
+        shifted: the same with the scores on the set.
         task: whose metric.
         on: the set.
         family: how many intervals share the error.
     """
-    tests, others = group.samples(task), there.samples(task)
-    pooled = cache(lambda look: _pooled(group, there, task, on, look))
-    found = []
+    tests, others = group.samples(task), shifted.samples(task)
+    pooled = cache(lambda look: _pooled(group, shifted, task, on, look))
+    task_shifts = []
     for name in group.scenarios:
         if not others[name]:
             continue
@@ -129,7 +129,7 @@ def _of_task(group: Group, there: Group, task: Task, on: OtherSet, family: int) 
         drops_of = [others[name][seed].mean() - tests[name][seed].mean() for seed in shared]
         against = None
         if group.control is not None and name != group.control:
-            contrast = decisions.judged(there, task, name, group.control, family)
+            contrast = decisions.judged(shifted, task, name, group.control, family)
             look, alpha = _last_look(group, (name, group.control))
             moved = _moved((others, tests), on, (name, group.control), group.seeds[:look])
             generous = look in group.looks[1:-1]  # it spends a small part of the error
@@ -141,24 +141,24 @@ def _of_task(group: Group, there: Group, task: Task, on: OtherSet, family: int) 
             intervals.estimate(sample[name], within=task.kind.limits) for sample in (others, tests)
         )
         drop = float(np.mean(drops_of)) if drops_of else None
-        found.append(Shift(name, task, on, test, score, drop, against))
-    return found
+        task_shifts.append(Shift(name, task, on, test, score, drop, against))
+    return task_shifts
 
 
-def _against(group: Group, there: Contrast, interval: Interval, look: int) -> Against:
+def _against(group: Group, contrast: Contrast, interval: Interval, look: int) -> Against:
     """A difference of drops in words; unclear where a scenario did not learn the task on test, for
     it has nothing to lose.
     """
-    task, names = there.task, (there.scenario, there.other)
+    task, names = contrast.task, (contrast.scenario, contrast.other)
     if any(training_failures.failures(group, name, task, group.seeds[:look]) for name in names):
         without = Interval(interval.mean, None, None, interval.n)
-        return Against(without, "unclear", decisions.FAILED, there)
+        return Against(without, "unclear", decisions.FAILED, contrast)
     if not all(decisions.beats_nothing(group, task, name) for name in names):
-        return Against(interval, "unclear", decisions.UNTRAINED, there)
+        return Against(interval, "unclear", decisions.UNTRAINED, contrast)
     if interval.low is None:
         reason = decisions.ONE_SEED if interval.n < 2 else decisions.ALIKE
-        return Against(interval, "unclear", reason, there)
-    return Against(interval, WORDS[intervals.side(interval)], "", there)
+        return Against(interval, "unclear", reason, contrast)
+    return Against(interval, WORDS[intervals.side(interval)], "", contrast)
 
 
 def _last_look(group: Group, names: tuple[str, str]) -> tuple[int, float]:
@@ -185,17 +185,17 @@ def _moved(
         names: the scenarios.
         seeds: those that count.
     """
-    there, test = (decisions.differences_of(sample, *names, seeds) for sample in samples)
-    sizes = {len(values) for sample in (there, test) for values in sample.values()}
-    return drops.moved(there, test, same=on.changed and len(sizes) == 1)
+    other, test = (decisions.differences_of(sample, *names, seeds) for sample in samples)
+    sizes = {len(values) for sample in (other, test) for values in sample.values()}
+    return drops.moved(other, test, same=on.changed and len(sizes) == 1)
 
 
-def _pooled(group: Group, there: Group, task: Task, on: OtherSet, look: int) -> float | None:
+def _pooled(group: Group, shifted: Group, task: Task, on: OtherSet, look: int) -> float | None:
     """The mean variance of one seed's difference of drops, over the contrasts of the suite that train
     something; None where there are too few of them.
     """
     variances = []
-    for test, other in zip(decisions.points(group), decisions.points(there), strict=True):
+    for test, other in zip(decisions.points(group), decisions.points(shifted), strict=True):
         samples = other.samples(task), test.samples(task)
         for name in decisions.rivals(test) if test.control is not None else ():
             pair = name, test.control or ""

@@ -131,7 +131,7 @@ def validation(group: Group, scenario: str) -> float:
     """The mean of a scenario's validation scores over tasks and seeds; one that is not defined
     counts as 0.
     """
-    of_pilot = [known.mean for known in choice.pilots(group) if known.scenario == scenario]
+    of_pilot = [pilot.mean for pilot in choice.pilots(group) if pilot.scenario == scenario]
     if of_pilot:
         return of_pilot[0]
     columns = [group.values(f"validation_{task.metric}")[scenario] for task in group.tasks]

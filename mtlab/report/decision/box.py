@@ -99,13 +99,13 @@ def box(suite: SuiteRecord, groups: Sequence[Group], base: Group) -> Box:
     ]
     spoken = bool(answer.scenarios or answer.kept)
     confirmed = bool(base.pilot and best and best.shown)
-    left = [] if confirmed else judged
+    remaining = [] if confirmed else judged
     return Box(
         answer.words,
         _cost(base, first or list(answer.scenarios), best) if spoken else "",
         _kept_for_sure(base, answer) if answer.kept else _sure(base, judged, best),
-        _change(suite, base, left, answer),
-        _step(suite, base, best, left, answer),
+        _change(suite, base, remaining, answer),
+        _step(suite, base, best, remaining, answer),
         _limits(suite, groups),
         answer.advises,
     )
@@ -194,8 +194,12 @@ def _verdicts(judged: Sequence[Contrast]) -> str:
     if len(judged) > 1 and len(tasks) == 1:
         return f"{next(iter(tasks))} at {together([contrast.task for contrast in judged])}"
     if len(judged) > 3:
-        return f"{', '.join(f'{word} at {len(some)}' for word, some in tasks.items())} tasks"
-    return ", ".join(f"{word} in {listing([*map(_about, some)])}" for word, some in tasks.items())
+        return (
+            f"{', '.join(f'{word} at {len(contrasts)}' for word, contrasts in tasks.items())} tasks"
+        )
+    return ", ".join(
+        f"{word} in {listing([*map(_about, contrasts)])}" for word, contrasts in tasks.items()
+    )
 
 
 def _about(contrast: Contrast) -> str:
@@ -230,10 +234,10 @@ def _change(suite: SuiteRecord, base: Group, judged: Sequence[Contrast], answer:
         f"about {sentences:,} test sentences" if sentences else "",
         "longer training" if gaining else "",
     ]
-    said = ", and ".join(part for part in parts if part)
-    if not said and any(contrast.verdict == "unclear" for contrast in judged):
+    needs = ", and ".join(part for part in parts if part)
+    if not needs and any(contrast.verdict == "unclear" for contrast in judged):
         return "more test sentences."
-    return f"{said}." if said else "it is settled for these data."
+    return f"{needs}." if needs else "it is settled for these data."
 
 
 def _open(answer: Filled) -> bool:

@@ -46,8 +46,8 @@ def how(group: Group, scenario: str) -> str:
     }
     kind = by_scenario.get(scenario, kinds.OTHER)
     alike = [other for other, its in by_scenario.items() if its == kind]
-    said = _freezing(kind) if len(alike) == 1 and not forgetting.staged(group) else ""
-    return f"{said} ({name(scenario)})" if said else f"Use {name(scenario)}"
+    freezing = _freezing(kind) if len(alike) == 1 and not forgetting.staged(group) else ""
+    return f"{freezing} ({name(scenario)})" if freezing else f"Use {name(scenario)}"
 
 
 def _freezing(kind: kinds.Kind) -> str:

@@ -116,10 +116,10 @@ def _sizes(results: Results, scenario: str, called: str) -> str:
     sizes: dict[Verdict, list[str]] = {word: [] for word in VERDICTS}
     for group, contrast in _contrasts(points, scenario, results.task(called)):
         sizes[contrast.verdict].append(f"{group.sentences:,}")
-    said = {word: at for word, at in sizes.items() if at}
-    if len(said) == 1:
-        return f"{next(iter(said))} at every size"
-    parts = [f"{word} at {listing(at)}" for word, at in said.items()]
+    by_verdict = {word: at for word, at in sizes.items() if at}
+    if len(by_verdict) == 1:
+        return f"{next(iter(by_verdict))} at every size"
+    parts = [f"{word} at {listing(at)}" for word, at in by_verdict.items()]
     return f"{', '.join(parts)} sentences" if parts else NOT_RUN
 
 
@@ -128,8 +128,8 @@ def _conditions(results: Results, scenario: str, called: str) -> str:
     times = Counter(contrast.verdict for _, contrast in pairs)
     if len(times) == 1:
         return f"{next(iter(times))} in all {len(pairs)} conditions"
-    said = [f"{word} in {times[word]}" for word in VERDICTS if times[word]]
-    return f"{', '.join(said)} of {len(pairs)} conditions" if said else NOT_RUN
+    parts = [f"{word} in {times[word]}" for word in VERDICTS if times[word]]
+    return f"{', '.join(parts)} of {len(pairs)} conditions" if parts else NOT_RUN
 
 
 def _contrasts(

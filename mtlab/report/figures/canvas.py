@@ -134,11 +134,11 @@ def rows(count: int) -> int:
 
 def panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
     """A figure with panels, whose rows have a height in inches."""
-    made = figure(height * rows(count))
-    grid = made.subplots(rows(count), min(count, COLUMNS), squeeze=False)
+    fig = figure(height * rows(count))
+    grid = fig.subplots(rows(count), min(count, COLUMNS), squeeze=False)
     for spare in grid.flat[count:]:
         spare.remove()
-    return made, list(grid.flat[:count])
+    return fig, list(grid.flat[:count])
 
 
 def legend(
@@ -164,5 +164,5 @@ def columns(labels: Sequence[str]) -> int:
 
 def counted(group: Group, name: str) -> str:
     """A scenario's label, with the number of its seeds where some have no result."""
-    there, asked = len(group.of(name)), len(group.seeds_of(name))
-    return shown(name) + (f" ({there} of {asked} seeds)" if there < asked else "")
+    finished, asked = len(group.of(name)), len(group.seeds_of(name))
+    return shown(name) + (f" ({finished} of {asked} seeds)" if finished < asked else "")

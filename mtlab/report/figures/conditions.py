@@ -36,12 +36,14 @@ def conditions(groups: Sequence[Group], base: Group) -> Figure | None:
     rows, labels = _rows(
         compared, [across.condition(varied, groups.index(group)) for group in compared]
     )
-    made = [_column(compared, task) for task in tasks]
+    task_columns = [_column(compared, task) for task in tasks]
     note = textwrap.fill(meaning(base, compared), canvas.LINE)
     figure = canvas.figure(1.3 + ROW * (max(rows.values()) + 1))
-    width = columns.width(list(labels.values()), len(made))
+    width = columns.width(list(labels.values()), len(task_columns))
     for column, ax in zip(
-        made, figure.subplots(1, len(made), sharey=True, squeeze=False)[0], strict=True
+        task_columns,
+        figure.subplots(1, len(task_columns), sharey=True, squeeze=False)[0],
+        strict=True,
     ):
         columns.draw(column, rows, width, ax)
     first = figure.axes[0]
@@ -76,7 +78,7 @@ def _column(groups: Sequence[Group], task: Task) -> Column:
     for at, group in enumerate(groups):
         score = intervals.estimate(group.samples(task)[group.control or ""]).mean
         if score is not None:
-            found = changes(group, task, f"control {fixed(score)}")
-            marks |= {f"{at}/{name}": mark for name, mark in found.items()}
+            group_marks = changes(group, task, f"control {fixed(score)}")
+            marks |= {f"{at}/{name}": mark for name, mark in group_marks.items()}
     ends = columns.limits(list(marks.values()), (-1.2 * task.margin, 1.2 * task.margin))
     return Column(f"{shown(task.heading)}: {metric(task)}", marks, ends, 0.0, task.margin)

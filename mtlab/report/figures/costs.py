@@ -55,8 +55,8 @@ def costs(group: Group) -> Costs:
         _costs(group, column, title)
         for column, title in ((TIME, "Time without a cache"), (FLOPS, "Training FLOPs"))
     )
-    known = any(cost.interval.mean is not None for cost in time.ratios.values())
-    return time if known and _wide(group, time) <= _wide(group, flops) else flops
+    timed = any(cost.interval.mean is not None for cost in time.ratios.values())
+    return time if timed and _wide(group, time) <= _wide(group, flops) else flops
 
 
 def _wide(group: Group, spent: Costs) -> int:
@@ -71,9 +71,9 @@ def _wide(group: Group, spent: Costs) -> int:
 def _costs(group: Group, column: str, title: str) -> Costs:
     values = group.values(column)
     means = {name: intervals.interval(by_seed.values()).mean for name, by_seed in values.items()}
-    known = {name: mean for name, mean in means.items() if mean is not None}
-    ratios = comparisons.costs(values, group.control) if group.control in known else []
-    return Costs(column, title, known, {cost.scenario: cost for cost in ratios})
+    measured = {name: mean for name, mean in means.items() if mean is not None}
+    ratios = comparisons.costs(values, group.control) if group.control in measured else []
+    return Costs(column, title, measured, {cost.scenario: cost for cost in ratios})
 
 
 def _large(count: float) -> str:

@@ -94,7 +94,7 @@ SPENT = {
 
 def _spent(title: str, points: Sequence[Group]) -> str:
     """A title with the epochs and updates (``steps``) that scenarios train at each size, or at all."""
-    said = {}
+    ranges = {}
     for field in ("epochs", "steps"):
         by_point = [
             {
@@ -105,8 +105,8 @@ def _spent(title: str, points: Sequence[Group]) -> str:
             for group in points
         ]
         spent = [_range(amounts) for amounts in by_point if amounts]
-        said[field] = listing(list(dict.fromkeys(spent)))
-    return title.format(**said)
+        ranges[field] = listing(list(dict.fromkeys(spent)))
+    return title.format(**ranges)
 
 
 def _range(amounts: set[int]) -> str:

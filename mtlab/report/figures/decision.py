@@ -35,19 +35,19 @@ def decision(group: Group) -> Figure | None:
     compared = group.control is not None and bool(group.of(group.control))
     names = sorted(group.scenarios, key=lambda name: name != group.control)
     spent = costs(group)
-    made = [
+    all_columns = [
         *((_change if compared else _score)(group, task) for task in tasks),
         *([_cost(group, spent)] if spent.means else []),
     ]
     labels = [_row_label(group, name) for name in names]
-    note = _note(group, made, compared)
+    note = _note(group, all_columns, compared)
     figure = canvas.figure(AROUND + ROW * len(names) + 0.17 * (note.count("\n") + 1))
-    width = columns.width(labels, len(made), MAP)
-    widths = [MAP, *[width] * len(made)]
+    width = columns.width(labels, len(all_columns), MAP)
+    widths = [MAP, *[width] * len(all_columns)]
     axes = figure.subplots(1, len(widths), sharey=True, width_ratios=widths)
     block_map.draw(group, names, axes[0])
     axes[0].set_title("Dark cells train,\na line for each stage", loc="left", fontsize=9.5)
-    for column, ax in zip(made, axes[1:], strict=True):
+    for column, ax in zip(all_columns, axes[1:], strict=True):
         columns.draw(column, {name: row for row, name in enumerate(names)}, width, ax)
     axes[0].set_yticks(range(len(names)), labels)
     axes[0].set_ylim(len(names) - 0.5, columns.TOP)
@@ -131,19 +131,19 @@ def _cost(group: Group, spent: Costs) -> Column:
     return Column(title, marks, limits, 1.0, ticks=inside, log=True)
 
 
-def _note(group: Group, made: Sequence[Column], compared: bool) -> str:
+def _note(group: Group, all_columns: Sequence[Column], compared: bool) -> str:
     """What marks, margin and labels mean, in lines."""
     sentences = [meaning(group) if compared else "Bars: 95% intervals over seeds and sentences."]
-    tasks = [column for column in made if not column.log]
+    tasks = [column for column in all_columns if not column.log]
     if len({column.limits for column in tasks}) > 1:
         sentences.append("The tasks' scales differ.")
-    if any(column.beyond(mark) for column in made for mark in column.marks.values()):
+    if any(column.beyond(mark) for column in all_columns for mark in column.marks.values()):
         sentences.append("◀ ▶ beyond the axis.")
     if forgetting.staged(group):
         sentences.append("Scores are those on the new data.")
     if len(group.tasks) > MOST_TASKS:
         sentences.append(f"{len(group.tasks) - MOST_TASKS} more tasks are in the table.")
-    if made[-1].log and len(group.seeds) > 1:
+    if all_columns[-1].log and len(group.seeds) > 1:
         sentences.append("Cost: a filled mark is clearly cheaper or costlier.")
     paragraphs = [" ".join(sentences), block_map.words(group)]
     return "\n".join(textwrap.fill(paragraph, canvas.LINE) for paragraph in paragraphs)

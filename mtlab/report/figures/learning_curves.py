@@ -166,8 +166,8 @@ def _curve(curve: Curve, look: Look, ax: Axes) -> None:
 
 def _curves(group: Group, value: Value) -> dict[str, Curve]:
     """Scenario to its course, of those with a value."""
-    made = {name: _mean(group.of(name), value) for name in group.scenarios}
-    return {name: curve for name, curve in made.items() if curve is not None}
+    curves = {name: _mean(group.of(name), value) for name in group.scenarios}
+    return {name: curve for name, curve in curves.items() if curve is not None}
 
 
 def _mean(trials: Sequence[TrialRecord], value: Value) -> Curve | None:
@@ -199,8 +199,8 @@ def _stages(group: Group, name: str, curve: Curve, look: Look, ax: Axes) -> None
     epochs = group.of(name)[0].epochs
     ends = [
         at
-        for at, (here, after) in enumerate(itertools.pairwise(epochs))
-        if at and here.stage != after.stage and at < len(curve.means)
+        for at, (before, after) in enumerate(itertools.pairwise(epochs))
+        if at and before.stage != after.stage and at < len(curve.means)
     ]
     for at in ends:
         ax.plot(

@@ -58,8 +58,8 @@ def looks(group: Group) -> dict[str, Look]:
     """Each scenario's colour and marker: a black diamond for the control, the experiment's for those
     that have one there, and for the others one that follows from the name.
     """
-    given = {name: parsed(str(group.colours.get(name, ""))) for name in group.scenarios}
-    chosen = {name: Look(*look) for name, look in given.items() if look is not None}
+    configured = {name: parsed(str(group.colours.get(name, ""))) for name in group.scenarios}
+    chosen = {name: Look(*look) for name, look in configured.items() if look is not None}
     if group.control is not None:
         chosen[group.control] = Look(BLACK, DIAMOND)
     for name in group.scenarios:

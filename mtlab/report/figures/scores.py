@@ -41,8 +41,8 @@ def write_all(
 
 def _time_by_lap(group: Group) -> Figure | None:
     """Two bars a scenario: the time of a loop without a cache, and the time here."""
-    here, uncached = (_means(group, column) for column in ("wall_s", "wall_plain_s"))
-    names = [name for name in group.scenarios if name in here]
+    cached, uncached = (_means(group, column) for column in ("wall_s", "wall_plain_s"))
+    names = [name for name in group.scenarios if name in cached]
     if not names:
         return None
     look = looks(group)
@@ -51,8 +51,8 @@ def _time_by_lap(group: Group) -> Figure | None:
     for row, name in enumerate(names):
         if name in uncached:
             _bar(row - 0.19, uncached[name], "uncached", look[name].colour, ax, filled=True)
-        _bar(row + 0.19, here[name], "here, with its cache", look[name].colour, ax, filled=False)
-    ax.set_xlim(0, 1.28 * max([*here.values(), *uncached.values()]))
+        _bar(row + 0.19, cached[name], "here, with its cache", look[name].colour, ax, filled=False)
+    ax.set_xlim(0, 1.28 * max([*cached.values(), *uncached.values()]))
     ax.set_yticks(range(len(names)), [shown(name) for name in names])
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)

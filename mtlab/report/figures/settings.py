@@ -108,12 +108,16 @@ def _values(base: Group, name: str, group: Group) -> str:
     values: dict[str, list[str]] = {}
     for key, listed in base.experiment.get("settings", {}).items():
         if key.startswith(f"scenarios.{name}."):
-            what = key.removeprefix(f"scenarios.{name}.").partition(".")[2].removeprefix("train.")
+            short_key = (
+                key.removeprefix(f"scenarios.{name}.").partition(".")[2].removeprefix("train.")
+            )
             value = _short(listed[number])
-            if what == "epochs" or value not in values.get(what, []):
-                values.setdefault(what, []).append(value)
-    said = [f"{shown(what, 20)} {' + '.join(several)}" for what, several in values.items()]
-    return shown(", ".join(said), 60) if said else group.label
+            if short_key == "epochs" or value not in values.get(short_key, []):
+                values.setdefault(short_key, []).append(value)
+    phrases = [
+        f"{shown(short_key, 20)} {' + '.join(several)}" for short_key, several in values.items()
+    ]
+    return shown(", ".join(phrases), 60) if phrases else group.label
 
 
 def _short(value: object) -> str:

@@ -40,36 +40,36 @@ def write_all(
 
 
 def _scores(group: Group) -> Figure | None:
-    found = [
+    drawn = [
         shift
         for shift in shifts.shifts(group)
         if decisions.beats_nothing(group, shift.task, shift.scenario)
     ]
     panels: dict[tuple[str, str], list[Shift]] = {}
     for on in group.also:
-        for shift in found:
+        for shift in drawn:
             if shift.on == on:
                 panels.setdefault((on.name, shift.task.name), []).append(shift)
     if not panels:
         return None
     figure, axes = canvas.panels(len(panels), HEIGHT)
-    for some, ax in zip(panels.values(), axes, strict=True):
-        _panel(group, some, ax)
+    for panel_shifts, ax in zip(panels.values(), axes, strict=True):
+        _panel(group, panel_shifts, ax)
     return figure
 
 
-def _panel(group: Group, found: Sequence[Shift], ax: Axes) -> None:
+def _panel(group: Group, panel_shifts: Sequence[Shift], ax: Axes) -> None:
     """Draw the scores of one task on one set."""
     points = {
         shift.scenario: (shift.test.mean, shift.score.mean)
-        for shift in found
+        for shift in panel_shifts
         if shift.test.mean is not None and shift.score.mean is not None
     }
     _limits([*points.values()], ax)
     _lines(points.get(group.control or ""), ax)
-    look, task, on = looks(group), found[0].task, found[0].on
+    look, task, on = looks(group), panel_shifts[0].task, panel_shifts[0].on
     ends = []
-    for shift in found:
+    for shift in panel_shifts:
         if shift.scenario in points:
             point, style = points[shift.scenario], look[shift.scenario]
             _mark(shift, point, style, ax)

@@ -148,7 +148,7 @@ def _drift(group: Group) -> Figure | None:
         name: [(x, value.mean) for x, value in values if value.mean is not None]
         for name, values in series.items()
     }
-    points = {name: known for name, known in points.items() if known}
+    points = {name: course for name, course in points.items() if course}
     if not points:
         return None
     figure = canvas.figure(HEIGHT)

@@ -43,8 +43,8 @@ def takeaway(group: Group, costs: Costs, tasks: Sequence[Task]) -> str:
     better, worse = (_verdict(by_scenario, word) for word in ("better", "worse"))
     if better:
         return f"{better}; no trained scenario is clearly cheaper than {control}"
-    rest = worse or "none is shown to be better or worse"
-    return f"No trained scenario is clearly cheaper than {control}; {rest}"
+    clause = worse or "none is shown to be better or worse"
+    return f"No trained scenario is clearly cheaper than {control}; {clause}"
 
 
 def _why_not(group: Group, by_scenario: Mapping[str, Sequence[Contrast]]) -> str:
@@ -73,22 +73,22 @@ def _cheaper(
     cheaper: Sequence[str], by_scenario: Mapping[str, Sequence[Contrast]], scenarios: int
 ) -> str:
     """What is cheaper and not shown to be at least as good, with what it loses."""
-    only, one = "Only " if len(cheaper) < scenarios else "", len(cheaper) == 1
+    only, single = "Only " if len(cheaper) < scenarios else "", len(cheaper) == 1
     named = f"{only}{_named(cheaper)}"
     if len(cheaper) > NAMED:
         named = f"{len(cheaper)} of {scenarios} scenarios"
-    start = f"{named} {'is' if one else 'are'} clearly cheaper"
+    start = f"{named} {'is' if single else 'are'} clearly cheaper"
     worse = [name for name in cheaper if _at(by_scenario[name], "worse")]
     lost = _where([by_scenario[name] for name in worse], "worse")
-    if one:
+    if single:
         unclear = _where([by_scenario[cheaper[0]]], "unclear")
         return f"{start}; {f'it is worse at {lost}' if worse else f'its quality is unclear at {unclear}'}"
     if not worse:
         return f"{start}; none is shown to be at least as good"
     if len(worse) == len(cheaper):
         return f"{start}; each is worse at {lost}"
-    some = f"{len(worse)} of them" if len(worse) > NAMED else _named(worse)
-    return f"{start}; {some} {'is' if len(worse) == 1 else 'are'} worse at {lost}"
+    worse_names = f"{len(worse)} of them" if len(worse) > NAMED else _named(worse)
+    return f"{start}; {worse_names} {'is' if len(worse) == 1 else 'are'} worse at {lost}"
 
 
 def _verdict(by_scenario: Mapping[str, Sequence[Contrast]], word: str) -> str:
@@ -105,7 +105,7 @@ def _where(several: Sequence[Sequence[Contrast]], word: str) -> str:
     if not several:
         return ""
     tasks = [contrast.task for contrast in several[0]]
-    common = [task for task in tasks if all(task in _at(mine, word) for mine in several)]
+    common = [task for task in tasks if all(task in _at(contrasts, word) for contrasts in several)]
     if len(common) > 1 and len(common) == len(tasks):
         return together(common)
     return listing([shown(task.title) for task in common]) if common else "a task or more"

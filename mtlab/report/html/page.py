@@ -114,15 +114,15 @@ def _anchored(tokens: Sequence[Token]) -> Iterator[Heading]:
     for at, token in enumerate(tokens):
         if token.type != "heading_open":
             continue
-        said = words(tokens[at + 1].children or [])
-        base = anchor = re.sub(r"[^a-z0-9]+", "-", said.lower())[:60].strip("-") or "section"
+        title = words(tokens[at + 1].children or [])
+        base = anchor = re.sub(r"[^a-z0-9]+", "-", title.lower())[:60].strip("-") or "section"
         number = 1
         while anchor in taken:
             number += 1
             anchor = f"{base}-{number}"
         taken.add(anchor)
         token.attrSet("id", anchor)
-        yield Heading(int(token.tag[1]), anchor, said)
+        yield Heading(int(token.tag[1]), anchor, title)
 
 
 def _contents(headings: Sequence[Heading]) -> str:
@@ -192,13 +192,13 @@ def _framed(tokens: Iterator[Token]) -> Iterator[Token]:
     heading, number = "", 0
     for token in tokens:
         if token.type == "heading_open":
-            said = next(tokens)
-            heading = words(said.children or [])
-            yield from (token, said)
+            inline = next(tokens)
+            heading = words(inline.children or [])
+            yield from (token, inline)
         elif token.type == "summary_open":
-            said = next(tokens)
-            heading = said.content
-            yield from (token, said)
+            inline = next(tokens)
+            heading = inline.content
+            yield from (token, inline)
         elif token.type == "table_open":
             number += 1
             label = escape(f"Table {number}: {heading}")

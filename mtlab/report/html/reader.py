@@ -50,7 +50,7 @@ def rendered(tokens: Sequence[Token]) -> str:
 
 def words(tokens: Sequence[Token]) -> str:
     """The words of tokens, without markup, on one line."""
-    said = (
+    texts = (
         words(token.children)
         if token.children
         else " "
@@ -58,7 +58,7 @@ def words(tokens: Sequence[Token]) -> str:
         else token.content
         for token in tokens
     )
-    return "".join(said)
+    return "".join(texts)
 
 
 def _line_end(state: StateInline, silent: bool) -> bool:
@@ -91,8 +91,8 @@ def _details(state: StateBlock, start: int, end: int, silent: bool) -> bool:
         return True
     state.push("details_open", "details", 1)
     state.push("summary_open", "summary", 1)
-    said = state.push("inline", "", 0)
-    said.content, said.children = summary[1], []
+    inline = state.push("inline", "", 0)
+    inline.content, inline.children = summary[1], []
     state.push("summary_close", "summary", -1)
     state.md.block.tokenize(state, start + 2, last)
     state.push("details_close", "details", -1)

@@ -163,10 +163,10 @@ def _side(side: Sequence[Verdict], reports: Reports, page: Path) -> str:
     for verdict in side:
         alike.setdefault((verdict.pair[0], verdict.word), []).append(verdict)
     words = []
-    for (scenario, word), some in alike.items():
-        clearest = max(some, key=lambda verdict: verdict.strength)
+    for (scenario, word), cases in alike.items():
+        clearest = max(cases, key=lambda verdict: verdict.strength)
         example = f"{clearest.mean} {reports.link(clearest.report, page)}"
-        words.append(f"{len(some)}× {name(scenario)} {word} ({example})")
+        words.append(f"{len(cases)}× {name(scenario)} {word} ({example})")
     return "; ".join(words) or "none"
 
 
@@ -198,8 +198,8 @@ def _verdicts(piece: Weighed, reports: Reports, path: Path) -> str:
             verdict.effect,
             verdict.word,
         ]
-        for side, some in sides.items()
-        for verdict in some
+        for side, side_verdicts in sides.items()
+        for verdict in side_verdicts
     ]
     header = ["it counts", "report", "at", "compared", "measured", "effect", "verdict"]
     return markdown.table(header, rows, words=5)

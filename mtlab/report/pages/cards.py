@@ -56,16 +56,16 @@ def _card(file: Path, line: int, reports: Reports) -> list[str]:
             where=f"{file}:{line}",
             code="no-reports",
         )
-    told = measured(reports.evidence(file.stem))
+    summary = measured(reports.evidence(file.stem))
     report = Path(os.path.relpath(reports.folder(file.stem), file.parent.parent)) / "report.md"
-    said = f"{BEGINS} {told} See {report.as_posix()}."
-    return textwrap.wrap(said, WIDTH, subsequent_indent="# ", break_on_hyphens=False)
+    paragraph = f"{BEGINS} {summary} See {report.as_posix()}."
+    return textwrap.wrap(paragraph, WIDTH, subsequent_indent="# ", break_on_hyphens=False)
 
 
-def measured(known: Evidence) -> str:
+def measured(evidence: Evidence) -> str:
     """How much ran where, in which time, what the control scored, and the answer."""
-    suite, base = known.suite, known.base
-    trials = counted(sum(len(group.trials) for group in known.groups), "trial")
+    suite, base = evidence.suite, evidence.base
+    trials = counted(sum(len(group.trials) for group in evidence.groups), "trial")
     time = gallery.minutes(suite)
     took = f" in {time}" if time else ""
     facts = [suite.environment.get(key) for key in ("device_name", "precision")]
@@ -76,5 +76,5 @@ def measured(known: Evidence) -> str:
             f"{task.metric_title} {results.score(base, task, base.control)}" for task in base.tasks
         )
         parts.append(f"{base.control}: {', '.join(scores)}.")
-    parts.append(answer_line(suite, known.groups, base).replace("`", ""))
+    parts.append(answer_line(suite, evidence.groups, base).replace("`", ""))
     return " ".join(part for part in parts if part)

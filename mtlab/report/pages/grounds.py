@@ -114,11 +114,11 @@ def _of_report(ground: Ground, name: str, reports: Reports) -> Iterator[Verdict]
     for at, group in enumerate(points):
         most = ground.most_sentences
         if group.of(ground.scenario) and (most is None or (group.sentences or 0) <= most):
-            for what, pair, word, interval in _MEASURES[ground.measure](ground, group):
+            for quantity, pair, word, interval in _MEASURES[ground.measure](ground, group):
                 trials = (trial for scenario in pair for trial in group.of(scenario))
-                weights = frozenset((what, trial.final_digest) for trial in trials)
+                weights = frozenset((quantity, trial.final_digest) for trial in trials)
                 yield Verdict(
-                    name, across.condition(varied, at), what, pair, word, interval, weights
+                    name, across.condition(varied, at), quantity, pair, word, interval, weights
                 )
 
 

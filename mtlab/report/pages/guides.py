@@ -90,7 +90,7 @@ def experiments(directory: Path, reports: Reports, page: Path) -> str:
     for file in sorted(directory.glob("*.yaml")):
         question = yaml_file.read(file).value.get("question")
         if question:
-            known = file.stem in reports.folders
-            report = reports.link(file.stem, page) if known else "not published"
+            published = file.stem in reports.folders
+            report = reports.link(file.stem, page) if published else "not published"
             rows.append([f"[{text(file.stem)}]({file.name})", text(question), report])
     return markdown.table(["file", "question", "report"], rows, words=3)

@@ -38,16 +38,16 @@ def docs(model: Model) -> dict[str, str]:
         model: whose source can be read; keys of the models that it extends are among them.
     """
     meanings: dict[str, str] = {}
-    for of in reversed(model.__mro__):
-        if issubclass(of, BaseModel) and of is not BaseModel:
-            body = ast.parse(textwrap.dedent(inspect.getsource(of))).body[0].body  # type: ignore[attr-defined]
+    for base in reversed(model.__mro__):
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
             for statement, after in itertools.pairwise(body):
                 match statement, after:
                     case (
                         ast.AnnAssign(target=ast.Name(id=name)),
-                        ast.Expr(value=ast.Constant(value=str(said))),
+                        ast.Expr(value=ast.Constant(value=str(docstring))),
                     ):
-                        meanings[name] = _markdown(said)
+                        meanings[name] = _markdown(docstring)
     return meanings
 
 
@@ -57,11 +57,11 @@ def _models() -> Mapping[Model, list[str]]:
     queue: list[tuple[Model, str]] = [(Experiment, "")]
     while queue:
         model, place = queue.pop(0)
-        known = model in places
+        seen = model in places
         places.setdefault(model, []).append(place)
         if model is Experiment:
             queue.append((Looks, "seeds"))
-        if not known:
+        if not seen:
             for name, field in _written(model):
                 start = f"{place}.{name}" if place else name
                 queue += [(value, start + path) for value, path in _values(field.annotation)]
@@ -112,15 +112,15 @@ def _default(field: FieldInfo, meaning: str) -> str:
         value = ", ".join(value) if _choices(field.annotation) else ""
     if isinstance(value, bool):
         value = str(value).lower()
-    told = isinstance(value, str | int | float) and value != ""
-    return f"`{value}`" if told else "–"
+    printable = isinstance(value, str | int | float) and value != ""
+    return f"`{value}`" if printable else "–"
 
 
 def _first_sentence(model: Model) -> str:
     return _markdown((model.__doc__ or "").partition("\n\n")[0])
 
 
-def _markdown(said: str) -> str:
+def _markdown(docstring: str) -> str:
     """A docstring in markdown, without its references to code."""
-    said = re.sub(r"\s*\(:\w+:`[^`]*`\)", "", " ".join(said.split()))
-    return said.replace("``", "`").replace("|", "\\|")
+    docstring = re.sub(r"\s*\(:\w+:`[^`]*`\)", "", " ".join(docstring.split()))
+    return docstring.replace("``", "`").replace("|", "\\|")

@@ -24,13 +24,13 @@ def scenarios(group: Group) -> str:
         )
         stages = pieces.joined(trial.stages) if trial is not None else []
         never = _never_trained(stages, bool(trial and trial.start))
-        said = [
+        phrases = [
             _stage(stage, alone=len(stages) == 1) + drawn(stage.reinit) + averaged(stage.average)
             for stage in stages
         ]
         control = " (the control)" if group.control == scenario else ""
         lines.append(
-            f"- {name(scenario)}{control}: {'; then '.join(said) or 'left no record of its stages'}.{never}"
+            f"- {name(scenario)}{control}: {'; then '.join(phrases) or 'left no record of its stages'}.{never}"
         )
     return "\n".join(lines)
 
@@ -134,8 +134,8 @@ def _against(group: Group, contrast: Contrast | None) -> str:
 
 
 def _count(group: Group, scenario: str) -> str:
-    there, asked = len(group.of(scenario)), len(group.seeds_of(scenario))
-    return str(there) if there == asked else f"{there} of {asked} seeds"
+    finished, asked = len(group.of(scenario)), len(group.seeds_of(scenario))
+    return str(finished) if finished == asked else f"{finished} of {asked} seeds"
 
 
 def metrics(group: Group, task: Task) -> str:
@@ -150,9 +150,9 @@ def metrics(group: Group, task: Task) -> str:
         [name(scenario), *(fixed(_mean(column[scenario].values())) for column in values)]
         for scenario in group.scenarios
     ]
-    said = f"Means over seeds, test split. {task.kind.note}".strip()
+    caption = f"Means over seeds, test split. {task.kind.note}".strip()
     folded = [_by_part(group, task, parts)] if parts else []
-    return "\n\n".join([markdown.table(["scenario", *titles.values()], rows), said, *folded])
+    return "\n\n".join([markdown.table(["scenario", *titles.values()], rows), caption, *folded])
 
 
 def _by_part(group: Group, task: Task, parts: Mapping[str, int]) -> str:
@@ -210,13 +210,13 @@ def _ratios(group: Group, column: str) -> dict[str, str]:
 
 def cost_words(suite: SuiteRecord) -> str:
     """How to read the table of costs, and the suite's own time."""
-    said = (
+    caption = (
         "Ratios are to the control, paired by seed [interval]. *Training FLOPs* count matrix multiplications. *Uncached*: a plain training "
         "loop, with set-up and evaluation. *Here*: with mtlab's cache of frozen blocks, shared work counted in full."
     )
     if suite.elapsed_s is None or suite.read_back:
-        return said
-    return f"{said} The whole suite took {rounded(suite.elapsed_s / 60)} minutes."
+        return caption
+    return f"{caption} The whole suite took {rounded(suite.elapsed_s / 60)} minutes."
 
 
 def work(group: Group) -> str:
@@ -229,12 +229,12 @@ def work(group: Group) -> str:
         share = f"{padding / flops:.1%}" if flops and padding is not None else "–"
         teraflops = rounded(None if flops is None else flops / 1e12)
         rows.append([name(scenario), teraflops, share, rounded(speed, 4)])
-    said = (
+    caption = (
         "1 TFLOP is 10¹² operations. Tokens are sub-word tokens without padding, over the seconds of training. Memory is the trial's "
         "high-water mark; on a CPU, that of the whole process."
     )
     header = ["scenario", "training TFLOP", "of it padding", "tokens/s"]
-    return f"{markdown.table(header, rows)}\n\n{said}"
+    return f"{markdown.table(header, rows)}\n\n{caption}"
 
 
 def parameters(group: Group) -> str:

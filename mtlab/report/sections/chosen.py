@@ -23,10 +23,10 @@ def section(group: Group) -> str:
             rows.append([name(scenario), str(trial.seed), how, *map(str, epochs.values())])
     if not rows:
         return ""
-    said = (
+    lead = (
         f"In {counted(len(rows), 'trial')} not all blocks that the stage names train all the time. "
         "The table has the epochs in which each block trains. "
         "With each change the optimizer begins anew."
     )
     header = ["scenario", "seed", "blocks", *map(text, blocks)]
-    return f"{said}\n\n{markdown.table(header, rows, words=3)}"
+    return f"{lead}\n\n{markdown.table(header, rows, words=3)}"

@@ -21,8 +21,8 @@ def section(group: Group, experiment: Mapping[str, Any]) -> str:
         [name(row.scenario), text(expected[row.scenario]), *_verdicts(group, row), _cost(row)]
         for row in rows
     ]
-    said = "What the file expects of each scenario, and the verdict here against the control."
-    return f"{said}\n\n{markdown.table(header, lines, words=2)}"
+    lead = "What the file expects of each scenario, and the verdict here against the control."
+    return f"{lead}\n\n{markdown.table(header, lines, words=2)}"
 
 
 def _verdicts(group: Group, row: Row) -> list[str]:

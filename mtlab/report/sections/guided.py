@@ -35,15 +35,15 @@ def section(group: Group) -> str:
     quiet = sorted(
         {name(trial.scenario) for trial in group.good} - {name(trial.scenario) for trial in trials}
     )
-    said = (
+    lead = (
         f"Guidance checked each task's validation score after every epoch. It made {counted(len(rows), 'decision')} in "
         f"{counted(len(trials), 'trial')}."
     )
-    said += f" It made none in {markdown.listing(quiet)}." if quiet else ""
+    lead += f" It made none in {markdown.listing(quiet)}." if quiet else ""
     ledger = markdown.table(
         ["scenario", "seed", "epoch", "task", "decision", "because"], rows, words=6
     )
-    return f"{said}\n\n{ledger}"
+    return f"{lead}\n\n{ledger}"
 
 
 def _why(decision: Decision) -> str:

@@ -27,13 +27,13 @@ def settings(suite: SuiteRecord, groups: Sequence[Group], picked: Mapping[str, G
     varied = suite.experiment.get("settings", {})
     keys = [[text(key), *(text(value) for value in values)] for key, values in varied.items()]
     numbers = [str(at) for at in range(1, len(groups) + 1)]
-    said = (
+    lead = (
         f"Mean validation score over seeds ({text(mean_score(groups[0].every))}) at each of {len(groups)} settings. Bold: the setting that "
         "each scenario uses, its best one on validation."
     )
     return "\n\n".join(
         [
-            said,
+            lead,
             markdown.table(["setting", *map(name, names)], rows),
             "What each setting sets:",
             markdown.table(["key", *numbers], keys),
@@ -136,14 +136,14 @@ def frontier(base: Group) -> str:
         row = [label, markdown.whole(base.of(scenario)[0].stages[-1].params_trainable)]
         for task in base.tasks:
             samples = base.samples(task)
-            mine, whole = (
+            score, whole = (
                 intervals.estimate(samples[scenario], within=task.kind.limits),
                 intervals.estimate(samples[full]).mean,
             )
             row += [
-                estimated(mine),
-                f"{mine.mean / whole:.1%}".replace("-", "−")
-                if mine.mean is not None and whole and whole > 0
+                estimated(score),
+                f"{score.mean / whole:.1%}".replace("-", "−")
+                if score.mean is not None and whole and whole > 0
                 else "–",
             ]
         rows.append(row)
@@ -165,12 +165,12 @@ def fewest(base: Group) -> str:
         f"- **{heading}:** {'; '.join(map(_reached, shares))}."
         for heading, shares in by_task.items()
     ]
-    said = (
+    lead = (
         "**The fewest top blocks** that reach a share of full fine-tuning on validation. Brackets: the numbers of blocks that the test "
         "results allow. From the upper end on, they show that the share is reached; *not shown*: they show it for no number of blocks "
         f"({len(base.seeds)} seeds)."
     )
-    return f"{said}\n\n" + "\n".join(lines)
+    return f"{lead}\n\n" + "\n".join(lines)
 
 
 def _reached(reached: across.Reached) -> str:

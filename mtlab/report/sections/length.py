@@ -22,8 +22,8 @@ def section(group: Group, experiment: Mapping[str, Any]) -> str:
         group: of one point.
         experiment: its settings, as a record has them.
     """
-    known = plateaus(group, experiment)
-    if not known:
+    all_plateaus = plateaus(group, experiment)
+    if not all_plateaus:
         return ""
     header = ["scenario", "epochs", "ended by patience"]
     header += [f"gain in {text(task.metric_title)}" for task in group.every]
@@ -35,7 +35,7 @@ def section(group: Group, experiment: Mapping[str, Any]) -> str:
             *(_gain(plateau, task.name) for task in group.every),
             plateau.state,
         ]
-        for plateau in known
+        for plateau in all_plateaus
     ]
     return f"{markdown.table([*header, 'state'], rows)}\n\n{HOW}"
 
@@ -56,8 +56,8 @@ def states(group: Group, experiment: Mapping[str, Any]) -> str:
     by_state: dict[str, list[str]] = {}
     for plateau in plateaus(group, experiment):
         by_state.setdefault(plateau.state, []).append(name(plateau.scenario))
-    said = "; ".join(f"{state}: {listing(some)}" for state, some in by_state.items())
-    return f"**Length of training.** {said[:1].upper()}{said[1:]}." if said else ""
+    sentence = "; ".join(f"{state}: {listing(scenarios)}" for state, scenarios in by_state.items())
+    return f"**Length of training.** {sentence[:1].upper()}{sentence[1:]}." if sentence else ""
 
 
 def _epochs(plateau: Plateau) -> str:

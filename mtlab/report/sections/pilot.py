@@ -11,14 +11,14 @@ from mtlab.report.markdown import fixed, listing, name, text
 
 def section(group: Group) -> str:
     """A row a scenario; empty without a pilot."""
-    known = {pilot.scenario: pilot for pilot in choice.pilots(group)}
+    by_scenario = {pilot.scenario: pilot for pilot in choice.pilots(group)}
     if not group.pilot:
         return ""
     references, candidate = choice.references(group), choice.candidate(group)
-    control = known.get(group.control or "")
+    control = by_scenario.get(group.control or "")
     rows = []
     for trial in group.pilot:
-        pilot = known.get(trial.scenario)
+        pilot = by_scenario.get(trial.scenario)
         scores = [fixed(pilot.scores.get(task.name) if pilot else None) for task in group.every]
         share = (
             f"{pilot.flops / control.flops:.2f}×" if pilot and control and control.flops else "–"
@@ -64,10 +64,10 @@ def _left_out(group: Group) -> str:
     """The scenarios that a pilot does not try."""
     tried = {trial.scenario for trial in group.pilot}
     every = group.experiment.get("scenarios", {})
-    left = [name(scenario) for scenario in every if scenario not in tried]
-    if not left:
+    untried = [name(scenario) for scenario in every if scenario not in tried]
+    if not untried:
         return "Every scenario trained with one pilot seed. "
     return (
-        f"One pilot seed each. {listing(left)} {'was' if len(left) == 1 else 'were'} not tried: at most {SAVES:.0%} of the control's "
+        f"One pilot seed each. {listing(untried)} {'was' if len(untried) == 1 else 'were'} not tried: at most {SAVES:.0%} of the control's "
         "computing would be saved. "
     )

@@ -41,7 +41,7 @@ def certificates(groups: list[Group]) -> str:
     return "\n".join(lines)
 
 
-def _tally(claim: str, checks: list[tuple[str, bool | None]], what: str) -> str:
+def _tally(claim: str, checks: list[tuple[str, bool | None]], unit: str) -> str:
     """One line: how often a claim holds, and where it does not. ``None`` marks a case that the
     claim is not about.
     """
@@ -49,8 +49,8 @@ def _tally(claim: str, checks: list[tuple[str, bool | None]], what: str) -> str:
     if not judged:
         return f"- {claim}: nothing to check."
     broken = [where for where, holds in judged if not holds]
-    said = f"- {claim}: **{len(judged) - len(broken)} of {len(judged)}** {what}."
-    return said + (f" **Not in:** {'; '.join(broken)}." if broken else "")
+    line = f"- {claim}: **{len(judged) - len(broken)} of {len(judged)}** {unit}."
+    return line + (f" **Not in:** {'; '.join(broken)}." if broken else "")
 
 
 def _where(trial: TrialRecord, stage: StageRecord) -> str:
@@ -131,7 +131,7 @@ def selection(group: Group) -> str:
         rows.append([name(scenario), markdown.whole(last), *cells])
     over = " over the tasks of the last stage's losses" if len(group.every) > 1 else ""
     rules = sorted({trial.selection.rule for trial in chosen.values() if trial.selection})
-    said = (
+    caption = (
         f"Rule: {', '.join(text(rule) for rule in rules)}. The cells give the epoch whose weights were tested and, in "
         "brackets, its validation "
         f"score: {text(mean_score(group.every))}{over}. It was written down before the test split was read."
@@ -139,7 +139,7 @@ def selection(group: Group) -> str:
     return (
         markdown.table(["scenario", "epochs", *(f"seed {seed}" for seed in group.seeds)], rows)
         + "\n\n"
-        + said
+        + caption
     )
 
 
@@ -157,8 +157,10 @@ def data(suite: SuiteRecord) -> str:
 def _with_tasks(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The facts about data, of each task only how many different values there are, and which."""
     tasks = {
-        name: {known.get("summary"): known["names"]} if known.get("names") else known.get("summary")
-        for name, known in facts.get("tasks", {}).items()
+        name: {task_facts.get("summary"): task_facts["names"]}
+        if task_facts.get("names")
+        else task_facts.get("summary")
+        for name, task_facts in facts.get("tasks", {}).items()
     }
     start = {"start": _with_tasks(facts["start"])} if "start" in facts else {}
     return {**facts, **({"tasks": tasks} if tasks else {}), **start}
@@ -172,8 +174,8 @@ def encoder(suite: SuiteRecord) -> str:
 def environment(suite: SuiteRecord, groups: list[Group]) -> str:
     """The machine and the versions."""
     codes = sorted({trial.code[:12] for group in groups for trial in group.trials if trial.code})
-    made = {"code": ", ".join(codes)} if codes else {}
-    return _facts({**suite.environment, **made})
+    code_facts = {"code": ", ".join(codes)} if codes else {}
+    return _facts({**suite.environment, **code_facts})
 
 
 def _by_point(facts: Mapping[str, Mapping[str, Any]]) -> str:

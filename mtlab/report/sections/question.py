@@ -64,9 +64,9 @@ def _kept(group: Group, plots: Plots) -> str:
 
 
 def _other_sets(group: Group, plots: Plots) -> str:
-    found = shifts(group)
+    group_shifts = shifts(group)
     return joined(
-        sets.answer(group, found),
+        sets.answer(group, group_shifts),
         figures(plots, shift_plots.KIND),
-        folded("Scores and drops on each set", sets.table(group, found)),
+        folded("Scores and drops on each set", sets.table(group, group_shifts)),
     )

@@ -15,71 +15,73 @@ REASON = {**REASONS, decisions.UNTRAINED: "nothing learnt"}
 """Why a difference of drops is unclear."""
 
 
-def answer(group: Group, found: Sequence[Shift]) -> str:
+def answer(group: Group, group_shifts: Sequence[Shift]) -> str:
     """What the sets show of each scenario, on how many sets, and what cannot be said.
 
     Args:
         group: of one point.
-        found: its shifts; the answer is empty where there are none.
+        group_shifts: its shifts; the answer is empty where there are none.
     """
-    if not found:
+    if not group_shifts:
         return ""
     shown: tuple[Word, ...] = ("protects", "loses more")
-    said = [_of_word(group, found, word) for word in shown]
+    sentences = [_of_word(group, group_shifts, word) for word in shown]
     rest = [
-        one
-        for one in decisions.rivals(group)
+        rival
+        for rival in decisions.rivals(group)
         if not any(
-            shift.scenario == one and shift.against and shift.against.word in shown
-            for shift in found
+            shift.scenario == rival and shift.against and shift.against.word in shown
+            for shift in group_shifts
         )
     ]
     if group.control is None:
-        said = ["Without a control, no scenario is compared; see the table."]
-    elif not any(said):
-        said = [
+        sentences = ["Without a control, no scenario is compared; see the table."]
+    elif not any(sentences):
+        sentences = [
             f"No scenario is shown to lose less, or more, out of distribution than {name(group.control)}."
         ]
     elif rest:
-        said.append(f"Nothing is shown for {listing([name(one) for one in rest])}.")
-    return " ".join(["**Answer.**", *filter(None, said), _general(group)])
+        sentences.append(f"Nothing is shown for {listing([name(rival) for rival in rest])}.")
+    return " ".join(["**Answer.**", *filter(None, sentences), _general(group)])
 
 
-def _of_word(group: Group, found: Sequence[Shift], word: Word) -> str:
+def _of_word(group: Group, group_shifts: Sequence[Shift], word: Word) -> str:
     """A sentence for each scenario that protects, or loses more, with where it does."""
     sentences = []
     for scenario in group.scenarios:
-        mine = [
+        own_shifts = [
             shift
-            for shift in found
+            for shift in group_shifts
             if shift.scenario == scenario and shift.against and shift.against.word == word
         ]
-        if not mine:
+        if not own_shifts:
             continue
-        places = listing([_at(group, task, mine) for task in _tasks(mine)])
+        places = listing([_at(group, task, own_shifts) for task in _tasks(own_shifts)])
         loss = "protects: it loses less" if word == "protects" else "loses more"
         lower = [
-            shift for shift in mine if shift.against and shift.against.there.verdict == "worse"
+            shift
+            for shift in own_shifts
+            if shift.against and shift.against.there.verdict == "worse"
         ]
         but = ""
         if word == "protects" and lower:
-            where = "there" if len(lower) == len(mine) else f"at {_list(group, lower)}"
+            where = "there" if len(lower) == len(own_shifts) else f"at {_list(group, lower)}"
             but = f" Its score is still worse than that of {name(group.control)} {where}."
         sentences.append(f"{name(scenario)} {loss} than {name(group.control)} at {places}.{but}")
     return " ".join(sentences)
 
 
-def _list(group: Group, found: Sequence[Shift]) -> str:
-    return listing([_at(group, task, found) for task in _tasks(found)])
+def _list(group: Group, subset: Sequence[Shift]) -> str:
+    return listing([_at(group, task, subset) for task in _tasks(subset)])
 
 
-def _tasks(found: Sequence[Shift]) -> list[Task]:
-    return list({shift.task.name: shift.task for shift in found}.values())
+def _tasks(subset: Sequence[Shift]) -> list[Task]:
+    return list({shift.task.name: shift.task for shift in subset}.values())
 
 
-def _at(group: Group, task: Task, found: Sequence[Shift]) -> str:
+def _at(group: Group, task: Task, subset: Sequence[Shift]) -> str:
     """A task with the sets of some shifts."""
-    sets = [shift.on for shift in found if shift.task == task]
+    sets = [shift.on for shift in subset if shift.task == task]
     where = "all sets" if len(sets) == len(group.also) > 1 else listing(_titles(sets))
     return f"{text(task.title)} ({where})"
 
@@ -91,25 +93,27 @@ def _titles(sets: Sequence[OtherSet]) -> list[str]:
 def _general(group: Group) -> str:
     """How many sets there are, and whether that is enough to say something general."""
     changed = [on for on in group.also if on.changed]
-    said = f"It rests on {counted(len(group.also), 'test set')}: {listing(_titles(group.also))}."
+    paragraph = (
+        f"It rests on {counted(len(group.also), 'test set')}: {listing(_titles(group.also))}."
+    )
     number = counted(shifts.count(group.also), "set")
     if len(changed) > 1:
-        one = f"{listing(_titles(changed))} are changes of the same sentences and count as one"
-        said += f" {one[:1].upper()}{one[1:]}, which makes {number} in all."
+        clause = f"{listing(_titles(changed))} are changes of the same sentences and count as one"
+        paragraph += f" {clause[:1].upper()}{clause[1:]}, which makes {number} in all."
     if shifts.count(group.also) < FEWEST_SETS:
-        return f"{said} Nothing can be said in general: that takes {FEWEST_SETS} sets."
-    return f"{said} What they show holds for data like these alone."
+        return f"{paragraph} Nothing can be said in general: that takes {FEWEST_SETS} sets."
+    return f"{paragraph} What they show holds for data like these alone."
 
 
-def table(group: Group, found: Sequence[Shift]) -> str:
+def table(group: Group, group_shifts: Sequence[Shift]) -> str:
     """A row a scenario and set for each task: score, drop, and both against the control; empty
     without sets.
     """
-    if not found:
+    if not group_shifts:
         return ""
     parts = []
-    for task in _tasks(found):
-        rows = [_row(group, shift) for shift in found if shift.task == task]
+    for task in _tasks(group_shifts):
+        rows = [_row(group, shift) for shift in group_shifts if shift.task == task]
         header = [
             "test set",
             "scenario",
@@ -131,11 +135,11 @@ def _row(group: Group, shift: Shift) -> list[str]:
     cells += [fixed(shift.score.mean), signed(shift.drop)]
     if shift.against is None:
         return [*cells, "–", "–"]
-    there = shift.against.there
+    contrast = shift.against.there
     return [
         *cells,
         _judged(shift.against),
-        f"{signed(there.interval.mean)} {verdict(there)}",
+        f"{signed(contrast.interval.mean)} {verdict(contrast)}",
     ]
 
 

@@ -193,11 +193,11 @@ def _moved(group: Group) -> str:
         [name(scenario), *(fixed(by_unit[unit].mean) for unit in units)]
         for scenario, by_unit in by_scenario.items()
     ]
-    said = (
+    lead = (
         "How far the encoder moved: linear CKA (Kornblith et al. 2019) of hidden states before and after, on the source test split, mean "
         "over seeds; 1 means that nothing changed."
     )
-    return f"{said}\n\n{markdown.table(['after', *map(name, units)], rows)}"
+    return f"{lead}\n\n{markdown.table(['after', *map(name, units)], rows)}"
 
 
 def _matrix(group: Group) -> str:

@@ -56,18 +56,18 @@ class Moved:
         return decided(self.table, spread, alpha, pooled, generous=generous)
 
 
-def moved(there: Sample, test: Sample, *, same: bool) -> Moved | None:
+def moved(other: Sample, test: Sample, *, same: bool) -> Moved | None:
     """The difference of two scenarios there minus that on test; None without a seed that has both.
 
     Args:
-        there: differences of the two on the other set.
+        other: differences of the two on the other set.
         test: those on test.
         same: whether sentence by sentence both are the same ones.
     """
-    seeds = sorted(there.keys() & test.keys())
+    seeds = sorted(other.keys() & test.keys())
     if not seeds:
         return None
-    tables = [np.stack([sample[seed] for seed in seeds]) for sample in (there, test)]
+    tables = [np.stack([sample[seed] for seed in seeds]) for sample in (other, test)]
     if same:
         table = tables[0] - tables[1]
         return Moved(table, estimable(table), table.shape[1])

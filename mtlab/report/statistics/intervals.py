@@ -222,10 +222,10 @@ def _carrying(differences: np.ndarray) -> float:
     return float(squares.sum() ** 2 / (squares**2).sum()) if squares.any() else 0.0
 
 
-def _share_at_most(count: float, of: int, alpha: float) -> float:
+def _share_at_most(count: float, total: int, alpha: float) -> float:
     """The upper end of the two-sided Clopper-Pearson interval of a share."""
     whole = math.ceil(count - 1e-9)  # a sum of fractions may lie a rounding above a whole number
-    return float(stats.beta.ppf(1 - alpha / 2, whole + 1, max(of - whole, 1)))
+    return float(stats.beta.ppf(1 - alpha / 2, whole + 1, max(total - whole, 1)))
 
 
 def unpaired(first: Sample, other: Sample, level: float = LEVEL) -> Interval:

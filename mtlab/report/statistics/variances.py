@@ -32,8 +32,10 @@ def spread_of(table: np.ndarray) -> Spread | None:
     by_seed = float(table.mean(axis=1).var(ddof=1)) / seeds
     by_sentence = float(table.mean(axis=0).var(ddof=1)) / sentences
     squares = float(table.var()) * table.size
-    rest = max(squares - table.size * (by_seed * (seeds - 1) + by_sentence * (sentences - 1)), 0.0)
-    noise = rest / ((seeds - 1) * (sentences - 1)) / table.size
+    residual = max(
+        squares - table.size * (by_seed * (seeds - 1) + by_sentence * (sentences - 1)), 0.0
+    )
+    noise = residual / ((seeds - 1) * (sentences - 1)) / table.size
     return Spread(by_seed, seeds - 1, max(by_sentence - noise, 0.0), sentences - 1, noise)
 
 
