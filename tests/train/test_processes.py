@@ -64,6 +64,20 @@ scenarios:
   adapters: [{{epochs: 2, losses: [ner], train: {{lora: 1.0e-2, head.ner: 1.0e-2}}}}]
 """
 
+CHOOSING = """\
+encoder: {encoder}
+data: {{source: {data}, max_duplicates: 1.0}}
+batch_size: 9
+seeds: [0]
+precision: fp32
+device: cpu
+head: {{dropout: 0.0}}
+scenarios:
+  chosen: [{{epochs: 2, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, choose: {{blocks: 1, batches: 4}}}}]
+  turning: [{{epochs: 3, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, rotate: {{blocks: 1}}}}]
+  freezing: [{{epochs: 5, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, freeze_when: {{percentile: 75}}}}]
+"""
+
 SIZES = {"train": 299, "validation": 401, "test": 603}
 """None of them, nor the batch, divides by two; each split makes several batches."""
 
@@ -248,6 +262,25 @@ def test_so_do_trials_that_start_from_a_checkpoint_and_are_kept_from_forgetting(
         same(one, together[place], exactly=False)
         assert any("classifier" in score.metrics.by_task for score in one.matrix)
         assert len(one.matrix) == len(together[place].matrix)
+
+
+@pytest.mark.nightly
+def test_they_choose_the_same_blocks(file: Path, tmp_path: Path) -> None:
+    """The scores and gradients that decide are added up over processes, to nearly the same sums."""
+    choosing = tmp_path / "choosing.yaml"
+    choosing.write_text(CHOOSING.format(encoder=file.parent / "encoder", data=file.parent / "data"))
+    run(str(choosing), tmp_path / "one")
+    status, out, err = finish(launched("tests.train.several", str(choosing), str(tmp_path / "two")))
+    assert status == 0, out + err
+    together = trials(tmp_path / "two")
+    for place, alone in trials(tmp_path / "one").items():
+        same(alone, together[place], exactly=False)
+        pieces = [
+            [stage.parameters for stage in trial.stages] for trial in (alone, together[place])
+        ]
+        assert pieces[0] == pieces[1]
+    assert len(together["freezing", 0].stages) > 1, "blocks were frozen on the way"
+    assert len(together["turning", 0].stages) == 3
 
 
 ONE_TRIAL = ("--scenarios", "gradual", "--seeds", "0", "--checkpoints.every_steps", "3")
