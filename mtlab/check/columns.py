@@ -5,6 +5,7 @@ values.
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mtlab.check import pairs
 from mtlab.check.column import NUMBERS, Column, words_of
 from mtlab.data.reading import names
 from mtlab.data.reading.table import Table
@@ -82,12 +83,12 @@ def looks_like(column: Column, kind: Kind, others: Iterable[Column]) -> bool:
     """
     if kind.of_words:
         apart = column.tags or column.entities or column.marks
-        return apart if kind.spans else any(map(column.plain_tags_of, others))
+        return apart if kind.spans else pairs.is_plain_tags(column, others)
     if kind.many:
-        return column.name_lists and column.could_be(kind)
+        return column.name_lists and pairs.could_be(column, kind)
     if kind.one_label:
         return column.label and not column.tags and not column.entities
-    return column.numbers and column.could_be(kind)
+    return column.numbers and pairs.could_be(column, kind)
 
 
 def reason(column: Column, kind: Kind) -> str:
@@ -137,9 +138,11 @@ class _Chooser:
             if kind.of_words and column.items.total() <= len(column.values):
                 return False
             if kind.of_words:
-                return any(other is not column and column.parallel(other) for other in self.lists)
+                return any(
+                    other is not column and pairs.parallel(column, other) for other in self.lists
+                )
             single = column.one_value and not column.several
-            return single if kind.one_label else column.could_be(kind)
+            return single if kind.one_label else pairs.could_be(column, kind)
 
         def fits(column: Column) -> bool:
             numbers = NUMBERS & words_of(column.name) and not is_called(column.name, kind.usual)
@@ -166,7 +169,7 @@ class _Chooser:
         if self.form is None or self.form.tagged or tags is None:
             return False
         prefixed = any("-" in tag or "_" in tag or tag == "O" for tag in tags.items)
-        return not prefixed and any(map(tags.plain_tags_of, self.lists))
+        return not prefixed and pairs.is_plain_tags(tags, self.lists)
 
     def words_of(self, tasks: Iterable[str]) -> None:
         """The column of the words that gold is of."""
@@ -192,7 +195,7 @@ class _Chooser:
                     column.worded
                     and not self._is_gold(column)
                     and not all(map(str.isdigit, column.items))
-                    and column.parallel(tagged)
+                    and pairs.parallel(column, tagged)
                 ),
                 lambda column: column.has_lists,
                 lambda column: "as many words as tags",
@@ -222,7 +225,7 @@ class _Chooser:
 
     def _is_gold(self, column: Column) -> bool:
         """Whether a column of lists holds tags or labels, and no words."""
-        return column.tags or column.name_lists or any(map(column.plain_tags_of, self.lists))
+        return column.tags or column.name_lists or pairs.is_plain_tags(column, self.lists)
 
     def _reads_text(self) -> bool:
         """Whether text is read: the user or the name says so, or the columns hold no lists of

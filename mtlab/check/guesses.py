@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Collection, Mapping
 
-from mtlab.check import columns
+from mtlab.check import columns, pairs
 from mtlab.check.column import NUMBERS, Column, words_of
 from mtlab.data.reading import names
 from mtlab.data.reading.table import Table
@@ -70,10 +70,10 @@ def _is(column: Column, kind: Kind, lists: list[Column]) -> bool:
     if kind.spans and (column.entities or column.marks):
         return True
     if kind.of_words and not any(
-        other is not column and not other.tags and column.parallel(other) for other in lists
+        other is not column and not other.tags and pairs.parallel(column, other) for other in lists
     ):
         return False
-    return not (kind.one_label and column.text) and column.is_whole(kind)
+    return not (kind.one_label and column.text) and pairs.is_whole(column, kind)
 
 
 def _holds_no_gold(column: Column) -> bool:
