@@ -119,6 +119,12 @@ def rebuild(name: str, tmp_path: Path) -> None:
     )
 
 
+def test_published_trials_were_made_by_one_state_of_the_code() -> None:
+    """Those of 0.2.0 carry no digest of the code."""
+    codes = {trial.code for name in REPORTS for trial in Journal(PUBLISHED / name).read()[1]}
+    assert len(codes - {""}) == 1, "a report was published by another state of the code"
+
+
 def test_what_is_committed_is_light() -> None:
     files = [path for path in PUBLISHED.rglob("*") if path.is_file()]
     assert len(files) <= 6 * len(REPORTS) and sum(path.stat().st_size for path in files) < 8e6
