@@ -454,6 +454,7 @@ DATA: tuple[Overrides, ...] = (
     {"data.source": ["x"]},
     {"data.classifier.source": ["x"], "data.ner.source": ["y"]},
     {"data.source": ["x"], "start.data.source": ["x"]},
+    {name: ["x"] for name in ("data.source", "also_test.science.source", "also_test.music.source")},
 )
 
 
