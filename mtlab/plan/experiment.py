@@ -79,7 +79,7 @@ class Experiment(Strict):
     """Name to a test set out of distribution, on which every trial is scored once, at its end."""
     seeds: Annotated[Seeds, WHOLE, NOT_SWEPT] = (0,)
     """One trial of every scenario for each; a seed draws the heads and the dropout masks. In place
-    of the list a file may write when to look (below)."""
+    of the list a file may write ``{looks: [2, 3]}`` (below)."""
     looks: Annotated[tuple[Count, ...], WHOLE, NOT_WRITTEN] = Field(default=(), exclude_if=not_)
     """How many of the seeds there are at each look, after which decided scenarios stop; none where
     all seeds run."""

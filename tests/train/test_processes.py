@@ -27,14 +27,17 @@ pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[2]
 
-EXPERIMENT = """\
-encoder: {encoder}
-data: {{source: {data}, max_duplicates: 1.0}}
+COMMON = """\
 batch_size: 9
-seeds: [0, 1]
 precision: fp32
 device: cpu
 head: {{dropout: 0.0}}
+"""
+
+EXPERIMENT = """\
+encoder: {encoder}
+data: {{source: {data}, max_duplicates: 1.0}}
+seeds: [0, 1]
 also_test: {{typos: {{of: test, change: typos, rate: 0.5}}}}
 control: nothing
 scenarios:
@@ -52,11 +55,7 @@ start:
   data: {{source: {source}, max_duplicates: 1.0}}
   stages: [{{epochs: 1, train: {{encoder: 1.0e-3, heads: 1.0e-2}}}}]
 data: {{source: {data}, max_duplicates: 1.0}}
-batch_size: 9
 seeds: [0]
-precision: fp32
-device: cpu
-head: {{dropout: 0.0}}
 scenarios:
   held:
     - {{name: first, epochs: 1, losses: [ner], train: {{encoder: 1.0e-3, head.ner: 1.0e-2}}, distillation: 1.0, rehearsal: 0.5}}
@@ -67,11 +66,7 @@ scenarios:
 CHOOSING = """\
 encoder: {encoder}
 data: {{source: {data}, max_duplicates: 1.0}}
-batch_size: 9
 seeds: [0]
-precision: fp32
-device: cpu
-head: {{dropout: 0.0}}
 scenarios:
   chosen: [{{epochs: 2, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, choose: {{blocks: 1, batches: 4}}}}]
   turning: [{{epochs: 3, train: {{encoder: 1.0e-3, heads: 1.0e-2}}, rotate: {{blocks: 1}}}}]
@@ -90,7 +85,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     path = home / "tiny.yaml"
     path.write_text(
-        EXPERIMENT.format(encoder=encoder, data=tiny.write_data(home / "data", **SIZES))
+        (COMMON + EXPERIMENT).format(encoder=encoder, data=tiny.write_data(home / "data", **SIZES))
     )
     return path
 
@@ -251,7 +246,7 @@ def test_so_do_trials_that_start_from_a_checkpoint_and_are_kept_from_forgetting(
         "data": write_target(tmp_path / "target"),
         "encoder": file.parent / "encoder",
     }
-    (tmp_path / "staged.yaml").write_text(STAGED.format(**data))
+    (tmp_path / "staged.yaml").write_text((COMMON + STAGED).format(**data))
     run(str(tmp_path / "staged.yaml"), tmp_path / "one")
     status, out, err = finish(
         launched("tests.train.several", str(tmp_path / "staged.yaml"), str(tmp_path / "two"))
@@ -268,7 +263,9 @@ def test_so_do_trials_that_start_from_a_checkpoint_and_are_kept_from_forgetting(
 def test_they_choose_the_same_blocks(file: Path, tmp_path: Path) -> None:
     """The scores and gradients that decide are added up over processes, to nearly the same sums."""
     choosing = tmp_path / "choosing.yaml"
-    choosing.write_text(CHOOSING.format(encoder=file.parent / "encoder", data=file.parent / "data"))
+    choosing.write_text(
+        (COMMON + CHOOSING).format(encoder=file.parent / "encoder", data=file.parent / "data")
+    )
     run(str(choosing), tmp_path / "one")
     status, out, err = finish(launched("tests.train.several", str(choosing), str(tmp_path / "two")))
     assert status == 0, out + err

@@ -25,9 +25,10 @@ def page() -> str:
     for model, places in _models().items():
         title = ", ".join(f"`{place}`" for place in places if place) or "The file itself"
         header = ["key", "meaning", "default"]
-        rows = [_row(name, field, docs(model)) for name, field in _written(model)]
+        meanings = docs(model)
+        rows = [_row(name, field, meanings) for name, field in _written(model)]
         table = markdown.table(header, rows, words=3)
-        sections += [f"## {title}", _first_sentence(model), table]
+        sections += [f"## {title}", _summary(model), table]
     return "\n\n".join(sections)
 
 
@@ -116,7 +117,8 @@ def _default(field: FieldInfo, meaning: str) -> str:
     return f"`{value}`" if printable else "–"
 
 
-def _first_sentence(model: Model) -> str:
+def _summary(model: Model) -> str:
+    """What a model is: the first paragraph of its docstring."""
     return _markdown((model.__doc__ or "").partition("\n\n")[0])
 
 
