@@ -1,6 +1,13 @@
-"""Which code made a record: a digest of the files on which its numbers depend."""
+"""Which code made a record: a digest of the code on which its numbers depend.
 
+What changes no number is not in the digest: comments, docstrings, layout, and the names of local
+variables. So where such a change is meant, an equal digest shows that nothing else was changed.
+"""
+
+import ast
 import hashlib
+import symtable
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -13,13 +20,101 @@ FILES = (
 )
 """What else does: the meaning of stages and selectors, and the scores."""
 
+NAMING = (ast.Name, ast.Nonlocal, ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping)
+"""The nodes that name a variable."""
+
 
 @cache
 def digest() -> str:
-    """SHA-256 (hex) over the names and the text of these packages' files."""
+    """SHA-256 (hex) over the names and the code of these packages' files."""
     root, content = Path(__file__).parents[1], hashlib.sha256()
     files = [file for package in PACKAGES for file in sorted((root / package).rglob("*.py"))]
     for file in (*files, *(root / name for name in FILES)):
         content.update(file.relative_to(root).as_posix().encode() + b"\0")
-        content.update(file.read_bytes().replace(b"\r\n", b"\n") + b"\0")
+        for part in essence(file.read_text(encoding="utf-8")):
+            content.update(part.encode() + b"\0")
     return content.hexdigest()
+
+
+def essence(source: str) -> Iterator[str]:
+    """The parts of a file's syntax tree, in order, without what changes no number.
+
+    The variables of a function are numbered in the order in which it first names them.
+
+    Args:
+        source: the text of a file in Python.
+    """
+    tables = symtable.symtable(source, "<source>", "exec")
+    functions = {
+        (table.get_name(), table.get_lineno()): _variables(table) for table in _outermost(tables)
+    }
+    yield from _parts(ast.parse(source), functions, {})
+
+
+def _parts(
+    node: ast.AST, functions: Mapping[tuple[str, int], set[str]], numbers: dict[str, int]
+) -> Iterator[str]:
+    """The parts of a node.
+
+    Args:
+        node: of the syntax tree.
+        functions: name and line of a function that is in no other to the variables to number.
+        numbers: variable to its number, -1 where it has none yet; empty outside of functions.
+    """
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return
+    if isinstance(node, ast.JoinedStr):  # some versions of Python add empty strings
+        node.values = [part for part in node.values if getattr(part, "value", None) != ""]
+    yield type(node).__name__
+    for field, value in ast.iter_fields(node):
+        within = numbers
+        if isinstance(node, ast.FunctionDef) and field == "body" and not numbers:
+            within = dict.fromkeys(functions.get((node.name, node.lineno), ()), -1)
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield field
+                yield from _parts(child, functions, within)
+            elif isinstance(node, NAMING) and isinstance(child, str):
+                yield f"{field} {_number(child, numbers)}"
+            elif child is not None or isinstance(value, list) or isinstance(node, ast.Constant):
+                yield f"{field} {type(child).__name__} {child!r}"
+    yield "end"
+
+
+def _number(name: str, numbers: dict[str, int]) -> str:
+    """The number of a variable that has one, the name of any other."""
+    if name not in numbers:
+        return name
+    if numbers[name] < 0:
+        numbers[name] = max(numbers.values()) + 1
+    return f"variable {numbers[name]}"
+
+
+def _outermost(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    """The functions that are in no other."""
+    for child in table.get_children():
+        if child.get_type() == "function":
+            yield child
+        else:
+            yield from _outermost(child)
+
+
+def _variables(function: symtable.SymbolTable) -> set[str]:
+    """The variables of a function, and of those in it, whose names nothing else there has."""
+    tables = list(_within(function))
+    symbols = [symbol for table in tables for symbol in table.get_symbols()]
+    others = {
+        symbol.get_name()
+        for symbol in symbols
+        if symbol.is_parameter()
+        or symbol.is_global()
+        or symbol.is_imported()
+        or symbol.is_namespace()
+    }
+    return {symbol.get_name() for symbol in symbols if symbol.is_assigned()} - others
+
+
+def _within(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    yield table
+    for child in table.get_children():
+        yield from _within(child)

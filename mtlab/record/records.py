@@ -208,8 +208,8 @@ class TrialRecord(Value):
     key: str
     """SHA-256 over everything that affects the result."""
     code: str = Field(default="", exclude_if=not_)
-    """SHA-256 of the code that made it (:mod:`mtlab.record.code`); it is not in the key, for a comment
-    changes it, too."""
+    """SHA-256 of the code that made it (:mod:`mtlab.record.code`); it is not in the key, for the text of
+    a message changes it, too."""
     scenario: str
     seed: int
     point: dict[str, Any] = Field(default_factory=dict)
