@@ -282,7 +282,7 @@ CHOICE_BUGS = (
     Mutant(
         "blocks that trained after the best epoch stay as they are",
         "train/stage.py",
-        "        whole = freezing.resolve(self.whole, network)\n",
+        "        partition = freezing.resolve(self.whole, network)\n",
         "        whole = self.partition\n",
         (f"{CHOICES}::test_the_best_epoch_of_an_earlier_turn_brings_all_blocks_back",),
     ),
@@ -631,7 +631,7 @@ DATA_BUGS = (
     Mutant(
         "some wrong labels are the right ones",
         "tasks/kind.py",
-        "return [value for value in known if value not in here]",
+        "return [value for value in known if value not in present]",
         "return list(known)",
         (
             "tests/data/test_spoil.py::test_a_share_of_labels_is_wrong_and_every_one_of_them_is_another",
@@ -1306,7 +1306,7 @@ ENCODER_BUGS = (
     Mutant(
         "a download without its weights counts as there",
         "model/embedded.py",
-        "if all(isinstance(file, str) for file in kept)",
+        "if all(isinstance(file, str) for file in files)",
         "if any(isinstance(file, str) for file in kept)",
         (f"{EMBEDDED}::test_without_package_and_hub_one_line_says_both_ways_to_get_it",),
     ),

@@ -39,9 +39,9 @@ def load(
         UserError: ``file:line field: problem; remedy`` of the first mistake.
     """
     sets = {}
-    for name, asked in experiment.also_test.items():
-        make = _changed if asked.of else _elsewhere
-        sentences, notes = make(name, asked, experiment, corpus, directory)
+    for name, entry in experiment.also_test.items():
+        make = _changed if entry.of else _elsewhere
+        sentences, notes = make(name, entry, experiment, corpus, directory)
         only = {TEST: sentences}
         sets[name] = replace(
             corpus,
@@ -151,12 +151,12 @@ def _tasks_in(table: Table, asked: AlsoTest, tasks: Mapping[str, Task]) -> dict[
     """
     if asked.tasks:
         return {name: tasks[name] for name in asked.tasks}
-    there = {
+    present = {
         name: task
         for name, task in tasks.items()
         if task.column in asked.columns or task.column in table.columns
     }
-    return there or dict(tasks)
+    return present or dict(tasks)
 
 
 def _renamed(part: Part, asked: AlsoTest, corpus: Corpus) -> Iterator[Sentence]:
@@ -166,7 +166,7 @@ def _renamed(part: Part, asked: AlsoTest, corpus: Corpus) -> Iterator[Sentence]:
         UserError: no sentence has one of those that are renamed, or train lacks its new name.
     """
     kinds = part.reading.kinds
-    there = {
+    labels_of = {
         task: {
             value
             for sentence in part.splits[TEST]
@@ -175,10 +175,10 @@ def _renamed(part: Part, asked: AlsoTest, corpus: Corpus) -> Iterator[Sentence]:
         for task, kind in kinds.items()
     }
     for old, new in asked.rename.items():
-        having = [task for task, values in there.items() if old in values]
+        having = [task for task, values in labels_of.items() if old in values]
         where = f"{part.reading.option}.rename.{old}"
         if not having:
-            near = did_you_mean(old, sorted(set().union(*there.values())))
+            near = did_you_mean(old, sorted(set().union(*labels_of.values())))
             raise UserError(
                 f"no sentence has {shown(old)}", near, where=where, code="unknown-value"
             )

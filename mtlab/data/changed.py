@@ -160,7 +160,7 @@ def _with_words(sentence: Sentence, words: Sequence[str], kinds: Mapping[str, Ki
     if sentence.tokens is not None:
         return replace(sentence, tokens=tuple(words), gold=gold)
     text = sentence.text or ""
-    ends = [found.end() for found in WORD.finditer(text)]
+    ends = [match.end() for match in WORD.finditer(text)]
     rest = iter(words)
     cut = text if len(words) == len(ends) else text[: ends[len(words) - 1]]
     return replace(sentence, text=WORD.sub(lambda _: next(rest), cut), gold=gold)

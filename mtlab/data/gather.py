@@ -116,8 +116,8 @@ def _count_labelled(
     part: Part, source: Source, parsed: Mapping[str, Sequence[Sentence]], mistakes: Mistakes
 ) -> str:
     """How many sentences have the labels asked for; no split may be left without any."""
-    for split, kept in part.splits.items():
-        if not kept and parsed[split]:
+    for split, labelled in part.splits.items():
+        if not labelled and parsed[split]:
             with noted(mistakes):
                 raise UserError(
                     f"no sentence of the {split} split has one of these labels",
@@ -142,8 +142,8 @@ def _reading_notes(title: str, reading: Reading, located: Located) -> Iterator[s
     for table in located.tables.values():
         for column, counts in names.in_columns(table, reading.names).items():
             counted = ", ".join(f"{shown(value)} {count:,}" for value, count in counts.items())
-            what = f"column {shown(column)} holds names of splits ({counted}) and is not read"
-            yield f"{table.name}: {what}: {_remedy(column, located, reading)}."
+            problem = f"column {shown(column)} holds names of splits ({counted}) and is not read"
+            yield f"{table.name}: {problem}: {_remedy(column, located, reading)}."
         for column, counts in names.dividing(table, reading.names).items():
             if len(located.tables) == 1:
                 yield _may_divide(table, column, counts, reading)
@@ -163,13 +163,13 @@ def _guessed_columns(table: Table, others: Sequence[Table], reading: Reading) ->
     if form.usual:
         return
     ours = ["tokens", *(task.column for task in reading.tasks.values())]
-    taken = {
+    by_number = {
         name: form.numbers[name]
         for name in ours
         if name in form.numbers and name not in reading.columns
     }
-    if taken:
-        parts = " and ".join(f"{name} from number {number}" for name, number in taken.items())
+    if by_number:
+        parts = " and ".join(f"{name} from number {number}" for name, number in by_number.items())
         also = names.listed([str(place + 1) for place in form.others])
         more = f"; number {also} has tags too" if also else ""
         yield f"{table.name}: of {form.width} columns, {parts}, a guess by their values{more}."
@@ -179,10 +179,8 @@ def _may_divide(table: Table, column: str, counts: Counter[str], reading: Readin
     """A note on a column that may say the splits in words of its own."""
     counted = ", ".join(f"{shown(value)} {count:,}" for value, count in counts.most_common())
     options = f"--{reading.option}.split_column {shlex.quote(column)} --{reading.option}.splits.train VALUE"
-    what = f"column {shown(column)} ({counted}) may say the split of each row and is not read"
-    return (
-        f"{table.name}: {what}: if it does, pass {options}, and the same for validation and test."
-    )
+    problem = f"column {shown(column)} ({counted}) may say the split of each row and is not read"
+    return f"{table.name}: {problem}: if it does, pass {options}, and the same for validation and test."
 
 
 def _remedy(column: str, located: Located, reading: Reading) -> str:
@@ -242,8 +240,8 @@ def _with_labels(
                     where=where,
                     code="unknown-value",
                 )
-    kept = {
+    rows_by_split = {
         split: (sentence for sentence in rows if sentence.gold.get(task) in source.labels)
         for split, rows in parsed.items()
     }
-    return {split: collect(rows, reading.directory) for split, rows in kept.items()}
+    return {split: collect(rows, reading.directory) for split, rows in rows_by_split.items()}

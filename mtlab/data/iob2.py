@@ -30,19 +30,19 @@ def to_iob2(
         UserError: a tag that no scheme has, or that the source's scheme does not allow where it
             stands.
     """
-    given = Joined(list(splits.values()))
-    counts = Counter(tag for tags in _TagsOf(given, task) for tag in tags)
+    joined = Joined(list(splits.values()))
+    counts = Counter(tag for tags in _TagsOf(joined, task) for tag in tags)
     spelt: Callable[[str], str]
     then = _to_iob2
     if spelling := respelt(counts):
         old, new = next(iter(spelling.items()))
-        said = f"tags are spelt otherwise: {shown(old)} is read as {new}"
+        change = f"tags are spelt otherwise: {shown(old)} is read as {new}"
         spelt, then = (lambda tag: spelling.get(tag, tag)), to_iob2
     elif schemes.typeless(counts):
-        said = f"tags have no types: all entities are of one, {schemes.ONE_TYPE}"
+        change = f"tags have no types: all entities are of one, {schemes.ONE_TYPE}"
         spelt = schemes.typed
     elif schemes.bare_types(counts):
-        said = "tags have no prefixes: neighbouring words with the same type are one entity"
+        change = "tags have no prefixes: neighbouring words with the same type are one entity"
         spelt = schemes.prefixed
     else:
         return _to_iob2(task, splits, tables, reading, mistakes)
@@ -51,7 +51,7 @@ def to_iob2(
         for split, kept in splits.items()
     }
     converted, note = then(task, same, tables, reading, mistakes)
-    return converted, f"{said}; {note}" if note else f"{said}."
+    return converted, f"{change}; {note}" if note else f"{change}."
 
 
 def _respelt(sentence: Sentence, task: str, spelt: Callable[[str], str]) -> Sentence:

@@ -92,12 +92,12 @@ def signs(tables: Iterable[Table], reading: Reading) -> dict[str, str]:
         for name, kind in reading.kinds.items()
         if kind.many and not kind.of_words
     ]
-    found = {}
+    by_column = {}
     for column in [reading.columns.get(name, name) for name in ours] if flat else []:
         values = (row.values.get(column) for table in flat for row in table.rows)
         if sign := listed.separator(values):
-            found[column] = sign
-    return found
+            by_column[column] = sign
+    return by_column
 
 
 def parse(table: Table, reading: Reading, mistakes: Mistakes = None) -> Sequence[Sentence]:
@@ -137,16 +137,16 @@ class _Cells:
             if reading.kinds[name].spans and is_apart(table, columns.get("tokens"), column)
         }
         """Tasks with entities that are parts of a text, and not tags of words."""
-        one = {golds[name] for name, kind in reading.kinds.items() if kind.one_label}
-        self.lists = {column for column in one if _holds(table, column, list)}
+        one_label = {golds[name] for name, kind in reading.kinds.items() if kind.one_label}
+        self.lists = {column for column in one_label if _holds(table, column, list)}
         """Columns of labels that hold a list in every row."""
         self.printed = {
             column
-            for column in one
+            for column in one_label
             if table.flat and listed.are_printed(row.values.get(column) for row in table.rows)
         }
         """Columns of labels that hold a printed list in every row."""
-        self.truths = {column for column in one if _holds(table, column, bool)}
+        self.truths = {column for column in one_label if _holds(table, column, bool)}
         """Columns of labels that are true or false."""
 
     def text(self, row: Row, column: str) -> str:

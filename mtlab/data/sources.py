@@ -205,7 +205,7 @@ def _generator(part: Part, data_seed: int, purpose: int) -> np.random.Generator:
 
 def _cut(part: Part, data: Data, data_seed: int) -> None:
     """Cut the splits that the source lacks off train."""
-    whole = len(part.splits["train"])
+    total = len(part.splits["train"])
     for purpose, (split, fraction) in enumerate(
         {"test": data.test_fraction, "validation": data.validation_fraction}.items()
     ):
@@ -220,9 +220,9 @@ def _cut(part: Part, data: Data, data_seed: int) -> None:
                 where=part.name,
                 code="no-split",
             )
-        share = fraction * whole / len(part.splits["train"])
+        share = fraction * total / len(part.splits["train"])
         if share >= 1 or len(part.splits["train"]) < 2:
-            problem = f"{whole:,} training sentences are too few to cut off {split}"
+            problem = f"{total:,} training sentences are too few to cut off {split}"
             raise UserError(
                 problem,
                 "add some, or lower the fractions",
@@ -233,7 +233,7 @@ def _cut(part: Part, data: Data, data_seed: int) -> None:
             part.splits["train"], share, _generator(part, data_seed, purpose), part.reading
         )
         count = len(part.splits[split])
-        note = f"no {split} split: {count:,} of {whole:,} training sentences cut off, stratified, data_seed {data_seed}"
+        note = f"no {split} split: {count:,} of {total:,} training sentences cut off, stratified, data_seed {data_seed}"
         part.notes.append(f"{part.name}: {note}{missed}.")
 
 
@@ -273,13 +273,13 @@ def _spoil(part: Part, data: Data, data_seed: int) -> None:
     """Make training labels wrong, and take some away, as the experiment asks."""
     for purpose, (task, kind) in enumerate(part.reading.kinds.items(), start=3):
         known = kind.known(part.codes[task])
-        for draw, (asked, change) in enumerate(
+        for draw, (shares, change) in enumerate(
             ((data.label_noise, spoil.mislabel), (data.labelled, spoil.hide))
         ):
-            if task in asked:
+            if task in shares:
                 rng = _generator(part, data_seed, 10 * purpose + draw)
                 part.splits["train"], note = change(
-                    part.splits["train"], part.reading, task, asked[task], known, rng
+                    part.splits["train"], part.reading, task, shares[task], known, rng
                 )
                 part.notes.append(f"{part.name}: {note}, data_seed {data_seed}.")
 

@@ -48,8 +48,8 @@ def strata(sentences: Split, reading: Reading) -> Iterator[str]:
     whether it has an entity.
     """
     for sentence in sentences:
-        found = (kind.stratum(sentence.gold.get(task)) for task, kind in reading.kinds.items())
-        yield next((stratum for stratum in found if stratum is not None), "none")
+        strata = (kind.stratum(sentence.gold.get(task)) for task, kind in reading.kinds.items())
+        yield next((stratum for stratum in strata if stratum is not None), "none")
 
 
 def cut(
@@ -98,12 +98,12 @@ def duplicates(
     Raises:
         UserError: their share is above ``limit``.
     """
-    asked = {normal(sentence.surface) for sentence in other}
+    surfaces = {normal(sentence.surface) for sentence in other}
     exact: set[str] = set()
     places: dict[str, str] = {}
     for sentence in train:
         surface = sentence.surface
-        if (reduced := normal(surface)) in asked:  # keeps no more than is looked for
+        if (reduced := normal(surface)) in surfaces:  # keeps no more than is looked for
             exact.add(surface)
             places.setdefault(reduced, sentence.place)
     twice = [sentence for sentence in other if normal(sentence.surface) in places]
@@ -155,9 +155,9 @@ def unseen(
     ]
     if not strange:
         return []
-    what = kind.value_title
+    values_title = kind.value_title
     if mode == "error":
-        _refuse(strange, known, what, reading.columns.get(ours, ours), mistakes)
+        _refuse(strange, known, values_title, reading.columns.get(ours, ours), mistakes)
         return []
     count = len({id(sentence) for sentence, _ in strange})
     distinct = sorted({value for _, value in strange})
@@ -165,7 +165,7 @@ def unseen(
     names = [f"{name}, which looks like train's {twin}" if twin else name for name, twin in pairs]
     values = ", ".join([*names, *(["..."] if len(distinct) > 5 else [])])
     return [
-        f"{count:,} of {len(sentences):,} sentences count as errors: train does not have their {what} ({values})"
+        f"{count:,} of {len(sentences):,} sentences count as errors: train does not have their {values_title} ({values})"
     ]
 
 

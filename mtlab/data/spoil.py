@@ -84,7 +84,7 @@ def mislabel(
         if others:
             other, left = others[int(draw * len(others))], left - 1
             changed[index] = sentence.with_gold(task, kind.with_value(gold, at, other))
-    whole = collect(
+    spoilt = collect(
         (changed.get(index, sentence) for index, sentence in enumerate(train)), reading.directory
     )
-    return whole, f"{count - left:,} of {len(places):,} training {kind.wrong}, drawn evenly"
+    return spoilt, f"{count - left:,} of {len(places):,} training {kind.wrong}, drawn evenly"

@@ -40,10 +40,10 @@ def check(stage: Stage, partition: Partition) -> None:
     key = stage.chooses
     if not key:
         return
-    there = len(blocks(partition))
+    number = len(blocks(partition))
     chosen = getattr(getattr(stage, key), "blocks", 1)
-    if there <= chosen:
-        problem = f"{key} needs more than {counted(chosen, 'block')} to choose among, and `train` names {there}"
+    if number <= chosen:
+        problem = f"{key} needs more than {counted(chosen, 'block')} to choose among, and `train` names {number}"
         remedy = "name more blocks in `train`, as in layers[0:]"
         raise UserError(problem, remedy, where=key, code="conflict")
 

@@ -46,8 +46,8 @@ def found() -> Path | None:
         return Path(spec.submodule_search_locations[0]) / "model"
     from huggingface_hub import try_to_load_from_cache
 
-    kept = [try_to_load_from_cache(HUB.name, file, revision=HUB.revision) for file in FILES]
-    return Path(kept[0]).parent if all(isinstance(file, str) for file in kept) else None
+    files = [try_to_load_from_cache(HUB.name, file, revision=HUB.revision) for file in FILES]
+    return Path(files[0]).parent if all(isinstance(file, str) for file in files) else None
 
 
 def folder() -> Path:

@@ -113,14 +113,14 @@ class Counter:
         weights'.
         """
         linear = self.network.heads[task].linear
-        each = (
+        work = (
             2.0
             * linear.in_features
             * linear.out_features
             * (1 + encoder_trains + (f"head.{task}" in partition.trained_units))
         )
         return Cost(
-            (0.0, 0.0, each, 0.0) if self.network.shapes[task].of_words else (0.0, each, 0.0, 0.0)
+            (0.0, 0.0, work, 0.0) if self.network.shapes[task].of_words else (0.0, work, 0.0, 0.0)
         )
 
     def _both_ways(self, sentences: int, tokens: int, partition: Partition) -> int:

@@ -175,10 +175,10 @@ def resolve(stage: Stage, network: Network) -> Partition:
     """
     names, depth = list(units(network)), len(network.backbone.blocks)
     parts = _smallest(stage, network, names)
-    taken: dict[str, tuple[str, float]] = {}  # selector and rate
+    assigned: dict[str, tuple[str, float]] = {}  # selector and rate
     for text, rate in stage.train.items():
         matched = _matches(text, names, parts, depth)
-        new = [name for name in matched if name not in taken]
+        new = [name for name in matched if name not in assigned]
         if not new:
             raise UserError(
                 f"selector {text!r} comes after others that match all it names",
@@ -187,12 +187,12 @@ def resolve(stage: Stage, network: Network) -> Partition:
                 code="bad-selector",
             )
         decay = stage.decay.get(text, 1.0)
-        taken |= {
+        assigned |= {
             name: (text, rate * decay ** sub_units.below_top(name, depth))
             for name in new
             if sub_units.owner(name) not in stage.withheld
         }
-    return _partition(names, parts, taken)
+    return _partition(names, parts, assigned)
 
 
 def apply(network: Network, partition: Partition) -> None:
@@ -383,10 +383,10 @@ def _matches(text: str, names: list[str], parts: Mapping[str, Unit], depth: int)
     ]
     meant = sub_units.selected(meant, selector.part)
     if not meant:
-        there = f"these blocks have no {selector.part}; leave it out"
+        remedy = f"these blocks have no {selector.part}; leave it out"
         raise UserError(
             f"selector {text!r} matches nothing",
-            there if selector.part else f"this network has {', '.join(names)}",
+            remedy if selector.part else f"this network has {', '.join(names)}",
             where=text,
             code="bad-selector",
         )

@@ -71,18 +71,18 @@ def _labels_each(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _labels_apart(old: Tensor, new: Tensor) -> Tensor:
-    there, absent = (
+    present, absent = (
         functional.logsigmoid(sign * old).exp()
         * (functional.logsigmoid(sign * old) - functional.logsigmoid(sign * new))
         for sign in (1, -1)
     )
-    return there + absent
+    return present + absent
 
 
 def _number_each(logits: Tensor, targets: Tensor) -> Tensor:
-    given = ~targets.isnan()
-    gold = torch.where(given, targets, 0.0).to(logits.dtype)
-    return torch.where(given, (logits[..., 0] - gold) ** 2, 0.0)
+    labelled = ~targets.isnan()
+    gold = torch.where(labelled, targets, 0.0).to(logits.dtype)
+    return torch.where(labelled, (logits[..., 0] - gold) ** 2, 0.0)
 
 
 LOSSES: Mapping[str, Loss] = {

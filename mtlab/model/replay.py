@@ -25,12 +25,12 @@ def watch(backbone: Backbone, depths: Sequence[int]) -> Iterator[dict[int, Tenso
     The depth of all blocks stands for the encoder's output, which no block takes as input: the caller
     has it already.
     """
-    seen: dict[int, Tensor] = {}
+    states: dict[int, Tensor] = {}
 
     def note(depth: int) -> Any:
         def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             place = _place(backbone, args, kwargs)
-            seen[depth] = (
+            states[depth] = (
                 (args[place] if isinstance(place, int) else kwargs[place]).detach().clone()
             )  # a block may work in place
 
@@ -44,7 +44,7 @@ def watch(backbone: Backbone, depths: Sequence[int]) -> Iterator[dict[int, Tenso
         if depth < len(backbone.blocks)
     ]
     try:
-        yield seen
+        yield states
     finally:
         for hook in hooks:
             hook.remove()
@@ -105,8 +105,8 @@ class Tail:
 
 def _place(backbone: Backbone, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int | str:
     """Where among a block's arguments its hidden states stand: the first tensor (…, …, hidden)."""
-    given: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
-    for place, value in given:
+    arguments: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
+    for place, value in arguments:
         if (
             isinstance(value, torch.Tensor)
             and value.dim() == 3

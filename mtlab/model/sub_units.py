@@ -76,14 +76,14 @@ def selected(names_of_unit: Sequence[str], part: str) -> list[str]:
 
 def _attention(unit: str, modules: Mapping[str, nn.Module]) -> str:
     """The name of the attention of a block, whose modules come parents first."""
-    found: list[str] = []
+    kept: list[str] = []
     for name, module in modules.items():
-        outer = found and name.startswith(f"{found[-1]}.")
+        outer = kept and name.startswith(f"{kept[-1]}.")
         if type(module).__name__.endswith("Attention") and not outer:
-            found.append(name)
-    if len(found) != 1:
+            kept.append(name)
+    if len(kept) != 1:
         raise _cannot_tell(unit)
-    return found[0]
+    return kept[0]
 
 
 def _cannot_tell(unit: str) -> UserError:

@@ -36,9 +36,11 @@ def take_out(value: dict[str, Any], key: str, gone: Collection[str]) -> None:
     """Take scenarios, or others by the ``key`` that holds them, out of what a file says, which is
     changed.
     """
-    for held in (key, "expected") if key == "scenarios" else (key,):
-        if isinstance(value.get(held), dict):
-            value[held] = {name: entry for name, entry in value[held].items() if name not in gone}
+    for section in (key, "expected") if key == "scenarios" else (key,):
+        if isinstance(value.get(section), dict):
+            value[section] = {
+                name: entry for name, entry in value[section].items() if name not in gone
+            }
     begins = tuple(f"{key}.{name}." for name in gone)
     for varying in ("sweep", "settings"):
         if isinstance(value.get(varying), dict):

@@ -131,9 +131,9 @@ class Stage(Strict):
         rates.check_decay(self.decay)
         guided = self.guidance is not None
         rates.check_reinit(self.reinit, self.tasks, self.epochs, guided=guided)
-        there = [key for key in (*block_choice.KEYS, "average") if getattr(self, key) is not None]
+        keys = [key for key in (*block_choice.KEYS, "average") if getattr(self, key) is not None]
         trains, drawn = bool(self.epochs), bool(self.reinit)
-        block_choice.check(there, trains=trains, guided=guided, drawn=drawn)
+        block_choice.check(keys, trains=trains, guided=guided, drawn=drawn)
         block_choice.check_every(self.rotate, self.freeze_when, self.epochs)
         for selector, rate in self.train.items():
             try:

@@ -60,8 +60,8 @@ class Classification(Kind):
         """There must be two labels."""
         if len(codes.names) > 1:
             return None
-        there = repr(codes.names[0]) if codes.names else "none"
-        problem = f"every training sentence has the label {there}"
+        label = repr(codes.names[0]) if codes.names else "none"
+        problem = f"every training sentence has the label {label}"
         return problem, "classification needs two labels or more"
 
     def targets(self, gold: str | None, codes: Codes) -> int:

@@ -290,8 +290,8 @@ class Kind(ABC):
             known: all values of the training split.
             longer: those of them that occur over several words.
         """
-        here = self.values(gold)
-        return [value for value in known if value not in here]
+        present = self.values(gold)
+        return [value for value in known if value not in present]
 
     def longer(self, gold: Any) -> set[str]:
         """The values that stand over several words of a sentence."""

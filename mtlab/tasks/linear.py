@@ -13,7 +13,7 @@ def overlaps(pairs: Iterable[tuple[Set[Any], Set[Any]]]) -> dict[str, tuple[int 
     """For :func:`f1`, of pairs of what is gold and what is predicted: how much is in both (``right``),
     ``predicted``, and ``gold``.
     """
-    counts = [(len(gold & said), len(said), len(gold)) for gold, said in pairs]
+    counts = [(len(gold & answered), len(answered), len(gold)) for gold, answered in pairs]
     right, predicted, gold = zip(*counts, strict=True) if counts else ((), (), ())
     return {"right": right, "predicted": predicted, "gold": gold}
 

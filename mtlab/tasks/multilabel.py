@@ -45,8 +45,8 @@ class Multilabel(Kind):
 
     def lack(self, codes: Codes) -> tuple[str, str] | None:
         """There must be a label."""
-        found = "no training sentence has a label", "give some sentences labels"
-        return None if codes.names else found
+        problem = "no training sentence has a label", "give some sentences labels"
+        return None if codes.names else problem
 
     def targets(self, gold: Labels | None, codes: Codes) -> np.ndarray:
         """(labels,): 1 for those that the sentence has and 0 for the others; ``IGNORE`` without gold.
@@ -80,14 +80,14 @@ class Multilabel(Kind):
         exact = float(accuracy_score(gold, predicted))
         if not gold.any():
             return Scored({"f1": None, "macro_f1": None, "exact": exact})
-        whole = float(f1_score(gold, predicted, average="micro", zero_division=0.0))
-        each = f1_score(gold, predicted, average=None, zero_division=0.0)[: len(known)]
+        micro = float(f1_score(gold, predicted, average="micro", zero_division=0.0))
+        by_label = f1_score(gold, predicted, average=None, zero_division=0.0)[: len(known)]
         support = gold.sum(axis=0).tolist()
         by_name: dict[str, dict[str, Score]] = {
             name: {"f1": value if has else None, "support": has}
-            for name, value, has in zip(known, each.tolist(), support, strict=False)
+            for name, value, has in zip(known, by_label.tolist(), support, strict=False)
         }
-        return Scored({"f1": whole, "macro_f1": float(each.mean()), "exact": exact}, by_name)
+        return Scored({"f1": micro, "macro_f1": float(by_label.mean()), "exact": exact}, by_name)
 
     def constant_score(self, golds: Sequence[Labels]) -> float:
         """F1 of the best set of labels: of each size, the most frequent ones."""

@@ -94,10 +94,10 @@ class Regression(Kind):
         if len(pairs) > 1 and np.ptp(gold) and np.ptp(predicted):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", stats.NearConstantInputWarning)
-                found = stats.pearsonr(gold, predicted), stats.spearmanr(gold, predicted)
+                correlations = stats.pearsonr(gold, predicted), stats.spearmanr(gold, predicted)
             scores = {
-                name: float(one.statistic) if math.isfinite(one.statistic) else None
-                for name, one in zip(scores, found, strict=True)
+                name: float(correlation.statistic) if math.isfinite(correlation.statistic) else None
+                for name, correlation in zip(scores, correlations, strict=True)
             }
         return Scored({**scores, "mae": float(abs(gold - predicted).mean())})
 

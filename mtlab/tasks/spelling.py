@@ -29,27 +29,31 @@ def respelt(counts: Mapping[str, int]) -> dict[str, str]:
     types = [tag for tag in counts if tag not in OUTSIDE]
     if not types or len(outside) > 1:
         return {}
-    made = _typed(types) or _typeless(types)
-    if made is None and bare_types({"O" if tag in OUTSIDE else tag: counts[tag] for tag in counts}):
-        made = {}
-    if made is None:
+    spelling = _typed(types) or _typeless(types)
+    if spelling is None and bare_types(
+        {"O" if tag in OUTSIDE else tag: counts[tag] for tag in counts}
+    ):
+        spelling = {}
+    if spelling is None:
         return {}
-    return {old: new for old, new in {**made, **dict.fromkeys(outside, "O")}.items() if old != new}
+    return {
+        old: new for old, new in {**spelling, **dict.fromkeys(outside, "O")}.items() if old != new
+    }
 
 
 def _typed(types: list[str]) -> dict[str, str] | None:
     """Tags with a prefix and a type; None where they are none."""
     for spelling in SPELLINGS:
         matches = [spelling.fullmatch(tag) for tag in types]
-        found = [match for match in matches if match is not None]
-        if len(found) < len(types):
+        matched = [match for match in matches if match is not None]
+        if len(matched) < len(types):
             continue
-        prefixes = {match["prefix"].upper() for match in found}
+        prefixes = {match["prefix"].upper() for match in matched}
         if prefixes <= {"I"} or prefixes & {*BEGIN}:
             single = "S" if prefixes & {"E", "M"} else "W"  # W- of BMEWO is S- of BMES
             return {
                 match[0]: f"{match['prefix'].upper().replace('W', single)}-{match['kind']}"
-                for match in found
+                for match in matched
             }
     return None
 

@@ -174,11 +174,11 @@ class Tagging(Kind):
                 *([tag for pair in pairs for tag in pair[side]] for side in (0, 1))
             )
         sides = [[tuple(pair[side]) for pair in pairs] for side in (0, 1)]
-        whole, strict = ([_entities(side, mode) for side in sides] for mode in (False, True))
-        gold, predicted = map(_by_type, whole)
+        lenient, strict = ([_entities(side, mode) for side in sides] for mode in (False, True))
+        gold, predicted = map(_by_type, lenient)
         return Scored(
             {
-                **_micro(*whole),
+                **_micro(*lenient),
                 **{f"{metric}_strict": value for metric, value in _micro(*strict).items()},
             },
             {
@@ -200,8 +200,8 @@ class Tagging(Kind):
         if not self.spans:
             right = tuple(sum(map(str.__eq__, gold, predicted)) for gold, predicted in pairs)
             return {"right": right, "words": tuple(len(gold) for gold, _ in pairs)}
-        found = ((set(_read(tuple(tags), False)) for tags in pair) for pair in pairs)
-        return linear.overlaps((gold, predicted) for gold, predicted in found)
+        spans = ((set(_read(tuple(tags), False)) for tags in pair) for pair in pairs)
+        return linear.overlaps((gold, predicted) for gold, predicted in spans)
 
     def linear(self, columns: Columns) -> np.ndarray | None:
         """The linear part of F1, or of the share of words."""

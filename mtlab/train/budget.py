@@ -67,8 +67,8 @@ def not_tried(work: Work) -> set[Pair]:
     }
     return {
         (point, name)
-        for (point, name), own in flops.items()
+        for (point, name), spent in flops.items()
         if name != experiment.control
         and not experiment.scenario(name).decides
-        and own >= (1 - SAVES) * flops[point, experiment.control]
+        and spent >= (1 - SAVES) * flops[point, experiment.control]
     }

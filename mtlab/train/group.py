@@ -160,11 +160,11 @@ class Group:
         tensors = above("trainer", tensors)
         trials = {}
         for state in self.states:
-            trials[state.record.key], own = state.state_dict()
-            tensors |= above(state.record.key, own)
+            trials[state.record.key], tensors_of = state.state_dict()
+            tensors |= above(state.record.key, tensors_of)
         position = {**asdict(self.at), "piece": self._changes(self.at.piece)}
-        made = {"format": FORMAT, "code": code.digest()}
-        return {**made, "at": position, "trials": trials, "trainer": trainer}, tensors
+        origin = {"format": FORMAT, "code": code.digest()}
+        return {**origin, "at": position, "trials": trials, "trainer": trainer}, tensors
 
     def resume(self) -> tuple[dict[str, Any], Tensors] | None:
         """Take up what :meth:`state_dict` gave, where an interrupted run left it; returns what its
@@ -173,8 +173,8 @@ class Group:
         saved = self.setup.keeper.saved
         if saved is None or len(self.alive) < len(self.states):
             return None
-        made = (saved.facts.get("format"), saved.facts.get("code"))
-        if made != (FORMAT, code.digest()):
+        origin = (saved.facts.get("format"), saved.facts.get("code"))
+        if origin != (FORMAT, code.digest()):
             self.setup.keeper.say("the last checkpoint is of another mtlab; trials begin again")
             return None
         facts, at = saved.facts, saved.facts["at"]
@@ -195,6 +195,6 @@ class Group:
         """In what the piece that trains differs from its stage: values of JSON, for guidance and the
         choice of blocks change no others.
         """
-        whole = self._stage(self.at.stage)
+        stage = self._stage(self.at.stage)
         values = ((key, getattr(piece, key)) for key in Stage.model_fields)
-        return {key: value for key, value in values if value != getattr(whole, key)}
+        return {key: value for key, value in values if value != getattr(stage, key)}

@@ -45,9 +45,9 @@ class Looks:
 
     def take(self, number: int) -> list[TrialRecord]:
         """Take the records of an earlier run that a look of so many seeds needs."""
-        taken = {trial: self.there[trial] for trial in self.due(number) if trial in self.there}
-        self.records |= taken
-        return list(taken.values())
+        records = {trial: self.there[trial] for trial in self.due(number) if trial in self.there}
+        self.records |= records
+        return list(records.values())
 
     def rounds(self) -> list[list[Trial]]:
         """The trials that an earlier run did not finish, look by look, if none is ever decided."""
@@ -55,7 +55,7 @@ class Looks:
         for number in self.numbers:
             seeds = self.experiment.seeds[before:number]
             rounds.append(
-                [one for one in self.trials if one.seed in seeds and one not in self.there]
+                [trial for trial in self.trials if trial.seed in seeds and trial not in self.there]
             )
             before = number
         return rounds
@@ -117,8 +117,8 @@ class Looks:
             update={
                 "read_back": tuple(keys[trial] for trial in back),
                 "skipped": tuple(
-                    Skipped(scenario=one.scenario, seed=one.seed, point=dict(one.point))
-                    for one in skipped
+                    Skipped(scenario=skip.scenario, seed=skip.seed, point=dict(skip.point))
+                    for skip in skipped
                 ),
             }
         )

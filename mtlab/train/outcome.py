@@ -237,8 +237,8 @@ def finish(state: TrialState, status: Status, reason: str = "") -> None:
         wall_plain_s=laps["setup"] + laps["eval"] + steps_s + state.history.uncached_s,
     )
     setup.journal.write_trial(state.record)
-    for kept in state.history.snapshots:
-        kept.file.unlink(missing_ok=True)
+    for snapshot in state.history.snapshots:
+        snapshot.file.unlink(missing_ok=True)
 
 
 def _load(state: TrialState, best: Best) -> dict[str, str]:
@@ -258,8 +258,8 @@ def _certify(state: TrialState, piece: int) -> dict[str, str]:
     divided = set(map(sub_units.owner, then.parts))
     every = now | freezing.sub_digests(state.network, divided)
     for unit, counts in (then.parameters | then.parts).items():
-        still = counts.frozen and not counts.trainable
-        if still and every[unit] != then.digests_after[unit]:
+        frozen = counts.frozen and not counts.trainable
+        if frozen and every[unit] != then.digests_after[unit]:
             raise CertificateError(f"frozen unit {unit} changed after its last stage")
     return now
 
@@ -314,11 +314,11 @@ def _measure_forgetting(state: TrialState, checkpoint: Checkpoint) -> None:
     assert source is not None
     after = forgetting.look(network, source, runtime, len(state.record.stages), "source")
     matrix = [checkpoint.source.score, checkpoint.target]
-    for kept in state.history.snapshots:
+    for snapshot in state.history.snapshots:
         with runtime.processes.agreeing():
-            load(network, kept.file)
+            load(network, snapshot.file)
         for domain, data in (("source", source), ("target", prepared)):
-            look = forgetting.look(network, data, runtime, kept.stage, domain)
+            look = forgetting.look(network, data, runtime, snapshot.stage, domain)
             matrix.append(look.score)
     drift = forgetting.drift(source.corpus.tasks, checkpoint.source, after)
     state.note(start=checkpoint.key, matrix=(*matrix, after.score), drift=drift)

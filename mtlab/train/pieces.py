@@ -99,8 +99,8 @@ def _scores(state: TrialState, stage: Stage, partition: Partition) -> dict[str, 
 
 def _only(stage: Stage, partition: Partition, training: Collection[str]) -> Stage:
     candidates = block_choice.blocks(partition)
-    here = [block for block in candidates if block in training]
-    return _named(block_choice.only(stage, candidates, here), here)
+    training_now = [block for block in candidates if block in training]
+    return _named(block_choice.only(stage, candidates, training_now), training_now)
 
 
 def _later(stage: Stage, left: int) -> Stage:

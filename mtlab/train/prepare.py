@@ -355,10 +355,10 @@ def _with_sets(prepared: Prepared, tokenizer: Any, limit: int, shared: Shared) -
             for name, of in sets.items()
         ]
 
-    asked = {name: of.model_dump() for name, of in experiment.also_test.items()}
+    entries = {name: of.model_dump() for name, of in experiment.also_test.items()}
     encoder, data = experiment.encoder.model_dump(), experiment.data.max_duplicates
     sets, _ = shared.get(  # a loop would not read them, so that no trial's time has these seconds
-        read, "also_test", asked, encoder, corpus.fingerprint, limit, experiment.data_seed, data
+        read, "also_test", entries, encoder, corpus.fingerprint, limit, experiment.data_seed, data
     )
     size = getattr(location.config, "vocab_size", None)
     for _, _, encoded in sets:

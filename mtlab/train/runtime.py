@@ -104,10 +104,10 @@ def resolve(experiment: Experiment) -> Runtime:
     if device.type == "cuda" and (
         not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
     ):
-        there = f"{torch.cuda.device_count()} found" if torch.cuda.is_available() else "none found"
+        gpus = f"{torch.cuda.device_count()} found" if torch.cuda.is_available() else "none found"
         with experiment.pointing():
             raise UserError(
-                f"{experiment.device} was asked for, {there}",
+                f"{experiment.device} was asked for, {gpus}",
                 "use `--device auto` or `--device cpu`",
                 where="device",
                 code="no-device",

@@ -96,8 +96,10 @@ def settled(stage: Stage, best: Mapping[str, Best], standing: EpochRecord) -> Se
 
 def merged(metrics: Metrics, by_task: Mapping[str, Metrics]) -> Metrics:
     """Metrics in which each of these tasks has its own."""
-    own = {task: theirs.by_task[task] for task, theirs in by_task.items() if task in theirs.by_task}
-    return Metrics(by_task={**metrics.by_task, **own})
+    own_scores = {
+        task: theirs.by_task[task] for task, theirs in by_task.items() if task in theirs.by_task
+    }
+    return Metrics(by_task={**metrics.by_task, **own_scores})
 
 
 def with_task(prediction: Prediction, other: Prediction, task: str) -> Prediction:

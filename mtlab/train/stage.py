@@ -70,13 +70,13 @@ class StageRunner:
         self._make_trainer()
         decisions: list[Decision] = []
         rest: Stage | None = None
-        begun = at.epoch
+        first_epoch = at.epoch
         while group.training and at.epoch < self.piece.epochs:
-            if at.epoch > begun or self.saved is None:
+            if at.epoch > first_epoch or self.saved is None:
                 decisions, rest = self._decisions(), self._other_blocks()
             if decisions or rest is not None:
                 break
-            self._epoch(self.plan[at.epoch], first=at.epoch == begun)
+            self._epoch(self.plan[at.epoch], first=at.epoch == first_epoch)
         group.each(lambda state: self._certify(state, decisions))
         group.trainer = None
         left = self.piece.epochs - at.epoch
@@ -104,11 +104,11 @@ class StageRunner:
         choice, network = state.choice, state.network
         if choice.moved:
             return
-        whole = freezing.resolve(self.whole, network)
-        units = freezing.units(network, whole.divided)
+        partition = freezing.resolve(self.whole, network)
+        units = freezing.units(network, partition.divided)
         weights = {
             name: weight
-            for unit in whole.trained_units
+            for unit in partition.trained_units
             for name, weight in units[unit].parameters.items()
         }
         choice.moved |= {*weights}
@@ -331,11 +331,11 @@ def describe(
     for name, unit in freezing.units(state.network, partition.divided).items():
         trainable = unit.count if name in trained else 0
         part = Units(trainable=trainable, frozen=unit.count - trainable)
-        whole = sub_units.owner(name)
-        if whole in partition.divided:
+        owner = sub_units.owner(name)
+        if owner in partition.divided:
             parts[name] = part
-        so_far = counts.get(whole, Units(trainable=0, frozen=0))
-        counts[whole] = Units(
+        so_far = counts.get(owner, Units(trainable=0, frozen=0))
+        counts[owner] = Units(
             trainable=so_far.trainable + part.trainable, frozen=so_far.frozen + part.frozen
         )
     trainable = sum(unit.trainable for unit in counts.values())

@@ -104,8 +104,8 @@ class Suite:
         looks.decide(looks.wanted - left_out)
         before = processes.once(journal.last_suite)
         back = looks.take(looks.numbers[0])
-        again = bool(looks.there)
-        suite = looks.noted(suite).model_copy(update={"id": _id(before, suite, again)})
+        resumed = bool(looks.there)
+        suite = looks.noted(suite).model_copy(update={"id": _id(before, suite, resumed)})
         journal.write_suite(suite)
         suite = processes.once(lambda: started(suite))
         journal.write_suite(suite)
@@ -130,9 +130,13 @@ class Suite:
         not.
         """
         finished = self.journal.finished(suite.trials, suite.environment)
-        again = unfinished.begun(self.journal.directory, finished)
+        unfinished_keys = unfinished.begun(self.journal.directory, finished)
         keys = zip(trials, suite.trials, strict=True)
-        return {trial: finished[key] for trial, key in keys if key in finished and key not in again}
+        return {
+            trial: finished[key]
+            for trial, key in keys
+            if key in finished and key not in unfinished_keys
+        }
 
     def _look(
         self,
@@ -292,9 +296,9 @@ def _id(before: SuiteRecord | None, suite: SuiteRecord, again: bool) -> str:
 
 def _rule(suite: SuiteRecord) -> list[object]:
     """What decides which trials are skipped; empty where all run."""
-    asked = suite.experiment
+    settings = suite.experiment
     keys = ("looks", "pilot", "control", "margins")
-    return [asked.get(key) for key in keys] if asked.get("looks") else []
+    return [settings.get(key) for key in keys] if settings.get("looks") else []
 
 
 def _introduce(

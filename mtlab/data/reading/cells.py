@@ -285,8 +285,10 @@ class Sieve:
         remedy = "remove the quote, close it on its line, or put the cell in quotes and double the quotes inside"
         if len(cells) != len(self.shape.header):
             if not span:
-                what = {",": "commas", "\t": "tabs"}.get(self.shape.separator, self.shape.separator)
-                remedy = f"put cells that hold {what} in double quotes"
+                signs = {",": "commas", "\t": "tabs"}.get(
+                    self.shape.separator, self.shape.separator
+                )
+                remedy = f"put cells that hold {signs} in double quotes"
             problem = f"{len(cells)} cells, the header has {len(self.shape.header)}{span}"
             raise UserError(problem, remedy, where=f"{self.name}:{first}", code="malformed")
         column = holds_rows(cells, self.shape.values, self.shape.separator) if span else None

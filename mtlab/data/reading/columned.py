@@ -60,19 +60,23 @@ def divided(
             where=where,
             code="column-missing",
         )
-    said = Counter(_said(row, column) for row in table.rows)
-    chosen = _chosen(said, source, option)
+    counts = Counter(_said(row, column) for row in table.rows)
+    chosen = _chosen(counts, source, option)
     if "train" not in chosen:
         raise UserError(
-            f"no row is of train; the values are {names.listed(list(said))}",
+            f"no row is of train; the values are {names.listed(list(counts))}",
             f"write train for the rows to train on, or pass --{option}.splits.train VALUE",
             where=where,
             code="no-split",
         )
     values = {split: chosen[split] for split in SPLITS if split in chosen}
-    made = {split: _rows_of(table, column, value, said[value]) for split, value in values.items()}
-    unread = tuple(f"rows with {column} {value}" for value in said if value not in values.values())
-    return made, unread
+    rows_by_split = {
+        split: _rows_of(table, column, value, counts[value]) for split, value in values.items()
+    }
+    unread = tuple(
+        f"rows with {column} {value}" for value in counts if value not in values.values()
+    )
+    return rows_by_split, unread
 
 
 def _chosen(said: Collection[str], source: Source, option: str) -> dict[str, str]:
@@ -94,10 +98,10 @@ def _chosen(said: Collection[str], source: Source, option: str) -> dict[str, str
     try:
         choices = names.assign(free, named, option)
     except UserError as error:
-        told = f"with --{option}.split_column {shlex.quote(str(source.split_column))} --"
+        options = f"with --{option}.split_column {shlex.quote(str(source.split_column))} --"
         raise UserError(
             f"column {source.split_column!r}: {error.problem}",
-            error.remedy.replace("with --", told, 1),
+            error.remedy.replace("with --", options, 1),
             where=str(source.source),
             code=error.code,
         ) from None

@@ -22,15 +22,15 @@ def read(path: Path, mistakes: Mistakes, shape: Form | None, every: bool = False
         shape: what its columns are; None where nobody knows: the first holds words, the last tags.
         every: whether each column is read, under its number, unless the form is the usual one.
     """
-    made = shape or Form()
+    form = shape or Form()
 
     def rows(mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
-        ours = ("tokens",) if made.tags is None else ("tokens", "ner_tags")
-        more = map(str, range(1, made.width + 1)) if every and not made.usual else ()
+        ours = ("tokens",) if form.tags is None else ("tokens", "ner_tags")
+        more = map(str, range(1, form.width + 1)) if every and not form.usual else ()
         summary.columns.update(dict.fromkeys((*ours, *more)))
-        yield from _Reader(path, made, every, mistakes, summary)
+        yield from _Reader(path, form, every, mistakes, summary)
 
-    return lines.table(path, rows, mistakes, "-DOCSTART-", form=made)
+    return lines.table(path, rows, mistakes, "-DOCSTART-", form=form)
 
 
 class _Reader:
@@ -123,15 +123,15 @@ class _Reader:
         self._left_out["here"] = 0
 
     def _values(self) -> dict[str, list[str]]:
-        made = self._form
-        words = self._column(made.tokens)
-        values = {"tokens": [CODED.sub("", word, 1) for word in words] if made.coded else words}
-        if made.tags is not None:
-            values["ner_tags"] = self._column(made.tags)
+        form = self._form
+        words = self._column(form.tokens)
+        values = {"tokens": [CODED.sub("", word, 1) for word in words] if form.coded else words}
+        if form.tags is not None:
+            values["ner_tags"] = self._column(form.tags)
         if self._every:
-            for place in range(made.width):
-                own = "tokens" if place == made.tokens else ""
-                values[str(place + 1)] = values[own] if own else self._column(place)
+            for place in range(form.width):
+                same = "tokens" if place == form.tokens else ""
+                values[str(place + 1)] = values[same] if same else self._column(place)
         return values
 
     def _column(self, place: int) -> list[str]:

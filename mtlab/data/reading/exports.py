@@ -48,8 +48,8 @@ def _by_name(value: Mapping[str, Any]) -> list[Any] | None:
 
 def _inside(value: Mapping[str, Any]) -> list[Any] | None:
     """The only list of sentences within an object."""
-    found = list(_lists(value, DEPTH))
-    return found[0] if len(found) == 1 else None
+    lists = list(_lists(value, DEPTH))
+    return lists[0] if len(lists) == 1 else None
 
 
 def _lists(value: Any, depth: int) -> Iterator[list[Any]]:
@@ -87,20 +87,20 @@ def _of_task(row: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a task: its data, the entities, and choices under the name of their control.
     Of a task that nobody annotated, or several people, there are none.
     """
-    made: dict[str, Any] = {**row["data"], "entities": None}
+    fields: dict[str, Any] = {**row["data"], "entities": None}
     annotations = [
         annotation
         for annotation in row.get("annotations", row.get("completions"))
         if isinstance(annotation, dict) and not annotation.get("was_cancelled")
     ]
     if len(annotations) != 1:
-        return made
-    made["entities"] = []
+        return fields
+    fields["entities"] = []
     for result in annotations[0].get("result") or ():
         kind, value = result.get("type"), result.get("value") or {}
         if kind in MARKS:
-            made["entities"].append({**value, "label": value.get(kind)})
+            fields["entities"].append({**value, "label": value.get(kind)})
         elif kind == "choices":
             some = value.get("choices") or []
-            made[str(result.get("from_name"))] = some[0] if len(some) == 1 else some
-    return made
+            fields[str(result.get("from_name"))] = some[0] if len(some) == 1 else some
+    return fields

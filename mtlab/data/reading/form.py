@@ -107,12 +107,12 @@ def form(path: Path) -> Form | None:
 @lru_cache(maxsize=256)
 def _form(path: Path, size: int, changed: int) -> Form | None:
     """The form of a file in this state."""
-    made = _form_by(path, "")
-    for by in SEPARATORS if made is None else ():
+    form = _form_by(path, "")
+    for by in SEPARATORS if form is None else ():
         other = _form_by(path, by)
         if other is not None and other.tagged and other.apart and not other.header:
             return other
-    return made
+    return form
 
 
 def _form_by(path: Path, by: str) -> Form | None:
@@ -162,11 +162,11 @@ def _of_rows(rows: list[Block], width: int, by: str) -> Form:
 
 def _with_tags(block: Block, places: Sequence[int]) -> Block:
     """Lines with tags instead of brackets in some columns."""
-    made = [list(cells) for cells in block]
+    rows = [list(cells) for cells in block]
     for place in places:
-        for cells, tag in zip(made, brackets.to_tags([line[place] for line in block]), strict=True):
+        for cells, tag in zip(rows, brackets.to_tags([line[place] for line in block]), strict=True):
             cells[place] = tag
-    return made
+    return rows
 
 
 def _are_apart(rows: Sequence[Block], count: int) -> bool:

@@ -54,12 +54,12 @@ def _fits(some: list[str], sign: str) -> bool:
     tags = Counter[str]()
     items = [item for line in some for item in line.partition(ARROW)[0].split()]
     for item in items:
-        word, found, tag = item.rpartition(sign)
-        tags[tag] += bool(word and found and tag)
+        word, separator, tag = item.rpartition(sign)
+        tags[tag] += bool(word and separator and tag)
     spelling = respelt(tags)
-    made = Counter({tag: count for tag, count in tags.items() if _is_tag(tag, spelling)})
-    entities = any(spelling.get(tag, tag) != "O" for tag in made)
-    return entities and made.total() >= MOST * len(items) and len(items) > len(some)
+    readable = Counter({tag: count for tag, count in tags.items() if _is_tag(tag, spelling)})
+    entities = any(spelling.get(tag, tag) != "O" for tag in readable)
+    return entities and readable.total() >= MOST * len(items) and len(items) > len(some)
 
 
 def _is_tag(tag: str, spelling: Mapping[str, str]) -> bool:

@@ -97,11 +97,11 @@ def resolve(folder: Path, named: Mapping[str, str], option: str) -> Layout | Non
         check_readable(folder)
         return None
     chosen = {split: meant_by(name, folder, pieces, split) for split, name in named.items()}
-    taken = frozenset[Path]().union(*(piece.paths for piece in chosen.values()))
+    used = frozenset[Path]().union(*(piece.paths for piece in chosen.values()))
     free = {
         piece.name: piece
         for piece in pieces
-        if piece.split in SPLITS or taken.isdisjoint(piece.paths)
+        if piece.split in SPLITS or used.isdisjoint(piece.paths)
     }
     try:
         choices = names.assign({name: piece.said for name, piece in free.items()}, named, option)
@@ -164,8 +164,8 @@ def _by_content(folder: Path, pieces: Sequence[Piece], named: bool) -> list[Piec
         return [*pieces, *more] if more and (named or _tells(more) or not pieces) else []
     if not all(is_marked(file) for piece in pieces if piece.split for file in piece.files):
         return []
-    taken = {piece.split for piece in pieces}
-    extra = [piece for piece in more if piece.split not in (None, *taken)]
+    splits = {piece.split for piece in pieces}
+    extra = [piece for piece in more if piece.split not in (None, *splits)]
     return [*pieces, *extra] if extra else []
 
 
@@ -189,10 +189,10 @@ def _home(root: Path, folder: Path, fits: Fits, named: bool, depth: int) -> list
 
     Where there is no such folder, all candidates in any folder.
     """
-    here, folders = _pieces(root, folder, fits)
-    splits = {piece.split for piece in here}
-    if "train" in splits or (named and splits != {None} and here) or not depth:
-        return here
+    own_pieces, folders = _pieces(root, folder, fits)
+    splits = {piece.split for piece in own_pieces}
+    if "train" in splits or (named and splits != {None} and own_pieces) or not depth:
+        return own_pieces
     below: dict[Path, list[Piece]] = {}
     for path in folders:
         with suppress(OSError):  # a folder without access counts as not read
@@ -211,7 +211,7 @@ def _home(root: Path, folder: Path, fits: Fits, named: bool, depth: int) -> list
             where=str(root),
             code="ambiguous-split",
         )
-    return [*here, *(piece for pieces in below.values() for piece in pieces)]
+    return [*own_pieces, *(piece for pieces in below.values() for piece in pieces)]
 
 
 def _pieces(root: Path, folder: Path, fits: Fits) -> tuple[list[Piece], list[Path]]:

@@ -57,14 +57,14 @@ class Located:
         """A sentence on unread files and columns that may be a missing split, or nothing; ``read``
         are columns with another use.
         """
-        there = [
+        expected = [
             name for name in (*self.unread, *self.beside) if names.may_be(stem(Path(name)), split)
         ]
         columns = [
             f"column {shown(column)}"
             for column in names.in_columns(next(iter(self.tables.values())), read)
         ]
-        places = [*([layout.described(there)] if there else []), *columns]
+        places = [*([layout.described(expected)] if expected else []), *columns]
         return f"it may be in what is not read: {', '.join(places)}" if places else ""
 
 
@@ -100,11 +100,11 @@ def read(source: Source, option: str, mistakes: Mistakes = None) -> Located:
 
 
 def _read(source: Source, option: str, mistakes: Mistakes) -> Located:
-    given = str(source.source)
-    path = _path(given)
+    source_name = str(source.source)
+    path = _path(source_name)
     of_rows = source.split_column is not None  # whose values they name
     splits = {} if of_rows else {str(ours): name for ours, name in source.splits.items()}
-    if given == BUILTIN and not path.exists():
+    if source_name == BUILTIN and not path.exists():
         return _of_folder(_built_in(source, option), splits, option, mistakes)
     local = path.exists()
     if local and source.revision is not None:
@@ -133,10 +133,10 @@ def _read(source: Source, option: str, mistakes: Mistakes) -> Located:
             )
         inside = objects.of_splits(path, mistakes)
         return _choose(inside, source, option) if inside else _of_file(path, splits, mistakes)
-    must_be_id(given)
-    tables, commit = hub.from_hub(given, source.subset, source.revision)
+    must_be_id(source_name)
+    tables, commit = hub.from_hub(source_name, source.subset, source.revision)
     located = _choose(tables, source, option)
-    return replace(located, notes=(f"{given}: commit {commit}.", *located.notes))
+    return replace(located, notes=(f"{source_name}: commit {commit}.", *located.notes))
 
 
 def divided(located: Located, source: Source, option: str) -> Located:
@@ -333,8 +333,8 @@ def _opened(piece: Piece, mistakes: Mistakes, like: Form | None) -> Table:
                 where=table.name,
                 code="classes-differ",
             )
-        again = Again(partial(_rows_of, file, mistakes, table.form), len(table.rows))
-        tables.append(replace(table, rows=again) if large else table)
+        reread = Again(partial(_rows_of, file, mistakes, table.form), len(table.rows))
+        tables.append(replace(table, rows=reread) if large else table)
     return _one_table(str(piece.whole), tables, large)
 
 
@@ -383,14 +383,14 @@ def _choose(tables: dict[str, Table], source: Source, option: str) -> Located:
             where=str(source.source),
             code="no-split",
         )
-    kept = [table.name for table in chosen.values()]
+    names_chosen = [table.name for table in chosen.values()]
     pairs = [
         (first, other) for first, other in combinations(chosen, 2) if chosen[first] is chosen[other]
     ]
     notes = tuple(
         f"{chosen[first].name} is both the {first} and the {other} split." for first, other in pairs
     )
-    unread = tuple(name for name, table in tables.items() if table.name not in kept)
+    unread = tuple(name for name, table in tables.items() if table.name not in names_chosen)
     return Located(
         {split: chosen[split] for split in SPLITS if split in chosen}, notes, choices, unread
     )

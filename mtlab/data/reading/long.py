@@ -121,12 +121,12 @@ def shape_of(table: Table) -> Shape | None:
     if not _are_tags(some, tags):
         return None
     others = [name for name in table.columns if name != tags and _are_words(some, name)]
-    found = _how(table, some, [name for name in table.columns if name != tags])
-    if found is None or not (
-        words := [name for name in others if name not in (found[1], *found[2])]
+    match = _how(table, some, [name for name in table.columns if name != tags])
+    if match is None or not (
+        words := [name for name in others if name not in (match[1], *match[2])]
     ):
         return None
-    how, column, outer = found
+    how, column, outer = match
     distinct = {name: len(set(_cells(some, name))) for name in words}
     best = max(words, key=lambda name: (name.casefold() in ("word", "token"), distinct[name]))
     shape = Shape(tags, best, how, column, frozenset(), outer)
@@ -323,11 +323,11 @@ def _check_order(table: Table, shape: Shape, mistakes: Mistakes) -> None:
     """Refuse a sentence whose rows do not stand together, by its name."""
     if shape.how not in ("changes", "filled"):
         return
-    seen: Counter[Any] = Counter()
+    runs: Counter[Any] = Counter()
     for group in _groups(table, shape):
         key = _key(group[0], shape)
-        seen[key] += 1
-        if seen[key] == 2:
+        runs[key] += 1
+        if runs[key] == 2:
             with noted(mistakes):
                 raise UserError(
                     f"sentence {shown(group[0].values.get(shape.column or ''))} has begun before, and others stand between",

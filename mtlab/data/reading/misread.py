@@ -187,9 +187,9 @@ def holds_rows(cells: Sequence[Any], values: Values, separator: str) -> int | No
             return column
         if _known(rows, values, values.of_lines > USUAL):
             return column
-        whole = [list(row.values()) for row in rows if len(row) == len(cells)]
-        nearly_all = values.records < FEW and len(whole) > 3
-        if nearly_all and _known(rows, Values(len(cells), whole), True):
+        complete = [list(row.values()) for row in rows if len(row) == len(cells)]
+        nearly_all = values.records < FEW and len(complete) > 3
+        if nearly_all and _known(rows, Values(len(cells), complete), True):
             return column
     return None
 

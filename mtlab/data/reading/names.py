@@ -57,8 +57,8 @@ def claim(name: str) -> Claim:
     if name.casefold() in MEANT or name.casefold() in EITHER:
         return Claim(MEANT.get(name.casefold(), "either"), exact=True)
     words = {re.sub("(set|data|split)$", "", word.casefold()) for word in WORD.findall(name)}
-    said = {MEANT.get(word, "either") for word in words if word in MEANT or word in EITHER}
-    return Claim(said.pop() if len(said) == 1 else None)
+    meanings = {MEANT.get(word, "either") for word in words if word in MEANT or word in EITHER}
+    return Claim(meanings.pop() if len(meanings) == 1 else None)
 
 
 def may_be(name: str, split: str) -> bool:
@@ -84,7 +84,7 @@ def assign(
     Raises:
         UserError: two are one split, or one may be validation as well as test.
     """
-    claims = {name: claim(said) for name, said in names.items()}
+    claims = {name: claim(words) for name, words in names.items()}
     chosen: dict[str, Choice] = {}
     for split in SPLITS:
         meaning = [name for name, claimed in claims.items() if claimed.split == split]
@@ -115,14 +115,16 @@ def _either(
     missing = [split for split in SPLITS[1:] if split not in chosen and split not in named]
     if not names or not missing:
         return {}
-    letters = {LETTERED.sub(r"test\1", said).casefold()[-5:]: name for name, said in names.items()}
+    letters = {
+        LETTERED.sub(r"test\1", words).casefold()[-5:]: name for name, words in names.items()
+    }
     if len(missing) == len(names) == 2 and letters.keys() == {"testa", "testb"}:
         why = "as in CoNLL-2003, where testa is validation and testb is test"
         return {"validation": Choice(letters["testa"], why), "test": Choice(letters["testb"], why)}
     if len(missing) == len(names) == 1:
         other = "test" if missing == ["validation"] else "validation"
-        there = f"{shown(chosen[other].name)} is" if other in chosen else "another is named"
-        return {missing[0]: Choice(next(iter(names)), f"since {there} the {other} split")}
+        reason = f"{shown(chosen[other].name)} is" if other in chosen else "another is named"
+        return {missing[0]: Choice(next(iter(names)), f"since {reason} the {other} split")}
     remedy = " or ".join(f"--{option}.splits.{split} {next(iter(names))}" for split in missing)
     raise UserError(
         f"{listed(list(names))} may be the {' or the '.join(missing)} split",
@@ -183,11 +185,11 @@ def dividing(table: Table, read: Collection[str]) -> dict[str, Counter[str]]:
         table: a split.
         read: columns that have another use.
     """
-    found = {}
+    dividing = {}
     known = in_columns(table, read)
     for name in table.columns:
         if is_called(name) and name not in known and name not in read:
             counts = Counter(str(row.values.get(name)) for row in table.rows)
             if 1 < len(counts) <= FOLDS:
-                found[name] = counts
-    return found
+                dividing[name] = counts
+    return dividing

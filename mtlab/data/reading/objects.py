@@ -71,8 +71,8 @@ def splits_in(value: Any) -> list[str]:
     """The keys of an object that hold lists, if some are called as splits; else none."""
     if not isinstance(value, dict):
         return []
-    there = [key for key, rows in value.items() if isinstance(rows, list)]
-    return there if any(names.claim(key).exact for key in there) else []
+    keys = [key for key, rows in value.items() if isinstance(rows, list)]
+    return keys if any(names.claim(key).exact for key in keys) else []
 
 
 def of_splits(path: Path, mistakes: Mistakes = None) -> dict[str, Table] | None:
@@ -87,10 +87,10 @@ def of_splits(path: Path, mistakes: Mistakes = None) -> dict[str, Table] | None:
         text, value = _loaded(path)
         if isinstance(value, dict) and isinstance(value.get("data"), list):
             return None
-        there = splits_in(value)
+        keys = splits_in(value)
         return {
             key: _table(path, f"{path} {key}", _items(text, key), mistakes)
-            for key in there
+            for key in keys
             if value[key]
         } or _of_columns(path, value, mistakes)
     return None
@@ -98,10 +98,10 @@ def of_splits(path: Path, mistakes: Mistakes = None) -> dict[str, Table] | None:
 
 def _of_columns(path: Path, value: Any, mistakes: Mistakes) -> dict[str, Table] | None:
     """Splits of which each is an object with rows in it, such as one of columns."""
-    there = value if isinstance(value, dict) else {}
-    if not any(names.claim(key).exact for key in there):
+    by_split = value if isinstance(value, dict) else {}
+    if not any(names.claim(key).exact for key in by_split):
         return None
-    if any(exports.rows_in(rows) is None for rows in there.values()):
+    if any(exports.rows_in(rows) is None for rows in by_split.values()):
         return None
     return {
         key: _table(
@@ -111,7 +111,7 @@ def _of_columns(path: Path, value: Any, mistakes: Mistakes) -> dict[str, Table] 
             mistakes,
             " row ",
         )
-        for key, rows in there.items()
+        for key, rows in by_split.items()
     }
 
 
@@ -231,8 +231,8 @@ def _table(
             values = _of_pair(item, turned) if pairs else as_object(item, f"{path}{unit}{line}")
             rows.append(Row(values, str(path), line, unit))
     columns = tuple(dict.fromkeys(column for row in rows for column in row.values))
-    what = " and ".join(columns)
-    notes = (f"{name}: rows without names of columns are read as {what}.",) if pairs else ()
+    names = " and ".join(columns)
+    notes = (f"{name}: rows without names of columns are read as {names}.",) if pairs else ()
     return Table(name, columns, rows, notes)
 
 

@@ -31,17 +31,17 @@ def files(place: Path) -> dict[str, Path]:
     """
     signs = [""] if place.is_dir() else SIGNS
     for sign in signs:
-        found = {
+        paths = {
             ours: path
             for ours, names in NAMES.items()
             if (path := next((path for name in names if (path := _at(place, sign, name))), None))
         }
-        if "text" in found and "tokens" not in found and "ner_tags" in found:
-            found.setdefault("label", found.pop("ner_tags"))
-        elif "tokens" in found:
-            found.pop("text", None)
-        if len(found) > 1 and not {"tokens", "text"}.isdisjoint(found):
-            return found
+        if "text" in paths and "tokens" not in paths and "ner_tags" in paths:
+            paths.setdefault("label", paths.pop("ner_tags"))
+        elif "tokens" in paths:
+            paths.pop("text", None)
+        if len(paths) > 1 and not {"tokens", "text"}.isdisjoint(paths):
+            return paths
     return {}
 
 
@@ -53,15 +53,15 @@ def _at(place: Path, sign: str, name: str) -> Path | None:
 def heads(paths: Iterable[Path]) -> dict[str, dict[str, Path]]:
     """Splits whose files lie in one folder: what their names begin with, and the files."""
     known = {name for names in NAMES.values() for name in names}
-    said = {
+    heads = {
         path.name.removesuffix(f"{sign}{name}"): path
         for path in paths
         for sign in SIGNS
         for name in known
         if path.name.endswith(f"{sign}{name}")
     }
-    there = {head: files(path.with_name(head)) for head, path in said.items() if head}
-    return {head: found for head, found in there.items() if found}
+    by_head = {head: files(path.with_name(head)) for head, path in heads.items() if head}
+    return {head: files_of for head, files_of in by_head.items() if files_of}
 
 
 def read(folder: Path, mistakes: Mistakes = None) -> Table:
@@ -70,41 +70,41 @@ def read(folder: Path, mistakes: Mistakes = None) -> Table:
     Raises:
         UserError: a file is not UTF-8, or has other lines than the one of words.
     """
-    there = files(folder)
-    for path in there.values():
+    paths = files(folder)
+    for path in paths.values():
         lines.check_text(path)
-    counts = {ours: sum(1 for _ in _trimmed(path)) for ours, path in there.items()}
-    words = next(iter(there))
+    counts = {ours: sum(1 for _ in _trimmed(path)) for ours, path in paths.items()}
+    words = next(iter(paths))
     for ours, count in counts.items():
         if count != counts[words]:
-            problem = f"{count:,} lines, and {there[words].name} has {counts[words]:,}"
+            problem = f"{count:,} lines, and {paths[words].name} has {counts[words]:,}"
             raise UserError(
                 problem,
                 "give every sentence a line in each of these files",
-                where=str(there[ours]),
+                where=str(paths[ours]),
                 code="lengths-differ",
             )
 
     def rows(mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
-        summary.columns.update(dict.fromkeys(there))
-        every = zip(*map(_trimmed, there.values()), strict=True)
+        summary.columns.update(dict.fromkeys(paths))
+        every = zip(*map(_trimmed, paths.values()), strict=True)
         for number, texts in enumerate(every, start=1):
-            cut = dict(zip(there, texts, strict=True))
+            cut = dict(zip(paths, texts, strict=True))
             values = {
                 ours: text.strip() if ours in ("label", "text") else cells.items(text)
                 for ours, text in cut.items()
             }
             if any(values.values()):
-                yield Row(values, str(there[words]), number)
+                yield Row(values, str(paths[words]), number)
             else:
                 summary.skipped += 1
 
-    large = sum(path.stat().st_size for path in there.values()) > disk.FILE
-    made, summary = gathered(rows, large, mistakes)
-    names = ", ".join(path.name for path in there.values())
+    large = sum(path.stat().st_size for path in paths.values()) > disk.FILE
+    stored, summary = gathered(rows, large, mistakes)
+    names = ", ".join(path.name for path in paths.values())
     notes = [f"{folder}: sentences are the lines of {names}."]
     notes += [f"{folder}: blank lines skipped: {summary.skipped:,}."] if summary.skipped else []
-    return Table(str(folder), tuple(there), made, tuple(notes))
+    return Table(str(folder), tuple(paths), stored, tuple(notes))
 
 
 def _trimmed(path: Path) -> Iterator[str]:

@@ -123,7 +123,7 @@ def tags(sentence: Annotated, entities: Iterable[Any]) -> list[str]:
         BadValue: one of them is none, lies outside of the text, cuts through a word, or has words of
             another one.
     """
-    made = ["O"] * len(sentence.words)
+    tags = ["O"] * len(sentence.words)
     for entity in entities:
         start, end, kind = span = _trimmed(_span(entity), sentence.text)
         inside = [
@@ -138,10 +138,10 @@ def tags(sentence: Annotated, entities: Iterable[Any]) -> list[str]:
             or sentence.bounds[inside[-1]][1] != end
         ):
             raise BadValue(f"{name} does not begin and end with whole words", "move its ends")
-        if any(made[place] != "O" for place in inside):
+        if any(tags[place] != "O" for place in inside):
             raise BadValue(f"{name} has a word that another entity has too", "keep one of them")
-        made[inside[0] : inside[-1] + 1] = [f"B-{kind}"] + [f"I-{kind}"] * (len(inside) - 1)
-    return made
+        tags[inside[0] : inside[-1] + 1] = [f"B-{kind}"] + [f"I-{kind}"] * (len(inside) - 1)
+    return tags
 
 
 def _span(entity: Any) -> Span:

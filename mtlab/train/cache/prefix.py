@@ -215,7 +215,9 @@ class Prefixes:
                 [(key, split) in self.held for key in missing.values()]
             ):
                 for key in (
-                    key for key, there in zip(missing.values(), readable, strict=True) if not there
+                    key
+                    for key, can_read in zip(missing.values(), readable, strict=True)
+                    if not can_read
                 ):
                     self.held.pop((key, split), None)  # what one process cannot read all compute
             computed = {
@@ -253,33 +255,33 @@ class Prefixes:
         encoded, processes = prepared.encoded[split], self.runtime.processes
         blocks, device = len(network.backbone.blocks), self.runtime.device
         stores: dict[int, States] = {}
-        with replay.watch(network.backbone, list(keys)) as seen:
+        with replay.watch(network.backbone, list(keys)) as hidden:
             for ids in processes.share(batches.by_length(encoded, EVALUATION_TOKENS)):
                 watchdog.beat()
                 signals.leave_if_asked()  # a pass may be long, and nothing of it is kept
                 batch = batches.collate(encoded.examples, ids, prepared.pad_id).to(device)
                 with self.runtime.autocast():
-                    seen[blocks] = network.encoder(
+                    hidden[blocks] = network.encoder(
                         input_ids=batch.input_ids, attention_mask=batch.attention_mask
                     ).last_hidden_state
                 kept = torch.from_numpy(batch.tokens).to(device, non_blocking=True)
                 rows = np.concatenate(
                     [np.arange(starts[index], starts[index + 1]) for index in ids]
                 )
-                kinds = {depth: (seen[depth].shape[-1], seen[depth].dtype) for depth in keys}
+                kinds = {depth: (hidden[depth].shape[-1], hidden[depth].dtype) for depth in keys}
                 stores = stores or self._stores(keys, split, starts, kinds)
                 for depth in keys:
-                    stores[depth].put(rows, seen[depth].flatten(0, 1)[kept])
+                    stores[depth].put(rows, hidden[depth].flatten(0, 1)[kept])
         stores = stores or self._stores(keys, split, starts, {})  # of a process that had no batch
         for module, training in modes.items():
             module.training = training
         self.runtime.synchronize()
         processes.barrier()
-        done = processes.once(lambda: Pass(uuid.uuid4().hex, time.perf_counter() - began))
+        source = processes.once(lambda: Pass(uuid.uuid4().hex, time.perf_counter() - began))
         files = {depth: states.file for depth, states in stores.items() if states.file is not None}
         processes.once(
             lambda: [
-                spill.seal(self.directory, f"{keys[depth]}-{split}", file, done).place
+                spill.seal(self.directory, f"{keys[depth]}-{split}", file, source).place
                 for depth, file in files.items()
             ]
         )
@@ -288,7 +290,7 @@ class Prefixes:
             if depth in files:
                 states = self.room.read(files[depth], starts, self.held.values())
             self.held[keys[depth], split] = states
-        self.passes.update(dict.fromkeys(((key, split) for key in keys.values()), done))
+        self.passes.update(dict.fromkeys(((key, split) for key in keys.values()), source))
 
     def _stores(
         self,
@@ -309,9 +311,9 @@ class Prefixes:
 
         def make() -> list[tuple[int, spill.Place | None]]:
             for depth, (width, dtype) in kinds.items():
-                held = [*self.held.values(), *stores.values()]
+                every = [*self.held.values(), *stores.values()]
                 shape = (int(starts[-1]) + 1, width)
-                zeros = self.room.zeros(f"{keys[depth]}-{split}", shape, dtype, held)
+                zeros = self.room.zeros(f"{keys[depth]}-{split}", shape, dtype, every)
                 stores[depth] = States(*zeros, starts)
             return [
                 (depth, None if states.file is None else states.file.place)

@@ -89,8 +89,8 @@ class Teacher:
         for task, values in logits.items():
             rows = [self.logits[task][index].view(-1, values.shape[-1]) for index in part.ids]
             sentence = values.dim() == 2
-            given = values if sentence else values[part.attention_mask.bool()]
-            old, new = (side.float() / TEMPERATURE for side in (torch.cat(rows), given))
+            current = values if sentence else values[part.attention_mask.bool()]
+            old, new = (side.float() / TEMPERATURE for side in (torch.cat(rows), current))
             items = len(batch.ids) if sentence else sum(batch.lengths)
             divergence = self.losses[task].apart(old, new).sum()
             terms.append(divergence * processes / items)

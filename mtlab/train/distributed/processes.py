@@ -226,8 +226,8 @@ class CommonJournal(Journal):
         others when one has left.
         """
         with ExitStack() as mine:
-            held = super().held(command)
-            self.processes.once(lambda: mine.enter_context(held))
+            context = super().held(command)
+            self.processes.once(lambda: mine.enter_context(context))
             yield
             self.processes.barrier()
 

@@ -66,14 +66,14 @@ def joined(experiment: Experiment) -> Iterator["Cluster"]:
                 code="not-installed",
             ) from None
         address = experiment.engine.address or os.environ.get("RAY_ADDRESS")
-        own: dict[str, Any] = (
+        options: dict[str, Any] = (
             {} if address else {"num_cpus": runtimes.cores(), "include_dashboard": False}
         )
         try:
             _knock(address or "")
             with signals.deferred():  # what a signal's handler raises does not get through Ray
                 ray.init(
-                    address or "local", log_to_driver=False, logging_level=logging.ERROR, **own
+                    address or "local", log_to_driver=False, logging_level=logging.ERROR, **options
                 )
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             problem = f"no Ray cluster at {address or 'this machine'} ({str(error).strip().splitlines()[0][:200]})"
@@ -210,8 +210,8 @@ class Cluster:
         """A function as a task. A process that used a GPU ends with its task, as Ray has it; others
         are used again.
         """
-        again = {"max_calls": 0} if runtime is not None and runtime.device.type != "cuda" else {}
-        return self.ray.remote(max_retries=self.experiment.engine.retries, **self.room, **again)(
+        limits = {"max_calls": 0} if runtime is not None and runtime.device.type != "cuda" else {}
+        return self.ray.remote(max_retries=self.experiment.engine.retries, **self.room, **limits)(
             work
         )
 

@@ -145,7 +145,7 @@ def rest(stage: Stage, decisions: Sequence[Decision], left: int) -> Stage | None
     assert stage.guidance is not None
     if any(decision.action in ("advance", "stop") for decision in decisions):
         return None
-    train, losses, said = dict(stage.train), stage.losses, []
+    train, losses, notes = dict(stage.train), stage.losses, []
     weights = dict(stage.weights)
     distillation = stage.distillation
     for decision in decisions:
@@ -153,13 +153,13 @@ def rest(stage: Stage, decisions: Sequence[Decision], left: int) -> Stage | None
         if decision.action == "slow":
             train = with_head(train, stage.tasks, task, factor)
             weights[task] = stage.weight(task) * factor
-            said.append(f"{task} slower")
+            notes.append(f"{task} slower")
         else:
             train = with_head(train, stage.tasks, task, 0.0)
             losses = tuple(other for other in losses if other != task)
             distillation = stage.guidance.hold or distillation
-            said.append(f"{task} frozen")
-    name = f"{stage.name.partition(' (')[0]} ({', '.join(said)} from epoch {decisions[0].epoch})"
+            notes.append(f"{task} frozen")
+    name = f"{stage.name.partition(' (')[0]} ({', '.join(notes)} from epoch {decisions[0].epoch})"
     changes = {
         "name": name,
         "epochs": left,
@@ -183,8 +183,8 @@ def with_head(
         selector,
         rate,
     ) in train.items():  # first match wins, so that the heads may stand first, each by its own name
-        one = {f"head.{head}": (head,) for head in tasks}
-        named = {"heads": tasks, "all": tasks, **one}.get(selector, ())
+        by_head = {f"head.{head}": (head,) for head in tasks}
+        named = {"heads": tasks, "all": tasks, **by_head}.get(selector, ())
         for head in named:
             heads.setdefault(f"head.{head}", rate)
         if selector == "all":
@@ -212,10 +212,10 @@ def replay(
         return (True, epoch.stage) if stage is None else (False, stage)
 
     decided: list[Decision] = []
-    at, standing = 0, epochs[0]
+    at, latest = 0, epochs[0]
     for number, stage in enumerate(stages):
         guiding, first = (
-            guide(stage, number + 1 < len(stages), standing.epoch, standing.validation),
+            guide(stage, number + 1 < len(stages), latest.epoch, latest.validation),
             at + 1,
         )
         for left in range(stage.epochs - 1, -1, -1):
@@ -233,7 +233,7 @@ def replay(
                 break
         passed = epochs[first : at + 1]
         if passed:
-            standing = (
+            latest = (
                 max(passed, key=lambda epoch: selection_score(epoch.validation, stage.judged))
                 if stage.select == "best"
                 else passed[-1]

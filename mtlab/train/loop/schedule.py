@@ -82,10 +82,10 @@ def _with_rehearsal(
         )
     rehearsed = []
     for turn in range(first, first + wanted):
-        again, place = divmod(turn, len(passes[0]))
-        if again not in passes:
-            passes[again] = epoch(prepared.source, of_source, again)
-        rehearsed.append(replace(passes[again][place], rehearsal=True))
+        lap, place = divmod(turn, len(passes[0]))
+        if lap not in passes:
+            passes[lap] = epoch(prepared.source, of_source, lap)
+        rehearsed.append(replace(passes[lap][place], rehearsal=True))
     placed = [(float(at), planned) for at, planned in enumerate(steps)]
     placed += [
         ((turn + 1) * len(steps) / wanted - 0.5, planned) for turn, planned in enumerate(rehearsed)

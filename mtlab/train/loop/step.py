@@ -220,13 +220,13 @@ def learner(
             ]
     optimizer, scheduler = adamw.adamw(groups, course or Course(stage, steps), settings)
     parameters = tuple(parameter for group in groups for parameter in group["params"])
-    own = {task: weight * stage.weight(task) for task, weight in weights.items()}
+    weights_of = {task: weight * stage.weight(task) for task, weight in weights.items()}
     return Learner(
         optimizer,
         scheduler,
         parameters,
         settings.clip_norm,
-        own,
+        weights_of,
         losses_of(tasks),
         gradients,
         vocabulary,

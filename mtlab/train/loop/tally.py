@@ -118,8 +118,8 @@ class Tally:
                 output.loss if name == "total" else output.by_task.get(name)
                 for output in self.running
             ]
-            given = [value for value in values if value is not None]
-            numbers = iter(torch.stack(given).tolist() if given else [])
+            present = [value for value in values if value is not None]
+            numbers = iter(torch.stack(present).tolist() if present else [])
             read[name] = [None if value is None else _finite(next(numbers)) for value in values]
         return read
 

@@ -157,10 +157,10 @@ def floor(prepared: Prepared, planned: list[Planned], seeds: int | None = None) 
     lengths = prepared.encoded["train"].examples.lengths
     seeds = seeds or len(prepared.experiment.seeds)
     below = prepared.counter.prefix(deepest).exact(lengths) if deepest else 0
-    own = prepared.source is not None or any(
+    apart = prepared.source is not None or any(
         plan.stage.reinit and not plan.untouched for plan in planned
     )
-    return above * seeds + below * (seeds if own else 1)
+    return above * seeds + below * (seeds if apart else 1)
 
 
 def plain(prepared: Prepared, planned: list[Planned], seeds: int | None = None) -> int:
@@ -186,9 +186,9 @@ def _point_lines(
     yield f"encoder {experiment.encoder.name}: {config.model_type}, {blocks} blocks, hidden {hidden}"
     yield f"data: {sizes} sentences; {classes}"
     yield f"parameters in all: {total:,}, the encoder's pooler left out"
-    for name, told in facts.describe_sets(prepared).items():
-        title = name if told["title"] == name else f"{name} ({told['title']})"
-        yield f"also tested, at the end: {title}, {counted(told['sentences'], 'sentence')}"
+    for name, test_set in facts.describe_sets(prepared).items():
+        title = name if test_set["title"] == name else f"{name} ({test_set['title']})"
+        yield f"also tested, at the end: {title}, {counted(test_set['sentences'], 'sentence')}"
     of_sets = facts.notes_of_sets(prepared)
     yield from (f"note: {note}" for note in (*corpus.notes, *of_sets, *notes))
     planned = {name: _planned(prepared.of(name), name) for name in experiment.scenarios}

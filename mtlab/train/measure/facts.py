@@ -46,11 +46,11 @@ def describe_data(prepared: Prepared) -> dict[str, Any]:
 
 def describe_sets(prepared: Prepared) -> dict[str, dict[str, Any]]:
     """Facts about the test sets out of distribution, by name."""
-    asked = prepared.experiment.also_test
+    entries = prepared.experiment.also_test
     return {
         name: {
-            "of": asked[name].of or "",
-            "title": asked[name].called(name),
+            "of": entries[name].of or "",
+            "title": entries[name].called(name),
             "sentences": len(of.corpus.splits["test"]),
             "fingerprint": of.corpus.fingerprint,
         }

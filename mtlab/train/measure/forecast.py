@@ -141,15 +141,15 @@ def measured(readings: Iterator[tuple[float, int]]) -> Pace:
     Args:
         readings: seconds and FLOPs of a step each.
     """
-    taken: list[tuple[float, int]] = []
+    seen_readings: list[tuple[float, int]] = []
     warm, warming = 0, 0.0
     while not warm or (warm < uncached.WARM_STEPS and warming < WARMING_S):
         warm, warming = warm + 1, warming + next(readings)[0]
     spent = 0.0
-    while len(taken) < FEWEST or (spent < MEASURING_S and len(taken) < MOST):
-        taken.append(next(readings))
-        spent += taken[-1][0]
-    return pace_of(taken)
+    while len(seen_readings) < FEWEST or (spent < MEASURING_S and len(seen_readings) < MOST):
+        seen_readings.append(next(readings))
+        spent += seen_readings[-1][0]
+    return pace_of(seen_readings)
 
 
 def pace_of(taken: Sequence[tuple[float, int]]) -> Pace:

@@ -97,11 +97,11 @@ class PlainProgress:
             return None  # what ended so far may be anything
         if not self.done:
             return None if self.pace is None else left * self.pace
-        seen = spent / self.done
-        if self.pace is None or (share > 0.1 and not 2 / 3 < seen / self.pace < 3 / 2):
-            return left * seen
+        pace = spent / self.done
+        if self.pace is None or (share > 0.1 and not 2 / 3 < pace / self.pace < 3 / 2):
+            return left * pace
         weight = min(1.0, 2 * share)
-        return left * (weight * seen + (1 - weight) * self.pace)
+        return left * (weight * pace + (1 - weight) * self.pace)
 
 
 class Silent(PlainProgress):

@@ -46,13 +46,13 @@ def stage_lines(prepared: Prepared, stages: list[Planned]) -> Iterator[str]:
         yield f"  {stage.name}: {most}{epochs}, {most}{steps} of {prepared.experiment.batch_size}, losses {losses}"
         if stage.patience is not None:
             yield f"    patience {stage.patience}, then a cooldown of {counted(stage.cooldown or 0, 'epoch')}"
-        held = [
+        mitigations = [
             f"{key} {getattr(stage, key):g}"
             for key in ("rehearsal", "l2_sp", "distillation")
             if getattr(stage, key)
         ]
-        if held:
-            yield f"    with {', '.join(held)}"
+        if mitigations:
+            yield f"    with {', '.join(mitigations)}"
         if stage.guidance is not None:
             rules = stage.guidance
             yield f"    guided by each task's validation {rules.monitor}, patience {rules.patience}: {', then '.join(rules.actions)}"

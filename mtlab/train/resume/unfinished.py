@@ -150,13 +150,13 @@ class Unfinished:
 
     def _put_by(self, stacks: Sequence[Path], attempt: int) -> str:
         """Keep what processes were doing that hung; returns what there is to say of it."""
-        kept = self.folder.parents[1] / "failures" / f"hung-{self.folder.name}-{attempt}.txt"
+        report = self.folder.parents[1] / "failures" / f"hung-{self.folder.name}-{attempt}.txt"
         write_atomically(
-            kept, "\n".join(f"{file.stem}: {file.read_text(errors='replace')}" for file in stacks)
+            report, "\n".join(f"{file.stem}: {file.read_text(errors='replace')}" for file in stacks)
         )
         for file in self.folder.glob(STALLED):
             file.unlink()
-        reason = f"it hung (failures/{kept.name})"
+        reason = f"it hung (failures/{report.name})"
         self.say(f"while these trials ran last, what ran them ended: {reason}")
         return reason
 
