@@ -1307,7 +1307,7 @@ ENCODER_BUGS = (
         "a download without its weights counts as there",
         "model/embedded.py",
         "if all(isinstance(file, str) for file in files)",
-        "if any(isinstance(file, str) for file in kept)",
+        "if any(isinstance(file, str) for file in files)",
         (f"{EMBEDDED}::test_without_package_and_hub_one_line_says_both_ways_to_get_it",),
     ),
 )

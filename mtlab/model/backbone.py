@@ -25,18 +25,18 @@ from mtlab.plan.settings import Encoder
 TAKE = "take BERT, RoBERTa, DistilBERT, ELECTRA, MPNet, DeBERTa or ModernBERT"
 
 SHORTEST = 8
-"""Tokens that an input may be cut to."""
+"""The smallest allowed limit on the length of an input, in tokens."""
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """An encoder whose parts are known.
+    """An encoder and the names of its parts.
 
     Attributes:
         model: the encoder, without a pooler; gives ``last_hidden_state`` of shape (sentences,
             tokens, hidden).
         blocks: names of its transformer blocks within ``model``, in execution order.
-        after: names of modules that run after the last block.
+        after: names of the modules that run after the last block, such as a final norm.
     """
 
     model: PreTrainedModel
@@ -53,7 +53,8 @@ def find(encoder: Encoder) -> Location:
     """Find an encoder by name; only its configuration is read.
 
     Raises:
-        UserError: not installed, not found, out of reach, damaged, or in need of code from the hub.
+        UserError: the encoder is not installed, not found, out of reach or damaged, or it needs
+            code from the hub.
     """
     _quiet()
     path, local = _place(encoder)
@@ -95,15 +96,15 @@ def find(encoder: Encoder) -> Location:
 
 
 def _place(encoder: Encoder) -> tuple[str, bool]:
-    """The folder of an encoder, or its name on the hub, and whether it is a folder.
+    """The folder of an encoder, or its name on the hub; and whether it is a folder.
 
     Raises:
-        UserError: the folder holds no encoder, or a revision of it is asked for.
+        UserError: the folder holds no encoder, or a revision is given for a folder.
     """
     path = str(embedded.folder() if encoder.name == embedded.NAME else _local(encoder.name))
     try:
         is_directory, is_encoder = Path(path).is_dir(), (Path(path) / "config.json").is_file()
-    except OSError:  # longer than names of files may be
+    except OSError:  # the name is longer than file names may be
         is_directory = is_encoder = False
     local = is_directory or encoder.name.startswith(("/", ".", "~"))
     if local and not is_encoder:
@@ -124,31 +125,31 @@ def _place(encoder: Encoder) -> tuple[str, bool]:
 
 
 def tokenizer(location: Location) -> PreTrainedTokenizerBase:
-    """The encoder's tokenizer, ready for words that are split already.
+    """The encoder's tokenizer, set up for sentences that are already split into words.
 
     Raises:
-        UserError: there is none, or it cannot tell which sub-word belongs to which word.
+        UserError: there is no tokenizer, or it cannot tell which sub-word belongs to which word.
     """
     _quiet()
     try:
         loaded = AutoTokenizer.from_pretrained(**location.arguments)
         if (
             getattr(loaded, "add_prefix_space", None) is False
-        ):  # such classes refuse words that are split already
+        ):  # with this setting, tokenizers refuse sentences that are already split into words
             loaded = AutoTokenizer.from_pretrained(**location.arguments, add_prefix_space=True)
     except (OSError, ValueError) as error:
         problem = f"no tokenizer for encoder {location.name} ({hub.first_line(error)})"
         raise UserError(
             problem, "its directory holds tokenizer.json", where="encoder", code="no-tokenizer"
         ) from error
-    except Exception as error:  # of tokenizers, which has no other
+    except Exception as error:  # the tokenizers library raises no narrower class
         problem = f"the tokenizer of {location.name} cannot be read ({hub.first_line(error)})"
         raise UserError(
             problem, "put its tokenizer.json there anew", where="encoder", code="unreadable"
         ) from error
     if len(loaded) <= len(
         set(loaded.all_special_ids)
-    ):  # without files transformers makes one that knows no words
+    ):  # without files, transformers makes a tokenizer with special tokens alone
         raise UserError(
             f"no tokenizer for encoder {location.name}",
             "its directory holds tokenizer.json",
@@ -176,7 +177,7 @@ def load(location: Location, attention: str | None = None) -> Backbone:
     """Load an encoder's weights in fp32, from safetensors only.
 
     Raises:
-        UserError: no such weights, or they do not fit the configuration.
+        UserError: there are no safetensors weights, or they do not fit the configuration.
     """
     _quiet()
     try:
@@ -221,11 +222,11 @@ def load(location: Location, attention: str | None = None) -> Backbone:
 
 
 def skeleton(config: PretrainedConfig) -> Backbone:
-    """The encoder's structure without weights (on torch's meta device): for counting, in no time
-    and no memory.
+    """The encoder's structure without weights, on torch's meta device: it serves to count FLOPs and
+    parameters, and takes almost no time and memory.
 
     Raises:
-        UserError: the configuration makes no encoder.
+        UserError: no encoder can be built from the configuration.
     """
     _quiet()
     try:
@@ -245,8 +246,8 @@ def inspect(model: PreTrainedModel) -> Backbone:
     """Find the blocks of an encoder by watching one forward pass, and drop its pooler.
 
     Raises:
-        UserError: it does not read tokens, or has no list of blocks that run once each and in
-            order, as when layers share one block.
+        UserError: the encoder does not read tokens, or it has no list of blocks that each run once
+            and in order (in ALBERT, for one, all layers share one block).
     """
     if getattr(model, "pooler", None) is not None:
         model.pooler = (
@@ -277,8 +278,8 @@ def inspect(model: PreTrainedModel) -> Backbone:
 
 
 def max_length(backbone: Backbone, tokenizer: PreTrainedTokenizerBase | None) -> int:
-    """Longest input in tokens that the encoder has positions for (RoBERTa's 514 positions hold 512
-    tokens).
+    """The length in tokens of the longest input that encoder and tokenizer allow (RoBERTa's 514
+    positions hold 512 tokens).
     """
     limit = int(getattr(backbone.model.config, "max_position_embeddings", 0)) or 512
     for name, module in backbone.model.named_modules():
@@ -289,11 +290,11 @@ def max_length(backbone: Backbone, tokenizer: PreTrainedTokenizerBase | None) ->
 
 
 def probe(model: nn.Module, sentences: int, tokens: int) -> torch.Tensor:
-    """Last hidden states (sentences, tokens, hidden) of a made-up input, on whatever device the
-    model is.
+    """Last hidden states (sentences, tokens, hidden) of a made-up input, on the model's device.
 
-    On the meta device some families (BERT) read the values of a mask and others (DeBERTa) make one
-    that they then read; one of the two ways works for each.
+    The meta device has no values to read. There some families (BERT) fail with a mask, because they
+    read its values, and others (DeBERTa) fail without one, because they make one and read that. So
+    both calls are tried.
     """
     device = next(model.parameters()).device
     ids = torch.ones(sentences, tokens, dtype=torch.long, device=device)
@@ -304,16 +305,17 @@ def probe(model: nn.Module, sentences: int, tokens: int) -> torch.Tensor:
 
 
 def _quiet() -> None:
-    """Show no progress and no warnings of transformers: :func:`load` itself looks for missing weights.
+    """Turn off the progress bars and warnings of transformers: :func:`load` itself checks for
+    missing weights.
 
-    Not on import, for who brings a model of their own wants to see the warnings.
+    This is not done on import, because users who bring their own model want to see the warnings.
     """
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
 
 
 def _local(name: str) -> Path:
-    """The path that ``name`` is, with ``~`` expanded where that stands for somebody's home."""
+    """``name`` as a path, with ``~`` expanded where it stands for a home directory."""
     try:
         return Path(name).expanduser()
     except RuntimeError:
@@ -321,10 +323,9 @@ def _local(name: str) -> Path:
 
 
 def _begin_words_with_a_space(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Make byte-level BPE encode a split word as it would inside a sentence, where a space comes
-    before it.
+    """Make byte-level BPE encode a single word as it does inside a sentence, after a space.
 
-    Tokenizers of the generic class (ModernBERT's) take the setting without applying it.
+    Tokenizers of the generic class (ModernBERT's) accept ``add_prefix_space`` but do not apply it.
     """
     current = tokenizer.backend_tokenizer.pre_tokenizer
     parts: list[Any] = [current]
@@ -356,8 +357,8 @@ def _execution_order(model: PreTrainedModel) -> list[str]:
 
 
 def _after(model: PreTrainedModel, blocks: tuple[str, ...], ran: list[str]) -> tuple[str, ...]:
-    """Modules with parameters of their own, outside the blocks, that first run after the last block
-    began.
+    """The modules outside the blocks that have parameters of their own and run for the first time
+    after the last block has started.
     """
     last = ran.index(blocks[-1])
     owners = {name.rpartition(".")[0] for name, _ in model.named_parameters()}

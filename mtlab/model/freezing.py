@@ -1,9 +1,10 @@
-"""Freezing: which units of a network a stage trains, and the proof that the others did not change.
+"""Freezing: which units of a network a stage trains, and the check that the others did not change.
 
 A unit is what can be trained or frozen as a whole: the embeddings, a block, what runs after the
-blocks, a head. A frozen unit has no gradients, no optimizer state, and is in eval mode. A unit whose
-parts differ in what a stage does to them is divided into sub-units (:mod:`mtlab.model.sub_units`);
-it is in train mode where any of them trains, as in the code of the papers that do so.
+blocks, the adapters, a head. A frozen unit has no gradients and no optimizer state, and is in eval
+mode. Where a stage trains some parts of a unit and not others, or at other rates, the unit is
+divided into sub-units (:mod:`mtlab.model.sub_units`). Such a unit is in train mode where any of its
+sub-units trains, as in the code of the papers that train parts of blocks.
 """
 
 import hashlib
@@ -24,31 +25,31 @@ from mtlab.plan.scenario import Stage
 
 
 class CertificateError(Exception):
-    """Something that should not have changed did, or the reverse: the trial's numbers cannot be
+    """Something changed that should not have, or the reverse: the trial's numbers cannot be
     trusted.
     """
 
 
 class Network(Protocol):
-    """What is frozen in parts: :class:`mtlab.model.network.Network`, or somebody's own model as
-    :class:`mtlab.tuning.parts.Parts` presents it.
+    """A network whose parts can be frozen: :class:`mtlab.model.network.Network`, or a user's own
+    model in :class:`mtlab.tuning.parts.Parts`.
     """
 
     backbone: Backbone
-    """The encoder, whose names begin with ``encoder.``."""
+    """The encoder; the names of its modules in the network begin with ``encoder.``."""
     heads: nn.ModuleDict
     """Task to head."""
 
     def named_modules(self, *, remove_duplicate: bool = True) -> Iterable[tuple[str, nn.Module]]:
-        """As torch has it."""
+        """See :meth:`torch.nn.Module.named_modules`."""
         ...
 
     def get_submodule(self, target: str) -> nn.Module:
-        """As torch has it."""
+        """See :meth:`torch.nn.Module.get_submodule`."""
         ...
 
     def eval(self) -> object:
-        """As torch has it."""
+        """See :meth:`torch.nn.Module.eval`."""
         ...
 
 
@@ -93,13 +94,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Partition:
-    """A stage's division of the network: what trains at which rate, and what is frozen.
+    """How a stage divides the network: what trains at which rate, and what is frozen.
 
     Attributes:
         trainable: groups in the order of the stage's selectors.
-        frozen: the others, in execution order.
-        prefix_depth: blocks below the first block that holds a trainable parameter; 0 where the
-            embeddings or adapters train.
+        frozen: the other units and sub-units, in execution order.
+        prefix_depth: the number of blocks below the lowest block that has a trainable parameter; 0
+            where the embeddings or adapters train.
     """
 
     trainable: tuple[Group, ...]
@@ -113,12 +114,12 @@ class Partition:
 
     @property
     def touched(self) -> frozenset[str]:
-        """The names of all units of which anything trains."""
+        """The names of all units that train as a whole or in part."""
         return frozenset(map(sub_units.owner, self.trained_units))
 
     @property
     def divided(self) -> frozenset[str]:
-        """The names of all units that stand here as their sub-units."""
+        """The names of all units that this partition lists by their sub-units."""
         names = {*self.trained_units, *self.frozen}
         return frozenset(map(sub_units.owner, names)) - names
 
@@ -127,17 +128,17 @@ def units(network: Network, divided: Collection[str] = ()) -> dict[str, Unit]:
     """All units of a network in execution order: ``embeddings``, ``layers[0]`` …, ``after``,
     ``lora``, ``head.<task>``.
 
-    ``embeddings`` holds whatever is neither a block nor runs after them: relative positions, say,
-    that every block reads. Training that moves the lowest block's input, so it counts as below the
-    blocks.
+    ``embeddings`` holds every module of the encoder that is not in a block and does not run after
+    the blocks: for example relative positions, which every block reads. To train these parameters
+    changes the input of the lowest block, so they count as below the blocks.
 
     Args:
-        network: whose units they are.
-        divided: the units that stand as their sub-units.
+        network: the network that has the units.
+        divided: the units to list by their sub-units.
 
     Raises:
-        UserError: two units share a parameter, so neither could be frozen alone; or a block cannot
-            be divided.
+        UserError: two units share a parameter, so that neither can be frozen alone; or a block
+            cannot be divided.
     """
     backbone = network.backbone
     parts: dict[str, tuple[str, ...]] = {
@@ -162,20 +163,21 @@ def units(network: Network, divided: Collection[str] = ()) -> dict[str, Unit]:
 
 
 def resolve(stage: Stage, network: Network) -> Partition:
-    """What a stage's selectors mean for this network: first match wins, what none matches is
-    frozen.
+    """Apply a stage's selectors to this network: the first match wins, and what no selector matches
+    is frozen.
 
-    With a decay, a selector's rate is that of the top of the encoder, and a block has ``rate *
-    decay ** distance``, the distance being counted in blocks from the top block; the embeddings are
-    one step below the lowest block (Howard and Ruder 2018; Sun et al. 2019; Zhang et al. 2021).
+    With a decay, a selector's rate is that of the top block, and a block has the rate ``rate *
+    decay ** distance``, where ``distance`` is the number of blocks from the top block. The
+    embeddings are one step below the lowest block (Howard and Ruder 2018; Sun et al. 2019; Zhang et
+    al. 2021).
 
     Raises:
-        UserError: a selector, which ``where`` names, matches nothing, or nothing that an earlier
-            one has not taken.
+        UserError: a selector matches nothing, or only what earlier selectors match; ``where`` is
+            the selector.
     """
     names, depth = list(units(network)), len(network.backbone.blocks)
     parts = _smallest(stage, network, names)
-    assigned: dict[str, tuple[str, float]] = {}  # selector and rate
+    assigned: dict[str, tuple[str, float]] = {}  # unit or sub-unit to selector and rate
     for text, rate in stage.train.items():
         matched = _matches(text, names, parts, depth)
         new = [name for name in matched if name not in assigned]
@@ -209,8 +211,8 @@ def apply(network: Network, partition: Partition) -> None:
 
 
 def set_modes(network: Network, partition: Partition) -> None:
-    """Train mode for what trains, eval mode for the rest: needed after every evaluation, for
-    ``train()`` thaws all.
+    """Set train mode for what trains and eval mode for the rest. This is needed after every
+    evaluation, because ``train()`` would set train mode for frozen units too.
     """
     network.eval()
     for name, unit in units(network).items():
@@ -221,12 +223,12 @@ def set_modes(network: Network, partition: Partition) -> None:
 def digests(network: Network) -> dict[str, str]:
     """Unit to SHA-256 of its tensors."""
     by_name = units(network)
-    with ThreadPoolExecutor() as pool:  # hashing lets other threads run
+    with ThreadPoolExecutor() as pool:  # hashlib lets other threads run while it hashes
         return dict(zip(by_name, pool.map(Unit.digest, by_name.values()), strict=True))
 
 
 def sub_digests(network: Network, divided: Collection[str]) -> dict[str, str]:
-    """Sub-unit to SHA-256 of its tensors, for these units."""
+    """Sub-unit to SHA-256 of its tensors, for the sub-units of ``divided``."""
     parts = units(network, divided).items() if divided else ()
     return {name: part.digest() for name, part in parts if sub_units.owner(name) in divided}
 
@@ -238,18 +240,18 @@ def check(
     after: Mapping[str, str],
     reached: frozenset[str],
 ) -> None:
-    """Certify a stage.
+    """Certify that a stage changed the units that it trained, and no others.
 
     Args:
-        network: the network as the stage left it.
-        partition: the units that the stage trains.
-        before: digests of units and of the sub-units of divided ones when the stage began.
-        after: digests when it ended.
-        reached: trained units that a loss reached with at least one update; empty where there was
-            none.
+        network: the network at the end of the stage.
+        partition: what the stage trains.
+        before: the digests when the stage began, of units and of the sub-units of divided units.
+        after: the same digests when it ended.
+        reached: the trained units and sub-units that depend on a loss of the stage; empty where the
+            stage made no update.
 
     Raises:
-        CertificateError: naming the first unit that breaks it.
+        CertificateError: a unit fails; the message names the first one.
     """
     for name, unit in units(network, partition.divided).items():
         if name in partition.frozen:
@@ -263,11 +265,11 @@ def check(
 
 
 def check_modes(network: Network, partition: Partition) -> None:
-    """Certify, right after a training step, that units were in the mode they belong in.
+    """Certify, right after a training step, that every unit was in the right mode.
 
     Raises:
         CertificateError: a frozen unit was in train mode, so that its dropout was on, or a trained
-            one was not.
+            one was in eval mode.
     """
     for name, unit in units(network).items():
         trains = name in partition.touched
@@ -278,7 +280,7 @@ def check_modes(network: Network, partition: Partition) -> None:
 
 
 def _smallest(stage: Stage, network: Network, names: list[str]) -> dict[str, Unit]:
-    """What a stage's selectors choose among: units, or sub-units where one of them names a part."""
+    """What a stage's selectors choose among: units, or sub-units where a selector names a part."""
     heads = {name for name in names if name.startswith("head.")}
     tasks = [head.removeprefix("head.") for head in heads]
     parts = any(selectors.parse(text, tasks).part for text in stage.train)
@@ -288,27 +290,31 @@ def _smallest(stage: Stage, network: Network, names: list[str]) -> dict[str, Uni
 def _partition(
     names: list[str], parts: Mapping[str, Unit], taken: Mapping[str, tuple[str, float]]
 ) -> Partition:
-    """The partition in which ``taken`` trains; units whose parts all fare alike stand whole."""
-    fates: dict[str, set[tuple[str, float] | None]] = {name: set() for name in names}
+    """The partition that trains ``taken``, a map from unit or sub-unit to selector and rate.
+
+    A unit is listed whole, and not by its sub-units, where they all have the same selector and
+    rate, or all are frozen.
+    """
+    settings: dict[str, set[tuple[str, float] | None]] = {name: set() for name in names}
     for name, part in parts.items():
         if part.parameters:
-            fates[sub_units.owner(name)].add(taken.get(name))
-    divided = frozenset(name for name in names if len(fates[name]) > 1)
-    called = {name: name if (unit := sub_units.owner(name)) in divided else unit for name in parts}
+            settings[sub_units.owner(name)].add(taken.get(name))
+    divided = frozenset(name for name in names if len(settings[name]) > 1)
+    listed = {name: name if (unit := sub_units.owner(name)) in divided else unit for name in parts}
     groups: dict[tuple[str, float], dict[str, None]] = {}
-    for name, fate in taken.items():
-        groups.setdefault(fate, {})[called[name]] = None
-    trained = {called[name] for name in taken}
+    for name, setting in taken.items():
+        groups.setdefault(setting, {})[listed[name]] = None
+    trained = {listed[name] for name in taken}
     return Partition(
-        tuple(Group(*fate, tuple(of_group)) for fate, of_group in groups.items()),
-        tuple(name for name in dict.fromkeys(called.values()) if name not in trained),
+        tuple(Group(*setting, tuple(of_group)) for setting, of_group in groups.items()),
+        tuple(name for name in dict.fromkeys(listed.values()) if name not in trained),
         _prefix_depth(names, set(map(sub_units.owner, taken))),
     )
 
 
 def _owner(name: str, claimed: Mapping[str, str]) -> str:
-    """The unit that a module belongs to: that of its nearest claimed ancestor, else
-    ``embeddings``.
+    """The unit that a module belongs to: that of the module itself or of its nearest ancestor in
+    ``claimed``, else ``embeddings``.
     """
     while name:
         if name in claimed:
@@ -333,7 +339,7 @@ def _unit(network: Network, name: str, members: list[str]) -> Unit:
 
 
 def _parts(network: Network, unit: Unit, members: list[str]) -> list[Unit]:
-    """The sub-units of a unit with these modules."""
+    """The sub-units of a unit; ``members`` are the names of its modules."""
     modules = {member: network.get_submodule(member) for member in members}
     placed = sub_units.names(unit.name, modules)
     return [
@@ -361,7 +367,11 @@ def _refuse_shared(by_name: Mapping[str, Unit]) -> None:
 
 
 def _matches(text: str, names: list[str], parts: Mapping[str, Unit], depth: int) -> list[str]:
-    """The units of ``names``, or their sub-units in ``parts``, that a selector names; there are some."""
+    """The units of ``names``, or their sub-units in ``parts``, that a selector names.
+
+    Raises:
+        UserError: there are none.
+    """
     heads = [name.removeprefix("head.") for name in names if name.startswith("head.")]
     selector = selectors.parse(text, heads)
     kinds = {
@@ -394,7 +404,7 @@ def _matches(text: str, names: list[str], parts: Mapping[str, Unit], depth: int)
 
 
 def _prefix_depth(names: list[str], taken: set[str]) -> int:
-    if {"embeddings", lora.UNIT} & taken:  # adapters begin in the lowest block
+    if {"embeddings", lora.UNIT} & taken:  # the lowest block has adapters, too
         return 0
     blocks = [name for name in names if name.startswith("layers[")]
     return next((index for index, name in enumerate(blocks) if name in taken), len(blocks))

@@ -1,4 +1,4 @@
-"""Checks of an encoder on the hub, and of its files, before transformers reads them."""
+"""Checks of an encoder's name on the hub and of its files, before transformers reads them."""
 
 import json
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Location:
         name: as the experiment has it.
         path: a directory, or the id on the hub.
         revision: the hub's commit, pinned; ``None`` for a directory.
-        cached: nothing is asked of the hub, which is out of reach.
+        cached: the hub is out of reach, so only cached files are read.
         config: the encoder's configuration.
     """
 
@@ -44,12 +44,12 @@ class Location:
 
 
 def refuse_more_than_weights(encoder: Encoder, path: str, where: dict[str, Any]) -> None:
-    """Read an encoder's configuration before transformers does, which would ask whether to run its
-    code.
+    """Check an encoder's configuration before transformers reads it, because transformers would ask
+    the user whether to run the encoder's code.
 
     Raises:
-        UserError: it comes with code, with adapters, with a kernel, or with weights that are not
-            safetensors.
+        UserError: the encoder comes with code, with adapters or with weights other than
+            safetensors, or asks for an attention kernel other than eager and sdpa.
     """
     config, _ = PretrainedConfig.get_config_dict(path, **where)
     if config.get("auto_map") or get_tokenizer_config(path, **where).get("auto_map"):
@@ -85,11 +85,15 @@ def refuse_more_than_weights(encoder: Encoder, path: str, where: dict[str, Any])
 
 
 def pinned(encoder: Encoder) -> tuple[str, bool]:
-    """The commit that an encoder's revision stands for, and whether to do with what is cached of
-    it.
+    """The commit of an encoder's revision, and whether only its cached files can be used because
+    the hub is out of reach.
 
-    One quick request tells: transformers itself would try for some twenty seconds where no hub can
-    be reached.
+    One quick request finds this out; transformers itself would try for some twenty seconds before
+    it gives up.
+
+    Raises:
+        UserError: the hub does not have the encoder or refuses it, or the hub is out of reach and
+            the encoder is not cached.
     """
     api = HfApi()
     try:
@@ -115,7 +119,7 @@ def pinned(encoder: Encoder) -> tuple[str, bool]:
 
 
 def unavailable(encoder: Encoder, reason: str) -> UserError:
-    """The mistake of an encoder that the hub does not give."""
+    """The error for an encoder that cannot be downloaded from the hub."""
     at = f" at revision {encoder.revision}" if encoder.revision else ""
     remedy = "check the name; where no hub can be reached, give a local directory or `minilm`"
     return UserError(
@@ -124,23 +128,23 @@ def unavailable(encoder: Encoder, reason: str) -> UserError:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what another library raised, short enough for a message."""
+    """The first line of an error of another library, cut to fit into a message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160].rstrip(".:")
 
 
 def refuse_other_files(location: Location) -> None:
-    """Check what the index of weights in several files names: transformers would take any path, and
-    any kind of file.
+    """Check the file names in the index of weights that are split into several files, because
+    transformers would accept any path and any kind of file.
 
     Raises:
-        UserError: it names something else than safetensors files that lie beside it.
+        UserError: the index names a file that is not a safetensors file in the folder of the index.
     """
     missing_is_fine = {
         "_raise_exceptions_for_missing_entries": False,
         "_raise_exceptions_for_connection_errors": False,
     }
-    where = {"revision": location.revision, "local_files_only": location.cached}
-    index = cached_file(location.path, SAFE_WEIGHTS_INDEX_NAME, **where, **missing_is_fine)
+    options = {"revision": location.revision, "local_files_only": location.cached}
+    index = cached_file(location.path, SAFE_WEIGHTS_INDEX_NAME, **options, **missing_is_fine)
     for name in (
         set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values())
         if index

@@ -1,5 +1,5 @@
-"""LoRA (Hu et al. 2021): to every linear layer of the encoder a low-rank product is added, which
-alone is trained. peft has the layers.
+"""LoRA (Hu et al. 2021): a low-rank product is added to every linear layer of the encoder, and only
+that product is trained. The layers come from peft.
 """
 
 import math
@@ -25,14 +25,14 @@ def wanted(stages: Sequence[Stage]) -> bool:
 
 
 def inject(network: Network, settings: Lora, seed: int = 0) -> None:
-    """Put adapters into every linear layer of the encoder; as long as they are not trained, the
-    network computes what it did.
+    """Put adapters into every linear layer of the encoder. Before they are trained, they do not
+    change the network's outputs.
 
-    ``A`` is drawn evenly as torch draws a linear layer's weights, from a generator named by the
-    seed; ``B`` is 0.
+    ``A`` is drawn from the uniform distribution that torch uses for the weights of a linear layer,
+    by a generator that depends on the seed; ``B`` is 0.
 
     Args:
-        network: it is changed in place; the names of its linear layers' weights change.
+        network: changed in place; the names of its linear layers' weights change.
         settings: rank and scale.
         seed: of the trial.
     """
@@ -54,8 +54,8 @@ def inject(network: Network, settings: Lora, seed: int = 0) -> None:
 
 
 def merge(network: Network) -> None:
-    """Add the adapters into the weights of the layers that they belong to, and put these layers
-    back: equal but for rounding.
+    """Add the adapters to the weights of their linear layers, and put these layers back in place.
+    The network's outputs stay equal up to rounding.
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
 

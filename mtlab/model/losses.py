@@ -1,4 +1,4 @@
-"""Losses of heads, by the names that kinds of tasks know them by."""
+"""The losses of heads, by the names that kinds of tasks use for them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from mtlab.tasks.kind import IGNORE, Task
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss, and what belongs to it. ``logits`` are (items, outputs) in fp32, and targets (items,) or
-    (items, outputs).
+    """A loss and the functions that belong to it. Logits are (items, outputs) in fp32, and targets
+    are (items,) or (items, outputs).
 
     Attributes:
-        each: logits and targets to (items,) losses, 0 where there is no target.
-        total: logits and targets to their sum.
-        given: targets to (items,), whether there is one.
-        decide: logits (…, outputs) to what is read of them: the number of a class, whether each class
-            is there, or a number.
-        chances: logits (…, outputs) to as many probabilities, or to the number.
-        nudged: logits, targets and a share to logits, of which none differs by more than that share of
-            the item's largest, and that come as near to the targets as they can.
-        apart: a head's logits at another time, and now, to (items, outputs) of which the sum over
-            outputs is a distance; of probabilities, the Kullback-Leibler divergence in nats.
+        each: logits and targets to the losses (items,), 0 where there is no target.
+        total: logits and targets to the sum of the losses.
+        given: targets to (items,): whether the item has a target.
+        decide: logits (…, outputs) to predictions: the number of a class, whether each class is
+            present, or a number.
+        chances: logits (…, outputs) to probabilities of the same shape; a number stays as it is.
+        nudged: logits, targets and a share to logits that are moved towards the targets, each by at
+            most that share of the item's largest absolute logit (see :func:`_largest`).
+        apart: a head's logits at an earlier time and now to (items, outputs), whose sum over
+            outputs is a distance; for probabilities, the Kullback-Leibler divergence in nats.
     """
 
     each: Callable[[Tensor, Tensor], Tensor]
@@ -44,9 +44,9 @@ def _classes_apart(old: Tensor, new: Tensor) -> Tensor:
 
 
 def _class_nudged(logits: Tensor, targets: Tensor, share: float) -> Tensor:
-    by = share * logits.abs().amax(dim=-1) * (targets >= 0)
+    step = share * logits.abs().amax(dim=-1) * (targets >= 0)
     classes = functional.one_hot(targets.clamp(min=0), logits.shape[-1])
-    return logits + by.unsqueeze(-1) * classes
+    return logits + step.unsqueeze(-1) * classes
 
 
 def _labels_nudged(logits: Tensor, targets: Tensor, share: float) -> Tensor:
@@ -54,12 +54,14 @@ def _labels_nudged(logits: Tensor, targets: Tensor, share: float) -> Tensor:
 
 
 def _number_nudged(logits: Tensor, targets: Tensor, share: float) -> Tensor:
-    by = share * _largest(logits)
-    return logits + (targets.unsqueeze(-1) - logits).clamp(-by, by)
+    bound = share * _largest(logits)
+    return logits + (targets.unsqueeze(-1) - logits).clamp(-bound, bound)
 
 
 def _largest(logits: Tensor) -> Tensor:
-    """The largest logit of each item, at least 1: where it is near 0, large numbers cancel out."""
+    """The largest absolute logit of each item, (items, 1), and at least 1: a logit near 0 is a sum
+    of larger terms that cancel out, so its rounding error is not in proportion to it.
+    """
     return logits.abs().amax(dim=-1, keepdim=True).clamp(min=1.0)
 
 
@@ -114,8 +116,8 @@ LOSSES: Mapping[str, Loss] = {
         apart=lambda old, new: (old - new) ** 2,
     ),
 }
-"""Name to loss. ``binary cross-entropy`` is the mean over a sentence's labels; ``squared error`` is of
-one number, standardised."""
+"""Name to loss. ``binary cross-entropy`` is the mean over all labels for each sentence; ``squared
+error`` is that of one standardised number."""
 
 
 def losses_of(tasks: Mapping[str, Task]) -> dict[str, Loss]:

@@ -1,4 +1,4 @@
-"""The network: one shared encoder and one linear head a task."""
+"""The network: one shared encoder, and one linear head per task."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -20,17 +20,17 @@ class Head(nn.Module):
         self.linear = nn.Linear(hidden, outputs)
 
     def forward(self, states: Tensor) -> Tensor:
-        """Logits (…, classes)."""
+        """Logits (…, outputs)."""
         return self.linear(self.dropout(states))
 
 
 class Network(nn.Module):
-    """The encoder and a head a task.
+    """The encoder and one head per task.
 
     Args:
         backbone: the encoder; it becomes a part of the network.
         shapes: task to the shape of its head.
-        settings: pooling, dropout and the initial spread of head weights.
+        settings: pooling, dropout, and the standard deviation of initial head weights.
     """
 
     def __init__(
@@ -58,7 +58,8 @@ class Network(nn.Module):
             tasks: which heads to run.
 
         Returns:
-            By task (sentences, outputs), or (sentences, tokens, outputs) where each word has gold.
+            Task to logits: (sentences, outputs), or (sentences, tokens, outputs) for a task of
+            words.
         """
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return self.read(states, attention_mask, tasks)
@@ -78,19 +79,17 @@ class Network(nn.Module):
         return logits
 
     def pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
-        """The input of the heads of sentences: (sentences, tokens, hidden) to (sentences, hidden)."""
+        """The input of heads of sentences: (sentences, tokens, hidden) to (sentences, hidden)."""
         if self.settings.pooling == "cls":
             return states[:, 0]
-        mask = attention_mask.unsqueeze(
-            -1
-        ).float()  # in bf16 some families' states would be summed to three digits
+        mask = attention_mask.unsqueeze(-1).float()  # a sum in bf16 would have about three digits
         return (states.float() * mask).sum(dim=1) / mask.sum(dim=1)
 
     def draw_heads(self, seed: int) -> None:
-        """Draw every head's weights from a generator named by head and seed, whatever was drawn
-        before.
+        """Draw every head's weights by a generator that depends on the head's name and the seed
+        alone, and set its biases to 0.
 
-        The draw happens on the CPU, so that every device starts from the same weights.
+        The weights are drawn on the CPU, so that every device starts from the same ones.
         """
         for task, head in self.heads.items():
             weight = head.linear.weight
@@ -108,8 +107,8 @@ def generator(name: str, seed: int) -> torch.Generator:
 
 
 def stream_seed(name: str, *numbers: int) -> int:
-    """A 63-bit seed for the stream of random numbers called ``name``: distinct names and numbers,
-    unrelated streams.
+    """A 63-bit seed for the stream of random numbers called ``name``. Streams with different names
+    or numbers are unrelated.
     """
     text = "/".join([name, *map(str, numbers)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1

@@ -1,7 +1,8 @@
 """Re-initialisation: blocks whose weights are drawn anew when a stage begins (Zhang et al. 2021).
 
-The blocks nearest to the output are tied most to pretraining, and a few of them may transfer worse
-than new ones do. New weights are those that transformers gives an encoder of this configuration.
+The blocks nearest to the output are the most specific to pretraining, and they may transfer worse
+than blocks with new weights. New weights are drawn as transformers initialises an encoder of this
+configuration.
 """
 
 import copy
@@ -16,24 +17,24 @@ from mtlab.plan.scenario import Stage
 
 
 def resolve(stage: Stage, network: Network) -> Partition:
-    """What a stage draws anew, as what a partition trains.
+    """The partition whose trained units and sub-units are those that a stage draws anew.
 
     Raises:
-        UserError: a selector matches nothing, or nothing that an earlier one has not taken.
+        UserError: a selector matches nothing, or only what earlier selectors match.
     """
-    drawn = {"train": dict.fromkeys(stage.reinit, 1.0), "decay": {}, "withheld": ()}
-    return freezing.resolve(stage.model_copy(update=drawn), network)
+    update = {"train": dict.fromkeys(stage.reinit, 1.0), "decay": {}, "withheld": ()}
+    return freezing.resolve(stage.model_copy(update=update), network)
 
 
 @torch.no_grad()
 def draw(network: Network, drawn: Partition, seed: int) -> None:
     """Draw blocks, or parts of them, as the encoder's configuration initialises them.
 
-    Each block has a stream of random numbers of its own, named by the block and the seed. The draw
-    happens on the CPU, so that every device and every stage comes to the same weights.
+    Each block has its own stream of random numbers, which depends on the block and the seed alone.
+    The weights are drawn on the CPU, so that every device and every stage gets the same ones.
 
     Args:
-        network: it is changed in place.
+        network: changed in place.
         drawn: see :func:`resolve`.
         seed: of the trial.
     """
@@ -47,7 +48,7 @@ def draw(network: Network, drawn: Partition, seed: int) -> None:
             continue
         fresh = copy.deepcopy(backbone.model.get_submodule(block)).cpu()
         for parameter in fresh.parameters():
-            vars(parameter).pop("_is_hf_initialized", None)  # transformers would leave it as it is
+            vars(parameter).pop("_is_hf_initialized", None)  # else _init_weights would skip it
         with torch.random.fork_rng([]):
             torch.default_generator.manual_seed(stream_seed(f"reinit.layers[{index}]", seed))
             fresh.apply(backbone.model._init_weights)
@@ -60,22 +61,27 @@ def draw(network: Network, drawn: Partition, seed: int) -> None:
 def check(
     network: Network, drawn: Partition, before: Mapping[str, str], after: Mapping[str, str]
 ) -> None:
-    """Certify that what was drawn differs from what was there, and that nothing else changed.
+    """Certify that what was drawn anew has changed, and that nothing else has.
 
-    Norms and biases are set to constants, which they may have been before.
+    Norms and biases are set to constants. They may have had these values before, so they need not
+    change.
 
     Args:
-        network: of which the digests are.
+        network: the network that the digests belong to.
         drawn: see :func:`resolve`.
-        before: digests of units and of the sub-units of divided ones.
-        after: the same, after the draw.
+        before: the digests before the draw, of units and of the sub-units of divided units.
+        after: the same digests after the draw.
 
     Raises:
-        CertificateError: naming the first unit that breaks it.
+        CertificateError: a unit fails; the message names the first one.
     """
     for name in freezing.units(network, drawn.divided):
-        same = before[name] == after[name]
-        if name in drawn.frozen and not same:
+        unchanged = before[name] == after[name]
+        if name in drawn.frozen and not unchanged:
             raise CertificateError(f"{name} changed while others were drawn anew")
-        if name in drawn.trained_units and same and not name.endswith((".biases", "norms.weights")):
+        if (
+            name in drawn.trained_units
+            and unchanged
+            and not name.endswith((".biases", "norms.weights"))
+        ):
             raise CertificateError(f"{name} was not drawn anew")

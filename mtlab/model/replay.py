@@ -1,9 +1,9 @@
-"""Replaying an encoder from the middle: what its frozen lower blocks compute is taken from outside.
+"""Running an encoder from the middle, on stored outputs of its frozen lower blocks.
 
-Nothing here knows a family. What goes into a block is seen, and replaced, by a hook on the block.
-The lower blocks are not taken out of the encoder's list, where their index may mean something
-(ModernBERT alternates kinds of attention, DeBERTa has a convolution after the first), but stood in
-for by copies that hand on what they are given.
+The code here is the same for all families of encoders. A hook on a block records or replaces the
+block's input. The lower blocks are not removed from the encoder's list, because a block's index may
+matter (ModernBERT alternates kinds of attention, DeBERTa has a convolution after the first block).
+They are replaced by copies that return their input.
 """
 
 import copy
@@ -19,11 +19,11 @@ from mtlab.model.backbone import Backbone, probe
 
 @contextmanager
 def watch(backbone: Backbone, depths: Sequence[int]) -> Iterator[dict[int, Tensor]]:
-    """Note, during forward passes, the hidden states (sentences, tokens, hidden) that go into the
-    blocks ``depths``.
+    """Record, during forward passes, the hidden states (sentences, tokens, hidden) that are the
+    input of the blocks ``depths``.
 
-    The depth of all blocks stands for the encoder's output, which no block takes as input: the caller
-    has it already.
+    A depth equal to the number of blocks means the encoder's output. It is not recorded, because no
+    block takes it as input; the caller has it already.
     """
     states: dict[int, Tensor] = {}
 
@@ -32,7 +32,7 @@ def watch(backbone: Backbone, depths: Sequence[int]) -> Iterator[dict[int, Tenso
             place = _place(backbone, args, kwargs)
             states[depth] = (
                 (args[place] if isinstance(place, int) else kwargs[place]).detach().clone()
-            )  # a block may work in place
+            )  # cloned, because a block may change its input in place
 
         return hook
 
@@ -51,12 +51,13 @@ def watch(backbone: Backbone, depths: Sequence[int]) -> Iterator[dict[int, Tenso
 
 
 class Tail:
-    """An encoder without the work of its lowest blocks, computing on the states that go into the
-    one above them.
+    """An encoder that does not compute its lowest blocks, and starts from the input states of the
+    next block, the entry block.
 
     Args:
-        backbone: the encoder; its modules are used as they are, in whatever mode they are.
-        depth: blocks to leave out, fewer than there are.
+        backbone: the encoder; its modules are shared, and their train or eval modes stay as they
+            are.
+        depth: the number of blocks to leave out, fewer than the encoder has.
     """
 
     def __init__(self, backbone: Backbone, depth: int) -> None:
@@ -81,10 +82,10 @@ class Tail:
         """The encoder's last hidden states (sentences, tokens, hidden).
 
         Args:
-            states: what goes into the entry block; whatever stands at padding is not read by any
-                token.
-            input_ids: what the encoder was given; some families make masks and relative positions
-                from it.
+            states: the input of the entry block (sentences, tokens, hidden); no token reads the
+                states at padding.
+            input_ids: the token ids (sentences, tokens) that the states were computed from; some
+                families make masks and relative positions from them.
             attention_mask: (sentences, tokens), 1 for tokens and 0 for padding.
         """
 
@@ -104,7 +105,9 @@ class Tail:
 
 
 def _place(backbone: Backbone, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int | str:
-    """Where among a block's arguments its hidden states stand: the first tensor (…, …, hidden)."""
+    """The position or the name of the hidden states among a block's arguments: those of the first
+    tensor of shape (…, …, hidden).
+    """
     arguments: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
     for place, value in arguments:
         if (
@@ -117,7 +120,9 @@ def _place(backbone: Backbone, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 
 def _idle(block: nn.Module, backbone: Backbone, width: int) -> nn.Module:
-    """A stand-in for a block: all its attributes, none of its work."""
+    """A copy of a block with all its attributes, whose forward pass returns its input states. It
+    returns them in a tuple of ``width`` values, or alone where that is 0.
+    """
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         place = _place(backbone, args, kwargs)
@@ -144,8 +149,8 @@ def _outputs(backbone: Backbone) -> int:
 
 
 def _with(module: nn.Module, path: list[str], change: Any) -> nn.Module:
-    """A shallow copy of ``module`` in which the submodule at ``path`` is changed; all others are
-    shared.
+    """A shallow copy of ``module`` with ``change`` applied to the submodule at ``path``; it shares
+    all other submodules with the original.
     """
     if not path:
         return change(module)

@@ -1,7 +1,9 @@
-"""Which of the blocks that a stage trains do so at a time: three keys of a stage, and ``average``.
+"""Three keys of a stage that choose which of its blocks train at a time, and the checks of these
+keys and of ``average``.
 
-``choose`` picks some before the stage, ``rotate`` others every few epochs, and ``freeze_when``
-freezes one after the other on the way. ``train`` names the blocks that they choose among.
+``choose`` picks some blocks before the stage, ``rotate`` picks others every few epochs, and
+``freeze_when`` freezes blocks one after the other during the stage. ``train`` names the blocks that
+they choose among.
 """
 
 from collections.abc import Sequence
@@ -61,11 +63,11 @@ class FreezeWhen(Strict):
 
 
 KEYS = ("choose", "rotate", "freeze_when")
-"""The keys of a stage of which it has one at most."""
+"""The keys of which a stage may have only one."""
 
 
 def check_every(rotate: Rotate | None, freeze_when: FreezeWhen | None, epochs: int) -> None:
-    """Refuse a stage that is over before anything changes.
+    """Refuse a stage that ends before its keys change anything.
 
     Raises:
         PydanticCustomError: with the line to print.
@@ -79,13 +81,13 @@ def check_every(rotate: Rotate | None, freeze_when: FreezeWhen | None, epochs: i
 
 
 def check(there: Sequence[str], *, trains: bool, guided: bool, drawn: bool) -> None:
-    """Refuse what cannot be done together.
+    """Refuse keys of a stage that do not work together.
 
     Args:
-        there: those of :data:`KEYS` and ``average`` that a stage has.
-        trains: whether it has epochs.
+        there: the keys that the stage has, among :data:`KEYS` and ``average``.
+        trains: whether the stage has epochs.
         guided: whether it has guidance.
-        drawn: whether blocks are drawn anew.
+        drawn: whether it draws blocks anew (``reinit``).
 
     Raises:
         PydanticCustomError: with the line to print.

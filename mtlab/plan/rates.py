@@ -17,11 +17,11 @@ Selectors = Annotated[
     tuple[str, ...],
     BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
 ]
-"""A list of selectors, or one alone."""
+"""A list of selectors, or a single one."""
 
 
 def _apart(values: Any) -> Any:
-    """The settings of a stage with the rates of ``train`` taken apart into ``train`` and ``decay``."""
+    """The settings of a stage, with ``train`` split into ``train`` (the rates) and ``decay``."""
     if not isinstance(values, dict) or not isinstance(values.get("train"), dict):
         return values
     if "decay" in values:
@@ -51,11 +51,11 @@ def _as_written(self: Any, train: dict[str, float]) -> dict[str, Any]:
 apart = model_validator(mode="before")(_apart)
 """Reads what :data:`as_written` writes."""
 as_written = field_serializer("train")(_as_written)
-"""``train`` as a file has it."""
+"""Writes ``train`` and ``decay`` as the ``train`` of an experiment file."""
 
 
 def check_decay(decay: Mapping[str, Any]) -> None:
-    """Refuse decays that are no shares, and those of what has no depth.
+    """Refuse decays that are not above 0 and up to 1, and decays of parts that have no depth.
 
     Raises:
         PydanticCustomError: with the line to print.
@@ -74,7 +74,7 @@ def check_decay(decay: Mapping[str, Any]) -> None:
 
 
 def check_reinit(reinit: Iterable[str], tasks: Iterable[str], epochs: int, *, guided: bool) -> None:
-    """Refuse to draw anew parts other than blocks, and where nothing trains or guidance compares.
+    """Refuse ``reinit`` of parts other than blocks, without training, and together with guidance.
 
     Raises:
         PydanticCustomError: with the line to print.

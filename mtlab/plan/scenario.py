@@ -1,4 +1,4 @@
-"""Scenarios as data: a scenario is a list of stages, a stage maps selectors to learning rates.
+"""Scenarios as data: a scenario is a list of stages, and a stage maps selectors to learning rates.
 
 What no selector names is frozen: the absence of a learning rate is the only thing that freezes.
 """
@@ -25,7 +25,7 @@ Schedule = Literal["constant", "linear", "cosine"]
 
 
 LONGEST_LABEL = 150
-"""Characters of a trial's label; a file system takes names of some 250."""
+"""The most characters of a trial's label; file systems allow names of about 250."""
 
 
 Selection = Literal["best", "last", "each"]
@@ -224,7 +224,9 @@ class Stage(Strict):
 
     @property
     def chooses(self) -> str:
-        """The key by which not all blocks that ``train`` names train all the time; empty without one."""
+        """The stage's key among :data:`mtlab.plan.block_choice.KEYS`, which makes only some of the
+        blocks in ``train`` train at a time; empty where the stage has none.
+        """
         return next((key for key in block_choice.KEYS if getattr(self, key) is not None), "")
 
     @property
@@ -252,14 +254,14 @@ class Scenario:
 
     @property
     def ends_early(self) -> bool:
-        """Whether patience may end a stage before its last epoch, or the run decides what trains, so
-        that costs are upper bounds.
+        """Whether patience may end a stage before its last epoch, or the run decides which blocks
+        train. Planned costs are then upper bounds.
         """
         return self.decides or any(stage.patience is not None for stage in self.stages)
 
     @property
     def decides(self) -> bool:
-        """Whether the run decides which blocks train, so that a plan has the most that it may cost."""
+        """Whether the run decides which blocks train; planned costs are then upper bounds."""
         return any(stage.choose or stage.freeze_when for stage in self.stages)
 
 
@@ -280,18 +282,18 @@ class Trial:
         """
         values = (
             re.sub(r"[^A-Za-z0-9_.]+", "_", str(value))[:40] for _, value in self.point
-        )  # a path cannot be the name of a file
+        )  # a value may be a path, which cannot be part of a file name
         return "-".join([self.scenario, f"seed{self.seed}", *values])[:LONGEST_LABEL]
 
 
 def points(
     sweep: Mapping[str, Sequence[Any]], settings: Mapping[str, Sequence[Any]]
 ) -> tuple[Point, ...]:
-    """Where trials of an experiment may differ: every combination of the swept values, at every
-    setting; ``((),)`` without either.
+    """All points of an experiment: every combination of the swept values, at every setting;
+    ``((),)`` without sweep and settings.
 
-    A point names a setting by its number, counted from 1, and by the keys that it sets, without
-    those of scenarios.
+    A point contains the number of its setting, counted from 1, and the keys that the setting sets,
+    without those of scenarios.
     """
     swept = [
         tuple(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())

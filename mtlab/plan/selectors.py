@@ -16,7 +16,8 @@ from math import floor
 from mtlab.plan.errors import UserError, did_you_mean
 
 NAMES = ("encoder", "embeddings", "heads", "lora", "all")
-"""The selectors that every network has, besides slices of its blocks and heads by task."""
+"""The selectors that are the same for every network: all but slices of blocks and the heads of
+tasks."""
 
 PARTS = ("norms", "biases", "attention", "ffn")
 """The parts of the encoder, or of some of its blocks: :mod:`mtlab.model.sub_units` says which
@@ -61,7 +62,7 @@ class Selector:
 
 
 def names(tasks: Iterable[str]) -> tuple[str, ...]:
-    """The selectors of a network with heads for these tasks, but for slices."""
+    """The selectors of a network with heads for these tasks, except slices of blocks."""
     return (*NAMES[:3], *(f"head.{task}" for task in tasks), *NAMES[3:])
 
 
@@ -69,23 +70,23 @@ def parse(text: str, tasks: Iterable[str]) -> Selector:
     """Parse one selector.
 
     Args:
-        text: as the file has it.
-        tasks: that the network has heads for.
+        text: the selector in the file.
+        tasks: the tasks that the network has heads for.
 
     Raises:
-        UserError: ``text`` is none; the line says what is near or what there is.
+        UserError: ``text`` is not a selector; the message suggests similar ones or lists all.
     """
     known = (*names(tasks), *PARTS)
     if text in PARTS:
         return Selector(text, "encoder", part=text)
     if text in known:
         return Selector(text, text)
-    whole, _, part = text.rpartition(".")
-    if whole.startswith("layers[") and whole.endswith("]"):
+    blocks, _, part = text.rpartition(".")
+    if blocks.startswith("layers[") and blocks.endswith("]"):
         if part not in PARTS:
             problem = f"selector {text!r}: blocks have no part {part!r}"
             raise UserError(problem, did_you_mean(part, PARTS), code="bad-selector")
-        return replace(parse(whole, tasks), text=text, part=part)
+        return replace(parse(blocks, tasks), text=text, part=part)
     match = _SLICE.fullmatch(text)
     if match is None or not (match[2] or match[1]):
         slices = "a slice of blocks reads layers[a:b], as in layers[0:2] or layers[-1/3:]"
@@ -111,13 +112,13 @@ def parse(text: str, tasks: Iterable[str]) -> Selector:
 def _bound(written: str, text: str) -> Bound:
     if "/" not in written:
         return int(written)
-    over, under = map(int, written.split("/"))
-    if not 0 < abs(over) <= under:
+    numerator, denominator = map(int, written.split("/"))
+    if not 0 < abs(numerator) <= denominator:
         raise UserError(
             f"selector {text!r}: a fraction of the depth lies between -1 and 1 and is not 0",
             code="bad-selector",
         )
-    return Fraction(over, under)
+    return Fraction(numerator, denominator)
 
 
 def _position(bound: Bound, depth: int, text: str) -> int:

@@ -10,7 +10,7 @@ from mtlab.tasks.kind import Task
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one sentence has and was given, by task; without the tasks that it has no gold of."""
+    """Gold and prediction of one sentence, by task, for the tasks that it has gold of."""
 
     gold: Mapping[str, Any]
     predicted: Mapping[str, Any]
@@ -25,8 +25,8 @@ def score(
 
     Args:
         tasks: by name.
-        predictions: one a sentence.
-        losses: task to mean loss on the split, where known.
+        predictions: one per sentence.
+        losses: task to its mean loss on the split, where this is known.
     """
     by_task = {}
     for name, task in tasks.items():

@@ -1,4 +1,4 @@
-"""How well a split was predicted: scores by task, and what each sentence adds to them.
+"""How well a split was predicted: the scores of each task, and what each sentence adds to them.
 
 ``None`` means undefined (never NaN).
 """
@@ -13,8 +13,8 @@ from mtlab.tasks.kind import Score
 
 
 class Value(BaseModel):
-    """A frozen value of the record; an unknown field is an error, so that nothing is lost when it
-    is read.
+    """An immutable part of a record. An unknown field is an error, so that no data is lost when a
+    record is read.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -26,27 +26,28 @@ class TaskMetrics(Value):
     scores: dict[str, Score]
     """Metric to its value, the metric that judges the task first (``metrics`` of the task's kind)."""
     by_name: dict[str, dict[str, Score]] = Field(default_factory=dict)
-    """The same for parts of it, such as entity types, with ``support``: how many there are."""
+    """The scores of each part of the task, such as an entity type, with ``support``: how many of
+    them are gold."""
     loss: float | None
     sentences: int
-    """Those that have gold of the task."""
+    """The number of sentences that have gold of the task."""
     constant: float | None = Field(default=None, exclude_if=unset)
-    """What the best answer scores that is the same for every sentence, by the metric that judges
-    the task (``constant_score`` of the task's kind); ``None`` in records that do not have it."""
+    """The score of the best constant answer, the same for every sentence, by the metric that judges
+    the task (``constant_score`` of the task's kind); ``None`` in records without this field."""
 
     @property
     def primary(self) -> float | None:
-        """The metric that judges the task."""
+        """The value of the metric that judges the task."""
         return next(iter(self.scores.values()), None)
 
 
 class Metrics(Value):
-    """The tasks on one split, without those of which it has no gold."""
+    """The metrics of one split, for the tasks that it has gold of."""
 
     by_task: dict[str, TaskMetrics] = Field(default_factory=dict)
 
     def primary(self, task: str) -> float | None:
-        """The metric that judges a task; None where it is undefined."""
+        """The value of the metric that judges a task; None where it is undefined."""
         scored = self.by_task.get(task)
         return None if scored is None else scored.primary
 
@@ -60,8 +61,8 @@ def primaries(metrics: Metrics | None) -> dict[str, float | None]:
 
 
 def selection_score(metrics: Metrics, tasks: Sequence[str]) -> float:
-    """The score that selects weights: the mean of the metrics that judge some tasks; an undefined
-    one counts as 0.
+    """The score by which weights are selected: the mean, over ``tasks``, of the metrics that judge
+    them. An undefined metric counts as 0.
     """
     return sum(metrics.primary(task) or 0.0 for task in tasks) / len(tasks)
 
@@ -79,12 +80,12 @@ Numbers = Annotated[
     BeforeValidator(_numbers),
     PlainSerializer(lambda numbers: " ".join(map(str, numbers)), when_used="json"),
 ]
-"""Numbers, one a sentence; a file has them as one string, separated by blanks."""
+"""Numbers, one per sentence; a file has them as one string, separated by spaces."""
 
 
 class Contributions(Value):
-    """What each test sentence adds to the metrics that judge the tasks: enough to compute them anew
-    over any choice of sentences.
+    """What each test sentence adds to the metrics that judge the tasks. From these numbers the
+    metrics can be computed again for any subset of the sentences.
     """
 
     by_task: Mapping[str, dict[str, Numbers]] = Field(default_factory=dict)

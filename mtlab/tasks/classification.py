@@ -1,4 +1,4 @@
-"""One class a sentence."""
+"""Tasks with one class per sentence."""
 
 from collections.abc import Sequence
 from types import MappingProxyType
@@ -20,7 +20,7 @@ from mtlab.tasks.kind import (
 
 
 class Classification(Kind):
-    """One class a sentence; the metric is accuracy."""
+    """One class per sentence; the metric is accuracy."""
 
     name = "classification"
     one_label = True
@@ -37,7 +37,7 @@ class Classification(Kind):
     code = '{facts}["names"][{logits}.argmax()]'
 
     def read(self, value: Any, names: Sequence[str] | None, words: int | None) -> str:
-        """The label; whole numbers that no list of names explains are labels of their own."""
+        """The label; without ``names``, a whole number is a label itself."""
         if isinstance(value, list) and len(value) > 1:
             remedy = "keep one, or read them for a task of the kind `multilabel`"
             raise BadValue("the sentence has several labels, {}", remedy, value)
@@ -65,7 +65,9 @@ class Classification(Kind):
         return problem, "classification needs two labels or more"
 
     def targets(self, gold: str | None, codes: Codes) -> int:
-        """The number of the class; ``IGNORE`` where there is none, or training does not have it."""
+        """The number of the class; ``IGNORE`` where the sentence has no gold or training does not
+        have its class.
+        """
         return IGNORE if gold is None else codes.numbers.get(gold, IGNORE)
 
     def predicted(self, raw: np.ndarray, codes: Codes, words: np.ndarray) -> str:
@@ -81,7 +83,7 @@ class Classification(Kind):
         return right_classes(*zip(*pairs, strict=True))
 
     def constant_score(self, golds: Sequence[str]) -> float:
-        """The share of the most frequent label."""
+        """The accuracy of the most frequent label."""
         return largest_share(golds)
 
     def columns(self, pairs: Sequence[tuple[str, str]]) -> dict[str, tuple[int | float, ...]]:
@@ -89,14 +91,14 @@ class Classification(Kind):
         return {"right": tuple(int(gold == predicted) for gold, predicted in pairs)}
 
     def linear(self, columns: Columns) -> np.ndarray | None:
-        """Right or wrong."""
+        """1 for each right label and 0 for each wrong one."""
         right = np.array(columns["right"], dtype=float)
         return right if len(right) else None
 
 
 def right_classes(gold: Sequence[str], predicted: Sequence[str]) -> Scored:
-    """Accuracy and macro F1, as scikit-learn has them; undefined where there is no gold."""
-    from sklearn.metrics import accuracy_score, f1_score  # takes a second
+    """Accuracy and macro F1, as scikit-learn computes them; undefined where there is no gold."""
+    from sklearn.metrics import accuracy_score, f1_score  # this import takes a second
 
     if not gold:
         return Scored({"accuracy": None, "macro_f1": None})

@@ -1,8 +1,8 @@
-"""What the rest of mtlab asks of a task, whatever its kind: to read gold, to make it numbers and back,
-to score.
+"""What the rest of mtlab needs from a task of any kind: to read its gold, to convert gold to
+numbers and back, and to score predictions.
 
-A kind without its task is a :class:`Kind`; a task is a name, a kind, and the :class:`Codes` that it
-learnt from its training split.
+A :class:`Kind` does not belong to one task. A :class:`Task` is a name, a kind, and the
+:class:`Codes` learnt from the training split.
 """
 
 from abc import ABC, abstractmethod
@@ -15,21 +15,21 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 IGNORE = -100
-"""The target of an item that no loss counts; torch's cross-entropy ignores it."""
+"""The target of an item that counts in no loss; torch's cross-entropy ignores it."""
 
 Score = int | float | None
 Columns = Mapping[str, Sequence[int | float]]
-"""Numbers of test sentences, one each, by what they are."""
+"""Name of a quantity to its values, one per test sentence."""
 
 
 class BadValue(ValueError):
     """Gold that cannot be used.
 
     Attributes:
-        problem: with ``{}`` where the value belongs.
+        problem: what is wrong, with ``{}`` as the place for the value.
         remedy: what to do.
-        value: that is shown; ``...`` where none is.
-        at: among the words of the sentence, counted from 0.
+        value: the value to show; ``...`` where no value is shown.
+        at: the index of the wrong word in the sentence, from 0.
     """
 
     def __init__(self, problem: str, remedy: str, value: Any = ..., at: int = 0) -> None:
@@ -39,12 +39,14 @@ class BadValue(ValueError):
 
 @dataclass(frozen=True)
 class Codes:
-    """How gold becomes numbers: learnt from the whole training split, as it was given.
+    """How gold is converted to numbers. Codes are learnt from the whole training split, before any
+    of it is cut off or changed.
 
     Attributes:
-        names: of the classes, in the order of their numbers; empty where gold is a number.
-        center: what is taken off a number.
-        spread: what the rest is divided by.
+        names: the names of the classes, in the order of their numbers; empty where gold is a
+            number.
+        center: what is subtracted from a number.
+        spread: what the difference is divided by.
     """
 
     names: tuple[str, ...] = ()
@@ -58,20 +60,21 @@ class Codes:
 
 
 class Shape(NamedTuple):
-    """A task's head: how many numbers it gives, and whether it gives them of each token."""
+    """The output of a task's head: how many numbers, and whether they are for each token."""
 
     outputs: int
     of_words: bool
 
 
 class Context(NamedTuple):
-    """A sentence that a user gave, and how sure a head is.
+    """A user's sentence, and the probabilities that a head gives for it.
 
     Attributes:
-        text: of the sentence.
-        places: where each word begins and ends in the text.
-        words: where each word's first sub-word stands, -1 for a word that has none.
-        chances: the probability of each class; where words have gold, of every token.
+        text: the text of the sentence.
+        places: the start and the end of each word in the text.
+        words: the position of each word's first sub-word, -1 for a word without a sub-word.
+        chances: the probability of each class: (classes,), or (tokens, classes) for a task of
+            words.
     """
 
     text: str
@@ -87,7 +90,8 @@ class Scored:
     Attributes:
         scores: metric to its value in the kind's order, the metric that judges the task first;
             None where it is undefined.
-        by_name: the same for parts of it, such as entity types, with ``support``: how many there are.
+        by_name: the scores of each part of the task, such as an entity type, with ``support``: how
+            many of them are gold.
     """
 
     scores: dict[str, Score]
@@ -95,30 +99,31 @@ class Scored:
 
 
 class Kind(ABC):
-    """What a head learns.
+    """A kind of task: what a head learns.
 
     Attributes:
-        name: as experiment files write it.
-        options: settings of a task of this kind alone, which its class takes.
-        of_words: whether each word has gold, or else each sentence.
-        many: whether the cell of a sentence holds a list.
+        name: the name of the kind in experiment files.
+        options: the settings that only tasks of this kind have, and that its class takes as
+            arguments.
+        of_words: whether each word has gold; otherwise each sentence has.
+        many: whether the cell of a sentence is a list.
         one_label: whether gold is one of a few names.
-        spans: whether gold is tags from which entities are read.
+        spans: whether gold is tags that mark entities.
         loss: a name in :data:`mtlab.model.losses.LOSSES`.
         metrics: metric to its title; the first judges the task.
         limits: the least and the greatest value of the metric that judges the task.
         margin: a difference of that metric below which two scenarios count as equally good.
-        note: says in markdown, in whole sentences, how to read the metrics.
-        distance: what the distance between two states of a head's outputs is called.
-        title: what a task of this kind is called, where it has no title of its own.
-        short: what messages call the kind; its title where nothing is said.
-        gold_title: what a sentence's gold is called.
-        value_title: what one of :meth:`values` is called.
-        wrong: says of several of those that they are wrong.
-        wants: says of a sentence's cell what it holds.
-        usual: names that columns of such gold often have, likeliest first.
-        code: Python that makes a prediction of ``{logits}`` with the names of ``{facts}``, for people
-            who read an exported model without mtlab.
+        note: how to read the metrics, in markdown and whole sentences.
+        distance: the name of the distance between a head's outputs at two times.
+        title: the title of a task of this kind that has no title of its own.
+        short: the name of the kind in messages; by default its title.
+        gold_title: the word for a sentence's gold.
+        value_title: the word for one of :meth:`values`.
+        wrong: a clause that says that several values are wrong.
+        wants: a phrase for what the cell of a sentence has to contain.
+        usual: frequent names of columns with such gold, likeliest first.
+        code: Python code that makes a prediction from ``{logits}`` with the names in ``{facts}``,
+            for users of an exported model who do not have mtlab.
     """
 
     name: ClassVar[str]
@@ -158,35 +163,35 @@ class Kind(ABC):
         """The gold in a cell.
 
         Args:
-            value: of the cell; a list where :attr:`many` says so.
-            names: of the classes, where the source numbers them.
-            words: of the sentence; None where it has raw text alone.
+            value: the content of the cell; a list where :attr:`many` is true.
+            names: the names of the classes, where the source writes them as numbers.
+            words: the number of words in the sentence; None where the source has only raw text.
 
         Raises:
-            BadValue: it cannot be used.
+            BadValue: the gold cannot be used.
         """
 
     def values(self, gold: Any) -> list[str]:
-        """What stands in a sentence's gold and is one of a known set: none, one, or several."""
+        """The labels, tags or entity types in a sentence's gold: none, one, or several."""
         return []
 
     def known(self, codes: Codes) -> list[str]:
-        """Every one of :meth:`values` that the training split has, sorted."""
+        """All different :meth:`values` of the training split, sorted."""
         return sorted(codes.names)
 
     def stratum(self, gold: Any) -> str | None:
-        """The stratum of a sentence with this gold; None where gold gives none."""
+        """The stratum of a sentence with this gold; None where gold does not define one."""
         return None
 
     # numbers
 
     def learn(self, golds: Iterable[Any]) -> Codes:
-        """The codes of some gold: its :meth:`values`, sorted, are the classes."""
+        """The codes of some gold: the classes are its :meth:`values`, sorted."""
         return self.join([Codes(tuple({name for gold in golds for name in self.values(gold)}))])
 
     def join(self, codes: Sequence[Codes]) -> Codes:
-        """One set of codes for data that have several: the classes of all, sorted."""
-        return Codes(tuple(sorted({name for some in codes for name in some.names})))
+        """One set of codes for data with several: the classes of all of them, sorted."""
+        return Codes(tuple(sorted({name for part in codes for name in part.names})))
 
     def lack(self, codes: Codes) -> tuple[str, str] | None:
         """Why nothing can be learnt from a training split with these codes, and what to do; None
@@ -195,12 +200,12 @@ class Kind(ABC):
         return None
 
     def outputs(self, codes: Codes) -> int:
-        """How many numbers a head gives."""
+        """How many outputs the head has for a sentence or a token."""
         return len(codes.names)
 
     @property
     def gold_titles(self) -> str:
-        """What the gold of sentences is called."""
+        """The word for the gold of several sentences."""
         return f"{self.gold_title.removesuffix('s')}s"
 
     def summary(self, codes: Codes) -> str:
@@ -212,26 +217,26 @@ class Kind(ABC):
         """The gold of a sentence as numbers.
 
         Args:
-            gold: of the sentence; None where it has none.
+            gold: the gold of the sentence; None where it has none.
             codes: of the task.
         """
 
     @abstractmethod
     def predicted(self, raw: np.ndarray, codes: Codes, words: np.ndarray) -> Any:
-        """A prediction, as gold is written.
+        """A prediction, in the form of gold.
 
         Args:
-            raw: what the loss reads of a head's output (``mtlab.model.losses``); where words have
-                gold, of every token.
+            raw: the head's output after ``decide`` of its loss (:mod:`mtlab.model.losses`); for a
+                task of words, one for each token.
             codes: of the task.
-            words: where each word's first sub-word stands, -1 for a word that has none.
+            words: the position of each word's first sub-word, -1 for a word without a sub-word.
         """
 
     def answer(self, predicted: Any, context: Context, codes: Codes) -> dict[str, Any]:
-        """What a user is answered, for JSON.
+        """The answer to a user, as values that JSON can hold.
 
         Args:
-            predicted: of the sentence, by :meth:`predicted`.
+            predicted: the prediction for the sentence, from :meth:`predicted`.
             context: the sentence.
             codes: of the task.
         """
@@ -241,71 +246,72 @@ class Kind(ABC):
 
     @abstractmethod
     def score(self, pairs: Sequence[tuple[Any, Any]]) -> Scored:
-        """The scores of pairs of gold and prediction, at least one."""
+        """The scores of at least one pair of gold and prediction."""
 
     def constant_score(self, golds: Sequence[Any]) -> float:
-        """The score, in the metric that judges the task, of the best answer that is the same for
-        every sentence, or for every word; 0 where no such answer scores.
+        """The score, by the metric that judges the task, of the best constant answer: one that is
+        the same for every sentence, or for every word. 0 where no such answer scores above 0.
 
         Args:
-            golds: of the sentences that have gold, at least one.
+            golds: the gold of at least one sentence.
         """
         return 0.0
 
     @abstractmethod
     def columns(self, pairs: Sequence[tuple[Any, Any]]) -> dict[str, tuple[int | float, ...]]:
-        """What each sentence adds to the metric that judges the task: enough to compute it anew over
-        any choice of sentences.
+        """What each sentence adds to the metric that judges the task. From these numbers the metric
+        can be computed again for any subset of the sentences.
         """
 
     @abstractmethod
     def linear(self, columns: Columns) -> np.ndarray | None:
-        """(sentences,): numbers whose mean over the sentences is the metric that judges the task, and
-        whose spread is that of its linear part; None where it is undefined.
+        """One value per sentence, (sentences,). Their mean is the metric that judges the task, and
+        their spread is that of the metric's linear part (:mod:`mtlab.tasks.linear`). None where the
+        metric is undefined.
         """
 
     # gold in other words, or made wrong on purpose
 
     def with_value(self, gold: Any, at: int, value: str) -> Any:
-        """The gold with another one at a place among :meth:`values`; where there is one, that."""
+        """The gold with ``value`` in place of number ``at`` of :meth:`values`."""
         return value
 
     def renamed(self, gold: Any, names: Mapping[str, str]) -> Any:
-        """The gold with other names for some of :meth:`values`."""
+        """The gold with new names for those of :meth:`values` that ``names`` contains."""
         for at, value in enumerate(self.values(gold)):
             if value in names:
                 gold = self.with_value(gold, at, names[value])
         return gold
 
     def within(self, gold: Any, known: Collection[str]) -> Any:
-        """The gold where all of :meth:`values` are known; elsewhere None."""
+        """The gold where all of its :meth:`values` are in ``known``; otherwise None."""
         return gold if all(value in known for value in self.values(gold)) else None
 
     def may_be(self, gold: Any, at: int, known: Iterable[str], longer: Iterable[str]) -> list[str]:
-        """The other values that could stand at a place among :meth:`values`.
+        """The values that could replace number ``at`` of :meth:`values`.
 
         Args:
             gold: of a sentence.
-            at: the place.
+            at: the index of the value to replace.
             known: all values of the training split.
-            longer: those of them that occur over several words.
+            longer: the values in ``known`` that occur as entities of several words.
         """
         present = self.values(gold)
         return [value for value in known if value not in present]
 
     def longer(self, gold: Any) -> set[str]:
-        """The values that stand over several words of a sentence."""
+        """The values in a sentence that span several words."""
         return set()
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task of which codes were learnt.
+    """A task with the codes that were learnt for it.
 
     Attributes:
-        name: as the experiment file has it.
+        name: the name in the experiment file.
         kind: what its head learns.
-        codes: how its gold becomes numbers.
+        codes: how its gold is converted to numbers.
     """
 
     name: str
@@ -314,12 +320,12 @@ class Task:
 
     @property
     def of_words(self) -> bool:
-        """Whether each word has gold, or else each sentence."""
+        """Whether each word has gold; otherwise each sentence has."""
         return self.kind.of_words
 
     @property
     def shape(self) -> Shape:
-        """Of its head."""
+        """The shape of its head."""
         return Shape(self.kind.outputs(self.codes), self.kind.of_words)
 
     @property
@@ -337,7 +343,7 @@ class Task:
 
 
 def largest_share(values: Iterable[str]) -> float:
-    """The share of the most frequent value; 0 where there is none."""
+    """The share of the most frequent value; 0 where there are no values."""
     counts = Counter(values)
     return max(counts.values()) / counts.total() if counts else 0.0
 
@@ -346,7 +352,7 @@ def named(value: Any, names: Sequence[str] | None, what: str, at: int = 0) -> st
     """A label or tag as text; numbers are looked up in ``names``.
 
     Raises:
-        BadValue: it is neither.
+        BadValue: the value is neither text nor a number with a name.
     """
     if isinstance(value, str):
         return value
@@ -357,7 +363,7 @@ def named(value: Any, names: Sequence[str] | None, what: str, at: int = 0) -> st
         raise BadValue(f"{what} is {{}}, not text", remedy, value, at)
     if names and 0 <= value < len(names):
         return names[value]
-    if names:  # -1 stands for a label that is held back
+    if names:  # some published test splits hide a label as -1
         problem = f"{what} is {value}, none of the {len(names)} classes"
         raise BadValue(problem, "use a split that has its labels", at=at)
     problem = f"{what} is the number {value}, and the source does not say what numbers stand for"

@@ -1,6 +1,7 @@
-"""Metrics that are not means over sentences, by sentence: the metric plus the linear part of each
-sentence's influence on it (the delta method, as by the infinitesimal jackknife of Jaeckel 1972). The
-mean of the values is the metric, and their spread is that which other sentences would give.
+"""Values per sentence for metrics that are not means over sentences. A sentence's value is the
+metric plus the linear part of the sentence's influence on it (the delta method, as in the
+infinitesimal jackknife of Jaeckel 1972). The mean of the values is the metric, and from their
+spread follows how much the metric would vary over other samples of sentences.
 """
 
 from collections.abc import Iterable, Set
@@ -10,8 +11,8 @@ import numpy as np
 
 
 def overlaps(pairs: Iterable[tuple[Set[Any], Set[Any]]]) -> dict[str, tuple[int | float, ...]]:
-    """For :func:`f1`, of pairs of what is gold and what is predicted: how much is in both (``right``),
-    ``predicted``, and ``gold``.
+    """The arguments of :func:`f1` for pairs of sets, gold and predicted, one pair per sentence: the
+    sizes of the intersection (``right``), of ``predicted``, and of ``gold``.
     """
     counts = [(len(gold & answered), len(answered), len(gold)) for gold, answered in pairs]
     right, predicted, gold = zip(*counts, strict=True) if counts else ((), (), ())
@@ -19,32 +20,33 @@ def overlaps(pairs: Iterable[tuple[Set[Any], Set[Any]]]) -> dict[str, tuple[int 
 
 
 def ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:
-    """A ratio of sums, ``sum(over) / sum(under)``: to first order, another draw of sentences moves it
-    by the mean of ``(over - ratio * under) / mean(under)``.
+    """Values for a ratio of sums, ``sum(over) / sum(under)``: to first order, another sample of
+    sentences changes the ratio by the mean of ``(over - ratio * under) / mean(under)``.
 
     Args:
         over: (sentences,).
-        under: (sentences,), of which some are above 0.
+        under: (sentences,), with a sum above 0.
     """
     under = under.astype(float)
-    whole = over.sum() / under.sum()
-    return np.asarray(whole + (over - whole * under) / under.mean())
+    quotient = over.sum() / under.sum()
+    return np.asarray(quotient + (over - quotient * under) / under.mean())
 
 
 def f1(right: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.ndarray | None:
-    """F1, ``2 * sum(right) / sum(predicted + gold)``; None where nothing is gold.
+    """Values for F1, ``2 * sum(right) / sum(predicted + gold)``; None where nothing is gold.
 
     Args:
-        right: (sentences,): what is gold and predicted.
-        predicted: (sentences,): what is predicted.
-        gold: (sentences,): what is gold.
+        right: (sentences,): how many labels or entities are both gold and predicted.
+        predicted: (sentences,): how many are predicted.
+        gold: (sentences,): how many are gold.
     """
     return ratio(2 * right, predicted + gold) if gold.sum() else None
 
 
 def correlation(first: np.ndarray, other: np.ndarray) -> np.ndarray | None:
-    """Pearson's r: the influence of a sentence is ``x * y - r * (x**2 + y**2) / 2``, both standardised
-    (Devlin, Gnanadesikan and Kettenring 1975, section 3); None where one of the two does not vary.
+    """Values for Pearson's r: the influence of a sentence is ``x * y - r * (x**2 + y**2) / 2``,
+    with both variables standardised (Devlin, Gnanadesikan and Kettenring 1975, section 3). None
+    where one of the two does not vary.
 
     Args:
         first: (sentences,).

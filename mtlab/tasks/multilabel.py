@@ -1,4 +1,4 @@
-"""Any number of labels a sentence."""
+"""Tasks with any number of labels per sentence."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ Labels = tuple[str, ...]
 
 
 class Multilabel(Kind):
-    """Any number of labels a sentence; the metric is F1 of labels, micro-averaged."""
+    """Any number of labels per sentence; the metric is micro-averaged F1 of labels."""
 
     name = "multilabel"
     many = True
@@ -29,7 +29,7 @@ class Multilabel(Kind):
     code = '[name for name, logit in zip({facts}["names"], {logits}) if logit > 0]'
 
     def read(self, value: list[Any], names: Sequence[str] | None, words: int | None) -> Labels:
-        """The labels, sorted; a label that stands twice is one."""
+        """The labels, sorted; a repeated label counts once."""
         labels = [named(item, names, f"label {place}") for place, item in enumerate(value, start=1)]
         if not all(label.strip() for label in labels):
             raise BadValue("a label is empty", "take it out of the list")
@@ -40,43 +40,43 @@ class Multilabel(Kind):
         return list(gold or ())
 
     def stratum(self, gold: Labels | None) -> str | None:
-        """The labels together."""
+        """The combination of labels."""
         return None if gold is None else "+".join(gold) or "none"
 
     def lack(self, codes: Codes) -> tuple[str, str] | None:
-        """There must be a label."""
+        """There must be at least one label."""
         problem = "no training sentence has a label", "give some sentences labels"
         return None if codes.names else problem
 
     def targets(self, gold: Labels | None, codes: Codes) -> np.ndarray:
-        """(labels,): 1 for those that the sentence has and 0 for the others; ``IGNORE`` without gold.
-        Labels that training does not have are left out.
+        """(labels,): 1 for the labels that the sentence has and 0 for the others; all ``IGNORE``
+        without gold. Labels that training does not have are left out.
         """
         if gold is None:
             return np.full(len(codes.names), IGNORE)
         return np.array([int(name in gold) for name in codes.names], dtype=np.int64)
 
     def predicted(self, raw: np.ndarray, codes: Codes, words: np.ndarray) -> list[str]:
-        """The labels that are likelier than not."""
-        return [name for name, has in zip(codes.names, raw.tolist(), strict=True) if has]
+        """The labels with a probability above 0.5."""
+        return [name for name, present in zip(codes.names, raw.tolist(), strict=True) if present]
 
     def answer(self, predicted: list[str], context: Context, codes: Codes) -> dict[str, Any]:
-        """The labels that are likelier than not, and their probabilities."""
+        """The predicted labels and their probabilities."""
         chances = zip(codes.names, context.chances.tolist(), strict=True)
         labels = [(name, chance) for name, chance in chances if name in predicted]
         return {"labels": [{"label": name, "score": round(chance, 6)} for name, chance in labels]}
 
     def score(self, pairs: Sequence[tuple[Labels, Labels]]) -> Scored:
-        """F1, macro F1 and the share of sentences whose labels are all right, as scikit-learn has
-        them; F1 is undefined where no sentence has a label.
+        """F1, macro F1 and the share of sentences whose labels are all right, as scikit-learn
+        computes them; both F1 are undefined where no sentence has a gold label.
         """
-        from sklearn.metrics import accuracy_score, f1_score  # takes a second
+        from sklearn.metrics import accuracy_score, f1_score  # this import takes a second
 
         known = sorted({label for pair in pairs for labels in pair for label in labels})
         gold, predicted = (
             np.array([[name in pair[side] for name in (*known, None, None)] for pair in pairs])
             for side in (0, 1)
-        )  # and two that nothing has: scikit-learn takes one column alone for a choice of two
+        )  # two empty columns are added: scikit-learn reads a single column as binary classes
         exact = float(accuracy_score(gold, predicted))
         if not gold.any():
             return Scored({"f1": None, "macro_f1": None, "exact": exact})
@@ -84,13 +84,13 @@ class Multilabel(Kind):
         by_label = f1_score(gold, predicted, average=None, zero_division=0.0)[: len(known)]
         support = gold.sum(axis=0).tolist()
         by_name: dict[str, dict[str, Score]] = {
-            name: {"f1": value if has else None, "support": has}
-            for name, value, has in zip(known, by_label.tolist(), support, strict=False)
+            name: {"f1": value if count else None, "support": count}
+            for name, value, count in zip(known, by_label.tolist(), support, strict=False)
         }
         return Scored({"f1": micro, "macro_f1": float(by_label.mean()), "exact": exact}, by_name)
 
     def constant_score(self, golds: Sequence[Labels]) -> float:
-        """F1 of the best set of labels: of each size, the most frequent ones."""
+        """F1 of the best constant set of labels: of each size, the most frequent labels."""
         counts = Counter(label for labels in golds for label in labels)
         right, best = 0, 0.0
         for size, (_, count) in enumerate(counts.most_common(), start=1):
@@ -99,19 +99,19 @@ class Multilabel(Kind):
         return best
 
     def columns(self, pairs: Sequence[tuple[Labels, Labels]]) -> dict[str, tuple[int | float, ...]]:
-        """How many labels are right, predicted, and gold."""
+        """How many labels of each sentence are right, predicted, and gold."""
         return linear.overlaps((set(gold), set(predicted)) for gold, predicted in pairs)
 
     def linear(self, columns: Columns) -> np.ndarray | None:
-        """The linear part of F1."""
+        """See :func:`mtlab.tasks.linear.f1`."""
         values = {name: np.array(numbers) for name, numbers in columns.items()}
         return linear.f1(values["right"], values["predicted"], values["gold"])
 
     def with_value(self, gold: Labels | None, at: int, value: str) -> Labels:
-        """The labels of which one is another."""
+        """The labels with one of them replaced."""
         labels = gold or ()
         return tuple(sorted({*labels[:at], value, *labels[at + 1 :]}))
 
     def renamed(self, gold: Labels | None, names: Mapping[str, str]) -> Labels:
-        """The labels, some of them under other names."""
+        """The labels, some of them with new names."""
         return tuple(sorted({names.get(label, label) for label in gold or ()}))

@@ -1,4 +1,4 @@
-"""The kinds that there are, and the two tasks that an experiment has which names none."""
+"""The known kinds of tasks, and the two tasks of an experiment that names no tasks."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,25 +19,25 @@ USUAL: dict[str, dict[str, Any]] = {
     "classifier": {"kind": Classification.name, "column": "label", "title": Classification.title},
     "ner": {"kind": Tagging.name, "column": "ner_tags", "title": "entity recognition"},
 }
-"""The tasks of an experiment that names none, as a file would name them."""
+"""The tasks of an experiment that names no tasks, as a file would write them."""
 
 
 def codes(facts: Mapping[str, Any]) -> Codes:
-    """The codes that a record holds."""
+    """The codes in a record."""
     return Codes(tuple(facts["names"]), float(facts["center"]), float(facts["spread"]))
 
 
 def written(task: Task) -> dict[str, Any]:
-    """A task as JSON, of which :func:`rebuilt` makes it again."""
+    """A task as JSON, from which :func:`rebuilt` makes the same task."""
     options = {name: getattr(task.kind, name) for name in sorted(task.kind.options)}
     return {"kind": task.kind.name, **options, **asdict(task.codes)}
 
 
 def rebuilt(name: str, facts: Mapping[str, Any]) -> Task:
-    """The task that was :func:`written`.
+    """The task that :func:`written` has written.
 
     Raises:
-        KeyError: something is missing.
+        KeyError: a key is missing.
         ValueError: there is no such kind.
     """
     if facts["kind"] not in KINDS:

@@ -1,4 +1,4 @@
-"""A number a sentence."""
+"""Tasks with a number per sentence."""
 
 import contextlib
 import math
@@ -14,10 +14,10 @@ from mtlab.tasks.kind import BadValue, Codes, Columns, Kind, Score, Scored
 
 
 class Regression(Kind):
-    """A number a sentence; the metric is Pearson's correlation of prediction and gold.
+    """A number per sentence; the metric is Pearson's correlation of prediction and gold.
 
-    A head learns numbers less their mean, over their standard deviation, of the training split: the
-    same rate then serves scores from 1 to 5 and prices.
+    A head learns standardised numbers, with the mean and standard deviation of the training split.
+    So one learning rate fits numbers of any size, be they scores from 1 to 5 or prices.
     """
 
     name = "regression"
@@ -36,7 +36,7 @@ class Regression(Kind):
     code = '{logits}.item() * {facts}["spread"] + {facts}["center"]'
 
     def read(self, value: Any, names: Sequence[str] | None, words: int | None) -> float:
-        """The number, written as one or as text."""
+        """The number; the source may write it as a number or as text."""
         if value is None:
             raise BadValue("the number is missing", "write a number")
         number = math.nan
@@ -55,13 +55,13 @@ class Regression(Kind):
         return Codes(center=float(numbers.mean()), spread=float(numbers.std()))
 
     def join(self, codes: Sequence[Codes]) -> Codes:
-        """Mean and standard deviation of all, each as much as any other."""
-        center = float(np.mean([some.center for some in codes]))
-        squares = [some.spread**2 + (some.center - center) ** 2 for some in codes]
+        """Mean and standard deviation of all data, with the same weight for each of ``codes``."""
+        center = float(np.mean([part.center for part in codes]))
+        squares = [part.spread**2 + (part.center - center) ** 2 for part in codes]
         return codes[0] if len(codes) == 1 else Codes((), center, float(np.mean(squares)) ** 0.5)
 
     def lack(self, codes: Codes) -> tuple[str, str] | None:
-        """There must be two numbers."""
+        """There must be two different numbers."""
         if codes.spread > 0:
             return None
         problem = f"every training sentence has the number {codes.center:g}"
@@ -84,8 +84,8 @@ class Regression(Kind):
         return float(raw) * codes.spread + codes.center
 
     def score(self, pairs: Sequence[tuple[float, float]]) -> Scored:
-        """Pearson's r and Spearman's rho as scipy has them, undefined where gold or predictions do not
-        vary, and the mean absolute error in the unit of the numbers.
+        """Pearson's r and Spearman's rho as scipy computes them, undefined where gold or
+        predictions do not vary, and the mean absolute error in the unit of the numbers.
         """
         from scipy import stats
 
@@ -102,11 +102,11 @@ class Regression(Kind):
         return Scored({**scores, "mae": float(abs(gold - predicted).mean())})
 
     def columns(self, pairs: Sequence[tuple[float, float]]) -> dict[str, tuple[int | float, ...]]:
-        """Both numbers."""
+        """The gold and the predicted number."""
         gold, predicted = zip(*pairs, strict=True) if pairs else ((), ())
         return {"gold": gold, "predicted": predicted}
 
     def linear(self, columns: Columns) -> np.ndarray | None:
-        """The linear part of r."""
+        """See :func:`mtlab.tasks.linear.correlation`."""
         gold, predicted = (np.array(columns[name], dtype=float) for name in ("gold", "predicted"))
         return linear.correlation(gold, predicted)

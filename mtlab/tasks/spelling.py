@@ -1,4 +1,4 @@
-"""How other programs spell tags of entities, and the same tags as they are spelt here."""
+"""The ways in which other programs spell entity tags, and their conversion to the spelling here."""
 
 import re
 from collections.abc import Mapping
@@ -6,24 +6,24 @@ from collections.abc import Mapping
 from mtlab.tasks.tags import TYPELESS, bare_types
 
 OUTSIDE = ("O", "o", "0", "_", "-", "NONE", "None", "none", "OTHER", "Other", "other", "OUT", "OUTSIDE", "O-O")  # fmt: skip
-"""What stands for ``O``."""
+"""Spellings of ``O``."""
 BEGIN = "BSUW"
-"""Prefixes of which tags of entities have one."""
+"""Prefixes that begin an entity. A source has one of them, unless all its prefixes are I."""
 SPELLINGS = (
     re.compile(r"(?P<prefix>[BIESLUMW])-(?P<kind>\S+)"),
     *(re.compile(rf"(?P<prefix>[BIESLUMW]){re.escape(sign)}(?P<kind>\S+)") for sign in "_:. "),
     *(re.compile(rf"(?P<prefix>[bieslumw]){re.escape(sign)}(?P<kind>\S+)") for sign in "-_:"),
     *(re.compile(rf"(?P<kind>\S+){re.escape(sign)}(?P<prefix>[BIESLUMW])") for sign in "-_"),
 )
-"""Tags with a type; all tags of a source have the same spelling."""
+"""Patterns of tags with a type. All tags of a source match the same pattern, except ``O``."""
 
 
 def respelt(counts: Mapping[str, int]) -> dict[str, str]:
-    """The tags of a source that are spelt otherwise here, and how; empty where none is, or where
-    nobody can tell.
+    """Tag of a source to its spelling here, for the tags that are spelt differently. Empty where
+    there are none, or where the spelling is not recognised.
 
     Args:
-        counts: tags to how often they stand.
+        counts: tag to its number of occurrences.
     """
     outside = [tag for tag in counts if tag in OUTSIDE]
     types = [tag for tag in counts if tag not in OUTSIDE]
@@ -42,7 +42,7 @@ def respelt(counts: Mapping[str, int]) -> dict[str, str]:
 
 
 def _typed(types: list[str]) -> dict[str, str] | None:
-    """Tags with a prefix and a type; None where they are none."""
+    """Tag with a prefix and a type to its spelling here; None where some tags have another form."""
     for spelling in SPELLINGS:
         matches = [spelling.fullmatch(tag) for tag in types]
         matched = [match for match in matches if match is not None]
@@ -59,7 +59,7 @@ def _typed(types: list[str]) -> dict[str, str] | None:
 
 
 def _typeless(types: list[str]) -> dict[str, str] | None:
-    """Prefixes without types; None where they are none."""
+    """Prefixes without types to their spelling here; None where not all tags are prefixes."""
     upper = {tag: tag.upper() for tag in types}
     if all(map(TYPELESS.fullmatch, upper.values())) and "B" in upper.values():
         return upper

@@ -1,4 +1,4 @@
-"""One tag a word: entities in IOB2, or plain tags."""
+"""Tasks with one tag per word: entities in IOB2, or plain tags."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -36,7 +36,7 @@ COLUMNS = {
     True: ("ner_tags", "ner", "tags", "tag", "entities", "slots", "bio", "iob", "labels"),
     False: ("pos_tags", "pos", "upos", "tags", "tag", "labels"),
 }
-"""Whether tags are of entities, to the usual names of their columns."""
+"""Whether tags mark entities, to the usual names of their columns."""
 OUTSIDE = "O"
 """The tag of a word outside of entities."""
 
@@ -51,11 +51,11 @@ class Entity(NamedTuple):
 
 
 class Tagging(Kind):
-    """One tag a word.
+    """One tag per word.
 
     Args:
-        spans: whether tags are IOB2, from which entities are read: the metric is then F1 of
-            entities, and else the share of words with the right tag.
+        spans: whether the tags mark entities in IOB2. The metric is then F1 of entities; otherwise
+            it is the share of words with the right tag.
     """
 
     name = "tagging"
@@ -89,7 +89,7 @@ class Tagging(Kind):
         } if spans else {"accuracy": "accuracy a word", "macro_f1": "macro F1"}  # fmt: skip
 
     def read(self, value: list[Any], names: Sequence[str] | None, words: int | None) -> Tags:
-        """A tag a word, as the source writes it."""
+        """The tag of each word, as the source writes it."""
         if words is None:
             raise BadValue("tags without words", "give the sentence as a list of words")
         if len(value) != words:
@@ -99,33 +99,33 @@ class Tagging(Kind):
         )
 
     def values(self, gold: Tags | None) -> list[str]:
-        """The type of each entity; without entities, each word's tag."""
+        """The type of each entity; for plain tags, the tag of each word."""
         tags = gold or ()
         return [tag[2:] for tag in tags if tag.startswith("B-")] if self.spans else list(tags)
 
     def known(self, codes: Codes) -> list[str]:
-        """The types; without entities, the tags."""
+        """The entity types; for plain tags, the tags."""
         if not self.spans:
             return sorted(codes.names)
         return sorted({kind for tag in codes.names if (kind := entity_type(tag)) is not None})
 
     def stratum(self, gold: Tags | None) -> str | None:
-        """Whether there is an entity."""
+        """Whether the sentence has an entity; None for plain tags."""
         if gold is None or not self.spans:
             return None
         return "entity" if any(tag != OUTSIDE for tag in gold) else "none"
 
     def learn(self, golds: Iterable[Tags | None]) -> Codes:
-        """The tags, sorted; of entities ``O`` comes first, whether it occurs or not."""
+        """The tags, sorted. For entities ``O`` comes first, even where it does not occur."""
         return self.join([Codes(tuple({tag for gold in golds for tag in gold or ()}))])
 
     def join(self, codes: Sequence[Codes]) -> Codes:
         """The tags of all."""
-        tags = {tag for some in codes for tag in some.names}
+        tags = {tag for part in codes for tag in part.names}
         return Codes((OUTSIDE, *sorted(tags - {OUTSIDE})) if self.spans else tuple(sorted(tags)))
 
     def lack(self, codes: Codes) -> tuple[str, str] | None:
-        """There must be an entity, or two tags."""
+        """There must be an entity; for plain tags, two different tags."""
         if len(codes.names) > 1:
             return None
         if self.spans:
@@ -133,19 +133,19 @@ class Tagging(Kind):
         return "every training word has the same tag", "tagging needs two tags or more"
 
     def targets(self, gold: Tags | None, codes: Codes) -> np.ndarray:
-        """(words,): the number of each tag, ``IGNORE`` for one that training does not have."""
+        """(words,): the number of each tag, ``IGNORE`` for a tag that training does not have."""
         return np.asarray([codes.numbers.get(tag, IGNORE) for tag in gold or ()], dtype=np.int64)
 
     def predicted(self, raw: np.ndarray, codes: Codes, words: np.ndarray) -> list[str]:
-        """A tag a word; a word without a sub-word counts, as ``O`` where there are entities, and else
-        as one without a tag.
+        """One tag per word. A word without a sub-word is scored, too: as ``O`` where tags mark
+        entities, otherwise with an empty tag, which is wrong.
         """
-        lost = OUTSIDE if self.spans else ""
-        return [codes.names[raw[position]] if position >= 0 else lost for position in words]
+        missing = OUTSIDE if self.spans else ""
+        return [codes.names[raw[position]] if position >= 0 else missing for position in words]
 
     def answer(self, predicted: list[str], context: Context, codes: Codes) -> dict[str, Any]:
-        """The entities, with the mean of their words' probabilities; or each word with its tag, which
-        a word without a sub-word lacks.
+        """The entities, each with the mean of its words' probabilities. For plain tags, each word
+        with its tag, which is None for a word without a sub-word.
         """
         best = context.chances.max(axis=-1).tolist()
         scores = [best[position] if position >= 0 else None for position in context.words]
@@ -166,7 +166,7 @@ class Tagging(Kind):
 
     def score(self, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> Scored:
         """Precision, recall and F1 of entities, in seqeval's default mode, which reads tags as
-        conlleval does, and in strict IOB2; F1 and recall are undefined without gold entities. Or
+        conlleval does, and in strict IOB2; all are undefined without gold entities. For plain tags,
         accuracy and macro F1 of words.
         """
         if not self.spans:
@@ -188,14 +188,16 @@ class Tagging(Kind):
         )
 
     def constant_score(self, golds: Sequence[Tags]) -> float:
-        """Of entities 0, for an answer that has none; or the share of the most frequent tag."""
+        """For entities 0, the score of an answer without entities; for plain tags, the share of the
+        most frequent tag.
+        """
         return 0.0 if self.spans else largest_share(tag for gold in golds for tag in gold)
 
     def columns(
         self, pairs: Sequence[tuple[Sequence[str], Sequence[str]]]
     ) -> dict[str, tuple[int | float, ...]]:
-        """How many entities are right, predicted, and gold, in seqeval's default mode; or how many
-        words are right, and how many there are.
+        """How many entities of each sentence are right, predicted, and gold, in seqeval's default
+        mode. For plain tags, how many words have the right tag, and how many words there are.
         """
         if not self.spans:
             right = tuple(sum(map(str.__eq__, gold, predicted)) for gold, predicted in pairs)
@@ -204,14 +206,14 @@ class Tagging(Kind):
         return linear.overlaps((gold, predicted) for gold, predicted in spans)
 
     def linear(self, columns: Columns) -> np.ndarray | None:
-        """The linear part of F1, or of the share of words."""
+        """See :func:`mtlab.tasks.linear.f1`; for plain tags, :func:`mtlab.tasks.linear.ratio`."""
         values = {name: np.array(numbers) for name, numbers in columns.items()}
         if self.spans:
             return linear.f1(values["right"], values["predicted"], values["gold"])
         return linear.ratio(values["right"], values["words"]) if values["words"].sum() else None
 
     def with_value(self, gold: Tags | None, at: int, value: str) -> Tags:
-        """Tags of which one entity has another type, or one word another tag."""
+        """The tags with a new type for one entity; for plain tags, with a new tag for one word."""
         tags = gold or ()
         if not self.spans:
             return (*tags[:at], value, *tags[at + 1 :])
@@ -220,7 +222,7 @@ class Tagging(Kind):
         return (*tags[:begin], f"B-{value}", *inside, *tags[end:])
 
     def within(self, gold: Tags | None, known: Collection[str]) -> Tags | None:
-        """Tags without the entities of other types; without entities, see :meth:`Kind.within`."""
+        """The tags without entities of unknown types; for plain tags, see :meth:`Kind.within`."""
         if gold is None or not self.spans:
             return super().within(gold, known)
         kept = list(gold)
@@ -232,7 +234,7 @@ class Tagging(Kind):
     def may_be(
         self, gold: Tags | None, at: int, known: Iterable[str], longer: Iterable[str]
     ) -> list[str]:
-        """The other types; for an entity of several words, those that have such."""
+        """The other types or tags. For an entity of several words, only types of such entities."""
         if self.spans:
             _, begin, end = list(entities(gold or ()))[at]
             known = longer if end > begin + 1 else known
@@ -262,12 +264,12 @@ def _entities(sentences: Sequence[Tags], strict: bool) -> set[Entity]:
 
 @lru_cache(maxsize=1 << 16)
 def _read(tags: Tags, strict: bool) -> tuple[tuple[str, int, int], ...]:
-    """Type, first and last word of a sentence's entities as seqeval reads them: by default, or with
-    ``mode="strict", scheme=IOB2``.
+    """Type, first word and last word of each entity in a sentence, as seqeval reads them: by
+    default, or with ``mode="strict", scheme=IOB2``.
 
-    seqeval takes part of a type's name for markup (its strict mode strips hyphens, so that ``grade-``
-    and ``grade`` become equal), so types go in as numbers. What it read is remembered, for gold tags
-    come again in every epoch, and so do most predictions.
+    seqeval changes the names of some types (its strict mode strips hyphens, so that ``grade-`` and
+    ``grade`` become equal), so it is given numbers instead. The results are cached, because gold
+    tags and most predictions are the same in every epoch.
     """
     from seqeval.metrics.sequence_labeling import get_entities
     from seqeval.scheme import IOB2, Entities
@@ -293,7 +295,7 @@ def _by_type(entities: set[Entity]) -> defaultdict[str, set[Entity]]:
 
 
 def _micro(gold: set[Entity], predicted: set[Entity]) -> dict[str, Score]:
-    """F1, precision and recall; without gold entities 0.0 would mislead."""
+    """F1, precision and recall; undefined without gold entities, where 0.0 would mislead."""
     if not gold:
         return {"f1": None, "precision": None, "recall": None}
     right = len(gold & predicted)

@@ -1,8 +1,8 @@
-"""Tag schemes of entity annotation: which one a source uses, whether its tags obey it, and
+"""Tag schemes of entity annotation: which one a source uses, whether its tags follow it, and
 conversion to IOB2.
 
-seqeval's ``scheme`` module tells IOB2 from BIOES, but neither knows IOB1 when it sees it nor says
-where a tag is wrong.
+seqeval's ``scheme`` module distinguishes IOB2 from BIOES, but it does not recognise IOB1, and it
+does not say where a tag is wrong.
 """
 
 import re
@@ -17,11 +17,11 @@ TAG = re.compile(r"O|[BIESLUM]-.+")
 TYPELESS = re.compile("[OBIESLUM]")
 """A tag of a source whose entities have no type."""
 PREFIXED = re.compile(r"^[BIESLUM][^A-Za-z0-9]|[^A-Za-z0-9][BIESLUM]$|^[biesl][-_]|^[^A-Za-z]*$")
-"""A tag that has a prefix in a spelling that is not read, or no letter."""
+"""A tag that has no letter, or a prefix in a spelling that is not supported."""
 MOST_TYPES = 100
-"""More types than that no source has."""
+"""The largest number of types for which tags are read as bare types."""
 ONE_TYPE = "entity"
-"""The type of entities that have none."""
+"""The type given to entities without a type."""
 CONTINUES: dict[Scheme, str] = {
     "IOB2": "I",
     "IOB1": "B",
@@ -29,17 +29,17 @@ CONTINUES: dict[Scheme, str] = {
     "BILOU": "IL",
     "BMES": "ME",
 }
-"""The prefixes that may only follow ``B-x`` or ``I-x`` of their own type. IOB1 keeps B- for an
+"""The prefixes that may only follow ``B-x`` or ``I-x`` of their own type. IOB1 uses B- only for an
 entity right after another; BMES writes M- for I-."""
 MARK_ENDS = ("BIOES", "BILOU", "BMES")
-"""Schemes in which the last word of an entity has a prefix of its own."""
+"""Schemes with a special prefix for the last word of an entity."""
 TO_IOB2 = {"E": "I", "L": "I", "M": "I", "S": "B", "U": "B"}
 
 
 class TagError(ValueError):
-    """A tag that no scheme has, or that its scheme does not allow where it stands.
+    """A tag that belongs to no scheme, or that its scheme does not allow at this place.
 
-    ``sequence`` and ``position`` say where, both from 0.
+    ``sequence`` and ``position`` are the place, both counted from 0.
     """
 
     def __init__(self, sequence: int, position: int, problem: str, remedy: str) -> None:
@@ -53,13 +53,13 @@ class TagError(ValueError):
 
 
 def entity_type(tag: str) -> str | None:
-    """``x`` of ``B-x``; None of ``O``."""
+    """``x`` for the tag ``B-x``; None for ``O``."""
     return None if tag == "O" else tag[2:]
 
 
 def entities(tags: Tags) -> Iterator[tuple[str, int, int]]:
     """Type, first word and the word after the last of each entity in IOB2 tags, read as conlleval
-    does: ``I-`` alone begins one, too.
+    does: an ``I-`` tag that continues no entity begins one.
     """
     begin, kind = 0, ""
     for at, tag in enumerate([*tags, "O"]):
@@ -78,21 +78,21 @@ def typeless(tags: Iterable[str]) -> bool:
 
 
 def typed(tag: str) -> str:
-    """A tag without a type, with the one type that there is."""
+    """A typeless tag with :data:`ONE_TYPE` as its type."""
     return tag if tag == "O" else f"{tag}-{ONE_TYPE}"
 
 
 def prefixed(tag: str) -> str:
-    """A tag that is a bare type, with a prefix."""
+    """A tag that is a bare type, with the prefix ``I-``."""
     return tag if tag == "O" else f"I-{tag}"
 
 
 def bare_types(counts: Mapping[str, int]) -> bool:
-    """Whether tags are types without prefixes, and ``O`` for most words: neighbouring words of one type
-    are one entity.
+    """Whether tags are types without prefixes, and ``O`` for at least half of the words.
+    Neighbouring words of one type are then one entity.
 
     Args:
-        counts: tags to how often they stand.
+        counts: tag to its number of occurrences.
     """
     types = [tag for tag in counts if tag != "O"]
     return (
@@ -106,19 +106,19 @@ def bare_types(counts: Mapping[str, int]) -> bool:
 
 
 def are_tags(texts: Collection[str]) -> bool:
-    """Whether all of some texts are tags of entities, with types or all without."""
+    """Whether all texts are entity tags, either all with types or all without."""
     return all(map(TAG.fullmatch, texts)) or all(map(TYPELESS.fullmatch, texts))
 
 
 def detect(sequences: Sequence[Tags]) -> Scheme:
     """The scheme of a whole source.
 
-    A set with B, I and O alone is IOB1 where fewer tags are out of place under IOB1 than under
-    IOB2; so a set with tags out of place under both is read as what it mostly is, and
-    :func:`to_iob2` points at the exceptions.
+    Tags with the prefixes B and I alone are IOB1 where fewer of them are out of place in IOB1 than
+    in IOB2. So where tags are out of place in both schemes, the source is read in the scheme that
+    it mostly follows, and :func:`to_iob2` names the exceptions.
 
     Raises:
-        TagError: a tag is neither ``O`` nor a prefix and a type, or BIOES and BILOU are mixed.
+        TagError: a tag is neither ``O`` nor a prefix and a type, or schemes are mixed.
     """
     known = {tag for tags in sequences for tag in tags}
     wrong = _unknown(sequences, known)
@@ -139,10 +139,10 @@ def detect(sequences: Sequence[Tags]) -> Scheme:
 
 
 def _bmes(sequences: Sequence[Tags], known: set[str]) -> Scheme:
-    """BMES, in which no other scheme's tags may stand.
+    """BMES, after a check that no tag of another scheme occurs.
 
     Raises:
-        TagError: one does.
+        TagError: such a tag occurs.
     """
     others = {tag for tag in known if tag[0] in "ILU"}
     if others:
@@ -169,12 +169,12 @@ def _unknown(sequences: Sequence[Tags], known: set[str]) -> list[TagError]:
 
 
 def mistakes(sequences: Sequence[Tags]) -> list[TagError]:
-    """Everything that :func:`detect` and :func:`to_iob2` would refuse; the scheme is that of the
-    sequences without unknown tags.
+    """All errors that :func:`detect` and :func:`to_iob2` would raise; the scheme is detected from
+    the sequences without unknown tags.
     """
     wrong = unknown(sequences)
-    aside = {error.sequence for error in wrong}
-    rest = [() if number in aside else tags for number, tags in enumerate(sequences)]
+    excluded = {error.sequence for error in wrong}
+    rest = [() if number in excluded else tags for number, tags in enumerate(sequences)]
     try:
         scheme = detect(rest)
     except TagError as error:
@@ -183,12 +183,11 @@ def mistakes(sequences: Sequence[Tags]) -> list[TagError]:
 
 
 def to_iob2(sequences: Sequence[Tags], scheme: Scheme) -> Iterator[tuple[str, ...]]:
-    """Every sequence in IOB2, when all of them were looked at; those of IOB2 are handed on as they
-    are.
+    """Convert every sequence to IOB2, after a check of all of them; tags in IOB2 stay as they are.
 
     Raises:
-        TagError: the first tag that ``scheme`` does not allow where it stands, with the number of
-            such tags.
+        TagError: a tag is not allowed by ``scheme`` at its place; the error is for the first one
+            and gives the number of such tags.
     """
     misplaced = _misplaced(sequences, scheme)
     first = next(misplaced, None)
@@ -206,7 +205,10 @@ def _convert(tags: Tags, scheme: Scheme) -> Iterator[str]:
 
 
 def _misplaced(sequences: Sequence[Tags], scheme: Scheme) -> Iterator[tuple[int, int]]:
-    """Places of tags that continue nothing, or, where ends are marked, that nothing ends."""
+    """The places, sequence and position, of tags that ``scheme`` does not allow there: tags that
+    should continue an entity and do not, and in schemes that mark ends, tags of an entity without
+    an end.
+    """
     return (
         (number, position)
         for number, tags in enumerate(sequences)
@@ -216,18 +218,18 @@ def _misplaced(sequences: Sequence[Tags], scheme: Scheme) -> Iterator[tuple[int,
 
 @lru_cache(maxsize=1 << 14)
 def _out_of_place(tags: tuple[str, ...], scheme: Scheme) -> tuple[int, ...]:
-    """Positions of such tags in one sequence. Remembered, for most sentences are tagged as some
-    other is.
+    """The positions of misplaced tags (see :func:`_misplaced`) in one sequence. The results are
+    cached, because many sentences have the same tags.
     """
     marks_ends = scheme in MARK_ENDS
     positions = []
     for position, (before, tag, after) in enumerate(
         zip(("O", *tags), tags, (*tags[1:], "O"), strict=False)
     ):
-        unbegun = tag[0] in CONTINUES[scheme] and not _goes_on(before, tag)
+        not_begun = tag[0] in CONTINUES[scheme] and not _goes_on(before, tag)
         open_ = marks_ends and tag[0] in "BIM"
-        unended = open_ and not (after[0] in "IMEL" and after[1:] == tag[1:])
-        if unbegun or unended:
+        not_ended = open_ and not (after[0] in "IMEL" and after[1:] == tag[1:])
+        if not_begun or not_ended:
             positions.append(position)
     return tuple(positions)
 
