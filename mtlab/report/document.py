@@ -12,6 +12,7 @@ from mtlab.record.records import SuiteRecord, TrialRecord
 from mtlab.report import markdown
 from mtlab.report.comparison import winner
 from mtlab.report.comparison.groups import Group, groups
+from mtlab.report.comparison.shifts import shifts
 from mtlab.report.decision.box import box
 from mtlab.report.faults import explain_errors
 from mtlab.report.figures import curves, scores, shift_plots, staged_plots
@@ -25,6 +26,7 @@ from mtlab.report.sections import (
     pilot,
     provenance,
     question,
+    worth,
 )
 from mtlab.report.sections.telling import most_telling
 from mtlab.report.table import to_csv, trials_table
@@ -109,11 +111,13 @@ def document(view: View, drawn: list[Plots], over: Plots) -> str:
     suite, base = view.suite, view.base
     pairs = list(zip(view.shown, drawn, strict=True))
     plots = next(plots for group, plots in pairs if group is base)
+    base_shifts = shifts(base)
     parts = [
         f"# {markdown.text(suite.experiment.get('name', 'experiment'))}",
         f"> **Question:** {markdown.text(suite.question or 'which parts should be frozen?')} {_asked(suite, view.groups)}",
         *first_screen(view, plots),
-        part("## Expected and measured", expected.section(base, suite.experiment)),
+        part("## Quality and cost", worth.section(base, base_shifts)),
+        part("## Expected and measured", expected.section(base, suite.experiment, base_shifts)),
         part("## Failures", provenance.failures(view.groups)),
         part("## How sure", certainty.section(base, suite.experiment)),
         part("## Pilot", pilot.section(base)),

@@ -110,6 +110,19 @@ def test_labels_lie_apart_and_in_their_order():
     assert sum(places[1:4]) == pytest.approx(sum(wanted[1:4])), "around where they should be"
 
 
+@pytest.mark.parametrize("wanted", [[0.0] * 5, [1.0] * 5, [0.0, 0.5, 1.0], [0.9, 0.95, 1.0], [0.5]])
+def test_labels_stay_beside_the_axes_where_there_is_room(wanted):
+    places = labels.inside(labels.spread(wanted, 0.2), 0.2)
+    assert min(places) >= 0 and max(places) <= 1
+    gaps = [later - earlier for earlier, later in itertools.pairwise(places)]
+    assert all(gap >= 0.2 - 1e-9 for gap in gaps)
+
+
+def test_labels_without_room_keep_their_places():
+    places = labels.spread([0.5] * 9, 0.2)
+    assert labels.inside(places, 0.2) == places
+
+
 def test_equal_courses_have_one_label():
     courses = {"a": [(0.0, 1.0)], "b": [(0.0, 2.0)], "c": [(0.0, 1.0)]}
     assert labels.alike(courses) == {"a": ["a", "c"], "b": ["b"]}

@@ -10,6 +10,7 @@ from mtlab.report.claims.register import CLAIMS, findings
 from mtlab.report.comparison.groups import groups
 from mtlab.report.comparison.shifts import shifts
 from mtlab.report.figures import canvas, shift_plots
+from mtlab.report.sections import expected
 from mtlab.report.sections import shifts as sections
 from mtlab.report.sections.telling import most_telling
 from mtlab.report.table import trials_table
@@ -125,9 +126,13 @@ def test_the_figure_has_a_panel_a_set_and_task_with_every_scenario_that_learnt(
     assert not drawn.pale_texts(figure) and not drawn.pale_marks(figure)
     assert min(text.get_fontsize() for text in drawn.texts(figure)) >= 9
     for ax in figure.axes:
-        assert ax.get_xlim() == ax.get_ylim()
+        (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+        assert right - left == pytest.approx(top - bottom), "so equal losses rise at one angle"
         named = {text.get_text() for text in ax.texts}
-        assert named == {*factory.SCENARIOS, "as on test"} - {"fully_frozen"}
+        assert named - {"as on test"} == {*factory.SCENARIOS} - {"fully_frozen"}
+        assert ("as on test" in named) == (
+            min(right, top) - max(left, bottom) > 0.35 * (right - left)
+        )
     hollow = [line.get_markerfacecolor() == "white" for line in figure.axes[0].lines]
     assert sum(hollow) == 2, "the two scenarios that are unclear"
 
@@ -191,3 +196,17 @@ def test_that_freezing_protects_is_tested_on_three_sets_by_heads_alone_or_first(
 def test_other_controls_than_full_fine_tuning_do_not_test_the_claim() -> None:
     suite, trials = ran(("chat", "lower", "reports"), 2, control="ner_head_frozen")
     assert findings(CLAIM, Evidence(suite, groups(suite, trials))) == []
+
+
+def test_expectations_have_what_is_shown_out_of_distribution_beside_them(records: Records) -> None:
+    suite, trials = records
+    (group,) = groups(suite, trials)
+    names = {"gradual_unfreeze": "as robust", "fully_frozen": "nothing"}
+    table = expected.section(group, {"expected": names}, shifts(group)).splitlines()
+    cells = {row.split(" | ")[0].strip("| `"): row.split(" | ") for row in table if "| " in row}
+    place = cells["scenario"].index("out of distribution")
+    assert cells["gradual_unfreeze"][place].startswith(
+        "loses more at sentence classification on chat"
+    )
+    assert cells["fully_frozen"][place] == "unclear"
+    assert "out of distribution" not in expected.section(group, {"expected": names})

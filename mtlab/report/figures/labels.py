@@ -48,7 +48,8 @@ def at_right(labels: Sequence[Label], height: float, ax: Axes) -> None:
     low, high = ax.get_ylim()
     ordered = sorted(labels, key=lambda label: label.end[1])
     wanted = [min(max((label.end[1] - low) / (high - low), 0.0), 1.0) for label in ordered]
-    for label, place, is_at in zip(ordered, spread(wanted, LINE / height), wanted, strict=True):
+    places = inside(spread(wanted, LINE / height), LINE / height)
+    for label, place, is_at in zip(ordered, places, wanted, strict=True):
         start = ax.transLimits.transform(ax.transScale.transform(label.end))[0]
         ax.plot(
             [min(max(start, 0.0), 1.0), 1.02],
@@ -82,6 +83,15 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
         while len(blocks) > 1 and _start(blocks[-1], gap) < _end(blocks[-2], gap) + gap:
             blocks[-2:] = [blocks[-2] + blocks[-1]]
     return [_start(block, gap) + at * gap for block in blocks for at in range(len(block))]
+
+
+def inside(places: Sequence[float], gap: float) -> list[float]:
+    """Rising places that are ``gap`` apart, moved to lie from 0 to 1 where there is room for all."""
+    if gap * (len(places) - 1) > 1:
+        return [*places]
+    count = len(places)
+    lowered = [min(place, 1 - gap * (count - 1 - at)) for at, place in enumerate(places)]
+    return [max(place, gap * at) for at, place in enumerate(lowered)]
 
 
 def _start(block: Sequence[float], gap: float) -> float:

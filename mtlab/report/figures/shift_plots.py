@@ -17,8 +17,11 @@ from mtlab.report.figures.labels import Label
 from mtlab.report.figures.looks import INK, Look, looks, shown
 from mtlab.report.figures.plots import Point
 
-KIND, HEIGHT = "out_of_distribution", 3.3
-"""The figure's name, and the inches of a row of panels."""
+KIND, HEIGHT, REST = "out_of_distribution", 3.3, 0.9
+"""The figure's name, the fewest inches of a row of panels, and those of them that are not axes."""
+
+FEWEST = 0.35
+"""The share of a panel that a line must cross for its name to fit."""
 
 ALT = "Score out of distribution of each scenario over its score on test, a panel a task and set"
 CAPTION = (
@@ -52,14 +55,16 @@ def _scores(group: Group) -> Figure | None:
                 panels.setdefault((on.name, shift.task.name), []).append(shift)
     if not panels:
         return None
-    figure, axes = canvas.panels(len(panels), HEIGHT)
+    most = max(map(len, panels.values()))
+    height = max(HEIGHT, REST + labels.LINE * (most + 1))
+    figure, axes = canvas.panels(len(panels), height)
     for panel_shifts, ax in zip(panels.values(), axes, strict=True):
-        _panel(group, panel_shifts, ax)
+        _panel(group, panel_shifts, height - REST, ax)
     return figure
 
 
-def _panel(group: Group, panel_shifts: Sequence[Shift], ax: Axes) -> None:
-    """Draw the scores of one task on one set."""
+def _panel(group: Group, panel_shifts: Sequence[Shift], height: float, ax: Axes) -> None:
+    """Draw the scores of one task on one set, on axes of a height in inches."""
     points = {
         shift.scenario: (shift.test.mean, shift.score.mean)
         for shift in panel_shifts
@@ -74,7 +79,7 @@ def _panel(group: Group, panel_shifts: Sequence[Shift], ax: Axes) -> None:
             point, style = points[shift.scenario], look[shift.scenario]
             _mark(shift, point, style, ax)
             ends.append(Label(shown(shift.scenario, 24), point, style))
-    labels.at_right(ends, HEIGHT - 0.9, ax)
+    labels.at_right(ends, height, ax)
     ax.set_title(f"{shown(on.title)}: {shown(task.title)}", loc="left")
     ax.set_xlabel(f"{shown(task.metric_title)} on test")
     ax.set_ylabel("on this set")
@@ -96,21 +101,25 @@ def _mark(shift: Shift, point: Point, style: Look, ax: Axes) -> None:
 
 
 def _limits(points: Sequence[Point], ax: Axes) -> None:
-    """Give both axes the same limits, so that the line of equal scores can be seen."""
-    values = [value for point in points for value in point]
-    low, high = min(values), max(values)
-    space = 0.08 * max(high - low, 0.02)
-    ax.set_xlim(low - space, high + space)
-    ax.set_ylim(low - space, high + space)
+    """Give both axes limits of the same length around the points, so that lines of equal losses rise at
+    the same angle in every panel.
+    """
+    sides = list(zip(*points, strict=True))
+    length = 1.16 * max(0.02, *(max(values) - min(values) for values in sides))
+    centre_x, centre_y = ((min(values) + max(values)) / 2 for values in sides)
+    ax.set_xlim(centre_x - length / 2, centre_x + length / 2)
+    ax.set_ylim(centre_y - length / 2, centre_y + length / 2)
     ax.locator_params(nbins=5)
 
 
 def _lines(control: Point | None, ax: Axes) -> None:
-    """Draw the line of equal scores, and that of the control's loss."""
+    """Draw the line of equal scores where it crosses the panel, and that of the control's loss."""
     ax.axline((0.0, 0.0), slope=1.0, color=INK, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
-    note: dict[str, Any] = {"rotation": 45, "transform_rotates_text": True, "color": INK}
-    low, high = ax.get_xlim()
-    middle, above = (low + high) / 2, 0.03 * (high - low)
-    ax.text(middle, middle + above, "as on test", rotation_mode="anchor", ha="center", **note)
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    low, high = max(left, bottom), min(right, top)
+    if high - low > FEWEST * (right - left):
+        note: dict[str, Any] = {"rotation": 45, "transform_rotates_text": True, "color": INK}
+        middle, above = (low + high) / 2, 0.03 * (right - left)
+        ax.text(middle, middle + above, "as on test", rotation_mode="anchor", ha="center", **note)
     if control is not None:
         ax.axline(control, slope=1.0, color=INK, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1)

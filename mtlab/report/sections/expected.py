@@ -1,24 +1,39 @@
 """The report's section on what was expected of scenarios, beside what came out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtlab.report import markdown
 from mtlab.report.comparison.groups import Group
+from mtlab.report.comparison.shifts import Shift
 from mtlab.report.markdown import name, text
 from mtlab.report.results import Row, scenario_rows
+from mtlab.report.sections import shifts as sets
 from mtlab.report.wording import verdict
 
 
-def section(group: Group, experiment: Mapping[str, Any]) -> str:
-    """A row a scenario of which the file expects something; empty where it does of none."""
+def section(group: Group, experiment: Mapping[str, Any], group_shifts: Sequence[Shift] = ()) -> str:
+    """A row for each scenario of which the file expects something; empty without such a scenario.
+
+    Args:
+        group: of one point.
+        experiment: its settings.
+        group_shifts: the scores out of distribution; empty without such test sets.
+    """
     expected = experiment.get("expected", {})
     rows = [row for row in scenario_rows(group) if row.scenario in expected]
     if not rows:
         return ""
-    header = ["scenario", "expected", *(text(task.title) for task in group.tasks), "training FLOPs"]
+    header = ["scenario", "expected", *(text(task.title) for task in group.tasks)]
+    header += [*(["out of distribution"] if group_shifts else []), "training FLOPs"]
     lines = [
-        [name(row.scenario), text(expected[row.scenario]), *_verdicts(group, row), _cost(row)]
+        [
+            name(row.scenario),
+            text(expected[row.scenario]),
+            *_verdicts(group, row),
+            *([sets.brief(group_shifts, row.scenario) or "–"] if group_shifts else []),
+            _cost(row),
+        ]
         for row in rows
     ]
     lead = "What the file expects of each scenario, and the verdict here against the control."

@@ -14,6 +14,12 @@ from mtlab.report.wording import REASONS, verdict
 REASON = {**REASONS, decisions.UNTRAINED: "nothing learnt"}
 """Why a difference of drops is unclear."""
 
+SHOWN: tuple[Word, ...] = ("protects", "loses more")
+"""What may be shown of a scenario out of distribution."""
+
+NOTHING: Word = "unclear"
+"""What it is called where nothing is shown."""
+
 
 def answer(group: Group, group_shifts: Sequence[Shift]) -> str:
     """What the sets show of each scenario, on how many sets, and what cannot be said.
@@ -24,13 +30,12 @@ def answer(group: Group, group_shifts: Sequence[Shift]) -> str:
     """
     if not group_shifts:
         return ""
-    shown: tuple[Word, ...] = ("protects", "loses more")
-    sentences = [_of_word(group, group_shifts, word) for word in shown]
+    sentences = [_of_word(group, group_shifts, word) for word in SHOWN]
     rest = [
         rival
         for rival in decisions.rivals(group)
         if not any(
-            shift.scenario == rival and shift.against and shift.against.word in shown
+            shift.scenario == rival and shift.against and shift.against.word in SHOWN
             for shift in group_shifts
         )
     ]
@@ -103,6 +108,25 @@ def _general(group: Group) -> str:
     if shifts.count(group.also) < FEWEST_SETS:
         return f"{paragraph} Nothing can be said in general: that takes {FEWEST_SETS} sets."
     return f"{paragraph} What they show holds for data like these alone."
+
+
+def brief(group_shifts: Sequence[Shift], scenario: str) -> str:
+    """Where a scenario loses less than the control, or more; :data:`NOTHING` where neither is shown;
+    empty where it was not compared.
+    """
+    own = [shift for shift in group_shifts if shift.scenario == scenario and shift.against]
+    clauses = [
+        f"{word} at {listing(places)}"
+        for word in SHOWN
+        if (
+            places := [
+                f"{text(shift.task.title)} on {text(shift.on.title)}"
+                for shift in own
+                if shift.against and shift.against.word == word
+            ]
+        )
+    ]
+    return "; ".join(clauses) or (NOTHING if own else "")
 
 
 def table(group: Group, group_shifts: Sequence[Shift]) -> str:
