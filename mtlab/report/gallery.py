@@ -79,6 +79,11 @@ TOPICS = (
         _varies("data.labelled", "data.label_noise"),
         ("conditions",),
     ),
+    Topic(
+        "Which way of freezing, in and out of distribution?",
+        lambda known: bool(known.base.also),
+        ("out_of_distribution",),
+    ),
 )
 """In the order of the page. An experiment belongs to the last one that fits."""
 

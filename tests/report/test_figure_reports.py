@@ -38,6 +38,7 @@ QUESTIONS = {
     "staged_long": "kept_and_learnt",
     "staged_snips": "kept_and_learnt",
     "staged_topics": "kept_and_learnt",
+    "ways": "out_of_distribution",
 }
 """Report to the figure that answers its question; learning curves elsewhere."""
 
