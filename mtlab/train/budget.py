@@ -10,18 +10,18 @@ from mtlab.train.worker import Work, groups, starts
 
 
 class Budget:
-    """FLOPs of trials, each with what it computes for others too, and of the checkpoints that they
+    """FLOPs of trials, with what each computes for other trials, and of the checkpoints that trials
     start from.
 
     Args:
         work: the experiment, ready to run.
-        rounds: trials that are not read back; those of a round run at once.
+        rounds: the trials that are not read back, look by look.
     """
 
     def __init__(self, work: Work, rounds: Sequence[Sequence[Trial]]) -> None:
         self.work = work
-        left = [trial for some in rounds for trial in some]
-        together = [group for some in rounds for group in groups(some, work)]
+        left = [trial for round_trials in rounds for trial in round_trials]
+        together = [group for round_trials in rounds for group in groups(round_trials, work)]
         self.trials = {
             trial: forecast.work(work.of(trial), trial) + forecast.of_sets(work.of(trial))
             for trial in left
@@ -33,12 +33,12 @@ class Budget:
         """Key of the trial that trains a checkpoint to FLOPs."""
 
     def of(self, trials: Iterable[Trial]) -> int:
-        """FLOPs of some trials, with the checkpoints that they start from; 0 for those that are read
-        back.
+        """FLOPs of some trials, with the checkpoints that they start from; 0 for those that are
+        read back.
         """
-        some = [trial for trial in trials if trial in self.trials]
-        needed = starts(self.work, some)
-        return sum(self.trials[trial] for trial in some) + sum(self.starts[key] for key in needed)
+        to_run = [trial for trial in trials if trial in self.trials]
+        needed = starts(self.work, to_run)
+        return sum(self.trials[trial] for trial in to_run) + sum(self.starts[key] for key in needed)
 
     def done(self, ended: Iterable[Trial], ready: Collection[str]) -> int:
         """FLOPs that are done when these trials ended and these checkpoints are ready.
@@ -54,8 +54,9 @@ class Budget:
 
 
 def not_tried(work: Work) -> set[Pair]:
-    """Points and scenarios that a pilot leaves out: this engine would compute nearly as much for them
-    as for the control, so that they cannot be the answer. What decides while it trains is tried.
+    """Points and scenarios that a pilot leaves out: this engine would compute nearly as much for
+    them as for the control, so that they cannot save enough. A scenario that chooses blocks while
+    it trains is never left out, because its FLOPs are not known before.
     """
     experiment = work.experiment
     if not experiment.pilot or experiment.control is None:

@@ -1,4 +1,4 @@
-"""Trials that train in step: where they stand, which of them failed, and what resumes them."""
+"""Trials that train in step: how far they are, which of them failed, and their resume state."""
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -23,19 +23,19 @@ from mtlab.train.selection import Choice
 from mtlab.train.state import Setup, TrialState
 
 FORMAT = 3
-"""Of resume states: those of another format are not read."""
+"""The format of resume states; states of another format are not read."""
 
 
 @dataclass
 class Position:
-    """Where trials stand that train in step.
+    """How far trials that train in step are.
 
     Attributes:
-        stage: of the scenario, by its index.
-        piece: what is left of it to be trained at one go: all of it, unless guidance changed
-            something; None when it is done.
-        epoch: of the piece, so many are done.
-        step: of the epoch that runs, so many are done.
+        stage: index of the stage in the scenario.
+        piece: the piece of the stage that trains: all of it, unless guidance or a choice of blocks
+            divides it; None when the stage is done.
+        epoch: number of the piece's epochs that are done.
+        step: number of steps that are done in the epoch that runs.
         timed: seconds and number of the piece's steps whose time counts.
     """
 
@@ -58,12 +58,12 @@ class Group:
         self.setup = setup
         self.states = [TrialState(trial, setup) for trial in trials]
         self.alive = list(self.states)
-        """Those that have not failed."""
+        """The trials that have not failed."""
         self.at = Position(0, None)
         self.trainer: Trainer | None = None
 
     def begin_stage(self, index: int, stage: Stage) -> None:
-        """Stand before the first epoch of a stage."""
+        """Set the position to the start of a stage."""
         self.at = Position(index, stage)
         for state in self.alive:
             first = len(state.record.stages)
@@ -72,23 +72,23 @@ class Group:
 
     @property
     def training(self) -> list[TrialState]:
-        """Those that are alive and have not ended the stage, which patience may end for each at
-        another epoch.
+        """The trials that are alive and have not ended the stage; patience may end it at a
+        different epoch for each.
         """
         return [state for state in self.alive if state.waiting is None or not state.waiting.done]
 
     def each(
         self, action: Callable[[TrialState], object], states: Sequence[TrialState] | None = None
     ) -> None:
-        """Do something with each trial that is alive, or with those of ``states`` that are; one that
-        fails ends with its reason.
+        """Apply ``action`` to each trial that is alive, or to each of ``states`` that is; a trial
+        that fails ends with its reason.
         """
         for state in tuple(self.alive if states is None else states):
             if state in self.alive:
                 self.attempt(action, state)
 
     def attempt(self, action: Callable[[TrialState], object], state: TrialState) -> bool:
-        """Do something with one trial; returns whether it did not fail.
+        """Apply ``action`` to one trial; returns whether that succeeded.
 
         Raises:
             Lost: of several processes only this one may have failed, so that it cannot continue
@@ -103,8 +103,8 @@ class Group:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """An error inside that is not one trial's own fails all that are alive: they do this
-        together.
+        """Within, an error fails all trials that are alive, because they do together what runs
+        inside; errors of single trials are caught by :meth:`attempt` before.
         """
         try:
             yield
@@ -116,7 +116,7 @@ class Group:
         """End a trial with the reason why it failed.
 
         Raises:
-            Lost: as :meth:`attempt` has it.
+            Lost: see :meth:`attempt`.
         """
         self.alive.remove(state)
         if isinstance(error, Diverged):
@@ -125,33 +125,38 @@ class Group:
             outcome.finish(state, "certificate broken", str(error))
         elif isinstance(error, UserError):
             outcome.finish(state, "refused", str(error))
-        else:  # the reasons above are the same in all processes, for losses and digests are
+        else:  # the reasons above are the same in all processes, as losses and digests are
             outcome.finish(state, *self._crash(state, error))
 
     def _crash(self, state: TrialState, error: Exception) -> tuple[Status, str]:
-        """Status and reason of a trial that met an error which is nobody's mistake but ours, or the
-        machine's.
+        """Status and reason of a trial that failed by an error of mtlab itself or of the machine.
+        The traceback is written to a file, unless memory ran out.
+
+        Raises:
+            Lost: there are several processes.
         """
         setup, label = self.setup, state.trial.label
-        known = isinstance(error, torch.OutOfMemoryError)
+        out_of_memory = isinstance(error, torch.OutOfMemoryError)
         directory = setup.journal.directory
         file = directory / "failures" / f"{label}-{state.record.key[:12]}.txt"
         first_line = str(error).partition("\n")[0][:200]
         problem = printable(f"{type(error).__name__}: {first_line}")
-        status: Status = "out of memory" if known else "crashed"
-        reason = "" if known else f"{problem} (failures/{file.name})"
+        status: Status = "out of memory" if out_of_memory else "crashed"
+        reason = "" if out_of_memory else f"{problem} (failures/{file.name})"
         why = ending(status, reason)
         first = not setup.runtime.processes.several or setup.keeper.left(why)
-        if first and not known:
+        if first and not out_of_memory:
             write_atomically(file, "".join(traceback.format_exception(error)))
         if setup.runtime.processes.several:
             raise Lost(f"{label}: {why if first else problem}") from error
         return status, reason
 
     def state_dict(self) -> tuple[dict[str, Any], Tensors] | None:
-        """What another process needs to continue from here: all that is not a tensor, and the tensors.
+        """What another process needs to continue from here: the facts that are not tensors, and the
+        tensors.
 
-        None where a trial has failed: all continue from where it had not.
+        None where a trial has failed: all trials then continue from an earlier state, before the
+        failure.
         """
         if len(self.alive) < len(self.states) or self.trainer is None:
             return None
@@ -167,8 +172,8 @@ class Group:
         return {**origin, "at": position, "trials": trials, "trainer": trainer}, tensors
 
     def resume(self) -> tuple[dict[str, Any], Tensors] | None:
-        """Take up what :meth:`state_dict` gave, where an interrupted run left it; returns what its
-        trainer is to take up, or None where the trials begin.
+        """Restore what :meth:`state_dict` returned, if an interrupted run left a resume state;
+        returns the state of the trainer, or None if the trials start from the beginning.
         """
         saved = self.setup.keeper.saved
         if saved is None or len(self.alive) < len(self.states):
@@ -192,8 +197,8 @@ class Group:
         return self.states[0].scenario.stages[index]
 
     def _changes(self, piece: Stage) -> dict[str, Any]:
-        """In what the piece that trains differs from its stage: values of JSON, for guidance and the
-        choice of blocks change no others.
+        """The fields in which the piece that trains differs from its stage. All their values fit
+        into JSON: guidance and the choice of blocks change no others.
         """
         stage = self._stage(self.at.stage)
         values = ((key, getattr(piece, key)) for key in Stage.model_fields)

@@ -9,31 +9,32 @@ from mtlab.record.records import Skipped, SuiteRecord, TrialRecord
 
 Wanted = Callable[[SuiteRecord, Sequence[TrialRecord], int], Collection[Pair]]
 """Decides after a look which scenarios run with more seeds, at which points: given the suite, the
-records of its trials so far and the look's number of seeds. The control is one of them where it is
-still compared with."""
+records of its trials so far and the look's number of seeds. The control is among them as long as
+other scenarios are compared with it."""
 
 
 class Looks:
-    """What of an experiment runs, from look to look; a single look where its seeds are fixed.
+    """Which trials of an experiment run at each look; where the number of seeds is fixed, there is
+    one look.
 
     Args:
         experiment: whose trials run.
-        there: trials that an earlier run finished, to their records, which are used where a look
-            needs them.
+        there: trials that an earlier run finished, to their records; a look uses those that it
+            needs.
     """
 
     def __init__(self, experiment: Experiment, there: Mapping[Trial, TrialRecord]) -> None:
         self.experiment, self.there = experiment, there
         self.trials = experiment.trials()
         self.numbers = experiment.looks or (len(experiment.seeds),)
-        """Seeds of each look."""
+        """The number of seeds at each look."""
         self.records: dict[Trial, TrialRecord] = {}
-        """Of the trials that ended, in this run or before."""
+        """The records of the trials that ended, in this run or in an earlier one."""
         self.wanted: set[Pair] = {(trial.point, trial.scenario) for trial in self.trials}
         """Points and scenarios that run with the seeds of the next look."""
 
     def due(self, number: int) -> list[Trial]:
-        """The trials without a record that a look of so many seeds needs, in the order they run."""
+        """The trials without a record that a look at ``number`` seeds needs, in order."""
         seeds = self.experiment.seeds[:number]
         return [
             trial
@@ -44,13 +45,15 @@ class Looks:
         ]
 
     def take(self, number: int) -> list[TrialRecord]:
-        """Take the records of an earlier run that a look of so many seeds needs."""
+        """Take the records of an earlier run that a look at ``number`` seeds needs."""
         records = {trial: self.there[trial] for trial in self.due(number) if trial in self.there}
         self.records |= records
         return list(records.values())
 
     def rounds(self) -> list[list[Trial]]:
-        """The trials that an earlier run did not finish, look by look, if none is ever decided."""
+        """The trials that an earlier run did not finish, look by look, as if no look ever stopped a
+        scenario.
+        """
         before, rounds = 0, []
         for number in self.numbers:
             seeds = self.experiment.seeds[before:number]
@@ -61,21 +64,25 @@ class Looks:
         return rounds
 
     def may_run(self, flops: Mapping[Trial, int]) -> list[Trial]:
-        """The trials that may run: all, or after a pilot the control and one other scenario.
+        """The trials that may run: all, or after a pilot those of the control and of one other
+        scenario.
 
         Args:
-            flops: trial to its work, of those that are not there; the dearest other is taken.
+            flops: trial to its FLOPs, for the trials that an earlier run did not finish. As the
+                other scenario, the one with the most FLOPs is taken.
         """
         if not self.experiment.pilot:
             return list(flops)
         first = set(self.due(self.numbers[0]))
-        dearest: dict[tuple[Point, int], Trial] = {}
+        costliest: dict[tuple[Point, int], Trial] = {}
         wanted = [trial for trial in flops if (trial.point, trial.scenario) in self.wanted]
         for trial in wanted:
-            at = trial.point, trial.seed
+            place = trial.point, trial.seed
             if trial.scenario != self.experiment.control and trial not in first:
-                dearest[at] = max(dearest.get(at, trial), trial, key=lambda one: flops[one])
-        others = set(dearest.values())
+                costliest[place] = max(
+                    costliest.get(place, trial), trial, key=lambda one: flops[one]
+                )
+        others = set(costliest.values())
         return [
             trial
             for trial in wanted
@@ -128,7 +135,9 @@ class Looks:
 
 
 def stopped_lines(stopped: Mapping[Point, Sequence[str]], number: int) -> list[str]:
-    """For the user: the scenarios that stop at a look, and with how many seeds, a line a point."""
+    """Lines for the user, one for each point: the scenarios that stop at a look, and the number of
+    seeds that they have.
+    """
     return [
         f"{f'{point_label(point)}: ' if point else ''}{', '.join(names)}: no more after {counted(number, 'seed')}"
         for point, names in stopped.items()

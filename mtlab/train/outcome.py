@@ -1,5 +1,5 @@
-"""What a trial comes to: validation after each epoch, the weights a stage hands on, the test split and
-the test sets out of distribution once, and the record.
+"""The results of a trial: validation after each epoch, the weights that each stage hands on, one
+evaluation on the test split and on the test sets out of distribution, and the record.
 """
 
 import math
@@ -45,12 +45,12 @@ def evaluate(state: TrialState, split: str) -> tuple[Metrics, list[Prediction]]:
 
 
 def _evaluate_also(state: TrialState, name: str) -> tuple[Metrics, list[Prediction]]:
-    """Score a test set out of distribution, from the words up."""
+    """Score a test set out of distribution, without cached states."""
     prepared = state.setup.prepared
-    of = prepared.also[name]
+    test_set = prepared.also[name]
     state.network.eval()
-    scored = _evaluated(state, of, "test", FullForward(state.network), name)
-    state.setup.advance(schedule.forward_flops(prepared, of.examples("test").lengths))
+    scored = _evaluated(state, test_set, "test", FullForward(state.network), name)
+    state.setup.advance(schedule.forward_flops(prepared, test_set.examples("test").lengths))
     return scored
 
 
@@ -69,11 +69,11 @@ def _evaluated(
 
 
 def validate(state: TrialState, stage: int, epoch: int, losses: dict[str, float]) -> None:
-    """Score the validation split, and write the epoch down.
+    """Score the validation split, and add the epoch to the record.
 
     Args:
         state: the trial.
-        stage: index of the piece of a stage.
+        stage: index of the piece among all that the trial trains.
         epoch: of the trial, 0 before any training.
         losses: mean training losses of the epoch.
     """
@@ -121,8 +121,8 @@ def hand_on(state: TrialState, stage: Stage) -> None:
 
 
 def snapshot(state: TrialState) -> None:
-    """Keep what a stage of a staged trial handed on, to be looked at when all is selected: on disk,
-    where it takes no memory.
+    """Save the weights that a stage of a staged trial hands on, to be evaluated after the
+    selection. They lie on disk, so that they take no memory.
     """
     if state.source is not None:
         number = len(state.record.stages)
@@ -146,7 +146,7 @@ def conclude(state: TrialState) -> None:
 
 
 def select(state: TrialState, stage: Stage) -> None:
-    """Settle which weights are tested, and write it down before the test split is read."""
+    """Select the weights to test, and write the selection to disk before the test split is read."""
     hand_on(state, stage)
     if stage.average is not None:
         _average(state, stage.average)
@@ -180,14 +180,14 @@ def test(state: TrialState) -> None:
 
 
 def also_test(state: TrialState) -> None:
-    """Score the test sets out of distribution with the selected weights, after all is selected. In
-    no lap: what a scenario costs does not depend on how many sets there are.
+    """Score the test sets out of distribution with the selected weights, after the selection. The
+    time counts in no lap: what a scenario costs does not depend on the number of test sets.
     """
-    for name, of in state.setup.prepared.also.items():
+    for name, test_set in state.setup.prepared.also.items():
         read = partial(_evaluate_also, state, name)
         with state.setup.memory.uncounted():
             metrics, predictions = _with_selected(state, read)
-        added = contributions(of.corpus.tasks, predictions)
+        added = contributions(test_set.corpus.tasks, predictions)
         scored = AlsoTested(metrics=metrics, contributions=added)
         state.note(also={**state.record.also, name: scored})
         _write(state, predictions, name)
@@ -196,7 +196,9 @@ def also_test(state: TrialState) -> None:
 def _with_selected(
     state: TrialState, read: Callable[[], tuple[Metrics, list[Prediction]]]
 ) -> tuple[Metrics, list[Prediction]]:
-    """What is read with the selected weights; where each task has its own, with those of each."""
+    """What ``read`` returns with the selected weights; where each task has its own weights, the
+    results of each task come from those.
+    """
     metrics, predictions = Metrics(), list[Prediction]()
     for task in state.choice.best or [""]:
         if task:
@@ -248,18 +250,22 @@ def _load(state: TrialState, best: Best) -> dict[str, str]:
 
 
 def _certify(state: TrialState, piece: int) -> dict[str, str]:
-    """What was frozen when the selected weights were trained must be in them as it was then;
+    """Check that the units which were frozen in a piece have the digests that they had at its end;
     returns the digests of all units.
 
+    Args:
+        state: the trial, whose network has the weights that are checked.
+        piece: index of the piece that trained these weights.
+
     Raises:
-        CertificateError: it is not.
+        CertificateError: a frozen unit has changed.
     """
-    then, now = state.record.stages[piece], state.passes.hash_units()
-    divided = set(map(sub_units.owner, then.parts))
-    every = now | freezing.sub_digests(state.network, divided)
-    for unit, counts in (then.parameters | then.parts).items():
+    piece_record, now = state.record.stages[piece], state.passes.hash_units()
+    divided = set(map(sub_units.owner, piece_record.parts))
+    all_digests = now | freezing.sub_digests(state.network, divided)
+    for unit, counts in (piece_record.parameters | piece_record.parts).items():
         frozen = counts.frozen and not counts.trainable
-        if frozen and every[unit] != then.digests_after[unit]:
+        if frozen and all_digests[unit] != piece_record.digests_after[unit]:
             raise CertificateError(f"frozen unit {unit} changed after its last stage")
     return now
 
@@ -299,15 +305,16 @@ def _keep_weights(state: TrialState) -> None:
     path = setup.journal.weights_path(state.record)
     pretrained = setup.prepared.pristine_digests
     try:
-        with setup.memory.uncounted():  # a loop would not keep them
+        with setup.memory.uncounted():  # a plain training loop would not write them
             setup.runtime.processes.once(lambda: keep(state.network, pretrained, path))
-    except UserError as error:  # what was measured stands
+    except UserError as error:  # the results of the trial are valid all the same
         setup.keeper.say(f"the weights of {state.trial.label} are not kept: {error}")
 
 
 def _measure_forgetting(state: TrialState, checkpoint: Checkpoint) -> None:
-    """What became of what the checkpoint knew: after each stage, and in the selected weights. In no
-    lap: a loop would not do it.
+    """Measure what the trial forgot: the scores on source and target after each stage, and how far
+    the network's outputs on the source moved from the checkpoint's. The time counts in no lap: a
+    plain training loop would not do it.
     """
     prepared, runtime, network = state.setup.prepared, state.setup.runtime, state.network
     source = prepared.source

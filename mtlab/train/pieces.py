@@ -1,5 +1,5 @@
-"""The pieces of a stage that does not train all the blocks that it names at once: each is the stage
-with some units withheld.
+"""The pieces of a stage that does not train all its blocks at once: each piece is the stage with
+some units withheld.
 """
 
 from collections.abc import Collection
@@ -15,7 +15,7 @@ from mtlab.train.state import TrialState
 
 
 def first(state: TrialState, stage: Stage) -> Stage:
-    """The first piece of a stage; of one that trains all it names, the stage.
+    """The first piece of a stage; the stage itself, if it has neither ``rotate`` nor ``choose``.
 
     Args:
         state: of the trial, as the stage begins.
@@ -33,13 +33,13 @@ def first(state: TrialState, stage: Stage) -> Stage:
 
 
 def turned(state: TrialState, stage: Stage, done: int, left: int) -> Stage | None:
-    """The piece of the turn that begins when so many epochs of a stage are done; None where none
-    begins.
+    """The piece of the turn that begins after ``done`` epochs of a stage; None if no turn begins
+    then.
 
     Args:
         state: of the trial.
         stage: of the scenario.
-        done: epochs of it.
+        done: epochs of the stage that are done.
         left: epochs that are left.
     """
     assert stage.rotate is not None
@@ -55,21 +55,21 @@ def turned(state: TrialState, stage: Stage, done: int, left: int) -> Stage | Non
 def shrunk(
     state: TrialState, piece: Stage, done: int, left: int, sums: GradientSums
 ) -> Stage | None:
-    """What is left of a stage when blocks are frozen that learn little; None where none are.
+    """The rest of a stage, with those blocks frozen that learn little; None if there are none.
 
     Args:
-        state: of the trial; it notes the norms of this look.
-        piece: that trained so far.
-        done: epochs of the stage.
+        state: of the trial; the norms of this look are stored in its history.
+        piece: the piece that trained so far.
+        done: epochs of the stage that are done.
         left: epochs that are left.
         sums: of the gradients since the last look.
     """
     assert piece.freeze_when is not None
     if done % piece.freeze_when.every:
         return None
-    now = sums.take()
-    frozen, changes = scoring.still(piece.freeze_when, state.history.norms, now)
-    state.history.norms = now
+    norms = sums.take()
+    frozen, changes = scoring.still(piece.freeze_when, state.history.norms, norms)
+    state.history.norms = norms
     if not frozen:
         return None
     state.history.scores = changes
@@ -80,14 +80,14 @@ def shrunk(
 
 
 def _scores(state: TrialState, stage: Stage, partition: Partition) -> dict[str, float]:
-    """The scores of the blocks; what they cost counts as training."""
+    """The scores of the blocks, for ``choose``; their time and FLOPs count as training."""
     prepared, tally = state.setup.prepared, state.tally
     done = state.record.epochs[-1].epoch if state.record.epochs else 0
     sentences = scoring.looked_at(prepared, stage, done)
     before = state.clock.laps["train"]
     with state.clock.lap("train"):
         runtime = state.setup.runtime
-        # one of several processes: rounding might have others choose other blocks
+        # the first process computes them for all: rounding might make others choose other blocks
         scores = runtime.processes.once(
             lambda: scoring.scores(state.network, partition, stage, prepared, sentences, runtime)
         )
@@ -104,7 +104,7 @@ def _only(stage: Stage, partition: Partition, training: Collection[str]) -> Stag
 
 
 def _later(stage: Stage, left: int) -> Stage:
-    """A stage that has begun: so many epochs are left of it, and nothing is drawn anew."""
+    """The rest of a stage that has begun: it has ``left`` epochs, and draws nothing anew."""
     return stage.model_copy(update={"epochs": left, "reinit": ()})
 
 

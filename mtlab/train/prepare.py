@@ -38,17 +38,20 @@ class Prepared:
         experiment: the experiment at this point.
         corpus: its data.
         encoded: split to encoded sentences.
-        pad_id: what inputs are padded with.
+        pad_id: the token id that inputs are padded with.
         location: the encoder, as it was found.
         pristine: the pretrained encoder; trials train copies of it.
         pristine_digests: SHA-256 of each of its units.
         counter: FLOPs of a step.
-        setup_s: seconds that reading data, tokenising and loading weights took: every trial uses
-            all of it.
-        source: what the checkpoint that trials start from is trained on, where there is one.
+        setup_s: seconds that reading data, tokenising and loading weights took: they count in full
+            for every trial.
+        source: the source data, ready to train the checkpoints that trials start from; None where
+            trials start from the pretrained encoder.
         checkpoints: seed to that checkpoint, as soon as it is trained.
-        variants: with adapters and without, made when first asked for.
-        also: test set out of distribution to the same on its sentences, which are a test split alone.
+        variants: whether the encoder has adapters, to this point with or without them; made on
+            first use.
+        also: name of a test set out of distribution to this point with its sentences as the test
+            split, and without other splits.
     """
 
     experiment: Experiment
@@ -76,8 +79,8 @@ class Prepared:
         return self.corpus.shapes
 
     def of(self, scenario: str) -> "Prepared":
-        """What trials of a scenario run on: this, or the same with adapters in the encoder where a
-        stage trains them.
+        """What trials of a scenario run on: this object, or a copy of it with adapters in the
+        encoder where a stage trains them.
         """
         adapted = lora.wanted(self.experiment.scenario(scenario).stages)
         if adapted is self.counter.adapted:
@@ -112,7 +115,8 @@ class Prepared:
             encoded = self.encoded[split]
             ids = batches.by_length(encoded, batches.EVALUATION_TOKENS)
             self._ready[split] = tuple(
-                batches.collate(encoded.examples, some, self.pad_id).to(device) for some in ids
+                batches.collate(encoded.examples, sentence_ids, self.pad_id).to(device)
+                for sentence_ids in ids
             )
         return self._ready[split]
 
@@ -136,7 +140,7 @@ class Prepared:
 
         Settings, stages, data as encoded, the encoder's weights and configuration, device,
         precision, kernel, threads, the number of processes where there are several, and the
-        versions of what computes.
+        versions of the packages that compute.
         """
         recipe = self.experiment.model_dump(mode="json", exclude=NOT_IN_KEY)
         stages = [
@@ -164,7 +168,12 @@ class Prepared:
             start.append({"processes": facts["processes"]})
         if self.also:
             sets = sorted(self.also.items())
-            start.append({name: (of.corpus.fingerprint, of.encoding_digest) for name, of in sets})
+            start.append(
+                {
+                    name: (test_set.corpus.fingerprint, test_set.encoding_digest)
+                    for name, test_set in sets
+                }
+            )
         return content_key(
             FORMAT,
             trial.scenario,
@@ -230,8 +239,11 @@ def prepare(
 
 
 def check_scenarios(prepared: Prepared, where: str = "scenarios.{name}") -> None:
-    """Plan every stage of every scenario once; ``where`` says where the file has a scenario's
-    stages.
+    """Check every scenario: each of its stages is planned once.
+
+    Args:
+        prepared: what the scenarios' trials run on.
+        where: the place of a scenario's stages in the experiment file, for error messages.
 
     Raises:
         UserError: a selector does not fit the network, or no loss reaches what a stage trains.
@@ -264,19 +276,21 @@ def _check_losses(plan: StagePlan, place: str) -> None:
 
 
 def _prepare(experiment: Experiment, runtime: Runtime, shared: Shared) -> Prepared:
-    """Make a point ready; where it starts from a checkpoint, with the classes of both data sets for
-    both.
+    """Prepare a point. Where its trials start from a checkpoint, the source data and the point's
+    own data both get the classes of both.
     """
     location, _ = shared.get(
         lambda: backbone.find(experiment.encoder), "location", experiment.encoder.model_dump()
     )
     corpus, data_s = shared.corpus(experiment, "data")
-    first = experiment.source_phase()
-    if first is None:
+    source_phase = experiment.source_phase()
+    if source_phase is None:
         return _ready(experiment, corpus, data_s, location, runtime, shared)
-    earlier, earlier_s = shared.corpus(first, "start.data")
+    earlier, earlier_s = shared.corpus(source_phase, "start.data")
     corpus, earlier = sources.together([corpus, earlier])
-    source = _ready(first, earlier, earlier_s, location, runtime, shared, where="start.stages")
+    source = _ready(
+        source_phase, earlier, earlier_s, location, runtime, shared, where="start.stages"
+    )
     return _ready(experiment, corpus, data_s, location, runtime, shared, source)
 
 
@@ -342,7 +356,7 @@ def _ready(
 
 
 def _with_sets(prepared: Prepared, tokenizer: Any, limit: int, shared: Shared) -> Prepared:
-    """The same with the experiment's test sets out of distribution, read and encoded."""
+    """A copy with the experiment's test sets out of distribution, read and encoded."""
     experiment, corpus, location = prepared.experiment, prepared.corpus, prepared.location
     if not experiment.also_test:
         return prepared
@@ -351,20 +365,22 @@ def _with_sets(prepared: Prepared, tokenizer: Any, limit: int, shared: Shared) -
     def read() -> list[tuple[str, Corpus, dict[str, Encoded]]]:
         sets = also_test.load(experiment, corpus, directory)
         return [
-            (name, of, corpus_encoding.encode(of, tokenizer, limit, directory))
-            for name, of in sets.items()
+            (name, of_set, corpus_encoding.encode(of_set, tokenizer, limit, directory))
+            for name, of_set in sets.items()
         ]
 
-    entries = {name: of.model_dump() for name, of in experiment.also_test.items()}
+    entries = {name: of_set.model_dump() for name, of_set in experiment.also_test.items()}
     encoder, data = experiment.encoder.model_dump(), experiment.data.max_duplicates
-    sets, _ = shared.get(  # a loop would not read them, so that no trial's time has these seconds
+    sets, _ = shared.get(  # a plain loop would not read them: the seconds count for no trial
         read, "also_test", entries, encoder, corpus.fingerprint, limit, experiment.data_seed, data
     )
     size = getattr(location.config, "vocab_size", None)
     for _, _, encoded in sets:
         corpus_encoding.check_vocabulary(encoded, prepared.pad_id, size, location.name)
-    also = {name: replace(prepared, corpus=of, encoded=encoded) for name, of, encoded in sets}
-    return replace(prepared, also=also, variants={})  # variants that there are have no sets
+    also = {
+        name: replace(prepared, corpus=of_set, encoded=encoded) for name, of_set, encoded in sets
+    }
+    return replace(prepared, also=also, variants={})  # the existing variants lack the test sets
 
 
 def length_limit(experiment: Experiment, pristine: Backbone, tokenizer: Any) -> int:

@@ -23,10 +23,11 @@ from mtlab.plan.experiment import Experiment
 from mtlab.train.distributed.processes import ALONE, Processes, join
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Of glibc's malloc.h."""
+"""Options of ``mallopt``, from glibc's malloc.h."""
 
 PAYS = 1.25
-"""So many times as fast as in fp32 products must be in bf16: what autocast converts takes time too."""
+"""bf16 is chosen on a CPU if it multiplies matrices at least this many times as fast as fp32: the
+conversions of autocast take time too."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Runtime:
         precision: ``bf16`` (autocast over fp32 weights) or ``fp32``.
         attention: the kernel to ask transformers for; ``None`` leaves it the choice.
         threads: CPU threads of torch.
-        device_name: what the device calls itself.
-        processes: those that run the suite together, each on a device of its own.
+        device_name: the device's name as its driver or the system reports it.
+        processes: the processes that run the suite together.
     """
 
     device: torch.device
@@ -58,12 +59,12 @@ class Runtime:
         )
 
     def synchronize(self) -> None:
-        """Wait until the device has done all work it was given; a CPU always has."""
+        """Wait until the device has done all its queued work; a CPU has no queue to wait for."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
     def describe(self) -> dict[str, str | int]:
-        """Facts for the record; those of several processes are the same in each."""
+        """Facts for the record; they are the same in each of several processes."""
         several: dict[str, str | int] = (
             {"processes": self.processes.number} if self.processes.several else {}
         )
@@ -80,7 +81,7 @@ class Runtime:
 
 @cache
 def _versions() -> dict[str, str]:
-    """Versions of what computes and scores; looking them up reads files."""
+    """Versions of the packages that compute and score; looking them up reads files."""
     return {
         package: version(package)
         for package in ("torch", "transformers", "peft", "datasets", "mlflow", "seqeval", "mtlab")
@@ -88,10 +89,10 @@ def _versions() -> dict[str, str]:
 
 
 def resolve(experiment: Experiment) -> Runtime:
-    """Settle ``auto`` for this machine, and fix the number of CPU threads.
+    """Replace ``auto`` by the choice for this machine, and set the number of CPU threads.
 
-    bf16 goes with written-out attention on a CPU: the backward pass of its fused kernel is slower
-    in bf16 than all that bf16 saves, from some 20 tokens on.
+    On a CPU, bf16 is used with eager attention: from about 20 tokens on, the backward pass of the
+    fused attention kernel loses more time in bf16 than bf16 saves elsewhere.
 
     Raises:
         UserError: a GPU was asked for and there is none, or the processes of a launcher differ.
@@ -119,10 +120,10 @@ def resolve(experiment: Experiment) -> Runtime:
         )  # Accelerate would choose another number
         processes, device = join(device)
     if device.type == "cuda":
-        torch.cuda.init()  # resetting its memory statistics does not do it
+        torch.cuda.init()  # resetting memory statistics does not initialise CUDA
         torch.backends.cuda.enable_cudnn_sdp(
             False
-        )  # it plans for each shape of a batch anew, which took a tenth of a second on an H200
+        )  # it makes a plan for each new batch shape, which took a tenth of a second on an H200
         leave_masks_unread()
     precision = (
         ("bf16" if bf16(device)[0] else "fp32")
@@ -141,29 +142,29 @@ def resolve(experiment: Experiment) -> Runtime:
 
 
 def leave_masks_unread() -> None:
-    """Have transformers build attention masks without a look at them.
+    """Make transformers build attention masks without reading their values.
 
-    It reads each batch's mask, to leave it out where nothing is padded, and the host waits there
-    until a GPU has done all that was queued before.
+    By default it reads each batch's mask, to leave the mask out where nothing is padded. For this
+    read the host must wait until a GPU has done all its queued work.
     """
     masking_utils._ignore_bidirectional_mask_sdpa = lambda *_args, **_kwargs: False
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc keep what tensors free for the next ones: by default it hands blocks back at once,
-    and each step faults them in again.
+    """Make glibc keep freed memory for later tensors: by default it returns large blocks to the
+    system at once, and each step has page faults when it gets them again.
 
-    On a virtual machine that took a tenth of a step. :class:`mtlab.record.measure.PeakMemory` hands
-    back all that is free between trials.
+    On a virtual machine the page faults took a tenth of a step's time. Between trials,
+    :class:`mtlab.record.measure.PeakMemory` returns all free memory to the system.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the most that it takes
+        mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the largest value that glibc accepts
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def bf16(device: torch.device) -> tuple[bool, str]:
-    """Whether a device computes in bf16, and how one knows."""
+    """Whether to compute in bf16 on a device, and the reason in words."""
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
         return (
@@ -178,10 +179,12 @@ def bf16(device: torch.device) -> tuple[bool, str]:
 
 @cache
 def _gain_of_bf16() -> float:
-    """How many times as fast as in fp32 a product of an encoder's shapes is in bf16. Some CPUs have
-    the instructions, and are slower with them: an Intel Xeon without AMX had 0.5.
+    """The speed of a matrix product of an encoder's shapes in bf16, as a multiple of its speed in
+    fp32. Some CPUs have bf16 instructions but are slower with them: an Intel Xeon without AMX had
+    0.5.
 
-    On one thread, which another program disturbs less than it does two that wait for each other.
+    It is measured on one thread: other programs disturb one thread less than two that wait for each
+    other.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -189,7 +192,7 @@ def _gain_of_bf16() -> float:
     factors = {
         kind: (torch.ones(512, 384).to(kind), torch.ones(384, 1536).to(kind)) for kind in fastest
     }
-    for _ in range(12):  # in turn; the fastest of each is of a moment in which nothing disturbed it
+    for _ in range(12):  # in turn; the fastest time of each is the one that was disturbed least
         for kind, pair in factors.items():
             began = time.perf_counter()
             torch.mm(*pair)
@@ -204,15 +207,15 @@ def cores() -> int:
 
 
 def _threads() -> int:
-    """CPU threads to use: ``OMP_NUM_THREADS`` where it is set, else a fair part of the cores that
-    this process may use.
+    """CPU threads to use: ``OMP_NUM_THREADS`` where it is set, otherwise the cores that this
+    process may use, divided by the number of the suite's processes on this machine.
     """
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return int(wanted) if wanted.isdecimal() and int(wanted) else max(1, cores() // launch.here())
 
 
 def _cpu() -> dict[str, Any]:
-    """What the CPU can do; older releases of torch do not tell."""
+    """The CPU's capabilities as torch reports them; empty in older releases of torch."""
     return dict(getattr(torch.cpu, "get_capabilities", dict)())
 
 

@@ -20,7 +20,8 @@ class Best:
         score: on validation.
         epoch: of the trial.
         piece: of the trial that the epoch belongs to.
-        weights: what had trained in the stage up to there, by name, on the CPU.
+        weights: the weights that the stage trains, as they were after this epoch, by name, on the
+            CPU.
     """
 
     score: float
@@ -38,8 +39,8 @@ class Choice:
         moved: names of the parameters that have trained in it.
         standing: the epoch whose weights the network has; None before the first.
         first: the stage's first piece, by its place in the trial.
-        start: what trains in the stage, as it was when the stage began, by name, on the CPU; kept
-            where it is averaged with.
+        start: the weights that the stage trains, as they were when it began, by name, on the CPU;
+            kept only for a stage that averages weights.
     """
 
     best: dict[str, Best] = field(default_factory=dict)
@@ -50,8 +51,8 @@ class Choice:
 
 
 def watched(stage: Stage) -> dict[str, tuple[str, ...]]:
-    """Under which names a stage keeps its best weights, and the tasks that each is judged by; none
-    where the last epoch's are taken.
+    """The names under which a stage keeps its best weights, each with the tasks that judge them;
+    empty where the stage takes the last epoch's weights.
     """
     if stage.select == "best":
         return {"": stage.judged}
@@ -59,8 +60,8 @@ def watched(stage: Stage) -> dict[str, tuple[str, ...]]:
 
 
 def better(stage: Stage, best: Mapping[str, Best], metrics: Metrics) -> dict[str, float]:
-    """The names under which an epoch is the best of its stage so far, ties to the earlier, and its
-    scores.
+    """The names under which an epoch is the best of its stage so far, each with its score; of equal
+    scores, the earlier epoch's counts as better.
     """
     scores = {name: selection_score(metrics, tasks) for name, tasks in watched(stage).items()}
     return {
@@ -71,12 +72,12 @@ def better(stage: Stage, best: Mapping[str, Best], metrics: Metrics) -> dict[str
 
 
 def settled(stage: Stage, best: Mapping[str, Best], standing: EpochRecord) -> SelectionRecord:
-    """What a trial's last stage came to.
+    """The selection in a trial's last stage.
 
     Args:
         stage: the last one.
         best: its best weights.
-        standing: the epoch whose weights stand, where none are the best.
+        standing: the epoch whose weights the network has; selected where ``best`` is empty.
     """
     averaged = "" if stage.average is None else ", averaged with the start of the stage"
     if "" in best:
@@ -95,7 +96,7 @@ def settled(stage: Stage, best: Mapping[str, Best], standing: EpochRecord) -> Se
 
 
 def merged(metrics: Metrics, by_task: Mapping[str, Metrics]) -> Metrics:
-    """Metrics in which each of these tasks has its own."""
+    """Metrics in which the scores of each task in ``by_task`` are replaced by those given there."""
     own_scores = {
         task: theirs.by_task[task] for task, theirs in by_task.items() if task in theirs.by_task
     }
@@ -103,7 +104,7 @@ def merged(metrics: Metrics, by_task: Mapping[str, Metrics]) -> Metrics:
 
 
 def with_task(prediction: Prediction, other: Prediction, task: str) -> Prediction:
-    """A prediction with that of another model for one of the tasks."""
+    """A prediction in which that of one task is replaced by another model's."""
     if task not in other.predicted:
         return prediction
     predicted = {**prediction.predicted, task: other.predicted[task]}

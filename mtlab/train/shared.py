@@ -12,7 +12,7 @@ from mtlab.plan.scenario import content_key
 T = TypeVar("T")
 
 CACHE = "cache"
-"""The folder below an experiment's output for what is too much for memory."""
+"""The folder in an experiment's output folder for data that are too large for memory."""
 
 
 class Shared:
@@ -32,8 +32,8 @@ class Shared:
         return self.kept[key]
 
     def corpus(self, experiment: Experiment, option: str) -> tuple[Corpus, float]:
-        """The data of an experiment, where ``option`` says so in the file, and the seconds that
-        reading them took.
+        """The data of an experiment, and the seconds that reading them took; ``option`` is the key
+        in the experiment file that names the data.
         """
         data, seed, directory = experiment.data, experiment.data_seed, experiment.output / CACHE
         tasks = experiment.tasks  # the same at every point

@@ -29,12 +29,12 @@ class Starts:
     Attributes:
         runtime: device, precision and threads.
         journal: where records and weights go.
-        prefixes: states of frozen prefixes; it learns what will be asked of it.
-        advance: is called with what was done.
+        prefixes: the cache of frozen prefixes' states; it learns here which ones trials will need.
+        advance: is called with the FLOPs of what was just done.
         say: tells the user.
-        ended: is given the record of a trial that trained a checkpoint.
-        made: keys of the trials whose weights are on disk.
-        failed: keys of those that failed, and why.
+        ended: is called with the record of a trial that trained a checkpoint.
+        ready: keys of the trials whose weights are on disk.
+        failed: keys of the trials that failed, each with the reason.
     """
 
     runtime: Runtime
@@ -47,11 +47,11 @@ class Starts:
     failed: dict[str, str] = field(default_factory=dict)
 
     def make_ready(self, prepared: Prepared, seed: int) -> str | None:
-        """See to it that trials of this seed can start: the checkpoint is read back where it was
-        trained before with everything the same.
+        """Make the checkpoint ready from which trials of this seed start: it is read back if an
+        earlier run trained it with everything the same, and trained otherwise.
 
         Returns:
-            Why they cannot, where it could not be trained.
+            Why it could not be trained; None if it is ready, or none is needed.
         """
         if prepared.source is None or seed in prepared.checkpoints:
             return None
@@ -89,8 +89,8 @@ class Starts:
         return run.network
 
     def _read_back(self, source: Prepared, trial: Trial, key: str, file: Path) -> Network | None:
-        """The network of an earlier run, where its weights are there and are what its record
-        says.
+        """The network that an earlier run trained; None if its record or its weights are missing,
+        or the weights do not have the digest in the record.
         """
         record = self.journal.find(key)
         if record is None or not record.ok or not self.runtime.processes.once(file.exists):

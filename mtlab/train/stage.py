@@ -1,4 +1,4 @@
-"""A stage as it runs: epochs, validation, and the certificate that nothing else changed."""
+"""How a stage runs: its epochs, validation, and the check that frozen weights did not change."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,12 +22,13 @@ from mtlab.train.trainers import OneNetwork, stacked
 
 
 class StageRunner:
-    """Trains a piece of a stage, which without guidance is all of it.
+    """Trains a piece of a stage: all of it, unless guidance or a choice of blocks divides the
+    stage.
 
     Args:
         group: the trials, which train in step.
-        stage: as the scenario has it.
-        saved: what an interrupted run left of the piece's trainer.
+        stage: the whole stage, from the scenario.
+        saved: the state of the piece's trainer that an interrupted run left; None without one.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class StageRunner:
         self.index = len(first.record.stages)
         reached = (state.record.epochs[-1].epoch for state in group.alive if state.record.epochs)
         self.done = max(reached, default=0) - group.at.epoch
-        """Epochs of the trials before the piece."""
+        """Epochs that the trials trained before the piece."""
         self.passed = stage.epochs - self.piece.epochs if stage.chooses else 0
-        """Epochs of the stage before this piece. Rates and patience count from the stage's first."""
+        """Epochs of the stage before this piece. Rates and patience count from the stage's
+        first."""
         self.plan = self._steps(self.done, self.piece.epochs)
         self.lengths = [
             *map(len, self._steps(self.done - self.passed, self.passed)),
@@ -51,16 +53,17 @@ class StageRunner:
         self.total = sum(map(len, self.plan))
         self.partition = freezing.resolve(self.piece, first.network)
         self.scores = first.history.scores
-        """The scores that chose the blocks of this piece. A later decision sets others in the history."""
+        """The scores that chose the blocks of this piece. A later decision sets others in the
+        history."""
 
     def _steps(self, first: int, epochs: int) -> list[list[Step]]:
-        """The steps of so many epochs from the trial's epoch ``first`` on."""
+        """The steps of ``epochs`` epochs, from epoch ``first`` of the trial on."""
         prepared, numbers = self.setup.prepared, range(first, first + epochs)
         return [schedule.epoch(prepared, self.piece, number) for number in numbers]
 
     def run(self) -> Stage | None:
-        """Train the piece; returns the next one, where guidance changed what is left, or other blocks
-        are to train.
+        """Train the piece; returns the next one, where guidance changed what is left, or other
+        blocks are to train.
         """
         group, at = self.group, self.group.at
         group.each(self._freeze)
@@ -88,7 +91,7 @@ class StageRunner:
             teach(state, piece.silent)
         if self.saved is None:
             self._draw_anew(state)
-            # of the end of the piece before, so that what changed in between would show, too
+            # these digests are from the end of the piece before: a change since then is found too
             if partition.divided and freezing.digests(state.network) != state.passes.digests:
                 raise CertificateError("weights changed between two stages")
             divided = freezing.sub_digests(state.network, partition.divided)
@@ -100,7 +103,7 @@ class StageRunner:
             self._remember_start(state)
 
     def _remember_start(self, state: TrialState) -> None:
-        """Note the names of what may train in the stage; keep the weights if they will be averaged."""
+        """Note the names of what may train in the stage; keep its weights for a later average."""
         choice, network = state.choice, state.network
         if choice.moved:
             return
@@ -118,7 +121,7 @@ class StageRunner:
             }
 
     def _draw_anew(self, state: TrialState) -> None:
-        """Draw the blocks anew that the piece says, and certify that nothing else changed."""
+        """Draw the weights of the piece's ``reinit`` anew; certify that nothing else changed."""
         if not self.piece.reinit:
             return
         network, drawn = state.network, reinit.resolve(self.piece, state.network)
@@ -129,7 +132,9 @@ class StageRunner:
         reinit.check(network, drawn, before, now)
 
     def _begin(self, state: TrialState) -> None:
-        """Validate before the first step of a trial, and begin to guide, or to wait."""
+        """Validate before the first step of a trial, and set up the course of its rates, patience
+        and guidance.
+        """
         if not state.record.epochs:
             outcome.validate(state, self.index, 0, {})
         first, *epochs = state.record.epochs
@@ -146,7 +151,7 @@ class StageRunner:
             state.guide = guidance.guide(self.whole, followed, epoch.epoch, epoch.validation)
 
     def _cool(self, state: TrialState) -> None:
-        """Let the rates of a trial fall, where its patience has ended."""
+        """Start the cooldown of a trial's rates, if it is due."""
         if state.waiting is not None and state.waiting.constant is not None:
             begin, end = state.waiting.constant, state.waiting.constant + state.waiting.cooldown
             state.course.cool(sum(self.lengths[:begin]), sum(self.lengths[begin:end]))
@@ -166,7 +171,7 @@ class StageRunner:
         self.trained = tuple(group.alive)
 
     def _decisions(self) -> list[Decision]:
-        """What guidance does now; seeds that train in step are not guided."""
+        """The decisions of guidance after this epoch; seeds that train in step have no guidance."""
         state, at = self.group.alive[0], self.group.at
         if state.guide is None or not at.epoch:
             return []
@@ -174,7 +179,7 @@ class StageRunner:
         return state.guide.decide(self.index, self.done + at.epoch, epoch.validation)
 
     def _other_blocks(self) -> Stage | None:
-        """What is left of the stage, where other blocks train from now on."""
+        """The rest of the stage, if other blocks train from now on; None otherwise."""
         state, at = self.group.alive[0], self.group.at
         done, left = self.passed + at.epoch, self.piece.epochs - at.epoch
         if not at.epoch:
@@ -190,13 +195,13 @@ class StageRunner:
 
         Args:
             steps: of the epoch.
-            first: whether it is the first that this process trains of the piece.
+            first: whether it is the piece's first epoch that this process trains.
         """
         group, at, training = self.group, self.group.at, self.group.training
 
         def ready(state: TrialState) -> None:
             freezing.set_modes(state.network, self.partition)
-            state.passes.forward("train")  # so that a pass is in the cache lap of each
+            state.passes.forward("train")  # here, so that a pass counts in each trial's cache lap
             state.passes.trained = True
 
         def validate(state: TrialState) -> None:
@@ -217,11 +222,10 @@ class StageRunner:
         group.each(validate, training)
 
     def _train(self, steps: Sequence[Step], warm: int) -> None:
-        """Train what is left of an epoch; the seconds of its steps from ``warm`` on count as those
-        of steps without a cache.
+        """Train the rest of an epoch; the steps from ``warm`` on count for the time of a step.
 
-        It is trained at a stretch, in the lap; between stretches, in none, a resume state may be
-        written.
+        Steps are made in stretches, whose time counts in the ``train`` lap. Between two stretches,
+        outside every lap, a resume state may be written.
         """
         group, at, keeper, trainer = (
             self.group,
@@ -239,29 +243,30 @@ class StageRunner:
             at.step += 1
             return keeper.stepped() or at.step == warm
 
-        with ExitStack() as standing_in:
-            standing_in.enter_context(trainer.in_place())
+        with ExitStack() as trainer_in_place:
+            trainer_in_place.enter_context(trainer.in_place())
             while at.step < len(steps):
                 keeper.keep_if_due(group)
                 first, before = at.step, clock.laps["train"]
                 with self._lap("train"):
                     steps_before = training[0].tally.steps
                     outputs = trainer.train(steps[first:], steps_before, enough)
-                for state, of_state in zip(self.trained, outputs, strict=True):
+                for state, step_outputs in zip(self.trained, outputs, strict=True):
                     if state in training:
-                        state.tally.running += of_state
+                        state.tally.running += step_outputs
                 if first >= warm:
                     seconds = clock.laps["train"] - before
                     at.timed = (at.timed[0] + seconds, at.timed[1] + at.step - first)
             keeper.keep_if_due(group)
             with self._lap("train"):
-                standing_in.close()
+                trainer_in_place.close()
 
     def _certify(self, state: TrialState, decisions: Sequence[Decision]) -> None:
-        """Write down what the piece trained, and that nothing else changed.
+        """Add the piece to the record, and certify that its training changed what trains in it, and
+        nothing else.
 
         Raises:
-            CertificateError: something else changed, or what trained did not.
+            CertificateError: a frozen unit changed, or a trained one did not.
         """
         at, partition, prepared = self.group.at, self.partition, self.setup.prepared
         epochs = at.epoch if state.waiting is None else state.waiting.epochs - self.passed
@@ -287,7 +292,7 @@ class StageRunner:
 
     @contextmanager
     def _lap(self, name: str) -> Iterator[None]:
-        """What happens inside adds to this lap of every trial that trains: they do it together."""
+        """Within, time counts in this lap of every trial that trains: they train together."""
         training = self.group.training
         clock = training[0].clock
         began = clock.read()
@@ -300,7 +305,7 @@ class StageRunner:
 
 
 def teach(state: TrialState, tasks: Iterable[str]) -> None:
-    """Keep what the network says now of the training sentences, for distillation."""
+    """Store the network's current logits of the training sentences, for distillation."""
     before = state.clock.laps["train"]
     with state.clock.lap("train"):
         state.mitigations.teach(tasks, state.tally)
@@ -319,9 +324,9 @@ def describe(
 
     Args:
         state: the trial.
-        piece: with the epochs that it came to have.
+        piece: with the number of epochs that were trained.
         partition: what trained.
-        steps: that were made.
+        steps: number of steps that were made.
         digests: SHA-256 of each unit, and of the sub-units of divided ones, before and after.
         step_s: seconds of a step without a cache.
     """

@@ -22,7 +22,7 @@ class StagePlan:
             a mitigation needs the whole network.
         untouched: whether no earlier stage trained anything below ``cached_depth``, and no stage up
             to this one draws anything anew there.
-        first_epoch: epochs of the stages before; with patience, at most.
+        first_epoch: epochs of the stages before; with patience, the most that there may be.
         turns: what trains in the turns of a stage that chooses blocks, as far as it is known
             beforehand (:func:`mtlab.model.block_choice.expected`).
     """
@@ -41,8 +41,8 @@ class StagePlan:
 
     @property
     def stacks(self) -> bool:
-        """Whether seeds can train as one stacked problem: heads alone, on cached states, which
-        differ by seed where blocks are drawn anew.
+        """Whether seeds can train as one stacked problem: only heads train, on cached states that
+        are the same for all seeds. Where blocks are drawn anew, states differ from seed to seed.
         """
         able = bool(self.cached_depth and self.stage.epochs) and not self.stage.reinit
         return able and only_heads(self.partition)
@@ -51,8 +51,8 @@ class StagePlan:
 def in_step(plans: Sequence[StagePlan]) -> bool:
     """Whether seeds can train these stages as one stacked problem.
 
-    A stage that patience may end must be the last: what follows begins where each seed ended, with
-    other batches then.
+    A stage that patience may end must be the last: each seed may end it at another epoch, and would
+    then meet other batches than the rest in the next stage.
     """
     trained = [plan for plan in plans if plan.stage.epochs]
     ends_once = all(plan.stage.patience is None for plan in trained[:-1])
@@ -64,7 +64,7 @@ def plan_stages(stages: Sequence[Stage], network: Network, cached: bool) -> tupl
 
     Args:
         stages: of the scenario.
-        network: any of its shape; weights do not matter.
+        network: any network of the same shape; weights do not matter.
         cached: whether there is a cache of frozen prefixes.
 
     Raises:
@@ -104,7 +104,8 @@ def _plan(
 def cached_depth(stage: Stage, partition: Partition, cached: bool) -> int:
     """Blocks whose output may be read from the cache in a stage, or in a piece of one.
 
-    With ``rotate`` none: states would be used for a turn alone, for which they cost what they save.
+    With ``rotate`` it is 0: states would be used in one turn only, and cost as much as they save
+    there.
     """
     able = cached and not stage.mitigated and stage.rotate is None
     return partition.prefix_depth if able else 0

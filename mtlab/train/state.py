@@ -1,4 +1,4 @@
-"""What trials share, and a trial as it stands between two steps."""
+"""What trials share, and the state of a trial between two steps."""
 
 import time
 from collections.abc import Callable
@@ -44,12 +44,12 @@ class Setup:
         runtime: device, precision and threads.
         journal: where records go.
         prefixes: states of frozen prefixes; None computes everything each time.
-        advance: is called with what was done.
-        memory: watches the peak, which is theirs together.
+        advance: is called with the FLOPs of what was just done.
+        memory: measures the peak, which they have in common.
         uncached: times of a loop without a cache.
         keeper: writes resume states.
-        machine: takes readings of how busy it is.
-        occupancy: knows whether others used the device meanwhile.
+        machine: takes readings of how busy the machine is.
+        occupancy: notes whether another process uses the device at the same time.
     """
 
     prepared: Prepared
@@ -69,7 +69,7 @@ class Snapshot:
     """The weights that a stage handed on, on disk.
 
     Attributes:
-        stage: stages behind them.
+        stage: number of the stages, with this one, that have trained.
         file: the weights.
     """
 
@@ -79,12 +79,12 @@ class Snapshot:
 
 @dataclass
 class History:
-    """What cannot be computed again when a trial is resumed, beside its record.
+    """What else than its record cannot be computed again when a trial is resumed.
 
     Attributes:
         before: SHA-256 of each unit when the piece of a stage that trains now began.
         snapshots: what earlier stages of a staged trial handed on.
-        scores: of the blocks, by which the piece that trains now came about (``choose``,
+        scores: of the blocks, which decided what trains in the current piece (``choose``,
             ``freeze_when``).
         norms: of the blocks' gradients at the last look of ``freeze_when``.
         uncached_s: seconds of a loop without a cache that are neither steps nor in its laps: a
@@ -99,7 +99,7 @@ class History:
 
 
 class TrialState:
-    """A trial as it stands between two steps; ``record`` has what was measured so far."""
+    """The state of a trial between two steps; ``record`` has what was measured so far."""
 
     network: Network
     passes: Passes
@@ -169,7 +169,7 @@ class TrialState:
         self.mitigations = Mitigations(self.network, prepared, runtime, self.scenario.stages)
 
     def measured(self) -> dict[str, Any]:
-        """What the record has of sums and readings, as they are now."""
+        """The fields of the record that are sums or readings, with their current values."""
         tally, laps, setup = self.tally, dict(self.clock.laps), self.setup
         return {
             "step_losses": {name: tuple(values) for name, values in tally.losses.items()},
@@ -185,7 +185,9 @@ class TrialState:
         }
 
     def state_dict(self) -> tuple[dict[str, Any], Tensors]:
-        """What another process needs to continue the trial: all that is not a tensor, and the tensors."""
+        """What another process needs to continue the trial: the facts that are not tensors, and the
+        tensors.
+        """
         choice, history = self.choice, self.history
         tensors = above("network", self.network.state_dict())
         for name, best in choice.best.items():
@@ -213,7 +215,9 @@ class TrialState:
         return facts, tensors
 
     def load_state_dict(self, facts: dict[str, Any], tensors: Tensors, stage: int) -> None:
-        """Take up what :meth:`state_dict` gave of the same trial, in stage ``stage``."""
+        """Restore what :meth:`state_dict` returned for the same trial, in the stage with this
+        index.
+        """
         self.network.load_state_dict(below(tensors, "network"))
         self.record = TrialRecord.model_validate(facts["record"])
         self.note(attempts=self.setup.keeper.before + 1)
@@ -230,8 +234,8 @@ class TrialState:
         self.mitigations.load_state_dict(below(tensors, "teacher"))
         if facts["guide"] is not None:
             self.guide = guidance.resumed(self.scenario.stages, stage, facts["guide"])
-        known = {key: facts[key] for key in ("before", "scores", "norms", "uncached_s")}
-        self.history = History(**known)
+        history_facts = {key: facts[key] for key in ("before", "scores", "norms", "uncached_s")}
+        self.history = History(**history_facts)
         if self.source is not None:
             folder = self.source.file.parent
             self.history.snapshots = [

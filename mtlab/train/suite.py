@@ -62,7 +62,7 @@ class Suite:
             check_batches(experiment, processes)
             self.prepared = prepare(experiment, self.runtime)
         gc.collect()
-        gc.freeze()  # what stands now stays: collections after each trial need not go through it
+        gc.freeze()  # what exists now is kept: the collections after each trial skip it
 
     def run(
         self,
@@ -70,28 +70,30 @@ class Suite:
         ended: Callable[[SuiteRecord, TrialRecord], None],
         wanted: Wanted,
     ) -> tuple[SuiteRecord, list[TrialRecord]]:
-        """Run all trials, look by look where the experiment has looks; the caller holds the journal.
+        """Run all trials, look by look where the experiment has looks. The caller holds the
+        journal's lock.
 
         Trials that an earlier run in the same place finished, on this machine and with everything
         that affects them the same, are read back, and one that it had begun continues from its last
         resume state: the same command resumes an interrupted suite. Looks are then decided again,
         from the records read back; a record that no look needs is left alone.
 
-        Several processes run it together: each runs all of it, on its part of every batch, and the
-        first writes.
+        Several processes run it together: each runs all trials, on its part of every batch, and the
+        first process writes the files.
 
         Args:
             started: called once with the suite's record before the first trial; what it returns is
                 the record from then on.
             ended: called after each trial, outside every timed lap.
-            wanted: called after each look but the last; with several processes in the first alone.
+            wanted: called after each look but the last; of several processes only the first calls
+                it.
 
         Returns:
             The suite, and the records of all trials that were not skipped.
 
         Raises:
             UserError: a record cannot be written, or trials cannot run where the engine runs them.
-            Stopped: the process was asked to stop; trials that run are written down.
+            Stopped: the process was asked to stop; resume states of the running trials are written.
             Lost: of several processes this one failed, or another did.
         """
         journal, processes = self.journal, self.runtime.processes
@@ -117,17 +119,17 @@ class Suite:
             ended(suite, record)
         suite = self._look(suite, looks, ended, wanted)
         if processes.leads:
-            # once more, for where the last trial's end was the last thing that was done
+            # once more: an earlier run may have been interrupted right after its last trial
             kept.prune(journal, looks.records.values())
-            # what is left there is of trials outside this suite
+            # the resume states that are left belong to trials outside this suite
             shutil.rmtree(journal.directory / "unfinished", ignore_errors=True)
         suite = suite.model_copy(update={"elapsed_s": time.perf_counter() - self.clock})
         journal.write_suite(suite)
         return suite, looks.so_far()
 
     def _finished(self, suite: SuiteRecord, trials: Sequence[Trial]) -> dict[Trial, TrialRecord]:
-        """Trials that an earlier run finished; not those that run together with others which it did
-        not.
+        """The trials that an earlier run finished, except for those that must run again together
+        with trials that it did not finish.
         """
         finished = self.journal.finished(suite.trials, suite.environment)
         unfinished_keys = unfinished.begun(self.journal.directory, finished)
@@ -173,16 +175,17 @@ class Suite:
     def _decide(
         self, suite: SuiteRecord, looks: Looks, numbers: tuple[int, int], wanted: Wanted
     ) -> tuple[SuiteRecord, list[TrialRecord]]:
-        """Decide after a look what the next one needs, and read back what of it is there.
+        """Decide after a look which trials the next one needs, and read back those of them that an
+        earlier run finished.
 
         Args:
-            suite: as it was.
+            suite: the record before the decision.
             looks: what ran so far.
-            numbers: seeds of this look, and of the next.
-            wanted: decides.
+            numbers: of seeds: at this look, and at the next.
+            wanted: makes the decision.
 
         Returns:
-            The suite, which is written, and the records that were read back.
+            The suite's new record, which is written, and the trials' records that were read back.
         """
         number, later = numbers
         pairs = self.runtime.processes.once(lambda: wanted(suite, looks.so_far(), number))
@@ -260,10 +263,10 @@ class Suite:
 
 
 def check_batches(experiment: Experiment, processes: Processes) -> None:
-    """See that every batch has a sentence for each process.
+    """Check that every batch has at least one sentence for each process.
 
     Raises:
-        UserError: it has not.
+        UserError: a batch is smaller than the number of processes.
     """
     if not processes.several:
         return
@@ -280,8 +283,10 @@ def check_batches(experiment: Experiment, processes: Processes) -> None:
 
 
 def _id(before: SuiteRecord | None, suite: SuiteRecord, again: bool) -> str:
-    """The suite's own, or that of the one before, if this continues it: the same trials, decided
-    by the same rule, and it did not end or left some of them (``again``).
+    """The id of the suite before, if this suite continues it, otherwise a new one.
+
+    It continues it if both have the same trials, environment and rule for skipping trials, and if
+    the one before did not end, or left finished trials to read back (``again``).
     """
     same = (
         before is not None

@@ -1,4 +1,4 @@
-"""What makes the steps of a stage: the network of one trial, or the stacked heads of several."""
+"""Trainers, which make the steps of a stage: for one trial's network, or several trials' heads."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ class OneNetwork(Trainer):
         prepared, processes = state.setup.prepared, state.setup.runtime.processes
         words = None
         if not stage.l2_sp and not stage.rehearsal:
-            # L2-SP pulls the rows of words that do not occur, and the source has other words
+            # L2-SP also pulls rows of words that do not occur; source sentences have other words
             examples, trained = prepared.encoded["train"].examples, partition.trained_units
             words = occurring(state.network, examples, prepared.pad_id, trained)
         terms = state.mitigations.terms(stage)
@@ -65,7 +65,7 @@ class OneNetwork(Trainer):
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """See :class:`Trainer`."""
-        self.forward = self.state.passes.forward("train")  # here, for steps are timed
+        self.forward = self.state.passes.forward("train")  # before the steps, which are timed
         with self.learner.in_place():
             yield
 
@@ -106,7 +106,7 @@ def collated(state: TrialState, planned: Step) -> batches.Batch:
 
 
 def stacked(states: Sequence[TrialState], stage: Stage, partition: Partition, total: int) -> Heads:
-    """Trains the heads of several trials, or of one, on the cached states of their encoder."""
+    """A trainer of the heads of several trials, or of one, on their encoder's cached states."""
     setup = states[0].setup
     return Heads(
         [state.network for state in states],

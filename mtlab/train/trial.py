@@ -71,8 +71,9 @@ def run_trials(
     """Run trials of one scenario that differ in their seed alone, write their records, and return
     them with their networks.
 
-    Several trials train in step, so that all their stages train heads on cached states. A trial
-    that fails leaves a record too. Interrupted trials continue from their last resume state.
+    Several trials train in step, which they can only do where all their stages train heads alone
+    on cached states. A trial that fails leaves a record too. Interrupted trials continue from their
+    last resume state.
 
     Args:
         prepared: what the trials run on.
@@ -80,9 +81,10 @@ def run_trials(
         runtime: device, precision and threads.
         journal: where records go.
         prefixes: states of frozen prefixes; None computes everything each time.
-        advance: is called with what was done.
+        advance: is called with the FLOPs of what was just done.
         say: tells the user what happened to a resume state.
-        apart: why times here do not compare with those of other trials, if they do not.
+        apart: why the times of these trials cannot be compared with those of others; empty where
+            they can.
 
     Raises:
         Stopped: the process was asked to stop; a resume state is written.
@@ -135,15 +137,17 @@ def _keeper(
 
 
 def _supervised(group: Group) -> None:
-    """Train, with the machine and the process watched."""
+    """Train, while the machine's load and other users of the device are noted, and the watchdog
+    runs.
+    """
     setup, keeper = group.setup, group.setup.keeper
     cuda = setup.runtime.device.type == "cuda"
-    # several processes that share a CPU are no strangers there
+    # on a CPU only the first process of a suite registers: the others do not count as other users
     own = cuda or setup.runtime.processes.leads
     occupancy = setup.occupancy if own else nullcontext()
     devices = [setup.runtime.device] if cuda else []
     try:
-        # dropout draws from torch's global stream; the caller's is left as it was
+        # dropout draws from torch's global random stream; the caller's state is restored afterwards
         with setup.machine, occupancy, torch.random.fork_rng(devices), keeper.watched():
             train(group)
     except Lost as error:

@@ -1,4 +1,4 @@
-"""A worker: groups of an experiment's trials, run in this process, each group one after another."""
+"""A worker: it runs groups of an experiment's trials in this process, one after another."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,16 +28,17 @@ Begun = Callable[[Group], None]
 
 @dataclass(frozen=True)
 class Work:
-    """What an engine is given: an experiment, ready to run, and who hears of what happens.
+    """What an engine needs: an experiment, ready to run, and functions that report what happens.
 
     Attributes:
         experiment: whose trials run.
         prepared: point of the sweep to what its trials run on.
         runtime: device, precision and threads.
-        journal: where records go; the caller holds it.
+        journal: where records go; the caller holds its lock.
         advance: is called with the FLOPs of what was just done.
         say: tells the user.
-        started: is given the record of a trial that trained a checkpoint which others start from.
+        started: is called with the record of a trial that trained a checkpoint which others start
+            from.
     """
 
     experiment: Experiment
@@ -75,7 +76,8 @@ class Worker:
         work: the experiment.
         exchange: whether other processes work on it too, so that states of frozen prefixes are
             shared with them.
-        apart: why times here do not compare with those of the suite, if they do not.
+        apart: why times measured here cannot be compared with those of the suite; empty where they
+            can.
     """
 
     def __init__(self, work: Work, exchange: bool = False, apart: str = "") -> None:
@@ -87,7 +89,7 @@ class Worker:
         )
 
     def run(self, group: Group) -> list[TrialRecord]:
-        """Run trials that run together; their records, which are written.
+        """Run the trials of a group; returns their records, which are written.
 
         Raises:
             Stopped: the process was asked to stop; a checkpoint is written.
@@ -111,18 +113,19 @@ class Worker:
         return [run.record for run in runs]
 
     def start(self, trial: Trial) -> str | None:
-        """Make ready the checkpoint that a trial starts from; why that cannot be, where it
-        cannot.
+        """Make the checkpoint ready that a trial starts from; returns why it could not be trained,
+        or None.
         """
         with signals.deferred():
             return self.starts.make_ready(self.work.of(trial), trial.seed)
 
 
 def prefixes_for(work: Work, exchange: bool = False) -> Prefixes | None:
-    """An empty cache that knows what will be asked of it; None where the experiment does without.
+    """An empty cache that knows which states trials will need; None where the experiment turns the
+    cache off.
 
-    What trials ask of it that start from a checkpoint is known when that is trained
-    (:class:`mtlab.train.source_trials.Starts`).
+    For trials that start from a checkpoint this is known only when the checkpoint is trained:
+    :class:`mtlab.train.source_trials.Starts` adds it then.
     """
     settings = work.experiment.cache
     if settings.mode == "off":
@@ -141,8 +144,8 @@ def prefixes_for(work: Work, exchange: bool = False) -> Prefixes | None:
 
 
 def groups(trials: Iterable[Trial], work: Work) -> list[list[Trial]]:
-    """Trials in the order they run: the seeds of a scenario whose stages all stack go together, the
-    first one's turn counting.
+    """Groups of trials, in the order they run. The seeds of a scenario whose stages all stack form
+    one group, in the place of the first of them.
     """
     by_group: dict[tuple, list[Trial]] = {}
     for trial in trials:

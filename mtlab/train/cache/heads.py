@@ -1,11 +1,11 @@
-"""Heads on frozen states: with the encoder out of the way, several trials are one small batched
+"""Heads on frozen states: without the encoder's computation, several trials are one small batched
 problem.
 
 Trials of one scenario that differ in their seed alone see the same batches. Where only heads train,
 their weights are stacked, and a step is one batched product for all of them; loss, dropout,
-clipping and update of each are what they would be alone. Each may stand elsewhere in the course of
-its rates: AdamW's update is linear in the rate, so that one of the full rate, taken in part, is the
-update of a part of the rate; of none of it, the weights stay as they are, bit for bit.
+clipping and update of each are what they would be alone. Trials may be at different points in the
+course of their rates. AdamW's update is linear in the rate, so the update at a fraction of the rate
+is this fraction of the full update; at rate 0 the weights stay as they are, bit for bit.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,20 +38,20 @@ from mtlab.train.resume import watchdog
 from mtlab.train.runtime import Runtime
 
 ROWS = 64
-"""Words of a batch are filled up to a multiple of so many: a CPU's matrix library compiles code for
-each shape that it meets."""
+"""The words of a batch are padded to a multiple of this number, because a CPU's matrix library
+compiles code for each new shape."""
 
 
 class Readings:
-    """What heads read of the training split: a vector a sentence, and a vector a word that has a
-    target.
+    """The inputs of heads for the training split: one vector for each sentence, and one for each
+    word that has a target.
 
     Args:
         prepared: the encoded split.
         network: for its pooling.
         states: the encoder's output for the split.
         runtime: device and precision.
-        directory: for what is read of sentences, where states lie in files.
+        directory: for the sentence vectors, where states lie in files.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Readings:
         runtime: Runtime,
         directory: Path,
     ) -> tuple[Tensor, spill.Mapped | None]:
-        """(sentences, hidden), and the file that they lie in, where the states lie in one."""
+        """(sentences, hidden): the sentence vectors; and their file, if states lie in a file."""
         encoded = prepared.encoded["train"]
         pooled: Tensor | None = None
         file: spill.Mapped | None = None
@@ -83,20 +83,26 @@ class Readings:
             watchdog.beat()
             batch = batches.collate(encoded.examples, ids, prepared.pad_id).to(runtime.device)
             with runtime.autocast():
-                some = network.pool(states.padded(ids, runtime.device), batch.attention_mask)
+                pooled_batch = network.pool(
+                    states.padded(ids, runtime.device), batch.attention_mask
+                )
             if pooled is None:
-                shape = (len(encoded.examples), some.shape[-1])
-                file = None if states.file is None else spill.scratch(directory, shape, some.dtype)
-                pooled = some.new_empty(shape) if file is None else file.flat
-            pooled[list(ids)] = some.to(pooled.device)
+                shape = (len(encoded.examples), pooled_batch.shape[-1])
+                file = (
+                    None
+                    if states.file is None
+                    else spill.scratch(directory, shape, pooled_batch.dtype)
+                )
+                pooled = pooled_batch.new_empty(shape) if file is None else file.flat
+            pooled[list(ids)] = pooled_batch.to(pooled.device)
             if file is not None:
                 file.release()
         assert pooled is not None, "there are training sentences"
         return pooled, file
 
     def of(self, task: str, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Inputs (items, hidden) and targets (items,) or (items, classes) of a task for a batch; words
-        without a target are left out.
+        """Inputs (items, hidden) and targets (items,) or (items, classes) of a task for a batch;
+        words without a target are left out.
         """
         if task in self.examples.of_sentence:
             labels = self.examples.of_sentence[task][list(ids)]
@@ -139,8 +145,8 @@ class Heads(Trainer):
     """Trains the heads of several trials in one stage.
 
     Args:
-        networks: of the trials; their heads are where training begins, and where it is written back
-            to.
+        networks: of the trials; training begins with their heads' weights, and is written back to
+            them.
         seeds: of the trials.
         partition: what trains: heads alone.
         stage: rates, schedule and losses.
@@ -283,7 +289,7 @@ class Heads(Trainer):
             grad.mul_(factor.view(-1, 1, 1))
 
     def _update(self) -> None:
-        """Make the optimizer's step, at each trial's own share of the rates."""
+        """Make the optimizer's step, with each trial's own factor on the rates."""
         step_of_stage = self.scheduler.last_epoch
         factors = [course.factor(step_of_stage) for course in self.courses]
         if len(set(factors)) == 1:
@@ -298,11 +304,12 @@ class Heads(Trainer):
 
     @torch.no_grad()
     def _take_part(self, before: Sequence[Tensor], factors: Sequence[float]) -> None:
-        """Take back of an update what each trial's factor leaves out.
+        """Reduce the full update of each trial to the fraction that its factor gives.
 
         Args:
             before: the trained tensors before the update.
-            factors: of the trials; 1 leaves the update and 0 the weights bit for bit.
+            factors: of the trials; with 1 the full update stays, and with 0 the weights before it,
+                bit for bit.
         """
         share = torch.tensor(factors, device=self.runtime.device).view(-1, 1, 1)
         for old, new in zip(before, self.trained, strict=True):

@@ -1,4 +1,4 @@
-"""A trial's forward passes: from the words up, or from the cached states of its frozen prefix."""
+"""A trial's forward passes: from the token ids, or from the cached states of its frozen prefix."""
 
 import torch
 
@@ -17,8 +17,8 @@ from mtlab.train.prepare import Prepared
 from mtlab.train.runtime import Runtime
 
 CERTIFIED_SENTENCES = 16
-"""About as many sentences' states are computed anew after a stage, to see that the cached ones are
-right."""
+"""About this many sentences have their states computed again after a stage, to check the cached
+ones."""
 
 
 class Passes:
@@ -29,8 +29,8 @@ class Passes:
         prepared: its data.
         runtime: device and precision.
         prefixes: states of frozen prefixes; None computes everything each time.
-        clock: what it takes to compute states that are used counts in its lap, in full, once a
-            trial.
+        clock: of the trial; each pass whose states the trial uses counts in its ``cache`` lap, in
+            full and once.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class Passes:
         self.network, self.prepared, self.runtime = network, prepared, runtime
         self.prefixes, self.clock = prefixes, clock
         self.digests: dict[str, str] = {}
-        """SHA-256 of the units when they were last hashed; those below :attr:`depth` are the same
-        still."""
+        """SHA-256 of the units when they were last hashed; the units below :attr:`depth` have not
+        changed since."""
         self.trained = False
-        """Whether anything may have changed since."""
+        """Whether other units may have changed since."""
         self.depth = 0
         """Blocks whose output is read from the cache."""
         self.skipped_flops = 0
@@ -55,7 +55,7 @@ class Passes:
         self.used: frozenset[Pass] = frozenset()
 
     def hash_units(self) -> dict[str, str]:
-        """SHA-256 of the network's units as they are now, which are noted.
+        """SHA-256 of the network's units as they are now; stored in :attr:`digests` as well.
 
         Raises:
             CertificateError: another process holds other weights.
@@ -76,7 +76,7 @@ class Passes:
         self.tail = Tail(self.network.backbone, depth) if 0 < depth < blocks else None
 
     def states(self, split: str) -> States:
-        """The cached states of a split, computed where nobody has yet."""
+        """The cached states of a split, computed now if no trial has done so yet."""
         assert self.prefixes is not None
         states = self.prefixes.get(
             self.prepared, self.network, self.digests, self.depth, split, alone=self.trained
@@ -86,7 +86,7 @@ class Passes:
         return states
 
     def forward(self, split: str) -> Forward:
-        """How the logits of a batch of ``split`` come about."""
+        """The forward pass for batches of ``split``."""
         if not self.depth:
             return FullForward(self.network)
         return CachedForward(self.network, self.states(split), self.tail)
@@ -110,25 +110,30 @@ class Passes:
 
     @torch.no_grad()
     def certify(self) -> None:
-        """Cached states must be what the network computes: some sentences are computed both ways.
+        """Check that cached states are what the network computes: some sentences are computed both
+        ways.
 
         Raises:
-            CertificateError: they are not.
+            CertificateError: the results differ.
         """
         if not self.depth:
             return
         self.network.eval()
         examples = self.prepared.encoded["validation"].examples
-        some = range(0, len(examples), max(1, len(examples) // CERTIFIED_SENTENCES))
-        batch = batches.collate(examples, some, self.prepared.pad_id).to(self.runtime.device)
+        sentence_ids = range(0, len(examples), max(1, len(examples) // CERTIFIED_SENTENCES))
+        batch = batches.collate(examples, sentence_ids, self.prepared.pad_id).to(
+            self.runtime.device
+        )
         cached = self.forward("validation")
         assert isinstance(cached, CachedForward)
         with self.runtime.autocast():
             full = self.network.encoder(
                 input_ids=batch.input_ids, attention_mask=batch.attention_mask
             ).last_hidden_state
-            other = cached.hidden(batch)
+            from_cache = cached.hidden(batch)
         kept = batch.attention_mask.bool()
-        near = 0.1 if self.runtime.precision == "bf16" else 1e-3
-        if not torch.allclose(full[kept].float(), other[kept].float(), rtol=near, atol=near):
+        tolerance = 0.1 if self.runtime.precision == "bf16" else 1e-3
+        if not torch.allclose(
+            full[kept].float(), from_cache[kept].float(), rtol=tolerance, atol=tolerance
+        ):
             raise CertificateError("the cached states are not what the frozen blocks compute")

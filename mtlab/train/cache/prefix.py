@@ -2,10 +2,11 @@
 epoch, seed and scenario.
 
 States are stored as they were computed, in their own precision and without padding, by example. One
-pass over a split harvests every depth that the experiment will ask for. A key over everything that
-determines the states (weights below the depth, encoded sentences, precision, attention kernel,
-device) decides who may share them; nobody declares it. Processes that work on one experiment share
-them through files: one computes, others wait for it and read.
+pass over a split stores the states at every depth that the experiment will need. A key over
+everything that determines the states (weights below the depth, encoded sentences, precision,
+attention kernel, device) decides which trials share them; no setting declares it. Processes that
+work on one experiment share states through files: one process computes them, and the others wait
+and read them.
 """
 
 import time
@@ -40,7 +41,7 @@ class CachedForward:
 
     Attributes:
         network: whose heads, and upper blocks, compute.
-        states: of the split that batches are of.
+        states: of the split that the batches come from.
         tail: the upper blocks; None where the states are the encoder's output.
     """
 
@@ -68,13 +69,13 @@ class Prefixes:
 
     Attributes:
         runtime: device and precision of the suite.
-        limit: bytes of states to keep in memory; what is beyond lies in files that are mapped into
-            it.
+        limit: bytes of states to keep in memory; states beyond that lie in files, which are mapped
+            into memory.
         directory: for those files.
         say: tells the user what happened to a file.
         exchange: whether other processes need the same states: all of them then lie in files.
-            Processes that run the suite together make each of them together: every one computes its
-            share of the batches, and writes it into the file that the first made.
+            Processes that run the suite together compute the states together: each computes its
+            share of the batches, and writes it into the file that the first process made.
     """
 
     runtime: Runtime
@@ -83,8 +84,8 @@ class Prefixes:
     say: spill.Say
     exchange: bool = False
     wanted: dict[str, set[int]] = field(default_factory=dict)
-    """Key of weights up to a depth, as trials begin with them, to that depth: what a pass over them
-    should harvest."""
+    """Key of the states at a depth, with the weights that trials begin with, to that depth: the
+    states that a pass should store."""
     held: dict[tuple[str, str], States] = field(default_factory=dict)
     """(key, split) to states."""
     passes: dict[tuple[str, str], Pass] = field(default_factory=dict)
@@ -92,14 +93,14 @@ class Prefixes:
 
     @cached_property
     def room(self) -> Room:
-        """Where new states lie."""
+        """The place for new states."""
         return Room(self.runtime.device, self.limit, self.directory, self.exchange)
 
     def expect(self, prepared: Prepared, digests: Mapping[str, str]) -> None:
         """Announce that the scenarios of an experiment will begin with weights of these digests."""
         names = [
             name for name in prepared.experiment.scenarios if not prepared.of(name).counter.adapted
-        ]  # adapters have other weights
+        ]  # networks with adapters have other weights
         plans = [plan for name in names for plan in prepared.stage_plans(name)]
         depths = {plan.cached_depth for plan in plans if plan.untouched} - {0}
         self.want(prepared, digests, depths)
@@ -162,8 +163,8 @@ class Prefixes:
             digests: of the network's units, as they are now.
             depth: blocks in the prefix.
             split: ``train``, ``validation`` or ``test``.
-            alone: leave out what else is wanted of weights of these digests: above ``depth`` the
-                network may have others by now.
+            alone: compute the states at this depth only, and not at other depths that are wanted
+                for these digests: above ``depth`` the network's weights may have changed since.
         """
         key = self.key(prepared, digests, depth)
         if (key, split) not in self.held:
@@ -172,7 +173,7 @@ class Prefixes:
         return self.held[key, split]
 
     def spent(self, prepared: Prepared, digests: Mapping[str, str], depth: int, split: str) -> Pass:
-        """The pass that computed these states; each trial that uses them counts its seconds in full."""
+        """The pass that computed these states; each trial that uses them counts all its seconds."""
         return self.passes[self.key(prepared, digests, depth), split]
 
     def forget_unwanted(self) -> None:
@@ -193,8 +194,8 @@ class Prefixes:
         depths: set[int],
         split: str,
     ) -> None:
-        """Bring states of a split at ``depths`` to hand: from files where they lie there, and else
-        in one pass.
+        """Make the states of a split at ``depths`` available: from files if these have them, and
+        otherwise by one pass.
         """
         starts = prepared.encoded[split].examples.starts
         missing = {
@@ -219,7 +220,7 @@ class Prefixes:
                     for key, can_read in zip(missing.values(), readable, strict=True)
                     if not can_read
                 ):
-                    self.held.pop((key, split), None)  # what one process cannot read all compute
+                    self.held.pop((key, split), None)  # if one process cannot read it, all compute
             computed = {
                 depth: key for depth, key in missing.items() if (key, split) not in self.held
             }
@@ -227,7 +228,7 @@ class Prefixes:
                 self._compute(prepared, network, starts, computed, split)
 
     def _find(self, key: str, split: str, starts: np.ndarray, hidden: int) -> None:
-        """Take up states that lie in a file."""
+        """Read states from a file, if there is a valid one."""
         mapped = spill.find(self.directory, f"{key}-{split}", self.say)
         if (
             mapped is not None
@@ -258,7 +259,7 @@ class Prefixes:
         with replay.watch(network.backbone, list(keys)) as hidden:
             for ids in processes.share(batches.by_length(encoded, EVALUATION_TOKENS)):
                 watchdog.beat()
-                signals.leave_if_asked()  # a pass may be long, and nothing of it is kept
+                signals.leave_if_asked()  # a pass may be long, and an unfinished one is not kept
                 batch = batches.collate(encoded.examples, ids, prepared.pad_id).to(device)
                 with self.runtime.autocast():
                     hidden[blocks] = network.encoder(
@@ -277,11 +278,11 @@ class Prefixes:
             module.training = training
         self.runtime.synchronize()
         processes.barrier()
-        source = processes.once(lambda: Pass(uuid.uuid4().hex, time.perf_counter() - began))
+        made_by = processes.once(lambda: Pass(uuid.uuid4().hex, time.perf_counter() - began))
         files = {depth: states.file for depth, states in stores.items() if states.file is not None}
         processes.once(
             lambda: [
-                spill.seal(self.directory, f"{keys[depth]}-{split}", file, source).place
+                spill.seal(self.directory, f"{keys[depth]}-{split}", file, made_by).place
                 for depth, file in files.items()
             ]
         )
@@ -290,7 +291,7 @@ class Prefixes:
             if depth in files:
                 states = self.room.read(files[depth], starts, self.held.values())
             self.held[keys[depth], split] = states
-        self.passes.update(dict.fromkeys(((key, split) for key in keys.values()), source))
+        self.passes.update(dict.fromkeys(((key, split) for key in keys.values()), made_by))
 
     def _stores(
         self,
@@ -311,9 +312,9 @@ class Prefixes:
 
         def make() -> list[tuple[int, spill.Place | None]]:
             for depth, (width, dtype) in kinds.items():
-                every = [*self.held.values(), *stores.values()]
+                all_states = [*self.held.values(), *stores.values()]
                 shape = (int(starts[-1]) + 1, width)
-                zeros = self.room.zeros(f"{keys[depth]}-{split}", shape, dtype, every)
+                zeros = self.room.zeros(f"{keys[depth]}-{split}", shape, dtype, all_states)
                 stores[depth] = States(*zeros, starts)
             return [
                 (depth, None if states.file is None else states.file.place)

@@ -1,5 +1,5 @@
-"""States in files that are mapped into memory, too many for it or for several processes: checked by
-digest before they are used again.
+"""States in files that are mapped into memory, because they are too large for memory or several
+processes share them. A file is checked by its digest before it is used again.
 """
 
 import hashlib
@@ -24,7 +24,8 @@ from mtlab.train.resume import watchdog
 Say = Callable[[str], None]
 
 WAITING_S = 1.0
-"""Seconds after which a process that waits for another's pass says that it does not hang."""
+"""Seconds between two signs to the watchdog from a process that waits for another's pass: it does
+not hang."""
 
 PIECE = 1 << 24
 """Bytes that are hashed at a time."""
@@ -35,8 +36,8 @@ class Pass:
     """A forward pass over a split that computed states for all that need them.
 
     Attributes:
-        id: of the pass, wherever it was made.
-        seconds: that it took.
+        id: of the pass, the same in every process.
+        seconds: the time that it took.
     """
 
     id: str
@@ -52,7 +53,7 @@ class Mapped:
     """A file that is mapped into memory, as a tensor.
 
     Attributes:
-        flat: what lies in it.
+        flat: the content of the file.
         path: the file.
         made_by: the pass that computed it; None before it is sealed.
     """
@@ -64,18 +65,16 @@ class Mapped:
 
     @property
     def place(self) -> Place:
-        """What another process maps the same file by."""
+        """What another process needs to map the same file."""
         return self.path, tuple(self.flat.shape), self.flat.dtype
 
     def release(self) -> None:
-        """Give back the memory that reading and writing took; what was written stays, in the
-        file.
-        """
+        """Release the memory that reading and writing took; the file keeps what was written."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
 
     def digest(self) -> str:
-        """SHA-256 (hex) of all of it."""
+        """SHA-256 (hex) of the file's content."""
         digest, content = hashlib.sha256(), self.flat.view(-1).view(torch.uint8).numpy().data
         for start in range(0, len(content), PIECE):
             digest.update(content[start : start + PIECE])
@@ -84,8 +83,8 @@ class Mapped:
 
 
 def make(directory: Path, name: str, shape: tuple[int, int], dtype: torch.dtype) -> Mapped:
-    """Zeros in a file under another name: :func:`seal` gives it ``name``, so that a process that looks for
-    that finds what is whole.
+    """Zeros in a file with a temporary name. :func:`seal` renames it to ``name`` later, so that a
+    process that looks for ``name`` finds only complete files.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f".{name}.{uuid.uuid4().hex}{HALF}"
@@ -113,21 +112,21 @@ def open_at(place: Place) -> Mapped:
 
 
 def scratch(directory: Path, shape: tuple[int, int], dtype: torch.dtype) -> Mapped:
-    """Zeros in a file without a name, which the system removes when nobody reads it any more."""
+    """Zeros in a file without a name, which the system removes when no process uses it any more."""
     mapped = make(directory, "scratch", shape, dtype)
     mapped.path.unlink()
     return mapped
 
 
 def seal(directory: Path, name: str, mapped: Mapped, made_by: Pass) -> Mapped:
-    """Give a file from :func:`make` its name, and write down what it holds, when it is filled."""
+    """Give a filled file from :func:`make` its name, and write its shape, type and digest."""
     flat = mapped.flat
     facts = {
         "shape": list(flat.shape),
         "dtype": str(flat.dtype).removeprefix("torch."),
         "sha256": mapped.digest(),
     }
-    remove(directory, name)  # another process may read the old file: it keeps that
+    remove(directory, name)  # a process that reads an old file of this name can still read it
     mapped.path.replace(directory / f"{name}.bin")
     write_atomically(
         directory / f"{name}.json",
@@ -137,8 +136,8 @@ def seal(directory: Path, name: str, mapped: Mapped, made_by: Pass) -> Mapped:
 
 
 def find(directory: Path, name: str, say: Say) -> Mapped | None:
-    """The file that was sealed under ``name``; None where there is none, or where it is not what
-    was sealed, which is said.
+    """The file that was sealed under ``name``; None if there is none, or if it is damaged, which
+    ``say`` then reports.
     """
     label, data = directory / f"{name}.json", directory / f"{name}.bin"
     if not label.exists():
@@ -168,8 +167,8 @@ def find(directory: Path, name: str, say: Say) -> Mapped | None:
 
 @contextmanager
 def alone(directory: Path, names: Iterable[str]) -> Iterator[None]:
-    """Within, no other process that asks for one of these names is within; the system frees them
-    when a process ends, in whatever way.
+    """Within, this process holds locks on these names: others that ask for one of them wait. The
+    system frees the locks when the process ends, for any reason.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as locks:
@@ -179,7 +178,7 @@ def alone(directory: Path, names: Iterable[str]) -> Iterator[None]:
 
 
 def _patiently(lock: FileLock) -> AcquireReturnProxy:
-    """A lock, taken: however long another process computes, to wait for it is not to hang."""
+    """Acquire a lock, however long another process holds it; the watchdog ignores the wait."""
     while True:
         watchdog.beat()
         with suppress(Timeout):
@@ -187,7 +186,7 @@ def _patiently(lock: FileLock) -> AcquireReturnProxy:
 
 
 def remove(directory: Path, name: str) -> None:
-    """Delete what lies under ``name``; who still reads it keeps it until then."""
+    """Delete the files of ``name``; a process that has opened them can still read them."""
     for suffix in ("json", "bin"):
         (directory / f"{name}.{suffix}").unlink(missing_ok=True)
 

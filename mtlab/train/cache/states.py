@@ -18,7 +18,7 @@ class States:
     Attributes:
         flat: (tokens + 1, hidden): sentence after sentence; the last row is zero and stands for
             padding.
-        file: what ``flat`` lies in, where that is not memory.
+        file: the file that ``flat`` lies in; None where it lies in memory.
         starts: (sentences + 1,): where each sentence begins in ``flat``.
     """
 
@@ -62,7 +62,7 @@ class Room:
     """Where the states of a suite lie.
 
     Attributes:
-        device: that computes.
+        device: the device that computes.
         limit: bytes of states to keep in memory.
         directory: for files.
         exchange: whether other processes need the same states, so that all lie in files.
@@ -86,21 +86,21 @@ class Room:
         return torch.zeros(shape, dtype=dtype, device=self._nearest(size)), None
 
     def read(self, mapped: spill.Mapped, starts: np.ndarray, held: Iterable[States]) -> States:
-        """States of a file as trials read them: where memory has room for them they need not be
-        given back to the file after each read.
+        """The states of a file. Where memory has room for them they stay there; otherwise their
+        memory is released after each read.
         """
         if not self._fits(mapped.flat.nbytes, held):
             return States(mapped.flat, mapped, starts)
         return States(mapped.flat.to(self._nearest(mapped.flat.nbytes)), None, starts)
 
     def _fits(self, size: int, held: Iterable[States]) -> bool:
-        """Whether memory takes so many bytes more."""
+        """Whether memory has room for ``size`` bytes more."""
         in_memory = sum(states.flat.nbytes for states in held if states.file is None)
         return size + in_memory <= self.limit
 
     def _nearest(self, size: int) -> torch.device:
-        """The device where so many bytes of states lie best: the GPU, unless that would be a
-        quarter of what it has free.
+        """The device to keep ``size`` bytes of states on: the one that computes, unless it is a GPU
+        and they would take more than a quarter of its free memory; then the CPU.
         """
         free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else 0
         crowded = self.device.type == "cuda" and size > free // 4

@@ -1,5 +1,5 @@
-"""What a network still knows of the data it was trained on first: scores, logits and hidden states
-on their test split.
+"""How much a network has forgotten of its first training data: scores, logits and hidden states on
+their test split.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,12 @@ from mtlab.train.runtime import Runtime
 from mtlab.train.weights.source_checkpoint import Look
 
 ROWS = 2048
-"""About as many sub-words' hidden states are compared, spread evenly over the split."""
+"""About this many sub-words, spread evenly over the split, have their hidden states compared."""
 
 
 @dataclass
 class _Noting:
-    """A plain forward pass that notes what it computes."""
+    """A plain forward pass that stores logits and a sample of hidden states."""
 
     network: Network
     every: int
@@ -57,13 +57,13 @@ class _Noting:
 
 
 def look(network: Network, prepared: Prepared, runtime: Runtime, stage: int, domain: str) -> Look:
-    """Put a test split to a network: one pass in eval mode, everything computed.
+    """Evaluate a network on a test split: one pass in eval mode, without cached states.
 
     Args:
-        network: whose modes are left in eval mode.
+        network: is left in eval mode.
         prepared: the data.
         runtime: device and precision.
-        stage: for the score: stages behind the weights.
+        stage: for the score: number of the stages that have trained the weights.
         domain: for the score: ``source`` or ``target``.
     """
     network.eval()
@@ -71,12 +71,12 @@ def look(network: Network, prepared: Prepared, runtime: Runtime, stage: int, dom
     every = max(1, int(encoded.examples.starts[-1]) // ROWS)
     with replay.watch(network.backbone, range(len(network.backbone.blocks))) as seen:
         noting = _Noting(network, every, seen)
-        ready, alone = (
+        ready, own_runtime = (
             prepared.ready("test", runtime.device),
             replace(runtime, processes=ALONE),
-        )  # all is noted in every process
+        )  # every process computes and stores the whole split
         predictions, losses = step.evaluate(
-            noting, ready, encoded, corpus.splits["test"], corpus.tasks, alone
+            noting, ready, encoded, corpus.splits["test"], corpus.tasks, own_runtime
         )
     scored = DomainScore(
         stage=stage,
@@ -92,7 +92,7 @@ def look(network: Network, prepared: Prepared, runtime: Runtime, stage: int, dom
 
 
 def drift(tasks: Mapping[str, Task], before: Look, after: Look) -> Drift:
-    """How far what a network computes moved between two looks at the same split."""
+    """How far the states and logits of a network moved between two looks at the same split."""
     names = {depth: f"layers[{depth - 1}]" if depth else "embeddings" for depth in before.states}
     return Drift(
         cka={name: cka(before.states[depth], after.states[depth]) for depth, name in names.items()},
@@ -109,7 +109,7 @@ def cka(first: Tensor, other: Tensor) -> float:
     where they are equal.
 
     ``|Y'X|^2 / (|X'X| |Y'Y|)`` in Frobenius norms, columns centred (Kornblith, Norouzi, Lee and
-    Hinton 2019, section 3). It does not see rotations and scale, which a head would.
+    Hinton 2019, section 3). It does not change with rotations and scale; a head's output does.
     """
     x, y = (states.double() - states.double().mean(dim=0) for states in (first, other))
     across, of_x, of_y = (torch.linalg.matrix_norm(a.T @ b) for a, b in ((y, x), (x, x), (y, y)))
@@ -127,6 +127,6 @@ def _logit_drift(loss: Loss, before: Tensor, after: Tensor) -> LogitDrift:
 
 
 def _differ(before: Tensor, after: Tensor) -> Tensor:
-    """(items,): whether what is read of them is another, of labels any of them."""
+    """(items,): whether the decision about an item changed; with several labels, any of them."""
     different = before != after
     return different if different.dim() == 1 else different.any(dim=-1)

@@ -1,7 +1,7 @@
-"""What keeps a network from forgetting while it learns something else: a pull on its weights, and a
-teacher of what it said before.
+"""Ways to keep a network from forgetting while it learns something else: a pull on its weights, and
+distillation of its earlier logits.
 
-The third way, rehearsal, is steps on the sentences of before:
+The third way, rehearsal, adds steps on the source sentences:
 :func:`mtlab.train.loop.schedule.epoch`.
 """
 
@@ -19,53 +19,54 @@ from mtlab.train.resume import watchdog
 from mtlab.train.runtime import Runtime
 
 TEMPERATURE = 2.0
-"""What both sides' logits are divided by in distillation (Li and Hoiem 2016 take 2)."""
+"""The number by which old and new logits are divided in distillation (Li and Hoiem 2016 take 2)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Anchor:
-    """L2-SP (Li, Grandvalet and Davoine 2018): to the loss belongs ``strength / 2 * sum((w -
-    w0)**2)`` over the encoder's trained weights.
+    """L2-SP (Li, Grandvalet and Davoine 2018): it adds ``strength / 2 * sum((w - w0)**2)`` over the
+    encoder's trained weights to the loss.
 
-    It enters as its gradient, ``strength * (w - w0)``, before clipping and AdamW, as the paper's
-    penalty does. Heads are not pulled: the one that trains has a new task's data to learn from.
+    In fact its gradient, ``strength * (w - w0)``, is added to the weights' gradients before
+    clipping and AdamW, as with the paper's penalty. Heads are not pulled: the head that trains
+    learns from the data of a new task.
 
     Attributes:
         strength: the paper's alpha.
-        weights: the trained weights, each with where it began.
+        weights: the trained weights, each with its initial value.
     """
 
     strength: float
     weights: tuple[tuple[nn.Parameter, Tensor], ...]
 
     def tasks(self, losses: Sequence[str]) -> tuple[str, ...]:
-        """None: it looks at weights alone."""
+        """None: the term depends on the weights alone."""
         return ()
 
     def loss(
         self, logits: Mapping[str, Tensor], part: Batch, batch: Batch, processes: int
     ) -> Tensor:
-        """Never asked for: :meth:`tasks` names none."""
+        """Never called: :meth:`tasks` names none."""
         raise AssertionError("L2-SP enters as a gradient")
 
     @torch.no_grad()
     def after_backward(self) -> None:
         """Add the penalty's gradient."""
-        for weight, began in self.weights:
+        for weight, initial in self.weights:
             if weight.grad is not None:
-                weight.grad.add_(weight.detach() - began, alpha=self.strength)
+                weight.grad.add_(weight.detach() - initial, alpha=self.strength)
 
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """Learning without forgetting (Li and Hoiem 2016): what the network said of the new sentences
-    before it learnt from them.
+    """Learning without forgetting (Li and Hoiem 2016): distillation of the logits that the network
+    computed for the new sentences before it learnt from them.
 
-    To the loss belongs ``strength * T**2 * KL(softmax(z0 / T) || softmax(z / T))`` with the
-    temperature ``T`` (Hinton, Vinyals and Dean 2015), in the mean over sentences, or over
-    sub-words; of labels each is a distribution over there and absent, and of numbers their squared
-    difference stands for the divergence. ``z0`` are the logits, in eval mode, of the network as it stood when the task left
-    the losses, or as the trial began.
+    It adds ``strength * T**2 * KL(softmax(z0 / T) || softmax(z / T))`` with the temperature ``T``
+    (Hinton, Vinyals and Dean 2015) to the loss, as a mean over sentences, or over sub-words. Where
+    a task has several labels, each is a distribution over present and absent; for numbers, their
+    squared difference replaces the divergence. ``z0`` are the logits, in eval mode, of the network
+    at the time when the task left the losses, or when the trial began.
 
     Attributes:
         strength: weight of the term.
@@ -78,7 +79,7 @@ class Teacher:
     losses: Mapping[str, Loss]
 
     def tasks(self, losses: Sequence[str]) -> tuple[str, ...]:
-        """The tasks that are taught beside these losses; none where those rehearse them."""
+        """The tasks of :attr:`logits` without a loss in the step; in rehearsal they have one."""
         return tuple(task for task in self.logits if task not in losses)
 
     def loss(
@@ -97,14 +98,14 @@ class Teacher:
         return self.strength * TEMPERATURE**2 * torch.stack(terms).sum()
 
     def after_backward(self) -> None:
-        """Nothing: all of it is in the loss."""
+        """Do nothing: the whole term is in the loss."""
 
 
 @torch.no_grad()
 def said(
     prepared: Prepared, network: Network, tasks: Sequence[str], runtime: Runtime
 ) -> dict[str, list[Tensor]]:
-    """Task to what ``network`` says now of each sentence of the training split: one pass."""
+    """Task to the network's current logits of each training sentence, computed in one pass."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
     by_task: dict[str, dict[int, Tensor]] = {task: {} for task in tasks}

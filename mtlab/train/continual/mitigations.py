@@ -1,4 +1,4 @@
-"""What a trial holds on to so that it forgets less: where its weights began, and what it said."""
+"""What a trial stores so that it forgets less: its initial weights, and its earlier logits."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -45,8 +45,8 @@ class Mitigations:
         )
 
     def teach(self, tasks: Iterable[str], tally: Tally) -> None:
-        """Keep what the network says of the training sentences now, of tasks of which nothing is
-        kept yet.
+        """Store the network's current logits of the training sentences, for those of the tasks that
+        have no stored logits yet.
         """
         missing = [task for task in tasks if task not in self.teacher.logits]
         if not missing:
@@ -56,7 +56,7 @@ class Mitigations:
         tally.flops, tally.flops_exact = tally.flops + flops, tally.flops_exact + flops
 
     def terms(self, stage: Stage) -> tuple[Term, ...]:
-        """What a stage adds to its steps."""
+        """The terms that a stage adds to the loss, or the gradients, of its steps."""
         terms: list[Term] = []
         if stage.l2_sp:
             terms.append(mitigation.anchor(self.network, self.began, stage.l2_sp))
@@ -66,14 +66,14 @@ class Mitigations:
         return tuple(terms)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What the teacher said: each task's logits, one sentence after another, flat."""
+        """The teacher's logits: those of each task, one sentence after another, flat."""
         return {
             task: torch.cat([sentence.flatten() for sentence in logits])
             for task, logits in self.teacher.logits.items()
         }
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up what :meth:`state_dict` gave of the same trial."""
+        """Restore what :meth:`state_dict` returned for the same trial."""
         lengths = self.prepared.encoded["train"].examples.lengths.tolist()
         for task, values in tensors.items():
             outputs, of_words = self.prepared.shapes[task]

@@ -1,9 +1,9 @@
-"""The processes that run one suite together, each on a device of its own, as ``torchrun`` or
+"""The processes that run one suite together, mostly each on its own device, as ``torchrun`` or
 ``accelerate launch`` starts them.
 
 All of them run the whole suite (SPMD): they read the same data, take the same decisions and hold
-the same weights. What is divided is a batch's sentences, the batches of an evaluation and of a pass
-over a split; what is written is written by the first.
+the same weights. They divide among them the sentences of a batch, and the batches of an evaluation
+or of a pass over a split. Only the first process writes results.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,14 +26,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a suite, as one of them sees them; one alone has nobody to wait for.
+    """The processes of a suite, as one of them sees them; a single process waits for no other.
 
-    What is called here is called by all of them, in the same order.
+    All processes must call these methods, in the same order.
 
     Attributes:
         number: of processes.
-        rank: this one's, from 0 on.
-        group: what Python objects are sent through: by the host, so that no device waits.
+        rank: of this process, from 0 on.
+        group: the process group that sends Python objects, on the host, so that no device waits.
     """
 
     number: int = 1
@@ -51,13 +51,13 @@ class Processes:
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """Every so many-th of the items, for this process; all processes together have each
-        once.
+        """The share of this process in the items: every :attr:`number`-th one. All shares together
+        have each item once.
         """
         return items[self.rank :: self.number]
 
     def gather(self, value: T) -> list[T]:
-        """The value of every process, in their order, for each of them.
+        """The values of all processes, ordered by rank; every process gets them all.
 
         Raises:
             Lost: another process is gone.
@@ -69,7 +69,11 @@ class Processes:
         return values
 
     def rejoin(self, mine: Sequence[T]) -> list[T]:
-        """What was made of each item of a :meth:`share`, of all items in their order."""
+        """The results for all items, in their order.
+
+        Args:
+            mine: this process's results for the items of its :meth:`share`.
+        """
         parts = self.gather(list(mine))
         return [
             parts[place % self.number][place // self.number]
@@ -77,7 +81,7 @@ class Processes:
         ]
 
     def once(self, action: Callable[[], T]) -> T:
-        """Have the first process do something; what it returns or raises, all return or raise.
+        """Run ``action`` in the first process alone; its result or error is that of all processes.
 
         Raises:
             Lost: another process is gone.
@@ -108,7 +112,7 @@ class Processes:
 
     @contextmanager
     def agreeing(self) -> Iterator[None]:
-        """Within, a mistake that one process meets all of them raise, at the end."""
+        """Within, a :class:`UserError` in one process is raised by all processes, at the end."""
         mistake: UserError | None = None
         try:
             yield
@@ -119,10 +123,10 @@ class Processes:
                 raise other_mistake
 
     def agree(self, facts: Mapping[str, object], remedy: str) -> None:
-        """See that all processes have the same facts.
+        """Check that all processes have the same facts.
 
         Raises:
-            UserError: they have not.
+            UserError: the facts differ.
         """
         for rank, other in enumerate(of_each := self.gather(dict(facts))):
             for name, value in other.items():
@@ -134,19 +138,19 @@ class Processes:
                     )
 
     def close(self) -> None:
-        """Part, at the end."""
+        """Leave the process group, at the end."""
         if self.several:
             distributed.destroy_process_group()
 
 
 ALONE = Processes()
-"""A process that nobody runs beside."""
+"""A process that runs a suite alone."""
 
 
 @contextmanager
 def _others() -> Iterator[None]:
-    """Within, only what concerns the other processes is done: its failing means that one of them is
-    gone.
+    """Within, this process only communicates with the others: an error there means that one of them
+    is gone.
     """
     try:
         yield
@@ -157,13 +161,14 @@ def _others() -> Iterator[None]:
 
 
 def join(device: torch.device) -> tuple[Processes, torch.device]:
-    """Meet the other processes that the launcher started; returns them and this one's own device.
+    """Connect to the other processes that the launcher started; returns all of them, and the device
+    of this one.
 
     Args:
-        device: of which kind it is to be; with a number, the one that all of them share.
+        device: the kind of device to run on; with an index, the device that all processes share.
 
     Raises:
-        UserError: so many processes cannot run here.
+        UserError: this number of processes cannot run here.
     """
     number, remedy = (
         launch.number(),
@@ -190,8 +195,8 @@ def join(device: torch.device) -> tuple[Processes, torch.device]:
 def _join(kind: str, device: torch.device | None) -> tuple[Processes, torch.device]:
     from accelerate import PartialState
 
-    # a launcher that starts its processes again keeps what those before told each other of their
-    # addresses (pytorch issue 135712)
+    # a launcher that restarts its processes keeps the addresses that the earlier ones exchanged
+    # (pytorch issue 135712)
     store, rank, number = next(distributed.rendezvous("env://"))
     options = {
         "store": distributed.PrefixStore(f"mtlab-{launch.restarts()}", store),
@@ -208,12 +213,11 @@ def _join(kind: str, device: torch.device | None) -> tuple[Processes, torch.devi
 
 
 class CommonJournal(Journal):
-    """The journal of several processes: the first writes and reads, and what comes of it is
-    everybody's.
+    """The journal of several processes: the first writes and reads, and all get the results.
 
     Args:
         directory: of the experiment.
-        processes: those.
+        processes: the processes that share the journal.
     """
 
     def __init__(self, directory: Path, processes: Processes) -> None:
@@ -222,8 +226,8 @@ class CommonJournal(Journal):
 
     @contextmanager
     def held(self, command: str) -> Iterator[None]:
-        """As by one process; nobody leaves before the first is done, for a launcher may end the
-        others when one has left.
+        """Within the block, the directory belongs to these processes alone. No process leaves
+        before all are done, because a launcher may end the others when one has left.
         """
         with ExitStack() as mine:
             context = super().held(command)

@@ -1,9 +1,9 @@
-"""A Ray cluster runs the trials: a group is a task (``cluster_tasks.py``), which continues elsewhere
-when its node is lost.
+"""A Ray cluster runs the trials: a group is a task (``cluster_tasks.py``), which continues
+elsewhere when its node is lost.
 
-Nothing but an order and an answer crosses, both as JSON: which trials to run, and their records.
+Processes exchange only orders and answers, both as JSON: which trials to run, and their records.
 All else lies in the output folder, which every node must see: checkpoints, states of frozen
-prefixes, predictions. MLflow hears of trials from this process alone.
+prefixes, predictions. Only this process reports trials to MLflow.
 """
 
 import logging
@@ -36,7 +36,7 @@ PATIENCE_S = 20.0
 """Seconds after which a line says that the cluster has no room yet."""
 
 KNOCKING_S = 10.0
-"""Seconds that an address has to answer."""
+"""Seconds within which an address must answer."""
 
 LEAVING_S = 120.0
 """Seconds that tasks have, when the user asked to stop, to finish their step and write a
@@ -71,7 +71,7 @@ def joined(experiment: Experiment) -> Iterator["Cluster"]:
         )
         try:
             _knock(address or "")
-            with signals.deferred():  # what a signal's handler raises does not get through Ray
+            with signals.deferred():  # an exception of a signal's handler would be lost inside Ray
                 ray.init(
                     address or "local", log_to_driver=False, logging_level=logging.ERROR, **options
                 )
@@ -90,10 +90,10 @@ def joined(experiment: Experiment) -> Iterator["Cluster"]:
 
 
 def _knock(address: str) -> None:
-    """See that something answers at ``host:port``; Ray itself would try for minutes.
+    """Check that something answers at ``host:port``; Ray itself would try for minutes.
 
     Raises:
-        OSError: nothing does.
+        OSError: nothing answers.
     """
     host, _, port = address.rpartition(":")
     if host and port.isdecimal() and "//" not in host:
@@ -126,7 +126,11 @@ class Cluster:
         )
 
     def runtime(self) -> Runtime:
-        """What a process of the cluster has, which may not be what this machine has."""
+        """The runtime of a process of the cluster, which may differ from that of this machine.
+
+        Raises:
+            UserError: the cluster has other versions, or cannot run trials.
+        """
         answer = self._first(
             self._task(cluster_tasks.look).remote(self.order.model_dump_json())
         ).machine
@@ -155,22 +159,22 @@ class Cluster:
     def run(
         self, work: Work, groups: Sequence[Group], begun: Begun
     ) -> Iterator[tuple[Group, list[TrialRecord]]]:
-        """As they end, in whatever order. Trials that start from a checkpoint wait for the task
-        that trains it.
+        """Run all groups as tasks; each is returned when it ends, in any order. Trials that start
+        from a checkpoint wait for the task that trains it.
         """
         holder = (work.journal.directory / HOLDER).read_text(encoding="utf-8")
-        every = work.experiment.trials()
-        keys = tuple(work.prepared[trial.point].key(trial, work.runtime) for trial in every)
+        all_trials = work.experiment.trials()
+        keys = tuple(work.prepared[trial.point].key(trial, work.runtime) for trial in all_trials)
         order = self.order.model_copy(update={"holder": holder, "keys": keys}).model_dump_json()
-        numbers = {trial: number for number, trial in enumerate(every)}
-        first = starts(work, [trial for group in groups for trial in group])
-        waiting: dict[str, list[Group]] = {key: [] for key in first}
+        numbers = {trial: number for number, trial in enumerate(all_trials)}
+        start_trials = starts(work, [trial for group in groups for trial in group])
+        waiting: dict[str, list[Group]] = {key: [] for key in start_trials}
         train, make_start = (
             self._task(cluster_tasks.run_trials, work.runtime),
             self._task(cluster_tasks.make_start, work.runtime),
         )
         running: dict[Any, str | Group] = {
-            make_start.remote(order, numbers[trial]): key for key, trial in first.items()
+            make_start.remote(order, numbers[trial]): key for key, trial in start_trials.items()
         }
 
         def submit(group: Group) -> None:
@@ -207,8 +211,8 @@ class Cluster:
             self._call_back(list(running))
 
     def _task(self, work: Any, runtime: Runtime | None = None) -> Any:
-        """A function as a task. A process that used a GPU ends with its task, as Ray has it; others
-        are used again.
+        """A function as a Ray task. A process that used a GPU ends with its task, which is Ray's
+        default; other processes are used for further tasks.
         """
         limits = {"max_calls": 0} if runtime is not None and runtime.device.type != "cuda" else {}
         return self.ray.remote(max_retries=self.experiment.engine.retries, **self.room, **limits)(
@@ -233,7 +237,7 @@ class Cluster:
         return answer
 
     def _ended(self, refs: list[Any]) -> list[Any]:
-        """One of some tasks that has ended; none where none has for a while.
+        """A list with one of these tasks that has ended; empty if none ends within :data:`POLL_S`.
 
         Raises:
             Stopped: the process was asked to stop.
@@ -242,14 +246,14 @@ class Cluster:
             return list(self.ray.wait(refs, timeout=POLL_S)[0])
 
     def _answer(self, ref: Any) -> tuple[Answer, str | None]:
-        """What a task answered; or nothing, and why it never will.
+        """The answer of a task; or an empty one, and why the task was lost.
 
         Raises:
-            UserError: it cannot run where it was to.
+            UserError: the process that ran the task cannot run trials of the suite.
         """
         try:
             answer = Answer.model_validate_json(self.ray.get(ref))
-        except self.ray.exceptions.RayTaskError:  # a mistake of ours
+        except self.ray.exceptions.RayTaskError:  # an error in mtlab itself
             raise
         except self.ray.exceptions.RayError as error:
             tries = counted(1 + self.experiment.engine.retries, "time")

@@ -1,5 +1,5 @@
-"""What runs in the processes of a cluster: a task reads its order, and what it shares with the
-process's earlier tasks is prepared once.
+"""The tasks that run in the processes of a cluster. A task reads its order; what it shares with
+earlier tasks of the same process is prepared once.
 """
 
 import os
@@ -27,22 +27,22 @@ class Order(Value):
     """What a process must know to run trials of a suite."""
 
     experiment: dict[str, Any]
-    """Resolved."""
+    """The experiment, resolved."""
     folder: str
     """The working directory: paths of the experiment may be relative to it."""
     threads: int
-    """Of a trial."""
+    """CPU threads of a trial."""
     environment: dict[str, str | int] = Field(default_factory=dict)
     """What the suite's trials run on: device, precision, versions; empty before that is known."""
     keys: tuple[str, ...] = ()
-    """Of all trials, in their order."""
+    """The keys of all trials of the experiment, in their order."""
     holder: str = ""
-    """What stands in the output folder about the process that holds it: who reads the same sees the
-    same folder."""
+    """The text of the file in the output folder that names the process which holds the folder. A
+    node that reads the same text sees the same folder."""
 
 
 class Found(Value):
-    """A :class:`mtlab.train.runtime.Runtime` by its names."""
+    """A :class:`mtlab.train.runtime.Runtime` as plain values."""
 
     device: str
     precision: str
@@ -50,35 +50,36 @@ class Found(Value):
     threads: int
     device_name: str
     environment: dict[str, str | int]
-    """The same as records have it, with versions."""
+    """The facts that records have about it, with versions."""
 
 
 class Answer(Value):
-    """What comes back from a task."""
+    """What a task returns."""
 
     records: tuple[TrialRecord, ...] = ()
-    """Of its trials, in their order."""
+    """The records of its trials, in their order."""
     started: TrialRecord | None = None
-    """Of the trial that trained a checkpoint to start from, where that was asked and not done
-    before."""
+    """The record of the trial that trained a checkpoint to start from, if the task is to make one
+    ready and it was not trained before."""
     failed: str | None = None
     """Why the checkpoint does not exist."""
     said: tuple[str, ...] = ()
     """Lines for the user."""
     refused: tuple[str, str, str, str] | None = None
-    """Problem, remedy and place of what keeps the process from running trials of the suite."""
+    """Problem, remedy, place and code of the error, if the process cannot run trials of the
+    suite."""
     machine: Found | None = None
-    """What the process runs on, where that was asked."""
+    """What the process runs on, if the task is :func:`look`."""
 
 
 class Desk:
-    """What tells the parent of the task that runs now."""
+    """Collects what the running task reports to the parent process."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Another task begins."""
+        """Forget everything, because another task begins."""
         self.said: list[str] = []
         self.started: TrialRecord | None = None
 
@@ -93,12 +94,12 @@ class Desk:
 
 _desk = Desk()
 _workers: dict[Point, tuple[Order, Worker]] = {}
-"""The worker of the task before, and its order, under the point of its trials: the next task is
-mostly of the same."""
+"""The order and the worker of the task before, under the point of its trials: the next task mostly
+has the same order and point."""
 
 
 def look(order: str) -> str:
-    """What this process runs trials on."""
+    """The answer with what this process runs trials on."""
 
     def answer(read: Order) -> Answer:
         runtime = _in_place(read)[1]
@@ -154,14 +155,15 @@ def _answered(order: str, work: Callable[[Order], Answer]) -> str:
 
 
 def _in_place(order: Order) -> tuple[Experiment, Runtime]:
-    """Settle this process where the parent's is.
+    """Put this process into the parent's working directory, with the order's number of threads;
+    returns the experiment, and what it runs on here.
 
     Raises:
         UserError: this node does not see what the parent sees, or has another environment.
     """
     os.environ.pop(
         NOTE, None
-    )  # of a process that watches the parent, if it started this machine's cluster
+    )  # inherited if the parent started this cluster; it is for the process that watches the parent
     os.environ["OMP_NUM_THREADS"] = str(order.threads)
     try:
         os.chdir(order.folder)
@@ -186,8 +188,8 @@ def _worker(order: Order, numbers: list[int]) -> tuple[Worker, list[Trial]]:
     Raises:
         UserError: what they would run on here is not what the suite runs on.
     """
-    every = Experiment.model_validate(order.experiment).trials()
-    trials = [every[number] for number in numbers]
+    all_trials = Experiment.model_validate(order.experiment).trials()
+    trials = [all_trials[number] for number in numbers]
     if _workers.get(trials[0].point, (None, None))[0] != order:
         _workers.clear()
         _workers[trials[0].point] = (order, _prepared(order, trials[0]))

@@ -1,5 +1,5 @@
-"""What runs the trials of a suite: this process, or workers of a cluster. Records do not tell which
-it was, and reports do not ask.
+"""Engines, which run the trials of a suite: in this process, or in workers of a cluster. Records
+and reports are the same for both.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ class Engine(Protocol):
     """Runs groups of trials."""
 
     where: str
-    """Where trials run, for the user; empty where that is here."""
+    """Where trials run, for the user; empty if they run in this process."""
     ready: set[str]
     """Keys of the trials whose checkpoints others can start from."""
 
@@ -73,8 +73,8 @@ class Local:
     def run(
         self, work: Work, groups: Sequence[Group], begun: Begun
     ) -> Iterator[tuple[Group, list[TrialRecord]]]:
-        """In the order given. One worker runs all that is asked for of the same work, so that what
-        its trials share is computed once.
+        """Run groups in the order given. One worker serves all calls with the same work, so that
+        what its trials share is computed once.
         """
         worker = self.worker
         if worker is None or worker.work is not work:
@@ -86,11 +86,11 @@ class Local:
 
 
 def opened(experiment: Experiment) -> AbstractContextManager[Engine]:
-    """The engine that an experiment asks for; left, it is closed.
+    """The engine that an experiment asks for, as a context; the engine is closed at its end.
 
     Raises:
-        UserError: it is not installed, or cannot be reached, or several processes are to run each
-            trial.
+        UserError: the engine is not installed or cannot be reached, or it is a cluster and several
+            processes were started to run each trial.
     """
     if experiment.engine.name == "local":
         return nullcontext(Local(experiment))

@@ -1,5 +1,5 @@
-"""The optimizer of every stage, the course of its rates, and both as they stand in the middle of
-one.
+"""The optimizer of every stage, the scheduler of its rates, and the state of both between two
+steps.
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ from mtlab.train.loop.course import Course
 def adamw(
     groups: list[dict[str, Any]], course: Course, settings: Settings
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    """A new optimizer (Loshchilov and Hutter 2019) over parameter groups, and what sets its rates
-    in the course of a stage.
+    """A new optimizer (Loshchilov and Hutter 2019) over parameter groups, and the scheduler that
+    sets its rates.
     """
     optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
     return optimizer, LambdaLR(optimizer, course.factor)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Set all rates to what they began as times a factor."""
+    """Set all rates to their initial values times a factor."""
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * factor
 
@@ -32,7 +32,7 @@ def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
 def state_of(
     optimizer: torch.optim.Optimizer, scheduler: LRScheduler
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Both as they stand: all that is not a tensor, and the moments by name."""
+    """The state of both: the facts that are not tensors, and the moments by name."""
     moments = optimizer.state_dict()["state"]
     tensors = {
         f"moments/{index}/{name}": tensor
@@ -48,7 +48,9 @@ def give_state(
     facts: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
 ) -> None:
-    """Give a new optimizer over the same parameters the state that :func:`state_of` told."""
+    """Give a new optimizer over the same parameters, and its scheduler, the state that
+    :func:`state_of` returned.
+    """
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         kind, _, rest = name.partition("/")

@@ -1,4 +1,4 @@
-"""What decides which blocks train: the scores of ``choose``, and the gradients of ``freeze_when``."""
+"""What decides which blocks train: the scores of ``choose``, the gradients of ``freeze_when``."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ from mtlab.train.resume import watchdog
 from mtlab.train.runtime import Runtime
 
 Scores = dict[str, float]
-"""Block to what decides about it."""
+"""Block to the number that decides about it."""
 
 Weights = dict[str, dict[str, nn.Parameter]]
 """Block to its trained weights by name."""
@@ -78,7 +78,11 @@ def scores(
     network.eval()
     blocks = trained_weights(network, partition)
     squared = stage.choose.by == "fisher"
-    sums = {name: torch.zeros_like(weight) for of in blocks.values() for name, weight in of.items()}
+    sums = {
+        name: torch.zeros_like(weight)
+        for of_block in blocks.values()
+        for name, weight in of_block.items()
+    }
     for loss in _losses(network, stage, prepared, sentences, runtime):
         network.zero_grad(set_to_none=True)
         loss.backward()
@@ -88,7 +92,9 @@ def scores(
                     sums[name] += weight.grad**2 if squared else weight.grad
     network.zero_grad(set_to_none=True)
     count = len(sentences)
-    by_block = {block: _score(stage.choose, of, sums, count) for block, of in blocks.items()}
+    by_block = {
+        block: _score(stage.choose, of_block, sums, count) for block, of_block in blocks.items()
+    }
     if not all(map(math.isfinite, by_block.values())):
         problem = "a block has no relative gradient, for all its weights that train are 0"
         raise UserError(problem, "write `by: fisher`", where="choose.by", code="conflict")
@@ -98,13 +104,13 @@ def scores(
 def _score(
     choose: Choose, weights: Mapping[str, nn.Parameter], sums: Mapping[str, Tensor], count: int
 ) -> float:
-    mine = [sums[name].double() for name in weights]
+    block_sums = [sums[name].double() for name in weights]
     if choose.by == "fisher":
-        of_all = sum(float(some.sum()) for some in mine)
-        return of_all / (max(1, count) * sum(some.numel() for some in mine))
+        total = sum(float(tensor.sum()) for tensor in block_sums)
+        return total / (max(1, count) * sum(tensor.numel() for tensor in block_sums))
     norms = [
-        torch.stack([some.norm() for some in every]).norm()
-        for every in (mine, [weight.detach().double() for weight in weights.values()])
+        torch.stack([tensor.norm() for tensor in tensors]).norm()
+        for tensors in (block_sums, [weight.detach().double() for weight in weights.values()])
     ]
     return float(norms[0] / norms[1]) if norms[1] else math.inf
 
@@ -146,19 +152,21 @@ class GradientSums:
 
     @classmethod
     def over(cls, network: Network, partition: Partition) -> "GradientSums":
-        """Nothing is added up yet."""
+        """Sums over the trained weights, which begin at 0."""
         weights = trained_weights(network, partition)
-        every = {name: weight for of in weights.values() for name, weight in of.items()}
-        return cls(weights, {name: torch.zeros_like(weight) for name, weight in every.items()})
+        by_name = {
+            name: weight for of_block in weights.values() for name, weight in of_block.items()
+        }
+        return cls(weights, {name: torch.zeros_like(weight) for name, weight in by_name.items()})
 
     def tasks(self, losses: Sequence[str]) -> tuple[str, ...]:
-        """None."""
+        """None: the term reads gradients alone."""
         return ()
 
     def loss(
         self, logits: Mapping[str, Tensor], part: Batch, batch: Batch, processes: int
     ) -> Tensor:
-        """Never asked for: :meth:`tasks` names none."""
+        """Never called: :meth:`tasks` names none."""
         raise AssertionError("gradients are read, and no loss is added")
 
     def after_backward(self) -> None:
@@ -169,10 +177,10 @@ class GradientSums:
                     self.sums[name] += weight.grad
 
     def take(self) -> Scores:
-        """The L1 norm of each block's sum, which then begins at 0 again."""
+        """The L1 norm of each block's sum; afterwards the sums begin at 0 again."""
         norms = {
-            block: float(sum(self.sums[name].abs().sum(dtype=torch.float64) for name in of))
-            for block, of in self.weights.items()
+            block: float(sum(self.sums[name].abs().sum(dtype=torch.float64) for name in of_block))
+            for block, of_block in self.weights.items()
         }
         for total in self.sums.values():
             total.zero_()
@@ -180,7 +188,8 @@ class GradientSums:
 
 
 def still(rule: FreezeWhen, before: Scores, now: Scores) -> tuple[list[str], Scores]:
-    """The blocks that ``freeze_when`` freezes, bottom first, and the change of each block's gradients.
+    """The blocks that ``freeze_when`` freezes, bottom first, and the change of each block's
+    gradients.
 
     Args:
         rule: of the stage.
@@ -194,7 +203,7 @@ def still(rule: FreezeWhen, before: Scores, now: Scores) -> tuple[list[str], Sco
         for block, norm in now.items()
     }
     bound = np.percentile(list(changes.values()), rule.percentile)
-    # a percentile between two values may be a last bit above the largest
+    # by rounding, a percentile between two values may be slightly above the largest value
     bound = min(float(bound), max(changes.values()))
     frozen = []
     for block, change in changes.items():

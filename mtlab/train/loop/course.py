@@ -9,9 +9,9 @@ class Course:
     """The factors of a stage, or of a piece of one.
 
     Args:
-        stage: its schedule and warm-up, filled in.
-        steps: of the stage; with patience, at most.
-        before: steps of the stage that were made before, by another optimizer.
+        stage: its schedule and warm-up are used, with defaults filled in.
+        steps: of the stage; with patience, the most that there may be.
+        before: steps of the stage that were made before, with another optimizer.
     """
 
     def __init__(self, stage: Stage, steps: int, before: int = 0) -> None:
@@ -21,19 +21,19 @@ class Course:
         if self.warmup is None:
             self.warmup = int((stage.warmup or 0.0) * steps)
         self.cooldown: tuple[int, int] | None = None
-        """The first step of the cooldown and how many it has, once that is known."""
+        """The first step of the cooldown and its number of steps, as soon as these are known."""
 
     def cool(self, first: int, steps: int) -> None:
         """Let the rates fall linearly from step ``first`` of the stage on, to reach 0 after so many
         steps.
 
-        The first of them still has the rates of the step before, so that who has set these already
-        need not set them again.
+        The first of these steps still has the rates of the step before: a scheduler that has
+        already set its rates need not set them again.
         """
         self.cooldown = first, steps
 
     def factor(self, step: int) -> float:
-        """The factor on the rates in a step of the optimizer, counted from 0; 0 after a cooldown."""
+        """The factor on the rates in a step of the optimizer (from 0 on); 0 after a cooldown."""
         step += self.before
         if self.cooldown is None:
             return self._planned(step)

@@ -1,9 +1,9 @@
 """Dropout whose masks cost little on a CPU.
 
-torch draws a mask there one element at a time and takes it through a slow conversion, which makes a
-fifth of a small encoder's training step. One 64-bit draw serves four elements here: each is
-compared with the probability as a 16-bit number. Dropout stays what it is (Srivastava et al. 2014):
-elements are zeroed independently, and the rest scaled so that the mean stays.
+On a CPU, torch draws a mask one element at a time and converts it slowly, which takes a fifth of a
+small encoder's training step. Here, one 64-bit draw serves four elements: each compares its 16-bit
+number with the probability. The result is ordinary dropout (Srivastava et al. 2014): elements are
+zeroed independently, and the others are scaled so that the mean stays the same.
 """
 
 from collections.abc import Callable
@@ -40,8 +40,8 @@ class Draws:
         self._torch = None if on_cpu else torch.Generator(device).manual_seed(seed)
 
     def mask(self, shape: torch.Size, p: float, dtype: torch.dtype) -> Tensor:
-        """What to multiply by: 0 with probability ``p``, and else the scale that keeps the mean, of
-        the probability as it was rounded.
+        """The mask to multiply with. An element is 0 with probability ``p``, rounded to a multiple
+        of 1/:data:`LEVELS`, and otherwise the scale that keeps the mean.
 
         Args:
             shape: of the mask.
@@ -55,7 +55,7 @@ class Draws:
         )
         bits = BITS[
             dtype.itemsize
-        ]  # a comparison into integers and a product of those are fast where booleans to floats are not
+        ]  # to compare into integers and multiply them is faster than to convert booleans to floats
         kept = torch.ge(
             numbers, dropped - LEVELS // 2, out=torch.empty(shape, dtype=bits, device=self.device)
         )
@@ -94,8 +94,8 @@ def quick(device: torch.device) -> AbstractContextManager[object]:
     """Within this context every dropout of a model on the CPU, in modules or called as a function,
     takes its mask from :class:`Draws`.
 
-    Their seed is drawn from torch's global generator, so that what seeds that one decides these
-    too.
+    The seed of these is drawn from torch's global generator, so that the generator's seed decides
+    the masks.
     """
     if device.type != "cpu":
         return nullcontext()

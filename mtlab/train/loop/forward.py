@@ -1,4 +1,4 @@
-"""What a training step and an evaluation know of a forward pass."""
+"""The interface of a forward pass, for training steps and evaluations."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,9 +9,7 @@ from mtlab.data.batches import Batch
 
 
 class Forward(Protocol):
-    """How the logits of the named tasks come about for a batch: from its words, or from states that
-    are cached.
-    """
+    """Computes the logits of some tasks for a batch, from its token ids or from cached states."""
 
     def __call__(self, batch: Batch, tasks: Sequence[str]) -> dict[str, Tensor]:
         """Logits by task."""

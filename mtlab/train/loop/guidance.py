@@ -27,12 +27,13 @@ class Watched:
 
 @dataclass
 class Guide:
-    """What guidance knows of a stage as the file has it, whatever pieces it came to be trained in.
+    """The state of guidance for a stage of a scenario, over all pieces in which the stage is
+    trained.
 
     Attributes:
         rules: the stage's.
         followed: whether another stage follows.
-        tasks: those that are still trained, as they stand.
+        tasks: the tasks that still train, to their state.
     """
 
     rules: Guidance
@@ -40,7 +41,7 @@ class Guide:
     tasks: dict[str, Watched] = field(default_factory=dict)
 
     def look(self, epoch: int, metrics: Metrics) -> None:
-        """Take in a validation."""
+        """Update the state of the tasks with a validation."""
         for task, watched in self.tasks.items():
             value = monitored(metrics, task, self.rules.monitor)
             if value is not None and (
@@ -51,7 +52,7 @@ class Guide:
                 watched.waited += 1
 
     def decide(self, stage: int, epoch: int, metrics: Metrics) -> list[Decision]:
-        """What to do after a validation, which it takes in."""
+        """Update the state with a validation, and return the decisions that follow."""
         self.look(epoch, metrics)
         stalled = [
             task for task, watched in self.tasks.items() if watched.waited >= self.rules.patience
@@ -73,7 +74,7 @@ class Guide:
         return decisions
 
     def state_dict(self) -> dict[str, Any]:
-        """The tasks as they stand, to be written down between two steps."""
+        """The state of the tasks, for a resume state."""
         return {task: asdict(watched) for task, watched in self.tasks.items()}
 
     def _act(self, task: str, stage: int, epoch: int, metrics: Metrics) -> Decision:
@@ -109,28 +110,26 @@ def _about_all(action: str, stage: int, epoch: int, waited: int) -> Decision:
 
 
 def guide(stage: Stage, followed: bool, epoch: int, metrics: Metrics) -> Guide | None:
-    """The guide of a stage that begins with a validation already there; None where the stage has no
-    guidance.
-    """
+    """The guide of a stage that begins after this validation; None if the stage has no guidance."""
     if stage.guidance is None:
         return None
     guide_of_stage = Guide(stage.guidance, followed, {task: Watched() for task in stage.losses})
     guide_of_stage.look(epoch, metrics)
     for watched in guide_of_stage.tasks.values():
-        watched.waited = 0  # nobody has waited yet, not even for a score that is undefined
+        watched.waited = 0  # the first validation does not count, even if its score is undefined
     return guide_of_stage
 
 
 def resumed(stages: Sequence[Stage], stage: int, tasks: Mapping[str, Any]) -> Guide | None:
-    """The guide of a stage of these, from what :meth:`Guide.state_dict` gave."""
+    """The guide of the stage with this index, from what :meth:`Guide.state_dict` returned."""
     rules, followed = stages[stage].guidance, stage + 1 < len(stages)
     watched = {task: Watched(**values) for task, values in tasks.items()}
     return None if rules is None else Guide(rules, followed, watched)
 
 
 def monitored(metrics: Metrics, task: str, what: str) -> float | None:
-    """What is watched of a task, more being better: the metric that judges it, or the loss with its
-    sign turned.
+    """The value that is watched for a task, higher being better: the metric that judges it, or its
+    negative loss.
     """
     scored = metrics.by_task.get(task)
     if scored is None or what != "loss":
@@ -139,8 +138,8 @@ def monitored(metrics: Metrics, task: str, what: str) -> float | None:
 
 
 def rest(stage: Stage, decisions: Sequence[Decision], left: int) -> Stage | None:
-    """What is left of a stage after decisions about it: rates, losses and weights changed, for the
-    epochs left; None where it ends.
+    """The rest of a stage after decisions about it: it has ``left`` epochs, with changed rates,
+    losses and weights; None where the stage ends.
     """
     assert stage.guidance is not None
     if any(decision.action in ("advance", "stop") for decision in decisions):
@@ -174,15 +173,15 @@ def rest(stage: Stage, decisions: Sequence[Decision], left: int) -> Stage | None
 def with_head(
     train: Mapping[str, float], tasks: Sequence[str], task: str, factor: float
 ) -> dict[str, float]:
-    """Selectors and rates in which the head of ``task`` has its rate times ``factor``, 0 being
-    none, and all else is as before.
+    """Selectors and rates in which the rate of the head of ``task`` is multiplied by ``factor``,
+    and all other rates stay; a head with rate 0 is left out.
     """
     heads: dict[str, float] = {}
     others: dict[str, float] = {}
     for (
         selector,
         rate,
-    ) in train.items():  # first match wins, so that the heads may stand first, each by its own name
+    ) in train.items():  # the first match counts, so the heads may come first, each with its name
         by_head = {f"head.{head}": (head,) for head in tasks}
         named = {"heads": tasks, "all": tasks, **by_head}.get(selector, ())
         for head in named:
@@ -198,11 +197,11 @@ def with_head(
 def replay(
     stages: Sequence[Stage], epochs: Sequence[EpochRecord], pieces: Sequence[StageRecord] = ()
 ) -> list[Decision]:
-    """The decisions that these stages' guidance makes on these validations: those of the record's
-    ledger.
+    """The decisions that these stages' guidance makes on these validations; the record's ledger has
+    the same.
 
     Args:
-        stages: as the scenario has them.
+        stages: of the scenario.
         epochs: of the record, the one before any training first.
         pieces: of the record, where stages have several because they choose blocks.
     """

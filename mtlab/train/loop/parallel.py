@@ -1,10 +1,10 @@
-"""Gradients over several processes: each computes those of its part of a batch, and all continue with
-their mean.
+"""Gradients over several processes: each computes those of its part of a batch, and all continue
+with their mean.
 
-torch's DistributedDataParallel (Li et al. 2020) does it. It knows the parameters that train when it
-wraps a module, and never learns of others: a block that thaws later would train in every process by
-itself, and the processes would drift apart. So every piece of a stage is wrapped anew, together
-with its optimizer.
+torch's DistributedDataParallel (Li et al. 2020) does it. It registers the parameters that train
+when it wraps a module, and no others later: a block that is unfrozen later would train in every
+process separately, and the processes' weights would become different. So the network is wrapped
+anew for every piece of a stage, together with its optimizer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,15 +41,15 @@ class Parallel(Alone):
     of them.
 
     Args:
-        network: what trains in it now is what stays the same in all processes.
+        network: the parameters that train in it now stay the same in all processes.
         words: the small table of embeddings that trains in place of the large one, where there is
             one.
     """
 
     def __init__(self, network: Network, words: Vocabulary | None) -> None:
         self.module = _WithLosses(network, words)
-        # not through Accelerate: it would wrap the forward pass in a precision of its own, and keep
-        # every module that it wrapped
+        # not through Accelerate: it would run the forward pass in a precision of its own, and keep
+        # a reference to every module that it wrapped
         self.wrapped = DistributedDataParallel(
             self.module, find_unused_parameters=True, init_sync=False
         )
@@ -73,8 +73,8 @@ class Parallel(Alone):
 class _WithLosses(nn.Module):
     """What DistributedDataParallel wraps.
 
-    Losses travel with the gradients, so that they cost no exchange of their own: as the gradient of
-    ``told``, which is 0 and stays so.
+    Losses are sent with the gradients, so that they need no exchange of their own: they are the
+    gradient of the parameter ``losses``, whose value stays 0.
     """
 
     def __init__(self, network: Network, words: Vocabulary | None) -> None:
@@ -87,7 +87,7 @@ class _WithLosses(nn.Module):
         self._ddp_params_and_buffers_to_ignore = [
             *(
                 name for name, _ in self.named_buffers(remove_duplicate=False)
-            ),  # the same everywhere, and constant
+            ),  # buffers are constant, and the same in all processes
             *(
                 name
                 for name, parameter in self.named_parameters(remove_duplicate=False)
@@ -98,10 +98,10 @@ class _WithLosses(nn.Module):
     def forward(
         self, forward: Forward, batch: Batch, tasks: Sequence[str]
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Logits by task, and where losses are to be told."""
+        """Logits by task, and the factors of the losses, whose gradients send the losses."""
         return forward(batch, tasks), self.losses.clone()
 
 
 def over(processes: Processes, network: Network, words: Vocabulary | None = None) -> Alone:
-    """How a network that trains in these processes comes by its gradients."""
+    """What computes the gradients of a network that trains in these processes."""
     return Parallel(network, words) if processes.several else Alone()

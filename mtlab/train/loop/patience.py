@@ -1,6 +1,6 @@
 """Patience: when a stage that no longer gains on validation begins its cooldown, and ends.
 
-What it decides depends on validation scores alone, so that it is made again from a record:
+Its decisions depend on validation scores alone, so that they can be made again from a record:
 :func:`waiting`.
 """
 
@@ -14,16 +14,16 @@ from mtlab.record.records import EpochRecord
 
 @dataclass
 class Waiting:
-    """What the patience of a stage knows of one trial.
+    """The state of a stage's patience in one trial.
 
     Attributes:
         stage: with patience, and its cooldown filled in.
         baselines: task to the score that it must exceed before patience may end.
-        best: the best scores of the stage so far, by the tasks in whose mean they are.
+        best: the best scores of the stage so far, by the tasks whose mean they are.
         waited: validations since the last gain.
-        epochs: of the stage, so many were validated.
-        constant: epochs before the cooldown; None as long as that has not begun.
-        ended: what began it, ``patience`` or ``epochs``; empty before.
+        epochs: number of the stage's epochs that were validated.
+        constant: epochs before the cooldown; None before it begins.
+        ended: why the cooldown began, ``patience`` or ``epochs``; empty before it begins.
     """
 
     stage: Stage
@@ -35,7 +35,7 @@ class Waiting:
     ended: str = ""
 
     def look(self, metrics: Metrics) -> None:
-        """Take in the validation of the next epoch."""
+        """Update the state with the validation of the next epoch."""
         self.epochs += 1
         if self.constant is not None:
             return
@@ -70,25 +70,30 @@ class Waiting:
 def waiting(
     stage: Stage, first: Metrics, passed: Iterable[EpochRecord], *, untrained: bool
 ) -> Waiting | None:
-    """What the patience of a stage knows after some of its epochs; None where the stage has none.
+    """The state of a stage's patience after some of its epochs; None if the stage has no patience.
 
     Args:
         stage: filled in from the experiment.
         first: the validation before the trial's first step.
         passed: the stage's epochs so far, in order.
-        untrained: whether nothing was trained before that, so that its scores are baselines.
+        untrained: whether nothing was trained before ``first``, so that its scores are baselines.
     """
     if stage.patience is None:
         return None
-    known = Waiting(stage, baselines(stage, first, untrained=untrained))
+    state = Waiting(stage, baselines(stage, first, untrained=untrained))
     for epoch in passed:
-        known.look(epoch.validation)
-    return known
+        state.look(epoch.validation)
+    return state
 
 
 def baselines(stage: Stage, first: Metrics, *, untrained: bool) -> dict[str, float]:
-    """What each task that the stage trains and judges must exceed, as :func:`waiting` has it; tasks
-    that the split cannot score, for it has no gold of them, are left out.
+    """The score that each task which the stage trains and judges must exceed before patience may
+    end. Tasks without gold labels in the split have no score, and are left out.
+
+    Args:
+        stage: filled in from the experiment.
+        first: as for :func:`waiting`.
+        untrained: as for :func:`waiting`.
     """
     lowest = {}
     tasks = stage.losses if stage.select == "each" else stage.judged
@@ -101,5 +106,5 @@ def baselines(stage: Stage, first: Metrics, *, untrained: bool) -> dict[str, flo
 
 
 def _watched(stage: Stage) -> list[tuple[str, ...]]:
-    """The tasks in whose mean score each gain is looked for."""
+    """Groups of tasks: a gain is a new best mean score of any group."""
     return [(task,) for task in stage.losses] if stage.select == "each" else [stage.judged]

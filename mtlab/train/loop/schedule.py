@@ -1,4 +1,4 @@
-"""The course of a stage before it is run: which batches, for which tasks, at how many FLOPs."""
+"""The steps of a stage, known before it runs: their batches, tasks and FLOPs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +16,13 @@ from mtlab.train.stage_plan import StagePlan
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One training step: the examples of its batch, and the tasks whose losses count (their source
-    has labels for).
+    """One training step: the examples of its batch, and the tasks whose losses count: those that
+    the examples' source has labels for.
 
     Attributes:
         ids: of the training split; of the source data's where the step rehearses.
         tasks: whose losses count.
-        kept: tasks whose logits are held near the checkpoint's.
+        kept: tasks whose logits distillation keeps near the teacher's.
         rehearsal: whether the step is on source sentences.
     """
 
@@ -38,10 +38,13 @@ def epoch(prepared: Prepared, stage: Stage, number: int) -> list[Step]:
 
     Args:
         prepared: the data.
-        stage: for its losses and what it keeps.
+        stage: for its losses and mitigations.
         number: the epoch, counted over all stages of the trial.
     """
-    tasks = [tuple(task for task in has if task in stage.losses) for has in prepared.corpus.served]
+    tasks = [
+        tuple(task for task in labelled if task in stage.losses)
+        for labelled in prepared.corpus.served
+    ]
     sources = [source for source, useful in enumerate(tasks) if useful]
     experiment, encoded = prepared.experiment, prepared.encoded["train"]
     order = batches.epoch(encoded, sources, experiment.batch_size, experiment.data_seed, number)
@@ -59,19 +62,19 @@ def epochs(prepared: Prepared, plan: StagePlan) -> Iterator[list[Step]]:
 def _with_rehearsal(
     prepared: Prepared, stage: Stage, steps: Sequence[Step], number: int
 ) -> list[Step]:
-    """Put steps between others, evenly, on source sentences and with the losses that the stage
-    leaves out.
+    """Insert steps on source sentences, at equal distances, with the losses that the stage leaves
+    out.
 
-    Experience replay (Robins 1995; Rolnick et al. 2019). An epoch takes up the source sentences
-    where the one before it left off.
+    This is experience replay (Robins 1995; Rolnick et al. 2019). An epoch continues in the source
+    sentences where the one before it ended.
     """
     assert prepared.source is not None, "the experiment was checked"
     wanted, first = (
         round(stage.rehearsal * len(steps)),
         (number * round(stage.rehearsal * len(steps))),
     )
-    alone = {"losses": stage.silent, "distillation": 0.0, "rehearsal": 0.0}
-    of_source = stage.model_copy(update=alone)
+    changes = {"losses": stage.silent, "distillation": 0.0, "rehearsal": 0.0}
+    of_source = stage.model_copy(update=changes)
     passes: dict[int, list[Step]] = {0: epoch(prepared.source, of_source, 0)}
     if not passes[0]:
         raise UserError(
@@ -131,7 +134,7 @@ def lengths_of(prepared: Prepared, planned: Step) -> list[int]:
 
 
 def _computed(planned: Step) -> tuple[str, ...]:
-    """The tasks whose heads a step computes, and learns through."""
+    """The tasks whose heads a step computes, forward and backward."""
     return (*planned.tasks, *(task for task in planned.kept if task not in planned.tasks))
 
 

@@ -48,19 +48,20 @@ class Term(Protocol):
     """What a stage adds to the loss of its steps, or to their gradients."""
 
     def tasks(self, losses: Sequence[str]) -> tuple[str, ...]:
-        """The tasks whose logits it needs beside those of ``losses``."""
+        """The tasks, besides those of ``losses``, whose logits the term needs."""
         ...
 
     def loss(
         self, logits: Mapping[str, Tensor], part: Batch, batch: Batch, processes: int
     ) -> Tensor:
-        """What it adds to the loss of a step for which :meth:`tasks` named any.
+        """What the term adds to the loss of a step, if :meth:`tasks` names any tasks for it.
 
         Args:
             logits: by task of :meth:`tasks`, of a process's part of a batch.
             part: that part.
             batch: the whole batch.
-            processes: over so many the mean of this is the term for the whole batch.
+            processes: number of processes; the mean of their values is the term for the whole
+                batch.
         """
         ...
 
@@ -71,7 +72,7 @@ class Term(Protocol):
 
 @dataclass
 class FullForward:
-    """The plain forward pass, from the words up."""
+    """The plain forward pass, from the token ids."""
 
     network: Network
 
@@ -97,7 +98,7 @@ class Learner:
     terms: tuple[Term, ...] = ()
 
     def in_place(self) -> AbstractContextManager[None]:
-        """Within, steps are made; after, the network has the weights that they came to."""
+        """Within, steps are made; afterwards the network has the weights that result from them."""
         return self.vocabulary.in_place() if self.vocabulary is not None else nullcontext()
 
     def step(
@@ -105,17 +106,17 @@ class Learner:
     ) -> StepOutput:
         """One update on one batch. Nothing written here makes the host wait for the device.
 
-        (On CUDA transformers itself reads the mask once a step, to see whether the batch is
-        padded.)
+        (On CUDA, :func:`mtlab.train.runtime.leave_masks_unread` keeps transformers from reading the
+        mask in each step.)
 
-        Of several processes each computes its part of the sentences. Its losses are sums over
-        those, divided by what the whole batch has to each process, so that the mean over processes
-        is the mean over the batch, however targets fall.
+        With several processes, each computes its part of the sentences. A loss is the sum over that
+        part, times the number of processes, divided by the number of targets in the whole batch. So
+        the mean over processes is the mean over the batch, even if some parts have more targets.
         """
         processes = runtime.processes
         part = batch.part(processes.rank, processes.number) if processes.several else batch
-        needed = {term: more for term in self.terms if (more := term.tasks(tasks))}
-        others = tuple(task for more in needed.values() for task in more)
+        needed = {term: extra_tasks for term in self.terms if (extra_tasks := term.tasks(tasks))}
+        others = tuple(task for extra_tasks in needed.values() for task in extra_tasks)
         with runtime.autocast(), quick(runtime.device):
             logits = self.gradients.logits(forward, part, (*tasks, *others))
         by_task = {
@@ -129,8 +130,8 @@ class Learner:
             for task in tasks
         }
         loss = torch.stack([self.weights[task] * value for task, value in by_task.items()]).sum()
-        for term, more in needed.items():
-            of_term = {task: logits[task] for task in more}
+        for term, extra_tasks in needed.items():
+            of_term = {task: logits[task] for task in extra_tasks}
             loss = loss + term.loss(of_term, part, batch, processes.number)
         total, means = self.gradients.backward(loss, by_task)
         for term in self.terms:
@@ -150,8 +151,8 @@ class Learner:
         )
 
     def state_dict(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Moments, rates, and the small table of embeddings, as they stand between two steps: all
-        that is not a tensor, and the tensors.
+        """The state of moments, rates and the small table of embeddings between two steps: the
+        facts that are not tensors, and the tensors.
         """
         facts, tensors = adamw.state_of(self.optimizer, self.scheduler)
         if self.vocabulary is not None:
@@ -160,15 +161,15 @@ class Learner:
 
     @torch.no_grad()
     def load_state_dict(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Take up what :meth:`state_dict` gave of a learner of the same stage."""
+        """Restore what :meth:`state_dict` returned for a learner of the same stage."""
         adamw.give_state(self.optimizer, self.scheduler, facts, tensors)
         if self.vocabulary is not None:
             self.vocabulary.decay = facts["decay"]
             self.vocabulary.weight.copy_(tensors["vocabulary"])
 
     def _clip(self, runtime: Runtime) -> None:
-        """``torch.nn.utils.clip_grad_norm_``. On a CPU the norm can be read without waiting, and a
-        product with 1 left out.
+        """Clip gradients as ``torch.nn.utils.clip_grad_norm_`` does. On a CPU the norm can be read
+        without waiting, so that a product with 1 is left out.
         """
         grads = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         norm = nn.utils.get_total_norm(grads)
@@ -176,8 +177,8 @@ class Learner:
             nn.utils.clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
 
     def _decay_of(self, parameter: nn.Parameter) -> float:
-        """What AdamW just multiplied a weight without gradient with: decoupled decay (Loshchilov
-        and Hutter 2019) at its group's rate.
+        """The factor of AdamW's last step on a weight whose gradient is always 0: decoupled weight
+        decay (Loshchilov and Hutter 2019) at the rate of the parameter's group.
         """
         group = next(
             group
@@ -243,7 +244,7 @@ def evaluate(
     tasks: Mapping[str, Task],
     runtime: Runtime,
 ) -> tuple[list[Prediction], dict[str, float | None]]:
-    """Predict a split, each of several processes some of its batches.
+    """Predict a split; with several processes, each predicts some of its batches.
 
     Args:
         forward: the forward pass of a network in eval mode.
@@ -256,36 +257,36 @@ def evaluate(
     Returns:
         A prediction a sentence, in the split's order, and each task's mean loss.
     """
-    # read from the device when all of it is queued
+    # results are read from the device only when all batches are queued
     computed = [scored(forward, batch, tasks, runtime) for batch in runtime.processes.share(ready)]
-    mine = [
+    own_results = [
         (sums.tolist(), {task: values.cpu().numpy() for task, values in best.items()})
         for sums, best in computed
     ]
-    every = runtime.processes.rejoin(mine)
+    all_results = runtime.processes.rejoin(own_results)
     rows = {
         index: {task: values[row] for task, values in best.items()}
-        for batch, (_, best) in zip(ready, every, strict=True)
+        for batch, (_, best) in zip(ready, all_results, strict=True)
         for row, index in enumerate(batch.ids)
     }
-    # in their order, for that is how sentences on a disk are read
+    # in the split's order, because sentences on a disk are read in order
     pairs = enumerate(zip(sentences, encoded.examples, strict=True))
     predictions = [
         _prediction(sentence, example.words, rows[index], tasks)
         for index, (sentence, example) in pairs
     ]
-    return predictions, _means(tuple(tasks), [sums for sums, _ in every])
+    return predictions, _means(tuple(tasks), [sums for sums, _ in all_results])
 
 
 @torch.no_grad()
 def scored(
     forward: Forward, batch: Batch, tasks: Mapping[str, Task], runtime: Runtime
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The evaluation of one batch, which nothing is read of yet.
+    """Evaluate one batch; the results stay on the device, and are not read yet.
 
     Returns:
-        (tasks, 2): the sum of each task's losses, and how many there are; and by task what is read
-        of the logits of each sentence, or of each token.
+        (tasks, 2): the sum of each task's losses, and their number; and by task the decisions for
+        each sentence, or for each token.
     """
     watchdog.beat()
     with runtime.autocast():
@@ -313,7 +314,7 @@ def _means(tasks: Sequence[str], sums: Sequence[Any]) -> dict[str, float | None]
         sums: of each batch, for each task: the sum of losses, and how many there are.
     """
     losses = np.zeros((len(tasks), 2))
-    for of_batch in sums:  # added up in the order that one process has
+    for of_batch in sums:  # in the same order as with one process, for the same rounding
         losses += of_batch
     return {
         task: float(total / count) if count else None
@@ -351,6 +352,6 @@ def mean_loss(loss: Loss, logits: Tensor, targets: Tensor, every: Tensor, proces
         logits: of a process's part of the batch.
         targets: of that part.
         every: of the whole batch.
-        processes: over so many the mean of this is the mean over the batch.
+        processes: number of processes; the mean of their values is the mean over the batch.
     """
     return _sum_loss(loss, logits, targets) * processes / loss.given(every).sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""What a trial's steps add up to: losses, FLOPs, tokens, and the order of the sentences."""
+"""The sums over a trial's steps: losses, FLOPs, tokens, and a digest of the sentences' order."""
 
 import hashlib
 import math
@@ -21,8 +21,8 @@ class Diverged(Exception):
 
 @dataclass
 class Tally:
-    """The sums, and the losses of the epoch that runs, which are read from the device when it has
-    ended.
+    """The sums, and the losses of the epoch that runs, which are read from the device when the
+    epoch has ended.
 
     Attributes:
         losses: ``total`` and each task's at every step of the epochs that have ended; None where
@@ -54,11 +54,11 @@ class Tally:
     def end_epoch(
         self, prepared: Prepared, partition: Partition, steps: Sequence[Step]
     ) -> dict[str, float]:
-        """Add an epoch's steps, read their losses from the device, once, and return the means of
-        those.
+        """Add an epoch's steps, read their losses from the device at once, and return the mean
+        losses.
 
         Raises:
-            Diverged: naming the first step whose loss is not finite.
+            Diverged: a loss is not finite; the message names the first such step.
         """
         padded, exact = schedule.flops(prepared, partition, steps)
         self.flops, self.flops_exact = self.flops + padded, self.flops_exact + exact
@@ -82,7 +82,7 @@ class Tally:
         return means
 
     def facts(self) -> dict[str, Any]:
-        """All of it, to be written down between two steps."""
+        """All sums and losses, for a resume state."""
         sums = {
             name: getattr(self, name)
             for name in ("losses", "flops", "flops_exact", "tokens", "order")
@@ -91,7 +91,7 @@ class Tally:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], device: torch.device) -> "Tally":
-        """What :meth:`facts` told."""
+        """The tally that :meth:`facts` described."""
         names = [
             name
             for name, read in facts["running"].items()

@@ -1,4 +1,4 @@
-"""What makes the steps of a stage, whatever it trains."""
+"""The interface of trainers, which make the steps of a stage."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,7 +14,7 @@ class Trainer(Protocol):
     """Makes steps, and has a state between two of them."""
 
     def in_place(self) -> AbstractContextManager[None]:
-        """Within, steps are made; after, the networks have the weights that they came to."""
+        """Within, steps are made; afterwards the networks have the weights that result."""
         ...
 
     def train(
@@ -25,7 +25,7 @@ class Trainer(Protocol):
         Args:
             steps: of the epoch, those that are left.
             first: steps that the trials had made before.
-            enough: asked after every step whether to leave the others for later.
+            enough: called after every step; the others are left for later if it returns True.
         """
         ...
 
@@ -34,5 +34,5 @@ class Trainer(Protocol):
         ...
 
     def load_state_dict(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Take up what :meth:`state_dict` gave in the same stage."""
+        """Restore what :meth:`state_dict` returned in the same stage."""
         ...

@@ -4,7 +4,7 @@ data do not have.
 Such a row never gets a gradient, so AdamW's moments of it stay zero and all that happens to it is
 weight decay, the same factor for every row. The rows that occur are trained as a small table of
 their own, with small gradients and moments; the others are multiplied with the decay of all steps
-when the large table is wanted again.
+when the large table is needed again.
 """
 
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ class Vocabulary:
         try:
             yield
         finally:
-            del self.table.forward  # the class's own shows again
+            del self.table.forward  # the method of the class is used again
             self._write_back()
 
     def _look_up(self, ids: Tensor) -> Tensor:
@@ -79,8 +79,8 @@ class Vocabulary:
 def occurring(
     network: Network, examples: Examples, pad_id: int, trained: frozenset[str]
 ) -> Vocabulary | None:
-    """The small table, where the embeddings train and torch's plain table is what they are; None
-    elsewhere.
+    """The small table, if the embeddings train and are torch's plain table, without a maximal norm
+    and without gradients scaled by frequency; None otherwise.
     """
     table = network.encoder.get_input_embeddings()
     plain = type(table) is nn.Embedding and table.max_norm is None and not table.scale_grad_by_freq

@@ -35,12 +35,13 @@ class Row:
         point: of the sweep, in words; empty where nothing is swept.
         scenario: its name.
         epochs: of all its stages, the most that there may be.
-        steps: the same.
+        steps: of all its stages, the most that there may be.
         params_trainable: in its last stage.
         params_frozen: in its last stage.
         frozen_prefix: blocks below the lowest that trains, in its last stage.
         train_flops_plain: of all seeds, where every step computes everything.
-        train_flops_floor: of all seeds, what cannot change computed once and no padding.
+        train_flops_floor: of all seeds, where states that cannot change are computed once, and
+            nothing is padded.
     """
 
     point: str
@@ -62,9 +63,9 @@ def lines(
     """The plan of an experiment, line by line.
 
     Args:
-        experiment: of which nothing is trained.
-        shows: lines on what data with a fingerprint can show.
-        keep: takes the scenarios, as they are planned.
+        experiment: nothing of it is trained.
+        shows: gives lines on what the data with a fingerprint can show.
+        keep: is called with each scenario when it is planned.
 
     Raises:
         UserError: something is wrong with the experiment, its data or its encoder.
@@ -75,7 +76,9 @@ def lines(
         spanned(experiment.fewest_seeds, len(seeds), "seed"),
         *([f"{len(points)} points"] if len(points) > 1 else []),
     ]
-    fewest, most = (len(names) * len(points) * of for of in (experiment.fewest_seeds, len(seeds)))
+    fewest, most = (
+        len(names) * len(points) * number for number in (experiment.fewest_seeds, len(seeds))
+    )
     yield f"{experiment.name}: {' × '.join(factors)} = {spanned(fewest, most, 'trial')}; nothing is trained here"
     for point in points:
         if point:
@@ -85,22 +88,27 @@ def lines(
 
 
 def sketch(experiment: Experiment, corpus: Corpus | None = None) -> tuple[Prepared, list[str]]:
-    """A point of the experiment as far as it can be prepared without weights, and notes on what was
-    assumed.
+    """A point of an experiment, prepared as far as this is possible without weights, and notes on
+    what was assumed.
 
     Args:
-        experiment: nothing is swept in it.
+        experiment: at one point: nothing is swept in it.
         corpus: its data, where they are read already.
     """
     location = backbone.find(experiment.encoder)
     corpus = corpus or sources.load(experiment.data, experiment.tasks, experiment.data_seed)
-    first = experiment.source_phase()
-    if first is None:
+    source_phase = experiment.source_phase()
+    if source_phase is None:
         return _sketch(experiment, corpus, location)
     corpus, earlier = sources.together(
-        [corpus, sources.load(first.data, first.tasks, first.data_seed, "start.data")]
+        [
+            corpus,
+            sources.load(
+                source_phase.data, source_phase.tasks, source_phase.data_seed, "start.data"
+            ),
+        ]
     )
-    source, _ = _sketch(first, earlier, location, where="start.stages")
+    source, _ = _sketch(source_phase, earlier, location, where="start.stages")
     return _sketch(experiment, corpus, location, source)
 
 
@@ -146,9 +154,9 @@ def floor(prepared: Prepared, planned: list[Planned], seeds: int | None = None) 
     """FLOPs that cannot be avoided when these stages are trained with so many seeds (all where none
     are given), padding left out.
 
-    What lies below the first trained block is computed once, in one pass for all epochs, seeds and
-    scenarios (one a seed, where each seed has a checkpoint of its own, or new weights there); what
-    lies above it, at every step.
+    Blocks below the first trained one are computed once, in one pass for all epochs, seeds and
+    scenarios (in one pass for each seed, where each seed has a checkpoint of its own, or draws new
+    weights there). The blocks above are computed at every step.
     """
     above, deepest = 0, 0
     for plan in planned:
@@ -164,8 +172,8 @@ def floor(prepared: Prepared, planned: list[Planned], seeds: int | None = None) 
 
 
 def plain(prepared: Prepared, planned: list[Planned], seeds: int | None = None) -> int:
-    """FLOPs of a plain loop over these stages with so many seeds (all where none are given), padding
-    included.
+    """FLOPs of a plain loop over these stages with so many seeds (all where none are given),
+    padding included.
     """
     once = sum(plan.flops(prepared)[0] for plan in planned)
     return once * (seeds or len(prepared.experiment.seeds))
@@ -250,15 +258,21 @@ def _cost_lines(
 def _together(
     prepared: Prepared, planned: Mapping[str, list[Planned]], seeds: int
 ) -> tuple[int, int]:
-    """Plain and floor FLOPs of all scenarios with so many seeds."""
+    """Plain and floor FLOPs of all scenarios with this number of seeds."""
     variants = [prepared, *(plan for plan in prepared.variants.values() if plan.counter.adapted)]
     together = [
-        [plan for name, stages in planned.items() if prepared.of(name) is of for plan in stages]
-        for of in variants
+        [
+            plan
+            for name, stages in planned.items()
+            if prepared.of(name) is variant
+            for plan in stages
+        ]
+        for variant in variants
     ]
     pairs = list(zip(variants, together, strict=True))
     plain_flops, floor_flops = (
-        sum(count(of, some, seeds) for of, some in pairs) for count in (plain, floor)
+        sum(count(variant, variant_plans, seeds) for variant, variant_plans in pairs)
+        for count in (plain, floor)
     )
     return plain_flops, floor_flops
 
@@ -280,13 +294,13 @@ def _cost_line(name: str, plain_flops: int, floor_flops: int, most: bool) -> str
 
 
 def _word_lengths(corpus: Corpus, split: str, limit: int) -> Encoded:
-    none = np.zeros(0, dtype=np.int64)
+    no_words = np.zeros(0, dtype=np.int64)
 
     def example(sentence: Sentence) -> Example:
         words = sentence.tokens or tuple((sentence.text or "").split())
         ids = np.zeros(
             min(len(words) + 2, limit), dtype=np.int64
         )  # two for the tokens that begin and end a sentence
-        return Example(sentence.source, ids, none, {}, {})
+        return Example(sentence.source, ids, no_words, {}, {})
 
     return Encoded(Examples.of(map(example, corpus.splits[split])))

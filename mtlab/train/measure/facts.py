@@ -15,7 +15,9 @@ def describe_data(prepared: Prepared) -> dict[str, Any]:
     """Facts about the data for the record."""
     corpus, data = prepared.corpus, prepared.experiment.data
     sources = [data] if data.source is not None else list(data.by_task.values())
-    encoded = prepared.encoded | {name: of.encoded["test"] for name, of in prepared.also.items()}
+    encoded = prepared.encoded | {
+        name: test_set.encoded["test"] for name, test_set in prepared.also.items()
+    }
     notes = [
         *corpus.notes,
         *notes_of_sets(prepared),
@@ -51,21 +53,21 @@ def describe_sets(prepared: Prepared) -> dict[str, dict[str, Any]]:
         name: {
             "of": entries[name].of or "",
             "title": entries[name].called(name),
-            "sentences": len(of.corpus.splits["test"]),
-            "fingerprint": of.corpus.fingerprint,
+            "sentences": len(test_set.corpus.splits["test"]),
+            "fingerprint": test_set.corpus.fingerprint,
         }
-        for name, of in prepared.also.items()
+        for name, test_set in prepared.also.items()
     }
 
 
 def notes_of_sets(prepared: Prepared) -> Iterator[str]:
-    """Notes on the test sets out of distribution, among them those on changes that leave the encoder's
-    input as it is, such as lower case for one that reads no other.
+    """Notes on the test sets out of distribution, also about changes that do not alter the
+    encoder's input, such as lower case for an encoder that converts all text to lower case.
     """
     test = prepared.examples("test").input_ids
-    for name, of in prepared.also.items():
-        yield from of.corpus.notes
-        if test.any() and np.array_equal(of.examples("test").input_ids, test):
+    for name, test_set in prepared.also.items():
+        yield from test_set.corpus.notes
+        if test.any() and np.array_equal(test_set.examples("test").input_ids, test):
             yield f"{name}: this encoder reads the same tokens as in test, so that scores are the same"
 
 

@@ -1,8 +1,8 @@
-"""How long a suite will take, told before it begins: some throw-away steps are timed, the rest is
-arithmetic.
+"""How long a suite will take, estimated before it begins: some throw-away steps are timed, the rest
+is arithmetic.
 
-Where other programs want the same cores a step may take ten times as long as the next, for its
-threads wait for the one that has no core. So steps of several shapes are timed for some seconds,
+Where other programs use the same cores, a step may take ten times as long as the next, because all
+its threads wait for one that has no core. So steps of several shapes are timed for some seconds,
 one by one; the median is shown, and the range where they differ.
 """
 
@@ -39,8 +39,8 @@ def work(prepared: Prepared, trial: Trial) -> int:
 
 
 def of_sets(prepared: Prepared) -> int:
-    """FLOPs of the test sets out of distribution of a trial, which its work leaves out: that decides
-    what is tried.
+    """FLOPs of a trial on the test sets out of distribution. :func:`work` leaves them out, because
+    it also decides which scenarios a pilot tries.
     """
     sets = [of.examples("test").lengths for of in prepared.also.values()]
     return sum(schedule.forward_flops(prepared, lengths) for lengths in sets)
@@ -51,8 +51,8 @@ def common(
 ) -> dict[Trial, int]:
     """FLOPs of what is done once for several trials, each as work of the first trial that needs it.
 
-    That is the passes over all sentences whose states are cached, and the steps by which those of a
-    loop without a cache are timed.
+    These are the passes over all sentences whose states are cached, and the steps that measure the
+    time of a step without a cache.
 
     Args:
         prepared_of: what a trial runs on.
@@ -74,7 +74,7 @@ def common(
 
 
 def _timed_steps(prepared: Prepared, plan: StagePlan) -> int:
-    """FLOPs of the steps by which :class:`mtlab.train.measure.uncached.Uncached` times a stage."""
+    """FLOPs of the steps that :class:`mtlab.train.measure.uncached.Uncached` times for a stage."""
     steps = next(schedule.epochs(prepared, plan))
     timed = uncached.spread(steps, uncached.WARM_STEPS + uncached.TIMED_STEPS)
     return schedule.flops(prepared, plan.partition, timed)[0]
@@ -84,19 +84,19 @@ MEASURING_S, FEWEST, MOST = 5.0, 4, 48
 """Seconds for which steps are timed, and how many there are at least and at most."""
 
 WARMING_S = 2.0
-"""Seconds after which steps count, though the first ones are slower than others: a large encoder's
-are slow enough as they are."""
+"""Seconds after which steps count, even if fewer than :data:`uncached.WARM_STEPS` were made to warm
+up: the steps of a large encoder take long."""
 
 
 def pace(
     points: Mapping[tuple, Prepared], runtime: Runtime, trials: Sequence[Trial], todo: Sequence[int]
 ) -> Pace | None:
-    """Seconds that a FLOP takes here, from steps of the trial with the most of them.
+    """Seconds that a FLOP takes here, from steps of the trial with the most FLOPs.
 
-    None where nothing is trained, or where the steps fail: why they do is for the trial to tell,
-    which will meet it too. Of several processes one might fail where the others wait for it: they
-    get no estimate. The network that is trained for it is thrown away, and the caller's random
-    numbers are left as they were.
+    None where nothing is trained, or where the steps fail: the trial will then fail in the same way
+    and report the reason. With several processes there is no estimate, because one might fail while
+    the others wait for it. The network that is trained for the estimate is thrown away, and the
+    caller's random state is restored.
 
     Args:
         points: the point of a trial to what it runs on.
@@ -111,7 +111,9 @@ def pace(
     plans = [plan for plan in prepared.stage_plans(trial.scenario) if plan.stage.epochs]
     if not plans:
         return None
-    early = any(points[some.point].experiment.scenario(some.scenario).ends_early for some in trials)
+    early = any(
+        points[other.point].experiment.scenario(other.scenario).ends_early for other in trials
+    )
     try:
         with torch.random.fork_rng([runtime.device] if runtime.device.type == "cuda" else []):
             return replace(_timed(prepared, runtime, trial.seed, plans[-1]), at_most=early)
@@ -156,8 +158,8 @@ def pace_of(taken: Sequence[tuple[float, int]]) -> Pace:
     """The median pace of steps, each with the weight of its FLOPs, and the range of those in the
     middle.
 
-    The mean goes into the range: where steps are slow now and then for as long as a suite runs, it
-    is what counts.
+    The range includes the mean: if some steps are slow during the whole suite, the mean decides how
+    long it takes.
     """
     by_pace = sorted((seconds / flops, flops) for seconds, flops in taken)
     total = sum(flops for _, flops in taken)

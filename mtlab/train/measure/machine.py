@@ -14,8 +14,8 @@ EVERY_S = 1.0
 """Seconds between two readings at first."""
 
 MOST = 240
-"""Readings that are kept: when there are more, every other one goes, and the next ones come half as
-often."""
+"""The most readings that are kept: when there are more, every other one is removed, and later ones
+are taken half as often."""
 
 AT = "at"
 """The row of readings that holds their times, Unix seconds."""
@@ -67,7 +67,7 @@ class Machine:
         while not self._ended.wait(self._every):
             try:
                 values = [round(read(), 1) for read in self._read.values()]
-            except Exception:  # a driver that told at first and does no longer: what was read stays
+            except Exception:  # the driver no longer gives values; the readings so far are kept
                 return
             self._rows = [*self._rows, (round(time.time(), 3), *values)]
             if len(self._rows) > MOST:
@@ -76,7 +76,7 @@ class Machine:
 
 
 def _of_gpu(device: torch.device) -> dict[str, Callable[[], float]]:
-    """Readings of a GPU; none where its library does not tell."""
+    """What reads a GPU's values by name; only the values that its library gives."""
     number = device.index or 0
     reads: dict[str, Callable[[], float]] = {
         f"gpu_{number}_utilization_percentage": lambda: float(torch.cuda.utilization(device)),
@@ -87,7 +87,7 @@ def _of_gpu(device: torch.device) -> dict[str, Callable[[], float]]:
     def works(read: Callable[[], float]) -> bool:
         try:
             read()
-        except Exception:  # no pynvml, or a driver that does not tell: each has its own error
+        except Exception:  # no pynvml, or a driver without this value: each has its own error
             return False
         return True
 

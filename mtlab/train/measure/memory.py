@@ -42,7 +42,7 @@ class Memory:
 
     @contextmanager
     def uncounted(self) -> Iterator[None]:
-        """What is used within is used only to measure, or to keep, and does not count."""
+        """Within, memory does not count, because it is used only to measure or to save files."""
         self.peak_mb()
         try:
             yield

@@ -13,23 +13,24 @@ from filelock import FileLock, Timeout
 
 REGISTRY = "MTLAB_REGISTRY"
 """The environment variable with the folder in which processes tell each other what they use;
-without it, one of the user's among the temporary files of the machine."""
+without it, they use a folder of the user in the machine's folder of temporary files."""
 
 SHARED = "another trial used the device meanwhile"
-"""Why times of a trial that did not have its device to itself compare with no others."""
+"""The reason why times of a trial that shared its device cannot be compared with others."""
 
 
 class Occupancy:
-    """Uses a device, from when it is entered to when it is left, and notes whether another process
-    of mtlab's does so meanwhile.
+    """Registers the use of a device, from when it is entered to when it is left, and notes whether
+    another process of mtlab uses the device at the same time.
 
-    Each holds a lock, which the system frees when the process ends, in whatever way. Who comes
-    looks whose locks are held, and leaves a mark for each of them and for itself; so those who were
-    there first learn of it too.
+    Each process holds a lock, which the system frees when the process ends for any reason. A
+    process that comes later checks which locks are held. For each of them it leaves a mark for the
+    process that holds it, so that both processes know that they share the device.
 
     Args:
         device: a GPU, or the processor of this machine.
-        apart: why times on it do not compare with those of other trials anyway, if they do not.
+        apart: why times on this device cannot be compared with those of other trials in any case;
+            empty where they can.
     """
 
     def __init__(self, device: torch.device, apart: str = "") -> None:
@@ -49,7 +50,7 @@ class Occupancy:
                 if other.name != Path(self._lock.lock_file).name and _held(other):
                     _mark(other).touch()
                     self._met = True
-        except OSError:  # a machine without a place for such files: nothing is known of others
+        except OSError:  # the folder cannot be written: other processes cannot be noticed
             pass
         return self
 
@@ -61,11 +62,11 @@ class Occupancy:
     ) -> None:
         self.why()
         self._lock.release()
-        for left in (Path(self._lock.lock_file), self._own_mark):
-            left.unlink(missing_ok=True)
+        for file in (Path(self._lock.lock_file), self._own_mark):
+            file.unlink(missing_ok=True)
 
     def why(self) -> str:
-        """Why times of what ran meanwhile compare with no others; empty where they do."""
+        """Why times measured meanwhile cannot be compared with others; empty where they can."""
         self._met = self._met or self._own_mark.exists()
         return self._apart or (SHARED if self._met else "")
 
@@ -75,7 +76,7 @@ class Occupancy:
 
 
 def _identity(device: torch.device) -> str:
-    """The name of a device, whatever number it has in this process."""
+    """The name of a device, which does not depend on its index in this process."""
     return (
         str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else device.type
     )

@@ -11,8 +11,8 @@ from mtlab.plan.words import counted
 from mtlab.record.records import TrialRecord
 
 SHORT_S = 20.0
-"""Below this a suite's time is mostly that of other things than arithmetic, of which no estimate
-knows."""
+"""Below this number of seconds, most of a suite's time is not arithmetic, and cannot be
+estimated."""
 
 WIDE = 1.5
 """From this ratio of the longest likely time to the shortest on, both are shown."""
@@ -20,7 +20,7 @@ WIDE = 1.5
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds that a piece of work takes: usually, and the least and the most that is likely.
+    """Seconds that a FLOP takes: usually, and the least and the most that is likely.
 
     ``at_most`` says that there may be less work than planned, for patience may end a stage.
     """
@@ -32,7 +32,7 @@ class Pace:
 
 
 class PlainProgress:
-    """A line for each thing that happened; what logs and pipes get."""
+    """Shows a line for each event, for logs and pipes."""
 
     def __init__(self) -> None:
         self.trials = self.number = self.work = self.done = 0
@@ -45,8 +45,13 @@ class PlainProgress:
         print(line, flush=True)
 
     def begin(self, trials: int, work: int, pace: Pace | None, at_most: bool = False) -> None:
-        """The suite has this many trials and this much work in all, or at most, done at ``pace``
-        where that is known.
+        """Start to show a suite.
+
+        Args:
+            trials: their number in all.
+            work: FLOPs in all.
+            pace: at which the work is done; None where it is not known.
+            at_most: whether there may be fewer trials.
         """
         self.trials, self.work, self.began = trials, work, time.perf_counter()
         self.pace = None if pace is None else pace.usual
@@ -55,9 +60,7 @@ class PlainProgress:
             self.say(f"{most}{counted(trials, 'trial')}, {_expected(work, pace)}")
 
     def resize(self, trials: int, work: int) -> None:
-        """It turned out that the suite has this many trials and this much work, those that ended
-        included.
-        """
+        """Change the suite's numbers of trials and of FLOPs; both include what has ended."""
         self.trials, self.work = trials, work
 
     def trial(self, number: int, label: str) -> None:
@@ -82,19 +85,21 @@ class PlainProgress:
         return "time left: not known yet" if seconds is None else f"about {duration(seconds)} left"
 
     def seconds_left(self, spent: float) -> float | None:
-        """The work that is left, at a pace that leans on what was measured at first, and from half
-        of the work on on what was seen alone.
+        """Seconds that the remaining work takes; None where that is not known yet.
 
-        What comes early is often cheap heads, whose work takes longer than its FLOPs say; so what
-        is seen early says little. But when it is far from what was measured, as on a machine that
-        was busy just then, what was measured is dropped after a tenth.
+        The pace is a weighted mean of the pace that was measured before the suite and the pace of
+        the suite so far. The weight of the second grows, and is 1 from half of the work on.
+
+        Early work is often that of heads, which takes longer than its FLOPs suggest, so the pace of
+        the suite is unreliable at first. But if it is far from the measured pace, as on a machine
+        that was busy during the measurement, it alone counts after a tenth of the work.
 
         Args:
             spent: seconds so far.
         """
         left, share = max(0, self.work - self.done), self.done / self.work if self.work else 0.0
         if self.pace is None and share < 0.1:
-            return None  # what ended so far may be anything
+            return None  # so little work does not predict the rest
         if not self.done:
             return None if self.pace is None else left * self.pace
         pace = spent / self.done
@@ -131,16 +136,12 @@ class LiveProgress(PlainProgress):
         self.bar.console.print(line, markup=False, highlight=False, emoji=False)
 
     def begin(self, trials: int, work: int, pace: Pace | None, at_most: bool = False) -> None:
-        """The suite has this many trials and this much work in all, or at most, done at ``pace``
-        where that is known.
-        """
+        """See :meth:`PlainProgress.begin`."""
         super().begin(trials, work, pace, at_most)
         self.bar.reset(self.task, total=work, left=self.left())
 
     def resize(self, trials: int, work: int) -> None:
-        """It turned out that the suite has this many trials and this much work, those that ended
-        included.
-        """
+        """See :meth:`PlainProgress.resize`."""
         super().resize(trials, work)
         self.bar.update(self.task, total=work, description=self._description(), left=self.left())
 
@@ -193,7 +194,7 @@ def _expected(work: int, pace: Pace) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds in words, such as ``5 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

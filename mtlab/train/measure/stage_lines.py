@@ -24,8 +24,8 @@ class Planned(StagePlan):
         return [step for steps in self.epochs for step in steps]
 
     def flops(self, prepared: Prepared, cached: bool = False) -> tuple[int, int]:
-        """See :func:`mtlab.train.loop.schedule.flops`; of a stage that chooses blocks those that are
-        expected, with a frozen prefix that none of them trains.
+        """See :func:`mtlab.train.loop.schedule.flops`. For a stage that chooses blocks, these are
+        the FLOPs of the choices that are expected, with the frozen prefix below all its blocks.
         """
         depth = self.partition.prefix_depth
         costs = [
@@ -62,7 +62,7 @@ def stage_lines(prepared: Prepared, stages: list[Planned]) -> Iterator[str]:
 
 
 def _chosen_lines(plan: StagePlan) -> Iterator[str]:
-    """Which blocks train when, where not all that are named do all the time, and the average."""
+    """Which blocks train when, if the stage chooses blocks; and the average, if one is tested."""
     stage, number = plan.stage, len(block_choice.blocks(plan.partition))
     if stage.choose is not None:
         by = stage.choose.by.replace("_", " ")
@@ -123,5 +123,5 @@ def _listed(names: tuple[str, ...], counts: Mapping[str, int]) -> str:
 
 
 def _part(name: str) -> str:
-    """What stands behind the unit in the name of a sub-unit; empty for a unit."""
+    """What follows the unit's name in the name of a sub-unit; empty for a unit."""
     return name.removeprefix(sub_units.owner(name))

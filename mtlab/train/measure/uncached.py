@@ -27,10 +27,10 @@ WARM_STEPS = 3
 """Steps that are left out of a step's time: allocators and caches fill in them."""
 
 TIMED_STEPS = 8
-"""Steps, after the warm ones, by which a step is timed."""
+"""Steps after the warm ones, whose mean is the time of a step."""
 
 TIMED_PASSES = 2
-"""Batches, after a warm one, by which a forward pass is timed."""
+"""Batches after a warm one, which give the time of a forward pass."""
 
 
 class Uncached:
@@ -78,8 +78,8 @@ class Uncached:
 
     @torch.no_grad()
     def pass_s(self, network: Network, flops: int) -> float:
-        """Seconds that forward passes of so many FLOPs, padding not counted, take where everything
-        is computed.
+        """Seconds that forward passes of ``flops`` FLOPs, padding not counted, take where
+        everything is computed.
         """
         if self._pace is None:
             with self.memory.uncounted():
@@ -103,7 +103,7 @@ class Uncached:
         ]
         return (
             seconds / schedule.forward_flops(self.prepared, lengths) / self.runtime.processes.number
-        )  # each passes its share
+        )  # of several processes each computes a share of the batches
 
 
 def seconds_per_flop(
@@ -128,7 +128,7 @@ def seconds_per_flop(
     warm = min(WARM_STEPS, len(chosen) - 1)
     before = (
         chosen[:warm] if runtime.device.type == "cpu" else chosen
-    )  # a GPU may plan anew for a shape that it has not met
+    )  # on a GPU, the first step of each shape may be slow
     clock, began = Clock(runtime.synchronize), 0.0
     with stepping(prepared, runtime, network, partition, stage, len(steps)) as take:
         for number, planned in enumerate([*before, *chosen[warm:]]):
@@ -147,8 +147,8 @@ def readings(
     steps: Sequence[Step],
     words: Vocabulary | None,
 ) -> Generator[tuple[float, int], None, None]:
-    """Seconds and FLOPs of step after step, the first ones too; without end, for who asks says how
-    long to measure.
+    """Seconds and FLOPs of one step after another, from the first one on; without end: the caller
+    decides how long to measure.
 
     Args:
         prepared: the data and the experiment's settings.
@@ -181,7 +181,7 @@ def stepping(
     total: int,
     words: Vocabulary | None = None,
 ) -> Iterator[Callable[[Step], object]]:
-    """Within, what takes a step of a stage that has so many in ``total``."""
+    """Gives a function that makes a step of a stage with ``total`` steps."""
     freezing.set_modes(network, partition)
     experiment, processes = prepared.experiment, runtime.processes
     learner = step.learner(
@@ -208,5 +208,5 @@ def stepping(
 
 
 def spread(items: Sequence[T], count: int) -> Sequence[T]:
-    """At most so many of the items, at equal distances."""
+    """At most ``count`` of the items, at equal distances."""
     return items[:: max(1, len(items) // count)][:count]

@@ -51,7 +51,7 @@ def up(prepared: Prepared, runtime: Runtime) -> None:
     with (
         suppress(torch.OutOfMemoryError),
         torch.random.fork_rng([runtime.device]),
-    ):  # the first trial will tell
+    ):  # the first trial will report it
         exercise(prepared, alone)
     runtime.synchronize()
     torch.cuda.empty_cache()

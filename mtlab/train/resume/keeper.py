@@ -1,8 +1,8 @@
-"""Writing the resume state of trials between two steps, and giving it back: weights, moments, rates,
-position, and what was measured.
+"""Writing the resume state of trials between two steps, and reading it back: weights, moments,
+rates, position, and what was measured.
 
-What a position decides is not kept but computed again: the order of the sentences, the masks of
-dropout, what is frozen.
+What follows from the position is computed again instead of stored: the order of the sentences, the
+masks of dropout, what is frozen.
 """
 
 import time
@@ -26,8 +26,8 @@ class Resumable(Protocol):
     """Trials whose state can be written between two steps."""
 
     def state_dict(self) -> tuple[dict[str, Any], Tensors] | None:
-        """What another process needs to continue from here, but for what the position decides: all
-        that is not a tensor, and the tensors. None where trials cannot continue together.
+        """What another process needs to continue from here, except what follows from the position:
+        the facts that are not tensors, and the tensors. None where trials cannot continue together.
         """
         ...
 
@@ -36,15 +36,15 @@ class Resumable(Protocol):
 class Keeper:
     """Writes the resume state of trials that run together, and finds the last one.
 
-    Of several processes the first writes: it holds what all of them hold.
+    Of several processes only the first writes: all of them hold the same state.
 
     Attributes:
         folder: where resume states lie.
         settings: how often they are written.
         say: tells the user what went wrong.
-        uncounted: within, memory is not counted as the trials'.
-        processes: that run the trials.
-        saved: the state that the trials continue from; None where they begin.
+        uncounted: gives a context in which memory does not count as the trials'.
+        processes: the processes that run the trials.
+        saved: the state that the trials continue from; None if they start from the beginning.
         before: how often the trials had begun before.
     """
 
@@ -65,7 +65,7 @@ class Keeper:
         saved = self.folder.read() if self.before and self.processes.leads else None
         manifest = self.processes.once(lambda: None if saved is None else saved.manifest)
         self.saved = read(manifest) if saved is None and manifest is not None else saved
-        self.processes.barrier()  # the next states may take its place
+        self.processes.barrier()  # after this, new states may replace the one that was read
 
     def left(self, reason: str = "") -> bool:
         """Note that this process leaves the others in the middle of the trials, and why; returns
@@ -91,11 +91,11 @@ class Keeper:
         return late or signals.asked() or bool(often and self._steps >= often)
 
     def keep_if_due(self, trials: Resumable) -> None:
-        """Write the state of the trials, where it is time; outside every lap, and its memory is not
-        counted.
+        """Write the state of the trials, if it is due. To be called outside every lap; the memory
+        that it uses is not counted.
 
         Raises:
-            Stopped: that is what it was written for.
+            Stopped: the process was asked to stop.
         """
         if not self._due():
             return

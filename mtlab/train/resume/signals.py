@@ -1,5 +1,5 @@
-"""Being asked to stop: the step that runs is finished and a checkpoint written, and asked twice the
-process leaves at once.
+"""Signals that ask the process to stop: it finishes the current step and writes a checkpoint first;
+at a second signal it ends at once.
 """
 
 import os
@@ -13,8 +13,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):
-    """The user, or the system, asked the process to stop. Not an ``Exception``: no trial may take
-    it for its own failure.
+    """The user, or the system, asked the process to stop. It is not an ``Exception``, so that no
+    trial treats it as its own failure.
 
     Args:
         number: the signal's.
@@ -31,7 +31,7 @@ class Stopped(BaseException):
 
 
 class _Asked:
-    """What this process was asked, and whether it may be interrupted where it stands."""
+    """The signal that this process got, and how it reacts to signals."""
 
     number: int | None = None
     waiting = False
@@ -48,10 +48,10 @@ def asked() -> bool:
 
 
 def leave_if_asked() -> None:
-    """Stop here, if that was asked for.
+    """Stop here, if the process was asked to stop.
 
     Raises:
-        Stopped: it was.
+        Stopped: the process was asked to stop.
     """
     if asked() and _asked.number is not None:
         raise Stopped(_asked.number)
@@ -60,15 +60,15 @@ def leave_if_asked() -> None:
 @contextmanager
 def handled(obeys: bool = True, program: bool = True) -> Iterator[None]:
     """Within, SIGINT and SIGTERM raise :class:`Stopped`, once; a second one ends the process at
-    once. After it the handlers are those from before.
+    once. Afterwards the earlier handlers are set again.
 
-    Only a process's main thread can have it so; elsewhere nothing changes.
+    Only the main thread can set handlers; in another thread nothing changes.
 
     Args:
-        obeys: whether this process stops by itself. Of several that run together the first does,
-            and the others miss it.
-        program: whether the process does nothing else. In a notebook it does: a second SIGINT
-            raises KeyboardInterrupt, and SIGTERM keeps its handler.
+        obeys: whether this process stops at a signal. Of several that run together only the first
+            does; the others end when they notice that it is gone.
+        program: whether the process does nothing else. In a notebook this is false: a second SIGINT
+            raises KeyboardInterrupt there, and SIGTERM keeps its handler.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -80,15 +80,15 @@ def handled(obeys: bool = True, program: bool = True) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            # one that was not set from Python cannot be set again from there
+            # a handler that was not set from Python cannot be set again from Python
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         _asked.number, _asked.obeys, _asked.program = None, True, True
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Within, a signal is only noted: what runs asks :func:`asked` where it can stop, and
-    :class:`Stopped` is raised at the end.
+    """Within, a signal is only noted: the code inside checks :func:`asked` where it can stop, and
+    :class:`Stopped` is raised at the end of the outermost such context.
     """
     outer, _asked.waiting = _asked.waiting, True
     try:

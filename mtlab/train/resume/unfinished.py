@@ -1,8 +1,8 @@
-"""Trials that have begun and not ended: a folder each, with the resume states that they continue from.
+"""Trials that have begun and not ended: folders with the resume states that they continue from.
 
-A folder is of the trials that run together (one, mostly), under the key of their keys. A checkpoint
-is a file of tensors (safetensors) and, written last, a manifest (JSON) with the state beside them
-and SHA-256 of both: without it a checkpoint is not one.
+Trials that run together (mostly one) share a folder, whose name is a key over their keys. A
+checkpoint is a file of tensors (safetensors) and a manifest (JSON) with all other state and the
+SHA-256 of both. The manifest is written last: without it a checkpoint is incomplete and not read.
 """
 
 import hashlib
@@ -25,11 +25,12 @@ from mtlab.train.weights.source_checkpoint import write_tensors
 from mtlab.watched import DEATHS, NOTE, STALLED, hung, why
 
 KEPT = 2
-"""Checkpoints that stay: the newest, and the one before, should that be damaged."""
+"""Number of checkpoints that stay: the newest, and the one before, in case the newest is
+damaged."""
 
 
 class Died(Exception):
-    """The process died while these trials ran, again, or one of several did."""
+    """The process, or one of several, died twice while these trials ran."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Unfinished:
         """Note that the trials have begun; returns how often they had before.
 
         Raises:
-            Died: the process died twice while they ran, or one of several did.
+            Died: the process, or one of several, died twice while they ran.
         """
         file = self.folder / "trials.json"
         noted = _read_json(file)
@@ -79,7 +80,7 @@ class Unfinished:
         ):
             self._left(before).write_text(
                 "one was lost"
-            )  # the launcher starts again only after that: killed, it said nothing itself
+            )  # the launcher restarts only after a loss; a killed process cannot leave a reason
         write_atomically(
             file, json.dumps({"trials": self.keys, "begun": before + 1, "launch": launch.name()})
         )
@@ -90,9 +91,9 @@ class Unfinished:
             raise Died(why(numbers))
         reasons = [reason for attempt in range(1, before + 1) if (reason := self._reason(attempt))]
         if len(numbers) + len(reasons) > 1:
-            who = "processes" if launch.number() > 1 else "process"
+            subject = "processes" if launch.number() > 1 else "process"
             raise Died(
-                f"the {who} ended {len(numbers) + len(reasons)} times while the trial ran, at last: {reasons[-1]}"
+                f"the {subject} ended {len(numbers) + len(reasons)} times while the trial ran, at last: {reasons[-1]}"
             )
         return before
 
@@ -104,7 +105,7 @@ class Unfinished:
             reason: empty where nothing failed.
 
         Returns:
-            Whether it is the first of them that leaves; what the others then meet is a consequence.
+            Whether it is the first that leaves; the errors of the others are a consequence.
         """
         try:
             with self._left(attempt).open("x", encoding="utf-8") as file:
@@ -114,10 +115,10 @@ class Unfinished:
         return True
 
     def save(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Write a checkpoint; older ones but the last go.
+        """Write a checkpoint, and remove all but the newest ones (:data:`KEPT`).
 
         Raises:
-            UserError: it cannot be written; those before are as they were.
+            UserError: it cannot be written; the earlier ones are unchanged.
         """
         number = 1 + max((int(path.stem) for path in self._manifests()), default=0)
         file = self.folder / f"{number:06}.safetensors"
@@ -133,8 +134,8 @@ class Unfinished:
             path.with_suffix(".safetensors").unlink(missing_ok=True)
 
     def read(self) -> Saved | None:
-        """The newest checkpoint that is what was written; None where there is none. What is wrong
-        with another is said.
+        """The newest checkpoint that is not damaged; None where there is none. The user gets a line
+        about each damaged one.
         """
         for manifest in reversed(self._manifests()):
             try:
@@ -149,7 +150,7 @@ class Unfinished:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _put_by(self, stacks: Sequence[Path], attempt: int) -> str:
-        """Keep what processes were doing that hung; returns what there is to say of it."""
+        """Keep the stacks of processes that hung in a report; returns the reason that names it."""
         report = self.folder.parents[1] / "failures" / f"hung-{self.folder.name}-{attempt}.txt"
         write_atomically(
             report, "\n".join(f"{file.stem}: {file.read_text(errors='replace')}" for file in stacks)
@@ -175,14 +176,14 @@ class Unfinished:
 
 
 def begun(directory: Path, ended: Iterable[str]) -> set[str]:
-    """Keys of trials that began together with others of which some have not ended: they run again,
-    together.
+    """Keys of the trials in groups that have begun and in which not all trials have ended: all
+    trials of such a group run again, together.
 
-    Folders of which all have ended are removed.
+    Folders of groups in which all trials have ended are removed.
 
     Args:
         directory: of the experiment.
-        ended: keys of trials that have.
+        ended: keys of the trials that have ended.
     """
     ended, keys_begun = set(ended), set()
     for folder in (directory / "unfinished").glob("*"):
@@ -194,7 +195,7 @@ def begun(directory: Path, ended: Iterable[str]) -> set[str]:
 
 
 def _note(folder: str) -> None:
-    """Tell who watches this process, if anybody does, what runs."""
+    """Note the folder of the running trials for the watching process, if there is one."""
     if os.environ.get(NOTE):
         Path(os.environ[NOTE]).write_text(folder)
 
@@ -203,7 +204,7 @@ def read(manifest: Path) -> Saved:
     """The checkpoint of a manifest.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError, SafetensorError: it is not what was written.
+        OSError, ValueError, KeyError, TypeError, SafetensorError: it is damaged or incomplete.
     """
     written = json.loads(manifest.read_text(encoding="utf-8"))
     if _sha256(written["facts"].encode()) != written["sha256"]["facts"]:
@@ -216,10 +217,10 @@ def read(manifest: Path) -> Saved:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        read = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return read if isinstance(read, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _sha256(content: bytes) -> str:

@@ -1,9 +1,9 @@
-"""A process that hangs while trials run: after so long without a step it writes down what each of
-its threads does, and ends.
+"""The watchdog against a process that hangs while trials run: after a set time without a step, the
+process writes the stacks of its threads to a file, and ends.
 
-The supervisor starts it again, and the trials continue from their last resume state; where nobody
-would, nothing is watched. It is Python's own faulthandler that watches: its thread needs nothing
-that the others could hold.
+A supervisor, launcher or cluster then starts it again, and the trials continue from their last
+resume state; without one of these nothing is watched. Python's own faulthandler does the watching:
+its thread needs no lock that another thread could hold.
 """
 
 import faulthandler
@@ -17,15 +17,15 @@ from mtlab import launch
 from mtlab.watched import NOTE
 
 RESOLUTION_S = 1.0
-"""Seconds by which a process may seem to stand longer than it does: so often, at most, the watch is
-wound up."""
+"""Seconds that must pass before the timer is restarted again. The measured time without a step may
+be too long by this much."""
 
 
 class _Watch:
-    """What watches this process."""
+    """The state of this process's watchdog."""
 
     seconds: float | None = None
-    """After so many without a step; None while nothing is watched."""
+    """Seconds without a step after which the process ends; None while nothing is watched."""
     file: int = 0
     wound: float = 0.0
     on_cluster = False
@@ -36,7 +36,7 @@ _watch = _Watch()
 
 @contextmanager
 def on_cluster() -> Iterator[None]:
-    """Within, this process does a task of a cluster, which is done again elsewhere when the process
+    """Within, this process runs a task of a cluster, which runs again elsewhere if the process
     ends.
     """
     _watch.on_cluster = True
@@ -48,12 +48,12 @@ def on_cluster() -> Iterator[None]:
 
 @contextmanager
 def watched(folder: Path, seconds: float | None) -> Iterator[None]:
-    """Within, a process that somebody would start again ends with status 1 when nothing was done
-    (:func:`beat`) for so long.
+    """Within, the process ends with status 1 after too long without a call of :func:`beat`,
+    provided that a supervisor, a launcher or a cluster would start it again.
 
     Args:
-        folder: where it writes what its threads were doing: ``stalled-<rank>.txt``.
-        seconds: how long; None for ever.
+        folder: where it writes the stacks of its threads: ``stalled-<rank>.txt``.
+        seconds: the longest time without a call; None for no limit.
     """
     if seconds is None or not (os.environ.get(NOTE) or launch.number() > 1 or _watch.on_cluster):
         yield
@@ -61,7 +61,7 @@ def watched(folder: Path, seconds: float | None) -> Iterator[None]:
     path = folder / f"stalled-{launch.rank()}.txt"
     try:
         file = path.open("w", encoding="utf-8")
-    except OSError:  # a full disk stops the writers of records, which say so
+    except OSError:  # on a full disk, the writers of records fail as well and report it
         yield
         return
     with file:
@@ -76,7 +76,7 @@ def watched(folder: Path, seconds: float | None) -> Iterator[None]:
 
 
 def beat() -> None:
-    """Something was done: a step, or a batch of an evaluation or of a pass."""
+    """Report progress: a step is done, or a batch of an evaluation or of a pass."""
     if _watch.seconds is None or (now := time.monotonic()) - _watch.wound < RESOLUTION_S:
         return
     _watch.wound = now

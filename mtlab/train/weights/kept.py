@@ -14,7 +14,8 @@ from mtlab.train.weights.source_checkpoint import write_tensors
 
 
 def keep(network: Network, pretrained: Mapping[str, str], file: Path) -> None:
-    """Write what of a network is not as it was pretrained: the units that changed, and the heads.
+    """Write the weights in which a network differs from the pretrained encoder: the units that
+    changed, and the heads.
 
     Args:
         network: a trial's.
@@ -38,15 +39,17 @@ def keep(network: Network, pretrained: Mapping[str, str], file: Path) -> None:
 
 
 def prune(journal: Journal, trials: Iterable[TrialRecord]) -> None:
-    """Of these trials, remove all weights but those of the best in each scenario and point; those
-    of other trials stay.
+    """Remove the weights of these trials, except those of the best trial of each scenario and
+    point; weights of other trials stay.
     """
-    places: dict[tuple[str, str], list[TrialRecord]] = {}
+    by_place: dict[tuple[str, str], list[TrialRecord]] = {}
     for trial in trials:
         if trial.ok and journal.weights_path(trial).exists():
-            places.setdefault((trial.scenario, point_label(trial.point.items())), []).append(trial)
-    for some in places.values():
-        best = best_on_validation(some)
-        for trial in some:
+            by_place.setdefault((trial.scenario, point_label(trial.point.items())), []).append(
+                trial
+            )
+    for same_place in by_place.values():
+        best = best_on_validation(same_place)
+        for trial in same_place:
             if trial is not best:
                 journal.weights_path(trial).unlink(missing_ok=True)

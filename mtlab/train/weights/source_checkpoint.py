@@ -22,14 +22,14 @@ States = Mapping[int, Tensor]
 
 @dataclass(frozen=True)
 class Look:
-    """What a network computes on a test split, from the words up.
+    """What a network computes on a test split, without cached states.
 
     Attributes:
-        score: with ``stage`` and ``domain`` as asked for.
+        score: the scores on the split, with the stage and domain that they are of.
         logits: task to (items, classes), in the order of the batches; an item is a sentence, or a
             word with a tag.
-        states: depth to (sub-words, hidden): what comes out of the embeddings (0) and of so many
-            blocks, of some sub-words.
+        states: depth to (sub-words, hidden): the output of the embeddings (depth 0) or of the
+            lowest blocks, as many as the depth, for some of the sub-words.
     """
 
     score: DomainScore
@@ -46,7 +46,7 @@ class Checkpoint:
         file: its weights.
         digests: SHA-256 of each of its units.
         source: what it computes on the source test split.
-        target: its scores on the experiment's own.
+        target: its scores on the experiment's own test split.
     """
 
     key: str
@@ -77,7 +77,7 @@ def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
     """Write tensors under a temporary name, sync, and rename it.
 
     Raises:
-        UserError: they cannot be written; what was there before is as it was.
+        UserError: they cannot be written; an earlier file stays as it was.
     """
     temporary = file.with_suffix(f".{os.getpid()}{HALF}")
     try:
