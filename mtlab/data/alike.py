@@ -1,5 +1,5 @@
-"""Texts that look alike: one normal form for comparing them, and a spelling that shows what the eye
-does not see.
+"""Texts that look alike: a normal form to compare them, and a spelling that shows differences that
+are invisible.
 """
 
 import re
@@ -20,18 +20,18 @@ IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
 DASHES = regex.compile(r"\p{Pd}|\u2212")
 APOSTROPHES = re.compile("[\u2018\u2019\u02bc\u00b4]")
 QUOTES = "\"'`\u201c\u201d\u201e\u00ab\u00bb"
-"""Marks that are left at an end of a name where a file's quotes do not match."""
+"""Marks that stay at an end of a name when a file's quotes do not match."""
 LETTERS = str.maketrans(
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0406"
     "\u03bf\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7",
     "aeopcyxijsABEKMHOPCTXI" + "oABEZHIKMNOPTYX",
 )
-"""Cyrillic and Greek letters that are drawn as a Latin one."""
+"""Cyrillic and Greek letters to the Latin letters that look the same."""
 
 
 def normal(text: str) -> str:
-    """A text without regard to case, white space, characters without a look, and the forms that
-    Unicode calls compatible (NFKC).
+    """The normal form of a text: without differences in case, in white space, in invisible
+    characters, and between forms that Unicode calls compatible (NFKC).
     """
     if not text.isascii():
         for _ in range(2):  # folded text may have to be composed again
@@ -42,17 +42,17 @@ def normal(text: str) -> str:
 
 
 def look(name: str) -> str:
-    """The look of a label or type: its normal form, with one kind of dash and apostrophe, and Latin
-    letters for those drawn alike.
+    """The look of a label or type: names that look alike have the same one. It is the normal form
+    with one kind of dash and apostrophe, and Latin letters for letters that look like them.
 
-    Quotes at its ends do not count, unless there is nothing else.
+    Quotes at its ends are removed, unless nothing else is left.
     """
     whole = DASHES.sub("-", normal(APOSTROPHES.sub("'", name).translate(LETTERS)))
     return whole.strip(QUOTES).strip() or whole
 
 
 def groups(names: Iterable[str]) -> list[list[str]]:
-    """The names that look like another one of them, together."""
+    """The groups of names that look alike; a name that looks like no other is in none."""
     alike = defaultdict(list)
     for name in dict.fromkeys(names):
         alike[look(name)].append(name)
@@ -60,21 +60,23 @@ def groups(names: Iterable[str]) -> list[list[str]]:
 
 
 def notes(names: Iterable[str], what: str) -> list[str]:
-    """A line for each group of names that look alike, each ``what`` spelt so that they differ."""
+    """A line for each group of names that look alike, spelt so that the difference shows; ``what``
+    is the word for one of them, such as "label".
+    """
     lines = []
     for same in groups(names):
         spellings = ", ".join(spelt(same)[:8]) + (
             f" and {len(same) - 8:,} more" if len(same) > 8 else ""
         )
         in_case = len({" ".join(name.lower().split()) for name in same}) == 1
-        how = "differ in case or white space alone" if in_case else "look alike"
-        lines.append(f"{spellings} {how}, and are different {what}s")
+        difference = "differ in case or white space alone" if in_case else "look alike"
+        lines.append(f"{spellings} {difference}, and are different {what}s")
     return lines
 
 
 def spelt(names: Sequence[str]) -> list[str]:
-    """Names that look alike, in quotes, and with marks spelt out that tell them apart: of an accent
-    by itself, its number in Unicode.
+    """Names that look alike, in quotes, with escapes for the characters that distinguish them: for
+    a combining accent, its number in Unicode.
     """
     shared = set.intersection(*map(set, names))
     return [_quoted(name, shared) for name in names]
@@ -91,8 +93,8 @@ def _quoted(name: str, shared: set[str]) -> str:
 
 
 def _mark(mark: str, shared: set[str]) -> str:
-    """A character as it is shown: escaped where the eye takes it for another, or for nothing, and
-    not all of the names have it.
+    """A character as it is shown: as an escape if it cannot be printed, or if it looks like another
+    character or is invisible and not all of the names have it.
     """
     if mark.isprintable() and (mark.isascii() or mark in shared or not _misleads(mark)):
         return mark

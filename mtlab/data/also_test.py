@@ -1,4 +1,4 @@
-"""The sentences of test sets out of distribution, with gold in the experiment's words."""
+"""The sentences of out-of-distribution test sets, with gold in the experiment's names."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -28,12 +28,12 @@ TEST = "test"
 def load(
     experiment: Experiment, corpus: Corpus, directory: Path | None = None
 ) -> dict[str, Corpus]:
-    """The test sets out of distribution of an experiment, each as a corpus with a test split alone.
+    """The out-of-distribution test sets of an experiment, each a corpus with only a test split.
 
     Args:
         experiment: at a point of its sweep.
         corpus: its data, with the codes that its networks have.
-        directory: where sentences are put that are too many for memory.
+        directory: the folder for sentences that do not fit in memory.
 
     Raises:
         UserError: ``file:line field: problem; remedy`` of the first mistake.
@@ -42,12 +42,12 @@ def load(
     for name, entry in experiment.also_test.items():
         make = _changed if entry.of else _elsewhere
         sentences, notes = make(name, entry, experiment, corpus, directory)
-        only = {TEST: sentences}
+        test_only = {TEST: sentences}
         sets[name] = replace(
             corpus,
-            splits=only,
+            splits=test_only,
             notes=tuple(printable(f"{name}: {note}") for note in notes),
-            fingerprint=fingerprint_of(only, corpus.tasks),
+            fingerprint=fingerprint_of(test_only, corpus.tasks),
         )
     return sets
 
@@ -60,8 +60,8 @@ def _changed(
     kinds = {task: known.kind for task, known in corpus.tasks.items()}
     seed = experiment.data_seed
     sentences = collect(changed.change(test, name, asked, kinds, seed, tally), directory)
-    what = "cut off" if tally.cut else "changed"
-    note = f"{tally.cut or tally.changed:,} of {tally.words:,} words {what}, in {tally.sentences:,} of {len(test):,} sentences"
+    verb = "cut off" if tally.cut else "changed"
+    note = f"{tally.cut or tally.changed:,} of {tally.words:,} words {verb}, in {tally.sentences:,} of {len(test):,} sentences"
     drawn = f", data_seed {seed}" if asked.change == "typos" else ""
     return sentences, [f"{asked.called(name)}: {note}{drawn}."]
 
@@ -69,7 +69,7 @@ def _changed(
 def _elsewhere(
     name: str, asked: AlsoTest, experiment: Experiment, corpus: Corpus, directory: Path | None
 ) -> tuple[Sequence[Sentence], list[str]]:
-    """The sentences of another source, with gold of tasks whose column it has."""
+    """The sentences of another source, with gold of the tasks whose columns it has."""
     option = f"also_test.{name}"
     located, about = _opened(asked, option)
     tasks = _tasks_in(located.tables[TEST], asked, experiment.tasks)
@@ -95,8 +95,8 @@ def _elsewhere(
 
 
 def _opened(asked: AlsoTest, option: str) -> tuple[Located, str]:
-    """The one split of a source that is the set, and what it is: the one that is named, its test
-    split, or all of a source without splits.
+    """The split of a source that is the test set, and a description of it: the split that the user
+    named, else the test split, else all of a source without splits.
 
     Raises:
         UserError: it has splits, and none of them is test.
@@ -123,7 +123,7 @@ def _opened(asked: AlsoTest, option: str) -> tuple[Located, str]:
 
 
 def _alone(asked: AlsoTest, named: str, option: str) -> Located:
-    """A source of which one split is read as if it were to be trained on."""
+    """A source with only one split, which is read under the name ``train``."""
     return locate.read(asked.model_copy(update={"splits": {"train": named}}), option)
 
 
@@ -137,8 +137,8 @@ def _no_test(where: str, option: str) -> UserError:
 
 
 def _taken(located: Located, split: str) -> Located:
-    """One split of a source as the set, and the notes on it; that it is read under two names does
-    not matter here.
+    """One split of a source as the test set, with its notes; without the note that two splits are
+    the same, which does not matter here.
     """
     notes = tuple(note for note in located.notes if " is both the " not in note)
     choices = {TEST: located.choices[split]} if split in located.choices else {}
@@ -146,8 +146,8 @@ def _taken(located: Located, split: str) -> Located:
 
 
 def _tasks_in(table: Table, asked: AlsoTest, tasks: Mapping[str, Task]) -> dict[str, Task]:
-    """The tasks that a table may have gold of: those that are asked for, or those whose column it has
-    or ``columns`` name; all where there is none, for the reader to say what is missing.
+    """The tasks that a table may have gold of: the requested ones, else those whose column is in
+    the table or in ``columns``; else all, so that the reader reports what is missing.
     """
     if asked.tasks:
         return {name: tasks[name] for name in asked.tasks}
@@ -163,7 +163,7 @@ def _renamed(part: Part, asked: AlsoTest, corpus: Corpus) -> Iterator[Sentence]:
     """The sentences with the experiment's names for labels, tags and types.
 
     Raises:
-        UserError: no sentence has one of those that are renamed, or train lacks its new name.
+        UserError: no sentence has a name that is to be replaced, or train lacks the new name.
     """
     kinds = part.reading.kinds
     labels_of = {
@@ -202,7 +202,7 @@ def _known(
     """The sentences, and notes on labels, tags and types that train does not have.
 
     Raises:
-        UserError: there are some, and nothing says what to do with them.
+        UserError: there are some, and ``unseen_labels`` is ``error``.
     """
     sentences, notes = part.splits[TEST], list[str]()
     for task, kind in part.reading.kinds.items():
@@ -227,7 +227,7 @@ def _known(
 def _within(
     sentences: Iterable[Sentence], task: str, kind: Kind, known: Collection[str]
 ) -> Iterator[Sentence]:
-    """The sentences with gold of a task as far as it is known."""
+    """The sentences, without the labels or entities of a task that are not ``known``."""
     for sentence in sentences:
         gold = sentence.gold.get(task)
         yield sentence if gold is None else sentence.with_gold(task, kind.within(gold, known))

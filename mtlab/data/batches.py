@@ -11,14 +11,14 @@ from mtlab.data.encoding import Encoded, Example
 from mtlab.tasks.kind import IGNORE
 
 WINDOW = 50
-"""Batches in a window of the shuffled order within which sentences are sorted by length."""
+"""Batches in a window: a part of the shuffled order in which sentences are sorted by length."""
 
 EVALUATION_TOKENS = 2048
-"""Padded tokens in a batch through which no gradient flows: its size changes nothing but speed."""
+"""Padded tokens in a batch without gradients: its size changes only the speed."""
 
 STRETCH = 1 << 16
-"""Sentences within which such batches are sorted by length: what is read and written in the
-meantime then lies together on a disk."""
+"""Sentences in a stretch. For evaluation, sentences are sorted by length only within a stretch, so
+that batches that follow one another read and write data that are close together on a disk."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Batch:
         targets: by task (sentences,) or (sentences, classes); or, where words have gold, (sentences,
             tokens), ``IGNORE`` everywhere but on first sub-words of words.
         lengths: tokens of each sentence, padding not counted.
-        of_words: the tasks of which words have gold.
+        of_words: the tasks that have gold for words.
     """
 
     ids: tuple[int, ...]
@@ -44,8 +44,8 @@ class Batch:
 
     @property
     def tokens(self) -> np.ndarray:
-        """(tokens,): the places of its tokens in the flattened batch, without padding. They follow
-        from the lengths: reading a mask on a GPU would make the host wait.
+        """(tokens,): the places of its tokens in the flattened batch, without padding. They are
+        computed from the lengths, because reading a mask on a GPU would make the host wait.
         """
         width = self.input_ids.shape[1]
         return np.concatenate(
@@ -53,7 +53,7 @@ class Batch:
         )
 
     def part(self, first: int, every: int) -> "Batch":
-        """Every so many-th sentence, from ``first`` on, padded to the longest of them."""
+        """Every ``every``-th sentence, starting at ``first``, padded to the longest of them."""
         rows = slice(first, None, every)
         ids, lengths = self.ids[rows], self.lengths[rows]
         words = (rows, slice(max(lengths)))

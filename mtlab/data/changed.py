@@ -1,5 +1,5 @@
-"""Seeded changes of sentences, to see what a model still reads then. A word stays a word, so that
-tags stay with their words.
+"""Seeded changes of sentences, to test how well a model still reads them. No change splits or joins
+words, so each tag stays with its word.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ FEWEST_LETTERS = 4
 
 WORD = re.compile(r"\S+")
 ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-"""Letters of a keyboard."""
+"""The rows of letters on a keyboard."""
 
 
 def _neighbours() -> dict[str, str]:
-    """A letter to those that lie beside it, above and below it."""
+    """Each letter to the letters next to it on the keyboard, also above and below."""
     places = {
         letter: (at + row / 2, row)
         for row, keys in enumerate(ROWS)
@@ -69,7 +69,7 @@ def _swappable(word: str, at: int, inner: Sequence[int]) -> bool:
 
 
 def _beside(letter: str, rng: np.random.Generator) -> str:
-    """A neighbour of a letter, a capital for a capital."""
+    """A random neighbour of a letter on the keyboard; it is a capital if the letter is one."""
     near = NEIGHBOURS[letter.lower()]
     other = near[rng.integers(len(near))]
     return other.upper() if letter.isupper() else other
@@ -90,7 +90,8 @@ CHANGES: Mapping[str, Callable[[Sequence[str], AlsoTest, np.random.Generator], l
     "typos": _typos,
     "shortened": lambda words, asked, rng: list(words[: asked.words]),
 }
-"""Change to what makes it of the words of a sentence, the first ones of which it may leave alone."""
+"""Name of a change to the function that applies it to the words of a sentence. It returns as many
+words, or only the first ones."""
 
 
 @dataclass
@@ -98,10 +99,10 @@ class Tally:
     """What was changed.
 
     Attributes:
-        words: of all sentences.
-        changed: those that are other words now.
-        cut: those that are gone.
-        sentences: those with a word that was changed or cut.
+        words: the words of all sentences.
+        changed: words that are different now.
+        cut: words that were removed.
+        sentences: sentences with a word that was changed or removed.
     """
 
     words: int = 0
@@ -128,7 +129,7 @@ def change(
 ) -> Iterator[Sentence]:
     """The sentences, changed.
 
-    What is drawn depends on ``data_seed``, the set's name and the place of the sentence alone.
+    Random draws depend only on ``data_seed``, the set's name and the place of the sentence.
 
     Args:
         sentences: of the test split.
@@ -136,7 +137,7 @@ def change(
         asked: the change.
         kinds: task to its kind.
         data_seed: of the experiment.
-        tally: is added to.
+        tally: the counts, to which these sentences are added.
     """
     of_set = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
     for place, sentence in enumerate(sentences):
@@ -150,8 +151,8 @@ def change(
 
 
 def _with_words(sentence: Sentence, words: Sequence[str], kinds: Mapping[str, Kind]) -> Sentence:
-    """A sentence with other words, of which there may be fewer; its blanks and the tags of words that
-    are left stay as they are.
+    """A sentence with its words replaced, perhaps by fewer; its blanks, and the tags of the words
+    that are left, do not change.
     """
     gold = {
         task: known[: len(words)] if kinds[task].of_words else known

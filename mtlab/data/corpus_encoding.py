@@ -18,11 +18,11 @@ from mtlab.tasks.kind import Kind
 def encode(
     corpus: Corpus, tokenizer: PreTrainedTokenizerBase, limit: int, directory: Path | None = None
 ) -> dict[str, Encoded]:
-    """Encode every split of a corpus; what is too much for memory lies on the disk of
+    """Encode every split of a corpus; numbers that do not fit in memory are stored on the disk of
     ``directory``.
 
     Raises:
-        UserError: the tokenizer leaves nothing of a sentence, as of one that is a zero-width space.
+        UserError: the tokenizer makes no token of a sentence, such as a zero-width space.
     """
     encoded_splits = {
         split: encoding.encode(rows, tokenizer, corpus.tasks, limit, directory)
@@ -34,8 +34,8 @@ def encode(
 
 
 def lost_words(counts: Mapping[str, int], kinds: Iterable[Kind]) -> list[str]:
-    """What is said of words that are cut off, or blank, so that the encoder reads nothing of them:
-    a line for each split with some.
+    """Notes on words of which the encoder reads nothing, because they are cut off or blank: a line
+    for each split that has some.
     """
     scored = "O" if all(kind.spans for kind in kinds if kind.of_words) else "wrong"
     lines = []
@@ -54,10 +54,10 @@ def check_encoded(
     tokenizer: PreTrainedTokenizerBase,
     mistakes: Mistakes = None,
 ) -> None:
-    """Refuse sentences of which nothing is left.
+    """Refuse sentences that have no tokens but special ones.
 
     Raises:
-        UserError: the tokenizer leaves nothing of a sentence.
+        UserError: the tokenizer makes no token of a sentence.
     """
     nothing = tokenizer.num_special_tokens_to_add()
     for index in np.flatnonzero(encoded.examples.lengths <= nothing).tolist():
@@ -70,12 +70,12 @@ def check_encoded(
 def check_vocabulary(
     encoded: Mapping[str, Encoded], pad_id: int, size: int | None, encoder: str
 ) -> None:
-    """Refuse a tokenizer that knows more than the encoder.
+    """Refuse a tokenizer with tokens for which the encoder has no embedding.
 
     Args:
-        encoded: split to sentences.
-        pad_id: what inputs are padded with.
-        size: tokens for which the encoder has an embedding; None where that is not known.
+        encoded: split to its sentences.
+        pad_id: the token that inputs are padded with.
+        size: how many tokens have an embedding in the encoder; None where that is unknown.
         encoder: its name.
 
     Raises:

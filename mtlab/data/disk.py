@@ -1,4 +1,4 @@
-"""Data too large for memory, in nameless files that are mapped into it.
+"""Data that do not fit in memory, in nameless files that are mapped into it.
 
 The system removes a nameless file when the process ends, however it ends: nothing is left
 behind.
@@ -16,26 +16,28 @@ import numpy as np
 from mtlab.plan.errors import UserError
 
 FILE = 16 << 20
-"""Bytes of a file of sentences above which it is read anew each time: as Python objects its rows
-take about ten times as much."""
+"""A file of sentences with more bytes than this is read again in each pass, and not kept in memory:
+as Python objects its rows take about ten times as much."""
 
 SENTENCES = 1 << 16
-"""Sentences that are kept in memory; of more, all lie on disk. As Python objects they take about 1
-kB each."""
+"""The most sentences that are kept in memory; if there are more, all are stored on disk. As a
+Python object, a sentence takes about 1 kB."""
 
 NUMBERS = 16 << 20
-"""Bytes of one column of numbers (the sub-words of a split, say) that are kept in memory."""
+"""The most bytes of one column of numbers (such as the sub-words of a split) that are kept in
+memory."""
 
 CHUNK = 4096
-"""Sentences that are taken up at a time."""
+"""Sentences that are processed at a time."""
 
 
 @contextmanager
 def room(directory: Path | None) -> Iterator[None]:
-    """Within, files are written on the disk of a folder; None is the system's for temporary files.
+    """A context in which files are written on the disk of a folder; None is the system's folder for
+    temporary files.
 
     Raises:
-        UserError: they cannot be, as on a full disk.
+        UserError: they cannot be written, for example because the disk is full.
     """
     try:
         yield
@@ -49,16 +51,16 @@ def room(directory: Path | None) -> Iterator[None]:
 
 @contextmanager
 def nameless(directory: Path | None) -> Iterator[IO[bytes]]:
-    """A new file on the disk of a folder, which is made where it is not there; it is open to be
-    written within.
+    """A context with a new file that is open for writing, on the disk of a folder; the folder is
+    created if it does not exist.
 
     Raises:
-        UserError: it cannot be made, or not be written to the end.
+        UserError: the file cannot be created, or not be written to the end.
     """
     with room(directory):
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
-        file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - what is written at the end may find no room either
+        file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closing may find no room either
     try:
         yield file
     finally:
@@ -73,13 +75,13 @@ def mapped(file: IO[bytes]) -> mmap.mmap:
 
 
 class Numbers:
-    """A column of numbers, or of rows of them, that grows: in memory while it is short, in a file
-    from then on.
+    """A growing column of numbers, or of arrays of one shape: in memory while it is short, then in
+    a file.
 
     Args:
         directory: for the file.
-        files: closes it in the end.
-        like: a value; what is added has its type and its shape.
+        files: closes the file at the end.
+        like: an example: all values that are added have its type and its shape.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class Numbers:
         self._file: IO[bytes] | None = None
 
     def add(self, values: Sequence[int | float | np.ndarray] | Sequence[int] | np.ndarray) -> None:
-        """Append some.
+        """Append values.
 
         Raises:
             UserError: there is no room for them.
@@ -111,7 +113,7 @@ class Numbers:
         self._parts.clear()
 
     def array(self) -> np.ndarray:
-        """All of them, to be read; nothing is added any more."""
+        """All values, to be read; call this only after everything was added."""
         if self._file is None:
             empty = np.zeros((0, *self.shape), dtype=self.dtype)
             return np.concatenate(self._parts) if self._parts else empty

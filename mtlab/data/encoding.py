@@ -28,7 +28,7 @@ class Example:
         source: index of the source that it comes from.
         input_ids: sub-word ids, special tokens included.
         words: position of each word's first sub-word, -1 where truncation or the tokenizer lost the
-            word; empty for sentences of whose words no task has gold.
+            word; empty for sentences without gold for words.
         of_words: task to targets, one for each of ``words``, ``IGNORE`` where it has no gold.
         of_sentence: task to its target, a number or a row of them.
     """
@@ -46,10 +46,10 @@ class Example:
 @dataclass(frozen=True, eq=False)
 class Examples(Sequence[Example]):
     """Encoded sentences as columns of numbers, in memory or in files; an :class:`Example` is a view
-    that is made when it is asked for.
+    that is made on demand.
 
     Attributes:
-        sources: of each sentence.
+        sources: the source of each sentence.
         of_sentence: task to the target of each sentence.
         starts: (sentences + 1,): where each sentence begins in ``input_ids``.
         input_ids: sentence after sentence.
@@ -68,33 +68,35 @@ class Examples(Sequence[Example]):
 
     @classmethod
     def of(cls, examples: Iterable[Example], directory: Path | None = None) -> "Examples":
-        """The columns of some examples, each of which is asked for once.
+        """The columns of some examples.
 
         Args:
-            examples: none of them is kept.
+            examples: read once, one after another; none of them is kept.
             directory: for the files of columns that are too long for memory; None is the system's
                 folder for temporary files.
 
         Raises:
-            UserError: there is no room for those.
+            UserError: there is no room for those files.
         """
         rest = iter(examples)
         with ExitStack() as files:
             ids, words, lengths, counts, sources = (Numbers(directory, files) for _ in range(5))
             of_words: dict[str, Numbers] = defaultdict(lambda: Numbers(directory, files))
             of_sentence: dict[str, Numbers] = {}
-            while some := list(islice(rest, disk.CHUNK)):
-                ids.add(np.concatenate([example.input_ids for example in some]))
-                words.add(np.concatenate([example.words for example in some]))
-                lengths.add([len(example.input_ids) for example in some])
-                counts.add([len(example.words) for example in some])
-                sources.add([example.source for example in some])
-                for task in some[0].of_words:
-                    of_words[task].add(np.concatenate([example.of_words[task] for example in some]))
-                for task, like in some[0].of_sentence.items():
+            while chunk := list(islice(rest, disk.CHUNK)):
+                ids.add(np.concatenate([example.input_ids for example in chunk]))
+                words.add(np.concatenate([example.words for example in chunk]))
+                lengths.add([len(example.input_ids) for example in chunk])
+                counts.add([len(example.words) for example in chunk])
+                sources.add([example.source for example in chunk])
+                for task in chunk[0].of_words:
+                    of_words[task].add(
+                        np.concatenate([example.of_words[task] for example in chunk])
+                    )
+                for task, like in chunk[0].of_sentence.items():
                     if task not in of_sentence:
                         of_sentence[task] = Numbers(directory, files, like)
-                    of_sentence[task].add([example.of_sentence[task] for example in some])
+                    of_sentence[task].add([example.of_sentence[task] for example in chunk])
             starts, word_starts = (
                 np.concatenate([[0], np.cumsum(sizes.array())]) for sizes in (lengths, counts)
             )
@@ -162,21 +164,21 @@ def encode(
     """Encode a split.
 
     Args:
-        sentences: of the split; each is asked for once.
+        sentences: of the split; they are read once, one after another.
         tokenizer: a fast one.
         tasks: those that targets are made for.
         max_length: inputs are cut to this many sub-words, special tokens included.
-        directory: for columns too large for memory; None is the system's folder for temporary files.
+        directory: for columns too long for memory; None is the system's folder for temporary files.
 
     Raises:
-        UserError: there is no room for that.
+        UserError: there is no room for those columns.
     """
 
     def examples() -> Iterator[Example]:
         rest = iter(sentences)
-        while some := list(islice(rest, disk.CHUNK)):
+        while chunk := list(islice(rest, disk.CHUNK)):
             for sentence, (ids, word_ids) in zip(
-                some, _tokenized(some, tokenizer, max_length), strict=True
+                chunk, _tokenized(chunk, tokenizer, max_length), strict=True
             ):
                 yield _example(sentence, ids, word_ids, tasks)
 

@@ -23,9 +23,9 @@ from mtlab.tasks.kind import Codes
 
 @dataclass
 class Part:
-    """One source on its way into the corpus.
+    """One source, while it is prepared for the corpus.
 
-    Where mistakes are gathered, steps that a mistake makes senseless are skipped.
+    If mistakes are collected, steps that make no sense after a mistake are skipped.
     """
 
     name: str
@@ -37,9 +37,10 @@ class Part:
     missed: dict[str, str] = field(default_factory=dict)
     """Missing splits to a description of unread files that may be them."""
     codes: dict[str, Codes] = field(default_factory=dict)
-    """Task to what was learnt of its gold from the whole of train."""
+    """Task to the codes that were learnt from its gold in the whole of train."""
     written: set[str] = field(default_factory=set)
-    """Where mistakes left sentences of train out: all their words, among them labels and tags."""
+    """If mistakes left out sentences of train: every text in the rows of train, labels and tags
+    included."""
 
 
 def gather(
@@ -56,11 +57,11 @@ def gather(
     Args:
         source: its settings in the experiment.
         index: its number.
-        tasks: those that it is for.
+        tasks: those that it has gold of.
         option: its name in the experiment.
         located: its splits, opened; train comes first where there is one.
-        mistakes: where mistakes are gathered, if they are.
-        directory: where sentences are put that are too many for memory.
+        mistakes: a list that collects mistakes; None raises the first one.
+        directory: the folder for sentences that do not fit in memory.
 
     Raises:
         UserError: the first mistake.
@@ -73,8 +74,8 @@ def gather(
     reading = replace(reading, signs=sentences.signs(tables.values(), reading))
     form = "words"
     with noted(mistakes):
-        if some := [table for table in tables.values() if table.rows]:
-            form = sentences.form(some, reading)
+        if filled_tables := [table for table in tables.values() if table.rows]:
+            form = sentences.form(filled_tables, reading)
     parsed: dict[str, Sequence[Sentence]] = {
         split: sentences.parse(table, reading, mistakes) if table.rows else []
         for split, table in tables.items()
@@ -102,7 +103,7 @@ def gather(
 
 def _examine(split: str, table: Table, mistakes: Mistakes) -> None:
     """Refuse a table without rows, or one that was misread."""
-    if Path(table.name).suffix.lower() not in SEPARATORS:  # the reader of these has looked
+    if Path(table.name).suffix.lower() not in SEPARATORS:  # their reader has checked this
         with noted(mistakes):
             misread.examine(table.name, table.columns, table.rows)
     if not table.rows and not any(error.where.startswith(table.name) for error in mistakes or ()):
@@ -115,7 +116,7 @@ def _examine(split: str, table: Table, mistakes: Mistakes) -> None:
 def _count_labelled(
     part: Part, source: Source, parsed: Mapping[str, Sequence[Sentence]], mistakes: Mistakes
 ) -> str:
-    """How many sentences have the labels asked for; no split may be left without any."""
+    """A note on how many sentences have the requested labels; refuse a split without any."""
     for split, labelled in part.splits.items():
         if not labelled and parsed[split]:
             with noted(mistakes):
@@ -125,9 +126,9 @@ def _count_labelled(
                     where=f"{part.reading.option}.labels",
                     code="unknown-value",
                 )
-    count, every = (sum(map(len, splits.values())) for splits in (part.splits, parsed))
+    count, total = (sum(map(len, splits.values())) for splits in (part.splits, parsed))
     return (
-        f"{part.name}: {count:,} of {every:,} sentences have the labels {', '.join(source.labels)}."
+        f"{part.name}: {count:,} of {total:,} sentences have the labels {', '.join(source.labels)}."
     )
 
 
@@ -152,7 +153,9 @@ def _reading_notes(title: str, reading: Reading, located: Located) -> Iterator[s
 
 
 def _guessed_columns(table: Table, others: Sequence[Table], reading: Reading) -> Iterator[str]:
-    """Notes on which columns of a file with a token a line are read, where nobody said it."""
+    """Notes on the columns that are read from a file with a token a line, where the user did not
+    name them.
+    """
     form = table.form
     if form is None:
         return
@@ -176,7 +179,7 @@ def _guessed_columns(table: Table, others: Sequence[Table], reading: Reading) ->
 
 
 def _may_divide(table: Table, column: str, counts: Counter[str], reading: Reading) -> str:
-    """A note on a column that may say the splits in words of its own."""
+    """A note on a column that may say the split of each row, but not in the usual words."""
     counted = ", ".join(f"{shown(value)} {count:,}" for value, count in counts.most_common())
     options = f"--{reading.option}.split_column {shlex.quote(column)} --{reading.option}.splits.train VALUE"
     problem = f"column {shown(column)} ({counted}) may say the split of each row and is not read"
@@ -193,17 +196,17 @@ def _remedy(column: str, located: Located, reading: Reading) -> str:
 
 
 def _alike(train: Sequence[Sentence], source: Source, reading: Reading) -> Iterator[str]:
-    """Notes on labels, tags and types of train that look alike; where the experiment names labels,
-    on labels that look like these.
+    """Notes on labels, tags and types of train that look alike; if the experiment requests labels,
+    only on labels that look like a requested one.
     """
     for task, kind in reading.kinds.items():
         counts = Counter(
             value for sentence in train for value in kind.values(sentence.gold.get(task))
         )
-        asked = source.labels if task == _labelled(reading) else ()
-        wanted = set(map(alike.look, asked or counts))
+        requested = source.labels if task == _labelled(reading) else ()
+        looks = set(map(alike.look, requested or counts))
         yield from alike.notes(
-            [value for value, _ in counts.most_common() if alike.look(value) in wanted],
+            [value for value, _ in counts.most_common() if alike.look(value) in looks],
             kind.value_title,
         )
 
@@ -224,7 +227,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _with_labels(
     parsed: dict[str, Sequence[Sentence]], source: Source, reading: Reading, mistakes: Mistakes
 ) -> dict[str, Sequence[Sentence]]:
-    """The sentences that have one of the labels asked for."""
+    """The sentences that have one of the requested labels; all, if no labels are requested."""
     if not source.labels:
         return parsed
     task = _labelled(reading) or ""

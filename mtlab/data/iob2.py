@@ -21,23 +21,23 @@ def to_iob2(
     reading: Reading,
     mistakes: Mistakes = None,
 ) -> tuple[dict[str, Sequence[Sentence]], str | None]:
-    """The sentences with a task's tags in IOB2, and a note where the source has another scheme; all
-    splits are taken together.
+    """The sentences with a task's tags in IOB2, and a note where the source has another scheme,
+    which is found from all splits together.
 
-    Where mistakes are gathered, sentences with wrong tags are left out.
+    If mistakes are collected, sentences with wrong tags are left out.
 
     Raises:
-        UserError: a tag that no scheme has, or that the source's scheme does not allow where it
-            stands.
+        UserError: a tag belongs to no scheme, or the source's scheme does not allow it at this
+            place.
     """
     joined = Joined(list(splits.values()))
     counts = Counter(tag for tags in _TagsOf(joined, task) for tag in tags)
     spelt: Callable[[str], str]
-    then = _to_iob2
+    convert = _to_iob2
     if spelling := respelt(counts):
         old, new = next(iter(spelling.items()))
         change = f"tags are spelt otherwise: {shown(old)} is read as {new}"
-        spelt, then = (lambda tag: spelling.get(tag, tag)), to_iob2
+        spelt, convert = (lambda tag: spelling.get(tag, tag)), to_iob2
     elif schemes.typeless(counts):
         change = f"tags have no types: all entities are of one, {schemes.ONE_TYPE}"
         spelt = schemes.typed
@@ -46,11 +46,11 @@ def to_iob2(
         spelt = schemes.prefixed
     else:
         return _to_iob2(task, splits, tables, reading, mistakes)
-    same = {
+    respelt_splits = {
         split: collect((_respelt(sentence, task, spelt) for sentence in kept), reading.directory)
         for split, kept in splits.items()
     }
-    converted, note = then(task, same, tables, reading, mistakes)
+    converted, note = convert(task, respelt_splits, tables, reading, mistakes)
     return converted, f"{change}; {note}" if note else f"{change}."
 
 
@@ -67,23 +67,23 @@ def _to_iob2(
     reading: Reading,
     mistakes: Mistakes = None,
 ) -> tuple[dict[str, Sequence[Sentence]], str | None]:
-    """The same of tags with types."""
+    """The same as :func:`to_iob2`, for tags that have prefixes and types in the usual spelling."""
     sentences = Joined(list(splits.values()))
     sequences = _TagsOf(sentences, task)
     if mistakes is not None and (errors := schemes.mistakes(sequences)):
         mistakes += _misplaced(task, errors, sentences, tables, reading)
         wrong = {error.sequence for error in errors}
         numbered = enumerate(sentences)
-        right = {}
+        correct = {}
         for split, kept in splits.items():
-            some = (
+            correct_sentences = (
                 sentence for number, sentence in islice(numbered, len(kept)) if number not in wrong
             )
-            right[split] = collect(some, reading.directory)
+            correct[split] = collect(correct_sentences, reading.directory)
         try:
-            return _to_iob2(task, right, tables, reading)
-        except UserError:  # two schemes at once, of which a mistake tells
-            return right, None
+            return _to_iob2(task, correct, tables, reading)
+        except UserError:  # two schemes at once, which a mistake reports already
+            return correct, None
     try:
         scheme = schemes.detect(sequences)
         converted = schemes.to_iob2(sequences, scheme)
@@ -106,7 +106,7 @@ def _to_iob2(
 
 
 class _TagsOf(Sequence[Tags]):
-    """A task's tags of sentences, each an empty sequence where it has none."""
+    """The tags of a task for each sentence; an empty sequence for a sentence without them."""
 
     def __init__(self, sentences: Sequence[Sentence], task: str) -> None:
         self._sentences, self._task = sentences, task
@@ -128,7 +128,7 @@ def _misplaced(
     tables: Mapping[str, Table],
     reading: Reading,
 ) -> list[UserError]:
-    """What is wrong with tags of some of the ``sentences``, and where that stands."""
+    """The mistakes about wrong tags in some of the ``sentences``, each with its place."""
     wrong = {error.sequence: sentences[error.sequence] for error in errors}
     places = {sentence.place for sentence in wrong.values()}
     rows = {

@@ -20,8 +20,8 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read one source: which columns, for which tasks, and the option that experiments set
-    them with.
+    """How to read one source: which columns, for which tasks, and the option that sets them in an
+    experiment.
     """
 
     source: int
@@ -30,15 +30,15 @@ class Reading:
     option: str
     """``data``, or ``data.TASK``."""
     directory: Path | None = None
-    """Where sentences are put that are too many for memory; None is the system's folder for
-    temporary files."""
+    """The folder for sentences that do not fit in memory; None is the system's folder for temporary
+    files."""
 
     signs: Mapping[str, str] = field(default_factory=dict)
-    """Columns of text with several labels in a cell, and what separates these."""
+    """Columns of text with several labels in a cell, to the sign that separates the labels."""
 
     @property
     def names(self) -> list[str]:
-        """What the source calls the columns that may be read."""
+        """The source's names of the columns that may be read."""
         ours = (*WORDS, *(task.column for task in self.tasks.values()))
         return [self.columns.get(name, name) for name in ours]
 
@@ -49,11 +49,11 @@ class Reading:
 
     @property
     def of_words(self) -> bool:
-        """Whether a task has gold of words, so that there must be some."""
+        """Whether a task has gold for words, so that the source must have words."""
         return any(kind.of_words for kind in self.kinds.values())
 
     def _is_of_text(self, table: Table) -> bool:
-        """Whether a table has text, and entities that are parts of it."""
+        """Whether a table has a text, and entities that are given as parts of the text."""
         golds = [task.column for name, task in self.tasks.items() if self.kinds[name].spans]
         places = [self.columns.get(column, column) for column in golds]
         return "text" in table.columns and any(spans.in_column(table, place) for place in places)
@@ -62,7 +62,7 @@ class Reading:
         """The table's column for our ``name``.
 
         Raises:
-            UserError: there is none; the line lists those that there are.
+            UserError: there is none; the message lists the columns of the table.
         """
         theirs = self.columns.get(name, name)
         if theirs in table.columns:
@@ -83,8 +83,8 @@ class Reading:
 
 
 def signs(tables: Iterable[Table], reading: Reading) -> dict[str, str]:
-    """What separates the labels in columns whose cells have several in a text; all splits are taken
-    together.
+    """Columns of text with several labels in a cell, to the sign that separates the labels; it is
+    found from all splits together.
     """
     flat = [table for table in tables if table.flat]
     ours = [
@@ -101,26 +101,26 @@ def signs(tables: Iterable[Table], reading: Reading) -> dict[str, str]:
 
 
 def parse(table: Table, reading: Reading, mistakes: Mistakes = None) -> Sequence[Sentence]:
-    """The sentences of one split, one a row, tags as the source writes them.
+    """The sentences of one split, one for each row, with tags as the source writes them.
 
-    Where mistakes are gathered, rows that cannot be used are left out.
+    If mistakes are collected, rows that cannot be used are left out.
 
     Raises:
         UserError: ``file:line field: problem; remedy`` of the first value that cannot be used.
     """
-    wanted = ["text" if _has_text(table, reading) else "tokens"]
-    wanted += [task.column for task in reading.tasks.values()]
+    names = ["text" if _has_text(table, reading) else "tokens"]
+    names += [task.column for task in reading.tasks.values()]
     columns: dict[str, str] = {}
-    for name in wanted:
+    for name in names:
         with noted(mistakes):
             columns[name] = reading.column(table, name)
-    whole = len(columns) == len(wanted)
+    whole = len(columns) == len(names)
     rows = _parsed(_Cells(table, columns, reading), mistakes) if whole else ()
     return collect(rows, reading.directory)
 
 
 class _Cells:
-    """What stands in the cells of a table, for the tasks that it is read for.
+    """Reads the cells of a table, for the tasks of its source.
 
     Args:
         table: a split.
@@ -136,7 +136,7 @@ class _Cells:
             for name, column in golds.items()
             if reading.kinds[name].spans and is_apart(table, columns.get("tokens"), column)
         }
-        """Tasks with entities that are parts of a text, and not tags of words."""
+        """Tasks whose entities are given as parts of a text, and not as tags of words."""
         one_label = {golds[name] for name, kind in reading.kinds.items() if kind.one_label}
         self.lists = {column for column in one_label if _holds(table, column, list)}
         """Columns of labels that hold a list in every row."""
@@ -150,11 +150,11 @@ class _Cells:
         """Columns of labels that are true or false."""
 
     def text(self, row: Row, column: str) -> str:
-        """The text of a sentence, whose entities may be marked in it."""
+        """The text of a sentence; entities may be marked in it."""
         return _checked(row, column, row.values.get(column), "text")
 
     def words(self, row: Row) -> tuple[tuple[str, ...], spans.Annotated | None]:
-        """The words of a row, and the text that they stand in where entities are parts of it."""
+        """The words of a row; also its text, if entities are given as parts of the text."""
         column = self.columns["tokens"]
         if not self.spans:
             return _tokens(row, column, self.table), None
@@ -215,46 +215,45 @@ class _Cells:
 
 
 def is_apart(table: Table, tokens: str | None, column: str) -> bool:
-    """Whether entities are parts of a text, and not tags of words: lists of places, or marks in the
-    text itself.
+    """Whether entities are given as parts of a text (lists of places, or marks in the text itself),
+    and not as tags of words.
     """
     return tokens is not None and (tokens == column or spans.in_column(table, column))
 
 
 def _holds(table: Table, column: str, kind: type) -> bool:
-    """Whether every cell of a column is of a type, and no class of which the table has the name."""
+    """Whether every cell of a column is of a type, and none is the number of a named class."""
     if column in table.classes or not table.rows:
         return False
     return all(isinstance(row.values.get(column), kind) for row in table.rows)
 
 
 def form(tables: Iterable[Table], reading: Reading) -> str:
-    """How the sentences of a source are read: as raw ``text``, or as ``words``, of which a
-    tokenizer may make other sub-words.
+    """How the sentences of a source are read: as raw ``text``, or as ``words``. A tokenizer may
+    make different sub-words of the two.
 
     Raises:
-        UserError: not all of its tables are read alike, so that it would be trained on the one and
-            tested on the other.
+        UserError: not all of its tables are read in the same way: a model would be trained on one
+            form and tested on the other.
     """
     forms = {table.name: "text" if _has_text(table, reading) else "words" for table in tables}
-    (first, wanted), *others = forms.items()
+    (first, expected), *others = forms.items()
     for name, other in others:
-        if other != wanted:
-            problem = f"is read as {other}, and {first} as {wanted}"
+        if other != expected:
+            problem = f"is read as {other}, and {first} as {expected}"
             remedy = f"give all splits a column `text`, or one of words that --{reading.option}.columns.tokens names"
             raise UserError(problem, remedy, where=name, code="forms-differ")
-    return wanted
+    return expected
 
 
 def given(row: Row, table: Table) -> Sentence:
-    """A sentence without gold, as a model is given it to read: a row's ``tokens``, its ``text``, or
-    both.
+    """A sentence without gold, as the input of a model: a row's ``tokens``, its ``text``, or both.
 
     Raises:
-        UserError: the row has neither, or one of them is what a source may not hold either.
+        UserError: the row has neither, or a value that a source may not have either.
     """
-    has = {name for name in ("tokens", "text") if row.values.get(name) is not None}
-    if not has:
+    given_columns = {name for name in ("tokens", "text") if row.values.get(name) is not None}
+    if not given_columns:
         remedy = 'write {"text": "..."} or {"tokens": ["..."]}'
         raise UserError(
             "neither `tokens`, a list of words, nor `text`",
@@ -262,8 +261,8 @@ def given(row: Row, table: Table) -> Sentence:
             where=row.place(),
             code="column-missing",
         )
-    tokens = _tokens(row, "tokens", table) if "tokens" in has else None
-    text = _checked(row, "text", row.values["text"], "text") if "text" in has else None
+    tokens = _tokens(row, "tokens", table) if "tokens" in given_columns else None
+    text = _checked(row, "text", row.values["text"], "text") if "text" in given_columns else None
     return Sentence(row.place(), 0, tokens, text)
 
 
@@ -314,8 +313,8 @@ def _gold(
 
 
 def _has_text(table: Table, reading: Reading) -> bool:
-    """Whether raw text is read. Gold of words needs tokens; other sources are read as text unless
-    only tokens are there or named.
+    """Whether raw text is read. Gold for words needs tokens; other sources are read as text, unless
+    they have only tokens or the user names only these.
     """
     if reading.of_words:
         return False
@@ -354,8 +353,8 @@ def _list(row: Row, column: str, table: Table, what: str) -> list[Any]:
 
 
 def _cell(row: Row, column: str, cell: str) -> Any:
-    """The list in a CSV cell: JSON, or as Python prints it, where it stands in brackets, items
-    separated by blanks, tabs or line breaks elsewhere.
+    """The list in a CSV cell. In brackets it is JSON, or a list as Python prints it; otherwise its
+    items are separated by blanks, tabs or line breaks.
     """
     if not listed.is_in_brackets(cell):
         return cells.items(cell)

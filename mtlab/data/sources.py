@@ -1,5 +1,5 @@
-"""Where labelled sentences come from: local files, directories or the hub; checked whole before
-anything is trained.
+"""Where labelled sentences come from: local files, directories or the hub. All are checked before
+any training.
 """
 
 import hashlib
@@ -29,13 +29,13 @@ class Corpus:
     """``train`` (the subset where there is one), ``validation`` and ``test``; of several sources in
     the order of their tasks."""
     tasks: dict[str, kinds.Task]
-    """With what was learnt of them from the whole training split as it was given, before any cut or
-    subset. Other splits may have labels that are not there where ``unseen_labels`` allows it, and
+    """With the codes that were learnt from the whole training split as it was given, before any cut
+    or subset. Other splits may have labels without a code where ``unseen_labels`` allows it, and
     tags ``I-x``."""
     notes: tuple[str, ...]
     """What was converted, cut and counted, a sentence each."""
     fingerprint: str
-    """SHA-256 of splits and codes as used: of the content, not of where it lies."""
+    """SHA-256 of splits and codes as used: of the content, whatever files it comes from."""
     served: tuple[tuple[str, ...], ...]
     """For each source, the tasks that it has gold of."""
     forms: tuple[str, ...]
@@ -65,23 +65,25 @@ def load(
 ) -> Corpus:
     """Read, check, cut and subset the data of an experiment.
 
-    Sentences in are sentences out: none is dropped but by ``labels`` and ``train_size``, and what
-    is cut off train becomes another split.
+    No sentence is dropped, except by ``labels`` and ``train_size``; sentences that are cut off
+    train become another split.
 
     Args:
         data: the experiment's ``data``.
         tasks: the experiment's.
         data_seed: draws cuts and subsets; the same seed draws the same, whatever else changes.
-        option: their name in the experiment.
-        directory: where sentences are put that are too many for memory; None is the system's folder
+        option: the name of the data in the experiment.
+        directory: the folder for sentences that do not fit in memory; None is the system's folder
             for temporary files.
 
     Raises:
         UserError: ``file:line field: problem; remedy`` of the first mistake.
     """
     parts = []
-    for index, (source, wanted, place) in enumerate(asked(data, tasks, option)):
-        part = gather(source, index, wanted, place, locate.read(source, place), directory=directory)
+    for index, (source, tasks_of_source, place) in enumerate(asked(data, tasks, option)):
+        part = gather(
+            source, index, tasks_of_source, place, locate.read(source, place), directory=directory
+        )
         parts.append(settle(part, data, data_seed))
     return join(parts)
 
@@ -89,9 +91,7 @@ def load(
 def asked(
     data: Data, tasks: Mapping[str, Task], option: str = "data"
 ) -> list[tuple[Source, dict[str, Task], str]]:
-    """The sources of an experiment, the tasks that each is for, and what the experiment calls
-    it.
-    """
+    """The sources of an experiment, each with its tasks and its name in the experiment."""
     if data.source is not None:
         return [(data, dict(tasks), option)]
     return [
@@ -102,7 +102,7 @@ def asked(
 
 
 def join(parts: Sequence[Part]) -> Corpus:
-    """The corpus of sources that are settled."""
+    """The corpus of sources, after :func:`settle`."""
     merged = {split: joined([part.splits[split] for part in parts]) for split in SPLITS}
     tasks = {
         name: kinds.Task(name, kind, part.codes[name])
@@ -120,8 +120,8 @@ def join(parts: Sequence[Part]) -> Corpus:
 
 
 def together(corpora: Sequence[Corpus]) -> list[Corpus]:
-    """The same corpora with the labels and tags of all of them, for a network that meets one after
-    another.
+    """The same corpora, each with the labels and tags of all of them, for a network that is trained
+    on one after another.
     """
     tasks = {
         name: replace(task, codes=task.kind.join([corpus.tasks[name].codes for corpus in corpora]))
@@ -157,7 +157,7 @@ def settle(part: Part, data: Data, data_seed: int, mistakes: Mistakes = None) ->
         part: a source as it was given.
         data: of the experiment.
         data_seed: draws cuts and subsets.
-        mistakes: where mistakes of this source are gathered, if they are.
+        mistakes: a list that collects mistakes of this source; None raises the first one.
 
     Raises:
         UserError: the first mistake.
@@ -240,18 +240,22 @@ def _cut(part: Part, data: Data, data_seed: int) -> None:
 def _compare(part: Part, data: Data, mistakes: Mistakes) -> None:
     """Compare validation and test with train."""
     for split in ("validation", "test"):
-        kept = part.splits.get(split, [])
+        sentences = part.splits.get(split, [])
         notes = []
         for name, kind in part.reading.kinds.items():
             known = {*kind.known(part.codes[name]), *part.written}
-            notes += splits.unseen(kept, part.reading, name, known, data.unseen_labels, mistakes)
-        notes += splits.duplicates(split, part.splits["train"], kept, data.max_duplicates, mistakes)
+            notes += splits.unseen(
+                sentences, part.reading, name, known, data.unseen_labels, mistakes
+            )
+        notes += splits.duplicates(
+            split, part.splits["train"], sentences, data.max_duplicates, mistakes
+        )
         part.notes += [f"{part.name} {split}: {note}." for note in notes]
 
 
 def _take(part: Part, size: int | str, data_seed: int, option: str) -> None:
-    """Keep ``size`` training sentences; ``option`` is what the experiment calls the data, of one
-    source or of several.
+    """Keep ``size`` training sentences; ``option`` is the experiment's name of the data, also where
+    it has several sources.
     """
     train = part.splits["train"]
     if isinstance(size, int):
@@ -296,9 +300,9 @@ def _content(
     merged: dict[str, Sequence[Sentence]], tasks: dict[str, kinds.Task]
 ) -> Iterator[object]:
     yield [task.codes.names or (task.codes.center, task.codes.spread) for task in tasks.values()]
-    backwards = list(reversed(tasks))  # as it always was: records of data go by this
-    for split, kept in merged.items():
+    backwards = list(reversed(tasks))  # keep this order: fingerprints in records depend on it
+    for split, sentences in merged.items():
         yield split
-        for sentence in kept:
+        for sentence in sentences:
             gold = [sentence.gold.get(task) for task in backwards]
             yield sentence.source, sentence.tokens, sentence.text, *gold

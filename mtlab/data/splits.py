@@ -20,12 +20,12 @@ Split = Sequence[Sentence]
 
 
 def stratified_order(strata: Iterable[str], rng: np.random.Generator) -> np.ndarray:
-    """Indices in an order of which every prefix holds every stratum in proportion, to about one
-    item.
+    """Indices in an order in which every prefix has all strata in proportion, to about one item
+    each.
 
-    Taking prefixes makes subsets nested. Item j of a stratum of n stands at (j + u) / n of the way.
-    The offsets u differ by golden-ratio steps from one size to the next, so that many small strata
-    come in evenly too, not all at once.
+    Subsets that are prefixes are nested. Item j of a stratum of n items is placed at (j + u) / n of
+    the order. The offsets u differ by golden-ratio steps from one size to the next, so that many
+    small strata are spread evenly too, and not all at one place.
     """
     known: dict[str, int] = {}
     numbers = np.fromiter((known.setdefault(name, len(known)) for name in strata), dtype=np.int64)
@@ -57,8 +57,8 @@ def cut(
 ) -> tuple[Sequence[Sentence], Sequence[Sentence]]:
     """Cut off a stratified ``fraction``; returns (rest, cut), both in the order of the whole.
 
-    There are two sentences or more, and each part gets one at least.
-    A label with one sentence stays in the rest: it could not be learnt otherwise.
+    There must be at least two sentences, and each part gets at least one. A label with only one
+    sentence stays in the rest, because it could not be learnt otherwise.
     """
     sizes = Counter(strata(sentences, reading))
     shared = np.array([sizes[stratum] > 1 for stratum in strata(sentences, reading)])
@@ -67,17 +67,17 @@ def cut(
     order = stratified_order(compress(strata(sentences, reading), shared), rng)
     chosen = np.zeros(len(sentences), dtype=bool)
     chosen[np.flatnonzero(shared)[order[:count]]] = True
-    rest, off = (
+    rest, cut_off = (
         collect(compress(sentences, kept), reading.directory) for kept in (~chosen, chosen)
     )
-    return rest, off
+    return rest, cut_off
 
 
 def subset(
     sentences: Split, size: int, rng: np.random.Generator, reading: Reading
 ) -> Sequence[Sentence]:
     """A stratified subset in the order of the whole; for the same state of ``rng`` a smaller one
-    lies within a larger one.
+    is part of a larger one.
     """
     return collect(compress(sentences, first(sentences, size, rng, reading)), reading.directory)
 
@@ -93,7 +93,7 @@ def duplicates(
     split: str, train: Split, other: Split, limit: float, mistakes: Mistakes = None
 ) -> list[str]:
     """Count the sentences of ``other``, the validation or test ``split``, that are also in train:
-    exactly, or after ``normal``.
+    with exactly the same text, or with the same normal form.
 
     Raises:
         UserError: their share is above ``limit``.
@@ -103,7 +103,7 @@ def duplicates(
     places: dict[str, str] = {}
     for sentence in train:
         surface = sentence.surface
-        if (reduced := normal(surface)) in surfaces:  # keeps no more than is looked for
+        if (reduced := normal(surface)) in surfaces:  # keep only texts that are also in ``other``
             exact.add(surface)
             places.setdefault(reduced, sentence.place)
     twice = [sentence for sentence in other if normal(sentence.surface) in places]
@@ -138,10 +138,10 @@ def unseen(
     Args:
         sentences: of validation or test.
         reading: how they were read.
-        task: whose gold is looked at.
+        task: the task whose gold is checked.
         known: its labels, tags or types in train.
         mode: the experiment's ``unseen_labels``.
-        mistakes: where mistakes are gathered, if they are: one for each label or type.
+        mistakes: a list that collects one mistake for each label or type; None raises the first.
 
     Raises:
         UserError: there is one, and ``mode`` does not say to count it as an error.
@@ -195,8 +195,8 @@ def _refuse(
 
 
 def _beside_twin(value: str, known: set[str]) -> tuple[str, str]:
-    """A label or type that train does not have, as it is shown, and the one of train that looks
-    like it, if there is one.
+    """A label or type that train does not have, and the one of train that looks like it, as they
+    are shown; the second is empty if there is none.
     """
     twin = next((other for other in sorted(known) if alike.look(other) == alike.look(value)), None)
     if twin is None:

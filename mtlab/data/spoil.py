@@ -1,5 +1,5 @@
 """Making training labels wrong or scarce on purpose, to see which parts to freeze then. Validation
-and test are left alone.
+and test are not changed.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ def hide(
     known: Sequence[str],
     rng: np.random.Generator,
 ) -> tuple[Sequence[Sentence], str]:
-    """Take a task's labels away from all but a ``share`` of the sentences, which stay for the
-    other tasks.
+    """Remove a task's labels from all but a ``share`` of the sentences. The other sentences stay,
+    for the other tasks.
 
-    For the same state of ``rng`` the sentences that keep theirs with a smaller share are among
-    those that do with a larger one.
+    For the same state of ``rng``, sentences that keep their labels with a smaller share also keep
+    them with a larger one.
 
     Returns:
-        The sentences in their order, and what was done.
+        The sentences in their order, and a note on what was done.
     """
     count = max(1, round(share * len(train)))
     kept = first(train, count, rng, reading)
@@ -49,11 +49,11 @@ def mislabel(
     known: Sequence[str],
     rng: np.random.Generator,
 ) -> tuple[Sequence[Sentence], str]:
-    """Give a ``share`` of the labels, or of the entities, another label or type of those ``known``,
-    each as likely.
+    """Replace a ``share`` of the labels, or of the types of entities, by other ones that are
+    ``known``, each equally likely.
 
     Returns:
-        The sentences in their order, and what was done.
+        The sentences in their order, and a note on what was done.
 
     Raises:
         UserError: there is no other label or type.

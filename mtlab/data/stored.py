@@ -1,4 +1,4 @@
-"""Sentences: few lie in memory, many in an Arrow file on disk, behind one interface."""
+"""Sentences: few are kept in memory, many in an Arrow file on disk, with the same interface."""
 
 import json
 import os
@@ -29,13 +29,11 @@ class Sentence:
     text: str | None
     """Its raw text, where there are no tokens."""
     gold: Mapping[str, Any] = field(default_factory=dict)
-    """Task to its gold, in the order of the experiment; without the tasks that it has none of. It
+    """Task to its gold, in the order of the experiment; tasks without gold are left out. Gold
     consists of text, numbers and tuples of them."""
 
     def with_gold(self, task: str, gold: Any) -> "Sentence":
-        """The sentence with other gold of a task of which it has some, or none of it where that is
-        None.
-        """
+        """The sentence with new gold for a task that has gold already; None removes its gold."""
         others = {name: known for name, known in self.gold.items() if name != task}
         return replace(self, gold=others if gold is None else {**self.gold, task: gold})
 
@@ -49,8 +47,8 @@ COLUMNS = ("place", "source", "tokens", "text", "gold")
 
 
 class View(Sequence[Sentence]):
-    """Sentences that are made when they are asked for: going through them is cheap, and picking out
-    some is not.
+    """Sentences that are made on demand: reading all in their order is cheap, picking out single
+    ones is not.
     """
 
     @overload
@@ -67,7 +65,7 @@ class View(Sequence[Sentence]):
 
     @abstractmethod
     def sentence(self, index: int) -> Sentence:
-        """The sentence at a place that there is, counted from 0."""
+        """The sentence with this index, from 0, which must exist."""
 
 
 class Stored(View):
@@ -88,7 +86,7 @@ class Stored(View):
             yield from _sentences(table)
 
     def sentence(self, index: int) -> Sentence:
-        """The sentence at a place that there is, counted from 0."""
+        """The sentence with this index, from 0, which must exist."""
         return next(_sentences(self._data[index]))
 
 
@@ -106,7 +104,7 @@ class Joined(View):
         return chain.from_iterable(self._parts)
 
     def sentence(self, index: int) -> Sentence:
-        """The sentence at a place that there is, counted from 0."""
+        """The sentence with this index, from 0, which must exist."""
         at = next(at for at, end in enumerate(self._starts[1:]) if index < end)
         return self._parts[at][index - self._starts[at]]
 
@@ -119,10 +117,10 @@ def joined(parts: Sequence[Sequence[Sentence]]) -> Sequence[Sentence]:
 
 
 def collect(sentences: Iterable[Sentence], directory: Path | None) -> Sequence[Sentence]:
-    """The sentences as a list; of more than :data:`disk.SENTENCES`, all lie in a file.
+    """The sentences as a list; if there are more than :data:`disk.SENTENCES`, all are in a file.
 
     Args:
-        sentences: each is asked for once, and none is kept.
+        sentences: read once, one after another.
         directory: for the file.
 
     Raises:
@@ -149,14 +147,14 @@ def _stored(first: list[Sentence], rest: Iterator[Sentence], directory: Path | N
         }
     )
     with disk.nameless(directory) as file:
-        named = uuid.uuid4().hex  # without it, the data set would be pickled whole to make one up
+        named = uuid.uuid4().hex  # without one, the library would pickle all the data to make one
         writer = ArrowWriter(
             features=features, stream=file, writer_batch_size=disk.CHUNK, fingerprint=named
         )
-        while some := first[: disk.CHUNK] or list(islice(rest, disk.CHUNK)):
+        while chunk := first[: disk.CHUNK] or list(islice(rest, disk.CHUNK)):
             del first[: disk.CHUNK]
             with disk.room(directory):
-                writer.write_batch({name: _column(some, name) for name in COLUMNS})
+                writer.write_batch({name: _column(chunk, name) for name in COLUMNS})
         with disk.room(directory):
             writer.finalize(close_stream=False)
             return Stored(Dataset.from_buffer(pa.py_buffer(disk.mapped(file))))

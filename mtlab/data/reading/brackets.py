@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 CELL = re.compile(r"(?:\((?P<kind>[^\s()*|\-][^\s()*|]*))?\*?(?P<end>\))?")
-"""A word where an entity begins, ends, or does neither."""
+"""The cell of a word at which an entity begins, ends, both, or neither."""
 
 
 def are(blocks: Sequence[Sequence[str]]) -> bool:
-    """Whether the cells of a column, sentence by sentence, are such."""
-    some = False
+    """Whether a column, given as the cells of each sentence, marks entities by brackets."""
+    has_entity = False
     for cells in blocks:
         depth = 0
         for cell in cells:
@@ -19,13 +19,13 @@ def are(blocks: Sequence[Sequence[str]]) -> bool:
             if match is None or not cell:
                 return False
             depth += match["kind"] is not None
-            some = some or ("*" in cell and match["kind"] is not None)
+            has_entity = has_entity or ("*" in cell and match["kind"] is not None)
             if depth not in (0, 1):
                 return False
             depth -= match["end"] is not None
         if depth:
             return False
-    return some
+    return has_entity
 
 
 def to_tags(cells: Sequence[str]) -> Iterator[str]:

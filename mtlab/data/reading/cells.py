@@ -29,38 +29,42 @@ DECLARED = re.compile('"?sep=([,;|:^~\t])"?[\r\n]*', re.IGNORECASE)
 """The first line of a file in which a spreadsheet names the separator."""
 csv.field_size_limit(disk.FILE)
 LOOK = 1_000
-"""Lines that tell whether tabs separate cells."""
+"""Lines that are read to find out whether a file is a table."""
 
 
 def separator_of(path: Path) -> str:
-    """What separates cells in a file of this name; in one of another name, by its content."""
+    """What separates the cells of a file: its extension decides, else its first line, else it is a
+    tab.
+    """
     return SEPARATORS.get(path.suffix.lower()) or _by_header(path) or "\t"
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file whose name does not say it is a table."""
+    """Whether a file is a table by its content, for names that do not say it."""
     return has_tabs(path) or _by_header(path) is not None
 
 
 def _by_header(path: Path) -> str | None:
-    """What separates the names of columns on the first line, where all lines have as many cells; None
-    where it names no columns.
+    """What separates the names of columns on the first line; None if that line does not name
+    columns, or lines have other numbers of cells.
     """
     try:
-        some = [line for _, line in islice(lines.lines_of(path), LOOK) if line.strip()]
+        first_lines = [line for _, line in islice(lines.lines_of(path), LOOK) if line.strip()]
     except UserError:
         return None
-    for sign in NAMES if some else ():
-        header = _cells(some[0], sign) or []
+    for sign in NAMES if first_lines else ():
+        header = _cells(first_lines[0], sign) or []
         known = sum(name.strip().casefold() in TITLES for name in header)
-        counts = {len(_cells(line, sign) or ()) for line in some}
+        counts = {len(_cells(line, sign) or ()) for line in first_lines}
         if known > 1 and counts == {len(header)}:
             return sign
     return None
 
 
 def has_tabs(path: Path) -> bool:
-    """Whether each line of a file has as many tabs, and some cells several words: it is a table."""
+    """Whether a file is a table: its lines have the same number of tabs, and most of them a cell of
+    several words.
+    """
     counts, several, bars = Counter[int](), 0, 0
     try:
         for _, line in islice(lines.lines_of(path), LOOK):
@@ -81,8 +85,8 @@ class Shape:
     Attributes:
         separator: of cells.
         header: the cells of the first record.
-        line: where that is.
-        values: of the columns below.
+        line: the line of that record.
+        values: of the columns, below the header.
     """
 
     separator: str
@@ -92,7 +96,7 @@ class Shape:
 
     @cached_property
     def columns(self) -> dict[int, str]:
-        """The columns that have a name, by place."""
+        """Place to name, for the columns that have a name."""
         return {place: name for place, name in enumerate(self.header) if name.strip()}
 
     def notes(self, path: Path) -> list[str]:
@@ -115,11 +119,11 @@ class Shape:
 
 
 def shape(path: Path) -> Shape:
-    """Look at a file, which is UTF-8, before it is read.
+    """Find the layout of a file, which is UTF-8, before it is read.
 
     Raises:
-        UserError: the header is none: columns are called the same, something else separates cells,
-            or it is a row like those below.
+        UserError: the first record is not a header: it has no names or a name twice, another sign
+            separates the cells, or it is a row like those below.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline()
@@ -127,8 +131,8 @@ def shape(path: Path) -> Shape:
     separator = declared[1] if declared else separator_of(path)
     if not declared and _cells(first, separator) is None:
         _separated_otherwise(first.rstrip("\r\n"), separator, path, f"{path}:1")
-    every = ((line, cells) for line, _, cells in records(path, separator, []) if cells)
-    line, header = next(every, (1, list[str]()))
+    filled_records = ((line, cells) for line, _, cells in records(path, separator, []) if cells)
+    line, header = next(filled_records, (1, list[str]()))
     where = f"{path}:{line}"
     named = [name for name in header if name.strip()]
     twice = [name for name in named if named.count(name) > 1]
@@ -155,7 +159,7 @@ def shape(path: Path) -> Shape:
         )
     if len(header) == 1:
         _separated_otherwise(header[0], separator, path, where)
-    values = Values(len(header), (cells for _, cells in every))
+    values = Values(len(header), (cells for _, cells in filled_records))
     must_be_names(header, values, where)
     return Shape(separator, header, line, values)
 
@@ -214,17 +218,17 @@ def records(
 ) -> Iterator[tuple[int, int, list[str]]]:
     """The records of a file: first line, last line, and cells. A blank line has no cells.
 
-    Where mistakes are gathered, what comes after a record that cannot be is read from the line
-    after its first one.
+    If mistakes are collected, reading continues after a wrong record at the line after its first
+    one.
 
     Args:
         path: the file, in UTF-8.
         separator: of cells.
-        mistakes: where mistakes are gathered, if they are.
-        sieve: finds records that cannot be.
+        mistakes: a list that collects mistakes; None raises the first one.
+        sieve: finds records that were misread.
 
     Raises:
-        UserError: a record's quotes do not match, or the sieve holds it back.
+        UserError: a record's quotes do not match, or the sieve refuses it.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         feed = _Feed(file)
@@ -300,12 +304,12 @@ class Sieve:
 
 
 def items(cell: str) -> list[str]:
-    """The words or tags that stand in a cell, separated by blanks, tabs or line breaks; a no-break
+    """The words or tags in a cell, separated by blanks, tabs or line breaks; a no-break
     space belongs to its word. Tags may be separated by other signs.
     """
-    some = [item for item in re.split("[ \t\r\n]+", cell) if item]
+    words = [item for item in re.split("[ \t\r\n]+", cell) if item]
     for sign in ",;|":
         tags = [part.strip() for part in cell.split(sign)]
-        if len(tags) > 1 and len(tags) >= len(some) and all(map(TAG.fullmatch, tags)):
-            return tags if not any(" " in tag or sign in tag for tag in tags) else some
-    return some
+        if len(tags) > 1 and len(tags) >= len(words) and all(map(TAG.fullmatch, tags)):
+            return tags if not any(" " in tag or sign in tag for tag in tags) else words
+    return words

@@ -1,4 +1,4 @@
-"""A file that holds all splits, and says in a column which split each row is of."""
+"""A file with all splits, and a column that says which split each row belongs to."""
 
 import shlex
 from collections import Counter
@@ -13,12 +13,12 @@ from mtlab.plan.errors import UserError, did_you_mean, shown
 
 
 def column_of(tables: Mapping[str, Table], read: Collection[str] = ()) -> str | None:
-    """The column that holds names of splits, train among them, where a source has one split and one
-    such column.
+    """The column with names of splits, train among them; None unless the source has one split and
+    one such column.
 
     Args:
         tables: the splits of a source.
-        read: columns that something else is read from.
+        read: columns that are read for another purpose.
     """
     if tables.keys() != {"train"}:
         return None
@@ -34,7 +34,8 @@ def column_of(tables: Mapping[str, Table], read: Collection[str] = ()) -> str | 
 def divided(
     tables: Mapping[str, Table], source: Source, option: str
 ) -> tuple[dict[str, Table], tuple[str, ...]]:
-    """The splits of a source that a column of its one table says, and the rows that are of none.
+    """The splits of a source by a column of its one table, and descriptions of the rows that belong
+    to none.
 
     Args:
         tables: of the source.
@@ -42,7 +43,8 @@ def divided(
         option: of the source on the command line, for messages.
 
     Raises:
-        UserError: there are splits already, no such column, or a row that says none of them.
+        UserError: there are several splits already, no such column, no rows of train, or a row
+            without a value there.
     """
     column, where = str(source.split_column), f"{option}.split_column"
     if tables.keys() != {"train"}:
@@ -80,10 +82,10 @@ def divided(
 
 
 def _chosen(said: Collection[str], source: Source, option: str) -> dict[str, str]:
-    """The value of a column that each split has.
+    """Split to its value in the column.
 
     Raises:
-        UserError: two values are one split, or a value that the user names is not there.
+        UserError: two values mean the same split, or no row has a value that the user names.
     """
     named = {str(split): name for split, name in source.splits.items()}
     for split, name in named.items():

@@ -1,5 +1,5 @@
-"""Files with a token a line, whatever their names, read sentence by sentence; ``form.py`` sees what
-their columns are.
+"""Files with a token a line, whatever their names, read sentence by sentence; ``form.py`` finds out
+what their columns are.
 """
 
 from collections import Counter
@@ -18,16 +18,16 @@ def read(path: Path, mistakes: Mistakes, shape: Form | None, every: bool = False
 
     Args:
         path: of the file.
-        mistakes: where mistakes are gathered, if they are.
-        shape: what its columns are; None where nobody knows: the first holds words, the last tags.
+        mistakes: a list that collects mistakes; None raises the first one.
+        shape: its columns; None where they are unknown: then the first holds words, the last tags.
         every: whether each column is read, under its number, unless the form is the usual one.
     """
     form = shape or Form()
 
     def rows(mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
         ours = ("tokens",) if form.tags is None else ("tokens", "ner_tags")
-        more = map(str, range(1, form.width + 1)) if every and not form.usual else ()
-        summary.columns.update(dict.fromkeys((*ours, *more)))
+        numbered = map(str, range(1, form.width + 1)) if every and not form.usual else ()
+        summary.columns.update(dict.fromkeys((*ours, *numbered)))
         yield from _Reader(path, form, every, mistakes, summary)
 
     return lines.table(path, rows, mistakes, "-DOCSTART-", form=form)
@@ -97,8 +97,8 @@ class _Reader:
             )
 
     def _is_comment(self, content: str, cells: Sequence[str]) -> bool:
-        """Whether a line before a sentence is none of its tokens, although it begins with ``#`` as
-        some tokens do.
+        """Whether a line is a comment: it is between documents, or it is before a sentence, begins
+        with ``#`` and does not look like a token.
         """
         if DOCUMENT.match(content):
             return True
@@ -140,7 +140,7 @@ class _Reader:
         return list(brackets.to_tags(column)) if bracketed else column
 
     def _note(self) -> None:
-        """Say what was skipped."""
+        """Add notes on what was skipped."""
         path, notes = self._path, self._summary.notes
         if count := self._left_out["comment"]:
             notes.append(f"{path}: {counted(count, 'comment line')} before sentences skipped.")
@@ -155,7 +155,9 @@ class _Reader:
 
 
 def _at(cells: Sequence[str], place: int, width: int) -> str:
-    """A column of a line; of one that has another number of columns, the first or the last."""
+    """The cell of a line in a column; if the line has another number of columns, the last column is
+    its last cell.
+    """
     if len(cells) == width or place <= 0:
         return cells[place]
     return cells[-1] if place == width - 1 else cells[min(place, len(cells) - 1)]

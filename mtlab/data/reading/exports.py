@@ -1,18 +1,18 @@
-"""JSON as tools for annotation and data frames write it: the rows in it, whatever lies around them."""
+"""The rows in JSON that annotation tools and data frames write, whatever is around them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 SENTENCES = ("text", "utterance", "tokens", "sentence", "words", "query", "data", "row")
-"""Keys of which an object that is a sentence has one."""
+"""An object is a sentence if it has at least one of these keys."""
 DEPTH = 3
-"""Objects in objects that are looked into."""
+"""How many levels of nested objects are searched."""
 MARKS = ("labels", "hypertextlabels")
 """Kinds of Label Studio's results that mark parts of a text."""
 
 
 def rows_in(value: Any) -> list[Any] | None:
-    """The rows in an object; None where it is none, or holds no rows that can be told from others."""
+    """The rows in a JSON object; None if it is not an object, or its rows cannot be found."""
     if not isinstance(value, dict) or not value:
         return None
     return _of_columns(value) or _by_name(value) or _inside(value)
@@ -27,7 +27,9 @@ def is_columns(value: Any) -> bool:
 
 
 def _of_columns(value: Mapping[str, Any]) -> list[Any] | None:
-    """The rows of columns: lists, or objects by the same numbers, as pandas writes them."""
+    """The rows of an object of columns: lists, or objects with the same numbers as keys, as pandas
+    writes them.
+    """
     if is_columns(value):
         return [dict(zip(value, cells, strict=True)) for cells in zip(*value.values(), strict=True)]
     columns = list(value.values())
@@ -41,7 +43,7 @@ def _of_columns(value: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _by_name(value: Mapping[str, Any]) -> list[Any] | None:
-    """Sentences under a name each."""
+    """The rows of an object that has a sentence under each of its keys."""
     rows = list(value.values())
     return rows if len(rows) > 2 and all(map(_is_sentence, rows)) else None
 
@@ -69,7 +71,7 @@ def _is_row(row: Any) -> bool:
 
 
 def opened(rows: Sequence[Any]) -> list[Any]:
-    """Rows without what tools put around each: the hub's viewer, and Label Studio."""
+    """Rows without the objects that some tools (the hub's viewer, Label Studio) put around each."""
     if rows and all(isinstance(row, dict) and isinstance(row.get("row"), dict) for row in rows):
         return [row["row"] for row in rows]
     if rows and all(map(_is_task, rows)):
@@ -79,13 +81,13 @@ def opened(rows: Sequence[Any]) -> list[Any]:
 
 def _is_task(row: Any) -> bool:
     """Whether a row is a task of Label Studio."""
-    has = isinstance(row, dict) and isinstance(row.get("data"), dict)
-    return has and isinstance(row.get("annotations", row.get("completions")), list)
+    has_data = isinstance(row, dict) and isinstance(row.get("data"), dict)
+    return has_data and isinstance(row.get("annotations", row.get("completions")), list)
 
 
 def _of_task(row: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a task: its data, the entities, and choices under the name of their control.
-    Of a task that nobody annotated, or several people, there are none.
+    A task with no annotation, or with several, has no entities and no choices.
     """
     fields: dict[str, Any] = {**row["data"], "entities": None}
     annotations = [
@@ -101,6 +103,6 @@ def _of_task(row: Mapping[str, Any]) -> dict[str, Any]:
         if kind in MARKS:
             fields["entities"].append({**value, "label": value.get(kind)})
         elif kind == "choices":
-            some = value.get("choices") or []
-            fields[str(result.get("from_name"))] = some[0] if len(some) == 1 else some
+            choices = value.get("choices") or []
+            fields[str(result.get("from_name"))] = choices[0] if len(choices) == 1 else choices
     return fields

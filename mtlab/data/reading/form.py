@@ -1,8 +1,8 @@
-"""What the columns of a file with a token a line are, by their values: which lines hold tokens, and
-which columns the words and the tags.
+"""Finds out which lines of a file with a token a line hold tokens, and which columns hold words and
+tags.
 
-Values decide: a file of this kind may be called ``.conll``, ``.tsv``, ``.txt``, ``.bio`` or nothing
-at all, and the words may stand after a number, or the tags before chunks.
+Values decide this: such a file may be called ``.conll``, ``.tsv``, ``.txt``, ``.bio`` or have no
+extension, a number may come before the words, and chunks after the tags.
 """
 
 import csv
@@ -22,11 +22,11 @@ from mtlab.tasks.spelling import respelt
 from mtlab.tasks.tags import TAG, TYPELESS, bare_types
 
 LOOK = 20_000
-"""Lines that are looked at to see what the columns hold."""
+"""Lines that are read to find out what the columns hold."""
 MOST = 0.9
-"""Share of lines that makes a column, or a file, what it is: the others may be mistakes."""
+"""Share of lines that decides what a column, or a file, is: the others may be mistakes."""
 SURE = 10
-"""With fewer lines, one that has fewer columns than the others may be no mistake."""
+"""With fewer lines, a line with another number of columns does not count as a mistake."""
 CHUNKS = {
     "NP",
     "VP",
@@ -48,7 +48,8 @@ NUMBER = re.compile(r"\d+")
 DOCUMENT = re.compile(r"#(begin|end) document\b")
 """A line between the documents of CoNLL-2012."""
 RANGE = re.compile(r"\d+[-.]\d+")
-"""The number of a line in CoNLL-U without a word of its own: of two words written as one, or of one left out."""
+"""The number of a line in CoNLL-U that is not a word: of two words written as one, or of a word
+that is left out."""
 NAMES = {
     "chunk",
     "form",
@@ -69,7 +70,7 @@ NAMES = {
 """Names of columns, where the first line has names and not a token."""
 
 SEPARATORS = (",", ";", "|")
-"""What else may separate columns."""
+"""What may separate columns, besides tabs and blanks."""
 CODED = re.compile(r"[a-z]{2,3}(-[a-z]+)*:(?=.)")
 """The code of a language before a word."""
 Block = list[list[str]]
@@ -81,7 +82,7 @@ def cut(content: str, by: str = "", width: int = 0) -> list[str]:
 
     Args:
         content: of the line.
-        by: what else separates columns.
+        by: another sign that separates columns; empty for tabs and blanks.
         width: how many there are, where that is known.
     """
     if by:
@@ -95,7 +96,7 @@ def cut(content: str, by: str = "", width: int = 0) -> list[str]:
 
 
 def form(path: Path) -> Form | None:
-    """What the columns of a file are; None where it has no token a line.
+    """The columns of a file; None if it does not have a token a line.
 
     Raises:
         OSError: it cannot be read.
@@ -106,7 +107,7 @@ def form(path: Path) -> Form | None:
 
 @lru_cache(maxsize=256)
 def _form(path: Path, size: int, changed: int) -> Form | None:
-    """The form of a file in this state."""
+    """The form of a file; a new size or time of change makes a new entry of the cache."""
     form = _form_by(path, "")
     for by in SEPARATORS if form is None else ():
         other = _form_by(path, by)
@@ -141,7 +142,7 @@ def _form_by(path: Path, by: str) -> Form | None:
 
 
 def _of_rows(rows: list[Block], width: int, by: str) -> Form:
-    """What the columns of some sentences are."""
+    """The columns of a file, from some of its sentences."""
     marked = tuple(
         place
         for place in range(width)
@@ -178,8 +179,8 @@ def _are_apart(rows: Sequence[Block], count: int) -> bool:
 
 
 def _blocks(path: Path, by: str) -> tuple[list[Block], dict[int, list[str]]]:
-    """The sentences at the beginning of a file, without lines before them that begin with ``#``, and
-    the first of these lines by the number of the sentence.
+    """The sentences at the beginning of a file, without the lines before them that begin with
+    ``#``; and the number of a sentence to the first of such lines before it.
     """
     blocks: list[Block] = []
     comments: dict[int, list[str]] = {}
@@ -210,7 +211,7 @@ def is_tag(text: str) -> bool:
 
 
 def fits(cells: Sequence[str], shape: Form) -> bool:
-    """Whether a line can be that of a token."""
+    """Whether a line may hold a token."""
     if len(cells) != shape.width:
         return False
     return not shape.tagged or shape.bare or is_tag(cells[shape.tags or 0])
@@ -221,8 +222,8 @@ def _columns(
 ) -> tuple[int, int | None, tuple[int, ...]]:
     """The places of words and of tags, and of further columns that look like tags.
 
-    Where no column looks like tags, the last one is taken for them, unless the lines are numbered:
-    such files hold other things.
+    Where no column looks like tags, the last one is taken for them. If the lines are numbered, none
+    is: such files hold other things.
     """
     columns = [
         _as_spelt([cells[place] for block in rows for cells in block]) for place in range(width)
@@ -238,13 +239,13 @@ def _columns(
     entities = [place for place in tagged if not _are_chunks(columns[place])] or tagged
     entities = [place for place in entities if not _are_all_over(columns[place])] or entities
     amounts = {place: sum(tag != "O" for tag in columns[place]) for place in entities}
-    most = [place for place in entities if amounts[place] == max(amounts.values())]
-    tags = most[0] if tokens else most[-1]
+    fullest = [place for place in entities if amounts[place] == max(amounts.values())]
+    tags = fullest[0] if tokens else fullest[-1]
     return tokens, tags, tuple(place for place in tagged if place != tags)
 
 
 def _as_spelt(column: Sequence[str]) -> Sequence[str]:
-    """A column, with tags as they are spelt here."""
+    """A column, with its tags in our spelling."""
     spelling = respelt(Counter(column))
     return [spelling.get(text, text) for text in column] if spelling else column
 
@@ -263,20 +264,20 @@ def _are_chunks(column: Sequence[str]) -> bool:
 
 
 def _are_all_over(column: Sequence[str]) -> bool:
-    """Whether nearly all words have a tag, as in phrases of any names."""
+    """Whether more than three quarters of the words have a tag, as where tags mark phrases."""
     return column.count("O") < len(column) / 4
 
 
 def _of_words(
     rows: Sequence[Block], columns: Sequence[Sequence[str]], places: Sequence[int]
 ) -> int:
-    """The column of the words: the first that counts nothing, holds other things than numbers, and changes within a
-    sentence; another one only where it has twice as many different values.
+    """The column of the words: the first that does not hold numbers and that changes within a
+    sentence; another such column only if it has more than twice as many different values.
     """
-    some = [place for place in places if not _is_constant(rows, place)] or list(places)
-    several = [place for place in some if not _are_numbers(columns[place])]
+    varying = [place for place in places if not _is_constant(rows, place)] or list(places)
+    several = [place for place in varying if not _are_numbers(columns[place])]
     if not several:
-        return some[0]
+        return varying[0]
     distinct = {place: len(set(columns[place])) for place in several}
     best = max(several, key=lambda place: distinct[place])
     return several[0] if 2 * distinct[several[0]] >= distinct[best] else best

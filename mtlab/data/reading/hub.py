@@ -32,12 +32,12 @@ CARDS = ("README.md", ".huggingface.yaml")
 def from_hub(name: str, subset: str | None, revision: str | None) -> tuple[dict[str, Table], str]:
     """The splits of a hub data set, and the commit they come from.
 
-    The revision is resolved to a commit first; out of reach of the hub, that commit is looked for
-    in the local caches.
+    The revision is resolved to a commit first. If the hub is out of reach, that commit is read from
+    the local caches.
 
     Raises:
-        UserError: one line with the id: no such data set, revision or subset, no access, or out of
-            reach and not cached.
+        UserError: there is no such data set, revision or subset, or no access to it, or the hub is
+            out of reach and the data set is not cached.
     """
     from huggingface_hub import HfApi, errors
     from huggingface_hub.utils import httpx
@@ -153,11 +153,12 @@ def from_disk(path: Path) -> Table:
 
 
 def _check_card(file: Path, name: str) -> None:
-    """Read a data set's own description before datasets does, which would follow any path in it.
+    """Check a data set's own description before ``datasets`` reads it, which would follow any path
+    in it.
 
     Raises:
-        UserError: it has aliases, which may stand for more than memory holds, names files that lie
-            elsewhere, or cannot be read.
+        UserError: it has aliases, which may stand for more than memory holds, names files outside
+            of the data set, or cannot be read.
     """
     for config in _configs(_card(file, name)):
         for place in _strings([config.get(key) for key in ("data_files", "data_dir")]):
@@ -177,7 +178,7 @@ def _check_card(file: Path, name: str) -> None:
 
 
 def _card(file: Path, name: str) -> dict[str, Any]:
-    """The parts of a data set's own description that name files.
+    """The content of a data set's own description; empty if it names no files.
 
     Raises:
         UserError: it has aliases, or cannot be read.
@@ -189,11 +190,11 @@ def _card(file: Path, name: str) -> dict[str, Any]:
         block = REGEX_YAML_BLOCK.search(text)
         text = block[2] if block else ""
     try:
-        grows = "*" in text and any(
+        has_aliases = "*" in text and any(
             isinstance(event, AliasEvent) for event in YAML(typ="safe").parse(text)
         )
-        speaks = "data_" in text or "configs" in text
-        card = YAML(typ="safe").load(text) if speaks and not grows else {}
+        names_files = "data_" in text or "configs" in text
+        card = YAML(typ="safe").load(text) if names_files and not has_aliases else {}
     except Exception as error:  # ruamel fails in many ways
         raise UserError(
             f"the files could not be read ({type(error).__name__})",
@@ -201,7 +202,7 @@ def _card(file: Path, name: str) -> dict[str, Any]:
             where=name,
             code="unreadable",
         ) from error
-    if grows:
+    if has_aliases:
         raise UserError(
             f"{file.name} has aliases (`*name`)",
             "write out what they stand for",
@@ -251,8 +252,8 @@ def _build(
     from huggingface_hub.utils import httpx
 
     named = {
-        split: [escape(os.path.relpath(file, name)) for file in some]
-        for split, some in (files or {}).items()
+        split: [escape(os.path.relpath(file, name)) for file in paths]
+        for split, paths in (files or {}).items()
     }
     load = partial(
         datasets.load_dataset_builder, name, subset, revision=commit, data_files=named or None
@@ -263,7 +264,7 @@ def _build(
             builder = load(**AS_TEXT)
         builder.download_and_prepare()
         return builder.as_dataset(), [
-            str(file) for some in (builder.config.data_files or {}).values() for file in some
+            str(file) for paths in (builder.config.data_files or {}).values() for file in paths
         ]
     except (ConnectionError, errors.LocalEntryNotFoundError):
         _out_of_reach(name)
@@ -278,7 +279,7 @@ def _build(
         problem = re.sub(r"\s*Example of usage.*", "", str(error), flags=re.DOTALL)
         if (
             "onfig" in problem
-        ):  # a subset that is missing or unknown: the message lists those that there are
+        ):  # a subset that is missing or unknown: the message lists the existing ones
             raise UserError(
                 problem, "pass one of its configurations as `subset`", where=name, code="malformed"
             ) from None
@@ -305,7 +306,7 @@ def _build(
 def _cached(name: str, subset: str | None, commit: str) -> dict[str, Any]:
     """The data set as an earlier run left it in the cache of ``datasets``.
 
-    ``load_dataset`` itself would take the revision that was cached last, whichever was asked for.
+    ``load_dataset`` itself would take the revision that was cached last, even if it is another one.
     """
     from datasets.packaged_modules.cache.cache import Cache
 
@@ -322,9 +323,7 @@ def _cached(name: str, subset: str | None, commit: str) -> dict[str, Any]:
             )
         except ValueError:
             continue
-        with suppress(
-            FileNotFoundError
-        ):  # now the commit that was asked for, of the subset that was found
+        with suppress(FileNotFoundError):  # load the requested commit of the subset that was found
             version = str(builder.config.version)
             return Cache(
                 repo_id=name,
@@ -345,18 +344,16 @@ def table(data: Any, where: str) -> Table:
     rows, _ = gathered(partial(_rows, data, where), data.num_rows > disk.SENTENCES, None)
     return Table(
         where, tuple(data.column_names), rows, classes=class_names(data.features), flat=True
-    )  # several sets join words by blanks
+    )  # several data sets have a sentence's words in one text
 
 
 def _rows(data: Any, where: str, mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
-    """The rows of a split as ``datasets`` has them: numbers of classes, not yet names; text as it
-    is.
-    """
+    """The rows of a split as ``datasets`` has them: with numbers of classes, not their names."""
     try:
-        every = chain.from_iterable(
+        rows = chain.from_iterable(
             table.to_pylist() for table in data.with_format("arrow").iter(disk.CHUNK)
         )
-        for number, row in enumerate(every, start=1):
+        for number, row in enumerate(rows, start=1):
             yield Row(row, where, number, " row ")
     except (ArithmeticError, ValueError) as error:  # dates that Python does not have
         raise UserError(

@@ -15,19 +15,19 @@ from mtlab.tasks.spelling import respelt
 from mtlab.tasks.tags import TAG
 
 SIGNS = ("###", "///", "|||", "|", "/", ":", "_", "\\")
-"""What may stand between a word and its tag."""
+"""Signs that may separate a word and its tag."""
 ARROW = " <=> "
-"""What stands before the label of a sentence with such words."""
+"""What comes before the label of a sentence whose words have tags."""
 LABEL = "__label__"
-"""What stands before a label of fastText."""
+"""The beginning of a label of fastText."""
 MOST = 0.9
-"""Share of words that have a tag: the others may be mistakes."""
+"""Share of words that must have a tag: the others may be mistakes."""
 LOOK = 1_000
-"""Lines that are looked at."""
+"""Lines that are read to find the sign."""
 
 
 def sign(path: Path) -> str | None:
-    """What stands between words and tags, or before labels; None where there is nothing such.
+    """The sign between words and tags, or the beginning of labels; None if the file has neither.
 
     Raises:
         OSError: the file cannot be read.
@@ -38,15 +38,15 @@ def sign(path: Path) -> str | None:
 
 @lru_cache(maxsize=256)
 def _sign(path: Path, size: int, changed: int) -> str | None:
-    """The same of a file in this state."""
+    """The same; a new size or time of change makes a new entry of the cache."""
     try:
-        some = [line.strip() for _, line in islice(lines.lines_of(path), LOOK)]
+        first_lines = [line.strip() for _, line in islice(lines.lines_of(path), LOOK)]
     except UserError:
         return None
-    some = [line for line in some if line]
-    if some and all(line.startswith(LABEL) for line in some):
+    first_lines = [line for line in first_lines if line]
+    if first_lines and all(line.startswith(LABEL) for line in first_lines):
         return LABEL
-    return next((sign for sign in SIGNS if len(some) > 1 and _fits(some, sign)), None)
+    return next((sign for sign in SIGNS if len(first_lines) > 1 and _fits(first_lines, sign)), None)
 
 
 def _fits(some: list[str], sign: str) -> bool:
@@ -71,7 +71,7 @@ def parse(line: str, sign: str, place: str) -> dict[str, Any]:
 
     Args:
         line: without its end.
-        sign: what ``sign`` found.
+        sign: the result of :func:`sign`.
         place: ``file:line``, for messages.
 
     Raises:
@@ -81,7 +81,7 @@ def parse(line: str, sign: str, place: str) -> dict[str, Any]:
         return _of_labels(line.strip(), place)
     text, arrow, label = line.partition(ARROW)
     pairs = list(_pairs(text, sign, place))
-    # words may stand between their own signs: Ann|NNP|B-PER
+    # a column may lie between word and tag: Ann|NNP|B-PER
     words = [word.partition(sign)[0] or word if sign == "|" else word for word, _ in pairs]
     values: dict[str, Any] = {"tokens": words, "ner_tags": [tag for _, tag in pairs]}
     return {**values, "label": label.strip()} if arrow else values

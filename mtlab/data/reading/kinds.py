@@ -1,4 +1,4 @@
-"""Which files of a folder may hold data, by their names; one whose name says nothing is looked into."""
+"""Which files of a folder may hold data: their names decide, or else their content."""
 
 import json
 import re
@@ -56,8 +56,8 @@ OF_DATASETS = (
 
 
 def stem(path: Path) -> str:
-    """The name of a file without its extension, nor that of a compressed one; ``eng.train`` has no
-    extension, but the name of a split.
+    """The name of a file without its extension, and without both if it is compressed. The end of
+    ``eng.train`` is not an extension, because it is the name of a split.
     """
     if names.claim(path.suffix[1:]).exact:
         return path.name
@@ -82,7 +82,9 @@ def is_other(path: Path) -> bool:
 
 
 def is_by_content(path: Path) -> bool:
-    """Whether a file whose name says nothing has a token a line."""
+    """Whether a file of an unknown kind has a token a line, or words with tags, or labels, in its
+    lines.
+    """
     kind = extension(path).lower()
     known = path.suffix.lower() in EXTENSIONS or kind.endswith((*OTHERS, *COMPRESSED))
     return (
@@ -113,8 +115,8 @@ def is_split(folder: Path) -> bool:
 
 
 def saved_splits(folder: Path) -> Collection[str] | None:
-    """The splits that ``save_to_disk`` wrote into a folder, where it did: others are of an earlier
-    time.
+    """The splits that ``save_to_disk`` wrote into a folder; None if it did not. Folders of other
+    splits are left over from an earlier time.
     """
     with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
         return [
@@ -129,10 +131,10 @@ def visible(folder: Path) -> list[Path]:
 
 
 def check_readable(folder: Path) -> None:
-    """Say of a folder without data why a file that is called as a split is none.
+    """For a folder without data: refuse a file that has the name of a split but cannot be read.
 
     Raises:
-        UserError: it is compressed, or no UTF-8.
+        UserError: there is such a file: it is compressed, or not UTF-8.
     """
     for path in visible(folder):
         if not path.is_file() or is_about(path) or names.claim(stem(path)).split is None:

@@ -1,4 +1,4 @@
-"""Which files of a folder are which split, by their names; only those of unknown kinds are opened."""
+"""Which files of a folder are which split, by their names; files of unknown kinds are opened."""
 
 import re
 from collections import defaultdict
@@ -27,11 +27,11 @@ from mtlab.data.reading.readers import COMPRESSED, EXTENSIONS, is_marked
 from mtlab.plan.errors import UserError, did_you_mean, shown
 
 SHARD = re.compile(r"(?P<stem>.+?)[-_.](?P<number>\d+)-of-(?P<total>\d+)(-[0-9a-f]{16})?")
-"""Part of a split that was written in several, as the hub and ``datasets`` name them."""
+"""The name of a shard, one of several files of a split, as the hub and ``datasets`` write it."""
 DEPTH = 3
-"""Folders in folders that are looked into."""
+"""How many levels of nested folders are searched."""
 SHOWN = 7
-"""Files that are named when there are more."""
+"""How many files a message names when there are more."""
 Fits = Callable[[Path], bool]
 """Whether a file is of a kind."""
 
@@ -47,7 +47,7 @@ class Piece:
     files: tuple[Path, ...]
     """Empty where ``saved`` is set."""
     whole: Path
-    """The file or folder; of shards, what their names have in common."""
+    """The file or folder; for shards, the common part of their names."""
     saved: bool = False
     """Whether it is a folder that is read as a whole: one that ``save_to_disk`` wrote, or whose files
     belong together line by line.
@@ -72,25 +72,25 @@ class Layout:
 
     pieces: dict[str, Piece]
     choices: dict[str, Choice] = field(default_factory=dict)
-    """For splits that were not named."""
+    """The choices for splits that the user did not name."""
     unread: tuple[str, ...] = ()
-    """Files and folders that are not read; what only says something of data is left out."""
+    """Files and folders that are not read, without those that only describe data."""
     ours: bool = True
     """Whether we read these files; else ``datasets`` does."""
 
 
 def resolve(folder: Path, named: Mapping[str, str], option: str) -> Layout | None:
-    """Which files of a folder are which split; None where it holds none that could be.
+    """The files of each split in a folder; None if none of its files could be a split.
 
     Args:
-        folder: where they lie: in it, in a folder for each split, or in ``data`` or the one folder
-            below that has some.
+        folder: where the files are: directly in it, in a folder for each split, in ``data``, or in
+            the only folder below it that has some.
         named: splits to the names that the user gave their files.
         option: of the source on the command line, for messages.
 
     Raises:
-        UserError: there is no train, what is named is not there, or the names do not say which file is
-            which split.
+        UserError: there is no train split, a file that the user names does not exist, a shard is
+            missing, or the names do not say which file is which split.
     """
     pieces, ours = _there(folder, bool(named))
     if not pieces and not named:
@@ -132,7 +132,9 @@ def resolve(folder: Path, named: Mapping[str, str], option: str) -> Layout | Non
 
 
 def _there(folder: Path, named: bool) -> tuple[list[Piece], bool]:
-    """Candidates for splits, of files that we read or else of others, and whether we read them."""
+    """Candidates for splits: files that we read, else files that ``datasets`` reads; and whether we
+    read them.
+    """
     if not named and is_saved(folder):
         return [Piece(folder.name, "train", (), folder, saved=True)], True
     candidates = [
@@ -142,8 +144,8 @@ def _there(folder: Path, named: bool) -> tuple[list[Piece], bool]:
     pieces, ours = next(
         iter(telling or [candidate for candidate in candidates if candidate[0]]), ([], True)
     )
-    if ours and (more := _by_content(folder, pieces, named)):
-        return more, True
+    if ours and (with_others := _by_content(folder, pieces, named)):
+        return with_others, True
     if not pieces and not named and is_split(folder):
         return [Piece(folder.name, "train", (), folder, saved=True)], True
     return pieces, ours
@@ -154,8 +156,9 @@ def _tells(pieces: Sequence[Piece]) -> bool:
 
 
 def _by_content(folder: Path, pieces: Sequence[Piece], named: bool) -> list[Piece]:
-    """Candidates with those files of unknown kinds that have a token a line: where no other file is
-    a split, or for splits that files like them do not have.
+    """The candidates, and files of unknown kinds that are read by their content: if no candidate
+    has the name of a split, or for the splits that are missing if all others have a token a line.
+    Empty if there are no such files.
     """
     if {piece.split for piece in pieces} >= {*SPLITS}:
         return []
@@ -184,10 +187,10 @@ def _no_train(folder: Path, rest: Sequence[str], option: str) -> NoReturn:
 
 
 def _home(root: Path, folder: Path, fits: Fits, named: bool, depth: int) -> list[Piece]:
-    """Candidates for splits in the folder of the splits: this one, ``data``, or the only one below
-    that has a train split.
+    """Candidates for splits in the folder of the splits: this one, ``data``, or the only folder
+    below that has a train split.
 
-    Where there is no such folder, all candidates in any folder.
+    If there is no such folder, the candidates of all folders.
     """
     own_pieces, folders = _pieces(root, folder, fits)
     splits = {piece.split for piece in own_pieces}
@@ -248,10 +251,10 @@ def _pieces(root: Path, folder: Path, fits: Fits) -> tuple[list[Piece], list[Pat
 
 def _of_shards(root: Path, said: str, total: int, kind: str, group: Mapping[int, Path]) -> Piece:
     first = next(iter(group.values()))
-    lacking = next((number for number in range(total) if number not in group), None)
+    missing_number = next((number for number in range(total) if number not in group), None)
     digits = len(str(SHARD.fullmatch(stem(first))["number"]))  # type: ignore[index]
     name = f"{said}-*-of-{total:0{digits}}{kind}"
-    missing = "" if lacking is None else name.replace("*", f"{lacking:0{digits}}")
+    missing = "" if missing_number is None else name.replace("*", f"{missing_number:0{digits}}")
     if total == 1:
         name = first.name
     files = tuple(group[number] for number in sorted(group))
@@ -261,8 +264,8 @@ def _of_shards(root: Path, said: str, total: int, kind: str, group: Mapping[int,
 
 
 def _of_folder(root: Path, path: Path, fits: Fits) -> Piece | None:
-    """A folder as a split: as ``save_to_disk`` writes one, or called as a split, with files that
-    are called as no other.
+    """A folder as a split: one that ``save_to_disk`` wrote, or one with the name of a split in
+    which no file has the name of another split. None for other folders.
     """
     name = f"{_name(root, path)}/"
     if is_saved(path):
@@ -294,10 +297,10 @@ def meant_by(name: str, folder: Path, there: Sequence[Piece], split: str) -> Pie
     """The file, shards or folder that a user names for a split, with an extension or without.
 
     Raises:
-        UserError: there is no such thing.
+        UserError: there is none, or more than one.
     """
     path = folder
-    with suppress(RuntimeError):  # nobody's home
+    with suppress(RuntimeError):  # ``~name`` of an unknown user
         path = folder / Path(name).expanduser()
     if path.is_file():
         return Piece(_name(folder, path), stem(path), (path,), path)
@@ -341,12 +344,12 @@ def unread(root: Path, folder: Path, read: Collection[Path]) -> Iterator[str]:
 
 def described(unread: Sequence[str]) -> str:
     """The unread files as messages name them, with the kind of a file where that is the reason."""
-    more = [f"{len(unread) - SHOWN:,} more"] if len(unread) > SHOWN else []
-    return names.listed([*(shown(name) + _why(name) for name in unread[:SHOWN]), *more])
+    rest = [f"{len(unread) - SHOWN:,} more"] if len(unread) > SHOWN else []
+    return names.listed([*(shown(name) + _why(name) for name in unread[:SHOWN]), *rest])
 
 
 def remedy(unread: Sequence[str]) -> str:
-    """The remedy where the kind of a file is the reason that it is not read."""
+    """What to do, if files are not read because of their kind; else empty."""
     return f"; read are {' '.join(EXTENSIONS)}, not compressed" if any(map(_why, unread)) else ""
 
 
@@ -362,7 +365,7 @@ def _why(name: str) -> str:
 
 
 def _holds_data(folder: Path, depth: int) -> bool:
-    """Whether a folder has a file that may hold data; one that cannot be looked into may."""
+    """Whether a folder has a file that may hold data; true if the folder cannot be read."""
     try:
         return any(
             not is_about(path) if path.is_file() else depth > 0 and _holds_data(path, depth - 1)
@@ -373,5 +376,5 @@ def _holds_data(folder: Path, depth: int) -> bool:
 
 
 def _name(root: Path, path: Path) -> str:
-    """Its name in messages."""
+    """The name of a file or folder in messages."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

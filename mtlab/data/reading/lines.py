@@ -9,7 +9,7 @@ from mtlab.data.reading.table import Reads, Table, gathered
 from mtlab.plan.errors import Mistakes, UserError
 
 BINARY = (".parquet",)
-"""Kinds of files that are no text."""
+"""Kinds of files that are not text."""
 
 
 def decoded(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, str]]:
@@ -20,7 +20,7 @@ def decoded(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, str]]:
     others.
 
     Args:
-        lines: as they stand in a file that is open to be read as bytes.
+        lines: of a file that is open in binary mode.
         name: of the file in messages.
 
     Raises:
@@ -53,12 +53,16 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def is_blank(line: str) -> bool:
-    """Whether nothing stands on a line."""
+    """Whether a line is empty, or has only blanks, tabs and CR."""
     return not line.strip(" \t\r")
 
 
 def check_text(path: Path) -> None:
-    """See that a file is UTF-8 before anything is said of what stands in it."""
+    """Check that a file is UTF-8, before other mistakes in it are reported.
+
+    Raises:
+        UserError: it is not.
+    """
     for _ in lines_of(path):
         pass
 
@@ -68,12 +72,12 @@ def table(path: Path, read: Reads, mistakes: Mistakes, skipped: str = "", **more
 
     Args:
         path: of the file.
-        read: goes through it.
-        mistakes: where mistakes are gathered, if they are.
-        skipped: what lines are called that are skipped.
-        more: fields of the table.
+        read: reads its rows.
+        mistakes: a list that collects mistakes; None raises the first one.
+        skipped: the word for skipped lines in the note.
+        more: other fields of the table.
     """
-    if path.suffix.lower() not in (*BINARY, ".csv", ".tsv"):  # the reader of these has looked
+    if path.suffix.lower() not in (*BINARY, ".csv", ".tsv"):  # their reader has checked this
         check_text(path)
     rows, summary = gathered(read, path.stat().st_size > disk.FILE, mistakes)
     notes = (f"{path}: {skipped} lines skipped: {summary.skipped:,}.",) if summary.skipped else ()

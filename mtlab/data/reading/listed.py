@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 SIGNS = (",", ";", "|")
-"""What may stand between labels."""
+"""Signs that may separate labels."""
 TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 ITEM = re.compile(rf"{TEXT}|[-+]?\d+(?:\.\d*)?")
 """A text or a number as Python prints it."""
@@ -16,27 +16,27 @@ FLAT = re.compile(
 )
 """A list with commas, or one without, as NumPy prints it."""
 JOINED = re.compile(rf"(?:{TEXT})\s*(?:{TEXT})")
-"""Two texts that Python would take for one."""
+"""Two texts that Python would join into one."""
 
 
 def is_in_brackets(cell: str) -> bool:
-    """Whether a cell may be a list that is printed."""
+    """Whether a cell may be a printed list."""
     return cell.startswith("[") and cell.endswith("]")
 
 
 def are_printed(values: Iterable[Any]) -> bool:
     """Whether there are cells, and every one is a list that is printed as text."""
-    some = False
+    has_cells = False
     for value in values:
         if not isinstance(value, str) or not is_in_brackets(value):
             return False
-        some = True
-    return some
+        has_cells = True
+    return has_cells
 
 
 def separator(values: Iterable[Any]) -> str | None:
-    """The sign between the labels of a column whose cells have several; None where there is none: the
-    parts of its cells are fewer than the cells that differ.
+    """The sign between the labels of a column whose cells have several; None if there is no such
+    sign. The sign must cut the cells into parts so that fewer parts differ than cells.
     """
     texts = {value for value in values if isinstance(value, str) and value.strip()}
     for sign in SIGNS:
@@ -50,7 +50,7 @@ def parsed(cell: str) -> Any:
     """The list in a cell that stands in brackets.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the cell is not a list.
         RecursionError: it is nested too deeply.
     """
     try:

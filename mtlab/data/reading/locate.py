@@ -1,7 +1,7 @@
 """Where the splits of a source lie: the built-in corpus, files in a directory, one file, a
 directory as the hub lays it out, or the hub.
 
-Everything that reads a source does so here, a run as well as ``mtlab check``.
+Runs and ``mtlab check`` both read their sources here.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -37,16 +37,16 @@ class Located:
     unread: tuple[str, ...] = ()
     """Files of a folder, or splits of a data set, that are not read."""
     beside: tuple[str, ...] = ()
-    """Of a single file: what lies in the same folder and is called as a split."""
+    """For a single file: files and folders in the same folder that have the name of a split."""
 
     @property
     def guesses(self) -> dict[str, Choice]:
-        """Those of the choices whose names are not simply those of their splits."""
+        """The choices whose names are not exactly those of their splits."""
         return {split: choice for split, choice in self.choices.items() if choice.why}
 
     @property
     def skipped(self) -> str:
-        """A sentence on unread files, or nothing."""
+        """A sentence on unread files; empty if there are none."""
         return (
             f"not read: {layout.described(self.unread)}{layout.remedy(self.unread)}"
             if self.unread
@@ -54,8 +54,8 @@ class Located:
         )
 
     def missed(self, split: str, read: Collection[str]) -> str:
-        """A sentence on unread files and columns that may be a missing split, or nothing; ``read``
-        are columns with another use.
+        """A sentence on unread files and columns that may be a missing split; empty if there are
+        none. ``read`` has the columns that are read for another purpose.
         """
         expected = [
             name for name in (*self.unread, *self.beside) if names.may_be(stem(Path(name)), split)
@@ -74,11 +74,11 @@ def read(source: Source, option: str, mistakes: Mistakes = None) -> Located:
     Args:
         source: a path that exists, or else a hub id.
         option: of the source on the command line, for messages.
-        mistakes: where mistakes in files are gathered, if they are.
+        mistakes: a list that collects mistakes in files; None raises the first one.
 
     Raises:
-        UserError: there is no such thing, two files claim one split, a split that is named is not
-            there, or there is no train.
+        UserError: the source does not exist, two files claim one split, a split that the user names
+            does not exist, or there is no train split.
     """
     try:
         located = _read(source, option, mistakes)
@@ -102,7 +102,7 @@ def read(source: Source, option: str, mistakes: Mistakes = None) -> Located:
 def _read(source: Source, option: str, mistakes: Mistakes) -> Located:
     source_name = str(source.source)
     path = _path(source_name)
-    of_rows = source.split_column is not None  # whose values they name
+    of_rows = source.split_column is not None  # then ``splits`` has values of that column
     splits = {} if of_rows else {str(ours): name for ours, name in source.splits.items()}
     if source_name == BUILTIN and not path.exists():
         return _of_folder(_built_in(source, option), splits, option, mistakes)
@@ -115,12 +115,12 @@ def _read(source: Source, option: str, mistakes: Mistakes) -> Located:
             code="no-revisions",
         )
     if path.is_dir():
-        says = source.subset is not None or (
+        read_by_hub = source.subset is not None or (
             hub.has_card(path) and not any((path / name).is_file() for name in splits.values())
         )
         return (
             _as_the_hub(path, source, option)
-            if says
+            if read_by_hub
             else _of_folder(path, splits, option, mistakes, source)
         )
     if local:
@@ -140,18 +140,18 @@ def _read(source: Source, option: str, mistakes: Mistakes) -> Located:
 
 
 def divided(located: Located, source: Source, option: str) -> Located:
-    """A source whose one table says in a column which split each row is of.
+    """The splits of a source whose one table has a column that says the split of each row.
 
     Raises:
-        UserError: it does not say it.
+        UserError: the column does not exist, or does not say it.
     """
     tables, unread = columned.divided(located.tables, source, option)
     return replace(located, tables=tables, choices={}, unread=(*located.unread, *unread))
 
 
 def _check_forms(tables: Mapping[str, Table], mistakes: Mistakes) -> None:
-    """Refuse a split whose lines have another number of columns than those of train, unless the first
-    column holds the words and the last one the tags of both.
+    """Refuse a split with another number of columns than train, unless in both the first column
+    holds the words and the last one the tags.
     """
     forms = [
         (table, table.form) for table in tables.values() if table.form is not None and table.rows
@@ -169,7 +169,7 @@ def _check_forms(tables: Mapping[str, Table], mistakes: Mistakes) -> None:
 
 
 def _by_sentence(tables: dict[str, Table], mistakes: Mistakes) -> dict[str, Table]:
-    """The tables with a sentence a row, where they have a token a row."""
+    """The tables with a sentence a row; tables with a token a row are regrouped."""
     train = tables.get("train")
     shape = long.shape_of(train) if train is not None else None
     if shape is None:
@@ -198,7 +198,7 @@ def _built_in(source: Source, option: str) -> Path:
 
 
 def _path(given: str) -> Path:
-    """The path with ``~`` expanded, where that stands for somebody's home."""
+    """The path with ``~`` expanded, where that stands for the home of a known user."""
     try:
         return Path(given).expanduser()
     except RuntimeError:
@@ -224,7 +224,7 @@ def _of_folder(
     mistakes: Mistakes,
     source: Source | None = None,
 ) -> Located:
-    """The splits of a folder whose files tell by their names which they are."""
+    """The splits of a folder, by the names of its files."""
     plan = layout.resolve(path, splits, option)
     if plan is None:
         return _as_the_hub(path, source or Source(source=str(path)), option)
@@ -244,7 +244,7 @@ def _of_folder(
 
 
 def _as_the_hub(path: Path, source: Source, option: str) -> Located:
-    """The splits of a folder as its card says, or as ``datasets`` makes them of files of other
+    """The splits of a folder as ``datasets`` reads them: as its card says, or from files of other
     kinds.
     """
     tables, files = hub.from_directory(path, source.subset)
@@ -255,7 +255,7 @@ def _as_the_hub(path: Path, source: Source, option: str) -> Located:
 
 
 def _of_file(path: Path, named: dict[str, str], mistakes: Mistakes) -> Located:
-    """A single file is the train split; ``splits`` may name others beside it."""
+    """The splits of a single file, which is the train split; ``named`` names files of others."""
     pieces = {
         split: layout.meant_by(name, path.parent, layout.beside(path), split)
         for split, name in named.items()
@@ -281,7 +281,7 @@ def _of_file(path: Path, named: dict[str, str], mistakes: Mistakes) -> Located:
 
 
 def _same(pieces: dict[str, Piece]) -> tuple[str, ...]:
-    """Notes on two splits of the same files."""
+    """Notes on pairs of splits with the same files."""
     pairs = [
         (first, other)
         for first, other in combinations(pieces, 2)
@@ -294,11 +294,11 @@ def _same(pieces: dict[str, Piece]) -> tuple[str, ...]:
 
 
 def _all_opened(pieces: Mapping[str, Piece], mistakes: Mistakes) -> dict[str, Table]:
-    """The splits of pieces; what columns hold in train, they hold in the others too."""
+    """The splits of pieces; the other splits are read with the columns of train."""
     tables: dict[str, Table] = {}
     for split, piece in pieces.items():
-        like = tables["train"].form if "train" in tables else None
-        tables[split] = _opened(piece, mistakes, like)
+        form_of_train = tables["train"].form if "train" in tables else None
+        tables[split] = _opened(piece, mistakes, form_of_train)
     return tables
 
 
@@ -345,9 +345,9 @@ def _rows_of(file: Path, mistakes: Mistakes, like: Form | None) -> Iterator[Row]
 def _one_table(name: str, tables: Sequence[Table], large: bool) -> Table:
     columns = tuple(dict.fromkeys(column for table in tables for column in table.columns))
     notes = tuple(note for table in tables for note in table.notes)
-    every = chain.from_iterable
+    flattened = chain.from_iterable
     rows = Again(
-        lambda: every(table.rows for table in tables), sum(len(table.rows) for table in tables)
+        lambda: flattened(table.rows for table in tables), sum(len(table.rows) for table in tables)
     )
     return replace(
         tables[0], name=name, columns=columns, rows=rows if large else list(rows), notes=notes
@@ -355,7 +355,7 @@ def _one_table(name: str, tables: Sequence[Table], large: bool) -> Table:
 
 
 def _choose(tables: dict[str, Table], source: Source, option: str) -> Located:
-    """Of a data set's splits those that are ours, under our names."""
+    """Those splits of a data set that are train, validation or test, under these names."""
     chosen: dict[str, Table] = {}
     for split, name in source.splits.items():
         if name not in tables:

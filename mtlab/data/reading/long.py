@@ -1,7 +1,7 @@
 """Tables with a token a row: rows that belong to one sentence become one row.
 
-Such a table says the sentence in a column that changes where the next one begins, or is filled there
-alone; or it counts the tokens of each sentence, or puts blank lines between sentences.
+Such a table says in one of four ways where sentences begin: a column changes there, or is filled
+only there, or counts the tokens of each sentence; or blank lines separate sentences.
 """
 
 import math
@@ -18,27 +18,28 @@ from mtlab.tasks.spelling import respelt
 from mtlab.tasks.tags import TAG, bare_types
 
 PEEK = 200
-"""Rows that tell whether a table may be such."""
+"""Rows that are read to find out whether a table may have a token a row."""
 LOOK = 20_000
-"""Rows that tell how it says the sentence."""
+"""Rows that are read to find out how it separates sentences."""
 MOST = 0.9
-"""Share of rows that makes a column what it is: the others may be mistakes."""
+"""Share of rows that decides what a column is: the others may be mistakes."""
 SENTENCE = {"sentence", "sent", "sentenceid", "sentid", "sentences", "utterance"}
-"""Words in the name of a column that says the sentence."""
+"""Words in the name of a column that identifies the sentence."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How a table with a token a row says which sentence that is of.
+    """How a table with a token a row says which sentence each token belongs to.
 
     Attributes:
         tags: the column of tags.
         words: the column of words.
-        how: ``changes`` in a column, ``filled``, ``counted``, or ``blank`` lines.
-        column: that says it; None of blank lines.
-        whole: columns that hold one value a sentence.
-        outer: the columns that say the document, and its paragraph, where sentences are numbered
-            anew in each.
+        how: by a column that ``changes``, is ``filled`` or ``counted``; by ``blank`` lines; or by
+            ``nothing``.
+        column: the column that says it; None for ``blank`` and ``nothing``.
+        whole: columns that hold one value for each sentence.
+        outer: the columns of the document, and of its paragraph, if sentences are numbered anew in
+            each.
     """
 
     tags: str
@@ -50,16 +51,16 @@ class Shape:
 
 
 def regrouped(table: Table, mistakes: Mistakes = None, like: Shape | None = None) -> Table:
-    """A table with a sentence a row; the same one where that is how it is.
+    """A table with a sentence a row; the same table if it does not have a token a row.
 
     Args:
         table: as it was read.
-        mistakes: where mistakes are gathered, if they are.
+        mistakes: a list that collects mistakes; None raises the first one.
         like: the shape of another split.
 
     Raises:
-        UserError: rows hold tokens, and nothing says of which sentence; or a sentence continues
-            after another one.
+        UserError: rows hold tokens, and nothing says of which sentence; a column of the other split
+            is missing; or rows of a sentence come after those of another one.
     """
     shape = like or shape_of(table)
     if shape is None:
@@ -112,25 +113,25 @@ def _rows(table: Table, shape: Shape) -> Iterator[Row]:
 
 
 def shape_of(table: Table) -> Shape | None:
-    """How a table says sentences; None where its rows are not tokens."""
+    """How a table separates sentences; None if its rows are not tokens."""
     peek = list(islice(table.rows, PEEK))
     tags = next((name for name in reversed(table.columns) if _are_tags(peek, name)), None)
     if tags is None:
         return None
-    some = list(islice(table.rows, LOOK))
-    if not _are_tags(some, tags):
+    first_rows = list(islice(table.rows, LOOK))
+    if not _are_tags(first_rows, tags):
         return None
-    others = [name for name in table.columns if name != tags and _are_words(some, name)]
-    match = _how(table, some, [name for name in table.columns if name != tags])
+    others = [name for name in table.columns if name != tags and _are_words(first_rows, name)]
+    match = _how(table, first_rows, [name for name in table.columns if name != tags])
     if match is None or not (
         words := [name for name in others if name not in (match[1], *match[2])]
     ):
         return None
     how, column, outer = match
-    distinct = {name: len(set(_cells(some, name))) for name in words}
+    distinct = {name: len(set(_cells(first_rows, name))) for name in words}
     best = max(words, key=lambda name: (name.casefold() in ("word", "token"), distinct[name]))
     shape = Shape(tags, best, how, column, frozenset(), outer)
-    if how == "nothing" and not _runs_on(some, tags):  # a row may be a sentence of one word
+    if how == "nothing" and not _runs_on(first_rows, tags):  # a row may be a sentence of one word
         return None
     return replace(shape, whole=_whole(table, shape))
 
@@ -140,7 +141,7 @@ def _cells(rows: Sequence[Row], name: str) -> list[Any]:
 
 
 def _plain(cell: Any) -> Any:
-    """A cell that can be counted; lists and objects as text of several words."""
+    """A cell in a form that can be counted: lists and objects become a text of several words."""
     return f"several values {cell!r}" if isinstance(cell, list | dict) else cell
 
 
@@ -151,8 +152,8 @@ def _number(cell: Any) -> int | None:
 
 
 def _are_tags(rows: Sequence[Row], name: str) -> bool:
-    """Whether a column holds one tag a row, some of them of entities, and ``O``: tags as they should
-    be, prefixes alone, or types alone.
+    """Whether a column holds one tag a row, among them tags of entities and ``O``. The tags may be
+    only prefixes, or only types.
     """
     cells = _cells(rows, name)
     if all(isinstance(cell, str) for cell in cells):
@@ -160,7 +161,7 @@ def _are_tags(rows: Sequence[Row], name: str) -> bool:
         spelling = respelt(counts)
         if set(cells) in ({"B", "I", "O"}, {"B", "O"}) or bare_types(counts):
             return True
-        # blank cells may be forgotten tags, of which reading tells
+        # blank cells may be forgotten tags, which are reported later
         cells = [spelling.get(cell, cell) if cell.strip() else "O" for cell in cells]
         counts = Counter(cells)
         if spelling and bare_types(counts):
@@ -181,9 +182,7 @@ def _are_words(rows: Sequence[Row], name: str) -> bool:
 def _how(
     table: Table, rows: Sequence[Row], names: Sequence[str]
 ) -> tuple[str, str | None, tuple[str, ...]] | None:
-    """How sentences are said, by which column, and within which; None where one row may be a
-    sentence.
-    """
+    """How the table separates sentences, by which column, and within which outer columns."""
     named = [name for name in names if _words_in(name) & SENTENCE]
     for name in [*named, *(name for name in names if name not in named)]:
         if _is_filled(_cells(rows, name)):
@@ -211,7 +210,9 @@ def _how(
 def _within(
     rows: Sequence[Row], outer: Sequence[tuple[str, ...]], names: Sequence[str]
 ) -> list[tuple[str, ...]]:
-    """Columns that say the sentence within what other columns say."""
+    """Columns that separate sentences within the parts of other columns, such as documents; each
+    after these columns.
+    """
     paths = [(*path, name) for path in outer for name in names if name not in path]
     return [
         path
@@ -234,7 +235,9 @@ def _blank(cell: Any) -> bool:
 
 
 def _is_filled(cells: Sequence[Any]) -> bool:
-    """Whether a column is filled in the first row, and in few others, each time with another value."""
+    """Whether a column is filled in the first row and in at most 70 % of all, each time with
+    another value.
+    """
     filled = [cell for cell in cells if not _blank(cell)]
     return (
         bool(cells)
@@ -254,7 +257,9 @@ def _runs(cells: Sequence[Any]) -> int:
 
 
 def _changes(cells: Sequence[Any], named: bool = False) -> bool:
-    """Whether each value of a column stands in rows that follow one another, two and more on average."""
+    """Whether nearly every value of a column is in rows that follow one another, on average in 1.5
+    rows or more.
+    """
     if any(_blank(cell) or str(cell).startswith("several values ") for cell in cells):
         return False
     runs, distinct = _runs(cells), len(set(cells))
@@ -273,7 +278,7 @@ def _counts(cells: Sequence[Any]) -> bool:
 
 
 def _runs_on(rows: Sequence[Row], tags: str) -> bool:
-    """Whether tags of several rows are of one entity, so that a row is a token and no sentence."""
+    """Whether entities extend over several rows, so that a row is a token and not a sentence."""
     cells = [str(cell) for cell in _cells(rows, tags)]
     pairs = list(pairwise(cells))
     inside = [after[:2] == "I-" for _, after in pairs]
@@ -285,7 +290,7 @@ def _runs_on(rows: Sequence[Row], tags: str) -> bool:
 
 
 def _begins(shape: Shape) -> Callable[[Row, Row | None], bool]:
-    """Whether a row begins a sentence, after another row."""
+    """A function that says whether a row begins a sentence; it also takes the row before."""
     name = shape.column or ""
 
     def begins(row: Row, before: Row | None) -> bool:
@@ -304,7 +309,7 @@ def _begins(shape: Shape) -> Callable[[Row, Row | None], bool]:
 
 
 def _key(row: Row, shape: Shape) -> tuple[Any, ...]:
-    """What says the sentence of a row."""
+    """The values that identify the sentence of a row."""
     return tuple(_plain(row.values.get(name or "")) for name in (*shape.outer, shape.column))
 
 
@@ -320,7 +325,7 @@ def _groups(table: Table, shape: Shape) -> Iterator[list[Row]]:
 
 
 def _check_order(table: Table, shape: Shape, mistakes: Mistakes) -> None:
-    """Refuse a sentence whose rows do not stand together, by its name."""
+    """Refuse a sentence whose name comes again after another sentence."""
     if shape.how not in ("changes", "filled"):
         return
     runs: Counter[Any] = Counter()
@@ -338,7 +343,9 @@ def _check_order(table: Table, shape: Shape, mistakes: Mistakes) -> None:
 
 
 def _whole(table: Table, shape: Shape) -> frozenset[str]:
-    """Columns that have one value in each sentence; those of words and tags have not."""
+    """Columns with one value in each sentence, where cells after the first may be blank; never
+    those of words and tags.
+    """
     names = {name for name in table.columns if name not in (shape.words, shape.tags)}
     several = False
     for group in _groups(table, shape):

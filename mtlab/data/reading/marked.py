@@ -4,8 +4,8 @@ to read and correct.
     sport | [PER Ines Okwu] left [LOC Jordan] to coach [ORG Harbour Rovers] in the [MISC Tidewater
     Cup].
 
-Words are cut from the bare text alone, never where a mark stands: a word that only exists because
-somebody marked it would tell a model where entities end.
+Words are cut from the text without its marks, so that marks do not change them: a word that exists
+only because of a mark would show a model where an entity ends.
 """
 
 import re

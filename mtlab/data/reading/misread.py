@@ -37,35 +37,35 @@ TITLES = {
     "language",
     *(name for kind in KINDS.values() for name in kind.usual),
 }
-"""Names of columns, which a sentence or label rarely is."""
+"""Usual names of columns; a sentence or label is rarely one of these."""
 
 
 LONGEST = 256
-"""Characters that no column's name has."""
+"""No column's name has as many characters."""
 
 
 NUMBER = re.compile(r"[-+]?\d+")
 
 
 FEW = 10
-"""With fewer records, the values of columns say too little."""
+"""With fewer records, the values of columns are too few to compare with."""
 
 
 USUAL = 3
-"""Cells of several lines that may be mistakes; more of them are a kind of text."""
+"""Up to this many cells of several lines may be mistakes; if there are more, such text is usual."""
 
 
 CERTAIN = 8
-"""Lines of a cell that are rows if every one of them could be one, where text of several lines is
-not usual. Of the first and the last line a part may stand in other cells."""
+"""In a cell with at least this many lines, these are rows if each of them could be one and text of
+several lines is not usual. The first and the last line do not count: they may be cut."""
 
 
 NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "|"}
-"""What separates cells, and what messages call it."""
+"""Signs that separate cells, to their names in messages."""
 
 
 class Values:
-    """The values of columns in which few values repeat.
+    """How often each value is in each column, to find columns with few different values.
 
     Args:
         width: the number of columns.
@@ -75,7 +75,7 @@ class Values:
     Attributes:
         width: the number of columns.
         records: how many there are.
-        of_lines: cells of several lines among them.
+        of_lines: how many of their cells have several lines.
     """
 
     def __init__(self, width: int, records: Iterable[Sequence[Any]]) -> None:
@@ -103,8 +103,8 @@ class Values:
         return bool(cell.strip()) and 2 * len(counts) <= counts.total() and _kind(cell) in counts
 
     def begins_like(self, column: int, cell: str) -> bool:
-        """Whether a cell begins with white space only if those of its column do: a comma within a
-        text has a blank after it.
+        """Whether a cell may be of a column by its first character: white space only if most cells
+        of the column begin with it. A comma within a text has a blank after it.
         """
         return not cell[:1].isspace() or 2 * self._indented[column] > self._counts[column].total()
 
@@ -114,8 +114,8 @@ class Values:
 
 
 def _kind(cell: str) -> str:
-    """What a cell is counted as: lists of tags are all alike, and of a long text its beginning will
-    do.
+    """The value as which a cell is counted: all lists of tags count as one value, and of a long
+    text only its beginning counts.
     """
     return "O" if TAG.match(cell) and all(map(TAG.fullmatch, cell.split())) else cell[:LONGEST]
 
@@ -124,8 +124,8 @@ def must_be_names(header: Sequence[str], values: Values, where: str) -> None:
     """Refuse a header that is a row like those below it.
 
     Raises:
-        UserError: a column is called what comes again and again in it, and no other column is
-            called what columns are.
+        UserError: the name of a column is one of its few values, and no other column has a usual
+            name.
     """
     for column, name in enumerate(header):
         others = {other.strip().casefold() for place, other in enumerate(header) if place != column}
@@ -140,7 +140,7 @@ def must_be_names(header: Sequence[str], values: Values, where: str) -> None:
 
 
 def swallowed(cell: str, where: str, remedy: str) -> UserError:
-    """The mistake of a cell that holds rows."""
+    """The mistake about a cell that holds rows."""
     problem = f"a stray quote seems to open a cell of {_lines(cell):,} lines that look like rows of the table"
     return UserError(
         problem,
@@ -151,8 +151,8 @@ def swallowed(cell: str, where: str, remedy: str) -> UserError:
 
 
 def doubtful(cells: Sequence[str], values: Values, separator: str) -> int:
-    """How many lines the longest of those cells has in which a line could be a row by its
-    separators; 0 where there are none.
+    """The number of lines of the longest cell in which a line has the separators of a row; 0 if
+    there is no such cell.
     """
     several = [(column, cell) for column, cell in enumerate(cells) if BREAK.search(cell)]
     return max(
@@ -166,13 +166,13 @@ def _lines(cell: str) -> int:
 
 
 def holds_rows(cells: Sequence[Any], values: Values, separator: str) -> int | None:
-    """The column of a record's cell that holds rows of the table, as a quote makes it that opens a
-    cell and is closed rows later.
+    """The column of a cell that holds rows of the table; None if none does. A cell holds rows if a
+    quote opens it and is closed some rows later.
 
-    Text of several lines may hold separators too. Rows differ from it by what stands in the
-    columns that its lines would have: at least one value of a column that has few of them in every
-    second line. Where such text is usual, numbers count from three lines on. Where it is not, many
-    lines that could all be rows are rows, whatever their values.
+    Text of several lines may hold separators too. Its lines are rows if at least every second of
+    them, read as a row, has one of the values of a column with few different values. Where such
+    text is usual and these values are all numbers, at least three lines must have one. Where it is
+    not usual, many lines that could all be rows are rows, whatever their values.
 
     Args:
         cells: of a record that has as many as the header.
@@ -195,8 +195,8 @@ def holds_rows(cells: Sequence[Any], values: Values, separator: str) -> int | No
 
 
 def _rows(cell: str, column: int, values: Values, separator: str) -> Iterator[dict[int, str]]:
-    """The lines of a cell as the rows that they would be, without a quote that opens it: place to
-    value, nothing where that cannot be.
+    """The lines of a cell, each as the row that it would be without the quote that opens the cell:
+    place to value; empty if the line cannot be a row.
     """
     lines = [line for line in BREAK.split(cell) if line.strip()]
     for number, line in enumerate(lines):
@@ -216,8 +216,8 @@ def _rows(cell: str, column: int, values: Values, separator: str) -> Iterator[di
 
 
 def _known(rows: Sequence[dict[int, str]], values: Values, usual: bool) -> bool:
-    """Whether every second line has a value that its column has; where text of several lines is
-    ``usual``, numbers take three.
+    """Whether at least every second line has a value that its column often has. Where text of
+    several lines is ``usual`` and these values are all numbers, at least three lines must have one.
     """
     known = [[piece for place, piece in row.items() if values.has(place, piece)] for row in rows]
     speaking = sum(map(bool, known))
@@ -226,24 +226,23 @@ def _known(rows: Sequence[dict[int, str]], values: Values, usual: bool) -> bool:
 
 
 def examine(name: str, columns: Sequence[str], rows: Collection[Any]) -> None:
-    """Refuse a table that somebody else has read out of separated cells, and not as they were
-    meant.
+    """Refuse a table that another program made from separated cells, and misread.
 
     Args:
         name: of the table.
         columns: their names.
-        rows: with ``values`` by column and a ``place``, of which the first ones are looked at.
+        rows: with ``values`` by column and a ``place``; only the first ones are checked.
 
     Raises:
-        UserError: the columns are called as a row is, or a cell holds rows.
+        UserError: the names of the columns are a row, or a cell holds rows.
     """
-    some = [
+    records = [
         ([row.values.get(column) for column in columns], row)
         for row in islice(rows, disk.SENTENCES)
     ]
-    values = Values(len(columns), (cells for cells, _ in some))
+    values = Values(len(columns), (cells for cells, _ in records))
     must_be_names(columns, values, name)
-    for cells, row in some:
+    for cells, row in records:
         if not any(isinstance(cell, str) and BREAK.search(cell) for cell in cells):
             continue
         for separator in NAMES:
@@ -257,8 +256,7 @@ def examine(name: str, columns: Sequence[str], rows: Collection[Any]) -> None:
 
 
 def repeats(names: Sequence[str], cells: Collection[Any]) -> bool:
-    """Whether a row holds the names of the columns, as where files with a header were put one after
-    another.
+    """Whether a row holds the names of the columns, as after joining several files with a header.
 
     Args:
         names: in their normal form, sorted.

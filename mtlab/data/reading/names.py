@@ -17,15 +17,15 @@ MEANT = {
     **dict.fromkeys(("validation", "valid", "val", "dev", "devel", "development"), "validation"),
     **dict.fromkeys(("test", "testing", "tst"), "test"),
 }
-"""Words to the split that everybody means by them."""
+"""Words to the split that they always mean."""
 EITHER = ("eval", "evaluation", "testa", "testb")
-"""Words that mean validation to some and test to others: only what else is there can tell."""
+"""Words that may mean validation or test: only the names of the other splits decide."""
 LETTERED = re.compile("test[-_. ]([ab])(?![a-z])", re.IGNORECASE)
 """``testa`` and ``testb`` with a sign before the letter."""
 CALLED = {"split", "splits", "fold", "folds", "partition", "subset", "set", "part", "usage"}
 """Words in the name of a column that divides the rows into splits."""
 FOLDS = 20
-"""More parts nobody divides rows into."""
+"""A column with more values than this does not divide the rows into splits."""
 WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -34,10 +34,10 @@ class Claim:
     """The split that a name means."""
 
     split: str | None
-    """One of ours, ``either`` for validation or test, or None: it says nothing, or several
-    things."""
+    """One of ours, ``either`` for validation or test, or None: the name means no split, or
+    several."""
     exact: bool = False
-    """Whether the split is all that it says."""
+    """Whether the name is nothing but a word for the split."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Choice:
 
     name: str
     why: str = ""
-    """Why, where its name is not simply the split's."""
+    """The reason, where its name is not exactly the split's."""
 
 
 def claim(name: str) -> Claim:
-    """What a name, without an extension, says: ``dev`` and ``my-dev`` mean validation,
-    ``train_test`` nothing.
+    """The split that a name, without an extension, means: ``dev`` and ``my-dev`` mean validation,
+    ``train_test`` means none.
     """
     name = LETTERED.sub(r"test\1", name)
     if name.casefold() in MEANT or name.casefold() in EITHER:
@@ -62,7 +62,7 @@ def claim(name: str) -> Claim:
 
 
 def may_be(name: str, split: str) -> bool:
-    """Whether what is called so may be a split that is not there: its name does not say that it is
+    """Whether a file or folder with this name may be the missing ``split``: the name does not mean
     another one.
     """
     return claim(name).split in (None, split, *(() if split == "train" else ("either",)))
@@ -71,18 +71,17 @@ def may_be(name: str, split: str) -> bool:
 def assign(
     names: Mapping[str, str], named: Collection[str] = (), option: str = "data"
 ) -> dict[str, Choice]:
-    """Which of several things is which split, by their names.
+    """Choose a file, folder or value for each split, by their names.
 
-    What is called exactly as a split goes before what has the split as one of several words in its
-    name.
+    A name that is exactly a split is chosen before one that has the split as one of several words.
 
     Args:
         names: name in messages to the part of the name that says the split.
-        named: splits that the user has named; nothing is looked for.
+        named: splits that the user has named; nothing is chosen for them.
         option: of the source on the command line, for messages.
 
     Raises:
-        UserError: two are one split, or one may be validation as well as test.
+        UserError: two names mean the same split, or one may mean validation as well as test.
     """
     claims = {name: claim(words) for name, words in names.items()}
     chosen: dict[str, Choice] = {}
@@ -109,8 +108,8 @@ def assign(
 def _either(
     names: Mapping[str, str], chosen: Mapping[str, Choice], named: Collection[str], option: str
 ) -> dict[str, Choice]:
-    """What is made of names that may mean validation or test: what the others leave, where they
-    leave no doubt.
+    """Choose splits for names that may mean validation or test: those that the other names leave,
+    if that is certain.
     """
     missing = [split for split in SPLITS[1:] if split not in chosen and split not in named]
     if not names or not missing:
@@ -134,20 +133,20 @@ def _either(
 
 
 def listed(names: Collection[str]) -> str:
-    """``a, b and c``; of many, the first; of none, nothing."""
+    """``a, b and c``; the first ones of many; empty for none."""
     if not names:
         return ""
-    *most, last = [*list(names)[:8], *([f"{len(names) - 8:,} more"] if len(names) > 8 else [])]
-    return f"{', '.join(most)} and {last}" if most else last
+    *leading, last = [*list(names)[:8], *([f"{len(names) - 8:,} more"] if len(names) > 8 else [])]
+    return f"{', '.join(leading)} and {last}" if leading else last
 
 
 def in_columns(table: Table, read: Collection[str] = ()) -> dict[str, Counter[str]]:
-    """Columns of a table whose cells are names of splits, two different ones at least, and how many
-    rows each has.
+    """Columns of a table whose cells are names of splits, at least two different ones, and how many
+    rows each name has.
 
     Args:
         table: a split.
-        read: columns that something else is read from.
+        read: columns that are read for another purpose.
     """
     first = next(iter(table.rows), None)
     names = {
@@ -172,18 +171,18 @@ def _is_split(value: object, column: str) -> bool:
 
 
 def is_called(column: str) -> bool:
-    """Whether a column is called as one that divides the rows into splits."""
+    """Whether the name of a column says that it divides the rows into splits."""
     words = {word.casefold() for word in WORD.findall(column)}
     return not CALLED.isdisjoint(words) or {"is", "train"} <= words or {"is", "test"} <= words
 
 
 def dividing(table: Table, read: Collection[str]) -> dict[str, Counter[str]]:
-    """Columns that are called as those that divide the rows, but whose few values are no names of
+    """Columns whose name says that they divide the rows, but whose few values are not names of
     splits, and how many rows each value has.
 
     Args:
         table: a split.
-        read: columns that have another use.
+        read: columns that are read for another purpose.
     """
     dividing = {}
     known = in_columns(table, read)

@@ -21,7 +21,7 @@ def as_object(value: Any, place: str) -> dict[str, Any]:
     """A JSON value that must be an object.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not.
     """
     if not isinstance(value, dict):
         remedy = 'write {"tokens": [...], "ner_tags": [...], "label": "..."}'
@@ -42,7 +42,7 @@ def read(path: Path, mistakes: Mistakes) -> Table:
     """The sentences of a file: a list, or the list below ``data``.
 
     Raises:
-        UserError: it is not JSON, or no such list.
+        UserError: it is not JSON, or has no such list.
     """
     text, value = _loaded(path)
     if (
@@ -68,7 +68,7 @@ def read(path: Path, mistakes: Mistakes) -> Table:
 
 
 def splits_in(value: Any) -> list[str]:
-    """The keys of an object that hold lists, if some are called as splits; else none."""
+    """The keys of an object that hold lists, if some of them are names of splits; else none."""
     if not isinstance(value, dict):
         return []
     keys = [key for key, rows in value.items() if isinstance(rows, list)]
@@ -76,7 +76,7 @@ def splits_in(value: Any) -> list[str]:
 
 
 def of_splits(path: Path, mistakes: Mistakes = None) -> dict[str, Table] | None:
-    """The splits of a file that holds an object of them, by its names; None of another file.
+    """The splits of a file that holds an object of them, by its names; None for another file.
 
     Raises:
         UserError: it cannot be read.
@@ -97,7 +97,7 @@ def of_splits(path: Path, mistakes: Mistakes = None) -> dict[str, Table] | None:
 
 
 def _of_columns(path: Path, value: Any, mistakes: Mistakes) -> dict[str, Table] | None:
-    """Splits of which each is an object with rows in it, such as one of columns."""
+    """The splits of a file, if each is an object with rows in it, such as an object of columns."""
     by_split = value if isinstance(value, dict) else {}
     if not any(names.claim(key).exact for key in by_split):
         return None
@@ -121,8 +121,10 @@ def _is_row(item: Any) -> bool:
 
 def _is_of_lines(path: Path) -> bool:
     """Whether a file has several lines with an object on each."""
-    some = [_parsed(line) for _, line in islice(_filled(path), PAIR)] if _several(path) else []
-    return len(some) == PAIR and all(isinstance(value, dict) for value in some)
+    first_values = (
+        [_parsed(line) for _, line in islice(_filled(path), PAIR)] if _several(path) else []
+    )
+    return len(first_values) == PAIR and all(isinstance(value, dict) for value in first_values)
 
 
 def _several(path: Path) -> bool:
@@ -179,8 +181,8 @@ def _of_line(line: str, place: str) -> Any:
 
 
 def layout(path: Path) -> str:
-    """How JSON stands in a file, by its first two lines: ``objects`` a line, ``pairs`` a line, one
-    ``value``, or nothing where it is something else.
+    """The layout of JSON in a file, by its first two lines: ``objects`` or ``pairs`` on lines, one
+    ``value``, or empty for anything else.
     """
     if _begins(path) not in ("{", "["):
         return ""
@@ -195,8 +197,8 @@ def layout(path: Path) -> str:
         return "objects"
     if _is_pair(value) and _is_pair(other):
         return "pairs"
-    open_ = first.lstrip("\ufeff").strip()[:1] == "[" or first.strip("\ufeff \r\t") == "{"
-    return "value" if value is None and other is None and open_ else ""
+    opens_value = first.lstrip("\ufeff").strip()[:1] == "[" or first.strip("\ufeff \r\t") == "{"
+    return "value" if value is None and other is None and opens_value else ""
 
 
 def _filled(path: Path) -> Iterator[tuple[int, str]]:
@@ -204,7 +206,7 @@ def _filled(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _parsed(line: str) -> Any:
-    """The JSON object or list on a line; None where there is another value, or none."""
+    """The JSON object or list on a line; None for anything else."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -237,8 +239,8 @@ def _table(
 
 
 def _is_pair(item: Any) -> bool:
-    """Whether a list is a sentence and its gold: text and label, words and tags, or text and an
-    object of more.
+    """Whether a list is a sentence and its gold: text and label, words and tags, words and label,
+    or text and an object with other columns.
     """
     if not isinstance(item, list) or len(item) != PAIR:
         return False
@@ -247,7 +249,7 @@ def _is_pair(item: Any) -> bool:
 
 
 def _turned(items: list[list[Any]]) -> bool:
-    """Whether the label stands before the text: it has fewer different values, and fewer words."""
+    """Whether the label comes before the text: it has no more different values, and fewer words."""
     if not all(isinstance(value, str) for item in items for value in item):
         return False
     distinct = [len({item[place] for item in items}) for place in range(PAIR)]
@@ -266,8 +268,8 @@ def _of_pair(item: list[Any], turned: bool) -> dict[str, Any]:
 
 
 def _items(text: str, wanted: str | None) -> Iterator[tuple[int, Any]]:
-    """The items of a list in a JSON text that is known to be valid, and the lines they begin on: the
-    json module keeps no places.
+    """The items of a list in a JSON text that is known to be valid, and the lines on which they
+    begin, which the json module does not give.
     """
     decode = json.JSONDecoder().raw_decode
     at = _past_space(text, 0)

@@ -18,16 +18,16 @@ NAMES = {
 }
 """Our names of columns to those of their files."""
 SIGNS = (".", "_", "-")
-"""What stands between the name of a split and one of these."""
+"""Signs between the name of a split and one of these names of files."""
 
 
 def files(place: Path) -> dict[str, Path]:
-    """The files of a split, by what they hold; none of another folder: there are words or text,
-    and tags or labels.
+    """The files of a split, by what they hold. Empty unless there are words or text, and also tags
+    or labels.
 
     Args:
-        place: their folder; or, where they lie in one folder with those of other splits, what their
-            names begin with: ``train`` of ``train.seq.in``.
+        place: their folder; or, if the files of other splits are in the same folder, the beginning
+            of their paths: up to ``train`` for ``train.seq.in``.
     """
     signs = [""] if place.is_dir() else SIGNS
     for sign in signs:
@@ -51,7 +51,7 @@ def _at(place: Path, sign: str, name: str) -> Path | None:
 
 
 def heads(paths: Iterable[Path]) -> dict[str, dict[str, Path]]:
-    """Splits whose files lie in one folder: what their names begin with, and the files."""
+    """Splits whose files are in one folder: the beginning of their names, to the files."""
     known = {name for names in NAMES.values() for name in names}
     heads = {
         path.name.removesuffix(f"{sign}{name}"): path
@@ -68,7 +68,7 @@ def read(folder: Path, mistakes: Mistakes = None) -> Table:
     """The sentences of a folder.
 
     Raises:
-        UserError: a file is not UTF-8, or has other lines than the one of words.
+        UserError: a file is not UTF-8, or has another number of lines than the one of words.
     """
     paths = files(folder)
     for path in paths.values():
@@ -87,8 +87,8 @@ def read(folder: Path, mistakes: Mistakes = None) -> Table:
 
     def rows(mistakes: Mistakes, summary: Summary) -> Iterator[Row]:
         summary.columns.update(dict.fromkeys(paths))
-        every = zip(*map(_trimmed, paths.values()), strict=True)
-        for number, texts in enumerate(every, start=1):
+        sentences = zip(*map(_trimmed, paths.values()), strict=True)
+        for number, texts in enumerate(sentences, start=1):
             cut = dict(zip(paths, texts, strict=True))
             values = {
                 ours: text.strip() if ours in ("label", "text") else cells.items(text)

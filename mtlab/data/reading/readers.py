@@ -1,4 +1,4 @@
-"""Reading one local file of labelled sentences into rows that know their place: .jsonl .json .csv
+"""Reading one local file of labelled sentences into rows with their places: .jsonl .json .csv
 .tsv .parquet .conll .txt.
 """
 
@@ -40,14 +40,15 @@ def read(
 
     Text is UTF-8, with or without a byte-order mark; lines end in LF or CRLF.
 
-    Where mistakes are gathered, lines that cannot be read are left out, and of a file that cannot
-    be read there is an empty table.
+    If mistakes are collected, lines that cannot be read are left out, and a file that cannot be
+    read gives an empty table.
 
     Args:
         path: of the file.
-        mistakes: where mistakes are gathered, if they are.
-        like: the form of a file of the same source; of one with as many columns, it is that form.
-        every: whether each of more than two columns of a token's line is read, under its number.
+        mistakes: a list that collects mistakes; None raises the first one.
+        like: the form of another file of the same source; used if both have as many columns.
+        every: if a file has a token a line and more than two columns: whether to read each of them
+            under its number, too.
 
     Raises:
         UserError: one line with file, line and what is wrong: an unknown extension, not UTF-8, not
@@ -59,7 +60,7 @@ def read(
 
 
 def _read(path: Path, mistakes: Mistakes, like: Form | None, every: bool) -> Table:
-    """Read one file as its content says, and else its extension.
+    """Read one file in the way that its content, or else its extension, decides.
 
     Raises:
         UserError: as above.
@@ -97,12 +98,12 @@ def _read(path: Path, mistakes: Mistakes, like: Form | None, every: bool) -> Tab
 
 Reader = Callable[[Path, Mistakes], Table]
 NUMBERED = 4
-"""Columns of a file whose lines are numbered words, where it has no tags of entities."""
+"""The fewest columns of a file of numbered words that has no tags of entities."""
 
 
 def is_marked(path: Path) -> bool:
-    """Whether a file has a token a line and tags of entities, whatever its name. One that is called as
-    a table has blank lines between its sentences.
+    """Whether a file has a token a line, and tags of entities or numbered words, whatever its name.
+    If it has the extension of a table, it must have blank lines between its sentences.
     """
     try:
         shape = form(path)
@@ -122,10 +123,10 @@ def _is_like(path: Path, like: Form | None) -> bool:
 
 
 def _must_not_be_columns(path: Path) -> None:
-    """Refuse a file that is called as marked text, and has a token a line.
+    """Refuse a file with the extension of marked text that has a token a line.
 
     Raises:
-        UserError: it has, and nobody can tell what its columns are.
+        UserError: it has, and its columns cannot be recognised.
     """
     shape = form(path) if path.suffix.lower() == ".txt" else None
     if shape is not None and shape.regular and not any("|" in line for _, line in lines_of(path)):
@@ -184,7 +185,7 @@ def _conll(path: Path, mistakes: Mistakes, like: Form | None = None, every: bool
 def _line_by_line(
     path: Path, parse: Callable[[str, str], dict[str, Any]], mistakes: Mistakes
 ) -> Table:
-    """A file with a sentence on every line; ``parse`` makes the columns of a line and its
+    """A file with a sentence on every line; ``parse`` makes the columns from a line and its
     ``file:line``.
     """
 
@@ -203,10 +204,10 @@ def _line_by_line(
 
 
 def json_line(line: str, place: str) -> dict[str, Any]:
-    """The object that stands on a line, of which ``place`` is the ``file:line``.
+    """The JSON object on a line; ``place`` is its ``file:line``.
 
     Raises:
-        UserError: it is not JSON, or no object.
+        UserError: the line is not JSON, or not an object.
     """
     try:
         return objects.as_object(json.loads(line), place)
@@ -294,7 +295,7 @@ def _parquet(path: Path, mistakes: Mistakes) -> Table:
             ) from error
     return replace(
         table, classes=classes, flat=from_hub
-    )  # several sets of the hub join words by blanks
+    )  # several data sets of the hub have a sentence's words in one text
 
 
 def class_names(features: dict[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -319,5 +320,5 @@ READERS: dict[str, Callable[[Path, Mistakes], Table]] = {
 }
 EXTENSIONS = tuple(READERS)
 MISLEADING = (".csv", ".tsv", ".txt")
-"""Kinds of files that may have a token a line nevertheless."""
+"""Kinds of files that may have a token a line although their extension says otherwise."""
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")

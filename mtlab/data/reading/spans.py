@@ -52,7 +52,7 @@ def annotated(text: str) -> Annotated:
 
 
 def _letters(bounds: tuple[int, int], text: str) -> list[tuple[int, int]]:
-    """A word; where its language puts no blanks between words, its letters."""
+    """The bounds of a word; those of its letters, if its language puts no blanks between words."""
     start, end = bounds
     cuts = {start, end}
     for letter in UNSPACED.finditer(text, start, end):
@@ -73,7 +73,9 @@ def in_column(table: Table, column: str) -> bool:
 
 
 def items_of(cell: Any, flat: bool) -> list[Any] | None:
-    """The list in a cell; None where it is none. Cells that are text have it as JSON."""
+    """The list in a cell; None if it is not a list. In a cell of text it is JSON, or as Python
+    prints it.
+    """
     if flat and isinstance(cell, str) and cell.startswith("["):
         try:
             cell = listed.parsed(cell)
@@ -120,8 +122,8 @@ def tags(sentence: Annotated, entities: Iterable[Any]) -> list[str]:
         entities: in it, each ``[start, end, type]``, an object with such keys, or a span.
 
     Raises:
-        BadValue: one of them is none, lies outside of the text, cuts through a word, or has words of
-            another one.
+        BadValue: one of them is not an entity, lies outside of the text, cuts through a word, or
+            has a word of another one.
     """
     tags = ["O"] * len(sentence.words)
     for entity in entities:
@@ -150,7 +152,9 @@ def _span(entity: Any) -> Span:
     if isinstance(entity, dict):
         start, end = (_first(entity, keys) for keys in (STARTS, ENDS))
         kind = _first(entity, TYPES)
-        if isinstance(end, int) and "endPos" in entity:  # LUIS: that of the last character
+        if (
+            isinstance(end, int) and "endPos" in entity
+        ):  # LUIS gives the place of the last character
             end += 1
     elif isinstance(entity, list) and len(entity) >= 3:
         start, end, kind = entity[:3]

@@ -1,4 +1,4 @@
-"""Rows that know their place, and tables of rows: the results of every reader."""
+"""Rows with their places, and tables of rows: the results of every reader."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Row:
     line_per_token: bool = False
     """Whether every token has a line of its own, as in CoNLL files."""
     lines: tuple[int, ...] = ()
-    """Those lines, where others stand between them."""
+    """The line of each token, if other lines are between them."""
 
     def place(self, token: int = 0) -> str:
         """``file:line`` of the sentence, or of one of its tokens where these have lines of their
@@ -45,9 +45,10 @@ class Form:
     comments: float = 0.0
     """The share of sentences before which a line begins with ``#`` and holds no token."""
     regular: bool = False
-    """Whether nearly all lines have as many columns."""
+    """Whether nearly all lines have this number of columns."""
     ranges: bool = False
-    """Whether the first column counts words, so that ``1-2`` there is no word."""
+    """Whether the first column counts words, so that a line that begins with ``1-2`` is not a
+    word."""
     header: bool = False
     """Whether the first line names the columns."""
     tagged: bool = False
@@ -65,8 +66,8 @@ class Form:
 
     @property
     def aliases(self) -> dict[str, str]:
-        """Where there is more than a column of words and one of tags: the numbers of those of words and of tags, from 1,
-        to our names.
+        """The numbers, from 1, of the columns of words and of tags, to our names; empty if the form
+        is the usual one.
         """
         if self.usual:
             return {}
@@ -99,25 +100,25 @@ class Table:
     """The file, or the data set and split, as messages call it."""
     columns: tuple[str, ...]
     rows: Collection[Row]
-    """A list, or what reads them anew each time it is gone through."""
+    """A list, or a collection that reads them again each time."""
     notes: tuple[str, ...] = ()
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """For columns that hold class numbers: the names of the classes."""
     flat: bool = False
     """Whether a list of tokens or tags may be written as text, as in the cells of a CSV file."""
     form: Form | None = None
-    """The columns of the file, where it has a token a line. Each is there under its number too, unless
-    the form is the usual one."""
+    """The columns of the file, if it has a token a line. Each can also be read under its number,
+    unless the form is the usual one."""
 
     @property
     def aliases(self) -> dict[str, str]:
-        """Columns that are there under another name, and that name."""
+        """Columns that have another name too, to that name."""
         return {} if self.form is None else self.form.aliases
 
 
 @dataclass
 class Summary:
-    """What a reader notes of a file, besides its rows, as it goes through it."""
+    """What a reader records about a file, besides its rows, while it reads it."""
 
     columns: dict[str, None] = field(default_factory=dict)
     skipped: int = 0
@@ -126,14 +127,14 @@ class Summary:
 
 
 Reads = Callable[[Mistakes, Summary], Iterator[Row]]
-"""Goes through a source, row by row."""
+"""Reads a source, row by row."""
 
 
 class Again(Collection[Row]):
-    """Rows that are too many for memory: they are read anew each time.
+    """Rows that are too many for memory: they are read again each time.
 
     Args:
-        read: goes through them.
+        read: reads them.
         count: how many there are.
     """
 
@@ -151,12 +152,12 @@ class Again(Collection[Row]):
 
 
 def gathered(read: Reads, large: bool, mistakes: Mistakes) -> tuple[Collection[Row], Summary]:
-    """The rows of a source and its summary, by going through it once.
+    """The rows of a source and its summary, after reading it once.
 
     Args:
-        read: goes through it.
+        read: reads its rows.
         large: whether its rows are too many for memory.
-        mistakes: where mistakes are gathered, if they are: this once, however often the rows are read.
+        mistakes: a list that collects mistakes of this first reading; None raises the first one.
     """
     summary, kept, count = Summary(), list[Row](), 0
     for row in read(mistakes, summary):
