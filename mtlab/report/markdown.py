@@ -120,11 +120,21 @@ def measured(
 
 
 def times(mean: float | None, low: float | None, high: float | None) -> str:
-    """A ratio with its interval: ``0.89× [0.81, 0.98]``; without one where every seed has the same."""
+    """A ratio with its interval: ``0.89× [0.81, 0.98]``; without one where every seed has the same.
+
+    An end that is a hundredfold away from 1 is given as ``<0.01`` or ``>100``: it says only that the
+    seeds differ too much.
+    """
     if mean is None:
         return "–"
-    same = fixed(low, 2) == fixed(high, 2)
-    return f"{fixed(mean, 2)}×{'' if same else bounds(low, high, 2)}"
+    without = low is None or high is None or fixed(low, 2) == fixed(high, 2)
+    return f"{fixed(mean, 2)}×" + ("" if without else f" [{_end(low)}, {_end(high)}]")
+
+
+def _end(ratio: float | None) -> str:
+    if ratio is not None and ratio < 0.01:
+        return "<0.01"
+    return ">100" if ratio is not None and ratio > 100 else fixed(ratio, 2)
 
 
 def rounded(value: float | None, digits: int = 3) -> str:

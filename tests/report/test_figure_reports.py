@@ -36,7 +36,6 @@ QUESTIONS = {
     "pilot": "settings",
     "staged": "kept_and_learnt",
     "staged_long": "kept_and_learnt",
-    "staged_snips": "kept_and_learnt",
     "staged_topics": "kept_and_learnt",
     "ways": "out_of_distribution",
 }

@@ -21,7 +21,7 @@ from mtlab.report.wording import effect
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
 REPORTS = sorted(path.parent.name for path in PUBLISHED.glob("*/suite.json"))
-QUICK = ("compare", "data_size_snips", "staged_snips")
+QUICK = ("compare", "data_size_snips", "staged")
 """The reports that every run of the tests reads: plain, by size, and from checkpoints."""
 ALL = [pytest.param(name, marks=() if name in QUICK else pytest.mark.nightly) for name in REPORTS]
 

@@ -2,8 +2,10 @@ import csv
 import io
 
 import pandas as pd
+import pytest
 
 from mtlab.record.records import TrialRecord
+from mtlab.report import markdown
 from mtlab.report.table import COUNTS, RESULTS, look_up, scores, to_csv, trials_table
 from mtlab.report.tasks import of_experiment
 
@@ -131,3 +133,19 @@ def test_counts_past_64_bits_are_kept(suite):
 def test_columns_are_numbers_for_whoever_reads_the_frame(suite, trials):
     table = trials_table(suite, trials)
     assert all(pd.api.types.is_numeric_dtype(table[column]) for column in (*RESULTS, *SCORES))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [
+        ((0.89, 0.81, 0.98), "0.89× [0.81, 0.98]"),
+        ((0.41, 1e-9, 5e10), "0.41× [<0.01, >100]"),
+        ((1.0, 1.0, 1.0), "1.00×"),
+        ((2.0, None, None), "2.00×"),
+        ((None, None, None), "–"),
+    ],
+)
+def test_a_ratio_has_an_interval_without_long_numbers(
+    ratio: tuple[float | None, float | None, float | None], words: str
+) -> None:
+    assert markdown.times(*ratio) == words

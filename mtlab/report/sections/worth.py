@@ -11,7 +11,7 @@ from mtlab.report.markdown import name, signed, text
 from mtlab.report.results import Row, scenario_rows
 from mtlab.report.sections import shifts as sets
 
-MANY = 8
+MANY = 10
 """Scenarios besides the control from which on a reader needs them sorted."""
 
 HOW = (
