@@ -41,6 +41,9 @@ QUESTIONS = {
 }
 """Report to the figure that answers its question; learning curves elsewhere."""
 
+GREY = "#7a7a7a"
+"""The colour of controls, where they are none."""
+
 
 def marked(name: str) -> object:
     return name if name in FEW else pytest.param(name, marks=pytest.mark.nightly)
@@ -118,7 +121,8 @@ def test_the_shipped_colours_differ_within_each_experiment() -> None:
         for name, look in yaml_file.read(ROOT / "experiments" / FILE).value.items()
     }
     assert None not in colours.values() and len(set(colours.values())) == len(colours)
+    most = len({look[0] for look in colours.values() if look} - {GREY})
     for name in EVERY:
         group = groups(_suite(name), [])[0]
         own = [colours[scenario] for scenario in group.scenarios if scenario != group.control]
-        assert len({look[0] for look in own if look}) == len(own), name
+        assert len({look[0] for look in own if look}) == min(len(own), most), name

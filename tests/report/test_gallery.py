@@ -10,7 +10,7 @@ from mtlab.report import gallery
 from mtlab.report.claims.evidence import Evidence
 from mtlab.report.comparison.groups import groups
 
-from . import factory, test_forgetting
+from . import factory, test_forgetting, test_shifts
 
 Records = tuple[SuiteRecord, list[TrialRecord]]
 BOTH = ("backbone_frozen", "full_finetune")
@@ -58,6 +58,7 @@ RECORDS: dict[str, list[Records]] = {
         varied(data__labelled__ner=[0.1, 1.0]),
         varied(data__train_size=[100, 300], data__label_noise__classifier=[0.0, 0.2]),
     ],
+    "Which way of freezing, in and out of distribution?": [test_shifts.ran()],
 }
 
 
