@@ -1,6 +1,7 @@
-"""mtlab compares freezing scenarios in a multi-task transformer, and freezes in a training of your own.
+"""mtlab compares freezing scenarios in a multi-task transformer, and freezes parts of a model in
+your own training.
 
-Names are imported when they are used, for torch takes seconds.
+Names are imported when they are first used, because importing torch takes seconds.
 """
 
 from importlib import import_module
@@ -32,7 +33,7 @@ _HOMES = {
     "recommend": "mtlab.api",
     "train_only": "mtlab.tuning.train_only",
 }
-"""Name to the module that has it. Editors read ``__init__.pyi``, which says the same."""
+"""Name to the module that defines it. Editors read ``__init__.pyi``, which has the same names."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,5 +1,5 @@
-"""The comparison behind a recommendation: an experiment, or one for one's own data, with a pilot seed
-and fresh seeds.
+"""The comparison behind a recommendation: the user's experiment, or a new one for the user's data,
+with a pilot seed and fresh seeds.
 """
 
 import math
@@ -15,10 +15,11 @@ from mtlab.plan.given import Source
 from mtlab.plan.looks import ANY_LOSS
 
 SEEDS = ("3",)
-"""Fresh seeds that confirm a candidate, where nothing else is asked for."""
+"""The looks (numbers of fresh seeds) that may confirm a candidate, unless the user gives others."""
 
 FITTING = range(2, 9)
-"""Fresh seeds of which a budget takes as many as fit: beyond eight few candidates are confirmed."""
+"""Numbers of fresh seeds of which a budget takes the largest that fits. With more than eight, few
+further candidates are confirmed."""
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -26,15 +27,16 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 def asked(
     sources: Sequence[Source], settings: dict[str, list[str]]
 ) -> tuple[Source, dict[str, list[str]], float | None]:
-    """The experiment and the settings that a comparison takes for a recommendation.
+    """The experiment and the settings of the comparison behind a recommendation.
 
     Args:
-        sources: an experiment, or one source of data or two.
-        settings: over those of the experiment, and those of the recommendation.
+        sources: an experiment, or one or two sources of data.
+        settings: settings that replace those of the experiment, and options of the recommendation
+            (``looks``, ``margin``, ``tasks``, ``budget``).
 
     Returns:
-        The experiment, whose file is written where there is none for these sources; settings over
-        its own; the seconds that it may take, where that is said.
+        The experiment (for sources of data, its file is written first); the settings that replace
+        its own; the seconds that it may take, or None without a budget.
 
     Raises:
         UserError: the data or the settings have a mistake.
@@ -64,15 +66,15 @@ def asked(
 
 
 def seeds(looks: Iterable[object]) -> dict[str, list[str]]:
-    """The setting of seeds: a pilot, and looks at so many fresh ones."""
+    """The setting ``seeds``: a pilot seed, and looks at these numbers of fresh seeds."""
     return {"seeds": [f"{{looks: [{', '.join(map(str, looks))}], stop: recommended}}"]}
 
 
 def _seconds(budget: str) -> float:
-    """Seconds of ``10m``, ``1.5h`` or ``90s``.
+    """The seconds of a time such as ``10m``, ``1.5h`` or ``90s``.
 
     Raises:
-        UserError: it is not such a time.
+        UserError: the text is not such a time.
     """
     number, unit = budget[:-1], budget[-1:]
     try:
@@ -90,8 +92,10 @@ def _seconds(budget: str) -> float:
 
 
 def _experiment(inputs: Sequence[Source], settings: dict[str, list[str]]) -> Source:
-    """The experiment: the one that is given, or the file of sources, with the settings of their
-    data, which is written unless it is there already, word for word.
+    """The given experiment, or the experiment file for the given sources of data. The file is
+    written, unless it already exists with the same content.
+
+    The settings of the data, which are in that file, are removed from ``settings``.
     """
     if len(inputs) == 1 and not _is_data(inputs[0]):
         return inputs[0]
@@ -111,14 +115,16 @@ def _experiment(inputs: Sequence[Source], settings: dict[str, list[str]]) -> Sou
 
 
 def _is_data(source: Source) -> bool:
-    """Whether it is a source of data, and not an experiment."""
+    """Whether this is a source of data, and not an experiment."""
     return isinstance(source, str | Path) and Path(source).suffix not in (".yaml", ".yml")
 
 
 def _margins(
     source: Source, margin: Sequence[str], decisive: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Settings of margins: one for all tasks, and none that counts for tasks that do not decide."""
+    """The settings of margins: the given margin for all tasks, but for tasks that do not decide a
+    margin that allows any loss.
+    """
     if not margin and not decisive:
         return {}
     tasks = list(plan_given.of(source, {}, with_data=False).experiment.tasks)

@@ -1,9 +1,9 @@
-"""mtlab for notebooks and scripts: the functions behind the commands, with values as their results.
+"""mtlab for notebooks and scripts: the functions behind the commands, which return values.
 
-An experiment is the path of a file, a mapping of what the file would say, or an
-:class:`~mtlab.plan.experiment.Experiment`. Keywords are settings over it, as the options of the
-command line are, and errors name them so: ``seeds=[0, 1]``, or ``**{"data.train_size": 300}``. A
-mistake raises :class:`~mtlab.plan.errors.UserError` with one line.
+An experiment is the path of a file, a mapping with the content of such a file, or an
+:class:`~mtlab.plan.experiment.Experiment`. Keyword arguments are settings that replace those of the
+experiment: ``seeds=[0, 1]``, or ``**{"data.train_size": 300}``. Errors name them like the options
+of the command line. A mistake raises :class:`~mtlab.plan.errors.UserError` with one line.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from mtlab.plan.errors import UserError
 from mtlab.plan.experiment import Experiment
 from mtlab.plan.given import Given, Source
 
-if TYPE_CHECKING:  # a function imports what it needs: torch takes seconds, and results need none
+if TYPE_CHECKING:  # importing torch takes seconds, and reading results does not need it
     from mtlab.comparison import Comparison
     from mtlab.planning import Plan
 
@@ -25,23 +25,24 @@ __all__ = ["compare", "dry_run", "export_model", "load", "recommend"]
 def compare(experiment: Source, **settings: Any) -> "Comparison":
     """Run every scenario of an experiment, log to MLflow, and write the report: `mtlab compare`.
 
-    Trials that ended before are read back. A trial that fails is in ``failures`` of the result. An
-    interruption writes down the running trial first; a second one leaves at once.
+    Trials that an earlier run finished are read from its records. A trial that fails is in
+    ``failures`` of the result. At an interruption the running trial first writes a checkpoint; a
+    second interruption stops at once.
 
     Args:
-        experiment: a file, a mapping or an Experiment. One without a file is written to
-            ``experiment.yaml`` in its output, for commands.
-        settings: over those of the experiment; mappings merge, all else is replaced, and a list of
-            ``scenarios`` chooses some.
+        experiment: a file, a mapping or an Experiment. A mapping or Experiment is also written to
+            ``experiment.yaml`` in its output, so that commands can read it.
+        settings: settings that replace those of the experiment: mappings are merged, everything
+            else is replaced, and a list of ``scenarios`` selects some.
 
     Raises:
         UserError: the experiment has a mistake, or cannot run here.
-        KeyboardInterrupt: it was interrupted; the same call continues.
+        KeyboardInterrupt: the run was interrupted; the same call continues it.
     """
-    asked = given.of(experiment, given.words(settings))
+    request = given.of(experiment, given.words(settings))
     from mtlab import comparing
 
-    return comparing.run(asked)
+    return comparing.run(request)
 
 
 def recommend(
@@ -55,29 +56,29 @@ def recommend(
     """Train a pilot seed, and confirm the cheapest good scenario on fresh seeds: `mtlab recommend`.
 
     Args:
-        sources: an experiment, or one source of data or two, such as a folder or a hub id. What is
-            found in data is printed, and the experiment file for them is written.
-        looks: fresh seeds after which a scenario may be accepted; 3 where nothing is said.
-        margin: the largest loss, at every task.
-        tasks: those that decide; all where nothing is said.
-        budget: seconds, or text such as ``"10m"``: takes as many fresh seeds as fit.
-        settings: over those of the experiment, as for :func:`compare`.
+        sources: an experiment, or one or two sources of data, such as a folder or a hub id. For
+            data, the findings are printed, and an experiment file is written.
+        looks: how many fresh seeds there are when a scenario may be accepted; by default 3.
+        margin: the largest loss that is accepted, at every task.
+        tasks: the tasks that decide; by default all.
+        budget: seconds, or text such as ``"10m"``: as many fresh seeds run as fit.
+        settings: settings that replace those of the experiment, as for :func:`compare`.
 
     Raises:
         UserError: the data or the settings have a mistake, or the experiment cannot run here.
-        KeyboardInterrupt: it was interrupted; the same call continues.
+        KeyboardInterrupt: the run was interrupted; the same call continues it.
     """
     seconds = f"{budget}s" if isinstance(budget, int | float) else budget
     own = {"looks": looks, "margin": margin, "tasks": tasks, "budget": seconds}
     words = {key: _listed(value) for key, value in own.items() if value is not None}
-    asked = recommended(sources, {**words, **given.words(settings)})
+    request = recommended(sources, {**words, **given.words(settings)})
     from mtlab import comparing
 
-    return comparing.run(asked)
+    return comparing.run(request)
 
 
 def _listed(value: Any) -> list[str]:
-    """The words of one value, or of several."""
+    """A value, or each of several values, as text."""
     several = isinstance(value, Sequence) and not isinstance(value, str)
     return [str(word) for word in (value if several else [value])]
 
@@ -86,8 +87,8 @@ def recommended(sources: Sequence[Source], settings: dict[str, list[str]]) -> Gi
     """The experiment that a recommendation runs.
 
     Args:
-        sources: an experiment, or one source of data or two.
-        settings: key to words, as the command line has them.
+        sources: an experiment, or one or two sources of data.
+        settings: key to its values as text, as on the command line.
 
     Raises:
         UserError: the data or the settings have a mistake.
@@ -98,8 +99,8 @@ def recommended(sources: Sequence[Source], settings: dict[str, list[str]]) -> Gi
     if budget is not None:
         from mtlab import comparing
 
-        whole = given.of(experiment, settings).experiment
-        settings |= advising.seeds([comparing.affordable(whole, budget)])
+        loaded = given.of(experiment, settings).experiment
+        settings |= advising.seeds([comparing.affordable(loaded, budget)])
     return given.of(experiment, settings)
 
 
@@ -108,15 +109,15 @@ def dry_run(experiment: Source, **settings: Any) -> "Plan":
 
     Args:
         experiment: a file, a mapping or an Experiment.
-        settings: over those of the experiment, as for :func:`compare`.
+        settings: settings that replace those of the experiment, as for :func:`compare`.
 
     Raises:
         UserError: something is wrong with the experiment, its data or its encoder.
     """
-    asked = given.of(experiment, given.words(settings)).experiment
+    loaded = given.of(experiment, given.words(settings)).experiment
     from mtlab import planning
 
-    return planning.plan(asked)
+    return planning.plan(loaded)
 
 
 def load(source: Source, **settings: Any) -> "Comparison":
@@ -124,7 +125,7 @@ def load(source: Source, **settings: Any) -> "Comparison":
 
     Args:
         source: the folder with its records; or the experiment, whose output is read.
-        settings: over those of the experiment, such as ``output``.
+        settings: settings that replace those of the experiment, such as ``output``.
 
     Raises:
         UserError: there are no records, or one cannot be read.
@@ -155,10 +156,10 @@ def export_model(
 
     Args:
         source: a comparison, or the experiment.
-        scenario: whose; the recommended one where none is named.
-        to: the folder, which must not exist; ``models/<experiment>-<scenario>`` where none is given.
-        point: of a sweep, as the report writes it.
-        settings: over those of the experiment.
+        scenario: the scenario; by default the recommended one.
+        to: the folder, which must not exist; by default ``models/<experiment>-<scenario>``.
+        point: a point of the sweep, spelt as in the report.
+        settings: settings that replace those of the experiment.
 
     Returns:
         The folder.

@@ -22,20 +22,21 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit status: 0, 1 where a trial failed or ``doctor`` found a fault, 2 for a mistake in
-        what was given, 75 where it may work later, and 130 or 143 when interrupted or asked to end.
+        The exit status: 0 for success, 1 if a trial failed or ``doctor`` found a fault, 2 for a
+        mistake of the user, 75 if the command may work later, and 130 or 143 if a signal stopped it
+        (SIGINT or SIGTERM).
     """
     words = sys.argv[1:] if arguments is None else arguments
     words = [*words[1:2], "--help"] if words[:1] == ["help"] else words
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"
-        )  # letters that a terminal does not have are spelt out
+        )  # characters that the terminal cannot show are escaped
     status = _answer(words)
     if status and launch.number() > 1:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(status)  # does not wait for other processes of the run
+        os._exit(status)  # do not wait for other processes of the run
     return status
 
 
@@ -43,7 +44,7 @@ def _answer(words: list[str]) -> int:
     try:
         return _run(words)
     except UserError as error:
-        if launch.leads():  # the first process speaks for all
+        if launch.leads():  # only the first process prints the error
             print(f"mtlab: {error}", file=sys.stderr)
         return 75 if isinstance(error, Busy) else 2
     except launch.Lost as error:
@@ -52,7 +53,7 @@ def _answer(words: list[str]) -> int:
     except KeyboardInterrupt:
         print("mtlab: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+    except BrokenPipeError:  # the reader of the output closed it, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -186,7 +187,7 @@ def _sources(options: argparse.Namespace) -> tuple[list[str], dict[str, list[str
 
 
 def _given(options: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """The words before settings, and those of settings."""
+    """The arguments before the settings, and the arguments that are settings."""
     words = _words(options)
     count = next((index for index, word in enumerate(words) if word.startswith("--")), len(words))
     return words[:count], words[count:]

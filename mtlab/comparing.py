@@ -30,11 +30,11 @@ from mtlab.watched import end_with_parent
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was stopped; what ended stays, and the same call continues.
+    """The run was stopped; trials that ended are kept, and the same call continues the run.
 
     Args:
-        status: the exit status of a program that was stopped so.
-        words: for the user.
+        status: the exit status of a program that was stopped in this way.
+        words: the message for the user.
     """
 
     def __init__(self, status: int, words: str) -> None:
@@ -46,8 +46,8 @@ def run(request: Given, program: bool = False) -> Comparison:
     """Run an experiment.
 
     Args:
-        request: the experiment, and the command line that means it.
-        program: whether this process does nothing else, so that it may end when it is asked twice.
+        request: the experiment, and the arguments that name it on a command line.
+        program: whether this process does nothing else; a second signal then ends it at once.
 
     Raises:
         UserError: the experiment cannot run here.
@@ -68,7 +68,8 @@ def run(request: Given, program: bool = False) -> Comparison:
                     write_atomically(experiment.output / FILE, request.text)
                 record, trials = suite.run(tracking.start, tracking.log, _decider(display.say))
                 record = tracking.settle(record)
-                Journal(experiment.output).write_suite(record)  # by this process, for itself
+                # not by the suite's journal, which all processes would have to call
+                Journal(experiment.output).write_suite(record)
                 outcome = finish(experiment)
                 display.say(f"report: {outcome.directory / 'report.md'} and report.html")
                 status = "FINISHED" if all(trial.ok for trial in trials) else "FAILED"
@@ -80,30 +81,33 @@ def run(request: Given, program: bool = False) -> Comparison:
     finally:
         tracking.close(status)
         display.close()
-        gc.unfreeze()  # what the suite loaded may be freed
+        gc.unfreeze()  # undo the suite's gc.freeze(), so that its objects can be collected
     _say_place(record, tracking, request.command("sync"), display)
     return comparison.read(experiment.output)
 
 
 def _interrupted(request: Given, stop: BaseException, program: bool) -> Interrupted:
-    """What a stopped run ends with; a program says at once how it continues."""
+    """The exception that ends a stopped run; for a program, also print how to continue."""
     status = stop.status if isinstance(stop, signals.Stopped) else 128 + signal.SIGINT
     if not program:
         folder = str(request.experiment.output)
         words = f"the same call continues from here, and mtlab.load({folder!r}) has what ended"
         return Interrupted(status, words)
-    again, report = request.command("compare", launch.command()), request.command("report")
-    words = f"interrupted; `{again}` continues from here, and `{report}` writes up what ended"
+    compare_command, report_command = (
+        request.command("compare", launch.command()),
+        request.command("report"),
+    )
+    words = f"interrupted; `{compare_command}` continues from here, and `{report_command}` writes up what ended"
     print(f"mtlab: {words}", file=sys.stderr)
     return Interrupted(status, words)
 
 
 def affordable(experiment: Experiment, seconds: float) -> int:
-    """How many fresh seeds a recommendation has, so that it takes at most so long: the most of the
-    looks of the experiment that fits, or else the fewest.
+    """The number of fresh seeds for a recommendation that takes at most ``seconds``: the largest of
+    the experiment's looks that fits, or the smallest if none fits.
 
-    What the pilot will propose is not known before: a candidate as dear as the control is the most
-    that there may be.
+    The candidate is not known before the pilot. It is assumed to cost as much as the control, which
+    is the upper bound.
 
     Raises:
         UserError: how long a step takes is not known before trials run, as on a cluster.
@@ -144,7 +148,7 @@ def affordable(experiment: Experiment, seconds: float) -> int:
 
 
 def _say_place(record: SuiteRecord, tracking: Tracking, sync: str, display: PlainProgress) -> None:
-    """Say where MLflow has the suite, or what it lacks."""
+    """Print where the suite is in MLflow, or how much of it is missing there."""
     place = f"MLflow: {record.tracking['uri']}, experiment {record.tracking['experiment']}"
     if "missing" in record.tracking or tracking.missing:
         count = int(record.tracking.get("missing", 0))
@@ -159,8 +163,8 @@ def _say_place(record: SuiteRecord, tracking: Tracking, sync: str, display: Plai
 
 
 def _follow(experiment: Experiment, command: str) -> Comparison:
-    """Run the same suite in one of the other processes; the first process writes, logs and prints
-    its outcome.
+    """Run the suite in a process that is not the first one; only the first process writes, logs and
+    prints the outcome.
     """
     with signals.handled(obeys=False), local.opened(experiment) as engine:
         suite = Suite(experiment, command, Silent(), engine)
@@ -175,8 +179,8 @@ def _follow(experiment: Experiment, command: str) -> Comparison:
 def _decider(
     say: Callable[[str], object],
 ) -> Callable[[SuiteRecord, Sequence[TrialRecord], int], set[Pair]]:
-    """What decides after a look which points and scenarios run with more seeds, and their controls;
-    after a pilot it says why.
+    """A function that decides after a look which points and scenarios, and their controls, run with
+    more seeds; after a pilot it also explains the decision with ``say``.
     """
 
     def still_open(suite: SuiteRecord, trials: Sequence[TrialRecord], look: int) -> set[Pair]:
@@ -190,11 +194,11 @@ def _decider(
 
 
 def finish(experiment: Experiment) -> Outcome:
-    """Write the report; returns it with the recommended model."""
+    """Write the report, and return it with the recommended model."""
     folder = document.write(experiment.output).parent
     try:
         trial = choose(Journal(experiment.output), None, None).trial
-    except UserError:  # none is called best, or its weights were not kept: the report says so
+    except UserError:  # none is recommended, or its weights were not kept: the report says so
         return Outcome(folder, story(folder), None)
     return Outcome(
         folder, story(folder), (trial, lambda to: directory.write(experiment, to, None, None))

@@ -28,16 +28,16 @@ from mtlab.report.view import Chosen, View, joined, part
 
 @dataclass(frozen=True)
 class Decision:
-    """What a comparison says to do, each part a clause or a sentence.
+    """The decision that a comparison leads to; each part is a clause or a sentence.
 
     Attributes:
-        scenario: the recommended one; None where a trial has no result.
+        scenario: the recommended scenario; None if a trial has no result.
         answer: the answer to the experiment's question.
-        cost: what the recommended scenario costs beside the control.
-        sure: how sure that is.
-        change: what would change it.
-        step: the cheapest next step, mostly a command.
-        limits: what it cannot tell.
+        cost: what the recommended scenario costs compared with the control.
+        sure: how certain the answer is.
+        change: what would change the answer.
+        step: the cheapest next step, usually a command.
+        limits: what the comparison cannot tell.
     """
 
     scenario: str | None
@@ -56,12 +56,12 @@ class Decision:
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """The results of an experiment; it stays as it is when the experiment runs again.
+    """The results of an experiment. The value does not change when the experiment runs again.
 
     Attributes:
         suite: the record of the experiment.
-        records: those of its trials.
-        origin: the folder that they were read from.
+        records: the records of its trials.
+        origin: the folder that the records were read from.
         output: the folder of the report.
     """
 
@@ -72,16 +72,18 @@ class Comparison:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """A row a scenario: for each task the mean on test with its interval, the change against the
-        control with its own and the verdict; costs over the control's, and the number of seeds.
+        """One row per scenario: for each task the mean on test with its interval, the change
+        against the control with its interval, and the verdict; then costs relative to the
+        control's, and the number of seeds.
 
-        With a sweep the point comes before the scenario. Of settings each scenario has its best.
+        With a sweep, the index has the point before the scenario. If the experiment varies
+        ``settings``, each scenario has its best one.
         """
         return results.table(self._view.shown)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """A row a trial, as ``trials.csv`` has it."""
+        """One row per trial, as in ``trials.csv``."""
         return trials_table(self.suite, self.records)
 
     @cached_property
@@ -107,7 +109,7 @@ class Comparison:
 
     @property
     def failures(self) -> dict[str, str]:
-        """Trial to the reason why it has no result; empty where every trial ended well."""
+        """Each failed trial to the reason why it has no result; empty if all trials ended well."""
         return {
             trial.label: trial.ending
             for trial in self.records
@@ -116,7 +118,7 @@ class Comparison:
 
     @property
     def report(self) -> Path:
-        """The path of ``report.md``, which is written where it is not there; ``report.html`` is next
+        """The path of ``report.md``, which is written if it does not exist; ``report.html`` is next
         to it.
         """
         path = self.output / "report.md"
@@ -131,22 +133,22 @@ class Comparison:
         """Write the report of the records again, and return its path.
 
         Args:
-            figures: every figure, or the one or two that tell the most (``main``).
+            figures: ``all`` figures, or only the one or two most important ones (``main``).
 
         Raises:
-            UserError: the records have another format, or it cannot be written.
+            UserError: the records have another format, or the report cannot be written.
         """
         return document.write(self.origin, self.output, figures)
 
     def verdict(self, scenario: str, task: str) -> str:
-        """What the seeds show of a scenario against the control at a task: better, equivalent, worse,
-        at least as good, or unclear.
+        """What the seeds show about a scenario compared with the control at a task: better,
+        equivalent, worse, at least as good, or unclear.
 
         Raises:
-            UserError: there is no such scenario or task, or it is not compared.
+            UserError: there is no such scenario or task, or the scenario is not compared.
         """
         base = self._view.base
-        tasks = {each.name: each for each in base.tasks}
+        tasks = {known_task.name: known_task for known_task in base.tasks}
         for word, names, noun in ((scenario, base.scenarios, "scenario"), (task, tasks, "task")):
             if word not in names:
                 raise UserError(
@@ -212,8 +214,8 @@ class Comparison:
 
 
 def read(output: Path) -> Comparison:
-    """The results of the records in an experiment's output or, where nothing was run there, those
-    that are published.
+    """Read the results of an experiment from the records in its output or, if nothing was run
+    there, from the published records.
 
     Raises:
         UserError: there is no suite, or a record cannot be read.

@@ -14,20 +14,23 @@ from mtlab.plan.values import NOT_WRITTEN, Strict
 from mtlab.tasks.registry import USUAL
 
 OF_TASKS = ("tasks", "labelled", "label_noise", "task_weights")
-"""Settings that are mappings of tasks."""
+"""Settings that are mappings from tasks."""
 COLUMNS = (*WORDS, *(task["column"] for task in USUAL.values()))
 
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:
-    """The script that makes a shell complete what ``parser`` knows."""
+    """The script that makes a shell complete the commands and options of ``parser``."""
     import shtab
 
     return str(shtab.complete(parser, shell=shell))
 
 
 def settings(kind: Any = Experiment, prefix: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every key that a command line may set, dotted, with the words that it may have where they are
-    few; what lies in lists is left out, and of tasks those are known that files have which name none.
+    """Every dotted key that the command line can set, with the words that it can have if these are
+    few.
+
+    Keys within lists are left out. Only the usual tasks are known, those of files without
+    ``tasks``.
     """
     for name, field in kind.model_fields.items():
         if NOT_WRITTEN in field.metadata:

@@ -1,23 +1,23 @@
-"""The environment that a launcher, ``torchrun`` or ``accelerate launch``, gives each of the
-processes of one suite.
+"""The environment that a launcher, ``torchrun`` or ``accelerate launch``, sets for each process of
+a suite.
 
-Nothing here knows torch, so that the command line can ask before it loads anything.
+This module does not import torch, so that the command line can use it before it loads anything.
 """
 
 import os
 
 
 class Lost(BaseException):
-    """A process cannot continue with the others: it failed where they did not, or they are gone. Not
-    an ``Exception``: no trial's failure.
+    """A process cannot continue with the others: it failed and they did not, or they have ended.
+    This is not an ``Exception``, because it is not the failure of a trial.
 
-    It ends, so that the launcher ends the others too; started again they continue from the last
-    checkpoint.
+    The process ends, so that the launcher ends the others too; when they are started again, they
+    continue from the last checkpoint.
     """
 
 
 def number() -> int:
-    """Processes that run the suite together; 1 where no launcher started this one."""
+    """The number of processes that run the suite together; 1 if no launcher started this one."""
     return (
         _number_in("WORLD_SIZE", 1)
         if {"RANK", "LOCAL_RANK", "WORLD_SIZE"} <= set(os.environ)
@@ -26,12 +26,12 @@ def number() -> int:
 
 
 def rank() -> int:
-    """The number of this process among them, from 0 on."""
+    """The number of this process among them, counted from 0."""
     return _number_in("RANK", 0) if number() > 1 else 0
 
 
 def leads() -> bool:
-    """Whether this is the process that writes and speaks, as a process alone does."""
+    """Whether this process writes files and prints: it is the first of several, or the only one."""
     return rank() == 0
 
 
@@ -46,12 +46,12 @@ def name() -> str:
 
 
 def restarts() -> int:
-    """How often the launcher started its processes again, one of them having failed."""
+    """How often the launcher started its processes again because one of them had failed."""
     return _number_in("TORCHELASTIC_RESTART_COUNT", 0) if number() > 1 else 0
 
 
 def command() -> list[str]:
-    """The words that start as many processes again; none for one."""
+    """The words that start the same number of processes again; empty for one process."""
     return (
         ["torchrun", "--standalone", "--nproc-per-node", str(number()), "-m"]
         if number() > 1

@@ -1,4 +1,6 @@
-"""The words of the command line: commands, their options, and settings over those of a file."""
+"""The words of the command line: commands, their options, and settings that replace those of a
+file.
+"""
 
 import argparse
 import re
@@ -18,7 +20,7 @@ Any key of the file can be set after it; several values make a list:
 
 
 SHORT = {"address": "engine.address"}
-"""Options that mean a setting of another name."""
+"""Short options to the settings that they stand for."""
 
 
 SOURCES = """
@@ -57,7 +59,7 @@ Of the report itself:
 
 
 OF_ITSELF = {"export": EXPORT, "report": REPORT}
-"""Help on the own options of a command on an experiment."""
+"""Commands on experiments to the help for options that only they have."""
 
 FIGURES = ("all", "main")
 
@@ -90,7 +92,7 @@ OF_DATA = ("tasks", "data", "data_seed", "encoder", "max_length")
 
 
 class Parser(argparse.ArgumentParser):
-    """Prints a mistake in one line."""
+    """A parser that prints a mistake in one line."""
 
     commands: Mapping[str, "Parser"] = {}
     """The commands by name."""
@@ -101,12 +103,12 @@ class Parser(argparse.ArgumentParser):
         """Print a mistake in one line, and end with status 2."""
         message = re.sub(
             r", (\[SOURCE\] )?--KEY VALUE", "", message
-        )  # a rest of arguments may be empty, which argparse does not know
+        )  # these may be missing, but argparse lists them as required
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
 class _Version(argparse.Action):
-    """Prints the version, which is looked up only then."""
+    """Prints the version, which is looked up only when this option is used."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
@@ -117,7 +119,7 @@ class _Version(argparse.Action):
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 Settings = Sequence[tuple[str, Sequence[str]]]
-"""Keys with their words, for completion, which must know them one by one."""
+"""Keys with the words that they can have, for shell completion, which needs each key."""
 
 ON_EXPERIMENTS = {
     "compare": "run every scenario of an experiment, log to MLflow, write the report",
@@ -209,7 +211,7 @@ def _settings(command: Parser, metavar: str, about: str) -> None:
 
 
 def _complete(command: Parser, settings: Settings) -> None:
-    """Name settings one by one, for completion."""
+    """Add each setting as an option, for shell completion."""
     for key, words in settings:
         if words:
             command.add_argument(f"--{key}", choices=words)
@@ -257,7 +259,7 @@ def _on_sources(
 
 
 def parse_overrides(words: list[str]) -> dict[str, list[str]]:
-    """``--key.sub value …`` as key to values; ``--key=value`` works too.
+    """Settings from the command line (``--key.sub value …`` or ``--key=value``) as key to values.
 
     Raises:
         UserError: a value without a key, or a key without a value.

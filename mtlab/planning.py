@@ -15,11 +15,11 @@ from mtlab.train.measure.dry_run import Row
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan: ``str()`` has it as `mtlab plan` prints it.
+    """A plan; ``str()`` gives it as `mtlab plan` prints it.
 
     Attributes:
-        table: a row a scenario (:class:`mtlab.train.measure.dry_run.Row` says what the columns are).
-            With a sweep the point comes before the scenario.
+        table: one row per scenario (:class:`mtlab.train.measure.dry_run.Row` documents the
+            columns). With a sweep, the index has the point before the scenario.
     """
 
     text: str = field(repr=False)
@@ -33,8 +33,8 @@ def plan(experiment: Experiment, say: Callable[[str], object] = lambda line: Non
     """Plan an experiment.
 
     Args:
-        experiment: of which nothing is trained.
-        say: takes the lines as they are worked out.
+        experiment: the experiment, of which nothing is trained.
+        say: called with each line as soon as it is ready.
 
     Raises:
         UserError: something is wrong with the experiment, its data or its encoder.

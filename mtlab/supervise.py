@@ -1,9 +1,9 @@
-"""``mtlab`` as a program: ``compare`` runs in a process that is watched, so that its sudden death
-costs one trial and not the suite.
+"""``mtlab`` as a program: ``compare`` runs in a child process that this process watches, so that
+its sudden death costs one trial and not the suite.
 
-A process that the system kills (SIGKILL is what Linux does when memory runs out) or that crashes
-below Python is started again, and continues from its last checkpoint. A trial in which that happens
-twice is a row with its reason, and the others still run.
+If the system kills the child (Linux sends SIGKILL when memory runs out), or the child crashes
+outside Python code, it is started again, and continues from its last checkpoint. A trial in which
+that happens twice fails with that reason, and the others still run.
 """
 
 import json
@@ -25,7 +25,7 @@ from mtlab.watched import DEATHS, NOTE, hung, signal_name
 def program() -> int:
     """Run the command of the command line; the exit status is that of :func:`mtlab.cli.main`.
 
-    A launcher of several processes watches them itself.
+    If a launcher started several processes, nothing is watched here: the launcher does that.
     """
     arguments = sys.argv[1:]
     if (
@@ -42,29 +42,29 @@ def program() -> int:
 
 
 def watch(command: list[str], note: Path) -> int:
-    """Run a command, and again for as long as it dies in trials; returns its exit status.
+    """Run a command, start it again whenever it dies during trials, and return its exit status.
 
     Args:
-        command: to run.
-        note: the file for its notes.
+        command: the command to run.
+        note: the file in which the command notes the folder of the trials that it runs.
     """
-    asked: list[int] = []
+    forwarded: list[int] = []
     while True:
         note.write_text("")
         child = subprocess.Popen(
             command, env={**threads_beside_others(), **os.environ, NOTE: str(note)}, process_group=0
         )
-        before = {
-            number: signal.signal(number, _forward(child, asked))
+        earlier_handlers = {
+            number: signal.signal(number, _forward(child, forwarded))
             for number in (signal.SIGINT, signal.SIGTERM)
         }
         try:
             status = child.wait()
         finally:
-            for number, handler in before.items():
+            for number, handler in earlier_handlers.items():
                 signal.signal(number, handler)
-        ran = note.read_text()
-        if status == 1 and ran and not asked and hung(Path(ran)):
+        trials_folder = note.read_text()
+        if status == 1 and trials_folder and not forwarded and hung(Path(trials_folder)):
             print(
                 "mtlab: the process hung; it is started again and continues",
                 file=sys.stderr,
@@ -73,7 +73,7 @@ def watch(command: list[str], note: Path) -> int:
             continue
         if status >= 0:
             return status
-        if asked or not _noted(note, -status):
+        if forwarded or not _noted(note, -status):
             print(f"mtlab: the process was ended by {signal_name(-status)}", file=sys.stderr)
             return 128 - status
         print(
@@ -89,10 +89,10 @@ to count as busy."""
 
 
 def threads_beside_others() -> dict[str, str]:
-    """What to add to the environment where other programs use the cores that this one may use.
+    """Variables to add to the environment if other programs use the cores that this one may use.
 
     An OpenMP thread that waits for another one spins by default, which is fastest on a quiet
-    machine. Where another program has a core, a spinning thread keeps the thread that it waits for
+    machine. If another program uses a core, a spinning thread keeps the thread that it waits for
     from running. Threads that sleep while they wait made steps six times faster (two cores, one of
     them busy), with the same results bit for bit. OpenMP reads this once, when torch is loaded.
     """
@@ -103,7 +103,9 @@ def threads_beside_others() -> dict[str, str]:
 
 
 def _noted(note: Path, number: int) -> bool:
-    """Write a death down where the trials that ran will find it; False where none ran."""
+    """Record the signal that ended the process in the folder of the trials that ran; return False
+    if none ran.
+    """
     folder = note.read_text()
     if not folder:
         return False

@@ -9,11 +9,12 @@ from mtlab.plan.errors import UserError
 
 
 def serve(port: int, file: str | None) -> int:
-    """Become MLflow's server; where the tracking address names a server already, say which.
+    """Replace this process with MLflow's server; if the tracking address already names a server,
+    only print that address.
 
     Args:
-        port: where it listens.
-        file: an experiment, whose last suite's page is wanted.
+        port: the port on which the server listens.
+        file: an experiment, to get the address of its last suite's page; None for the front page.
 
     Raises:
         UserError: MLflow is not installed, or the port is in use.
@@ -37,9 +38,9 @@ def serve(port: int, file: str | None) -> int:
             )
     os.environ["MLFLOW_BACKEND_STORE_URI"] = absolute(
         uri
-    )  # as an argument everybody on this machine could read its password
+    )  # not an argument: every user of this machine could read its password
     os.environ.setdefault("MLFLOW_ARTIFACTS_DESTINATION", str(Path("mlartifacts").absolute()))
-    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # of no use here
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # mtlab does not use it
     print(f"http://127.0.0.1:{port}/{_suites_page(file)}", flush=True)
     os.chdir(sys.prefix)  # the server would import Python files of the folder that it is started in
     os.execv(
@@ -49,8 +50,8 @@ def serve(port: int, file: str | None) -> int:
 
 
 def _suites_page(file: str | None) -> str:
-    """Where MLflow's interface shows the last suite of an experiment; its front page where there is
-    none.
+    """The page of MLflow's interface with the last suite of an experiment, or its front page if
+    there is none.
     """
     from mtlab.plan.experiment import load
     from mtlab.record.journal import Journal

@@ -1,5 +1,5 @@
-"""Notes between a watched process and the process that watches it (:mod:`mtlab.supervise`), and
-their places.
+"""The files with which a watched process and the process that watches it (:mod:`mtlab.supervise`)
+inform each other.
 """
 
 import ctypes
@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 
 NOTE = "MTLAB_NOTE"
-"""The environment variable with the file in which the process notes the folder of the trials that
-it has begun, empty when they ended."""
+"""The environment variable with the path of the note: a file in which the watched process writes
+the folder of the trials that it runs. The file is empty when no trials run."""
 
 STALLED = "stalled-*.txt"
-"""In that folder: the stacks of a process that hung, and so ended itself; empty while a process
-runs."""
+"""Files in that folder with the stack traces of a process that hung, and therefore ended itself. A
+file is empty while its process runs."""
 
 DEATHS = "deaths.json"
-"""In that folder: the signals that ended the process while these trials ran."""
+"""The file in that folder with the signals that ended the process while these trials ran."""
 
 SET_DEATH_SIGNAL = 1
 """``PR_SET_PDEATHSIG`` of linux/prctl.h."""
@@ -29,15 +29,15 @@ def hung(folder: Path) -> list[Path]:
 
 
 def end_with_parent() -> None:
-    """In a watched process: ask the system for SIGTERM when the watching process is gone. Linux alone
-    can do so.
+    """In a watched process, ask the system to send SIGTERM when the watching process ends. Only
+    Linux can do that.
     """
     if os.environ.get(NOTE) and sys.platform == "linux":
         ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGTERM)
 
 
 def why(deaths: list[int]) -> str:
-    """The status of a trial in which the process died too often."""
+    """The reason why a trial failed during which the process died too often."""
     return f"the process was ended by {signal_name(deaths[-1])} {len(deaths)} times while the trial ran"
 
 

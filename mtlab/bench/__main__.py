@@ -1,5 +1,5 @@
-"""``python -m mtlab.bench FILE [--whole-suite] [--once] [--KEY VALUE ...]``: mtlab against the
-alternatives that a user has.
+"""``python -m mtlab.bench FILE [--whole-suite] [--once] [--KEY VALUE ...]``: mtlab compared with
+the alternatives that a user has.
 
 All contenders run a scenario in turn in one process, on the same data from the same initial
 weights. Runs under two minutes are repeated three times (with ``--once``, once), and the median
@@ -50,8 +50,8 @@ OTHERS = ("engines", "reach")
 
 @dataclass(frozen=True)
 class Lap:
-    """One run: real seconds, its results on the test split, and, where known, the seconds of
-    training among them.
+    """One run: its seconds, its results on the test split, and, if known, the seconds of training
+    among them.
     """
 
     seconds: float
@@ -61,7 +61,9 @@ class Lap:
 
 @dataclass
 class Row:
-    """Seconds of one scenario by contender; training among them, and test metrics, of the last run."""
+    """One scenario by contender: the seconds of each run, the seconds of training among them, and
+    the test metrics of the last run.
+    """
 
     scenario: str
     seeds: int
@@ -71,7 +73,7 @@ class Row:
 
 
 def _ignore(_: object) -> None:
-    """Messages that the benchmark hides."""
+    """Ignore a message, which the benchmark does not show."""
 
 
 class Bench:
@@ -102,8 +104,8 @@ class Bench:
         gc.freeze()  # as in a suite
 
     def mtlab(self, trials: list[Trial], cached: bool = True) -> Lap:
-        """These trials with an empty cache or without one, including everything but reading data
-        and weights.
+        """Run trials with an empty cache or without one. The time includes everything except
+        reading data and weights.
         """
         with tempfile.TemporaryDirectory() as directory:
             journal = Journal(Path(directory))
@@ -127,7 +129,7 @@ class Bench:
         )
 
     def trainer(self, scenario: str, tuning: peer.Tuning) -> Lap:
-        """Real seconds of one seed of a scenario in a Trainer, from a loaded network."""
+        """Run one seed of a scenario in a Trainer. The time begins with a loaded network."""
         torch.manual_seed(0)
         network = peer.network(
             self.prepared, self.pretrained, self.experiment.seeds[0], self.runtime.device
@@ -176,7 +178,7 @@ class Bench:
         return {"rows": [asdict(row) for row in in_turn(SUITE, contenders, self.times)]}
 
     def together(self, name: str) -> bool:
-        """Whether seeds share work: only heads train."""
+        """Whether seeds share work, which they do if only heads train."""
         plans = self.prepared.stage_plans(name)
         return all(plan.stacks for plan in plans if plan.stage.epochs)
 
@@ -203,27 +205,27 @@ Contenders = dict[tuple[int, str], Callable[[], Lap]]
 
 
 def in_turn(scenario: str, contenders: Contenders, times: int) -> list[Row]:
-    """Run all contenders in turn, and repeat those whose first run was short: a machine's pace
-    drifts, and should favour none of them.
+    """Run all contenders in turn, and repeat those whose first run was short. They take turns
+    because a machine's speed drifts, which should not favour one of them.
     """
     laps: dict[tuple[int, str], list[Lap]] = {contender: [] for contender in contenders}
     for turn in range(times):
         for (seeds, who), call in contenders.items():
-            done = laps[seeds, who]
-            if turn and done[0].seconds >= SHORT_S:
+            runs = laps[seeds, who]
+            if turn and runs[0].seconds >= SHORT_S:
                 continue
-            done.append(call())
+            runs.append(call())
             print(
-                f"  {scenario} x{seeds}, {who}: {done[-1].seconds:.1f} s, {_shown(done[-1].metrics)}",
+                f"  {scenario} x{seeds}, {who}: {runs[-1].seconds:.1f} s, {_shown(runs[-1].metrics)}",
                 flush=True,
             )
     rows = {seeds: Row(scenario, seeds) for seeds, _ in contenders}
-    for (seeds, who), done in laps.items():
+    for (seeds, who), runs in laps.items():
         rows[seeds].seconds[who], rows[seeds].train_s[who] = (
-            [lap.seconds for lap in done],
-            [lap.train_s for lap in done],
+            [lap.seconds for lap in runs],
+            [lap.train_s for lap in runs],
         )
-        rows[seeds].metrics[who] = done[-1].metrics
+        rows[seeds].metrics[who] = runs[-1].metrics
     return list(rows.values())
 
 
@@ -232,8 +234,8 @@ def _shown(metrics: dict[str, float | None]) -> str:
 
 
 def run(file: str, whole: bool, overrides: dict[str, list[str]], times: int = TIMES) -> Path:
-    """All contenders on all scenarios. The result is in ``bench.json`` after each scenario; a later
-    run continues after the last one.
+    """Run all contenders on all scenarios. The result is written to ``bench.json`` after each
+    scenario; a later run continues after the last one.
 
     Returns:
         The experiment's output.
@@ -291,11 +293,11 @@ def _others(place: Path) -> dict[str, Any]:
 def main() -> int:
     """The entry point."""
     arguments = sys.argv[1:]
-    whole, once = "--whole-suite" in arguments, "--once" in arguments
+    whole_suite, once = "--whole-suite" in arguments, "--once" in arguments
     arguments = [word for word in arguments if word not in ("--whole-suite", "--once")]
     try:
         directory = run(
-            arguments[0], whole, parse_overrides(arguments[1:]), times=1 if once else TIMES
+            arguments[0], whole_suite, parse_overrides(arguments[1:]), times=1 if once else TIMES
         )
         from mtlab.bench import page
 

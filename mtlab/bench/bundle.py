@@ -43,12 +43,13 @@ PLATFORMS = (
 
 
 def requirements(names: Iterable[str], python: str) -> dict[str, list[Requirement]]:
-    """The requirements of some packages, themselves included: canonical name to all requirements on
-    it, as the packages here state them.
+    """Some packages and all that they need: canonical name to all requirements on that package, as
+    the packages installed here state them.
 
     Args:
-        names: of packages.
-        python: the version there, such as ``3.12``, for requirements that depend on it.
+        names: names of packages.
+        python: Python's version on the other machine, such as ``3.12``, for requirements that
+            depend on it.
 
     Raises:
         UserError: one of them is not installed here.
@@ -57,10 +58,10 @@ def requirements(names: Iterable[str], python: str) -> dict[str, list[Requiremen
     waiting = [Requirement(name) for name in names]
     seen = set()
     while waiting:
-        asked = waiting.pop()
-        name = canonicalize_name(asked.name)
-        needed.setdefault(name, []).append(asked)
-        for extra in ("", *asked.extras):
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        needed.setdefault(name, []).append(requirement)
+        for extra in ("", *requirement.extras):
             if (name, extra) not in seen:
                 seen.add((name, extra))
                 waiting += _needs(name, extra, python)
@@ -77,10 +78,10 @@ def _needs(name: str, extra: str, python: str) -> Iterator[Requirement]:
             where="bundle",
             code="not-installed",
         ) from None
-    around = {"extra": extra, "python_version": python, "python_full_version": f"{python}.0"}
+    environment = {"extra": extra, "python_version": python, "python_full_version": f"{python}.0"}
     for line in lines:
         needed = Requirement(line)
-        if needed.marker is None or needed.marker.evaluate(around):
+        if needed.marker is None or needed.marker.evaluate(environment):
             yield needed
 
 
@@ -90,12 +91,12 @@ def missing(installed: Mapping[str, str], python: str) -> dict[str, str]:
 
     Args:
         installed: the other machine's packages, canonical name to version.
-        python: the version there.
+        python: Python's version on the other machine.
     """
     needed = requirements(("mtlab", "pytest"), python)
     lacking = {ENCODER: str(distribution(ENCODER).version)}
-    for name, asked in needed.items():
-        if name == "mtlab" or _fits(installed.get(name), asked):
+    for name, stated in needed.items():
+        if name == "mtlab" or _fits(installed.get(name), stated):
             continue
         lacking[str(name)] = str(distribution(name).version).partition("+")[0]
     return lacking
@@ -113,7 +114,7 @@ def _fits(version: str | None, asked: list[Requirement]) -> bool:
 
 def read_there(file: Path | None, python: str) -> dict[str, str]:
     """The packages of the other machine: the lines ``name==version`` of its ``pip list
-    --format=freeze``, or torch and transformers alone.
+    --format=freeze``; without a file, torch and transformers with all that they need.
 
     Raises:
         UserError: the file cannot be read, or has no such line.
@@ -134,8 +135,8 @@ def read_there(file: Path | None, python: str) -> dict[str, str]:
 
 
 def download(packages: Mapping[str, str], python: str, to: Path) -> None:
-    """Wheels of packages for another Python, without their requirements; a package that the index
-    has as source alone is built here.
+    """Download the wheels of packages for another Python, without their requirements; a package
+    that the index has only as source is built here.
 
     Raises:
         UserError: pip fails.
@@ -211,13 +212,13 @@ def pieces(wheels: list[Path], to: Path, limit: int) -> dict[str, list[dict[str,
 
 
 def write(to: Path, pip_list: Path | None, python: str, limit: int) -> None:
-    """Write the whole bundle anew, and print its contents.
+    """Write the complete bundle, and print its contents.
 
     Args:
-        to: its folder; one that is there is replaced, if it is a bundle.
-        pip_list: what the other machine has, as :func:`read_there` takes it.
-        python: the version there.
-        limit: bytes of a piece.
+        to: the folder of the bundle; an existing bundle there is replaced.
+        pip_list: the packages of the other machine, as for :func:`read_there`.
+        python: Python's version on the other machine.
+        limit: the most bytes of a piece.
 
     Raises:
         UserError: something is not installed here, pip fails, or the folder holds something else.
@@ -269,9 +270,9 @@ def main() -> int:
     parser.add_argument(
         "--mib", type=int, default=48, help="the most that a piece holds, in MiB (48)"
     )
-    asked = parser.parse_args()
+    options = parser.parse_args()
     try:
-        write(asked.to, asked.have, asked.python, asked.mib * MIB)
+        write(options.to, options.have, options.python, options.mib * MIB)
     except UserError as error:
         print(f"mtlab: {error}", file=sys.stderr)
         return 2

@@ -15,7 +15,8 @@ MANIFEST = "manifest.json"
 
 
 def join(bundle: Path, to: Path) -> list[Path]:
-    """Write the wheels of a bundle whole into a folder, each part checked by its SHA-256.
+    """Join the parts of a bundle's wheels, and write the wheels into a folder. Each part is checked
+    by its SHA-256.
 
     Raises:
         SystemExit: a part is missing or damaged; its text says which.
@@ -42,8 +43,8 @@ def main() -> int:
     parser.add_argument(
         "--target", help="install into this folder, for PYTHONPATH, and leave the environment alone"
     )
-    asked = parser.parse_args()
-    target = ["--target", asked.target] if asked.target else []
+    options = parser.parse_args()
+    target = ["--target", options.target] if options.target else []
     with tempfile.TemporaryDirectory() as directory:
         wheels = join(Path(__file__).parent, Path(directory))
         pip = [

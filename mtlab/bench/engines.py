@@ -1,9 +1,9 @@
 """``python -m mtlab.bench.engines FILE [--KEY VALUE ...]``: one suite, run by this process alone,
 and by workers of a Ray cluster.
 
-Each runs the whole command, in turn, with a thread a worker. The cost of an engine is in seconds a
-trial: one worker of a cluster against no cluster. The gain of more workers is a ratio of trials an
-hour.
+Each runs the whole command, in turn, with one thread per worker. The cost of an engine is measured
+in seconds per trial: one worker of a cluster compared with no cluster. The gain of more workers is
+a ratio of trials per hour.
 """
 
 import json
@@ -23,14 +23,14 @@ from mtlab.record.journal import Journal
 from mtlab.train import runtime
 
 TURNS = 2
-"""How often each of them runs."""
+"""How often each engine runs."""
 
 
 def run(arguments: list[str]) -> dict[str, Any]:
-    """The seconds of each engine, turn by turn, and the trials it ran.
+    """The seconds of each engine, turn by turn, and the trials that it ran.
 
     Args:
-        arguments: of ``mtlab compare``.
+        arguments: the arguments of ``mtlab compare``.
 
     Raises:
         UserError: Ray is not installed, or a suite failed.
@@ -48,29 +48,33 @@ def run(arguments: list[str]) -> dict[str, Any]:
     }
     for turn in range(TURNS):
         for workers in (0, 1, runtime.cores()):
-            who = f"Ray, {workers} worker{'' if workers == 1 else 's'}" if workers else ALONE
+            engine_name = (
+                f"Ray, {workers} worker{'' if workers == 1 else 's'}" if workers else ALONE
+            )
             with tempfile.TemporaryDirectory() as folder:
                 engine = []
                 if workers:
-                    room = {"num_cpus": workers, "object_store_memory": 100 << 20}
-                    cluster = Cluster(initialize_head=True, head_node_args=room)
+                    resources = {"num_cpus": workers, "object_store_memory": 100 << 20}
+                    cluster = Cluster(initialize_head=True, head_node_args=resources)
                     engine = ["--engine", "ray", "--address", cluster.address]
                 try:
                     lap = _lap([*arguments, *engine], Path(folder))
                 finally:
                     if workers:
                         cluster.shutdown()
-            result["runs"].setdefault(who, {"workers": workers, "laps": []})["laps"].append(lap)
+            result["runs"].setdefault(engine_name, {"workers": workers, "laps": []})["laps"].append(
+                lap
+            )
             print(
-                f"turn {turn + 1}, {who}: {lap['seconds']:.1f} s, {lap['trials']} trials",
+                f"turn {turn + 1}, {engine_name}: {lap['seconds']:.1f} s, {lap['trials']} trials",
                 flush=True,
             )
     return result
 
 
 def _lap(arguments: list[str], folder: Path) -> dict[str, Any]:
-    """Run a suite; its real seconds, and those between the first trial's beginning and the last
-    one's end.
+    """Run a suite, and return the seconds of the command, of the suite, and from the beginning of
+    the first trial to the end of the last one, with facts about the suite.
     """
     settings = {"OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
     command = [
@@ -83,13 +87,13 @@ def _lap(arguments: list[str], folder: Path) -> dict[str, Any]:
         str(folder / "out"),
     ]
     began = time.perf_counter()
-    ended = subprocess.run(
+    process = subprocess.run(
         command, env={**os.environ, **settings}, capture_output=True, text=True, check=False
     )
     seconds = time.perf_counter() - began
-    if ended.returncode:
+    if process.returncode:
         raise UserError(
-            f"a suite failed: {(ended.stderr or ended.stdout).strip().splitlines()[-1]}",
+            f"a suite failed: {(process.stderr or process.stdout).strip().splitlines()[-1]}",
             "run its command by itself",
             code="trial-failed",
         )

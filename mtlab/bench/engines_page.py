@@ -9,23 +9,23 @@ ALONE = "this process"
 
 
 def lines(result: dict[str, Any]) -> list[str]:
-    """The lines about engines, from the result of :func:`run`."""
+    """The lines about engines, from the result of :func:`mtlab.bench.engines.run`."""
     rows, alone = [], result["runs"][ALONE]["laps"]
     alone_s = _median(alone, "suite_s")
-    first = _median(
+    one_worker_s = _median(
         next(run["laps"] for run in result["runs"].values() if run["workers"] == 1), "trials_s"
     )
-    for who, run in result["runs"].items():
+    for engine_name, run in result["runs"].items():
         laps = run["laps"]
         overhead = (
             (_median(laps, "suite_s") - alone_s) / laps[0]["trials"]
             if run["workers"] == 1
             else None
         )
-        gain = first / _median(laps, "trials_s") if run["workers"] else None
+        gain = one_worker_s / _median(laps, "trials_s") if run["workers"] else None
         rows.append(
             [
-                who,
+                engine_name,
                 *(rounded(_median(laps, key)) for key in ("seconds", "suite_s", "trials_s")),
                 rounded(overhead),
                 "–" if gain is None else f"{gain:.2f}",

@@ -1,5 +1,5 @@
-"""The best that this machine could do: its rate of matrix products and its memory bandwidth, and
-the resulting time of a step.
+"""The limits of this machine: its rate of matrix products, its memory bandwidth, and the shortest
+training time that these allow.
 """
 
 import statistics
@@ -33,8 +33,8 @@ class Machine:
 def measure(
     hidden: int, inner: int, rows: int, device: torch.device, synchronize: Callable[[], None]
 ) -> Machine:
-    """Measure both rates: products (rows, hidden) × (hidden, inner), the encoder's largest, and a
-    copy of 256 MB.
+    """Measure both rates: with products (rows, hidden) × (hidden, inner), the encoder's largest,
+    and with a copy of 256 MB.
     """
     gemm = {}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
@@ -49,8 +49,8 @@ def measure(
 
 
 def seconds(prepared: Prepared, scenario: str, machine: Machine, runtime: Runtime) -> float:
-    """The floor of a scenario's uncached training: its FLOPs without padding at the rate of
-    products, and AdamW's bytes.
+    """The floor of a scenario's uncached training in seconds: its FLOPs without padding at the rate
+    of products, plus the bytes that AdamW moves at the memory bandwidth.
     """
     total = 0.0
     for plan in prepared.stage_plans(scenario):

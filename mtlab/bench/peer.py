@@ -39,24 +39,24 @@ BEYOND = (
     "guidance",
     "mitigated",
 )
-"""Keys of a stage that mtlab's own loop has alone."""
+"""Keys of a stage that only mtlab's own loop supports."""
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """The settings of a Trainer: its defaults, or those of somebody who knows what costs time."""
+    """The settings of a Trainer: its defaults, or those that make it fast."""
 
     name: str
     options: Mapping[str, Any]
     frozen_in_eval: bool
-    """Keep frozen modules in eval mode: no dropout is drawn for them."""
+    """Whether frozen modules stay in eval mode, without dropout."""
 
 
 DEFAULTS = Tuning("Trainer, defaults", {}, frozen_in_eval=False)
 
 
 def tuned(precision: str) -> Tuning:
-    """The settings of somebody who knows what costs time; ``precision`` is the suite's."""
+    """The settings that make a Trainer fast; ``precision`` is the suite's."""
     options = {
         "bf16": precision == "bf16",
         "train_sampling_strategy": "group_by_length",
@@ -66,7 +66,7 @@ def tuned(precision: str) -> Tuning:
 
 
 class Joint(nn.Module):
-    """The network with the summed loss that Trainer asks of a model."""
+    """The network with the summed loss that a Trainer requires of a model."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Joint(nn.Module):
         self.losses = losses_of(tasks)
 
     def train(self, mode: bool = True) -> "Joint":
-        """Like torch's method, but frozen units stay in eval mode where they should."""
+        """Like torch's method, but with ``frozen_in_eval`` frozen units stay in eval mode."""
         super().train(mode)
         if mode and self.frozen_in_eval:
             freezing.set_modes(self.network, self.partition)
@@ -114,16 +114,17 @@ class Rows(Dataset):
 def run(
     prepared: Prepared, network: Network, stages: tuple[Stage, ...], tuning: Tuning
 ) -> tuple[float, dict[str, float]]:
-    """Train and test as a Trainer does: seconds, and the test metrics.
+    """Train and test with a Trainer, and return the seconds and the test metrics.
 
     Args:
         prepared: data and settings.
-        network: where training begins; it is changed.
-        stages: of the scenario; each has a Trainer of its own, as each has an optimizer of its own.
-        tuning: how the Trainer is set.
+        network: the network to train; it is changed.
+        stages: the stages of the scenario. Each has a Trainer of its own, because it has an
+            optimizer of its own.
+        tuning: the settings of the Trainer.
 
     Raises:
-        UserError: a stage has what a Trainer does not do.
+        UserError: a stage has a setting that a Trainer does not support.
     """
     _check(stages)
     began = time.perf_counter()
@@ -148,15 +149,15 @@ def run(
 
 
 def _check(stages: Sequence[Stage]) -> None:
-    """See that a Trainer would do the same work."""
+    """Check that a Trainer would do the same work."""
     for index, stage in enumerate(stages):
-        others = [key for key in BEYOND if getattr(stage, key)]
-        others += ["losses"] if stage.silent else []
-        if others:
+        unsupported = [key for key in BEYOND if getattr(stage, key)]
+        unsupported += ["losses"] if stage.silent else []
+        if unsupported:
             raise UserError(
-                f"a Trainer has no {others[0]}, so that it would do other work",
+                f"a Trainer has no {unsupported[0]}, so that it would do other work",
                 "take it out, or benchmark another scenario",
-                where=f"stages.{index}.{others[0]}",
+                where=f"stages.{index}.{unsupported[0]}",
                 code="conflict",
             )
 
@@ -200,8 +201,8 @@ def _trainer(
 def _optimizers(
     prepared: Prepared, network: Network, partition: Partition, stage: Stage
 ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
-    """The optimizer of a stage and the course of its rates; where nothing trains, one that a
-    Trainer accepts.
+    """The optimizer of a stage and the scheduler of its rates; if nothing trains, an optimizer that
+    a Trainer accepts.
     """
     if not partition.trainable:
         return torch.optim.SGD([nn.Parameter(torch.zeros(1))]), None
@@ -248,8 +249,8 @@ def _metrics(predicted: EvalPrediction, prepared: Prepared) -> dict[str, float]:
 
 
 def network(prepared: Prepared, pretrained: Backbone, seed: int, device: torch.device) -> Network:
-    """The initial network of a scenario, on a copy of an encoder with transformers' own choice of
-    attention.
+    """The initial network of a scenario, on a copy of an encoder whose attention kernel
+    transformers chose.
     """
     copied = Network(
         Backbone(copy.deepcopy(pretrained.model), pretrained.blocks, pretrained.after),

@@ -15,10 +15,10 @@ from mtlab.plan.words import counted, unset
 Change = Literal["lowercase", "typos", "shortened"]
 
 NEEDS = {"lowercase": "", "typos": "rate", "shortened": "words"}
-"""Change to the setting that it needs."""
+"""Change to the setting that it needs; empty if it needs none."""
 
 SPLITS = ("train", "validation", "test")
-"""Names that a set may not have."""
+"""The experiment's own splits; a test set cannot have one of these names."""
 
 
 class AlsoTest(Source):
@@ -49,9 +49,9 @@ class AlsoTest(Source):
     @model_validator(mode="after")
     def _one_way(self) -> "AlsoTest":
         if (self.of is None) == (self.source is None):
-            both = "two ways at once" if self.of else "no sentences"
+            problem = "two ways at once" if self.of else "no sentences"
             remedy = "give `source: PATH`, or `of: test` and a `change` of the test split"
-            raise mistake(f"{both}; {remedy}", code="conflict")
+            raise mistake(f"{problem}; {remedy}", code="conflict")
         if self.of is not None and self.change is None:
             raise mistake(f"missing; name one of {', '.join(NEEDS)}", "change", code="missing")
         needed = NEEDS.get(self.change or "", "")
@@ -83,10 +83,10 @@ class AlsoTest(Source):
         return self
 
     def called(self, name: str) -> str:
-        """What reports call the set.
+        """The name of the set in reports.
 
         Args:
-            name: in the experiment file.
+            name: its name in the experiment file.
         """
         return {
             None: name,
@@ -100,9 +100,10 @@ def check_sets(sets: Mapping[str, AlsoTest], tasks: Mapping[str, Task]) -> None:
     """Check the test sets of an experiment against its tasks.
 
     Raises:
-        PydanticCustomError: a name cannot be one, or a setting names what the experiment does not have.
+        PydanticCustomError: a set has an invalid name, or a setting names a task or column that the
+            experiment does not have.
     """
-    for name, asked in sets.items():
+    for name, test_set in sets.items():
         path = ("also_test", name)
         if name in SPLITS:
             line = f"{shown(name)} is a split of the experiment; name the set otherwise"
@@ -110,9 +111,9 @@ def check_sets(sets: Mapping[str, AlsoTest], tasks: Mapping[str, Task]) -> None:
         if not TASK.fullmatch(name):
             line = f"{shown(name)} cannot be the name of a test set; use letters, digits and `_`"
             raise mistake(line, *path, code="bad-name")
-        for place, task in enumerate(asked.tasks):
+        for place, task in enumerate(test_set.tasks):
             if task not in tasks:
                 raise mistake(
                     unknown_task(task, tasks), *path, "tasks", place, code="unknown-value"
                 )
-        check_columns(asked, [*WORDS, *(task.column for task in tasks.values())], *path)
+        check_columns(test_set, [*WORDS, *(task.column for task in tasks.values())], *path)

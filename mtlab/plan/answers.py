@@ -1,7 +1,7 @@
 """The ``answer:`` of an experiment file: a sentence with placeholders that the results fill.
 
-A placeholder is a word and what it is about, in braces: ``{verdict backbone_frozen ner}``. The report
-fills it (:mod:`mtlab.report.decision.template`); here it is read and checked.
+A placeholder is a word and its arguments, in braces: ``{verdict backbone_frozen ner}``. The report
+fills it (:mod:`mtlab.report.decision.template`); this module parses and checks it.
 """
 
 import re
@@ -22,17 +22,18 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "kept": ("scenario", "task"),
     "regained": ("task",),
 }
-"""Word to what follows it. ``recommendation``: what to train, and why. ``verdict``: of a scenario
-against the control at a task, with the difference. ``sizes``, ``conditions``: the verdicts at every
-size, or under every condition, of the data. ``fewest``: the top blocks that reach a share of full
-fine-tuning. ``kept``: what a trained head lost. ``regained``: what wins back half of that."""
+"""Word to its arguments. ``recommendation``: what to train, and why. ``verdict``: the verdict on a
+scenario against the control at a task, with the difference. ``sizes``, ``conditions``: the verdicts
+at every size, or under every condition, of the data. ``fewest``: the fewest top blocks that reach a
+share of full fine-tuning. ``kept``: how the score of a head changed that was trained before.
+``regained``: the scenarios that regain more than half of that loss."""
 
 PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True)
 class Placeholder:
-    """A word of :data:`WORDS` and what it is about."""
+    """A word of :data:`WORDS` with its arguments."""
 
     word: str
     about: tuple[str, ...]
@@ -49,10 +50,10 @@ def pieces(answer: str) -> Iterator[str | Placeholder]:
 
 
 def check(located: Located) -> None:
-    """See that an answer's placeholders are such, and that the file has what they name.
+    """Check that an answer's placeholders are known, and that the file has what they name.
 
     Raises:
-        UserError: one is not, or the file lacks it.
+        UserError: a placeholder is unknown or not complete, or the file lacks what it names.
     """
     answer = located.value.get("answer")
     if not isinstance(answer, str):

@@ -1,4 +1,4 @@
-"""Scenarios that are taken out of an experiment, with all that its file says of them elsewhere."""
+"""Removing scenarios from an experiment, with all other settings of its file that name them."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -10,8 +10,8 @@ def choose_scenarios(value: dict[str, Any], names: Sequence[str]) -> None:
     """Keep only the scenarios called ``names``, in this order.
 
     Args:
-        value: what a file says; changed.
-        names: of its scenarios.
+        value: the content of a file; it is changed.
+        names: names of scenarios.
 
     Raises:
         UserError: the file has no such scenario.
@@ -33,19 +33,23 @@ def choose_scenarios(value: dict[str, Any], names: Sequence[str]) -> None:
 
 
 def take_out(value: dict[str, Any], key: str, gone: Collection[str]) -> None:
-    """Take scenarios, or others by the ``key`` that holds them, out of what a file says, which is
-    changed.
+    """Remove scenarios, or the entries of another ``key``, from the content of a file.
+
+    Args:
+        value: the content; it is changed.
+        key: the section that has the entries, such as ``scenarios``.
+        gone: the names of the entries.
     """
     for section in (key, "expected") if key == "scenarios" else (key,):
         if isinstance(value.get(section), dict):
             value[section] = {
                 name: entry for name, entry in value[section].items() if name not in gone
             }
-    begins = tuple(f"{key}.{name}." for name in gone)
+    beginnings = tuple(f"{key}.{name}." for name in gone)
     for varying in ("sweep", "settings"):
         if isinstance(value.get(varying), dict):
             value[varying] = {
                 varied: values
                 for varied, values in value[varying].items()
-                if not str(varied).startswith(begins)
+                if not str(varied).startswith(beginnings)
             }

@@ -41,16 +41,16 @@ def _luminance(colour: str) -> float:
 
 
 def parsed(look: str) -> tuple[str, str] | None:
-    """The colour and the marker of ``"#0072b2 o"``; None where it is neither, or too pale."""
+    """The colour and the marker of ``"#0072b2 o"``; None if the text is not that, or too pale."""
     match = LOOK.fullmatch(look)
     return (match[1].lower(), match[2]) if match and contrast(match[1]) >= CONTRAST else None
 
 
 def check_colours(colours: dict[str, str]) -> dict[str, str]:
-    """Refuse what does not name a colour and a marker, and colours that are too pale.
+    """Refuse values that are not a colour and a marker, and colours that are too pale.
 
     Raises:
-        PydanticCustomError: one of them.
+        PydanticCustomError: there is such a value.
     """
     for name, look in colours.items():
         if parsed(look) is not None:
@@ -66,23 +66,25 @@ def check_colours(colours: dict[str, str]) -> dict[str, str]:
 
 
 def fill_in_colours(located: Located, folder: Path) -> None:
-    """Give the scenarios of an experiment file the colours of :data:`FILE` in its folder, where the
-    file itself has none for them.
+    """Give the scenarios of an experiment file the colours of :data:`FILE` in its folder, unless
+    the file itself has colours for them.
 
     Args:
-        located: the file; changed.
-        folder: where it is.
+        located: the content of the experiment file; it is changed.
+        folder: the folder of that file.
 
     Raises:
         UserError: the file of colours cannot be read.
     """
     own, scenarios = located.value.get("colours", {}), located.value.get("scenarios")
     if not isinstance(own, dict) or not isinstance(scenarios, dict):
-        return  # the checks of the experiment say so
+        return  # a mistake, which the checks of the experiment report
     shared = Located({}, {})
     if (folder / FILE).exists():
         shared = yaml_file.read(folder / FILE)
-    every: dict[str, Any] = merged(shared.value, own)
-    located.value["colours"] = {name: every[name] for name in scenarios if name in every}
+    all_colours: dict[str, Any] = merged(shared.value, own)
+    located.value["colours"] = {
+        name: all_colours[name] for name in scenarios if name in all_colours
+    }
     places = {("colours", *path): place for path, place in shared.places.items() if path}
     located.places = places | located.places

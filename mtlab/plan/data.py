@@ -93,7 +93,9 @@ class Data(Source):
     @model_validator(mode="before")
     @classmethod
     def _only_known_keys(cls, values: Any) -> Any:
-        """Any mapping may be the source of a task; the experiment knows which tasks there are."""
+        """Refuse unknown keys, except mappings, which may be sources of tasks: :meth:`check`
+        compares them with the experiment's tasks.
+        """
         for key, value in values.items() if isinstance(values, dict) else ():
             if key in cls.model_fields or isinstance(value, Source):
                 continue
@@ -105,7 +107,7 @@ class Data(Source):
 
     @property
     def by_task(self) -> dict[str, Source]:
-        """Task to its source, where each has its own."""
+        """Task to its source, if each has its own; else empty."""
         return self.__pydantic_extra__
 
     @field_validator("train_size", mode="before")
@@ -130,7 +132,7 @@ class Data(Source):
 
         Args:
             tasks: of the experiment.
-            path: of the data in the file.
+            path: the path of the data in the file.
         """
         for key in self.by_task:
             if key not in tasks:
@@ -141,26 +143,26 @@ class Data(Source):
                 if task not in tasks:
                     raise mistake(unknown_task(task, tasks), *path, key, task, code="unknown-value")
         if self.source is None and not self.by_task:
-            two = " and ".join(f"--data.{task}.source" for task in tasks)
-            each = f" (one source for all tasks), or {two}" if len(tasks) > 1 else ""
-            raise mistake(f"no data; pass --data.source PATH{each}", *path, code="no-data")
+            options = " and ".join(f"--data.{task}.source" for task in tasks)
+            alternative = f" (one source for all tasks), or {options}" if len(tasks) > 1 else ""
+            raise mistake(f"no data; pass --data.source PATH{alternative}", *path, code="no-data")
         if self.source is not None and self.by_task:
             names = " and ".join(f"`{task}`" for task in tasks)
             raise mistake(f"two ways at once; give `source`, or {names}", *path, code="conflict")
         for task in tasks if self.source is None else ():
             if task not in self.by_task or self.by_task[task].source is None:
                 raise mistake("no source; add `source: PATH`", *path, task, code="no-data")
-        every = [*WORDS, *(task.column for task in tasks.values())]
-        check_columns(self, every, *path)
+        columns = [*WORDS, *(task.column for task in tasks.values())]
+        check_columns(self, columns, *path)
         for name, source in self.by_task.items():
             check_columns(source, [*WORDS, tasks[name].column], *path, name)
 
 
 def check_columns(source: Source, known: Sequence[str], *path: str) -> None:
-    """Refuse a source whose ``columns`` say where a column stands that is not among those ``known``.
+    """Refuse a source whose ``columns`` name a column that is not among ``known``.
 
     Raises:
-        PydanticCustomError: one is not.
+        PydanticCustomError: there is such a column.
     """
     for column in source.columns:
         if column not in known:
@@ -169,10 +171,11 @@ def check_columns(source: Source, known: Sequence[str], *path: str) -> None:
 
 
 def named(tasks: dict[str, Task]) -> dict[str, Task]:
-    """The tasks, whose names and columns are checked.
+    """Check the names and columns of the tasks, and return the tasks.
 
     Raises:
-        PydanticCustomError: there is none, a name cannot be one, or two have one column.
+        PydanticCustomError: there is no task, a name is invalid, or two tasks have the same column
+            or two scores the same name.
     """
     if not tasks:
         raise mistake("there is no task; name one, or leave the key out", code="empty")
@@ -182,8 +185,8 @@ def named(tasks: dict[str, Task]) -> dict[str, Task]:
             line = f"{shown(name)} cannot be the name of a task; use letters, digits and `_`, and no key of `data`"
             raise mistake(line, name, code="bad-name")
         if task.column in columns:
-            first = columns[task.column]
-            line = f"{first} has the column {shown(task.column)} already; name another"
+            earlier_task = columns[task.column]
+            line = f"{earlier_task} has the column {shown(task.column)} already; name another"
             raise mistake(line, name, "column", code="twice")
         columns[task.column] = name
     _check_scores(tasks)
@@ -191,12 +194,12 @@ def named(tasks: dict[str, Task]) -> dict[str, Task]:
 
 
 def _check_scores(tasks: dict[str, Task]) -> None:
-    """Refuse names that give two scores one column of the table of trials."""
-    taken: dict[str, str] = {}
+    """Refuse task names with which two scores would have the same column in the table of trials."""
+    task_of_score: dict[str, str] = {}
     for name, task in tasks.items():
         for column in (f"{name}_{metric}" for metric in (*task.as_kind.metrics, "loss")):
             for score_name in (column, f"validation_{column}"):
-                if score_name in taken:
-                    line = f"scores of {name} and {taken[score_name]} would both be called {score_name}; rename one"
+                if score_name in task_of_score:
+                    line = f"scores of {name} and {task_of_score[score_name]} would both be called {score_name}; rename one"
                     raise mistake(line, name, code="bad-name")
-                taken[score_name] = name
+                task_of_score[score_name] = name

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 
 class UserError(Exception):
-    """A mistake in what mtlab was given: one line, exit status 2, never a traceback.
+    """A mistake in the user's input: one line, exit status 2, never a traceback.
 
     The line reads ``where: problem; remedy``. ``where`` is ``file:line field`` as far as it is
     known. ``code`` is a short name of the kind of mistake (``unknown-key``), which stays the same
@@ -23,7 +23,7 @@ class UserError(Exception):
         super().__init__(str(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """How processes send one another a mistake."""
+        """Support pickle, with which processes send mistakes to one another."""
         return partial(type(self), where=self.where, code=self.code), (self.problem, self.remedy)
 
     def __str__(self) -> str:
@@ -33,21 +33,21 @@ class UserError(Exception):
 
 
 def printable(text: str) -> str:
-    """``text`` as a terminal shows it safely: controls, and marks that turn text round, are spelt
-    out.
+    """``text`` in a form that is safe to print on a terminal: control characters, and characters
+    that reverse the text after them, are escaped.
     """
     return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)
 
 
 def without_secrets(text: str) -> str:
-    """``text``, the addresses in it without user, password and query."""
+    """``text`` with the user, password and query of all addresses removed."""
     return re.sub(r"://([^\s/?#]*)(\S*)", _bare, text)
 
 
 def _bare(address: re.Match[str]) -> str:
     host, rest = address.groups()
     path = rest.rstrip("\"'`,;:.)]}")
-    end = rest[len(path) :]  # of the sentence, or of a quotation
+    end = rest[len(path) :]  # punctuation of the sentence, or a quotation mark
     if host and "@" in path:  # a password may have / ? or # in it
         return f"://...{end}"
     return f"://{host.rpartition('@')[2]}{re.split('[?#]', path)[0]}{end}"
@@ -60,13 +60,13 @@ class Busy(UserError):
 
 
 Mistakes = list[UserError] | None
-"""A list that gathers mistakes, where all of them are reported; None where the first one is raised."""
+"""A list that collects mistakes, so that all of them are reported; None to raise the first one."""
 
 
 @contextmanager
 def noted(mistakes: Mistakes) -> Iterator[None]:
-    """Within, a mistake ends the block: where mistakes are gathered it is one more of them,
-    elsewhere it is raised.
+    """A context that a mistake ends: the mistake is added to ``mistakes`` or, if that is None,
+    raised.
     """
     try:
         yield
@@ -115,7 +115,7 @@ WANTED = {
     "less_than": "below {lt:g}",
     "less_than_equal": "{le:g} or less",
 }
-"""What a setting must be, by pydantic's types of error."""
+"""Pydantic's type of an error to what the setting must be."""
 
 
 CODES = {
@@ -126,7 +126,7 @@ CODES = {
     "less_than": "out-of-range",
     "less_than_equal": "out-of-range",
 }
-"""Codes of mistakes, by pydantic's types of error; the code of all others is ``wrong-type``."""
+"""Pydantic's type of an error to the code of the mistake; all other types have ``wrong-type``."""
 
 
 def code_of(error: ErrorDetails) -> str:

@@ -183,12 +183,12 @@ class Experiment(Strict):
 
     @property
     def fewest_seeds(self) -> int:
-        """How many seeds every scenario has at least: those of the first look, or all."""
+        """The number of seeds that every scenario has at least: those of the first look, or all."""
         return self.looks[0] if self.looks else len(self.seeds)
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
-        """The points of the sweep, at every setting; ``((),)`` where there is neither."""
+        """The points of the sweep, at every setting; ``((),)`` if there is neither."""
         return points(self.sweep, self.settings)
 
     @property
@@ -213,8 +213,8 @@ class Experiment(Strict):
         return trials
 
     def scenario(self, name: str) -> Scenario:
-        """The scenario called ``name``, its stages named and their schedules filled in from the
-        experiment's.
+        """The scenario called ``name``, with names for all stages; what a stage leaves open of its
+        schedule and selection is filled in from the experiment.
         """
         filled = []
         for index, stage in enumerate(self.scenarios[name], start=1):
@@ -231,8 +231,8 @@ class Experiment(Strict):
 
     @contextmanager
     def pointing(self) -> Iterator[None]:
-        """Within, an error that names a key of the experiment also says where that was written: the
-        line of the file, or the option.
+        """A context in which an error that names a key of the experiment also says where the key
+        was written: the line of the file, or the option.
         """
         try:
             yield
@@ -262,7 +262,9 @@ class Experiment(Strict):
         )
 
     def at(self, point: Point) -> "Experiment":
-        """The experiment with the values of ``point`` and of its setting, and nothing swept."""
+        """The experiment at a point: with the values of ``point`` and of its setting, and without a
+        sweep.
+        """
         value = {**self.model_dump(mode="json"), "sweep": {}, "settings": {}}
         if not self.keeps_weights:
             value["keep_weights"] = "none"
@@ -278,7 +280,7 @@ NOT_IN_KEY = {
     for name, field in Experiment.model_fields.items()
     if WHOLE in field.metadata or KEYED_APART in field.metadata
 }
-"""Settings that a trial's key leaves out, or holds by what comes of them."""
+"""Settings that a trial's key leaves out, or contains only by their effect."""
 
 
 def load(
@@ -289,9 +291,9 @@ def load(
     """Read and check an experiment file.
 
     Args:
-        path: the file, or what a file in the working folder would say, its name included.
-        overrides: command-line settings, dotted key to values; ``scenarios`` chooses some of them.
-        with_data: whether the file must say where the data are; a report is written without them.
+        path: the file, or the content of a file in the working folder, with its ``name``.
+        overrides: command-line settings, dotted key to values; ``scenarios`` selects some of them.
+        with_data: whether the file must say where the data are; a report does not need them.
 
     Raises:
         UserError: one line with the file, line and field of a mistake.
@@ -301,12 +303,12 @@ def load(
     answers.check(located)
     for key, values in sorted(
         (overrides or {}).items(), key=lambda setting: setting[0].count(".")
-    ):  # a whole before its parts
+    ):  # a mapping before the keys within it
         if key == "scenarios":
             choose_scenarios(located.value, values)
             continue
         if key == "seeds.looks" and isinstance(located.value.get("seeds"), list):
-            located.value["seeds"] = {}  # looks replace a list
+            located.value["seeds"] = {}  # looks replace a list of seeds
         yaml_file.override(located, key, values)
     fill_in_colours(located, path.parent)
     located.value.setdefault("name", path.stem)
@@ -318,11 +320,12 @@ def load(
 
 
 def checked(located: Located, with_points: bool = True) -> Experiment:
-    """The experiment that a whole file, name and output included, says.
+    """Check the content of a complete file, with ``name`` and ``output``, and return its
+    experiment.
 
     Args:
-        located: the file.
-        with_points: whether every point of a sweep is checked, which without data they cannot be.
+        located: the content of the file.
+        with_points: whether to check every point of a sweep, which is impossible without data.
 
     Raises:
         UserError: one line with the file, line and field of a mistake.
@@ -353,7 +356,7 @@ def _check_point(located: Located, experiment: Experiment, point: Point) -> None
         value, places[path] = tree.put(value, path, setting), place
 
     def where(path: tuple[str | int, ...]) -> str:
-        """The place of the swept value that set ``path``, a part of it or a whole around it."""
+        """The place of the swept value that set ``path``, a part of it, or a mapping around it."""
         near = [
             place for swept, place in places.items() if swept[: len(path)] == path[: len(swept)]
         ]
@@ -374,8 +377,8 @@ def _validated(value: Any, where: Callable[[tuple[str | int, ...]], str]) -> Exp
 
 
 def _path(error: ErrorDetails) -> tuple[str | int, ...]:
-    """The path of the mistake in the file: pydantic's, without its mark for keys, and the
-    validator's within that.
+    """The path of the mistake in the file: pydantic's path, without its mark for keys, then the
+    validator's path within the value there.
     """
     path = error["loc"][:-1] if error["loc"][-1:] == ("[key]",) else error["loc"]
     return (*path, *error.get("ctx", {}).get("path", ()))

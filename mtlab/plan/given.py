@@ -1,4 +1,4 @@
-"""An experiment as it is given: an experiment file, or a mapping or a value in Python."""
+"""An experiment as the user gives it: as a file, or in Python as a mapping or a value."""
 
 import io
 import json
@@ -18,20 +18,22 @@ from mtlab.plan.tree import address, value_at
 from mtlab.plan.yaml_file import Located
 
 Source = str | Path | Mapping[str, Any] | Experiment
-"""An experiment: the path of a file, what a file would say, or the experiment itself."""
+"""An experiment: the path of a file, a mapping with the content of a file, or the experiment
+itself."""
 
 FILE = "experiment.yaml"
-"""The file in an experiment's output that says it where no other file does."""
+"""The file in an experiment's output with its settings, if it was not read from a file."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """An experiment, and the words of a command line that mean it.
+    """An experiment, and the words of a command line that stand for it.
 
     Attributes:
         experiment: the settings.
-        words: what follows ``mtlab compare``: a file, and settings over it.
-        text: of :data:`FILE`, which the words then name; empty where there is another file.
+        words: the words after ``mtlab compare``: a file, and settings that replace its own.
+        text: the content for :data:`FILE`, if the words name that file; empty if the experiment was
+            read from another file.
     """
 
     experiment: Experiment
@@ -44,15 +46,15 @@ class Given:
 
 
 def of(source: Source, settings: Mapping[str, list[str]], with_data: bool = True) -> Given:
-    """The experiment that is given, with settings over it.
+    """The experiment that the user gives, with settings that replace its own.
 
     Args:
-        source: a mapping is read as a file in the working folder would be.
-        settings: key to words, as the command line has them.
-        with_data: whether it must say where the data are.
+        source: the experiment; a mapping is read like a file in the working folder.
+        settings: key to its values as words, as on the command line.
+        with_data: whether the experiment must say where the data are.
 
     Raises:
-        UserError: it has a mistake.
+        UserError: the experiment or a setting has a mistake.
     """
     overrides = dict(settings)
     if isinstance(source, str | Path):
@@ -71,13 +73,13 @@ def of(source: Source, settings: Mapping[str, list[str]], with_data: bool = True
             "missing; add it, for the output is named after it", where="name", code="missing"
         )
     experiment = load(located, overrides, with_data)
-    same = isinstance(source, Experiment) and with_data and not overrides
+    unchanged = isinstance(source, Experiment) and with_data and not overrides
     file = str(experiment.output / FILE)
-    return Given(source if same else experiment, (file,), dumped(located.value))  # type: ignore[arg-type]
+    return Given(source if unchanged else experiment, (file,), dumped(located.value))  # type: ignore[arg-type]
 
 
 def settings_of(experiment: Experiment) -> dict[str, Any]:
-    """The settings of an experiment, as a file would say them."""
+    """The settings of an experiment, as a file has them."""
     value = experiment.model_dump(mode="json")
     looks, pilot = value.pop("looks", None), value.pop("pilot", 0)
     if looks:
@@ -95,15 +97,14 @@ def dumped(value: Mapping[str, Any]) -> str:
 
 
 def words(settings: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Settings in Python as the words of a command line that mean them; those that are None are
-    ``null`` there.
+    """Settings in Python as words of an equivalent command line; None becomes ``null``.
 
     Args:
-        settings: dotted key to value. ``scenarios`` is a list of names, or a mapping to stages,
-            which are laid over those of the experiment.
+        settings: dotted key to value. ``scenarios`` is a list of names, or a mapping from names to
+            stages, which are added to the experiment or replace its own.
 
     Raises:
-        UserError: a value is of a type that a file cannot have, or no word means it.
+        UserError: a value has a type that a file cannot have, or no word stands for it.
     """
     spelt: dict[str, list[str]] = {}
     for key, value in settings.items():
@@ -121,7 +122,7 @@ def words(settings: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def plain(value: Any, where: str = "") -> Any:
-    """A value in Python as a file would have it: dicts, lists and scalars.
+    """A value in Python as a file has it: as dicts, lists and scalars.
 
     Raises:
         UserError: a part of it is of another type.
@@ -154,16 +155,18 @@ def _words(key: str, value: Any) -> list[str]:
     try:
         yaml_file.override(located, key, words)
         meant = value_at(address({}, key, ""), located.value)
-    except UserError:  # the key leads through lists, which are not here
+    except UserError:  # the key has an index of a list, which is not known here
         return words
-    if meant != value:  # the command line takes one value for a list of one
+    if meant != value:  # for some keys, the command line reads one word as a list of one value
         remedy = "write `[...]`" if meant == [value] else "set it in the file"
         raise UserError(f"{shown(value)} cannot be set", remedy, where=key, code="wrong-type")
     return words
 
 
 def _word(value: Any) -> str:
-    """A word that means the value: text itself where it reads as text, else JSON, which is YAML."""
+    """A word that stands for the value: text itself if it is read as that text, else JSON, which is
+    also YAML.
+    """
     if isinstance(value, str) and value.isprintable() and not value.startswith("--"):
         located = Located({}, {(): ""})
         yaml_file.override(located, "value", [value])

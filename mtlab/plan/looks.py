@@ -8,17 +8,18 @@ from mtlab.plan.errors import code_of, mistake, plainly
 from mtlab.plan.values import Count, Strict
 
 FEWEST, MOST = 2, 10_000
-"""Seeds of a look: fewer than two compare nothing, and more are a slip of the keyboard."""
+"""The fewest and most seeds of a look: fewer allow no comparison, and more are likely a typing
+error."""
 
 PILOT = 1
-"""Seeds of a pilot."""
+"""The number of seeds of a pilot."""
 
 ANY_LOSS = 1.0
-"""The margin from which on a task does not count."""
+"""A task with this margin, or a larger one, does not count."""
 
 SAVES = 0.05
-"""A scenario that saves at most this share of the control's computing is not tried in a pilot: were it
-as good, nobody would gain much by it."""
+"""A scenario that saves at most this share of the control's computing is not tried in a pilot: even
+if it were as good, the gain would be small."""
 
 Look = Annotated[Count, Field(ge=FEWEST, le=MOST)]
 
@@ -51,12 +52,13 @@ class Looks(Strict):
 
 
 def tell_seeds(values: Any) -> Any:
-    """The settings of an experiment in which ``seeds`` is a list, with the looks beside it.
+    """The settings of an experiment, with ``seeds`` as a list, and the looks as a setting of their
+    own.
 
-    With ``stop: recommended`` the pilot seed is the first, and a look of its own.
+    With ``stop: recommended``, the first seed is the pilot seed, and the first look is after it.
 
     Raises:
-        PydanticCustomError: what stands in place of a list is not :class:`Looks`.
+        PydanticCustomError: ``seeds`` is a mapping, but not a valid :class:`Looks`.
     """
     if not isinstance(values, dict) or not isinstance(values.get("seeds"), dict):
         return values

@@ -14,7 +14,7 @@ from mtlab.plan.values import Count, Number, Strict, Text
 from mtlab.plan.words import unset
 
 DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
-"""Devices by name."""
+"""The names of devices."""
 
 
 def _not_empty(output: Any) -> Any:
@@ -98,7 +98,7 @@ def check_stages(
     """Check the stages against the rest of the experiment.
 
     Args:
-        path: where the file has the stages.
+        path: the path of the stages in the file.
         stages: of a scenario, or those that train the source checkpoint.
         select: the experiment's, for the last stage.
         optimizer: the experiment's, for stages without a schedule or warm-up of their own.
@@ -158,11 +158,11 @@ def _no_average(
     """Why a stage cannot be averaged with its start; empty where it can.
 
     Args:
-        stage: of the scenario.
+        stage: the stage.
         earlier: the stages before it.
-        last: whether it is the last.
-        select: which epoch's weights it ends with.
-        known: whether all heads have learnt before the scenario.
+        last: whether it is the last stage.
+        select: which epoch's weights the stage ends with.
+        known: whether all heads were trained before the scenario.
     """
     if not last:
         return "what is averaged is tested, so only the last stage has average"
@@ -247,8 +247,9 @@ class Optimizer(Strict):
         return self
 
     def course(self, stage: Stage) -> dict[str, Any]:
-        """What a stage has of the course of its rates, filled in: ``schedule``, ``warmup`` or
-        ``warmup_steps``, and the ``cooldown`` that follows ``patience``.
+        """The settings of the course of a stage's learning rates, with defaults filled in:
+        ``schedule``, ``warmup`` or ``warmup_steps``, and the ``cooldown`` that follows
+        ``patience``.
         """
         own = stage.warmup is not None or stage.warmup_steps is not None
         source = stage if own else self

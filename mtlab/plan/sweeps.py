@@ -1,4 +1,4 @@
-"""Checks of what an experiment varies."""
+"""Checks of the settings that an experiment varies."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from mtlab.plan.errors import mistake, shown
 
 Varied = dict[str, tuple[Any, ...]]
-"""Keys of an experiment to the values that each has in turn."""
+"""Keys of an experiment to the values that they have, one after another."""
 
 WHOLE = "the same in the whole experiment"
 """Marks a setting in which trials cannot differ: it cannot be swept, and their keys leave it out. A
@@ -18,25 +18,25 @@ NOT_SWEPT = "the same in the whole experiment, and part of a trial's key"
 """Marks a setting in which trials cannot differ, and which changes their result."""
 
 KEYED_APART = "in a trial's key by what comes of it"
-"""Marks a setting whose effect a trial's key holds: stages, data as encoded, the key of the trial
-that trained the source checkpoint."""
+"""Marks a setting that is in a trial's key by its effect: stages, encoded data, the key of the
+trial that trained the source checkpoint."""
 
 
 def may_vary(varied: Varied, fields: Mapping[str, FieldInfo]) -> Varied:
-    """What an experiment varies, each key of which may differ between trials and has values.
+    """Check that each varied key may differ between trials and has values, and return all.
 
     Args:
         varied: a sweep, or settings.
-        fields: of the experiment.
+        fields: the fields of the experiment.
 
     Raises:
-        PydanticCustomError: a key may not, or has none.
+        PydanticCustomError: a key may not differ between trials, or has no value.
     """
     for key, values in varied.items():
         first = fields.get(key.partition(".")[0])
         marks = () if first is None else first.metadata
-        whole = WHOLE in marks and not key.startswith("scenarios.")
-        if whole or NOT_SWEPT in marks:
+        is_fixed = WHOLE in marks and not key.startswith("scenarios.")
+        if is_fixed or NOT_SWEPT in marks:
             line = f"{key} cannot be swept; it is the same for the whole experiment"
             raise mistake(line, key, code="not-sweepable")
         if not values:
@@ -45,10 +45,10 @@ def may_vary(varied: Varied, fields: Mapping[str, FieldInfo]) -> Varied:
 
 
 def no_value_twice(sweep: Varied) -> Varied:
-    """A sweep, in which no key has a value twice.
+    """Check that no key of a sweep has a value twice, and return the sweep.
 
     Raises:
-        PydanticCustomError: one has.
+        PydanticCustomError: a key has a value twice.
     """
     for key, values in sweep.items():
         for index, value in enumerate(values):
@@ -59,7 +59,7 @@ def no_value_twice(sweep: Varied) -> Varied:
 
 
 def equally_long(settings: Varied) -> Varied:
-    """Settings, of which each has one value of each key.
+    """Check that all keys of ``settings`` have the same number of values, and return them.
 
     Raises:
         PydanticCustomError: a key has more values than another, or fewer.

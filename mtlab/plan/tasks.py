@@ -59,7 +59,9 @@ WORDS = ("tokens", "text")
 
 
 def tell_stages(values: Any) -> Any:
-    """The settings of an experiment in which every stage knows the tasks, which a file writes once."""
+    """The settings of an experiment, with the tasks added to every stage; a file writes them
+    once.
+    """
     if not isinstance(values, dict):
         return values
     tasks = values.get("tasks", USUAL)
@@ -78,7 +80,7 @@ def tell_stages(values: Any) -> Any:
 
 
 def _told(stages: Any, tasks: Iterable[str], *path: str) -> Any:
-    """The stages of a file, which all say what tasks there are."""
+    """The stages of a file, with the tasks added to each."""
     if not isinstance(stages, list | tuple):
         return stages
     with_tasks: list[Any] = []
@@ -100,8 +102,8 @@ def check_named(
     weights: Mapping[str, float],
     margins: Mapping[str, float],
 ) -> None:
-    """Refuse settings of an experiment that name a task which it does not have, or a number that
-    is not above 0.
+    """Refuse settings that name a task which the experiment does not have, or that give a task a
+    number that is not above 0.
     """
     for place, task in enumerate(select_on):
         if task not in tasks:

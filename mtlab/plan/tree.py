@@ -8,27 +8,28 @@ Path_ = tuple[str | int, ...]
 
 
 DOTTED = ("sweep", "settings", "train")
-"""Keys whose own keys hold dots (swept keys, ``head.ner``): what follows them in a dotted key is
-one key."""
+"""Keys whose own keys contain dots (swept keys, ``head.ner``): in a dotted key, the rest after them
+is one key."""
 
 
 def address(tree: Any, key: str, where: str) -> Path_:
     """The path that the dotted ``key`` means in ``tree``.
 
     Raises:
-        UserError: it leads to an item that a list does not have, or to a list that is not there.
+        UserError: the key names an item that a list does not have, or an item of a list that does
+            not exist.
     """
     path: list[str | int] = []
     parts = key.split(".")
     while parts:
-        taken = 1
+        part_count = 1
         if path and path[-1] in DOTTED:
-            # `train.encoder.decay`, but `head.decay` may be a task's head
+            # `decay` in `train.encoder.decay` is a key; `head.decay` may be the head of a task
             inner = (
                 path[-1] == "train" and parts[-1] in ("rate", "decay") and parts[:-1] != ["head"]
             )
-            taken = max(1, len(parts) - inner)
-        part, parts = ".".join(parts[:taken]), parts[taken:]
+            part_count = max(1, len(parts) - inner)
+        part, parts = ".".join(parts[:part_count]), parts[part_count:]
         if isinstance(tree, list):
             if not (part.isascii() and part.isdecimal() and int(part) < len(tree)):
                 raise UserError(
@@ -52,7 +53,7 @@ def address(tree: Any, key: str, where: str) -> Path_:
 
 
 def put(tree: Any, path: Path_, value: Any) -> Any:
-    """A copy of ``tree`` with ``value`` laid over what stands at ``path``."""
+    """A copy of ``tree`` with ``value`` merged into the value at ``path``."""
     if not path:
         return merged(tree, value)
     first, rest = path[0], path[1:]
@@ -62,7 +63,9 @@ def put(tree: Any, path: Path_, value: Any) -> Any:
 
 
 def merged(base: Any, overlay: Any) -> Any:
-    """``overlay`` laid over ``base``: mappings merge, all else is replaced."""
+    """``base`` with ``overlay`` merged into it: mappings are merged, everything else is
+    replaced.
+    """
     if isinstance(base, str) and isinstance(overlay, dict):
         base = {"name": base}  # the long form of `encoder: minilm`
     if not (isinstance(base, dict) and isinstance(overlay, dict)):

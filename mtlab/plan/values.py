@@ -10,9 +10,7 @@ from mtlab.plan.errors import did_you_mean, mistake, shown
 
 
 def no_text_for_number(value: Any) -> Any:
-    """Refuse ``"1e-5"`` in quotes where a number belongs: what looks like text in the file stays
-    text.
-    """
+    """Refuse text in place of a number. ``"1e-5"`` in quotes is text, and is not converted."""
     if isinstance(value, str) and _is_number(value):
         raise mistake(
             f"{shown(value)} is text, not a number; take the quotes off", code="wrong-type"
@@ -87,7 +85,9 @@ class Strict(BaseModel):
 
 
 def is_setting(experiment: Strict, field: str) -> bool:
-    """Whether this is a dotted key of the experiment, and not a file called ``data.csv``, say."""
+    """Whether ``field`` is a dotted key of the experiment, and not, for example, the name of a file
+    such as ``data.csv``.
+    """
     value: Any = experiment
     for part in field.split("."):
         if isinstance(value, Strict):

@@ -1,4 +1,4 @@
-"""Checks of an experiment as a whole, beside those of its parts."""
+"""Checks of an experiment as a whole, in addition to those of its parts."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,14 +12,15 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """Names of experiments and scenarios; they become names of files, runs and columns."""
 
 Scenarios = Mapping[str, Sequence[Stage]]
-"""Name to stages."""
+"""Name of a scenario to its stages."""
 
 
 def check_names(name: str, scenarios: Scenarios, output: Path) -> None:
-    """Refuse names that cannot be those of files.
+    """Refuse names that cannot be names of files.
 
     Raises:
-        PydanticCustomError: the experiment or a scenario has one, or its output has.
+        PydanticCustomError: the experiment or a scenario has such a name, or the path of the output
+            has a control character.
     """
     for path in (("name",), *(("scenarios", scenario) for scenario in scenarios)):
         called = path[1] if len(path) > 1 else name
@@ -41,7 +42,7 @@ def check_scenarios(scenarios: Scenarios) -> None:
     """Refuse an experiment without a scenario, and a scenario without a stage.
 
     Raises:
-        PydanticCustomError: there is none.
+        PydanticCustomError: there is no scenario, or a scenario has no stage.
     """
     if not scenarios:
         raise mistake("there is no scenario; add one", "scenarios", code="empty")
@@ -59,7 +60,8 @@ def check_control(control: str | None, scenarios: Scenarios, looks: Sequence[int
     """Refuse a control that is not a scenario, and looks without a control.
 
     Raises:
-        PydanticCustomError: the control is not one of the scenarios, or it is missing.
+        PydanticCustomError: the control is not one of the scenarios, or looks need one and it is
+            missing.
     """
     if control is not None and control not in scenarios:
         raise mistake(
@@ -76,7 +78,7 @@ def check_control(control: str | None, scenarios: Scenarios, looks: Sequence[int
 
 
 def check_expected(expected: Iterable[str], scenarios: Scenarios) -> None:
-    """Refuse an expectation of a scenario that is not there.
+    """Refuse an expectation of a scenario that does not exist.
 
     Raises:
         PydanticCustomError: the experiment has no such scenario.

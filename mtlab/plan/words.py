@@ -1,4 +1,4 @@
-"""Words for people."""
+"""Numbers and nouns as text for people."""
 
 
 def counted(number: int, noun: str) -> str:
@@ -7,8 +7,8 @@ def counted(number: int, noun: str) -> str:
 
 
 def unset(value: object) -> bool:
-    """Whether a field holds nothing, so that what is written leaves it out: keys and records from
-    before there was such a field stay as they are.
+    """Whether a field has no value, so that it is left out when it is written. So keys and records
+    from before the field was added do not change.
     """
     return value in (None, "")
 

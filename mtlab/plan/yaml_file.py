@@ -1,5 +1,5 @@
-"""Reading experiment files: YAML 1.2 with the place of every value kept, for error lines that point
-at it.
+"""Reads experiment files, which are YAML 1.2. The place of every value is kept, so that error lines
+can name it.
 """
 
 import datetime
@@ -21,11 +21,11 @@ from mtlab.plan.errors import UserError, shown
 from mtlab.plan.tree import Path_, address, merged, put, value_at
 
 LARGEST = 10_000
-"""Values in one experiment file, aliases written out: a file of a few lines could otherwise fill
-the memory."""
+"""The most values in one experiment file, with aliases expanded: otherwise a file of a few lines
+could fill the memory."""
 
 LISTS = ("seeds", "looks", "select_on", "losses", "labels", "actions")
-"""Keys that hold lists: one value on the command line is a list of one."""
+"""Keys of lists: a single value on the command line becomes a list of one."""
 
 
 TEXT = (
@@ -39,7 +39,7 @@ TEXT = (
     "output",
     "question",
 )
-"""Keys of text; ``null`` takes them back."""
+"""Keys of text, which the command line does not read as YAML; ``null`` unsets some of them."""
 TEXTS = ("columns", "splits")
 """Keys of mappings to text."""
 
@@ -51,7 +51,7 @@ HINTS = {
     "<document start>": "more after the first value; an experiment file is one mapping of keys to values",
     "undefined alias": "an alias (`*name`) without its anchor (`&name`); text that begins with `*` goes in quotes",
 }
-"""Words of the parser, and their meaning for the author of the file."""
+"""Words in an error of the parser to an explanation for the author of the file."""
 
 
 class Located:
@@ -61,8 +61,8 @@ class Located:
         self.value, self.places = value, places
 
     def where(self, path: Path_) -> str:
-        """``file:line field`` of a path, or of its nearest ancestor that was written somewhere;
-        ``--field`` if that was an override.
+        """``file:line field`` of a path; if its own line is not known, the line of its nearest
+        known ancestor; ``--field`` if it was set on the command line.
         """
         field = ".".join(map(str, path))
         for end in range(len(path), -1, -1):
@@ -72,8 +72,8 @@ class Located:
         return field
 
     def of(self, field: str) -> str:
-        """The same for a field as messages spell it. The place of a swept field is the list of its
-        values.
+        """The same for a field as a dotted key. The place of a swept field is that of the list of
+        its values.
         """
         varied: dict[Path_, Path_] = {
             path[1:]: path
@@ -93,7 +93,7 @@ class Located:
         return f"{place} {field}"
 
     def set(self, path: Path_, value: Any, place: str) -> None:
-        """Lay ``value`` over what stands at ``path``, and note that it was written at ``place``."""
+        """Merge ``value`` into the value at ``path``, and note that it was written at ``place``."""
         self.value = put(self.value, path, value)
         self.places = {
             other_path: at
@@ -103,12 +103,11 @@ class Located:
 
 
 def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located:
-    """Read an experiment file, laid over the file that its ``extends`` names, or over several, each
-    laid over the one before it (mappings merge, lists replace, and ``null`` takes a scenario, or a
-    set of ``also_test``, out).
+    """Read an experiment file, merged into the file that its ``extends`` names. If it names
+    several, each is merged into the one before it.
 
-    A file has a ``name``, an ``output`` and an ``answer`` of its own: these are not taken from files
-    that it extends.
+    Mappings are merged, everything else is replaced, and ``null`` removes a scenario, or a set of
+    ``also_test``. A file does not inherit ``name``, ``output`` and ``answer``.
 
     Raises:
         UserError: no such file, not UTF-8, not YAML, duplicate keys, or a circle of ``extends``.
@@ -132,15 +131,15 @@ def read(path: Path, seen: tuple[Path, ...] = (), named_at: str = "") -> Located
 
 
 def extended(overlay: Located, folder: Path, seen: tuple[Path, ...] = ()) -> Located:
-    """An experiment, laid over the files that its ``extends`` names.
+    """An experiment, merged into the files that its ``extends`` names.
 
     Args:
-        overlay: the experiment; changed.
-        folder: in which the name of that file is looked for.
-        seen: files that led here.
+        overlay: the experiment; it is changed.
+        folder: the folder to which the names in ``extends`` are relative.
+        seen: the files whose ``extends`` led to this one, and this one.
 
     Raises:
-        UserError: that file cannot be read, or it leads back here.
+        UserError: a named file cannot be read, or its ``extends`` leads back to this one.
     """
     base = overlay.value.pop("extends", None)
     if base is None:
@@ -161,16 +160,16 @@ def extended(overlay: Located, folder: Path, seen: tuple[Path, ...] = ()) -> Loc
 
 
 def _laid(over: Located, under: Located) -> Located:
-    """One experiment, laid over another."""
+    """One experiment, merged into another."""
     value = merged(under.value, over.value)
     for key in ("scenarios", "also_test"):
-        inherited, now = under.value.get(key), value.get(key)
-        if isinstance(inherited, dict) and isinstance(now, dict):
-            # null takes out what is inherited
+        inherited, combined = under.value.get(key), value.get(key)
+        if isinstance(inherited, dict) and isinstance(combined, dict):
+            # null removes an inherited entry
             take_out(
                 value,
                 key,
-                [name for name, entry in now.items() if entry is None and name in inherited],
+                [name for name, entry in combined.items() if entry is None and name in inherited],
             )
     kept = {path: at for path, at in under.places.items() if _stands(path, value)}
     return Located(value, kept | over.places)
@@ -181,7 +180,7 @@ def override(located: Located, key: str, values: list[str]) -> None:
     lists.
 
     Raises:
-        UserError: ``key`` leads through something that is not there.
+        UserError: ``key`` leads through something that does not exist.
     """
     path = address(located.value, key, f"--{key}")
     parsed = [_text(value, path) if _is_text(path) else _scalar(value, key) for value in values]
@@ -190,8 +189,8 @@ def override(located: Located, key: str, values: list[str]) -> None:
         or path[:-1] in (("sweep",), ("settings",))
         or isinstance(value_at(path, located.value), list)
     )
-    whole = list | dict if path == ("seeds",) else list
-    single = len(parsed) == 1 and (not listed or isinstance(parsed[0], whole))
+    complete_types = list | dict if path == ("seeds",) else list
+    single = len(parsed) == 1 and (not listed or isinstance(parsed[0], complete_types))
     located.set(path, parsed[0] if single else parsed, f"--{key}")
 
 
@@ -305,7 +304,7 @@ def _plain(
     if isinstance(node, CommentedMap):
         lines = {
             key: node.lc.data[key][0] + 1 for key in node if key in (node.lc.data or {})
-        }  # keys of `<<` have no line here
+        }  # keys that come from `<<` have no line here
         places.update({(*path, str(key)): f"{file}:{line}" for key, line in lines.items()})
         return {
             str(key): _plain(value, (*path, str(key)), file, places, counted)
@@ -341,7 +340,9 @@ def _plain_scalar(node: Any, place: str) -> Any:
 
 
 def _is_text(path: Path_) -> bool:
-    """Whether a setting is text, or a list of texts, so that what the shell hands over is that text."""
+    """Whether a setting is text, or a list of texts: then a word of the command line is that
+    text.
+    """
     if path[:1] in (("sweep",), ("settings",)):
         path = tuple(str(path[-1]).split("."))
     if path[-1:] == ("labels",) or path[-2:-1] == ("labels",):
@@ -351,22 +352,23 @@ def _is_text(path: Path_) -> bool:
 
 
 def _text(text: str, path: Path_) -> Any:
-    """The text itself; without quotes that stand around it, a list in brackets where several may
-    stand, and nothing where ``null`` takes a setting back.
+    """The value of a text setting on the command line: the text itself, without quotes around it; a
+    list, if it is in brackets and the setting can have several texts; None for ``null``, if the
+    setting can be unset.
     """
     bracketed = text.lstrip()[:1] == "[" and (
         path[-1] == "labels" or path[0] in ("sweep", "settings")
     )
     quoted = text[:1] in ("'", '"') and text[-1:] == text[:1] and len(text) > 1
-    back = text == "null" and path[-1] in ("source", "subset", "revision", "question", "answer")
-    return _scalar(text, "") if bracketed or quoted or back else text
+    unsets = text == "null" and path[-1] in ("source", "subset", "revision", "question", "answer")
+    return _scalar(text, "") if bracketed or quoted or unsets else text
 
 
 def _scalar(text: str, key: str) -> Any:
-    """What ``text`` on the command line means: a number, null, a list, or itself."""
+    """The value of ``text`` on the command line: a number, null, a list, or the text itself."""
     try:
         value = _plain(_yaml(text), (), f"--{key}", {}, itertools.count())
-    except Exception:  # not YAML; ruamel says so in many ways
+    except Exception:  # not YAML, for which ruamel raises many kinds of errors
         return text
     quoted = text.lstrip()[:1] in ("'", '"')
     reads_as_text = isinstance(value, str) and not quoted  # `a # b` has no comment here

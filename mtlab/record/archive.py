@@ -1,7 +1,7 @@
-"""The records of a suite's trials in one file that is small enough to commit: whole, but for the
-loss of every single step.
+"""The records of a suite's trials in one file that is small enough to commit: complete, except for
+the losses of single steps.
 
-The file keeps the mean losses of epochs and everything that a report needs.
+The file keeps the mean losses of epochs and everything else that a report needs.
 """
 
 import gzip
@@ -15,7 +15,7 @@ from mtlab.record.files import write_atomically
 from mtlab.record.records import TrialRecord, damaged, parsed
 
 NAME = "records.jsonl.gz"
-"""The file, next to ``suite.json``: a JSON object a line."""
+"""The file, next to ``suite.json``: one JSON object per line."""
 
 
 def packed(trials: Iterable[TrialRecord]) -> bytes:
@@ -38,7 +38,7 @@ def unpacked(path: Path) -> list[TrialRecord]:
     """The trials of an archive, in its order.
 
     Raises:
-        UserError: it cannot be read, or a line is not a record.
+        UserError: the file cannot be read, or a line is not a record.
     """
     try:
         with gzip.open(path) as file:
@@ -53,5 +53,5 @@ def unpacked(path: Path) -> list[TrialRecord]:
             f"cannot be read ({error.strerror})", where=str(path), code="unreadable"
         ) from None
     if not trials:
-        raise damaged(str(path))  # a file of no bytes unpacks to none
+        raise damaged(str(path))  # an empty file unpacks without an error
     return trials

@@ -5,10 +5,10 @@ from typing import Any
 from mtlab.record.records import SuiteRecord
 
 SHOWN = 8
-"""Changes that are listed; further ones are only counted."""
+"""The most changes that are listed; further ones are only counted."""
 
 NOT_TOLD = ("question", "answer", "colours", "output", "checkpoints.")
-"""Settings that change no result."""
+"""Settings that do not affect results."""
 
 
 def changes(before: SuiteRecord, now: SuiteRecord) -> list[str]:
@@ -40,7 +40,7 @@ def _identity(suite: SuiteRecord) -> dict[str, Any]:
 
 
 def _values(tree: Any) -> dict[str, Any]:
-    """Leaves by their keys; the positions of lists are keys too."""
+    """Dotted keys to leaves; positions in lists are keys too."""
     if isinstance(tree, list | tuple):
         tree = {str(index): item for index, item in enumerate(tree)}
     if not isinstance(tree, dict):

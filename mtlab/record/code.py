@@ -1,7 +1,7 @@
-"""Which code made a record: a digest of the code on which its numbers depend.
+"""The code that made a record, as a digest of the code on which the record's numbers depend.
 
-What changes no number is not in the digest: comments, docstrings, layout, and the names of local
-variables. So where such a change is meant, an equal digest shows that nothing else was changed.
+The digest ignores what does not affect numbers: comments, docstrings, layout, and the names of
+local variables. If the digest stays the same after a change of these, nothing else was changed.
 """
 
 import ast
@@ -12,21 +12,22 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = ("data", "model", "tasks", "train")
-"""What reads, trains and scores. Reports, pages and checks of data change no number."""
+"""The packages that read data, train and score. Reports, pages and checks of data do not affect
+numbers."""
 
 FILES = (
     *(f"plan/{name}.py" for name in ("block_choice", "rates", "scenario", "selectors")),
     *(f"record/{name}.py" for name in ("metrics", "quality")),
 )
-"""What else does: the meaning of stages and selectors, and the scores."""
+"""Other files that affect numbers: the meaning of stages and selectors, and the scores."""
 
 NAMING = (ast.Name, ast.Nonlocal, ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping)
-"""The nodes that name a variable."""
+"""The nodes of a syntax tree that name a variable."""
 
 
 @cache
 def digest() -> str:
-    """SHA-256 (hex) over the names and the code of these packages' files."""
+    """SHA-256 (hex) over the names and the code of these packages and files."""
     root, content = Path(__file__).parents[1], hashlib.sha256()
     files = [file for package in PACKAGES for file in sorted((root / package).rglob("*.py"))]
     for file in (*files, *(root / name for name in FILES)):
@@ -37,7 +38,7 @@ def digest() -> str:
 
 
 def essence(source: str) -> Iterator[str]:
-    """The parts of a file's syntax tree, in order, without what changes no number.
+    """The parts of a file's syntax tree, in order, without those that do not affect numbers.
 
     The variables of a function are numbered in the order in which it first names them.
 
@@ -57,9 +58,9 @@ def _parts(
     """The parts of a node.
 
     Args:
-        node: of the syntax tree.
-        functions: name and line of a function that is in no other to the variables to number.
-        numbers: variable to its number, -1 where it has none yet; empty outside of functions.
+        node: a node of the syntax tree.
+        functions: name and line of each outermost function to its variables that get numbers.
+        numbers: variable to its number, -1 if it has none yet; empty outside of functions.
     """
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return
@@ -82,7 +83,7 @@ def _parts(
 
 
 def _number(name: str, numbers: dict[str, int]) -> str:
-    """The number of a variable that has one, the name of any other."""
+    """The number of a variable that gets one, else its name."""
     if name not in numbers:
         return name
     if numbers[name] < 0:
@@ -91,7 +92,7 @@ def _number(name: str, numbers: dict[str, int]) -> str:
 
 
 def _outermost(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
-    """The functions that are in no other."""
+    """The outermost functions: those that are not inside another function."""
     for child in table.get_children():
         if child.get_type() == "function":
             yield child
@@ -100,7 +101,9 @@ def _outermost(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
 
 
 def _variables(function: symtable.SymbolTable) -> set[str]:
-    """The variables of a function, and of those in it, whose names nothing else there has."""
+    """The variables of a function and of the functions in it, without names that are also those of
+    parameters, globals, imports, functions or classes there.
+    """
     tables = list(_within(function))
     symbols = [symbol for table in tables for symbol in table.get_symbols()]
     others = {

@@ -7,7 +7,8 @@ from pathlib import Path
 from mtlab.plan.errors import UserError
 
 HALF = ".half"
-"""The ending of files that are being written; the next process removes those of a killed one."""
+"""The ending of files that are being written; the next process removes those that a killed process
+left."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -1,4 +1,4 @@
-"""The journal: records on disk, written atomically, one file a trial."""
+"""The journal: records on disk, written atomically, one file per trial."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -39,7 +39,7 @@ class Journal:
             yield
 
     def write_suite(self, suite: SuiteRecord) -> None:
-        """Write what the trials share."""
+        """Write the record of the suite, with the data that its trials share."""
         write_atomically(self.directory / "suite.json", suite.model_dump_json(indent=1) + "\n")
 
     def write_trial(self, trial: TrialRecord) -> Path:
@@ -51,8 +51,8 @@ class Journal:
     def write_predictions(
         self, trial: TrialRecord, lines: list[dict[str, object]], also: str = ""
     ) -> Path:
-        """Write the predictions of a trial for the test split, or for a test set out of distribution,
-        one JSON object a sentence.
+        """Write the predictions of a trial for the test split, or for the out-of-distribution test
+        set ``also``, one JSON object per sentence.
         """
         path = self.predictions_path(trial, also)
         write_atomically(
@@ -61,16 +61,16 @@ class Journal:
         return path
 
     def predictions_path(self, trial: TrialRecord, also: str = "") -> Path:
-        """The path of a trial's predictions for the test split, or for a test set out of
-        distribution.
+        """The path of a trial's predictions for the test split, or for the out-of-distribution test
+        set ``also``.
         """
         name = ".".join(filter(None, (_name(trial), also)))
         return self.directory / "predictions" / f"{name}.jsonl"
 
     @property
     def ran_here(self) -> bool:
-        """Whether trials ran in this place: a report that was copied, or came with a clone, lacks
-        predictions.
+        """Whether trials ran in this directory: a report that was copied, or came with a clone of
+        the repository, has no predictions.
         """
         return any((self.directory / "predictions").glob("*"))
 
@@ -79,8 +79,8 @@ class Journal:
         return self.directory / "weights" / f"{_name(trial)}.safetensors"
 
     def read(self) -> tuple[SuiteRecord, list[TrialRecord]]:
-        """The last suite of the directory and its trials with a record, in the suite's order; those
-        that it skipped are left out, even if an earlier run left a record of them.
+        """The last suite of the directory and its trials with a record, in the suite's order;
+        trials that the suite skipped are left out, even if an earlier run left a record of them.
 
         Raises:
             UserError: there is no suite, or a record cannot be read.
@@ -135,8 +135,8 @@ class Journal:
     def finished(
         self, keys: Iterable[str], environment: Mapping[str, object]
     ) -> dict[str, TrialRecord]:
-        """Trials among ``keys`` that ended well here before, on the same machine, with all their
-        files.
+        """The trials among ``keys`` that an earlier run finished well in this directory, on the
+        same machine, and of which all files exist.
 
         A record without predictions, as in a copied report, does not count, nor does one in an
         archive: its trial ran elsewhere.
@@ -149,14 +149,14 @@ class Journal:
             try:
                 trial = _read(path, TrialRecord)
             except UserError:
-                continue  # the trial runs again, and writes it anew
+                continue  # the trial runs again, and its record is replaced
             files = [self.predictions_path(trial, also) for also in ("", *trial.also)]
             if trial.ok and all(file.exists() for file in files):
                 usable[trial.key] = trial
         return {key: usable[key] for key in keys if key in usable}
 
     def _paths(self) -> dict[str, Path]:
-        """The files of records, by the beginnings of their keys."""
+        """The beginning of each trial's key to the file of its record."""
         return {
             path.stem.rpartition("-")[2]: path
             for path in sorted((self.directory / "records").glob("*.json"))

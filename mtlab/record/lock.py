@@ -1,4 +1,4 @@
-"""The lock that gives a process a directory for itself."""
+"""The lock with which a process reserves a directory for itself."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from mtlab.plan.errors import Busy
 from mtlab.record.files import HALF, cannot_write, write_atomically
 
 LOCK, HOLDER = ".lock", "running.json"
-"""The file that a process locks to have a directory for itself, and the file in which the process
-names itself."""
+"""The file that a process locks to reserve a directory, and the file in which that process
+describes itself."""
 
 
 def _held_by(holder: Path) -> str:
@@ -35,7 +35,7 @@ def held(directory: Path, command: str) -> Iterator[None]:
     The half-written files of a killed process are removed.
 
     Args:
-        directory: to be held.
+        directory: the directory to reserve.
         command: what holds it, for the message to other processes.
 
     Raises:
@@ -69,7 +69,7 @@ def held(directory: Path, command: str) -> Iterator[None]:
 
 
 def check_free(directory: Path) -> None:
-    """See that no other process has the directory, without writing anything.
+    """Check that no other process has the directory, without writing anything.
 
     Raises:
         Busy: another process has it.
@@ -79,7 +79,7 @@ def check_free(directory: Path) -> None:
 
 
 def _lock(directory: Path) -> BaseFileLock:
-    """The lock, taken.
+    """Acquire the lock of a directory, and return it.
 
     Raises:
         Busy: another process has it.
@@ -88,9 +88,9 @@ def _lock(directory: Path) -> BaseFileLock:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        by = _held_by(directory / HOLDER)
+        holder = _held_by(directory / HOLDER)
         raise Busy(
-            f"is in use{by}",
+            f"is in use{holder}",
             "wait for it, or choose another --output",
             where=str(directory),
             code="in-use",

@@ -1,4 +1,6 @@
-"""Measures time and memory: named laps with the device synchronised, and a trial's own peak."""
+"""Measures time and memory: seconds in named laps, after all work of the device is done, and the
+peak memory of each trial.
+"""
 
 import ctypes
 import gc
@@ -40,11 +42,12 @@ class Clock:
 
 
 class PeakMemory:
-    """The highest memory use since this was made, in MB (10^6 bytes): resident set on a CPU.
+    """The highest memory use of the process since this object was created, in MB (10^6 bytes): the
+    resident set size.
 
-    On Linux the kernel's high-water mark is reset, and memory that earlier trials freed is handed
-    back first, so that each trial shows its own peak. Elsewhere the mark cannot be reset, and the
-    peak is ``None`` instead of a wrong number.
+    On Linux the kernel's high-water mark is reset, and memory that earlier trials freed is returned
+    to the system first, so that each trial shows its own peak. Elsewhere the mark cannot be reset,
+    and the peak is ``None`` instead of a wrong number.
 
     Args:
         collect: whether to collect all cyclic garbage, for which Python searches every object
@@ -68,7 +71,7 @@ class PeakMemory:
 def _reset_high_water() -> bool:
     trim = getattr(
         ctypes.CDLL(None), "malloc_trim", None
-    )  # glibc only; musl hands memory back by itself
+    )  # glibc only; musl returns memory by itself
     if trim is not None:
         trim(0)
     try:

@@ -1,4 +1,6 @@
-"""Stages that were trained in pieces, because not all of their blocks train all the time, as one."""
+"""Combines the pieces of a stage into one record. A stage is trained in pieces if some of its
+blocks train only part of the time.
+"""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -7,7 +9,7 @@ from mtlab.record.records import StageRecord, Units
 
 
 def grouped(stages: Sequence[StageRecord]) -> list[list[StageRecord]]:
-    """The pieces of each stage; a stage that was trained in one go is its only piece."""
+    """The pieces of each stage; a stage that was not trained in pieces is its only piece."""
 
     def stage(piece: tuple[int, StageRecord]) -> tuple[bool, int]:
         number, record = piece
@@ -18,8 +20,8 @@ def grouped(stages: Sequence[StageRecord]) -> list[list[StageRecord]]:
 
 
 def joined(stages: Sequence[StageRecord]) -> list[StageRecord]:
-    """The stages as a scenario has them: of a unit that trains in some pieces of a stage alone, the
-    share of the epochs in which it does trains.
+    """The stages as a scenario has them, each combined from its pieces. The number of trainable
+    parameters of a unit is the mean over the pieces, weighted by their epochs.
     """
     return [_as_one(pieces) for pieces in grouped(stages)]
 
@@ -49,7 +51,7 @@ def _as_one(pieces: Sequence[StageRecord]) -> StageRecord:
 
 
 def epochs_of(stages: Iterable[StageRecord]) -> dict[str, int]:
-    """Block to the epochs in which any of it trained, bottom first."""
+    """Block to the number of epochs in which any of its parameters trained, bottom block first."""
     trained: dict[str, int] = {}
     for stage in stages:
         for unit, count in stage.parameters.items():
@@ -59,5 +61,7 @@ def epochs_of(stages: Iterable[StageRecord]) -> dict[str, int]:
 
 
 def name_of_stage(piece: str) -> str:
-    """The name of the stage of a piece, whose own name has its blocks in brackets behind that."""
+    """The name of the stage of a piece. The piece's own name is this name, followed by the blocks
+    in brackets.
+    """
     return piece.rpartition(" (layers[")[0] or piece

@@ -1,8 +1,7 @@
 """The records of a trial and a suite, as typed values that read and write as JSON.
 
-The record is the truth: the table, the plots, the report and MLflow use these values alone. Times
-are seconds, memory is MB (10^6 bytes), FLOPs are counts, quality metrics lie in [0, 1]; ``None``
-means undefined (never NaN).
+The table, the plots, the report and MLflow use only these values. Times are seconds, memory is MB
+(10^6 bytes), FLOPs are counts, quality metrics lie in [0, 1]; ``None`` means undefined (never NaN).
 """
 
 import json
@@ -18,16 +17,17 @@ from mtlab.plan.words import unset
 from mtlab.record.quality import Contributions, Metrics, Value
 
 FORMAT = 2
-"""Raised when a field changes its meaning; older records are then refused."""
+"""Increased when a field changes its meaning; older records are then refused."""
 
 Status = Literal[
     "ok", "running", "selected", "diverged", "certificate broken", "refused", "out of memory",
     "crashed", "not run",
 ]  # fmt: skip
-"""How a trial ended. ``running``, and ``selected`` before the test split is read: it has not ended
-yet. ``diverged``: a loss is not finite. ``certificate broken``: what was frozen changed, or what
-trains did not. ``refused``: a mistake in the experiment that only training shows. ``crashed``: an
-error, or the process died. ``not run``: the trial that trains its source checkpoint failed."""
+"""How a trial ended. ``running``: it has not ended yet; ``selected``: the same, after the weights
+were selected and before the test split is read. ``diverged``: a loss is not finite.
+``certificate broken``: something frozen changed, or something that trains did not. ``refused``: a
+mistake in the experiment that only training shows. ``crashed``: an error, or the process died.
+``not run``: the trial that trains its source checkpoint failed."""
 
 
 def ending(status: Status, reason: str) -> str:
@@ -47,43 +47,48 @@ class Units(Value):
 
 
 class StageRecord(Value):
-    """What was trained in a stage, and the certificate that frozen meant frozen."""
+    """What was trained in a stage, and the certificate that frozen parameters did not change."""
 
     name: str
     epochs: int
-    """That were trained."""
+    """Epochs that were trained."""
     steps: int
     train: dict[str, float]
     """Selector to learning rate, as the scenario has it."""
     decay: dict[str, float] = Field(default_factory=dict, exclude_if=not_)
-    """Selector to the factor on its rate for each block down from the top one, where there is one."""
+    """Selector to the factor on its rate for each block further down from the top one; only
+    selectors with such a factor."""
     reinit: tuple[str, ...] = Field(default=(), exclude_if=not_)
-    """Selectors of the blocks that were drawn anew when the stage began, before the first digests."""
+    """Selectors of the blocks that were re-initialised when the stage began, before the first
+    digests."""
     chooses: str = Field(default="", exclude_if=not_)
-    """``choose``, ``rotate`` or ``freeze_when``, where not all blocks of ``train`` train: this is a piece
-    of the stage then."""
+    """``choose``, ``rotate`` or ``freeze_when``, if only some blocks of ``train`` train: then this
+    is a piece of the stage. Empty in other stages."""
     of: int | None = Field(default=None, exclude_if=unset)
     """Index of the scenario's stage of which this is a piece."""
     scores: dict[str, float] = Field(default_factory=dict, exclude_if=not_)
-    """Block to what decided which of them train in the piece."""
+    """Block to the score that decided whether it trains in this piece."""
     average: float | None = Field(default=None, exclude_if=unset)
-    """Share of the trained weights in what was tested; the rest is what the stage began with."""
+    """Share of the trained weights in the average that was tested; the rest is the share of the
+    weights with which the stage began."""
     losses: tuple[str, ...]
     rehearsal: float = 0.0
     """Steps on source sentences for each step on the stage's own; they count among ``steps``."""
     l2_sp: float = 0.0
-    """Strength of the pull of the encoder's weights to where the trial began."""
+    """Strength of the penalty that pulls the encoder's weights towards those with which the trial
+    began."""
     distillation: float = 0.0
-    """Weight of the loss that keeps the tasks outside ``losses`` near the source checkpoint's
-    logits."""
+    """Weight of the loss that keeps the logits of the tasks outside ``losses`` near those of the
+    source checkpoint."""
     weights: dict[str, float] = Field(default_factory=dict)
-    """Factors on the losses of tasks, besides the experiment's."""
+    """Task to a factor on its loss, in addition to the experiment's factor."""
     prefix_depth: int
     """Blocks below the lowest block that has a trainable parameter."""
     parameters: dict[str, Units]
     """Unit to counts, in execution order."""
     parts: dict[str, Units] = Field(default_factory=dict, exclude_if=not_)
-    """Sub-unit to counts, of units whose parts differ in what happens to them; digests have both."""
+    """Sub-unit to counts, for units whose parts are not all treated the same; digests have units
+    and sub-units."""
     params_total: int
     params_trainable: int
     params_frozen: int
@@ -95,8 +100,8 @@ class StageRecord(Value):
     step_s: float | None = None
     """Mean seconds of an uncached training step after warm-up steps; ``None`` without steps."""
     ended: str = Field(default="", exclude_if=unset)
-    """What began the cooldown of a stage with patience: ``patience``, or ``epochs`` where it did not
-    end before; empty in other stages."""
+    """The reason why the cooldown of a stage with patience began: ``patience``, or ``epochs`` if
+    patience did not end earlier; empty in other stages."""
     constant_epochs: int | None = Field(default=None, exclude_if=unset)
     """Epochs before the cooldown; ``None`` in stages without patience."""
 
@@ -126,11 +131,11 @@ class Selection(Value):
 
     rule: str
     epoch: int
-    """The epoch; where each task has its own, the latest of them."""
+    """The epoch; if each task has its own, the latest of them."""
     score: float | None
     """Mean of the validation metrics of the tasks that chose the epoch."""
     by_task: dict[str, int] = Field(default_factory=dict)
-    """Task to its epoch, where each has its own."""
+    """Task to its epoch, if each has its own."""
 
 
 class Decision(Value):
@@ -141,12 +146,13 @@ class Decision(Value):
     epoch: int
     """Epochs so far in the trial."""
     task: str
-    """The task that it concerns; empty for all."""
+    """The task that the decision is about; empty for all tasks."""
     action: str
     """``slow``, ``refreeze``, ``advance`` (to the next stage), or ``stop`` (all tasks are frozen).
     """
     value: float | None
-    """The watched score at this epoch; ``None`` where it is undefined or all tasks are concerned.
+    """The watched score at this epoch; ``None`` if it is undefined or the decision is about all
+    tasks.
     """
     best: float | None
     """The best so far."""
@@ -156,7 +162,7 @@ class Decision(Value):
 
 
 class DomainScore(Value):
-    """Scores on the test split of one of a staged experiment's two domains, at one time of the
+    """Scores on the test split of one of a staged experiment's two domains, at one point of the
     trial.
     """
 
@@ -169,7 +175,9 @@ class DomainScore(Value):
 
 
 class AlsoTested(Value):
-    """The selected weights on a test set out of distribution, scored once when the trial ended."""
+    """The scores of the selected weights on an out-of-distribution test set, computed once, when
+    the trial ended.
+    """
 
     metrics: Metrics
     contributions: Contributions
@@ -186,7 +194,7 @@ class LogitDrift(Value):
     """Mean Kullback-Leibler divergence of the checkpoint's class probabilities from the trial's, in
     nats an item."""
     changed: float
-    """Share of items whose most likely class is another one."""
+    """Share of items whose most likely class changed."""
 
 
 class Drift(Value):
@@ -208,8 +216,8 @@ class TrialRecord(Value):
     key: str
     """SHA-256 over everything that affects the result."""
     code: str = Field(default="", exclude_if=not_)
-    """SHA-256 of the code that made it (:mod:`mtlab.record.code`); it is not in the key, for the text of
-    a message changes it, too."""
+    """SHA-256 of the code that made the record (:mod:`mtlab.record.code`). It is not in the key,
+    because a change of a message's text changes it, too."""
     scenario: str
     seed: int
     point: dict[str, Any] = Field(default_factory=dict)
@@ -220,8 +228,8 @@ class TrialRecord(Value):
     started_at: float
     ended_at: float | None = None
     attempts: int = 1
-    """How often the trial was begun: after each interruption it resumed from its last resume state.
-    Times leave out the work that was lost."""
+    """How often the trial was started: after each interruption it continued from its last resume
+    state. Times do not include the work that was lost."""
     initial_digest: str = ""
     """SHA-256 of the whole network before training: equal over the scenarios of a seed."""
     final_digest: str = ""
@@ -241,7 +249,7 @@ class TrialRecord(Value):
     contributions: Contributions | None = None
     """What each test sentence adds to ``test``."""
     also: dict[str, AlsoTested] = Field(default_factory=dict, exclude_if=not_)
-    """Test set out of distribution (``also_test``) to the scores there."""
+    """Out-of-distribution test set (``also_test``) to the scores on it."""
     start: str = ""
     """Key of the trial whose weights this one started from, in a staged experiment."""
     matrix: tuple[DomainScore, ...] = ()
@@ -250,7 +258,7 @@ class TrialRecord(Value):
     drift: Drift | None = None
     """How far the selected weights moved from the checkpoint."""
     ledger: tuple[Decision, ...] = ()
-    """What guidance did."""
+    """The decisions of guidance."""
     laps: dict[str, float] = Field(default_factory=dict)
     """Seconds of ``setup``, ``cache``, ``train`` and ``eval``."""
     wall_s: float | None = None
@@ -260,13 +268,13 @@ class TrialRecord(Value):
     """Seconds of a loop without a cache: each stage's measured uncached step times its steps, plus
     set-up and evaluation with the prefix computed."""
     untimed: str = ""
-    """Why its times are excluded from comparisons, such as a shared device; empty where they are
-    not."""
+    """Why its times are excluded from comparisons, such as a shared device; empty if they are
+    included."""
     machine: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     """How busy the machine was: ``at`` to Unix times, names of MLflow's system metrics to readings
     at these times."""
     peak_memory_mb: float | None = None
-    """Of the process; of several processes, the largest."""
+    """Peak memory of the process; with several processes, the largest."""
     train_flops: int | None = None
     """Matrix-multiplication FLOPs of uncached training, padding included."""
     train_flops_padding: int | None = None
@@ -288,7 +296,7 @@ class TrialRecord(Value):
 
     @property
     def ok(self) -> bool:
-        """Whether the trial ended well, and so counts."""
+        """Whether the trial ended well; only then its results count."""
         return self.status == "ok"
 
     @property
@@ -318,7 +326,7 @@ class SuiteRecord(Value):
 
     format: int = FORMAT
     id: str = ""
-    """Drawn when the suite began; a resumed suite keeps it."""
+    """A random id, drawn when the suite began; a resumed suite keeps it."""
     experiment: dict[str, Any]
     """The resolved experiment."""
     question: str = ""
@@ -340,11 +348,11 @@ class SuiteRecord(Value):
     """The keys of the trials that train the source checkpoints of a staged experiment; comparisons
     leave them out."""
     read_back: tuple[str, ...] = ()
-    """The trials that an earlier, interrupted run had finished; ``elapsed_s`` leaves out their
-    time."""
+    """The keys of the trials that an earlier, interrupted run had finished; ``elapsed_s`` does not
+    include their time."""
     skipped: tuple[Skipped, ...] = Field(default=(), exclude_if=not_)
-    """The trials without a record, because a look decided their scenarios before; their keys are
-    among ``trials``."""
+    """The trials without a record, because their scenarios were decided at an earlier look; their
+    keys are among ``trials``."""
     tracking: dict[str, str] = Field(default_factory=dict)
     """Its place in MLflow: tracking URI without credentials, experiment, parent run."""
 
@@ -353,7 +361,7 @@ V = TypeVar("V", bound=Value)
 
 
 def parsed(content: bytes, kind: type[V], where: str) -> V:
-    """The value that a file, or a line of one, holds as JSON.
+    """The value that a file, or a line of a file, contains as JSON.
 
     Raises:
         UserError: the content has another kind or format.
@@ -383,8 +391,8 @@ def damaged(where: str) -> UserError:
 
 
 def best_on_validation(trials: Iterable[TrialRecord]) -> TrialRecord:
-    """The trial with the highest validation score of its weights; among equals, that with the
-    smallest seed.
+    """The trial whose selected weights have the highest validation score; among equal ones, the
+    trial with the smallest seed.
     """
 
     def rank(trial: TrialRecord) -> tuple[float, int]:

@@ -1,3 +1,3 @@
-"""Freezing in a training of one's own: parts of a model, certificates, and stages in a
+"""Freezing in the user's own training: parts of a model, certificates, and stages in a
 ``transformers.Trainer``.
 """

@@ -1,4 +1,4 @@
-"""Certificates: what was frozen did not change, and what trained did."""
+"""Certificates: proof that frozen weights did not change, and that trained weights did."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,18 +12,18 @@ from mtlab.model.freezing import CertificateError, content, units
 from mtlab.tuning.parts import parts
 
 SHOWN = 5
-"""Names that an error lists."""
+"""The most names that an error lists."""
 
 
 @dataclass
 class Certificate:
-    """The weights of a model before and after something.
+    """Digests of a model's weights before and after training.
 
     Attributes:
         frozen: names of the tensors that must not change.
-        trained: unit to the names of its tensors that train; one of them must change.
+        trained: unit to the names of its tensors that train; at least one of them must change.
         before: name of each tensor to the SHA-256 of its content.
-        after: the same at the end; empty before.
+        after: the same at the end; empty until then.
     """
 
     frozen: tuple[str, ...]
@@ -48,16 +48,16 @@ class Certificate:
 
 @contextmanager
 def certify(model: nn.Module) -> Iterator[Certificate]:
-    """Within, what is frozen must not change, and what is not must.
+    """A context in which frozen weights must not change, and each unit that trains must change.
 
-    What has ``requires_grad`` at the beginning trains, and the rest is frozen, with the buffers of
-    units of which nothing trains.
+    Parameters with ``requires_grad`` at the beginning train. All others are frozen, and so are the
+    buffers of units without a parameter that trains.
 
     Args:
         model: as for :func:`mtlab.train_only`.
 
     Raises:
-        CertificateError: it names all that changed, or did not.
+        CertificateError: it names the frozen tensors that changed, and the units that did not.
 
     Example:
         ``with mtlab.certify(model): trainer.train()``
@@ -69,15 +69,15 @@ def certify(model: nn.Module) -> Iterator[Certificate]:
 
 
 def refuse(moved: Iterable[str], idle: Iterable[str], where: str = "") -> None:
-    """Raise an error where anything frozen changed, or anything that trains did not.
+    """Raise an error if anything frozen changed, or anything that trains did not.
 
     Args:
-        moved: names of what is frozen and changed.
-        idle: names of what trains and did not change.
+        moved: names of tensors or units that are frozen and changed.
+        idle: names of units that train and did not change.
         where: what was trained, for the error.
 
     Raises:
-        CertificateError: there are any.
+        CertificateError: there are such names.
     """
     lines = [
         f"{verb}: {listed(names)}"

@@ -1,4 +1,4 @@
-"""Whether a Trainer is set so that stages can be what they say."""
+"""Checks that the arguments of a Trainer allow the stages to run as written."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ def check(args: TrainingArguments, reading: Reading) -> None:
         reading: the stages.
 
     Raises:
-        UserError: ``where`` is the argument.
+        UserError: an argument does not fit the stages; ``where`` is its name.
     """
     mode = str(getattr(args.parallel_mode, "value", args.parallel_mode))
     if mode != "not_parallel" or args.fsdp or args.deepspeed:
@@ -71,7 +71,9 @@ def steps_of(loader: Any, args: TrainingArguments) -> int:
 
 
 def saved_by_steps(args: TrainingArguments, state: TrainerState) -> bool:
-    """Whether the Trainer has written a checkpoint after the last step because of its number."""
+    """Whether the Trainer wrote a checkpoint after the last step, because it writes one every
+    ``save_steps`` steps.
+    """
     by_steps = getattr(args.save_strategy, "value", args.save_strategy) == "steps"
     return by_steps and state.save_steps > 0 and state.global_step % state.save_steps == 0
 
@@ -83,7 +85,7 @@ def watched(args: TrainingArguments) -> str:
 
 
 def score(args: TrainingArguments, value: float) -> float:
-    """A metric as a score, more being better."""
+    """A metric as a score, of which higher values are better."""
     better = args.greater_is_better
     if better is None:
         better = not watched(args).endswith("loss")

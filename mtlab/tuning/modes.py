@@ -1,5 +1,5 @@
-"""Eval mode that lasts: ``train()`` of a whole model puts frozen modules into train mode, too, so
-that their dropout is on. Here it does not.
+"""Keeps frozen modules in eval mode. Otherwise ``train()`` of the model would put them into train
+mode, too, and turn their dropout on.
 """
 
 from collections.abc import Iterable
@@ -11,15 +11,15 @@ from mtlab.tuning.parts import Parts
 
 
 class Stay:
-    """The ``train`` of a frozen module: it stays in eval mode, and what it contains is asked as
-    always.
+    """The ``train`` method of a frozen module: the module stays in eval mode, and ``train`` of its
+    children is called as usual.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
 
     def __call__(self, mode: bool = True) -> nn.Module:
-        """As ``nn.Module.train``."""
+        """Like ``nn.Module.train``, but only for the children."""
         self.module.training = False
         for child in self.module.children():
             child.train(mode)
@@ -27,8 +27,8 @@ class Stay:
 
 
 def freeze(model: nn.Module, parts: Parts, partition: Partition) -> None:
-    """Make a model train exactly what a partition says: gradients on or off, and eval mode of what
-    is frozen, which stays through ``model.train()``.
+    """Make a model train exactly what a partition says: turn gradients on or off, and put frozen
+    modules into eval mode, in which they stay when ``model.train()`` is called.
     """
     release(parts)
     training = model.training
@@ -39,8 +39,8 @@ def freeze(model: nn.Module, parts: Parts, partition: Partition) -> None:
 
 
 def frozen_modules(parts: Parts, partition: Partition) -> list[nn.Module]:
-    """The modules of frozen units; without a head that trains also what has no parameters beside
-    the encoder.
+    """The modules of frozen units; if no head trains, also modules outside the encoder that have no
+    parameters.
     """
     modules = [
         module

@@ -1,8 +1,8 @@
-"""The optimizer and the scheduler that a Trainer made, regrouped in place for a stage.
+"""Changes the optimizer and the scheduler of a Trainer in place for a stage.
 
-A callback cannot give a Trainer another optimizer, so the groups of the one that there is are
-replaced. A checkpoint has the optimizer in the groups that the Trainer made it with, because those
-are what a new Trainer has when it loads the checkpoint.
+A callback cannot give a Trainer another optimizer, so the parameter groups of the existing one are
+replaced. A checkpoint has the optimizer's state in the groups with which the Trainer created it,
+because a new Trainer has these groups when it loads the checkpoint.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from mtlab.plan.errors import UserError
 from mtlab.train.loop.course import Course
 
 NOT_OPTIONS = ("params", "lr", "initial_lr")
-"""Keys of a parameter group that a stage sets."""
+"""Keys of a parameter group that are not options, because a stage sets them."""
 
 Rates = Sequence[tuple[float, Sequence[nn.Parameter]]]
-"""Learning rates, and the parameters that have each."""
+"""Learning rates, each with its parameters."""
 
 
 class Groups:
@@ -27,7 +27,7 @@ class Groups:
 
     Attributes:
         optimizer: torch's own.
-        made: the groups that it was made with.
+        made: the groups with which it was created.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
@@ -37,14 +37,15 @@ class Groups:
         optimizer.register_load_state_dict_pre_hook(self._make_again)
 
     def regroup(self, rates: Rates, *, fresh: bool) -> None:
-        """Hold these parameters alone, with the options of the groups that they were in.
+        """Replace the groups, so that only these parameters are trained. Each keeps the options of
+        the group in which it was when the optimizer was created.
 
         Args:
-            rates: of the stage.
-            fresh: whether moments start anew; else only those of other parameters are dropped.
+            rates: the learning rates of the stage, with their parameters.
+            fresh: whether all moments are reset; else only those of other parameters are removed.
 
         Raises:
-            UserError: the optimizer was made without one of the parameters.
+            UserError: the optimizer was created without one of the parameters.
         """
         groups = [group for rate, parameters in rates for group in self._split(rate, parameters)]
         self.optimizer.param_groups.clear()
@@ -75,12 +76,16 @@ class Groups:
         return groups
 
     def _as_made(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
-        """A state dict of the regrouped optimizer, in the groups that it was made with."""
+        """Convert a state dict of the regrouped optimizer to the groups with which it was
+        created.
+        """
         parameters = (own for group in self.made for own in group["params"])
         places = {id(parameter): place for place, parameter in enumerate(parameters)}
-        now = [places[id(own)] for group in optimizer.param_groups for own in group["params"]]
+        current_places = [
+            places[id(own)] for group in optimizer.param_groups for own in group["params"]
+        ]
         moments = {
-            now[key] if isinstance(key, int) else key: value
+            current_places[key] if isinstance(key, int) else key: value
             for key, value in state["state"].items()
         }
         groups = [
@@ -95,7 +100,9 @@ class Groups:
 
 
 def groups_of(optimizer: torch.optim.Optimizer) -> Groups:
-    """The groups of an optimizer, as it is or wrapped by accelerate; the same ones each time."""
+    """The groups of an optimizer, which accelerate may have wrapped; every call returns the same
+    object.
+    """
     own = getattr(optimizer, "optimizer", optimizer)
     groups: Groups = getattr(own, "_mtlab_groups", None) or Groups(own)
     own._mtlab_groups = groups
@@ -105,17 +112,18 @@ def groups_of(optimizer: torch.optim.Optimizer) -> Groups:
 def follow(
     scheduler: LambdaLR, optimizer: torch.optim.Optimizer, course: Course, step: int
 ) -> None:
-    """Let a scheduler set the rates of regrouped parameters by the course of a stage.
+    """Make a scheduler set the rates of the regrouped parameters according to the course of a
+    stage.
 
     Args:
-        scheduler: that the Trainer steps.
-        optimizer: that it sets the rates of.
-        course: of the stage.
-        step: of the stage, so many were made.
+        scheduler: the scheduler that the Trainer steps.
+        optimizer: the optimizer whose rates it sets.
+        course: the course of the stage.
+        step: the number of steps of the stage so far.
     """
 
     def factor(step: int) -> float:
-        """A plain function, of which a scheduler saves nothing."""
+        """The factor at a step. A scheduler does not save plain functions in its state."""
         return course.factor(step)
 
     factor.original = original(scheduler)[0]  # type: ignore[attr-defined]
@@ -129,5 +137,5 @@ def follow(
 
 
 def original(scheduler: LambdaLR) -> list[Any]:
-    """The functions that a scheduler was made with."""
+    """The functions with which a scheduler was created."""
     return [getattr(function, "original", function) for function in scheduler.lr_lambdas]

@@ -1,4 +1,6 @@
-"""A partition to look at: what trains at which rate, what is frozen, and how many parameters each has."""
+"""A partition as a table for people: what trains at which rate, what is frozen, and the number of
+parameters of each.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -44,8 +46,8 @@ def _listed(names: Iterable[str]) -> str:
     """Names of units; neighbouring blocks as one slice."""
     runs: list[tuple[int, int] | str] = []
     for name in names:
-        block = name.startswith("layers[") and name.endswith("]")  # and not a part of one
-        index = int(name[7:-1]) if block else None
+        is_block = name.startswith("layers[") and name.endswith("]")  # not a part of a block
+        index = int(name[7:-1]) if is_block else None
         last = runs[-1] if runs else ""
         if index is None:
             runs.append(name)

@@ -1,4 +1,6 @@
-"""The parts of anybody's model: its encoder, whose blocks are known, and the heads that read it."""
+"""The parts of a user's model: its encoder, with the names of its blocks, and the heads that read
+the encoder's output.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +15,7 @@ from mtlab.plan import selectors
 from mtlab.plan.errors import UserError
 
 POOLER = "pooler"
-"""What an encoder has on top for the heads of some families; it counts as a head."""
+"""The layer that some families of encoders have on top, for their heads; it counts as a head."""
 
 
 class Parts(nn.Module):
@@ -21,8 +23,8 @@ class Parts(nn.Module):
 
     Attributes:
         backbone: the encoder and the names of its blocks.
-        heads: attribute to what the model has beside its encoder.
-        loose: modules beside the encoder that have no parameters, such as dropout.
+        heads: name of an attribute outside the encoder to its module.
+        loose: modules outside the encoder that have no parameters, such as dropout.
     """
 
     def __init__(
@@ -35,14 +37,14 @@ class Parts(nn.Module):
         self.encoder = encoder.model
 
     def named_modules(self, *arguments: Any, **options: Any) -> Iterator[tuple[str, nn.Module]]:
-        """As torch has it, the pooler only as a head."""
+        """The modules as torch names them, but the pooler only as a head."""
         for name, module in super().named_modules(*arguments, **options):
             if not (self.pooled and f"{name}.".startswith(f"encoder.{POOLER}.")):
                 yield name, module
 
 
 def parts(model: nn.Module) -> Parts:
-    """Find the encoder of a model, its blocks, and its heads. The model stays as it is.
+    """Find the encoder of a model, its blocks, and its heads. The model is not changed.
 
     Raises:
         UserError: it has no encoder, or several, or one whose blocks do not run one after another;
@@ -55,17 +57,17 @@ def parts(model: nn.Module) -> Parts:
     if pooler is not None and POOLER not in heads:
         heads[POOLER] = pooler
     model_parts = Parts(_inspected(encoder), heads, tuple(loose))
-    units(model_parts)  # which refuses weights that two of them share
+    units(model_parts)  # refuses weights that two units share
     return model_parts
 
 
 def written_out(train: Any, heads: nn.ModuleDict) -> Any:
-    """Selectors to rates, every head named as ``head.NAME`` where it was named by its attribute.
+    """Selectors to rates, in which a head that is named by its attribute becomes ``head.NAME``.
 
     Raises:
         UserError: two selectors name the same head.
     """
-    if not isinstance(train, Mapping):  # which is a mistake of its own
+    if not isinstance(train, Mapping):  # a mistake that later checks report
         return train
     full: dict[str, float] = {}
     for text, rate in train.items():
@@ -82,7 +84,7 @@ def written_out(train: Any, heads: nn.ModuleDict) -> Any:
 
 
 def _path_of_encoder(model: nn.Module) -> str:
-    """The name of the encoder within a model; empty where the model is one."""
+    """The name of the encoder within a model; empty if the model itself is an encoder."""
     pretrained = [
         name for name, module in model.named_modules() if isinstance(module, PreTrainedModel)
     ]
@@ -101,14 +103,16 @@ def _path_of_encoder(model: nn.Module) -> str:
             where="model",
             code="encoder-unfit",
         )
-    whole = model.get_submodule(outer[0])
-    inner = next(name for name, module in whole.named_modules() if module is whole.base_model)
+    outer_model = model.get_submodule(outer[0])
+    inner = next(
+        name for name, module in outer_model.named_modules() if module is outer_model.base_model
+    )
     return ".".join(filter(None, (outer[0], inner)))
 
 
 def _beside(model: nn.Module, path: str) -> tuple[dict[str, nn.Module], list[nn.Module]]:
-    """What a model has on the way to its encoder: heads by attribute, and modules without
-    parameters.
+    """The modules of a model outside its encoder: heads by the name of their attribute, and modules
+    without parameters.
     """
     heads: dict[str, nn.Module] = {}
     loose: list[nn.Module] = []
@@ -138,7 +142,9 @@ def _beside(model: nn.Module, path: str) -> tuple[dict[str, nn.Module], list[nn.
 
 
 def _inspected(encoder: nn.Module) -> Backbone:
-    """The blocks of an encoder, which keeps its pooler and the modes of its modules."""
+    """The encoder with the names of its blocks. Its pooler and the modes of its modules, which the
+    inspection changes, are restored.
+    """
     pooler = getattr(encoder, POOLER, None)
     modes = [(module, module.training) for module in encoder.modules()]
     try:

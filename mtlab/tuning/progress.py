@@ -1,4 +1,4 @@
-"""How far a schedule has come, as a checkpoint holds it."""
+"""The progress of a schedule, as a checkpoint saves it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ from mtlab.record.quality import Metrics, TaskMetrics
 from mtlab.train.loop.patience import Waiting
 
 METRIC = "metric"
-"""What patience calls the metric of the Trainer."""
+"""The name that patience uses for the metric of the Trainer."""
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class StageCertificate:
     """What a stage trained, and the SHA-256 of each unit before and after.
 
     Attributes:
-        name: of the stage.
-        epochs: that were trained.
-        steps: that were made.
-        trained: units.
-        frozen: units.
+        name: the name of the stage.
+        epochs: the number of epochs that were trained.
+        steps: the number of steps that were made.
+        trained: the units that trained.
+        frozen: the units that were frozen.
         before: unit to digest when the stage began.
         after: the same at the end of its last epoch.
     """
@@ -40,23 +40,23 @@ class StageCertificate:
         return [unit for unit in self.frozen if self.before[unit] != self.after[unit]]
 
     def idle(self, reached: Iterable[str]) -> list[str]:
-        """Units of these that did not change."""
+        """The units among ``reached`` that did not change."""
         return [unit for unit in reached if self.before[unit] == self.after[unit]]
 
 
 @dataclass
 class Progress:
-    """The stage that trains, as it stands.
+    """The state of the current stage.
 
     Attributes:
         stage: its index.
-        first_step: with which it began.
-        epochs: of the stage that have ended.
-        scores: of the validations of the stage; more is better.
-        baseline: score of the untrained model, where it was validated.
+        first_step: the step of the training at which it began.
+        epochs: the number of its epochs that have ended.
+        scores: the scores of its validations; higher is better.
+        baseline: the score of the model before training, if it was validated.
         before: unit to digest when the stage began.
-        reached: trained units that the loss reaches.
-        certificates: of the stages so far.
+        reached: trained units that have a gradient.
+        certificates: the certificates of the stages so far.
     """
 
     stage: int = -1
@@ -74,7 +74,7 @@ class Progress:
         self.epochs, self.scores, self.reached = 0, [], ()
 
     def waiting(self, stage: Stage) -> Waiting | None:
-        """What the patience of the stage knows; None where the stage has none."""
+        """The patience of the stage after the scores so far; None if the stage has no patience."""
         if stage.patience is None:
             return None
         baselines = {} if self.baseline is None else {METRIC: self.baseline}
@@ -85,16 +85,16 @@ class Progress:
         return tracker
 
     def certify(self, certificate: StageCertificate) -> None:
-        """Note the certificate of the stage, in place of that of an earlier epoch."""
+        """Save the certificate of the stage, in place of that of an earlier epoch."""
         self.certificates = [*self.certificates[: self.stage], certificate]
 
     def state_dict(self) -> dict[str, Any]:
-        """As JSON."""
+        """The progress as values that can be written as JSON."""
         return asdict(self)
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "Progress":
-        """What :meth:`state_dict` gave, after JSON."""
+        """The progress from the result of :meth:`state_dict`, after it was written as JSON."""
         rows = [
             {**row, "trained": tuple(row["trained"]), "frozen": tuple(row["frozen"])}
             for row in state["certificates"]

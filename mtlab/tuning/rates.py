@@ -1,5 +1,6 @@
-"""The course of the rates in a stage of a Trainer: the stage's own, or that of the scheduler which
-the user chose, anew in every stage.
+"""The course of the learning rates in a stage of a Trainer: the stage's own schedule; else that of
+the Trainer's arguments, which begins again in every stage; or that of a scheduler of the user's
+own, which continues over all stages.
 """
 
 from collections.abc import Callable
@@ -17,16 +18,16 @@ from mtlab.train.loop.course import Course
 from mtlab.tuning.optimizer import original
 
 Factor = Callable[[int], float]
-"""A step, counted from 0, to the factor on the rates."""
+"""A function from a step, counted from 0, to the factor on the rates."""
 
 
 class Chosen(Course):
-    """The course that a function says.
+    """A course whose factors a function gives.
 
     Args:
-        stage: with its cooldown.
-        steps: of the stage; with patience, at most.
-        function: of the step.
+        stage: the stage, with its cooldown.
+        steps: the number of steps of the stage; with patience, the most.
+        function: from a step to the factor.
     """
 
     def __init__(self, stage: Stage, steps: int, function: Factor) -> None:
@@ -38,10 +39,11 @@ class Chosen(Course):
 
 
 def chosen(scheduler: Any, args: TrainingArguments, max_steps: int) -> Factor | None:
-    """The function of the user's own scheduler; None where the Trainer made one of its arguments.
+    """The function of the user's own scheduler; None if the Trainer created the scheduler from its
+    arguments.
 
     Raises:
-        UserError: its rates are no function of the step.
+        UserError: its rates are not one function of the step.
     """
     functions = original(scheduler) if isinstance(scheduler, LambdaLR) else []
     if not functions or any(not _same(function, functions[0]) for function in functions):
@@ -62,11 +64,11 @@ def course(
     """The course of a stage.
 
     Args:
-        stage: with its cooldown; what it leaves open is as the arguments say.
-        steps: of the stage; with patience, at most.
-        first: step of the whole training with which it begins.
-        args: the Trainer's.
-        own: of :func:`chosen`; it is asked for steps of the whole training.
+        stage: the stage, with its cooldown; what it leaves open is taken from ``args``.
+        steps: the number of steps of the stage; with patience, the most.
+        first: the step of the whole training at which the stage begins.
+        args: the Trainer's arguments.
+        own: the result of :func:`chosen`; it is called with steps of the whole training.
     """
     warmup = stage.warmup_steps
     if warmup is None:
@@ -81,10 +83,10 @@ def course(
 
 
 def check(stage: Stage, args: TrainingArguments, own: Factor | None) -> None:
-    """Refuse a stage whose rates cannot be what it says.
+    """Refuse a stage whose warm-up or patience does not fit the schedule of its rates.
 
     Raises:
-        UserError: ``where`` is the key of the stage.
+        UserError: there is such a mistake; ``where`` is the key of the stage.
     """
     name = str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type))
     warms = stage.warmup is not None or stage.warmup_steps is not None
@@ -97,8 +99,8 @@ def check(stage: Stage, args: TrainingArguments, own: Factor | None) -> None:
         )
     if stage.patience is None:
         return
-    constant = stage.schedule or ("" if own else name.removesuffix("_with_warmup"))
-    if constant != "constant":
+    schedule = stage.schedule or ("" if own else name.removesuffix("_with_warmup"))
+    if schedule != "constant":
         raise UserError(
             "patience needs constant rates, which its cooldown ends",
             "add `schedule: constant` to the stage",
@@ -116,7 +118,7 @@ def check(stage: Stage, args: TrainingArguments, own: Factor | None) -> None:
 
 
 def _of_arguments(args: TrainingArguments, steps: int, warmup: int) -> Factor:
-    """The function of the scheduler that transformers makes of these arguments."""
+    """The function of the scheduler that transformers creates from these arguments."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = get_scheduler(
         args.lr_scheduler_type,
@@ -132,7 +134,9 @@ def _of_arguments(args: TrainingArguments, steps: int, warmup: int) -> Factor:
 
 
 def _same(function: Any, other: Any) -> bool:
-    """Whether two functions were made alike."""
+    """Whether two functions are equal: partials with equal arguments, or functions with the same
+    code.
+    """
     if isinstance(function, partial) and isinstance(other, partial):
         return (function.func, function.args, function.keywords) == (
             other.func,

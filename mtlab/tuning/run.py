@@ -29,7 +29,7 @@ def resolved_stages(reading: Reading, model_parts: Parts) -> Resolved:
     """The stages for a model, with their cooldown filled in.
 
     Raises:
-        UserError: a stage does not fit the model; it says where that was written.
+        UserError: a stage does not fit the model; the error says where the stage was written.
     """
     stages: Resolved = []
     for index, written in enumerate(reading.stages):
@@ -57,12 +57,12 @@ class Run:
 
     Args:
         reading: the stages.
-        args: the Trainer's.
-        state: the Trainer's, at the beginning.
-        model: that is trained.
-        optimizer: the Trainer's, which is regrouped.
-        lr_scheduler: the Trainer's, which is set anew in each stage.
-        train_dataloader: for its length.
+        args: the Trainer's arguments.
+        state: the Trainer's state at the beginning.
+        model: the model that is trained.
+        optimizer: the Trainer's optimizer, whose groups each stage replaces.
+        lr_scheduler: the Trainer's scheduler, which each stage sets again.
+        train_dataloader: the training data, of which only the length is used.
     """
 
     def __init__(
@@ -90,30 +90,30 @@ class Run:
 
     @property
     def stage(self) -> Stage:
-        """The stage that trains."""
+        """The current stage."""
         return self.stages[self.progress.stage][0]
 
     @property
     def partition(self) -> Partition:
-        """What it trains, and what is frozen."""
+        """What the current stage trains, and what is frozen in it."""
         return self.stages[self.progress.stage][1]
 
     @property
     def over(self) -> bool:
-        """Whether the last epoch of the stage has ended."""
+        """Whether the last epoch of the current stage has ended."""
         waiting = self.progress.waiting(self.stage)
         return self.progress.epochs >= self.stage.epochs if waiting is None else waiting.done
 
     @property
     def ended(self) -> bool:
-        """Whether that was the last stage."""
+        """Whether the last stage has ended."""
         return self.over and self.progress.stage + 1 == len(self.stages)
 
     def begin(self, step: int) -> None:
         """Begin the next stage, with a fresh optimizer state.
 
         Raises:
-            UserError: there is none.
+            UserError: all stages have ended.
         """
         if self.progress.stage + 1 == len(self.stages):
             raise UserError(
@@ -122,9 +122,9 @@ class Run:
                 where="resume_from_checkpoint",
                 code="conflict",
             )
-        done = self.progress.certificates
-        # of the end of the stage before, so that what changed in between would show, too
-        before = dict(done[-1].after) if done else freezing.digests(self.parts)
+        certificates = self.progress.certificates
+        # digests of the end of the previous stage, so that a change in between is found, too
+        before = dict(certificates[-1].after) if certificates else freezing.digests(self.parts)
         _, partition = self.stages[self.progress.stage + 1]
         before |= freezing.sub_digests(self.parts, partition.divided)
         self.progress.begin(step, before)
@@ -133,12 +133,12 @@ class Run:
     def resume(self, progress: Progress, step: int) -> None:
         """Continue the stage that a checkpoint is in.
 
-        A checkpoint that is written after so many steps may be of the last step of an epoch, before
-        that counts as ended.
+        A checkpoint that is written every so many steps may be from the last step of an epoch,
+        before the epoch counts as ended.
 
         Args:
-            progress: of the checkpoint.
-            step: of the checkpoint.
+            progress: the progress in the checkpoint.
+            step: the step of the checkpoint.
 
         Raises:
             UserError: patience lacks the evaluation of the epoch.
@@ -156,7 +156,7 @@ class Run:
             )
 
     def look(self, step: int) -> None:
-        """Look, before an optimizer step, that it trains what the stage says and nothing else.
+        """Check, before an optimizer step, that it trains exactly what the stage says.
 
         Raises:
             CertificateError: something frozen has gradients, is in train mode or in the optimizer.
@@ -168,15 +168,15 @@ class Run:
                 raise CertificateError(f"{name}: frozen unit {unit} has gradients")
         if any(module.training for module in self.frozen_modules):
             raise CertificateError(f"{name}: a frozen module is in train mode")
-        held = {id(own) for group in self.optimizer.param_groups for own in group["params"]}
-        if held != self.held:
+        optimized = {id(own) for group in self.optimizer.param_groups for own in group["params"]}
+        if optimized != self.held:
             line = "the optimizer has other parameters than the stage trains"
             raise CertificateError(f"{name}: {line}")
         if step == self.progress.first_step:
             self._note_what_is_reached(name)
 
     def end_epoch(self, step: int) -> None:
-        """Certify the stage as it stands after an epoch.
+        """Certify the stage so far, after an epoch.
 
         Raises:
             CertificateError: something frozen changed, or something that trains did not.
@@ -196,20 +196,21 @@ class Run:
             after=after,
         )
         progress.certify(certificate)
-        updated = certificate.steps > (self.course.factor(0) == 0.0)  # a warm-up begins at rate 0
+        # a warm-up begins at rate 0, so its first step changes nothing
+        updated = certificate.steps > (self.course.factor(0) == 0.0)
         reached = progress.reached if updated else ()
         refuse(certificate.moved, certificate.idle(reached), name)
         self.due = self.stage.patience is not None
 
     def validated(self, metrics: Mapping[str, float], step: int) -> None:
-        """Take in an evaluation.
+        """Process the metrics of an evaluation.
 
         Raises:
-            UserError: patience waits for it, and it has not the metric that it watches.
+            UserError: patience waits for the evaluation, and the watched metric is missing.
         """
         value = metrics.get(fitting.watched(self.args))
         if value is None:
-            if "eval_runtime" in metrics:  # else one of several evaluations, each with its prefix
+            if "eval_runtime" in metrics:  # else one of several evaluations with other prefixes
                 self.look_for_evaluation()
             return
         score = fitting.score(self.args, value)
@@ -221,10 +222,10 @@ class Run:
             self._cool()
 
     def look_for_evaluation(self) -> None:
-        """Look that patience had an evaluation of the last epoch.
+        """Check that patience got an evaluation of the last epoch.
 
         Raises:
-            UserError: it had none.
+            UserError: it got none.
         """
         if self.due:
             raise UserError(
@@ -239,11 +240,11 @@ class Run:
         modes.release(self.parts)
 
     def _enter(self, step: int, *, fresh: bool) -> None:
-        """Freeze what the stage freezes, and have the optimizer train the rest.
+        """Freeze what the stage freezes, and make the optimizer train the rest.
 
         Args:
-            step: of the stage, so many were made.
-            fresh: whether the optimizer's state starts anew.
+            step: the number of steps of the stage so far.
+            fresh: whether the optimizer's state is reset.
         """
         modes.freeze(self.model, self.parts, self.partition)
         by_name = units(self.parts, self.partition.divided)
@@ -262,7 +263,7 @@ class Run:
         follow(self.scheduler, self.optimizer, self.course, step)
 
     def _cool(self) -> None:
-        """Let the rates fall, where patience has ended."""
+        """Start the cooldown of the rates, if patience has ended."""
         waiting = self.progress.waiting(self.stage)
         if waiting is not None and waiting.constant is not None:
             first = waiting.constant * self.epoch_steps

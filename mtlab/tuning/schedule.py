@@ -1,4 +1,4 @@
-"""Gradual unfreezing in anybody's ``transformers.Trainer``: its stages, as a callback."""
+"""Gradual unfreezing in a user's own ``transformers.Trainer``: the stages, as a callback."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,23 +19,24 @@ from mtlab.tuning.stages import read
 class FreezeSchedule(TrainerCallback, ExportableState):
     """Trains a model in stages; what a stage does not name is frozen in it.
 
-    A stage begins with a new optimizer state, which has nothing of frozen parameters, and with the
-    course of the learning rates from its start: the stage's ``schedule`` and ``warmup``, or the
-    ``lr_scheduler_type`` of the Trainer. Frozen modules are in eval mode. After every epoch the
-    weights are compared with those of the stage's beginning: it is an error if anything frozen
-    changed, or if what trains did not.
+    A stage begins with a new optimizer state, without frozen parameters, and at the start of its
+    course of learning rates: the stage's ``schedule`` and ``warmup``, or the ``lr_scheduler_type``
+    of the Trainer. Frozen modules are in eval mode. After every epoch the weights are compared with
+    those at the start of the stage: it is an error if anything frozen changed, or if anything that
+    trains did not.
 
     Patience watches ``metric_for_best_model``, and with ``eval_on_start`` waits until that is better
-    than before training. One process trains on one device. ``resume_from_checkpoint`` works as always.
+    than before training. One process trains on one device. ``resume_from_checkpoint`` works as
+    usual.
 
     Args:
         stages: mappings with ``epochs``, ``train`` (selector to learning rate, as for
             :func:`mtlab.train_only`) and, as wanted, ``name``, ``schedule``, ``warmup``,
             ``warmup_steps``, ``patience`` and ``cooldown``; or the path of an experiment file.
-        scenario: of the file; not needed where it has one alone.
+        scenario: the scenario of the file; not needed if the file has only one.
 
     Raises:
-        UserError: the stages are not what a Trainer can do.
+        UserError: a Trainer cannot run the stages.
 
     Example:
         ``schedule = mtlab.FreezeSchedule(stages)``,
@@ -47,17 +48,18 @@ class FreezeSchedule(TrainerCallback, ExportableState):
     ) -> None:
         self.reading = read(stages, scenario)
         self.run: Run | None = None
-        """The training at hand, or the last one."""
+        """The current training, or the last one."""
 
     @property
     def epochs(self) -> int:
-        """Of all stages; with patience at most so many."""
+        """The number of epochs of all stages; with patience, the most."""
         return self.reading.epochs
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Arguments for ``TrainingArguments`` that the stages need, and what an experiment file says
-        beside them: batch size, weight decay (which a Trainer leaves off biases and norms), clipping.
+        """Arguments for ``TrainingArguments`` that the stages need, and other settings of an
+        experiment file: batch size, weight decay (which a Trainer does not apply to biases and
+        norms), and gradient clipping.
         """
         evaluated = {"eval_strategy": "epoch"} if self.reading.patient else {}
         return {"num_train_epochs": self.epochs, **evaluated, **self.reading.arguments}
@@ -72,7 +74,7 @@ class FreezeSchedule(TrainerCallback, ExportableState):
         return planned(self.reading, parts(model))
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of the schedule."""
+        """The state of the schedule that a checkpoint saves."""
         progress = Progress() if self.run is None else self.run.progress
         stages = [dict(stage) for stage in self.reading.stages]
         return {"args": {"stages": stages}, "attributes": {"saved": progress.state_dict()}}
@@ -85,11 +87,11 @@ class FreezeSchedule(TrainerCallback, ExportableState):
         model: nn.Module | None = None,
         **kwargs: Any,
     ) -> None:
-        """Check what can be checked before training, and have the Trainer make its optimizer over
+        """Check what can be checked before training, and make the Trainer create its optimizer with
         all parameters.
         """
         fitting.check(args, self.reading)
-        if model is not None:  # else the Trainer makes one later
+        if model is not None:  # else the Trainer creates one later
             resolved_stages(self.reading, parts(model))
             model.requires_grad_(True)
 
@@ -109,7 +111,7 @@ class FreezeSchedule(TrainerCallback, ExportableState):
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Begin the next stage, where one has ended."""
+        """Begin the next stage, if the current one has ended."""
         self._running().look_for_evaluation()
         if self._running().over:
             self._running().begin(state.global_step)
@@ -117,7 +119,7 @@ class FreezeSchedule(TrainerCallback, ExportableState):
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Look that nothing frozen is about to be trained."""
+        """Check that the next step will not train anything frozen."""
         self._running().look(state.global_step)
 
     def on_epoch_end(
@@ -128,7 +130,7 @@ class FreezeSchedule(TrainerCallback, ExportableState):
         run.end_epoch(state.global_step)
         control.should_training_stop |= run.ended
         if run.due and fitting.saved_by_steps(args, state):
-            control.should_save = True  # once more, with the evaluation that patience needs
+            control.should_save = True  # again, with the evaluation that patience needs
 
     def on_evaluate(
         self,
@@ -138,7 +140,7 @@ class FreezeSchedule(TrainerCallback, ExportableState):
         metrics: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Let patience look at the evaluation of an epoch."""
+        """Give the metrics of an evaluation to patience."""
         if self.run is not None and metrics is not None:
             self.run.validated(metrics, state.global_step)
             control.should_training_stop |= self.run.ended
@@ -146,7 +148,7 @@ class FreezeSchedule(TrainerCallback, ExportableState):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Hand the model back: ``train()`` reaches every module again."""
+        """Restore the model: ``train()`` reaches every module again."""
         self._running().close()
 
     def _running(self) -> Run:
@@ -157,7 +159,7 @@ class FreezeSchedule(TrainerCallback, ExportableState):
         """The progress in a checkpoint that a Trainer loaded.
 
         Raises:
-            UserError: the checkpoint has none, or one of other stages.
+            UserError: the checkpoint has none, or that of other stages.
         """
         saved = (state.stateful_callbacks or {}).get(type(self).__name__)
         problem = ""

@@ -24,13 +24,13 @@ KEYS = (
     "patience",
     "cooldown",
 )
-"""The keys of a stage that a schedule for a Trainer has."""
+"""The keys that a stage can have in a schedule for a Trainer."""
 
 OTHERS = (
     *("losses", "weights", "rehearsal", "l2_sp", "distillation", "guidance", "reinit"),
     *(*block_choice.KEYS, "average"),
 )
-"""The keys of a stage that change what it trains and that a Trainer does not have."""
+"""The keys of a stage that change its training and that a Trainer does not support."""
 
 Written = dict[str, Any]
 """A stage as a mapping with these keys."""
@@ -42,10 +42,10 @@ class Reading:
 
     Attributes:
         stages: those that last an epoch or more, in order.
-        numbers: the number of each as it was written, from 0.
-        arguments: what the experiment says and a Trainer has arguments for.
-        prefix: of the place of a stage, for errors.
-        experiment: that the stages are of.
+        numbers: the index of each among all stages that were written.
+        arguments: settings of the experiment for which a Trainer has arguments.
+        prefix: the beginning of the place of a stage, for errors.
+        experiment: the experiment of the stages; None if they were written as a list.
     """
 
     stages: tuple[Written, ...]
@@ -55,13 +55,15 @@ class Reading:
     experiment: Experiment | None = None
 
     def name(self, index: int) -> str:
-        """What people call a stage: its number in what was written, and its name."""
+        """A stage for people: its number among those that were written, from 1, and its name."""
         name = self.stages[index].get("name")
         return f"stage {self.numbers[index] + 1}" + (f" ({name})" if name else "")
 
     @contextmanager
     def pointing(self, index: int) -> Iterator[str]:
-        """Within, errors say where the stage of this index was written; gives its place."""
+        """A context in which errors say where the stage of this index was written; it yields that
+        place.
+        """
         place = f"{self.prefix}.{self.numbers[index]}"
         try:
             yield place
@@ -75,7 +77,7 @@ class Reading:
 
     @property
     def epochs(self) -> int:
-        """Of all stages; with patience at most so many."""
+        """The number of epochs of all stages; with patience, the most."""
         return sum(stage.get("epochs", 0) for stage in self.stages)
 
     @property
@@ -89,10 +91,10 @@ def read(stages: Sequence[Mapping[str, Any]] | str | Path, scenario: str | None)
 
     Args:
         stages: a list of mappings, or the path of an experiment file.
-        scenario: of the file; not needed where it has one alone.
+        scenario: the scenario of the file; not needed if the file has only one.
 
     Raises:
-        UserError: they cannot be what a Trainer does.
+        UserError: a Trainer cannot run the stages.
     """
     if isinstance(stages, str | Path):
         return _of_file(Path(stages), scenario)
@@ -138,20 +140,20 @@ def _checked(stage: Any, index: int) -> Written:
         raise UserError(
             f"unknown key; {did_you_mean(str(key), KEYS)}", where=where, code="unknown-key"
         )
-    checkable = {"all": 1.0} if stage.get("train") else {}  # selectors need a model
+    checkable = {"all": 1.0} if stage.get("train") else {}  # checking selectors needs a model
     validated({**stage, "train": checkable}, f"stages.{index}")
     return dict(stage)
 
 
 def validated(written: Mapping[str, Any], place: str) -> Stage:
-    """A stage that pydantic has checked.
+    """Check a stage with pydantic, and return it.
 
     Args:
-        written: all that it has.
+        written: all keys of the stage.
         place: where it was written, for errors.
 
     Raises:
-        UserError: ``where`` begins with the place.
+        UserError: the stage has a mistake; ``where`` begins with the place.
     """
     try:
         return Stage.model_validate(written)
@@ -207,7 +209,7 @@ def _of_file(path: Path, scenario: str | None) -> Reading:
 
 
 def _unlike(stage: Stage, experiment: Experiment, *, last: bool) -> list[str]:
-    """Keys that change what a stage trains and that a Trainer does not have."""
+    """The keys of a stage that change its training and that a Trainer does not support."""
     usual = Stage(epochs=0, losses=tuple(experiment.tasks), tasks=tuple(experiment.tasks))
     keys = [key for key in OTHERS if getattr(stage, key) != getattr(usual, key)]
     return [*keys, "select"] if not last and stage.select != "last" else keys

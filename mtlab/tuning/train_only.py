@@ -27,10 +27,11 @@ def train_only(
             ModernBERT) with any heads, or a module of your own around one. It is changed.
         train: selector to learning rate; the first match wins. Selectors are ``encoder``,
             ``embeddings``, ``layers[-2:]``, ``layers[-1/3:]``, ``heads``, ``all``, and the name of
-            any attribute beside the encoder, such as ``classifier``.
+            any attribute outside the encoder, such as ``classifier``.
 
     Returns:
-        Parameter groups for an optimizer, one a selector; and what trains, to print.
+        Parameter groups for an optimizer, one per selector; and an overview of what trains, which
+        can be printed.
 
     Raises:
         UserError: a selector is unknown or matches nothing, a rate is not above 0, or the model's
@@ -53,15 +54,15 @@ def train_only(
 def resolved(
     written: Mapping[str, Any], model_parts: Parts, place: str = ""
 ) -> tuple[Stage, Partition]:
-    """A stage for a model, whose heads are its tasks, and what it trains of it.
+    """A stage for a model, with the model's heads as its tasks, and what the stage trains of it.
 
     Args:
-        written: as an experiment file has it, without losses.
+        written: the stage as in an experiment file, without losses.
         model_parts: the parts of the model.
-        place: where it was written, for errors.
+        place: where the stage was written, for errors.
 
     Raises:
-        UserError: ``where`` begins with the place.
+        UserError: the stage does not fit the model; ``where`` begins with the place.
     """
     heads = tuple(model_parts.heads) or ("none",)
     try:
@@ -88,6 +89,6 @@ def parameter_groups(model_parts: Parts, partition: Partition) -> list[dict[str,
 
 
 def _below(error: UserError, place: str) -> UserError:
-    """An error about a selector, with its place."""
+    """An error about ``train``, with the place of the stage."""
     where = joined(place, "train", error.where)
     return UserError(error.problem, error.remedy, where=where, code=error.code)

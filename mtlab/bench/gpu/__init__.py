@@ -1,1 +1,1 @@
-"""mtlab on a GPU: one command that runs, measures and writes down everything that needs one."""
+"""mtlab on a GPU: one command that runs, measures and records everything that needs a GPU."""

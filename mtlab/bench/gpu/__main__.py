@@ -43,34 +43,36 @@ def main() -> int:
         default=9.0,
         help="when a part that still runs is cut off, and no other begun (9)",
     )
-    asked = parser.parse_args()
+    options = parser.parse_args()
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
-    )  # so that child processes end, too
+    )  # the exit also ends child processes
     import torch
 
-    if not asked.dry_run and not torch.cuda.is_available():
+    if not options.dry_run and not torch.cuda.is_available():
         print(
             "mtlab: device: torch finds no GPU here; `make gpu ARGS=--dry-run` rehearses on the CPU",
             file=sys.stderr,
         )
         return 2
-    asked.out.mkdir(parents=True, exist_ok=True)
-    setting = Setting(asked.out, asked.dry_run, asked.snips, time.monotonic() + 60 * asked.minutes)
+    options.out.mkdir(parents=True, exist_ok=True)
+    setting = Setting(
+        options.out, options.dry_run, options.snips, time.monotonic() + 60 * options.minutes
+    )
     result = _before(setting)
-    for name in asked.parts:
+    for name in options.parts:
         began = time.perf_counter()
         print(f"{name} ...", flush=True)
         outcome = attempt(PARTS[name], setting)
         result["parts"][name] = {**outcome, "part_s": time.perf_counter() - began}
-        write_atomically(asked.out / "gpu.json", json.dumps(result, indent=1) + "\n")
-        page.write(asked.out)
+        write_atomically(options.out / "gpu.json", json.dumps(result, indent=1) + "\n")
+        page.write(options.out)
         print(
             f"{name}: {outcome.get('failed', 'done')}, {result['parts'][name]['part_s']:.0f} s",
             flush=True,
         )
-    print(f"written: {asked.out}/gpu.md")
-    return int(any('"failed"' in json.dumps(result["parts"][name]) for name in asked.parts))
+    print(f"written: {options.out}/gpu.md")
+    return int(any('"failed"' in json.dumps(result["parts"][name]) for name in options.parts))
 
 
 def _before(setting: Setting) -> dict[str, Any]:

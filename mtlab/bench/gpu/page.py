@@ -52,7 +52,7 @@ def write(directory: Path) -> Path:
 
 
 def _body(key: str, part: Part) -> list[str]:
-    """The results of a part; of a failed part, the reason and the results until then."""
+    """The results of a part; for a failed part, the reason and the results until then."""
     if "failed" not in part:
         return BODIES[key](part)
     results = ["", *_comparison(part)] if "scenarios" in part and key != "trainer" else []
@@ -196,7 +196,7 @@ BODIES: dict[str, Callable[[Part], list[str]]] = {
 
 
 def _figure(part: Part) -> Figure:
-    """A row a scenario: its scores, and the time of a trial."""
+    """One row per scenario: its scores, and the time of a trial."""
     timed = "a trial as run (s)"
     scenarios = {
         key: {**summary["scores"], timed: summary["wall_s"]}

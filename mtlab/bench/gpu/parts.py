@@ -22,14 +22,15 @@ Part = Callable[[Setting], dict[str, Any]]
 COMPARE = "experiments/five_epochs.yaml"
 
 SMALL = ("--data.train_size", "64")
-"""The sizes of a rehearsal."""
+"""Options that make the data small, for a rehearsal."""
 
 EXACT = ("--precision", "fp32", "--head.dropout", "0", "--data.train_size", "320")
-"""An encoder without dropout draws nothing at random, and sums differ only by their order."""
+"""Options for trials that are compared step by step: nothing is random without dropout, and in fp32
+sums differ only by their order."""
 
 
 def compare(setting: Setting) -> dict[str, Any]:
-    """The comparison of the embedded default, whole, on this device."""
+    """The full comparison with the embedded encoder, on this device."""
     return _compared(
         setting,
         COMPARE,
@@ -153,13 +154,13 @@ def _gradual() -> str:
 
 
 def _alone(scenario: str) -> tuple[str, ...]:
-    """Options that leave one scenario of a comparison."""
+    """Options that select one scenario of a comparison."""
     return ("--scenarios", scenario, "--control", scenario)
 
 
 def resume(setting: Setting) -> dict[str, Any]:
-    """A process killed in the middle of a gradual trial and resumed, against one without
-    interruption.
+    """A process that is killed in the middle of a gradual trial and resumed, compared with one
+    without interruption.
     """
     output = setting.out / "killed"
     shutil.rmtree(output, ignore_errors=True)
@@ -181,16 +182,16 @@ def resume(setting: Setting) -> dict[str, Any]:
 
 
 def processes(setting: Setting) -> dict[str, Any]:
-    """Two processes that train one trial through a gradual unfreeze, on one device, against one
-    process.
+    """Two processes that train one trial through a gradual unfreeze, on one device, compared with
+    one process.
     """
     shutil.rmtree(setting.out / "two_processes", ignore_errors=True)
     launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mtlab")
     arguments = setting.comparison(COMPARE, *_trial(setting), name="two_processes")
     arguments[arguments.index("--device") + 1] = "cpu" if setting.dry else "cuda:0"
     setting.run(*launcher, *arguments, name="two_processes")
-    (two,) = setting.records("two_processes")
-    return differences(whole(setting), two)
+    (trial,) = setting.records("two_processes")
+    return differences(whole(setting), trial)
 
 
 def checks(setting: Setting) -> dict[str, Any]:
@@ -204,7 +205,7 @@ def checks(setting: Setting) -> dict[str, Any]:
 
 
 def attempt(part: Part, setting: Setting) -> dict[str, Any]:
-    """The results of a part, or why it failed: its error must not stop the others."""
+    """The results of a part, or why it failed: an error of one part must not stop the others."""
     if not setting.left_s:
         return {"failed": "was not begun, for time ran out"}
     try:
@@ -216,7 +217,9 @@ def attempt(part: Part, setting: Setting) -> dict[str, Any]:
 
 
 def together(setting: Setting) -> dict[str, Any]:
-    """Three trials of the comparison, which ran one after another, at once."""
+    """Three trials at once, compared with the same trials of the comparison, which ran one after
+    another.
+    """
     names = {seed: f"at_once_{seed}" for seed in range(1 if setting.dry else 3)}
     control = str(plan.load(COMPARE).control)
     apart = [
@@ -268,7 +271,7 @@ def _primary(name: str, trial: TrialRecord) -> float | None:
 
 
 def differences(first: TrialRecord, other: TrialRecord) -> dict[str, Any]:
-    """How far two runs of the same trial are apart."""
+    """How much two runs of the same trial differ."""
     pairs = [
         (first_loss, other_loss)
         for first_loss, other_loss in zip(

@@ -25,13 +25,13 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """Settings that all parts share.
+    """The settings that all parts share.
 
     Attributes:
         out: the folder of results.
-        dry: whether this is a rehearsal on a CPU, of tiny sizes.
-        snips: the folder of SNIPS, where there is one.
-        ends: when all parts must have ended, by :func:`time.monotonic`.
+        dry: whether this is a rehearsal on a CPU, with tiny sizes.
+        snips: the folder of SNIPS, if there is one.
+        ends: the time of :func:`time.monotonic` at which all parts must have ended.
     """
 
     out: Path
@@ -41,7 +41,7 @@ class Setting:
 
     @property
     def device(self) -> str:
-        """The device, as mtlab takes it."""
+        """The device, as a setting of mtlab."""
         return "cpu" if self.dry else "cuda"
 
     @property
@@ -52,7 +52,7 @@ class Setting:
     def start(self, *words: str, name: str) -> "subprocess.Popen[bytes]":
         """Start a Python module with arguments; its output goes to ``<name>.log``."""
         store = f"sqlite:///{self.out / 'mlflow.db'}"
-        around = {
+        environment = {
             "MLFLOW_TRACKING_URI": store,
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "PYTHONUNBUFFERED": "1",
@@ -62,14 +62,14 @@ class Setting:
                 [sys.executable, "-m", *words],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **around},
+                env={**os.environ, **environment},
                 start_new_session=True,
             )
 
     def finish(
         self, process: "subprocess.Popen[bytes]", name: str, allowed: Sequence[int] = (0,)
     ) -> None:
-        """Wait for a process, no longer than time is left.
+        """Wait for a process, at most for the time that is left.
 
         Raises:
             Failed: it ended with a status that is not allowed, or time ran out and it was ended.
@@ -98,7 +98,7 @@ class Setting:
         return time.perf_counter() - began
 
     def compare(self, file: str, *words: str, name: str) -> tuple[float, list[TrialRecord]]:
-        """Run ``mtlab compare`` into ``<out>/<name>``; the seconds of the command, and the records.
+        """Run ``mtlab compare`` into ``<out>/<name>``, and return the seconds and the records.
 
         Raises:
             Failed: it did not end well, or a trial did not.
@@ -107,7 +107,7 @@ class Setting:
         return seconds, self.records(name)
 
     def comparison(self, file: str, *words: str, name: str) -> list[str]:
-        """The arguments of such a comparison."""
+        """The arguments of ``mtlab`` for a comparison into ``<out>/<name>``."""
         return ["compare", file, "--device", self.device, "--output", str(self.out / name), *words]
 
     def trials(self, name: str) -> list[TrialRecord]:
@@ -157,7 +157,9 @@ def encoder(setting: Setting, name: str, **config: Any) -> str:
 
 
 def bert_base(setting: Setting) -> str:
-    """bert-base by its configuration, for speed alone; in a rehearsal something tiny."""
+    """The folder of an encoder with the configuration of bert-base and random weights, which is
+    only good for measuring speed; in a rehearsal, of a tiny encoder.
+    """
     tiny = {
         "hidden_size": 64,
         "num_hidden_layers": 2,
@@ -168,7 +170,7 @@ def bert_base(setting: Setting) -> str:
 
 
 def without_dropout(setting: Setting) -> str:
-    """A small encoder without dropout."""
+    """The folder of a small encoder without dropout."""
     size = {
         "hidden_size": 128,
         "num_hidden_layers": 3,

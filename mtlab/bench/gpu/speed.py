@@ -1,5 +1,5 @@
 """``python -m mtlab.bench.gpu.speed ENCODER DEVICE FILE``: training steps of an encoder at fixed
-shapes, every token a real one.
+shapes, without padding.
 """
 
 import json
@@ -25,19 +25,24 @@ SENTENCES, LENGTHS = 32, (12, 32, 128)
 WARM, TIMED = 5, 20
 
 DATASHEET = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
-"""Dense bf16 products, FLOP/s, as NVIDIA's data sheets of the SXM parts have them, by a part of the
-device's name."""
+"""A part of the device's name to its rate of dense bf16 products in FLOP/s, from NVIDIA's data
+sheets for SXM modules."""
 
 
 def measure(encoder: str, device: str) -> dict[str, Any]:
-    """Full training steps, and the share of the device's rate of products that they reach.
+    """Measure full training steps, and the share of the device's rate of products that they reach.
 
     Args:
-        encoder: a folder.
+        encoder: the folder of the encoder.
         device: ``cuda`` or ``cpu``.
     """
-    asked = {"encoder": [encoder], "device": [device], "seeds": ["0"], "data.train_size": ["64"]}
-    experiment = plan.load("experiments/five_epochs.yaml", asked)
+    overrides = {
+        "encoder": [encoder],
+        "device": [device],
+        "seeds": ["0"],
+        "data.train_size": ["64"],
+    }
+    experiment = plan.load("experiments/five_epochs.yaml", overrides)
     runtime = resolve(experiment)
     prepared = prepare(experiment, runtime)[()]
     peak = products(runtime, 8192 if runtime.device.type == "cuda" else 512)
@@ -103,12 +108,12 @@ def _shape(
 
 
 def _batch(prepared: Prepared, length: int) -> Batch:
-    """Random tokens, without padding, each with a target."""
+    """Random tokens without padding, and random targets."""
     draw = torch.Generator().manual_seed(length)
     shape = (SENTENCES, length)
     ids = torch.randint(1000, int(prepared.location.config.vocab_size), shape, generator=draw)
     targets = {}
-    for task, (outputs, of_words) in prepared.shapes.items():  # of the built-in data: classes
+    for task, (outputs, of_words) in prepared.shapes.items():  # built-in tasks: all have classes
         rows = shape if of_words else (SENTENCES,)
         targets[task] = torch.randint(0, outputs, rows, generator=draw)
         if of_words:

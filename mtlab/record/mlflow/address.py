@@ -16,7 +16,7 @@ def tracking_uri() -> str:
 
 
 def absolute(uri: str) -> str:
-    """The same place for a process in another working directory."""
+    """The URI of the same place for a process in another working directory."""
     if uri.startswith("sqlite:///"):
         file, *query = uri.removeprefix("sqlite:///").split("?", 1)
         return "?".join([f"sqlite:///{Path(file).absolute()}", *query])
@@ -24,7 +24,7 @@ def absolute(uri: str) -> str:
 
 
 def database_file(uri: str) -> Path | None:
-    """The file of a database on this machine; None where the URI means something else."""
+    """The file of a database on this machine; None if the URI stands for something else."""
     path = (
         uri.partition(":///")[2].partition("?")[0] if uri.startswith(("sqlite:", "sqlite+")) else ""
     )

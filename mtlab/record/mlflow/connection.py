@@ -11,7 +11,7 @@ from pathlib import Path
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault(
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
-)  # it would print the address of every run, password and all
+)  # MLflow would print the address of every run, with its password
 
 import sqlalchemy
 from alembic.migration import MigrationContext
@@ -37,8 +37,8 @@ logging.getLogger("urllib3.connectionpool").setLevel(
 
 
 OPENING_S, WORKING_S = 5, 30
-"""Seconds after which an unresponsive server is given up, while the store is opened and after,
-unless the user has set another time."""
+"""Seconds that mtlab waits for a server that does not answer: while the store is opened, and later.
+The user can set another time."""
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Schemes of addresses, with or without a driver's name, that MLflow opens as databases."""
@@ -48,7 +48,7 @@ OTHER_RELEASE = "out-of-date database schema"
 
 
 def look(uri: str, experiment: str) -> None:
-    """See whether an experiment's store could be opened, without a change to it.
+    """Check whether an experiment's store can be opened, without changing it.
 
     A database is read without MLflow, which would create missing tables.
 
@@ -76,7 +76,8 @@ def has_no_tables(uri: str, experiment: str) -> bool:
     """Whether MLflow will create its tables in a database.
 
     Raises:
-        Exception: it cannot be used; MLflow would try again for minutes before it says so.
+        Exception: the database cannot be used; MLflow itself would retry for minutes before it
+            fails.
     """
     file = database_file(uri)
     if file is not None and not file.exists():
@@ -113,7 +114,7 @@ def _look_into(uri: str, experiment: str) -> dict[str, str] | None:
         Exception: any error of the database, or of tables of another release.
     """
     file = database_file(uri)
-    # not `ro`: what a killed process left half-written is rolled back when the file is opened
+    # not `ro`: opening the file rolls back what a killed process left half-written
     address = (
         sqlalchemy.URL.create("sqlite", database=file.as_uri(), query={"mode": "rw", "uri": "true"})
         if file
@@ -187,8 +188,8 @@ def alone(uri: str) -> AbstractContextManager[object]:
 
 @contextmanager
 def patience(seconds: int = WORKING_S) -> Iterator[None]:
-    """Within the block, MLflow waits only so long for a server, unless the user has set how long:
-    its own default is many minutes.
+    """Within the block, MLflow waits only ``seconds`` for a server, unless the user has set another
+    time; its own default is many minutes.
     """
     wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)}
     ours = {key: value for key, value in wanted.items() if key not in os.environ}

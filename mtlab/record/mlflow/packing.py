@@ -1,4 +1,4 @@
-"""An exported model in MLflow's format: with the code that loads it, and without a pickle."""
+"""Writes an exported model in MLflow's format, with the code that loads it and without a pickle."""
 
 import shutil
 import tempfile
@@ -23,18 +23,18 @@ CODE = (
         for file in sorted((Path(mtlab.__file__).parent / "tasks").glob("*.py"))
     ),
 )
-"""The part of the package that reads sentences with an exported model."""
+"""The files of the package that read sentences with an exported model."""
 
 NEEDED = ("torch", "transformers", "safetensors", "regex", "numpy")
-"""The libraries that this part imports."""
+"""The libraries that these files import."""
 
 
 def pack(folder: Path, to: Path, model_id: str) -> None:
     """Write an exported model as a folder that ``mlflow.pyfunc.load_model`` takes.
 
     Args:
-        folder: that `mtlab export` wrote.
-        to: where to; it must not exist.
+        folder: the folder that `mtlab export` wrote.
+        to: the folder to write; it must not exist.
         model_id: MLflow's name for it.
     """
     with warnings.catch_warnings():

@@ -13,11 +13,13 @@ from mtlab.record.records import StageRecord, SuiteRecord, TrialRecord
 from mtlab.tasks.registry import USUAL
 
 OF_STAGE = {"name", "epochs", "train", "decay", "reinit", "chooses", "average", "losses"}
-"""Of a stage, what MLflow has among a trial's parameters."""
+"""The fields of a stage that are in a trial's parameters in MLflow."""
 
 
 def judged(suite: SuiteRecord) -> list[str]:
-    """The metrics that judge the suite's tasks, without the split's name."""
+    """The main metric of each of the suite's tasks, as MLflow names it, without the split's
+    name.
+    """
     tasks = suite.experiment.get("tasks") or USUAL
     kinds = {name: Task.model_validate(task).as_kind for name, task in tasks.items()}
     return [f"{name}/{next(iter(kind.metrics))}" for name, kind in kinds.items()]
@@ -73,7 +75,7 @@ def metrics_of(trial: TrialRecord) -> Iterator[tuple[str, float, int, int]]:
         "time/tokens_per_s": trial.tokens_per_s,
     }
     single = {
-        **({} if trial.untimed else times),  # a chart would compare them
+        **({} if trial.untimed else times),  # a chart would compare excluded times
         "memory/peak_mb": trial.peak_memory_mb,
         "flops/train": trial.train_flops,
         "flops/train_padding": trial.train_flops_padding,
@@ -110,7 +112,7 @@ def _parameters(stage: StageRecord) -> Iterator[tuple[str, int]]:
 
 def params_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, Any]:
     """Settings of a trial: scenario, seed, stages, and those of the experiment at its point."""
-    others = (
+    not_logged = (
         "scenarios",
         "seeds",
         "looks",
@@ -122,11 +124,9 @@ def params_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, Any]:
         "expected",
         "colours",
     )
-    shared = {key: value for key, value in suite.experiment.items() if key not in others}
+    shared = {key: value for key, value in suite.experiment.items() if key not in not_logged}
     stages = [stage.model_dump(include=OF_STAGE) for stage in joined(trial.stages)]
-    swept = tuple(
-        f"{key}." for key in trial.point
-    )  # a swept key replaces all that the file says below it
+    swept = tuple(f"{key}." for key in trial.point)  # a swept key replaces all keys below it
     settings = {key: value for key, value in flat(shared).items() if not key.startswith(swept)}
     encoder = flat({"encoder": suite.encoder.get(point_label(trial.point.items()), {})})
     point = {safe(key): value for key, value in trial.point.items()}
@@ -141,7 +141,7 @@ def params_of(suite: SuiteRecord, trial: TrialRecord) -> dict[str, Any]:
 
 
 def note_of(trial: TrialRecord) -> str:
-    """A trial in a line, for people."""
+    """A line about a trial, for people."""
     stages = [
         f"{stage.name}: {stage.epochs} epochs, trains {stage.params_trainable:,} of {stage.params_total:,}"
         for stage in trial.stages

@@ -65,15 +65,16 @@ ROOM = 7900
 """Length of a description that every store accepts, with a reserve."""
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Without this tag of the experiment the interface takes runs for those of an LLM application."""
+"""A tag of the experiment; without it, the interface shows runs as those of an LLM application."""
 
 WHOLE = "whole"
-"""The tag, written last, of a run with all of its record; its value is a digest of the record."""
+"""The tag of a complete run, which is written last. Its value is a digest of the trial's record, or
+the id of the suite."""
 
 
 def quality_first(judged: Sequence[str]) -> dict[str, object]:
-    """The part of a shared view that puts the charts of these metrics before all others, which
-    MLflow sorts by name: costs first.
+    """The part of a shared view that puts the charts of these metrics before all others. By default
+    MLflow sorts charts by name, which puts costs first.
     """
     places = (("test", "BAR"), ("validation", "LINE"))
     sections = [
@@ -119,8 +120,8 @@ class Store:
     def __init__(self, uri: str, experiment: str) -> None:
         self.uri, self.experiment = uri, experiment
         self.new = False
-        """Whether :meth:`open` creates MLflow's tables in a new database, which takes seconds and
-        on a busy machine many."""
+        """Whether :meth:`open` creates MLflow's tables in a new database, which takes seconds, and
+        on a busy machine even longer."""
 
     def open(self) -> None:
         """Reach the store; the first process creates its tables, and others wait for it.
@@ -188,7 +189,7 @@ class Store:
         return run_id
 
     def trial(self, suite: SuiteRecord, parent: str, trial: TrialRecord) -> bool:
-        """Put a trial's run below the suite's; False if it was there.
+        """Log a trial as a child of the suite's run; False if it was already there.
 
         Raises:
             Exception: any error of the store; the next call removes the incomplete run.
@@ -245,8 +246,8 @@ class Store:
                 self.client.log_metric(parent, "time/suite_s", suite.elapsed_s)
 
     def tell(self, parent: str, story: str, judged: Sequence[str]) -> None:
-        """Make a story the description of the suite's run, with links to the runs of its trials,
-        singly and as a table, which has the metrics ``judged``.
+        """Write ``story`` into the description of the suite's run, with links to the runs of its
+        trials: to each of them, and to a table of all with the metrics ``judged``.
         """
         with patience():
             by_scenario = {
@@ -266,15 +267,15 @@ class Store:
             links: dict[str, dict[str, str]] = {}
             for run in sorted(children, key=lambda run: run.info.start_time):
                 name = run.data.tags.get("scenario", "")
-                which = inert(run.info.run_name.removeprefix(f"{name}-"))
+                label = inert(run.info.run_name.removeprefix(f"{name}-"))
                 links.setdefault(name, {})[run.info.run_id] = (
-                    f"[{which}](#/experiments/{self.experiment_id}/runs/{run.info.run_id})"
+                    f"[{label}](#/experiments/{self.experiment_id}/runs/{run.info.run_id})"
                 )
             lines = [f"- {inert(name)}: {', '.join(runs.values())}" for name, runs in links.items()]
-            shown = f"#/experiments/{self.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={parent}"
-            together = f"**Runs** by scenario: [as a table]({shown}), [as charts]({shown}&compareRunsMode=CHART)."
-            no_links = story.replace("] (", "] \\(")  # which the interface would take for a link
-            note = "\n".join([f"{together}\n", no_links, "\n**Runs**, one by one:\n"])
+            table_link = f"#/experiments/{self.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={parent}"
+            overview = f"**Runs** by scenario: [as a table]({table_link}), [as charts]({table_link}&compareRunsMode=CHART)."
+            no_links = story.replace("] (", "] \\(")  # the interface would make it a link
+            note = "\n".join([f"{overview}\n", no_links, "\n**Runs**, one by one:\n"])
             for number, line in enumerate(lines):
                 if len(note) + len(line) > ROOM:
                     note += f"\n- and {len(lines) - number} more scenarios, in the table"
@@ -283,12 +284,12 @@ class Store:
             self.client.set_tag(parent, "mlflow.note.content", cut({"": note})[""])
 
     def model(self, parent: str, trial: TrialRecord, write: Callable[[Path], object]) -> bool:
-        """Log an exported model as that of a trial's run; False if it was there. Loading it needs
+        """Log an exported model for a trial's run; False if it was already there. Loading it needs
         no pickle.
 
         Args:
             parent: the suite's run.
-            trial: whose model it is.
+            trial: the trial that trained the model.
             write: exports the model to a folder.
         """
         with patience():
@@ -329,7 +330,7 @@ class Store:
 
     def close(self, parent: str, status: str, ended_at: float | None = None) -> None:
         """Close the suite's run as ``FINISHED``, ``FAILED`` or ``KILLED``, at a Unix time in
-        seconds, now where none is given.
+        seconds; by default now.
         """
         with patience():
             self.client.set_terminated(

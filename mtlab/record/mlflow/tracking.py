@@ -1,8 +1,8 @@
-"""MLflow as a view of the records: one parent run a suite, one child run a trial; training never
-waits for it.
+"""Logs records to MLflow: one parent run per suite, and one child run per trial. Training does not
+wait for a store that is slow or cannot be reached.
 
-A thread of its own puts records into the store. :func:`sync` adds the missing ones from the
-journal.
+A separate thread writes records into the store; the suite waits for it at most the seconds below.
+:func:`sync` adds missing records from the journal.
 """
 
 import threading
@@ -27,7 +27,7 @@ them."""
 
 TRIAL_S = 1.0
 """Seconds that a suite waits after a trial for its run to be written. A local database needs less,
-so nothing runs beside training."""
+so that nothing is written while the next trial trains."""
 
 ENDING_S = 20.0
 """Seconds that a suite waits at its end for outstanding writes."""
@@ -44,7 +44,7 @@ class Outcome:
     """The results of a suite.
 
     Attributes:
-        directory: with the report, its plots and the table.
+        directory: the folder with the report, its plots and the table.
         story: the description of the suite's run, markdown.
         model: the recommended trial, and a function that exports its model to a folder; None
             without a recommendation.
@@ -60,8 +60,8 @@ class Outcome:
         store.tell(parent, self.story, judged(suite))
 
     def give_model(self, store: Store, parent: str, say: Callable[[str], None]) -> None:
-        """Log the model, if there is one and it is missing; a store that refuses it still has all
-        the rest.
+        """Log the model, if there is one and it is missing. If the store refuses it, everything
+        else stays logged.
         """
         if self.model is None:
             return
@@ -74,12 +74,12 @@ class Outcome:
 
 
 class Tracking:
-    """Logs one suite. The user hears once of a store that fails; it is tried again while training
-    continues.
+    """Logs one suite. If the store fails, the user sees one message, and the store is tried again
+    while training continues.
 
     Args:
         experiment: the experiment's name in MLflow.
-        say: takes a line for the user.
+        say: shows a line to the user.
     """
 
     def __init__(self, experiment: str, say: Callable[[str], None] = print) -> None:
@@ -92,7 +92,7 @@ class Tracking:
         self._changed = threading.Condition()
 
     def start(self, suite: SuiteRecord) -> SuiteRecord:
-        """Open the store and the suite's run; returns the suite with where it is logged.
+        """Open the store and the suite's run, and return the suite with its place in MLflow.
 
         Raises:
             UserError: the store's address is wrong.
@@ -127,7 +127,7 @@ class Tracking:
             self._wait(TRIAL_S)
 
     def settle(self, suite: SuiteRecord) -> SuiteRecord:
-        """Wait a short time for outstanding writes; returns the suite with the number of missing
+        """Wait a short time for outstanding writes, and return the suite with the number of missing
         runs.
         """
         self._wait(ENDING_S)
@@ -163,7 +163,7 @@ class Tracking:
             self._changed.notify_all()
 
     def where(self, suite: SuiteRecord) -> SuiteRecord:
-        """The suite with where it is logged, and how many runs are missing there."""
+        """The suite with its place in MLflow and the number of runs that are missing there."""
         place = {
             "uri": without_credentials(self.uri),
             "experiment": self.experiment,
@@ -238,19 +238,19 @@ class Tracking:
                 message = f"MLflow at {without_credentials(self.uri)} cannot be reached ({reason(error, self.uri)})"
                 message = (
                     error.problem if isinstance(error, Busy) else message
-                )  # which says the same
+                )  # the error already says this
                 self.say(f"{message}: training continues, and `mtlab sync` adds the missing runs")
             self._changed.notify_all()
 
 
 def sync(experiment: str, journal: Journal, finish: Callable[[], Outcome]) -> tuple[int, int]:
-    """Add to MLflow everything that the records have and it lacks, with the original times.
+    """Add to MLflow everything that is in the records and missing there, with the original times.
 
     Args:
         experiment: the experiment's name in MLflow.
-        journal: where the records are.
-        finish: is called after the records name the suite's run; rebuilds the report, and returns
-            the results to attach.
+        journal: the records.
+        finish: rebuilds the report, and returns the results to attach; it is called when the
+            records name the suite's run.
 
     Returns:
         The number of runs added, and of all runs now.
@@ -266,7 +266,7 @@ def sync(experiment: str, journal: Journal, finish: Callable[[], Outcome]) -> tu
     store.open()
     try:
         parent = store.suite(suite)
-        brought = sum([store.trial(suite, parent, trial) for trial in [*starts, *trials]])
+        added = sum([store.trial(suite, parent, trial) for trial in [*starts, *trials]])
         logged = {"uri": without_credentials(uri), "experiment": experiment, "run": parent}
         suite = suite.model_copy(update={"tracking": logged})
         journal.write_suite(suite)
@@ -287,4 +287,4 @@ def sync(experiment: str, journal: Journal, finish: Callable[[], Outcome]) -> tu
             "run the command again when it answers: it adds each run once",
             code="unreachable",
         ) from None
-    return brought, len(starts) + len(trials)
+    return added, len(starts) + len(trials)
