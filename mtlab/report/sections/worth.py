@@ -1,4 +1,4 @@
-"""The report's section on many scenarios: which are as good as the control at what cost, and which
+"""The report's section on many scenarios: which match the control, at what cost, and which
 never pay.
 """
 
@@ -16,7 +16,7 @@ MANY = 10
 
 HOW = (
     "Sorted by the verdicts against {control} and by training FLOPs, in brackets as a share of its own (means over seeds). *Dominated*: "
-    "worse at a task and better at none, and it takes no fewer FLOPs than {control} or than a scenario that is as good."
+    "worse at a task and better at none, and it takes no fewer FLOPs than {control} or than a scenario that is at least as good."
 )
 
 
