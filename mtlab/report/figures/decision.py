@@ -2,6 +2,7 @@
 control, and the cost.
 """
 
+import math
 import re
 import textwrap
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ ROW, AROUND, MAP = 0.54, 1.75, 1.5
 SHARES = {1 / 64: "1/64", 1 / 16: "1/16", 1 / 8: "⅛", 1 / 4: "¼", 1 / 2: "½"}
 TICKS = {**SHARES, 1.0: "1", 2.0: "2", 4.0: "4", 8.0: "8", 16.0: "16", 64.0: "64"}
 """Ratios of costs that an axis names."""
+
+WIDE = 100.0
+"""Ratio of an axis's ends from which on only every second of these labels has room: powers of 4."""
 
 
 def decision(group: Group) -> Figure | None:
@@ -126,7 +130,12 @@ def _cost(group: Group, spent: Costs) -> Column:
             )
     ends = [end for mark in marks.values() if mark.ruling for end in mark.ends if end > 0]
     limits = min(0.45, min(ends) / 1.3), max(2.2, 1.3 * max(ends))
-    inside = {value: word for value, word in TICKS.items() if limits[0] < value < limits[1]}
+    every = 2 if limits[1] > WIDE * limits[0] else 1
+    inside = {
+        value: word
+        for value, word in TICKS.items()
+        if limits[0] < value < limits[1] and math.log2(value) % every == 0
+    }
     title = f"{spent.title}, log axis\nratio to {spent.words(control)}"
     return Column(title, marks, limits, 1.0, ticks=inside, log=True)
 
