@@ -148,6 +148,21 @@ def test_many_blocks_fit(group: Group) -> None:
     assert "1–48 encoder blocks" in drawn.words(figure)
 
 
+@pytest.mark.parametrize("spread", [1.0, 1.5, 2.0, 200.0])
+def test_labels_of_the_axis_of_costs_do_not_overlap(group: Group, spread: float) -> None:
+    varied = tuple(
+        trial.model_copy(update={"train_flops": (trial.train_flops or 0) * spread**trial.seed})
+        if trial.scenario == "gradual_unfreeze"
+        else trial.model_copy(update={"wall_plain_s": None})
+        for trial in group.trials
+    )
+    axis = drawn_of(replace(group, trials=varied)).axes[-1]
+    boxes = [label.get_window_extent() for label in axis.get_xticklabels()]
+    assert axis.get_title(loc="left").startswith("Training FLOPs")
+    assert len(boxes) >= 3 and axis.get_xlim()[1] < 200
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
 def test_letters_of_heads_differ(group: Group) -> None:
     task = group.tasks[0]
     names = ("slots", "slot_types", "slot_words", "S", "e")

@@ -27,8 +27,11 @@ SHARES = {1 / 64: "1/64", 1 / 16: "1/16", 1 / 8: "⅛", 1 / 4: "¼", 1 / 2: "½"
 TICKS = {**SHARES, 1.0: "1", 2.0: "2", 4.0: "4", 8.0: "8", 16.0: "16", 64.0: "64"}
 """Ratios of costs that an axis names."""
 
-WIDE = 100.0
-"""Ratio of an axis's ends from which on only every second of these labels has room: powers of 4."""
+FARTHEST = 128.0
+"""The largest ratio on the axis of costs; an interval that goes on has an arrow at its end."""
+
+LABELS = 6.6
+"""As many labels as have room on the axis of costs."""
 
 
 def decision(group: Group) -> Figure | None:
@@ -129,15 +132,21 @@ def _cost(group: Group, spent: Costs) -> Column:
                 ruling=trains,
             )
     ends = [end for mark in marks.values() if mark.ruling for end in mark.ends if end > 0]
-    limits = min(0.45, min(ends) / 1.3), max(2.2, 1.3 * max(ends))
-    every = 2 if limits[1] > WIDE * limits[0] else 1
-    inside = {
-        value: word
-        for value, word in TICKS.items()
-        if limits[0] < value < limits[1] and math.log2(value) % every == 0
-    }
+    low, high = min(0.45, min(ends) / 1.3), max(2.2, 1.3 * max(ends))
+    limits = max(low, 1 / FARTHEST), min(high, FARTHEST)
     title = f"{spent.title}, log axis\nratio to {spent.words(control)}"
-    return Column(title, marks, limits, 1.0, ticks=inside, log=True)
+    return Column(title, marks, limits, 1.0, ticks=_ticks(*limits), log=True)
+
+
+def _ticks(low: float, high: float) -> dict[float, str]:
+    """The labels of an axis of ratios: every power of 2 with a label, or every second or third."""
+    doublings = math.log2(high / low)
+    step = next(step for step in (1, 2, 3) if doublings / step <= LABELS)
+    return {
+        ratio: label
+        for ratio, label in TICKS.items()
+        if low < ratio < high and math.log2(ratio) % step == 0
+    }
 
 
 def _note(group: Group, all_columns: Sequence[Column], compared: bool) -> str:
