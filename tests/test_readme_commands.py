@@ -56,7 +56,7 @@ ELSEWHERE = {
     "make lint": ".ci/run runs it",
     "make bench": "an hour; its figures are committed, and the guides are compared with them",
     "make ui": "test_ui.py starts it, and looks at it in a browser",
-    "make compare EXPERIMENT=experiments/frontier.yaml": "13 minutes; its report is committed, and is rebuilt by test_readme.py",
+    "make compare EXPERIMENT=experiments/frontier.yaml": "38 minutes; its report is committed, and is rebuilt by test_readme.py",
     ".venv/bin/mtlab compare experiments/compare.yaml --engine ray --address auto": "train/test_cluster.py runs small suites on a cluster",
     ".venv/bin/accelerate launch --num_processes 2 -m mtlab compare experiments/gpu.yaml": "train/test_processes.py, on a CPU",
     ".venv/bin/torchrun --standalone --nproc-per-node 2 --max-restarts 2 -m mtlab compare experiments/gpu.yaml": "the same",

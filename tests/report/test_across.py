@@ -227,20 +227,19 @@ def test_the_fewest_blocks_are_chosen_on_validation_and_told_on_test():
     ninety = across.frontier(group, ENTITIES)[0]
     assert (ninety.share, ninety.blocks) == (0.90, 1)
     assert ninety.ratio == pytest.approx(0.5 / 0.8, abs=0.03)
-    assert (ninety.low, ninety.high) == (
-        2,
-        2,
-    )  # the test split says that one is too few, and two are enough
+    assert ninety.allowed == "2 to 2", "on test one block is too few, and two are enough"
 
 
 def test_blocks_that_never_reach_a_share_are_none():
     ninety_nine = across.frontier(by_depth({0: 0.3, 1: 0.4, 2: 0.5}), ENTITIES)[2]
-    assert (ninety_nine.blocks, ninety_nine.low, ninety_nine.high, ninety_nine.ratio) == (
-        None,
-        None,
-        None,
-        None,
-    )
+    assert (ninety_nine.blocks, ninety_nine.ratio) == (None, None)
+    assert ninety_nine.allowed == "none"
+
+
+def test_a_share_that_the_test_scores_do_not_show_has_no_upper_end():
+    close = by_depth({0: 0.3, 1: 0.4, 2: 0.99 * 0.8}, validation={0: 0.3, 1: 0.4, 2: 0.8})
+    ninety_nine = across.frontier(close, ENTITIES)[2]
+    assert (ninety_nine.blocks, ninety_nine.allowed) == (2, "2 or more")
 
 
 def test_no_frontier_without_several_depths_and_full_fine_tuning():

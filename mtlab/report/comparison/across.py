@@ -54,6 +54,13 @@ class Reached:
     high: int | None
     ratio: float | None
 
+    @property
+    def allowed(self) -> str:
+        """The numbers of blocks that the test scores allow, in words."""
+        if self.low is None:
+            return "none"
+        return f"{self.low} or more" if self.high is None else f"{self.low} to {self.high}"
+
 
 Varied = Mapping[str, Sequence[object]]
 """Key of the experiment to its value at each point, of those that differ."""

@@ -150,10 +150,8 @@ def _fewest(results: Results, percent: str, called: str) -> str:
         return NOT_RUN
     if reached.blocks is None:
         return "more blocks than were tried"
-    high = "not shown" if reached.high is None else reached.high
-    low = "not possible" if reached.low is None else reached.low
     blocks = f"{reached.blocks} block" + ("" if reached.blocks == 1 else "s")
-    return f"{blocks} [{low} to {high}]"
+    return f"{blocks} [{reached.allowed}]"
 
 
 def _reached(results: Results, percent: str, called: str) -> across.Reached | None:

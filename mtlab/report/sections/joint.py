@@ -167,16 +167,14 @@ def fewest(base: Group) -> str:
     ]
     lead = (
         "**The fewest top blocks** that reach a share of full fine-tuning on validation. Brackets: the numbers of blocks that the test "
-        "results allow. From the upper end on, they show that the share is reached; *not shown*: they show it for no number of blocks "
+        "results allow. From the upper end on, they show that the share is reached. *Or more*: they show it for no number of blocks "
         f"({len(base.seeds)} seeds)."
     )
     return f"{lead}\n\n" + "\n".join(lines)
 
 
 def _reached(reached: across.Reached) -> str:
-    high = "not shown" if reached.high is None else str(reached.high)
-    low = "not possible" if reached.low is None else str(reached.low)
     if reached.blocks is None:
-        return f"{reached.share:.0%} is not reached on validation [{low} to {high}]"
+        return f"{reached.share:.0%} is not reached on validation [{reached.allowed}]"
     ratio = "" if reached.ratio is None else f", {reached.ratio:.1%} on test"
-    return f"{reached.share:.0%} with {reached.blocks} block{'' if reached.blocks == 1 else 's'} [{low} to {high}]{ratio}"
+    return f"{reached.share:.0%} with {reached.blocks} block{'' if reached.blocks == 1 else 's'} [{reached.allowed}]{ratio}"
