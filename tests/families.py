@@ -1,4 +1,4 @@
-"""``python -m tests.families FOLDER DATA [NAME ...]``: what ``mtlab recommend`` says of families of data sets,
+"""``python -m tests.families FOLDER DATA [NAME ...] [--ray]``: what ``mtlab recommend`` says of families of data sets,
 and what is true of them.
 
 In each family ``mtlab recommend`` runs as a user runs it. Then all scenarios train with two seeds that it
@@ -6,9 +6,11 @@ did not use. The truth is what these score on every second test sentence; the ch
 anew from the other sentences. A choice is *wrong* as :mod:`tests.replay_recommend` says. The cost is that
 of everything until the answer, over that of all scenarios with five seeds, in training FLOPs.
 
-FOLDER takes files and records, and a second call goes on there; DATA is the folder of the real data.
+FOLDER takes files and records, and a second call goes on there; DATA is the folder of the real data. With
+``--ray`` several trials run at once; scores, choices and FLOPs are those of one after the other, minutes are not.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -82,14 +84,20 @@ def run(folder: Path, words: list[str], spent: Path | None = None) -> None:
         spent.write_text(json.dumps(time.perf_counter() - began))
 
 
-def family(folder: Path, words: list[str]) -> Row:
-    """Run a family in its folder, and judge it."""
+def family(folder: Path, words: list[str], engine: list[str]) -> Row:
+    """Run a family in its folder, and judge it.
+
+    Args:
+        folder: for its files and records.
+        words: of ``mtlab recommend``.
+        engine: the setting of the engine, for both commands.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    run(folder, ["recommend", *words], folder / "seconds.json")
+    run(folder, ["recommend", *words, *engine], folder / "seconds.json")
     file = next(folder.glob("*.yaml"))
     output = folder / "reports" / file.stem
     (group,) = groups(*Journal(output).read())
-    run(folder, ["compare", file.name, "--seeds", *SEEDS])
+    run(folder, ["compare", file.name, "--seeds", *SEEDS, *engine])
     (others,) = groups(*Journal(output).read())
     return judged(group, others, json.loads((folder / "seconds.json").read_text()) / 60)
 
@@ -132,15 +140,22 @@ def _mean(trials: list[TrialRecord]) -> float:
     return float(np.mean([trial.train_flops or 0 for trial in trials]))
 
 
-def main(folder: str, data: str, *names: str) -> None:
+def main(words: list[str]) -> None:
     """Print a row a family, as it ends."""
+    parser = argparse.ArgumentParser(prog="python -m tests.families")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("names", nargs="*", default=list(FAMILIES), metavar="NAME")
+    parser.add_argument("--ray", action="store_true")
+    given = parser.parse_args(words)
+    engine = ["--engine.name", "ray"] if given.ray else []
     print(
         "family | recommended | from half the sentences | shortfall of each, margins | of the grid | minutes | wrong",
         flush=True,
     )
-    for name in names or FAMILIES:
-        words = [word.format(data=Path(data).resolve()) for word in FAMILIES[name]]
-        row = family(Path(folder).resolve() / name, words)
+    for name in given.names:
+        source = [word.format(data=given.data.resolve()) for word in FAMILIES[name]]
+        row = family(given.folder.resolve() / name, source, engine)
         losses = ", ".join(f"{other} {loss:+.2f}" for other, loss in row.shortfall.items())
         print(
             f"{name} | {row.chosen} | {row.judged} | {losses} | {row.share:.0%} | {row.minutes:.1f} | {row.wrong}",
@@ -149,4 +164,4 @@ def main(folder: str, data: str, *names: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])
