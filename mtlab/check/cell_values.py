@@ -30,10 +30,10 @@ class CellValues:
     """The values of one column of a table.
 
     Attributes:
-        name: of the column.
-        values: one a row; None where a row has none.
-        classes: the names of its classes, where its source has them.
-        flat: whether cells are text, as those of a ``.csv`` file are.
+        name: the name of the column.
+        values: a value for each row; None for an empty cell.
+        classes: the names of its classes, if the source has them.
+        flat: whether all cells are text, as in a ``.csv`` file.
     """
 
     name: str
@@ -61,7 +61,7 @@ class CellValues:
 
     @cached_property
     def lists(self) -> tuple[list[Any] | None, ...]:
-        """Each cell as a list; None where it is none."""
+        """Each cell as a list; None for a cell that is not a list."""
         return tuple(map(self._list, self.values))
 
     @cached_property
@@ -81,7 +81,7 @@ class CellValues:
 
     @cached_property
     def numeric(self) -> tuple[float | None, ...]:
-        """Each cell as a number; None where it is none."""
+        """Each cell as a number; None for a cell that is not a number."""
         types = str | int | float if self.flat else int | float
         return tuple(_number(value) if isinstance(value, types) else None for value in self.values)
 
@@ -110,7 +110,7 @@ class CellValues:
 
 
 def _number(value: str | int | float) -> float | None:
-    """A value as a finite number; None where it is none, and of a truth value."""
+    """A value as a finite number; None for a value that is not a number, and for a truth value."""
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (ValueError, OverflowError):

@@ -249,12 +249,12 @@ class _Chooser:
         """Choose a column, if there is one.
 
         Args:
-            name: ours.
-            names: what others call it, likeliest first.
-            fits: whether the values of a column are such.
-            could: whether they can be read as such.
-            why: says what makes the values such.
-            never: columns that it cannot be, whatever their names.
+            name: mtlab's name of the column.
+            names: usual names of such columns, likeliest first.
+            fits: whether the values of a column have the right form.
+            could: whether the values can be converted to the right form.
+            why: the reason why the values have the right form, in words.
+            never: columns that must not be chosen, even if their names fit.
         """
         if name in self.said:
             self.choices[name] = Choice(name, self.said[name])

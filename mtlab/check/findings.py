@@ -157,7 +157,7 @@ def _called(check: SourceCheck) -> list[str]:
 
 
 def _order(survey: Survey) -> str:
-    """What is said of two sources that could change places."""
+    """A note for two sources that both fit either task: the task that each was taken for."""
     golds = [task.as_kind.gold_titles for task in survey.experiment.tasks.values()]
     first, second = (names.listed(_called(check)) for check in survey.checks)
     return (
@@ -172,7 +172,7 @@ def _task_of(check: SourceCheck, choice: Choice) -> str | None:
 
 
 def _topic(check: SourceCheck, choice: Choice) -> str:
-    """What a column is called before what is said of it."""
+    """The name of the task or of the column, for the beginning of a finding."""
     task = _task_of(check, choice)
     if task is None:
         return choice.name

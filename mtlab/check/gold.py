@@ -1,4 +1,4 @@
-"""What a check found in the gold of one task, by what its kind says of it."""
+"""The findings of a check about the gold labels of one task, in the words of its kind."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -87,7 +87,7 @@ def _holds_no_gold(column: Column) -> bool:
 
 
 def _name(column: str, taken: Collection[str]) -> str | None:
-    """The name of a task that is called after a column; None where none can be made of it."""
+    """The name of a task, made from the name of a column; None if that gives no valid name."""
     name = re.sub(r"[^A-Za-z0-9_]+", "_", column).strip("_")
     name = f"column_{name}" if name.isdigit() else name
     if name in (*Data.model_fields, "total", *taken):

@@ -14,8 +14,8 @@ def parallel(column: Column, other: Column) -> bool:
 
 
 def _plain_tags_of(column: Column, words: Column) -> bool:
-    """Whether lists look like tags, not of entities, of the words of another column: as many, and few
-    different ones that come again and again.
+    """Whether lists look like plain tags (not of entities) for the words of another column: equally
+    many tags as words, and few different tags that recur often.
     """
     count = column.items.total()
     lists = [items for items in column.lists if items]

@@ -78,7 +78,7 @@ class SourceCheck:
 
     @property
     def usual(self) -> bool:
-        """Whether all of its tasks are those of an experiment that names none."""
+        """Whether its tasks are all those that an experiment has by default."""
         return all(task == USUAL_TASKS.get(name) for name, task in self.tasks.items())
 
     @property

@@ -50,11 +50,11 @@ def settings(
 
     Args:
         sources: paths, hub ids or ``builtin``.
-        tasks: as the file names them; None where it names none.
+        tasks: the tasks in the file; None if it names none.
         encoder: its name.
 
     Raises:
-        UserError: there are several sources, and not as many as tasks.
+        UserError: there are several sources, but not one for each task.
     """
     names = list(USUAL if tasks is None else tasks)
     if len(sources) not in (1, len(names)):

@@ -112,7 +112,7 @@ def _look(source_names: tuple[str, ...], overrides: Mapping[str, list[str]]) -> 
 
 
 def _named(overrides: Mapping[str, list[str]]) -> dict[str, Any] | None:
-    """The tasks that the user names; None where there are none."""
+    """The tasks that the user names; None if the user names none."""
     located = Located({}, {(): ""})
     for key, values in overrides.items():
         if key.split(".")[0] == "tasks":
@@ -133,8 +133,8 @@ def _settings(
 
 
 def _guess_tasks(survey: Survey, overrides: Mapping[str, list[str]]) -> Survey:
-    """Guess which tasks a source is for where nobody says it: the usual ones where it has both, and
-    else those that it has, and those that its other columns look like.
+    """Guess the tasks of a source if the user names none: the usual two if it has both; else those of
+    the two that it has, and tasks that fit its other columns.
     """
     (check,) = survey.checks
     if check.train is None:

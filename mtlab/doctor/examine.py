@@ -33,7 +33,7 @@ def tell(file: str | None, overrides: dict[str, list[str]]) -> int:
         overrides: settings over those of the file.
 
     Returns:
-        0 where a run would go, 1 where not.
+        0 if a run would start, 1 if not.
     """
     faults = notes = 0
     for finding in findings(file, overrides):

@@ -16,12 +16,12 @@ PATIENCE_S = 3.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing, and how it stands.
+    """The state of one requirement.
 
     Attributes:
-        level: ``ok``; ``note``, with which a run goes, but worse than it could; or ``fault``, with
-            which none goes.
-        topic: the thing.
+        level: ``ok``; ``note``: a run starts, but is worse than it could be; or ``fault``: a run
+            does not start.
+        topic: the requirement.
         text: the fact, or the problem and the remedy.
     """
 

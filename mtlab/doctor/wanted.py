@@ -75,7 +75,7 @@ class Wanted:
 
 
 def here(name: str) -> Path | None:
-    """The path that a name means on this machine; None where nothing is there."""
+    """The path on this machine that a name stands for; None if it does not exist."""
     try:
         path = Path(name).expanduser()
         return path if path.exists() else None
@@ -120,7 +120,7 @@ def _data(experiment: Experiment) -> list[Data]:
 
 
 def _sources(data: Source) -> list[Source]:
-    """Those of data, or of a test set, which has none where it is a change of the test split."""
+    """The sources of the data or of a test set; a changed test split has no source of its own."""
     of_tasks = list(data.by_task.values()) if isinstance(data, Data) else []
     chosen = [data] if data.source is not None else of_tasks
     return [

@@ -67,9 +67,9 @@ class Agreement:
     """The result of reading the test split again.
 
     Attributes:
-        precision: that it was read in.
-        counts: task to what was compared.
-        why_not: why nothing could be compared; empty where it was.
+        precision: the precision of this reading.
+        counts: task to the numbers of compared and equal predictions.
+        why_not: why nothing could be compared; empty if something was.
     """
 
     precision: str = ""
@@ -90,12 +90,12 @@ class Agreement:
 
 
 def corpus_of(at: Experiment, fingerprint: str, directory: Path) -> tuple[Corpus | None, str]:
-    """The data of an experiment as they were when it ran; or None, and why they cannot be had.
+    """The data of an experiment as they were when it ran; or None, and the reason.
 
     Args:
         at: the experiment as it was run, at one point.
         fingerprint: of the data that it was run on.
-        directory: what is too many for memory is put below it.
+        directory: data that do not fit into memory are stored in it.
     """
 
     def load(experiment: Experiment, option: str) -> Corpus:
@@ -118,16 +118,16 @@ def corpus_of(at: Experiment, fingerprint: str, directory: Path) -> tuple[Corpus
 def check(
     reader: Reader, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, recorded: Path
 ) -> Agreement:
-    """Read the test split with a written folder, and hold what it says against what was recorded
-    when it was tested.
+    """Read the test split with an exported folder, and compare its predictions with those that were
+    recorded when the model was tested.
 
-    Every sentence must come to the same sub-words as in training, and every prediction must be the
+    Every sentence must have the same sub-words as in training, and every prediction must be the
     recorded one, unless rounding decides between the two (:data:`ROUNDING`).
 
     Args:
         reader: of the folder.
-        corpus: the data as they were when it was tested.
-        tokenizer: the encoder's own, which cuts where training did.
+        corpus: the data as they were when the model was tested.
+        tokenizer: the encoder's own, which truncates as in training.
         recorded: the file of the trial's predictions.
 
     Raises:
@@ -172,7 +172,7 @@ def _differs(sentence: Sentence) -> UserError:
 
 
 def _counts(tasks: Mapping[str, Task]) -> dict[str, Count]:
-    """Nothing counted yet; where several tasks have the like, their names tell them apart."""
+    """Counts of 0, with a name for each task; several tasks of one kind have their own names in it."""
     titles = {}
     for name, task in tasks.items():
         sets = "sets of " if task.kind.many and not task.of_words else ""
@@ -228,7 +228,7 @@ def _compare(
 
 
 def _add(count: Count, reader: Reader, name: str, place: str, row: Read, recorded: Any) -> None:
-    """Count what was predicted of a sentence, against what was recorded."""
+    """Count the predictions for a sentence that equal the recorded ones."""
     of_words = reader.tasks[name].of_words
     now, then = _items(reader.predicted(row, name), of_words), _items(recorded, of_words)
     if len(now) != len(then):

@@ -1,5 +1,5 @@
-"""The card of an exported model: what it is, what was measured of it, what it cannot do, and how to
-load it.
+"""The card of an exported model: its description, its measured scores, its limits, and how to load
+it.
 """
 
 from collections import Counter

@@ -36,8 +36,9 @@ class Written:
     """A folder that was written.
 
     Attributes:
-        folder: where.
-        checked: a line that says whether it was compared with what was recorded, and how much agreed.
+        folder: its path.
+        checked: a line that says whether its predictions were compared with the recorded ones, and
+            how many were equal.
     """
 
     folder: Path
@@ -47,19 +48,18 @@ class Written:
 def write(
     experiment: Experiment, to: Path | None, scenario: str | None, point: str | None
 ) -> Written:
-    """Write a scenario's model, and see that the folder says of the test split what was recorded of
-    it.
+    """Write a scenario's model, and check that the folder gives the recorded predictions for the test
+    split.
 
     Args:
-        experiment: that was run.
-        to: the folder, which must not exist; ``models/<experiment>-<scenario>`` where none is
-            given.
-        scenario: whose; the recommended one where none is named.
+        experiment: the experiment that was run.
+        to: the folder, which must not exist; ``models/<experiment>-<scenario>`` by default.
+        scenario: its name; the recommended scenario by default.
         point: of the sweep.
 
     Raises:
-        UserError: there is no such model, the folder exists or cannot be written, or it says
-            something else than was recorded.
+        UserError: there is no such model, the folder exists or cannot be written, or its
+            predictions are not the recorded ones.
     """
     journal = Journal(experiment.output)
     choice = choose(journal, scenario, point)

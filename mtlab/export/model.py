@@ -41,17 +41,16 @@ class Choice:
 
 
 def choose(journal: Journal, scenario: str | None, point: str | None) -> Choice:
-    """The trial whose model is asked for: of the recommended scenario where none is named; its
-    best seed on validation.
+    """The trial whose model is exported: the scenario's best seed on validation.
 
     Args:
-        journal: where records are.
-        scenario: its name.
-        point: as reports write it, such as ``data.train_size = 300``; where none is given the one
-            that the report rests on.
+        journal: the records.
+        scenario: its name; the recommended scenario by default.
+        point: as reports write it, such as ``data.train_size = 300``; by default the point that the
+            report is based on.
 
     Raises:
-        UserError: there is none, or its weights were not kept.
+        UserError: there is no such trial, or its weights were not kept.
     """
     suite, trials = journal.read()
     candidates = groups(suite, trials)
@@ -97,7 +96,7 @@ def choose(journal: Journal, scenario: str | None, point: str | None) -> Choice:
 
 
 def as_run(choice: Choice) -> Experiment:
-    """The experiment at the trial's point as it was run, whatever the file says now."""
+    """The experiment at the trial's point as it was run, even if the file was changed since."""
     return Experiment.model_validate(choice.suite.experiment).at(tuple(choice.trial.point.items()))
 
 

@@ -158,11 +158,11 @@ def _line_by_line(lines: Iterable[bytes], name: str) -> Iterator[Sentence]:
 
 
 def _is_object(number: int, line: str, name: str) -> bool:
-    """Whether the first line of a file is an object, so that all are.
+    """Whether the first line of a file is a JSON object; all other lines are then objects, too.
 
     Raises:
-        UserError: on standard input, which no name tells the kind of, it begins as an object and is
-            none.
+        UserError: on standard input, which has no suffix, the line begins like an object and is not
+            one.
     """
     if name == "standard input" and line.lstrip().startswith("{"):
         try:
@@ -174,7 +174,7 @@ def _is_object(number: int, line: str, name: str) -> bool:
 
 
 def _object(line: str) -> dict[str, Any] | None:
-    """The JSON object that a line is; None where it is none."""
+    """The JSON object of a line; None if the line is not one."""
     try:
         value = json.loads(line) if line.lstrip().startswith("{") else None
     except (ValueError, RecursionError):

@@ -75,13 +75,13 @@ class Parts:
     """A sentence in both forms.
 
     Attributes:
-        text: that places of words count in: the raw text where it alone was given, and else the
-            words, joined by blanks.
-        raw: what tasks read that were trained on raw text: the text, or the words, joined by
-            blanks, where there is none.
-        words: what tasks read that were trained on words: those, or the words that :data:`WORD`
-            finds in the text where there are none.
-        spans: where the words stand in ``text``.
+        text: the string to which the places of words refer: the raw text if only that was given,
+            else the words joined by blanks.
+        raw: the input of tasks that were trained on raw text: the text, or, without one, the words
+            joined by blanks.
+        words: the input of tasks that were trained on words: the given words, or, without any, the
+            words that :data:`WORD` finds in the text.
+        spans: start and end of each word in ``text``.
     """
 
     text: str
@@ -162,8 +162,8 @@ class Reader:
         """Read sentences, in one batch.
 
         Returns:
-            For each ``text``; ``tasks``, task to what its kind answers; and ``cut``: whether words at
-            the end did not fit in.
+            For each sentence ``text``; ``tasks``, task to its kind's predictions; and ``cut``: whether
+            words at the end were truncated.
 
         Raises:
             Nothing: the tokenizer leaves nothing of a sentence.
@@ -201,11 +201,10 @@ class Reader:
         return results
 
     def encode(self, parts: Sequence[Parts], form: str) -> list[Read]:
-        """The sub-words of sentences as they were made in training, of raw ``text`` or of
-        ``words``.
+        """The sub-words of sentences, as in training, from raw ``text`` or from ``words``.
 
         Raises:
-            Nothing: there are none of a sentence.
+            Nothing: a sentence has no sub-words.
         """
         split = form == "words"
         inputs = [(part.words or [part.raw]) if split else part.raw for part in parts]
@@ -267,12 +266,12 @@ class Reader:
         return (states.float() * weights).sum(dim=1) / weights.sum(dim=1)
 
     def predicted(self, row: Read, task: str, logits: Tensor | None = None) -> Any:
-        """The prediction of a task, as a record has it.
+        """The prediction of a task, in the form that records have.
 
         Args:
-            row: what was read of the sentence.
+            row: the output for the sentence.
             task: its name.
-            logits: others than those that were read.
+            logits: logits to use in place of those in ``row``.
         """
         loss = LOSSES[self.tasks[task].kind.loss]
         raw = loss.decide(row.logits[task] if logits is None else logits)

@@ -92,7 +92,7 @@ def _spoilt(evidence: Evidence, group: Group) -> str:
 
 
 def _labels(evidence: Evidence, group: Group, task: Task) -> str:
-    """What is wrong with a task's training labels at a point; empty where nothing is."""
+    """Which training labels of a task are wrong or missing at a point; empty if all are right."""
     data = evidence.suite.experiment.get("data", {})
     kept = group.point.get(
         f"data.labelled.{task.name}", (data.get("labelled") or {}).get(task.name, 1.0)

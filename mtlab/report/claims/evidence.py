@@ -29,15 +29,15 @@ class Finding:
     """What a test of a claim found.
 
     Attributes:
-        verdict: what the interval says of the claim.
+        verdict: on the claim, by the interval.
         about: the task, or the cost, in a few words.
-        measured: in words, what the effect is.
-        effect: with its interval; a difference of scores, a ratio, a share or a count.
-        form: how to write it.
-        seeds: how many it uses.
+        measured: the quantity, in words.
+        effect: its value with an interval; a difference of scores, a ratio, a share or a count.
+        form: how to write the value.
+        seeds: the number of seeds.
         at: the number of training sentences, or the point.
-        scenarios: whose trials were used.
-        limits: the effects at which the verdict would be another.
+        scenarios: the scenarios whose trials were used.
+        limits: the values at which the verdict changes.
     """
 
     verdict: ClaimVerdict
@@ -105,7 +105,7 @@ class Evidence:
 
     @property
     def entities(self) -> Task | None:
-        """The first task of which entities are read; ``None`` without one."""
+        """The first task with entities; ``None`` without one."""
         return next((task for task in self.tasks if task.kind.spans), None)
 
     def chance(self, group: Group, task: Task) -> float | None:
@@ -207,10 +207,10 @@ def of_pair(
         verdict: on the claim.
         contrast: the pair.
         group: whose trials it compares.
-        note: what else to say of what was measured.
+        note: a remark on the measured quantity.
         names: the scenarios whose trials were used; the pair's by default.
-        limits: the effects at which the verdict would be another; by default those of the pair's
-            own verdict.
+        limits: the effects at which the verdict changes; by default those of the pair's own
+            verdict.
     """
     margin = contrast.task.margin
     of_verdict = (-margin, margin) if contrast.verdict == "equivalent" else (0.0,)

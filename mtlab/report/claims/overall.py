@@ -69,7 +69,7 @@ class Evaluation:
 
 
 def evaluate(experiments: Mapping[Path, Evidence]) -> dict[Claim, Evaluation]:
-    """Every claim with all its findings, which are none where nothing tests it.
+    """Every claim with all its findings; the list is empty for a claim that no record tests.
 
     Args:
         experiments: folder to the results in it.

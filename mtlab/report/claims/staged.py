@@ -1,5 +1,5 @@
 """The tests of claims about what a trained model keeps. Each yields the findings of staged records,
-and nothing where they lack what it needs.
+or nothing if the records do not have the scenarios that it needs.
 """
 
 from collections.abc import Callable, Iterator, Sequence

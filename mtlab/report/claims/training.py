@@ -1,6 +1,6 @@
 """The tests of claims about training: how much is trained, how fast, and how well.
 
-Each test yields the findings of the records, and nothing where they lack what it needs. Scenarios are
+Each test yields findings, or nothing if the records do not have the scenarios that it needs. Scenarios are
 selected by what they train (``comparison/kinds.py``), so any experiment that has them tests the claim.
 Effects that one claim judges together share its level (Bonferroni).
 """

@@ -40,11 +40,11 @@ class Reached:
 
     Attributes:
         share: of the score.
-        blocks: the fewest whose mean validation score reaches it; ``None`` where none of those that
-            ran does.
-        low: the fewest that the test scores do not show to fall short.
-        high: the fewest from which on the test scores show that all reach it; ``None`` where they
-            do not show it.
+        blocks: the fewest whose mean validation score reaches the share; ``None`` if no number of
+            blocks that was run does.
+        low: the fewest that the test scores do not show to be too few.
+        high: the fewest for which the test scores show that this and every larger number reaches
+            the share; ``None`` if they do not show it.
         ratio: mean test score at ``blocks`` over full fine-tuning's.
     """
 
@@ -152,7 +152,7 @@ def sizes(groups: Sequence[Group]) -> list[Group]:
 
 
 def _labels(group: Group) -> dict[str, object]:
-    """What is said of a point besides its number of sentences."""
+    """What the label of a point has besides its number of sentences."""
     return {key: value for key, value in group.point.items() if key not in (SIZE, SETTING)}
 
 

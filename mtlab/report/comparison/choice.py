@@ -3,13 +3,13 @@ confirm it on test.
 
 The candidate is the cheapest scenario that costs less than the control and, on the pilot's validation,
 is within the margin of the best at every task. It is accepted at the first look that shows it to lose
-less than the margin at every task, against the control, and against the best on validation where that
-is ahead of the control by more than the margin. The pilot's test scores are in no interval, so that
-choosing on it costs nothing. A candidate that loses as much as the margin at a task is accepted in at
-most 5% of suites, whatever it does at the others (Berger 1982: each task is a condition).
+less than the margin at every task, against the control, and against the best on validation if that
+is better than the control by more than the margin. The pilot's test scores are in no interval, so the
+choice does not bias the test. A candidate that loses the margin at one task is accepted in at most 5%
+of suites, whatever its scores at the other tasks (Berger 1982: each task is a condition).
 
-One candidate has the whole error: two would halve it, and ask for twice the seeds. In simulated suites
-two found cheaper scenarios no more often, for one and a half times the work.
+One candidate may use the whole error; two candidates would have half of it each, and need more seeds.
+In simulated suites two candidates found cheaper scenarios no more often, for 1.5 times the computing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -123,7 +123,7 @@ def references(group: Group) -> list[str]:
 
 
 def candidate(group: Group) -> str | None:
-    """The scenario that may be recommended in place of the control; None where nothing cheaper is
+    """The scenario that may be recommended in place of the control; None if no cheaper scenario is
     within the margin.
     """
     control = _control(group)
@@ -158,12 +158,12 @@ def still_open(suite: SuiteRecord, trials: Sequence[TrialRecord], look: int) -> 
 
 
 def judged(group: Group, scenario: str, look: int | None = None) -> State:
-    """What fresh seeds say of a candidate.
+    """What the fresh seeds show of a candidate.
 
     Args:
         group: with the trials of fresh seeds.
         scenario: its name.
-        look: so many of the seeds; all where nothing is said.
+        look: the number of fresh seeds to use; all by default.
     """
     contrasts = [
         decisions.pair(group, task, scenario, other, look)

@@ -59,8 +59,8 @@ class Contrast:
         verdict: better, worse, equivalent or unclear.
         reason: why it is unclear; empty where it is clear.
         useless: whether neither of the two is better than no training by more than the margin.
-        needed: the seeds or test sentences that a clear verdict takes, where ``reason`` says so; None
-            where nobody has as many.
+        needed: the seeds or test sentences that a clear verdict needs, if ``reason`` says so; None
+            where that number is out of reach.
     """
 
     scenario: str
@@ -105,7 +105,7 @@ def against_control(group: Group, upto: int | None = None) -> list[Contrast]:
 
     Args:
         group: of one point.
-        upto: the last look that counts, in seeds; all where nothing is said.
+        upto: the last look that counts, in seeds; all looks by default.
     """
     return [contrast for task in group.tasks for contrast in of_task(group, task, upto).values()]
 
@@ -126,9 +126,9 @@ def pair(group: Group, task: Task, scenario: str, other: str, upto: int | None =
     Args:
         group: of one point.
         task: whose metric.
-        scenario: the one.
-        other: the other.
-        upto: the last look that counts, in seeds; all where nothing is said.
+        scenario: the first of the pair.
+        other: the second of the pair.
+        upto: the last look that counts, in seeds; all looks by default.
     """
     if group.control in (scenario, other):
         rival = scenario if other == group.control else other
@@ -181,10 +181,10 @@ def judged(
     Args:
         group: of one point.
         task: whose metric.
-        scenario: the one.
-        other: the other.
+        scenario: the first of the pair.
+        other: the second of the pair.
         family: how many contrasts share the error.
-        upto: the last look that counts, in seeds; all where nothing is said.
+        upto: the last look that counts, in seeds; all looks by default.
     """
     looks = group.looks or (len(group.seeds),)
     # after a pilot the lower end of one candidate's interval decides, so that each end may err in 5%

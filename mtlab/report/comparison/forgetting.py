@@ -34,12 +34,12 @@ class Effect:
     Attributes:
         scenario: with the mitigation.
         without: the same without it.
-        retained: its score on the kept task and the source domain, minus that without; ``None``
-            bounds below two seeds.
-        learned: the same of each task that both train, by name, on the target domain.
-        share: of the loss without it, the part that it wins back.
-        beyond_half: what it wins back minus half of what was lost: an interval above 0 shows that
-            it wins back at least half.
+        retained: the kept task's score on the source domain with the mitigation, minus the score
+            without it. With fewer than two seeds the bounds are ``None``.
+        learned: the same difference for each task that both train, by name, on the target domain.
+        share: the recovered part of the loss, over the loss without the mitigation.
+        beyond_half: the recovered part minus half of the loss: an interval above 0 shows that the
+            mitigation recovers at least half.
     """
 
     scenario: str

@@ -227,8 +227,8 @@ class Group:
 
 
 def scored_on(trial: TrialRecord, name: str) -> TrialRecord:
-    """A trial with its scores on a test set out of distribution in place of those on test; without
-    any where it has none there.
+    """A trial whose test scores are replaced by its scores on a test set out of distribution, or
+    removed if it has none there.
     """
     tested = trial.also.get(name)
     scores = (tested.metrics, tested.contributions) if tested is not None else (None, None)

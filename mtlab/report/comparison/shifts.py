@@ -39,10 +39,10 @@ class Against:
     Attributes:
         interval: of the difference of drops, the scenario's minus the control's; above 0 the
             scenario loses less.
-        word: what it says.
-        reason: why it is unclear, of :mod:`~mtlab.report.comparison.decisions`; empty where the
-            interval says so.
-        there: the two scenarios' scores on the set itself.
+        word: the verdict on the difference of drops.
+        reason: why it is unclear, in words of :mod:`~mtlab.report.comparison.decisions`; empty if
+            the interval alone is the reason.
+        there: the comparison of the two scenarios' scores on the set itself.
     """
 
     interval: Interval
@@ -59,10 +59,10 @@ class Shift:
         scenario: its name.
         task: whose metric.
         on: the set.
-        test: its score on test, with its interval.
-        score: the same there.
-        drop: its score there minus that on test, mean over seeds.
-        against: the control; None for the control itself, and without one.
+        test: its score on the test split, with its interval.
+        score: its score on the set, with its interval.
+        drop: the score on the set minus the score on the test split, mean over seeds.
+        against: the comparison with the control; None for the control itself, or without a control.
     """
 
     scenario: str

@@ -1,6 +1,6 @@
-"""Runs that ended but did not train: they are counted apart from the scores of those that did.
+"""Runs that ended but did not train. They are counted, and left out of the mean scores.
 
-A mean over runs of which some failed describes neither those that trained nor those that did not.
+A mean over trained and failed runs describes neither kind.
 """
 
 from collections.abc import Sequence

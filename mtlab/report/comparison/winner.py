@@ -18,8 +18,8 @@ class Winner:
 
     Attributes:
         scenario: its name.
-        trial: of its seeds the best on validation, whose weights are kept.
-        why: a clause in markdown that says what it is.
+        trial: its best trial on validation, whose weights are kept.
+        why: the reason, as a clause in markdown.
         shown: whether the verdicts show it to be cheaper than the best and at least as good.
     """
 
@@ -31,12 +31,12 @@ class Winner:
 
 def winner(group: Group) -> Winner | None:
     """The cheapest (:attr:`Group.cost`) scenario that is at least as good at every task as the
-    control and as the best on validation. Where none is, the best on validation; but not one that
-    costs more than the control and is not shown to be better, the control then.
+    control and as the best on validation. If there is no such scenario, the best on validation;
+    but if that costs more than the control and is not shown to be better, the control.
 
-    At least as good is what the intervals show to lose less than the margin (Berger 1982: each task
-    is a condition, so several tasks need no correction). Without a control the best on validation
-    alone is the measure. None where a trial has no result.
+    *At least as good*: the intervals show a loss smaller than the margin (Berger 1982: each task is
+    a condition, so several tasks need no correction). Without a control, scenarios are compared
+    with the best on validation alone. None if a trial has no result.
     """
     if group.pilot and not group.trials:
         return _of_pilot(group)

@@ -41,9 +41,9 @@ class Box:
         answer: the answer to the experiment's question.
         cost: what the recommended scenario costs beside the control.
         sure: how sure that is.
-        change: what would change it.
+        change: how many seeds or sentences would settle it.
         step: the cheapest next step, mostly a command.
-        limits: what it cannot tell; not among the sixty words.
+        limits: the questions that it leaves open; they do not count as words of the box.
         advises: whether the answer says what to do.
     """
 
@@ -248,8 +248,8 @@ def _open(answer: Filled) -> bool:
 
 
 def _needed(judged: Sequence[Contrast]) -> tuple[int, int]:
-    """The seeds, and the test sentences, that make the unclear contrasts clear; 0 where none are
-    needed or none are enough.
+    """The numbers of seeds and of test sentences that make the unclear contrasts clear; 0 if none
+    are needed, or if no number is enough.
     """
     seeds, sentences = (
         [contrast.needed or 0 for contrast in judged if contrast.reason == reason]

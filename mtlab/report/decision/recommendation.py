@@ -51,7 +51,7 @@ def how(group: Group, scenario: str) -> str:
 
 
 def _freezing(kind: kinds.Kind) -> str:
-    """What a kind of scenario freezes; empty for those that a few words do not describe."""
+    """What a kind of scenario freezes, in a few words; empty for kinds that need more words."""
     words = {
         kinds.NOTHING.name: "Train nothing",
         kinds.HEADS.name: "Freeze the encoder",

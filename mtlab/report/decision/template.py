@@ -41,12 +41,12 @@ class Results:
 
 @dataclass(frozen=True)
 class Filled:
-    """An answer, and what it speaks of.
+    """An answer with all fields filled.
 
     Attributes:
         words: the answer, as markdown.
-        scenarios: those that it speaks of, the recommended one among them where it has one.
-        kept: the changes of trained heads that it speaks of.
+        scenarios: the scenarios that it names, with the recommended one if it gives one.
+        kept: the changes of trained heads that it names.
         advises: whether it says what to do.
     """
 
@@ -171,7 +171,7 @@ def _kept(results: Results, scenario: str, called: str) -> str:
 
 
 def _change(results: Results, scenario: str, called: str) -> Interval | None:
-    """How a task that a scenario keeps changed; None where it keeps none such."""
+    """How the score of a task changed that a scenario keeps; None if it keeps no such task."""
     task, base = _named(results, called), results.base
     if task is None or scenario not in forgetting.keepers(base, task):
         return None

@@ -50,11 +50,10 @@ def write_all(
     suffix: str = "",
     wanted: Collection[str] | None = None,
 ) -> dict[str, Plot]:
-    """Draw figures into ``directory``, each as SVG and as PNG; where names are ``wanted``, those
-    alone.
+    """Draw figures into ``directory``, each as SVG and as PNG: those that are ``wanted``, or all.
 
     Returns:
-        Kind of figure to what was written.
+        Kind of figure to the paths that were written.
     """
     written: dict[str, Plot] = {}
     for kind, (draw, alt, caption) in drawings.items():

@@ -30,14 +30,14 @@ class Mark:
     """A value in a row.
 
     Attributes:
-        mean: where it is.
-        low: the lower bound of its interval; None without one.
+        mean: the value.
+        low: the lower bound of its interval; None without an interval.
         high: the upper bound.
-        label: the number and what it means, written beside the mark.
+        label: the number and the verdict, written beside the mark.
         colour: of mark and interval.
         marker: matplotlib's name of the shape.
-        filled: whether the shape is.
-        ruling: whether it may set the limits of the axis.
+        filled: whether the shape is filled.
+        ruling: whether the mark counts when the limits of the axis are chosen.
     """
 
     mean: float
@@ -62,10 +62,10 @@ class Column:
     """A column of marks.
 
     Attributes:
-        title: above it, in lines.
-        marks: scenario to its mark; scenarios without one have no result.
+        title: the lines above the column.
+        marks: scenario to its mark; scenarios without a mark have no result.
         limits: of its axis.
-        line: where the control is; None without a control.
+        line: the control's value; None without a control.
         margin: half the width of the band around ``line``; 0 without one.
         ticks: values to labels; matplotlib's own where there are none.
         log: whether the axis is logarithmic.
@@ -90,12 +90,12 @@ class Column:
 
 
 def limits(marks: Sequence[Mark], always: Sequence[float]) -> tuple[float, float]:
-    """Limits in which most marks can be told apart: those far outside all others do not widen
-    them, nor do intervals that are much wider than the means lie apart.
+    """Limits of an axis in which most marks can be distinguished. Marks far from all others do not
+    widen them, nor do intervals that are much wider than the distances of the means.
 
     Args:
-        marks: all of the column.
-        always: values within the limits in any case.
+        marks: all marks of the column.
+        always: values that the limits always include.
     """
     ruling = sorted((mark for mark in marks if mark.ruling), key=lambda mark: abs(mark.mean))
     reach, inside = max(map(abs, always), default=0.0), list[Mark]()

@@ -21,8 +21,8 @@ ROW, BETWEEN = 0.45, 0.45
 
 
 def conditions(groups: Sequence[Group], base: Group) -> Figure | None:
-    """Rows of scenarios below each condition, a column a task; None where nothing but settings of
-    scenarios or the size of the data varies, or without a control.
+    """Rows of scenarios below each condition, with a column for each task; None without a control,
+    or if only settings of scenarios or the size of the data vary.
     """
     varied, tasks = across.varied(groups), base.tasks[:MOST_TASKS]
     compared = [group for group in groups if group.control and group.of(group.control)]

@@ -31,10 +31,11 @@ def drawings(group: Group) -> dict[str, Drawing]:
 def write_all(
     group: Group, directory: Path, suffix: str = "", wanted: Collection[str] | None = None
 ) -> dict[str, Plot]:
-    """Draw it into ``directory``; where names are ``wanted``, those alone.
+    """Draw the figures into ``directory``: those that are ``wanted``, or all.
 
     Returns:
-        Kind of figure to what was written; what the records have no values for is left out.
+        Kind of figure to the paths that were written, without figures for which the records have
+        no values.
     """
     return canvas.write_all(drawings(group), directory, suffix, wanted)
 

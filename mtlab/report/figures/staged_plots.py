@@ -64,8 +64,8 @@ def _kept_and_learnt(group: Group) -> Figure | None:
 
 
 def _kept_against_learnt(group: Group, task: Task, new: Task, ax: Axes) -> dict[str, list[Point]]:
-    """Draw the scores of a kept task over those of a new one, a point for each scenario that trains
-    the new task or nothing, and the source checkpoint's score.
+    """Draw the scores of a new task over those of a kept task: a point for each scenario that trains
+    the new task or nothing, and a line at the source checkpoint's score.
 
     Returns:
         Scenario to its point.

@@ -48,7 +48,7 @@ def takeaway(group: Group, costs: Costs, tasks: Sequence[Task]) -> str:
 
 
 def _why_not(group: Group, by_scenario: Mapping[str, Sequence[Contrast]]) -> str:
-    """Why nothing can be said of scenarios; empty where something can."""
+    """Why the figure has no takeaway; empty if it can have one."""
     if group.control is None:
         return "No scenario is the control: these are the mean scores"
     if not group.of(group.control):
@@ -72,7 +72,7 @@ def _by_scenario(group: Group, tasks: Sequence[Task]) -> dict[str, list[Contrast
 def _cheaper(
     cheaper: Sequence[str], by_scenario: Mapping[str, Sequence[Contrast]], scenarios: int
 ) -> str:
-    """What is cheaper and not shown to be at least as good, with what it loses."""
+    """The scenarios that are cheaper and not shown to be at least as good, with their losses."""
     only, single = "Only " if len(cheaper) < scenarios else "", len(cheaper) == 1
     named = f"{only}{_named(cheaper)}"
     if len(cheaper) > NAMED:

@@ -90,8 +90,8 @@ def page(report: str, directory: Path) -> str:
 
 
 def fragment(report: str, directory: Path) -> str:
-    """A part of a report as HTML that stands in another page, such as a notebook's; it loads
-    nothing, and has no style or script of its own.
+    """A part of a report as HTML for use in another page, such as a notebook. It loads nothing, and
+    has no style or script of its own.
 
     Args:
         report: its markdown, without headings.
@@ -146,9 +146,10 @@ def _html(content: str) -> Token:
 
 
 def _illustrated(tokens: Sequence[Token], directory: Path) -> Iterator[Token]:
-    """The tokens with every image and the caption after it as a figure.
+    """The tokens, with every image and its caption as a figure.
 
-    An SVG in an ``<img>`` is a document of its own: it runs and loads nothing, and shares no id.
+    An SVG in an ``<img>`` is a separate document: it runs no script, loads nothing, and its ids do
+    not clash with those of other figures.
     """
     at = number = 0
     while at < len(tokens):

@@ -45,14 +45,14 @@ class Advice(Strict):
 
 @dataclass(frozen=True)
 class Weighed:
-    """Advice, and what the reports say of it.
+    """Advice with the verdicts of the reports.
 
     Attributes:
         advice: the situation and the choice.
-        cost: of the choice, in words.
-        supporting: the verdicts for it.
-        opposing: those against it.
-        unclear: those that are neither.
+        cost: the cost of the choice, in words.
+        supporting: the verdicts that support it.
+        opposing: the verdicts that contradict it.
+        unclear: the unclear verdicts.
     """
 
     advice: Advice

@@ -51,11 +51,11 @@ class Verdict:
     Attributes:
         report: its name.
         point: where the scenarios were compared, in a report with several points.
-        measured: what was compared, and of which task.
+        measured: the metric or the cost, with the task.
         pair: the scenario and the other one.
         word: the verdict.
         interval: of the difference of scores, or of the ratio of costs.
-        weights: of all trials that it rests on, with what was measured.
+        weights: digests of the weights of all compared trials, each with ``measured``.
     """
 
     report: str

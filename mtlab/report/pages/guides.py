@@ -33,8 +33,8 @@ def write_pages(directory: Path) -> list[Path]:
         directory: the folder, such as ``reports``.
 
     Raises:
-        UserError: a part cannot be written, for what it needs is missing or wrong, or reports do
-            not support the advice.
+        UserError: a part cannot be written, because its report or setting is missing or wrong, or
+            because the reports do not support the advice.
     """
     reports = Reports(directory)
     written = []

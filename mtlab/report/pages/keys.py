@@ -105,7 +105,7 @@ def _choices(annotation: Any) -> list[str]:
 
 
 def _default(field: FieldInfo, meaning: str) -> str:
-    """The default in words; a dash where the meaning tells it, or there is nothing."""
+    """The default in words; a dash without a default, or if the meaning already names it."""
     if field.is_required():
         return "–" if "where none is given" in meaning else "required"
     value = field.default

@@ -5,7 +5,7 @@ A part is between two comments, each on a line of its own::
     <!-- mtlab: NAME ABOUT -->
     <!-- mtlab: end -->
 
-The first names what is written there and, where it takes one, the report that it is about.
+The first comment has the name of the part and, if the part is about one report, that report's name.
 """
 
 import re

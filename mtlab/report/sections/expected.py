@@ -13,7 +13,7 @@ from mtlab.report.wording import verdict
 
 
 def section(group: Group, experiment: Mapping[str, Any], group_shifts: Sequence[Shift] = ()) -> str:
-    """A row for each scenario of which the file expects something; empty without such a scenario.
+    """A row for each scenario with an expectation in the file; empty without one.
 
     Args:
         group: of one point.

@@ -22,7 +22,7 @@ NOTHING: Word = "unclear"
 
 
 def answer(group: Group, group_shifts: Sequence[Shift]) -> str:
-    """What the sets show of each scenario, on how many sets, and what cannot be said.
+    """What the sets show of each scenario, on how many sets, and what stays open.
 
     Args:
         group: of one point.

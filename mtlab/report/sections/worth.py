@@ -59,7 +59,7 @@ def _has(row: Row, verdict: str) -> bool:
 
 
 def _cost(row: Row, group_shifts: Sequence[Shift]) -> str:
-    """A scenario with its cost, and what is shown of it out of distribution."""
+    """A scenario with its cost and its verdicts out of distribution."""
     lost = sets.brief(group_shifts, row.scenario).replace(sets.NOTHING, "")
     return (
         f"{name(row.scenario)} ({row.flops:.2f}×{f'; out of distribution: {lost}' if lost else ''})"

@@ -73,12 +73,12 @@ def costs(values: Values, control: str) -> list[Cost]:
 
 
 def ratio(costs: Mapping[int, float], other: Mapping[int, float], contrasts: int = 1) -> Interval:
-    """``costs`` over ``other``, both seed to a cost, paired by seed: the geometric mean, where no
-    cost is 0, and its interval.
+    """The mean ratio of ``costs`` to ``other`` (both map a seed to a cost), paired by seed, with its
+    interval.
 
-    The interval is that of the logarithms, so that twice and half are equally far from 1. Where a
-    scenario costs nothing (it trains nothing), the logarithm does not exist, and the plain mean of
-    ratios is used. ``contrasts`` such ratios are judged together (Bonferroni).
+    Mean and interval are computed from logarithms, so that twice and half are equally far from 1.
+    If a scenario trains nothing, its cost is 0 and has no logarithm; then the arithmetic mean of
+    the ratios is used. ``contrasts`` ratios are judged together (Bonferroni).
     """
     shared = sorted(costs.keys() & other.keys())
     ratios = [costs[seed] / other[seed] for seed in shared if other[seed] > 0]

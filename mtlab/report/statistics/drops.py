@@ -27,9 +27,9 @@ class Moved:
     """The difference of two drops.
 
     Attributes:
-        table: what each sentence adds to it with each seed, (seeds, sentences).
-        spread: of its mean; None where it cannot be estimated.
-        fewest: sentences of the smaller of its sets.
+        table: the contribution of each sentence with each seed, (seeds, sentences).
+        spread: the standard errors of its mean; None if they cannot be estimated.
+        fewest: the number of sentences of the smaller set.
     """
 
     table: np.ndarray
@@ -57,12 +57,13 @@ class Moved:
 
 
 def moved(other: Sample, test: Sample, *, same: bool) -> Moved | None:
-    """The difference of two scenarios there minus that on test; None without a seed that has both.
+    """The difference of two scenarios on another set minus their difference on the test split; None
+    if no seed has both.
 
     Args:
-        other: differences of the two on the other set.
-        test: those on test.
-        same: whether sentence by sentence both are the same ones.
+        other: differences of the two scenarios on the other set.
+        test: their differences on the test split.
+        same: whether both sets have the same sentences, in the same order.
     """
     seeds = sorted(other.keys() & test.keys())
     if not seeds:

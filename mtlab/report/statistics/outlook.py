@@ -1,4 +1,6 @@
-"""What more seeds or more test sentences would tell of a difference, from what is known of it."""
+"""How many more seeds or test sentences would make an unclear difference clear, as estimated from the
+results so far.
+"""
 
 import math
 from dataclasses import dataclass, replace

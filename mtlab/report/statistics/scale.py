@@ -54,7 +54,7 @@ def spending(looks: Sequence[int]) -> list[float]:
 
 
 def _spent(steps: Mapping[int, float], seeds: int) -> float:
-    """The error spent by a look at so many seeds; it lies between those of the steps beside it."""
+    """The error spent by a look at this number of seeds, interpolated between the neighbouring steps."""
     below = max(step for step in steps if step <= seeds)
     if below == seeds:
         return steps[seeds]
