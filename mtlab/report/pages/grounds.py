@@ -20,6 +20,9 @@ Clear = Literal["better", "worse", "equivalent", "at least as good", "cheaper", 
 
 Word = Clear | Literal["unclear"]
 
+BEFORE = "start"
+"""What a kept task is compared with: the source checkpoint, the key of experiments that gives it."""
+
 
 class Ground(Strict):
     """A scenario, what it is compared with, and the verdicts that support the advice.
@@ -28,9 +31,9 @@ class Ground(Strict):
     contradict it.
     """
 
-    measure: Literal["score", "cost", "mitigation"] = "score"
-    """What is compared: test scores, costs, or the scores of a task that is not trained, with a
-    mitigation and without it."""
+    measure: Literal["score", "cost", "kept", "mitigation"] = "score"
+    """What is compared: test scores; costs; the scores of a task that is not trained, after training
+    and before; or these scores with a mitigation and without it."""
     scenario: str
     other: str | None = None
     """What its scores and costs are compared with; the control of each report by default."""
@@ -143,6 +146,16 @@ def _costs(ground: Ground, group: Group) -> Iterator[Measured]:
             yield title, pair, words.get(intervals.side(ratio, 1.0), "unclear"), ratio
 
 
+def _kept(ground: Ground, group: Group) -> Iterator[Measured]:
+    for task in forgetting.kept_tasks(group):
+        if task.name in ground.tasks:
+            change = forgetting.change(group, ground.scenario, task)
+            word = _word(
+                scale.verdict(change, task.margin), scale.at_least_as_good(change, task.margin)
+            )
+            yield f"kept {task.metric_title}", (ground.scenario, BEFORE), word, change
+
+
 def _mitigations(ground: Ground, group: Group) -> Iterator[Measured]:
     for task in forgetting.kept_tasks(group):
         for effect in forgetting.effects(group, task):
@@ -153,7 +166,7 @@ def _mitigations(ground: Ground, group: Group) -> Iterator[Measured]:
                 yield f"kept {task.metric_title}", pair, word, effect.retained
 
 
-_MEASURES = {"score": _scores, "cost": _costs, "mitigation": _mitigations}
+_MEASURES = {"score": _scores, "cost": _costs, "kept": _kept, "mitigation": _mitigations}
 
 
 def _pairs(ground: Ground, group: Group) -> Iterator[tuple[str, str]]:
