@@ -18,8 +18,8 @@ SEEDS = ("3",)
 """The looks (numbers of fresh seeds) that may confirm a candidate, unless the user gives others."""
 
 FITTING = range(2, 9)
-"""Numbers of fresh seeds of which a budget takes the largest that fits. With more than eight, few
-further candidates are confirmed."""
+"""The numbers of fresh seeds from which a budget takes the largest that fits. More than eight seeds
+confirm few additional candidates."""
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -122,8 +122,8 @@ def _is_data(source: Source) -> bool:
 def _margins(
     source: Source, margin: Sequence[str], decisive: Sequence[str]
 ) -> dict[str, list[str]]:
-    """The settings of margins: the given margin for all tasks, but for tasks that do not decide a
-    margin that allows any loss.
+    """The settings of margins: the given margin, if any, for every task. A task that does not
+    decide gets a margin that allows any loss.
     """
     if not margin and not decisive:
         return {}

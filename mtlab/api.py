@@ -58,10 +58,11 @@ def recommend(
     Args:
         sources: an experiment, or one or two sources of data, such as a folder or a hub id. For
             data, the findings are printed, and an experiment file is written.
-        looks: how many fresh seeds there are when a scenario may be accepted; by default 3.
-        margin: the largest loss that is accepted, at every task.
+        looks: the number of fresh seeds after which a scenario may be accepted, or several such
+            numbers; by default 3.
+        margin: the largest decrease of the score that is accepted, for every task.
         tasks: the tasks that decide; by default all.
-        budget: seconds, or text such as ``"10m"``: as many fresh seeds run as fit.
+        budget: seconds, or text such as ``"10m"``; as many fresh seeds run as fit, from 2 to 8.
         settings: settings that replace those of the experiment, as for :func:`compare`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The command line. Only what a command needs is imported, so that ``--help`` answers at once."""
+"""The command line. A command imports only what it needs, so that ``--help`` answers at once."""
 
 import argparse
 import io
@@ -22,9 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit status: 0 for success, 1 if a trial failed or ``doctor`` found a fault, 2 for a
-        mistake of the user, 75 if the command may work later, and 130 or 143 if a signal stopped it
-        (SIGINT or SIGTERM).
+        The exit status: 0 for success, 1 if a trial failed, ``doctor`` found a fault or a process
+        of the run was lost, 2 for a mistake of the user, 75 if the command may work later, and 130
+        or 143 if a signal stopped it (SIGINT or SIGTERM).
     """
     words = sys.argv[1:] if arguments is None else arguments
     words = [*words[1:2], "--help"] if words[:1] == ["help"] else words

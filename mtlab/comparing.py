@@ -68,7 +68,7 @@ def run(request: Given, program: bool = False) -> Comparison:
                     write_atomically(experiment.output / FILE, request.text)
                 record, trials = suite.run(tracking.start, tracking.log, _decider(display.say))
                 record = tracking.settle(record)
-                # not by the suite's journal, which all processes would have to call
+                # not the suite's journal: all processes would have to call its method
                 Journal(experiment.output).write_suite(record)
                 outcome = finish(experiment)
                 display.say(f"report: {outcome.directory / 'report.md'} and report.html")
@@ -135,7 +135,7 @@ def affordable(experiment: Experiment, seconds: float) -> int:
         for trial in trials
         if trial.scenario == experiment.control and trial.seed == experiment.pilot
     )
-    most = 2 * of_control  # a candidate, and the control again
+    most = 2 * of_control  # for each fresh seed, a candidate and the control
     looks = [look - experiment.pilot for look in experiment.looks[1:]]
     fit = [look for look in looks if (pilot + look * most) * pace.usual <= seconds]
     chosen = max(fit, default=min(looks))
@@ -179,8 +179,8 @@ def _follow(experiment: Experiment, command: str) -> Comparison:
 def _decider(
     say: Callable[[str], object],
 ) -> Callable[[SuiteRecord, Sequence[TrialRecord], int], set[Pair]]:
-    """A function that decides after a look which points and scenarios, and their controls, run with
-    more seeds; after a pilot it also explains the decision with ``say``.
+    """A function that decides after a look which pairs of point and scenario, including controls,
+    run with more seeds. If the experiment has a pilot, it also explains the decision with ``say``.
     """
 
     def still_open(suite: SuiteRecord, trials: Sequence[TrialRecord], look: int) -> set[Pair]:

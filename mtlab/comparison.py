@@ -1,4 +1,4 @@
-"""The results of a comparison as a value: tables, the decision, its figure, and the report."""
+"""The results of a comparison as an object: tables, the decision, its figure, and the report."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -37,7 +37,7 @@ class Decision:
         sure: how certain the answer is.
         change: what would change the answer.
         step: the cheapest next step, usually a command.
-        limits: what the comparison cannot tell.
+        limits: what the comparison cannot show.
     """
 
     scenario: str | None

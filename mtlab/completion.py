@@ -1,5 +1,5 @@
-"""Shell completion: a script that a shell reads once, so that nothing of mtlab runs when a key is
-pressed.
+"""Shell completion: a script that a shell reads once, so that mtlab does not run when the user
+presses a key.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from mtlab.plan.values import NOT_WRITTEN, Strict
 from mtlab.tasks.registry import USUAL
 
 OF_TASKS = ("tasks", "labelled", "label_noise", "task_weights")
-"""Settings that are mappings from tasks."""
+"""Settings that map tasks to values."""
 COLUMNS = (*WORDS, *(task["column"] for task in USUAL.values()))
 
 
@@ -26,11 +26,10 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 
 def settings(kind: Any = Experiment, prefix: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every dotted key that the command line can set, with the words that it can have if these are
-    few.
+    """Every dotted key that the command line can set, with the words that its type allows, if any.
 
-    Keys within lists are left out. Only the usual tasks are known, those of files without
-    ``tasks``.
+    Keys within lists are left out. The tasks are the usual ones, which a file without ``tasks``
+    has.
     """
     for name, field in kind.model_fields.items():
         if NOT_WRITTEN in field.metadata:

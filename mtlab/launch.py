@@ -8,8 +8,8 @@ import os
 
 
 class Lost(BaseException):
-    """A process cannot continue with the others: it failed and they did not, or they have ended.
-    This is not an ``Exception``, because it is not the failure of a trial.
+    """A process cannot continue with the other processes: it failed and they did not, or they
+    ended. This is not an ``Exception``, because it is not the failure of a trial.
 
     The process ends, so that the launcher ends the others too; when they are started again, they
     continue from the last checkpoint.
@@ -26,7 +26,7 @@ def number() -> int:
 
 
 def rank() -> int:
-    """The number of this process among them, counted from 0."""
+    """The number of this process among those that run the suite, counted from 0."""
     return _number_in("RANK", 0) if number() > 1 else 0
 
 
@@ -41,7 +41,7 @@ def here() -> int:
 
 
 def name() -> str:
-    """The launcher's name for this run; the same when it starts its processes again."""
+    """The launcher's name for this run, which a restart keeps; empty if there is none."""
     return os.environ.get("TORCHELASTIC_RUN_ID", "")
 
 

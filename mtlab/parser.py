@@ -88,7 +88,7 @@ Switch it on for this shell, or in ~/.bashrc or ~/.zshrc for all:
 
 
 OF_DATA = ("tasks", "data", "data_seed", "encoder", "max_length")
-"""Keys of an experiment that change what is found in data."""
+"""Keys of an experiment that change what ``mtlab check`` finds in data."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -119,7 +119,7 @@ class _Version(argparse.Action):
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 Settings = Sequence[tuple[str, Sequence[str]]]
-"""Keys with the words that they can have, for shell completion, which needs each key."""
+"""Keys with their possible words, for shell completion."""
 
 ON_EXPERIMENTS = {
     "compare": "run every scenario of an experiment, log to MLflow, write the report",

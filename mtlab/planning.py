@@ -1,5 +1,5 @@
-"""The plan of an experiment as a value: what it would train, freeze, cost and show; nothing is
-trained.
+"""The plan of an experiment as an object. It says what the experiment would train, freeze, cost and
+show; nothing is trained.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def plan(experiment: Experiment, say: Callable[[str], object] = lambda line: Non
     """Plan an experiment.
 
     Args:
-        experiment: the experiment, of which nothing is trained.
+        experiment: the experiment, which is not trained.
         say: called with each line as soon as it is ready.
 
     Raises:

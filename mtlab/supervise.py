@@ -42,7 +42,7 @@ def program() -> int:
 
 
 def watch(command: list[str], note: Path) -> int:
-    """Run a command, start it again whenever it dies during trials, and return its exit status.
+    """Run a command, start it again if it dies or hangs during trials, and return its exit status.
 
     Args:
         command: the command to run.
@@ -84,14 +84,14 @@ def watch(command: list[str], note: Path) -> int:
 
 
 SAMPLE_S, BUSY_CORES = 0.2, 0.5
-"""Seconds for which the machine is watched before a run, and how many cores others must use for it
-to count as busy."""
+"""Seconds for which the use of the cores is measured before a run. The machine counts as busy if
+other programs use more than this number of cores."""
 
 
 def threads_beside_others() -> dict[str, str]:
-    """Variables to add to the environment if other programs use the cores that this one may use.
+    """Variables to add to the environment if other programs use the cores of this program.
 
-    An OpenMP thread that waits for another one spins by default, which is fastest on a quiet
+    An OpenMP thread that waits for another thread spins by default, which is fastest on an idle
     machine. If another program uses a core, a spinning thread keeps the thread that it waits for
     from running. Threads that sleep while they wait made steps six times faster (two cores, one of
     them busy), with the same results bit for bit. OpenMP reads this once, when torch is loaded.

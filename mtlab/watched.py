@@ -1,5 +1,5 @@
-"""The files with which a watched process and the process that watches it (:mod:`mtlab.supervise`)
-inform each other.
+"""The files through which a watched process and the process that watches it
+(:mod:`mtlab.supervise`) exchange information.
 """
 
 import ctypes
@@ -13,8 +13,8 @@ NOTE = "MTLAB_NOTE"
 the folder of the trials that it runs. The file is empty when no trials run."""
 
 STALLED = "stalled-*.txt"
-"""Files in that folder with the stack traces of a process that hung, and therefore ended itself. A
-file is empty while its process runs."""
+"""Files in that folder with the stack traces of a process that hung, and therefore ended itself.
+The file of a process that did not hang is empty."""
 
 DEATHS = "deaths.json"
 """The file in that folder with the signals that ended the process while these trials ran."""
@@ -24,7 +24,7 @@ SET_DEATH_SIGNAL = 1
 
 
 def hung(folder: Path) -> list[Path]:
-    """The files that hung processes of this folder's trials wrote."""
+    """The files with the stack traces of processes that hung while this folder's trials ran."""
     return [file for file in sorted(folder.glob(STALLED)) if file.stat().st_size]
 
 
@@ -37,7 +37,7 @@ def end_with_parent() -> None:
 
 
 def why(deaths: list[int]) -> str:
-    """The reason why a trial failed during which the process died too often."""
+    """The reason for the failure of a trial during which the process died too often."""
     return f"the process was ended by {signal_name(deaths[-1])} {len(deaths)} times while the trial ran"
 
 

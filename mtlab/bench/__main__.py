@@ -2,8 +2,8 @@
 the alternatives that a user has.
 
 All contenders run a scenario in turn in one process, on the same data from the same initial
-weights. Runs under two minutes are repeated three times (with ``--once``, once), and the median
-counts. Results go to the experiment's output: ``bench.json``, ``bench.md`` and a plot.
+weights. A run that takes under two minutes is done three times (with ``--once``, once), and the
+median counts. Results go to the experiment's output: ``bench.json``, ``bench.md`` and a plot.
 """
 
 import gc
@@ -201,12 +201,12 @@ class Bench:
 
 
 Contenders = dict[tuple[int, str], Callable[[], Lap]]
-"""(seeds, contender) to a run."""
+"""Number of seeds and name of a contender to the function that runs it once."""
 
 
 def in_turn(scenario: str, contenders: Contenders, times: int) -> list[Row]:
     """Run all contenders in turn, and repeat those whose first run was short. They take turns
-    because a machine's speed drifts, which should not favour one of them.
+    because the speed of a machine drifts, which should not favour any contender.
     """
     laps: dict[tuple[int, str], list[Lap]] = {contender: [] for contender in contenders}
     for turn in range(times):

@@ -43,8 +43,8 @@ PLATFORMS = (
 
 
 def requirements(names: Iterable[str], python: str) -> dict[str, list[Requirement]]:
-    """Some packages and all that they need: canonical name to all requirements on that package, as
-    the packages installed here state them.
+    """The direct and indirect requirements of packages: canonical name to all requirements on that
+    package, as the packages installed here state them.
 
     Args:
         names: names of packages.
@@ -52,7 +52,7 @@ def requirements(names: Iterable[str], python: str) -> dict[str, list[Requiremen
             depend on it.
 
     Raises:
-        UserError: one of them is not installed here.
+        UserError: a package is not installed here.
     """
     needed: dict[str, list[Requirement]] = {}
     waiting = [Requirement(name) for name in names]
@@ -114,7 +114,7 @@ def _fits(version: str | None, asked: list[Requirement]) -> bool:
 
 def read_there(file: Path | None, python: str) -> dict[str, str]:
     """The packages of the other machine: the lines ``name==version`` of its ``pip list
-    --format=freeze``; without a file, torch and transformers with all that they need.
+    --format=freeze``; without a file, torch and transformers with all their requirements.
 
     Raises:
         UserError: the file cannot be read, or has no such line.

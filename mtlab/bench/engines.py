@@ -1,9 +1,9 @@
 """``python -m mtlab.bench.engines FILE [--KEY VALUE ...]``: one suite, run by this process alone,
 and by workers of a Ray cluster.
 
-Each runs the whole command, in turn, with one thread per worker. The cost of an engine is measured
-in seconds per trial: one worker of a cluster compared with no cluster. The gain of more workers is
-a ratio of trials per hour.
+The engines run the whole command in turn, with one thread per worker. The cost of an engine is
+measured in seconds per trial: one worker of a cluster compared with no cluster. The gain of more
+workers is a ratio of trials per hour.
 """
 
 import json

@@ -113,8 +113,8 @@ def _row(result: dict[str, Any], row: dict[str, Any]) -> list[str]:
 
 
 def _peer(result: dict[str, Any], row: dict[str, Any], peer: str) -> float | None:
-    """A Trainer's seconds: one seed's, times the number of seeds, because it shares nothing among
-    them.
+    """A Trainer's seconds: those of one seed, times the number of seeds, because a Trainer shares
+    no work among seeds. None if they were not measured.
     """
     single = {
         other["scenario"]: other["seconds"]

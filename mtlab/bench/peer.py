@@ -119,8 +119,8 @@ def run(
     Args:
         prepared: data and settings.
         network: the network to train; it is changed.
-        stages: the stages of the scenario. Each has a Trainer of its own, because it has an
-            optimizer of its own.
+        stages: the stages of the scenario. Each stage has its own Trainer, because it has its own
+            optimizer.
         tuning: the settings of the Trainer.
 
     Raises:

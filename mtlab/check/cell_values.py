@@ -11,17 +11,17 @@ from mtlab.data.reading import cells, listed
 from mtlab.data.reading.table import Table
 
 MOST = 0.9
-"""Share of its cells that make a column what it is: the others may be mistakes."""
+"""Smallest share of a column's cells that determines its form. The other cells may be mistakes."""
 
 
 def mostly(values: Iterable[Any], holds: Callable[[Any], bool]) -> bool:
-    """Whether something holds for most values, of which there are any."""
+    """Whether something holds for most values; false if there are no values."""
     answers = [holds(value) for value in values]
     return bool(answers) and sum(answers) >= MOST * len(answers)
 
 
 def alone(value: Any) -> Any:
-    """The one item of a list of one; any other value as it is."""
+    """The item of a list with one item; any other value unchanged."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -31,7 +31,7 @@ class CellValues:
 
     Attributes:
         name: the name of the column.
-        values: a value for each row; None for an empty cell.
+        values: a value for each row; None for a row without a value.
         classes: the names of its classes, if the source has them.
         flat: whether all cells are text, as in a ``.csv`` file.
     """
@@ -49,14 +49,14 @@ class CellValues:
 
     @cached_property
     def text(self) -> bool:
-        """Whether its cells are text, of several words."""
+        """Whether its cells are text, with at least two words on average."""
         texts = [value for value in self.values if isinstance(value, str)]
         several = sum(len(text.split()) for text in texts) >= 2 * len(texts)
         return several and mostly(self.values, lambda value: isinstance(value, str))
 
     @cached_property
     def sign(self) -> str | None:
-        """What separates the labels in its cells, where they have several in a text."""
+        """The sign that separates several labels in a cell of text; None if there is none."""
         return listed.separator(self.values) if self.flat and not self.text else None
 
     @cached_property
@@ -66,17 +66,17 @@ class CellValues:
 
     @cached_property
     def has_lists(self) -> bool:
-        """Whether a cell is a list with something in it."""
+        """Whether any cell is a list with at least one item."""
         return any(self.lists)
 
     @cached_property
     def items(self) -> Counter[str]:
-        """How often each text stands in its lists."""
+        """Each text in its lists to how often it occurs."""
         return Counter(text for items in self.lists for text in self.texts(items or ()))
 
     @cached_property
     def distinct(self) -> int:
-        """How many different texts or numbers it has."""
+        """How many different texts or whole numbers it has."""
         return len({value for value in map(alone, self.values) if isinstance(value, str | int)})
 
     @cached_property
@@ -87,11 +87,11 @@ class CellValues:
 
     @cached_property
     def fractions(self) -> bool:
-        """Whether a number is not whole."""
+        """Whether any number is not whole."""
         return any(number is not None and not number.is_integer() for number in self.numeric)
 
     def texts(self, items: Iterable[Any]) -> list[str]:
-        """Items as text: numbers of classes by their names, other values as empty text."""
+        """Items as text: text stays, numbers of classes become names, other values empty text."""
         named = (
             self.classes[item] if isinstance(item, int) and 0 <= item < len(self.classes) else item
             for item in items

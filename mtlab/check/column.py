@@ -1,4 +1,4 @@
-"""The look of a column's values: what they may be gold of."""
+"""The form of a column's values: the kinds of gold that they may be."""
 
 import re
 from collections import Counter
@@ -10,26 +10,28 @@ from mtlab.tasks.spelling import respelt
 from mtlab.tasks.tags import are_tags, bare_types
 
 MANY = 100
-"""More different tags, or labels of which a sentence has several, nobody has."""
+"""The largest number of different tags, or of different labels in lists, that a column may have."""
 
 FEW = 10
-"""So many different whole numbers may be classes; more are numbers."""
+"""Up to this number, different whole numbers may be classes; more are numbers."""
 
 MARKED = 0.1
-"""Share of texts with marks that makes them marked texts: many sentences have no entity."""
+"""Smallest share of texts with marked entities in a column of marked texts. It is small, because
+many sentences have no entity."""
 
 WORDS = 3
-"""Words a sentence, on average: shorter lists may be labels."""
+"""Smallest mean length of lists in which other spellings of tags are recognised. The items of
+shorter lists may be labels."""
 
 NUMBERS = {"id", "ids", "idx", "index"}
-"""Words in the names of columns that number something."""
+"""Words in the names of columns that number the rows."""
 
 SEVERAL = 4
-"""Labels a sentence, on average: lists as long are sentences."""
+"""Lists of labels have a smaller mean length than this; longer lists are sentences."""
 
 
 class Column(CellValues):
-    """One column of a table, and the look of its values."""
+    """One column of a table, and the form of its values."""
 
     @cached_property
     def several(self) -> bool:
@@ -52,7 +54,9 @@ class Column(CellValues):
 
     @cached_property
     def entities(self) -> bool:
-        """Whether its cells are lists of entities, each from one character of a text to another."""
+        """Whether its cells are lists of entities, each with the places of its first and its last
+        character in a text.
+        """
         every = [spans.items_of(value, self.flat) for value in self.values if value is not None]
         return any(every) and mostly(
             every, lambda items: items is not None and all(map(spans.is_entity, items))
@@ -60,7 +64,7 @@ class Column(CellValues):
 
     @cached_property
     def marks(self) -> bool:
-        """Whether entities are marked in its cells, which are text."""
+        """Whether its cells are text in which entities of several types are marked."""
         every = [spans.marked(value) for value in self.values if isinstance(value, str)]
         kinds = {span.kind for marked in every if marked is not None for span in marked[1]}
         marked = sum(marked is not None for marked in every)
@@ -68,7 +72,7 @@ class Column(CellValues):
 
     @cached_property
     def token_lists(self) -> bool:
-        """Whether its cells are lists of words, written as lists."""
+        """Whether its cells are lists of texts, and not text that is read as a list."""
         return mostly(
             self.values,
             lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
@@ -76,7 +80,7 @@ class Column(CellValues):
 
     @cached_property
     def worded(self) -> bool:
-        """Whether its cells are lists of texts."""
+        """Whether its cells are lists of texts, or text that is read as such a list."""
         return mostly(
             self.lists,
             lambda items: items is not None and all(isinstance(item, str) for item in items),
@@ -84,7 +88,7 @@ class Column(CellValues):
 
     @cached_property
     def name_lists(self) -> bool:
-        """Whether its cells are short lists of few names, written as lists."""
+        """Whether its cells are short lists of few names, without a repetition in a list."""
         count = self.items.total()
         return (
             2 <= len(self.items) <= min(MANY, count / 2)
@@ -102,7 +106,7 @@ class Column(CellValues):
 
     @cached_property
     def one_value(self) -> bool:
-        """Whether its cells hold one text, or one whole number."""
+        """Whether its cells hold one text or one whole number, or all of them a truth value."""
         truths = all(isinstance(value, bool) for value in self.values)
         return truths or mostly(
             map(alone, self.values),
@@ -111,7 +115,9 @@ class Column(CellValues):
 
     @cached_property
     def label(self) -> bool:
-        """Whether few values come again and again."""
+        """Whether each cell has one label: there are few different values, at least two, and each
+        occurs at least twice on average.
+        """
         return (
             self.one_value
             and 2 <= self.distinct <= len(self.values) / 2
@@ -129,8 +135,9 @@ class Column(CellValues):
 
     @cached_property
     def numbers(self) -> bool:
-        """Whether its cells hold numbers that are neither classes nor the sentence's own: some have
-        a fraction, or there are many, and they come again.
+        """Whether its cells hold numbers that are neither classes nor numbers of rows: more than
+        two different numbers, some with a fraction; or more than :data:`FEW` different whole
+        numbers, each at least twice on average.
         """
         if self.classes or not mostly(self.numeric, lambda number: number is not None):
             return False
@@ -140,5 +147,5 @@ class Column(CellValues):
 
 
 def words_of(name: str) -> set[str]:
-    """The words of a column's name, and the whole of it."""
+    """The words of a column's name, and the whole name, in lower case."""
     return {name.casefold(), *re.split(r"[^a-z]+", name.casefold())}

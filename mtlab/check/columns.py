@@ -18,44 +18,46 @@ NAMES = {
         "text", "sentence", "utterance", "query", "question", "message", "content", "body", "title",
     ),
 }  # fmt: skip
-"""Our names of columns of words to what others call them, likeliest first; those of gold have theirs
-from the kind of their task."""
+"""mtlab's names of columns of words to usual names of such columns, likeliest first. The usual
+names of a column of gold are in the kind of its task."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The column that was chosen for one of ours."""
+    """The column of a source that was chosen for a column of mtlab."""
 
     name: str
-    """Ours."""
+    """mtlab's name of the column."""
     column: str
-    """Theirs."""
+    """The source's name of the column."""
     guess: str = ""
-    """Why, where that was a guess."""
+    """The reason, if the choice is a guess."""
     others: tuple[str, ...] = ()
-    """Columns that it might have been as well."""
+    """Other columns of the source that fit as well."""
 
 
 def rank(column: str, names: Sequence[str]) -> int:
-    """How likely a column is meant: the place of its name in a list of names, or past its end."""
+    """The index of the first of these names that occurs in a column's name; their number if none
+    does. A lower index is a likelier column.
+    """
     words = words_of(column)
     return next((place for place, name in enumerate(names) if name in words), len(names))
 
 
 def is_called(column: str, names: Sequence[str]) -> bool:
-    """Whether one of these is the name of a column."""
+    """Whether a column's name is one of these names, or has one as a word."""
     return rank(column, names) < len(names)
 
 
 def choose(
     table: Table, column_names: Mapping[str, str], tasks: Mapping[str, Task]
 ) -> list[Choice]:
-    """The columns that a source is read from for ``tasks``; roles without a column are left out.
+    """The columns to read from a source for ``tasks``; roles without a column are left out.
 
     Args:
         table: the training split.
-        column_names: our names to the source's, where the user gave them.
-        tasks: that it is read for.
+        column_names: mtlab's names to the source's names, as far as the user gave them.
+        tasks: the tasks that read the source.
     """
     chooser = _Chooser(table, column_names)
     kinds = {task.column: task.as_kind for task in tasks.values()}
@@ -77,13 +79,13 @@ def looks_like(column: Column, kind: Kind, others: Iterable[Column]) -> bool:
     """Whether a column's values look like gold of a kind.
 
     Args:
-        column: of a table.
-        kind: of a task.
+        column: a column of a table.
+        kind: the kind of a task.
         others: columns that may hold the words.
     """
     if kind.of_words:
-        apart = column.tags or column.entities or column.marks
-        return apart if kind.spans else pairs.is_plain_tags(column, others)
+        has_entities = column.tags or column.entities or column.marks
+        return has_entities if kind.spans else pairs.is_plain_tags(column, others)
     if kind.many:
         return column.name_lists and pairs.could_be(column, kind)
     if kind.one_label:
@@ -92,7 +94,7 @@ def looks_like(column: Column, kind: Kind, others: Iterable[Column]) -> bool:
 
 
 def reason(column: Column, kind: Kind) -> str:
-    """What makes a column's values look like gold of a kind."""
+    """Why a column's values look like gold of a kind, in words."""
     if kind.spans and (column.entities or column.marks):
         return "entities in a text" if column.entities else "entities are marked in the text"
     if kind.of_words:
@@ -106,7 +108,7 @@ def reason(column: Column, kind: Kind) -> str:
 
 
 class _Chooser:
-    """Chooses one of our columns after the other: a column that is taken cannot be another."""
+    """Chooses columns of a source one after another. No column is chosen twice."""
 
     def __init__(self, table: Table, column_names: Mapping[str, str]) -> None:
         self.said, self.form = column_names, table.form
@@ -120,7 +122,7 @@ class _Chooser:
         self.reserved: set[str] = set()
 
     def reserve(self, kinds: Mapping[str, Kind]) -> None:
-        """Keep columns that are called as a task's, and look like it, for that task."""
+        """Reserve a column that has exactly a task's column name and looks like its gold."""
         self.reserved = {
             name
             for name, kind in kinds.items()
@@ -130,7 +132,7 @@ class _Chooser:
         }
 
     def gold(self, name: str, kind: Kind) -> None:
-        """A column of gold."""
+        """Choose the column of a task's gold."""
 
         def could(column: Column) -> bool:
             if kind.spans and (column.entities or column.marks):
@@ -162,8 +164,8 @@ class _Chooser:
         )
 
     def _has_plain_tags(self) -> bool:
-        """Whether the tags of a file with a token a line, which has no names of columns, are none of
-        entities: no word is outside of them.
+        """Whether the tags of a file with one token per line, which has no names of columns, are
+        not tags of entities: no tag is ``O`` or has a prefix.
         """
         tags = self.columns.get("ner_tags")
         if self.form is None or self.form.tagged or tags is None:
@@ -172,7 +174,7 @@ class _Chooser:
         return not prefixed and pairs.is_plain_tags(tags, self.lists)
 
     def words_of(self, tasks: Iterable[str]) -> None:
-        """The column of the words that gold is of."""
+        """Choose the column of the words to which the tasks' gold belongs."""
         chosen = [self.choices[name].column for name in tasks if name in self.choices]
         tagged = next((self.columns[name] for name in chosen if name in self.columns), None)
         if tagged is not None and tagged.marks and not tagged.tags:
@@ -202,7 +204,7 @@ class _Chooser:
             )
 
     def words_or_text(self) -> None:
-        """Columns that tasks of whole sentences read: words, or else text."""
+        """Choose the column that tasks of whole sentences read: words, or else text."""
         if not self._reads_text():
             self._choose(
                 "tokens",
@@ -224,12 +226,12 @@ class _Chooser:
         return column.token_lists and not self._is_gold(column)
 
     def _is_gold(self, column: Column) -> bool:
-        """Whether a column of lists holds tags or labels, and no words."""
+        """Whether a column of lists holds tags or labels, and not words."""
         return column.tags or column.name_lists or pairs.is_plain_tags(column, self.lists)
 
     def _reads_text(self) -> bool:
-        """Whether text is read: the user or the name says so, or the columns hold no lists of
-        words.
+        """Whether text is read: the user or the names of the columns say so; else, whether no
+        column holds lists of words.
         """
         if self.said.keys() & {"text", "tokens"}:
             return "text" in self.said
@@ -272,7 +274,7 @@ class _Chooser:
             others = [column.name for column in fitting if column in called and column is not ours]
             self.choices[name] = Choice(name, name, others=tuple(others))
             return
-        fitting = fitting or list(filter(could, called))[:1]  # reading reports what is wrong
+        fitting = fitting or list(filter(could, called))[:1]  # reading it reports its mistakes
         if fitting:
             best, *rest = fitting
             by = "its name and its values" if best in called else "its values"

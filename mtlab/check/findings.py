@@ -1,4 +1,4 @@
-"""What a check found in the user's own data, in lines to read."""
+"""The findings of a check of the user's own data, as lines of text."""
 
 import re
 from collections import defaultdict
@@ -138,7 +138,7 @@ def _facts(check: SourceCheck) -> Iterator[Fact]:
     yield from _repeated(check)
     for note in (
         check.early if check.mistakes else check.part.notes
-    ):  # with some left out, a run would say otherwise
+    ):  # mistakes leave out sentences, which changes the notes of a run
         text = note.removeprefix(f"{check.part.name}: ").removeprefix(f"{check.part.name} ")
         if not note.endswith(" test sentences.") and text != f"{check.located.skipped}.":
             yield "in a run", text
@@ -167,7 +167,7 @@ def _order(survey: Survey) -> str:
 
 
 def _task_of(check: SourceCheck, choice: Choice) -> str | None:
-    """The task that a column holds the gold of; None of words."""
+    """The task whose gold a column holds; None for a column of words."""
     return next((name for name, task in check.tasks.items() if task.column == choice.name), None)
 
 
@@ -180,7 +180,7 @@ def _topic(check: SourceCheck, choice: Choice) -> str:
 
 
 def _possible(check: SourceCheck) -> Iterator[Fact]:
-    """Further tasks that columns could be gold of, and how to have them."""
+    """Further tasks for which columns could be gold, and the options that add them."""
     if check.mistakes or not check.possible:
         return
     for name, (task, why) in check.possible.items():
@@ -193,7 +193,7 @@ def _possible(check: SourceCheck) -> Iterator[Fact]:
 
 
 def _place(check: SourceCheck, choice: Choice, form: Form) -> str:
-    """Where a line of a token has a column."""
+    """The position of a column in a file with one token per line, in words."""
     number = form.numbers.get(choice.column)
     if number is None and choice.column not in ("tokens", "ner_tags"):
         return f"column {choice.column} of a line"
@@ -221,8 +221,8 @@ def _column(check: SourceCheck, choice: Choice) -> str:
 
 
 def _repeated(check: SourceCheck) -> Iterator[Fact]:
-    """Sentences that stand in a split twice, and in validation and test; a run itself holds these
-    against train.
+    """Sentences that occur twice in a split, or in both validation and test. A run itself compares
+    validation and test with train.
     """
     for split, rows in check.whole.items():
         alike = defaultdict(list)
@@ -267,7 +267,7 @@ def _length(check: SourceCheck, limit: int) -> str:
 
 
 def _grouped(mistakes: Iterable[UserError]) -> Iterator[str]:
-    """Mistakes, kind by kind; where there are many of a kind, the first."""
+    """Mistakes, kind by kind; of each kind only the first :data:`ALIKE`."""
     kinds = defaultdict(list)
     for mistake in mistakes:
         kinds[

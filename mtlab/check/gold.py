@@ -14,7 +14,7 @@ Fact = tuple[str, str]
 """A topic, and what the check found."""
 
 MOST = 12
-"""Types or tags of which the number is printed."""
+"""The largest number of types or tags whose counts are printed."""
 
 
 def facts(check: SourceCheck, task: str) -> Iterator[Fact]:
@@ -66,7 +66,7 @@ def _entities(
 def _several(
     kind: Kind, counts: Sequence[tuple[str, int]], values: Sequence[Sequence[str]]
 ) -> Iterator[Fact]:
-    """Labels of which a sentence has any number, or tags of its words."""
+    """Findings on labels if a sentence can have several, or on tags of words."""
     yield kind.gold_title, f"{len(counts):,}; in train {_first(counts)}"
     if kind.of_words:
         right = f"{counts[0][1] / sum(map(len, values)):.1%} of train's words"
@@ -81,7 +81,7 @@ def _total(values: Sequence[Sequence[str]]) -> str:
 
 
 def _numbers(check: SourceCheck, task: str, kind: Kind, golds: Sequence[object]) -> Iterator[Fact]:
-    """Gold that is a number."""
+    """Findings on gold that is a number."""
     numbers = np.array([gold for gold in golds if isinstance(gold, int | float)], dtype=float)
     if not len(numbers):
         return
@@ -103,7 +103,7 @@ def _numbers(check: SourceCheck, task: str, kind: Kind, golds: Sequence[object])
 
 
 def _odd(values: Sequence[str], times: Mapping[str, Counter[str]]) -> Iterator[Fact]:
-    """Labels, tags or types that deserve another look, by how often they stand in each split."""
+    """Labels, tags or types that occur only once in train, or not at all in another split."""
     once = [value for value in values if times["train"][value] == 1]
     if once:
         yield (
@@ -128,7 +128,7 @@ def _counts(counts: Iterable[tuple[str, int]]) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names as messages have them; of many, the first."""
+    """Names for a message; at most the first eight, and how many more there are."""
     return ", ".join(map(shown, names[:8])) + (
         f" and {len(names) - 8:,} more" if len(names) > 8 else ""
     )

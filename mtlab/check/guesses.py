@@ -1,4 +1,4 @@
-"""Tasks that nobody named, guessed from columns that nothing else is read from."""
+"""Tasks that the user did not name, guessed from columns that are not used otherwise."""
 
 import re
 import shlex
@@ -17,13 +17,13 @@ from mtlab.tasks.registry import KINDS
 def tasks(
     table: Table, read: Collection[str], existing: Mapping[str, Task]
 ) -> dict[str, tuple[Task, str]]:
-    """Tasks that columns could be gold of, by name, and why: their cells look like gold of a kind, and
-    all of them can be read.
+    """Name to task and reason, for columns that could be gold: their cells look like gold of a kind
+    and can be read as such.
 
     Args:
         table: the training split.
-        read: columns that have a use.
-        existing: tasks that there are already.
+        read: columns that are used already.
+        existing: tasks that exist already.
     """
     every = [Column.of(table, name) for name in table.columns]
     lists = [column for column in every if column.has_lists]
@@ -43,7 +43,7 @@ def tasks(
 
 
 def options(tasks: Mapping[str, Task]) -> str:
-    """Tasks as the command line has them."""
+    """Tasks as options of the command line."""
     return " ".join(
         f"--tasks.{name}.{key} {shlex.quote(str(value).lower() if value in (True, False) else str(value))}"
         for name, task in tasks.items()
@@ -53,7 +53,7 @@ def options(tasks: Mapping[str, Task]) -> str:
 
 
 def _kinds() -> list[Kind]:
-    """Every kind, those first that ask most of a column."""
+    """Every kind, in order: the kinds with the strictest conditions on a column come first."""
     kinds = [
         kind(**options)
         for kind in KINDS.values()
@@ -77,8 +77,8 @@ def _is(column: Column, kind: Kind, lists: list[Column]) -> bool:
 
 
 def _holds_no_gold(column: Column) -> bool:
-    """Whether the column numbers the sentences, or is called as those of words, and holds lists of
-    them or text.
+    """Whether a column cannot be gold: its name says that it numbers the sentences; or its name is
+    usual for words, and it holds lists of texts, or text.
     """
     if NUMBERS & words_of(column.name):
         return True

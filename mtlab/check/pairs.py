@@ -1,4 +1,4 @@
-"""Two columns of a table, and a column and a kind of task: whether one fits the other."""
+"""Tests whether two columns of a table, or a column and a kind of task, fit each other."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,7 +8,7 @@ from mtlab.tasks.kind import BadValue, Kind
 
 
 def parallel(column: Column, other: Column) -> bool:
-    """Whether the lists of two columns are equally long."""
+    """Whether the lists of two columns have the same length in most rows."""
     pairs = list(zip(column.lists, other.lists, strict=True))
     return mostly(pairs, lambda pair: None not in pair and len(pair[0]) == len(pair[1]))
 
@@ -42,7 +42,7 @@ def is_plain_tags(column: Column, others: Iterable[Column]) -> bool:
 
 
 def _echoes(column: Column, words: Column) -> bool:
-    """Whether many items are the words themselves, as those of a column of lemmas are."""
+    """Whether more than a third of the items equal their words, as in a column of lemmas."""
     pairs = [
         (str(item).casefold(), str(word).casefold())
         for items, of_sentence in zip(column.lists, words.lists, strict=True)
@@ -62,7 +62,7 @@ def is_whole(column: Column, kind: Kind) -> bool:
 
 
 def _readable(column: Column, kind: Kind) -> Iterator[bool]:
-    """Of each cell whether it can be read as gold of a kind."""
+    """For each cell, whether it can be read as gold of a kind."""
     for value, items in zip(column.values, column.lists, strict=True):
         cell = items if kind.many else value
         try:

@@ -1,4 +1,4 @@
-"""One source of data: how it was opened, which tasks it has columns for, and what it lacks."""
+"""One source of data: its splits, the tasks for which it has columns, and its mistakes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from mtlab.plan.tasks import WORDS, Task
 from mtlab.tasks.registry import USUAL
 
 USUAL_TASKS = {name: Task(**task) for name, task in USUAL.items()}
-"""The tasks of an experiment that names none."""
+"""The tasks of an experiment that names no tasks."""
 
 
 @dataclass
@@ -28,66 +28,66 @@ class SourceCheck:
     given: str
     """As the user wrote it."""
     option: str
-    """What an experiment calls it: ``data``, or ``data.TASK``."""
+    """Its key in an experiment: ``data``, or ``data.TASK``."""
     wanted: dict[str, Task]
-    """The tasks that it is to serve."""
+    """The tasks that the experiment assigns to it."""
     source: Source
-    """With what was guessed."""
+    """Its settings, with guesses."""
     located: Located
-    """How it came to its splits."""
+    """Its splits, and the choices that led to them."""
     can: tuple[str, ...]
-    """The tasks that it has columns for."""
+    """The tasks for which it has columns."""
     mistakes: list[UserError]
     left_out: list[str] = field(default_factory=list)
-    """The usual tasks that the file does without, and why."""
+    """The usual tasks that are not in the file, and why."""
     every: dict[str, Task] = field(default_factory=dict)
     """All tasks of the experiment."""
     split_column: str | None = None
-    """The column that says the split of each row, where that was guessed."""
+    """The column that says the split of each row, if that was guessed."""
     guessed: dict[str, str] = field(default_factory=dict)
-    """Tasks that nobody named and the file has, and why."""
+    """Tasks of the file that the user did not name, and why it has them."""
     possible: dict[str, tuple[Task, str]] = field(default_factory=dict)
-    """Further tasks that its columns could be gold of, and why."""
+    """Further tasks for which its columns could be gold, and why."""
     choices: list[Choice] = field(default_factory=list)
     whole: dict[str, Sequence[Sentence]] = field(default_factory=dict)
-    """Its splits as they were given, tags in IOB2."""
+    """Its splits before anything is cut off, with tags in IOB2."""
     early: list[str] = field(default_factory=list)
     """Notes from reading them, before anything was cut."""
     part: Part | None = None
     lengths: np.ndarray | None = None
-    """Of each sentence, in sub-words; None where the tokenizer is missing."""
+    """The length of each sentence in sub-words; None if the tokenizer is missing."""
     lost_words: int = 0
-    """Words with a tag of sentences that are cut which have no sub-word."""
+    """Number of words with a tag that have no sub-word because their sentence is truncated."""
     lost: list[str] = field(default_factory=list)
-    """Notes of a run on words without a sub-word."""
+    """Notes on words without a sub-word, as a run would give them."""
 
     @property
     def tables(self) -> dict[str, Table]:
-        """Its splits, opened."""
+        """Split to its table."""
         return self.located.tables
 
     @property
     def tasks(self) -> dict[str, Task]:
-        """The tasks that it is read for."""
+        """The assigned tasks for which it has columns."""
         return {name: task for name, task in self.wanted.items() if name in self.can}
 
     @property
     def said(self) -> dict[str, str]:
-        """Our names of columns to the source's, as far as they are known."""
+        """Names of columns in mtlab to their names in the source, as far as they are known."""
         return {str(name): column for name, column in self.source.columns.items()}
 
     @property
     def usual(self) -> bool:
-        """Whether its tasks are all those that an experiment has by default."""
+        """Whether each of its tasks is a task that an experiment has by default."""
         return all(task == USUAL_TASKS.get(name) for name, task in self.tasks.items())
 
     @property
     def train(self) -> Table | None:
-        """The table that columns are guessed from."""
+        """The first split with rows, from which columns are guessed; None if there is none."""
         return next((table for table in self.tables.values() if table.rows), None)
 
     def able(self, tasks: Mapping[str, Task]) -> tuple[str, ...]:
-        """Those of some tasks that it has columns for."""
+        """The names of those of ``tasks`` for which it has columns."""
         if self.train is None:
             return ()
         names = {choice.name for choice in columns.choose(self.train, self.said, tasks)}
@@ -102,11 +102,11 @@ class SourceCheck:
         return tuple(name for name, task in tasks.items() if has_words and task.column in names)
 
     def lacking(self, task: str, with_others: bool = True) -> UserError:
-        """The mistake of having no column for a task.
+        """The mistake that there is no column for a task.
 
         Args:
-            task: its name.
-            with_others: whether columns for tasks of other kinds are named.
+            task: the name of the task.
+            with_others: whether the remedy may name columns for tasks of other kinds.
         """
         table, wanted = self.train, self.wanted[task]
         column_names, kind = table.columns if table is not None else (), wanted.as_kind
@@ -126,7 +126,9 @@ class SourceCheck:
         return UserError(problem, remedy, where=where, code="column-missing")
 
     def _of_other_kinds(self, task: str) -> str:
-        """How to read a column with several labels a sentence, where a task wants one; or nothing."""
+        """If a task needs one label per sentence: how to read a column with several labels; empty
+        if there is no such column.
+        """
         if self.train is None or not self.wanted[task].as_kind.one_label:
             return ""
         possible = guesses.tasks(self.train, self.said.values(), {})
@@ -142,8 +144,8 @@ class SourceCheck:
         return ""
 
     def objects(self, task: str) -> list[str]:
-        """Columns with lists of objects that may be the entities of a task: annotations of characters
-        from one place to another, say.
+        """Names of columns with lists of objects that may be the entities of a task, such as
+        annotations of spans of characters.
         """
         if self.train is None or not self.wanted[task].as_kind.spans:
             return []
@@ -166,14 +168,14 @@ def open_source(
     option: str,
     tasks: Mapping[str, Task],
 ) -> SourceCheck:
-    """Open a source, and see which of the experiment's tasks it has columns for.
+    """Open a source, and find the tasks of the experiment for which it has columns.
 
     Args:
-        source_name: as the user wrote it.
+        source_name: the source as the user wrote it.
         source: its settings.
-        wanted: the tasks that it is to serve.
-        option: what an experiment calls it.
-        tasks: all of the experiment's.
+        wanted: the tasks that the experiment assigns to it.
+        option: its key in an experiment.
+        tasks: all tasks of the experiment.
     """
     mistakes: list[UserError] = []
     located = Located({})

@@ -21,16 +21,18 @@ SCENARIOS = Path(__file__).parent / "scenarios.yaml"
 OTHERS = 4
 """Scenarios besides those that freeze one head."""
 SMALL = 2000
-"""Below so many training sentences the encoder learns at the higher rate."""
+"""With fewer training sentences than this, the encoder learns at the higher rate."""
 RATES = {
     True: {"rate": "1.0e-4", "lower": "6.0e-5", "head": "3.0e-3", "alone": "2.0e-3"},
     False: {"rate": "5.0e-5", "lower": "3.0e-5", "head": "1.0e-3", "alone": "1.0e-3"},
 }
-"""Whether there are few sentences, to learning rates: those of full fine-tuning and of heads alone in
-experiments/compare.yaml and experiments/snips.yaml."""
+"""Whether there are few training sentences (:data:`SMALL`) to learning rates, from
+experiments/compare.yaml (few) and experiments/snips.yaml: those of full fine-tuning, of heads
+alone, and (``lower``) of the lower part of the encoder in gradual unfreezing."""
 EPOCHS = {400: 80, SMALL: 40, 10_000: 16}
-"""Training sentences below which a stage has at most so many epochs; :data:`FEWEST_EPOCHS` beyond. A
-few hundred sentences make a few steps an epoch, and need many."""
+"""Number of training sentences to the most epochs of a scenario that trains the encoder on fewer
+sentences; with more sentences, :data:`FEWEST_EPOCHS`. A few hundred sentences give few steps per
+epoch, so many epochs are needed."""
 FEWEST_EPOCHS = 8
 LIKE = {True: ("a thousand", " of the built-in corpus best"), False: ("four thousand", " of SNIPS")}
 
@@ -77,7 +79,7 @@ def scenarios(sentences: int, tasks: Iterable[str] = tuple(USUAL)) -> str:
 
     Args:
         sentences: the number of training sentences.
-        tasks: their names; the head of each is frozen in one scenario.
+        tasks: the names of the tasks; the head of each task is frozen in one scenario.
     """
     rates, names = RATES[sentences < SMALL], list(tasks)
     epochs = next((count for below, count in EPOCHS.items() if sentences < below), FEWEST_EPOCHS)
@@ -103,14 +105,14 @@ def text(
     sizes: Sequence[int],
     tasks: Sequence[str],
 ) -> str:
-    """The file.
+    """The content of the experiment file.
 
     Args:
-        settings: encoder and data.
-        comments: paths of those settings that want one.
-        question: of the experiment.
+        settings: encoder, data and, if the file names them, tasks.
+        comments: path of a setting to its comment.
+        question: the question of the experiment.
         sizes: the number of training sentences of each source.
-        tasks: their names.
+        tasks: the names of the tasks.
     """
     sentences = max(sizes, default=0)
     tree = _commented({"question": question, **settings})
@@ -122,7 +124,7 @@ def text(
     written = _dumped(tree)
     if not all(
         line.isprintable() for line in written.split("\n")
-    ):  # characters that act on a terminal are spelt out
+    ):  # characters that control a terminal are escaped
         written = _dumped(tree, unicode=False)
     like, where = LIKE[sentences < SMALL]
     count = {5: "Five", 6: "Six", 7: "Seven"}.get(OTHERS + len(tasks), str(OTHERS + len(tasks)))
@@ -138,14 +140,15 @@ def usual_path(sources: Sequence[str]) -> Path:
 
 
 def file_for(sources: Sequence[str], output: str | None) -> Path:
-    """Where the file goes that is written for these sources: there is none yet.
+    """The path of the new file for these sources.
 
     Args:
         sources: paths, hub ids or ``builtin``.
-        output: the path that the user gave.
+        output: the path that the user gave, if any.
 
     Raises:
-        UserError: there is one, no folder for it, or its name cannot be an experiment's.
+        UserError: the file exists, its folder does not exist, or its name cannot be the name of an
+            experiment.
     """
     path = usual_path(sources) if output is None else Path(output)
     if not NAME.fullmatch(path.stem):
@@ -174,10 +177,10 @@ def file_for(sources: Sequence[str], output: str | None) -> Path:
 
 
 def write(path: Path, content: str) -> None:
-    """Write a file that is not there yet.
+    """Write a new file.
 
     Raises:
-        UserError: there is one, or it cannot be written.
+        UserError: the file exists or cannot be written.
     """
     try:
         with path.open("x", encoding="utf-8") as file:

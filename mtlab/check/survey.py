@@ -1,5 +1,5 @@
-"""Reads the user's own data as a run does, guesses settings that are missing, and gathers every
-mistake. Nothing is trained.
+"""Reads the user's own data as a run does, guesses missing settings, and collects all mistakes.
+Nothing is trained.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mtlab.data.encoding import Example
 
 TEST_FRACTION = 0.1
-"""Share of train that is taken for test where there is none: in a run that has to be said, and the
-file says it."""
+"""Share of train that becomes the test split if there is none. A run requires this setting, so the
+file has it."""
 
 
 @dataclass
@@ -37,20 +37,20 @@ class Survey:
     experiment: Experiment
     """The experiment of the file."""
     settings: dict[str, Any]
-    """The part of that file that is not the same for everybody."""
+    """The part of the file that depends on the sources."""
     comments: dict[tuple[str, ...], str]
-    """Comments of the file, by path of their setting."""
+    """Path of a setting to its comment in the file."""
     checks: list[SourceCheck]
     either: bool = False
-    """Whether the two sources could change places."""
+    """Whether each of the two sources has columns for all tasks, so that their order decides."""
     limit: int | None = None
-    """Longest input in sub-words; None where the encoder could not be had."""
+    """Longest input in sub-words; None if the encoder is not available."""
     more: list[UserError] = field(default_factory=list)
     """Mistakes outside the sources."""
 
     @property
     def mistakes(self) -> list[UserError]:
-        """All of them."""
+        """All mistakes."""
         return [mistake for check in self.checks for mistake in check.mistakes] + self.more
 
     @property
@@ -67,14 +67,14 @@ class Survey:
 
 
 def survey(source_names: Sequence[str], overrides: Mapping[str, list[str]]) -> Survey:
-    """Look at one source for all tasks, or at two for two, whichever has which.
+    """Check one source for all tasks, or two sources for two tasks, in the order that fits.
 
     Args:
         source_names: paths, hub ids or ``builtin``.
-        overrides: settings over what would be guessed, dotted key to values.
+        overrides: dotted key to values, for settings that replace guesses.
 
     Raises:
-        UserError: an override that makes no sense.
+        UserError: an override is not valid.
     """
     orders = [tuple(source_names), tuple(reversed(source_names))][: len(source_names)]
     tried = []
@@ -95,7 +95,7 @@ def survey(source_names: Sequence[str], overrides: Mapping[str, list[str]]) -> S
 
 
 def _look(source_names: tuple[str, ...], overrides: Mapping[str, list[str]]) -> Survey:
-    """Open the sources, in this order, and see what each could be for."""
+    """Open the sources in this order, and find the tasks for which each has columns."""
     survey = _settings(source_names, overrides, _named(overrides))
     experiment = survey.experiment
     asked = sources.asked(experiment.data, experiment.tasks)
@@ -124,7 +124,7 @@ def _named(overrides: Mapping[str, list[str]]) -> dict[str, Any] | None:
 def _settings(
     source_names: tuple[str, ...], overrides: Mapping[str, list[str]], tasks: dict[str, Any] | None
 ) -> Survey:
-    """A survey of sources that nobody has opened yet."""
+    """A survey of sources that are not opened yet."""
     located = Located(starter.settings(source_names, tasks), {(): "", ("tasks",): "--tasks"})
     for key, values in overrides.items():
         yaml_file.override(located, key, values)
@@ -133,8 +133,8 @@ def _settings(
 
 
 def _guess_tasks(survey: Survey, overrides: Mapping[str, list[str]]) -> Survey:
-    """Guess the tasks of a source if the user names none: the usual two if it has both; else those of
-    the two that it has, and tasks that fit its other columns.
+    """Guess the tasks of a source if the user names none: the usual two if it has both; else those
+    of the two that it has, and tasks that fit its other columns.
     """
     (check,) = survey.checks
     if check.train is None:
@@ -155,7 +155,7 @@ def _guess_tasks(survey: Survey, overrides: Mapping[str, list[str]]) -> Survey:
     written = {name: task.model_dump(exclude_defaults=True) for name, task in tasks.items()}
     try:
         guessed = _settings(survey.given, overrides, written)
-    except UserError:  # settings of a task that it does not have
+    except UserError:  # the user gave settings of a task for which there is no column
         return survey
     wanted = guessed.experiment.tasks
     able = check.able(wanted)
@@ -232,7 +232,7 @@ def _read(survey: Survey) -> None:
 
 
 def _fill_in(survey: Survey, check: SourceCheck, key: str, guessed: Mapping[str, str]) -> None:
-    """Write into the file's settings what was guessed of a source."""
+    """Write the guesses about a source into the settings of the file."""
     if guessed:
         _write(survey, check, key, guessed)
 
@@ -298,8 +298,8 @@ def _measure(survey: Survey) -> None:
 
 
 def _lost(check: SourceCheck, examples: Iterable[tuple[Sentence, "Example"]]) -> dict[str, int]:
-    """Words without a sub-word in each split that a run would have, or, where there are mistakes,
-    that was given.
+    """Split to its number of words without a sub-word, in sentences with tags. The splits are those
+    of a run, or, if there are mistakes, those of the source.
     """
     lost = {
         (sentence.place, sentence.tokens): missing
@@ -319,11 +319,11 @@ def _lost(check: SourceCheck, examples: Iterable[tuple[Sentence, "Example"]]) ->
 
 
 ENDLESS = 2**31
-"""Sub-words that no sentence has."""
+"""More sub-words than any sentence has."""
 
 
 def _try(survey: Survey) -> None:
-    """Prepare a run of the file as far as that goes without weights."""
+    """Prepare a run of the file as far as possible without weights."""
     from mtlab.train.measure import dry_run
 
     with noted(survey.more):

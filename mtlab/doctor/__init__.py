@@ -1,1 +1,1 @@
-"""``mtlab doctor``: whether a run would work on this machine, a line for each thing that it needs."""
+"""``mtlab doctor``: whether a run would work on this machine, with a line for each requirement."""

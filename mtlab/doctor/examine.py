@@ -21,19 +21,18 @@ LOOKS: dict[str, Callable[[Wanted], Iterator[Finding]]] = {
     "tracking": places.tracking,
     "hub": places.hub,
 }
-"""In this order: what is quick first."""
+"""Topic to its check, in order: quick checks come first."""
 
 
 def tell(file: str | None, overrides: dict[str, list[str]]) -> int:
-    """Print a line for each thing that a run needs; nothing is trained, and nothing is left on
-    disk.
+    """Print a line for each requirement of a run; nothing is trained, and no file stays on disk.
 
     Args:
         file: an experiment; None for the built-in encoder and corpus.
-        overrides: settings over those of the file.
+        overrides: settings that replace those of the file.
 
     Returns:
-        0 if a run would start, 1 if not.
+        0 if a run would work, 1 if not.
     """
     faults = notes = 0
     for finding in findings(file, overrides):

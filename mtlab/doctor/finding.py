@@ -11,7 +11,7 @@ from mtlab.plan.errors import printable, without_secrets
 T = TypeVar("T")
 
 PATIENCE_S = 3.0
-"""Seconds that anything on a network has to answer."""
+"""Seconds in which a server or another program must answer."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,7 @@ class Finding:
     """The state of one requirement.
 
     Attributes:
-        level: ``ok``; ``note``: a run starts, but is worse than it could be; or ``fault``: a run
-            does not start.
+        level: ``ok``; ``note``: a run works, but worse than it could; or ``fault``: no run works.
         topic: the requirement.
         text: the fact, or the problem and the remedy.
     """
@@ -52,11 +51,11 @@ def fault(topic: str, problem: object, remedy: str = "") -> Finding:
 
 
 def within(seconds: float, ask: Callable[[], T]) -> T:
-    """What ``ask`` returns or raises; when the time is over it stays in its thread, for
-    looking up a host has no limit of its own.
+    """Return or raise what ``ask`` does. It runs in a thread, because the lookup of a host has no
+    time limit; when the time is over, the thread continues.
 
     Raises:
-        TimeoutError: it took longer.
+        TimeoutError: ``ask`` took longer.
     """
     answers: queue.Queue[tuple[T | None, Exception | None]] = queue.Queue()
 
@@ -77,5 +76,5 @@ def within(seconds: float, ask: Callable[[], T]) -> T:
 
 
 def gb(size: float) -> str:
-    """Bytes as people say them."""
+    """Bytes in gigabytes, as text."""
     return f"{size / 1e9:,.1f} GB"

@@ -1,5 +1,5 @@
-"""A container's limits on memory and CPU time: Linux's control groups, which the usual calls do not
-know.
+"""A container's limits on memory and CPU time. Linux sets them with control groups, which the usual
+functions ignore.
 """
 
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ GROUPS = Path("/sys/fs/cgroup")
 version 1."""
 
 OWN = Path("/proc/self/cgroup")
-"""Which groups this process is in; as the host calls them where the container has no view of its
-own."""
+"""The file with the groups of this process. If the container has no namespace for them, they have
+the names that the host uses."""
 
 
 def memory_left() -> int | None:
-    """Bytes that the limits of the groups leave; None where there is no limit. What caches files
-    counts as free.
+    """Bytes of memory that the limits of the groups leave; None if there is no limit. The inactive
+    cache of files counts as free.
     """
     bytes_left = []
     for folder in _folders("memory"):
@@ -24,7 +24,7 @@ def memory_left() -> int | None:
             most, now = _number(folder / limit), _number(folder / used)
             if (
                 most is not None and now is not None and most < 1 << 60
-            ):  # version 1 tells a huge number where there is no limit
+            ):  # version 1 gives a huge number if there is no limit
                 bytes_left.append(most - now + _cached(folder / "memory.stat", cache))
     return max(0, min(bytes_left)) if bytes_left else None
 
@@ -33,9 +33,7 @@ _V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
 
 def cpu_quota() -> float | None:
-    """CPU cores whose time the groups allow, 1.5 being one and a half; None where there is no
-    limit.
-    """
+    """The number of CPU cores that the groups allow, such as 1.5; None if there is no limit."""
     quotas = []
     for folder in _folders("cpu"):
         words = _words(folder / "cpu.max") or [
@@ -50,7 +48,7 @@ def cpu_quota() -> float | None:
 
 
 def _folders(controller: str) -> Iterator[Path]:
-    """The folders of the process's own group and of all that it lies in."""
+    """The folders of the process's own group and of all groups that contain it."""
     try:
         lines = OWN.read_text(encoding="utf-8").splitlines()
     except OSError:

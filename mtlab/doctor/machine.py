@@ -1,4 +1,4 @@
-"""The machine itself: Python, packages, what it computes on and with, memory, the terminal."""
+"""Checks of the machine: Python, packages, device, precision, threads, memory, the terminal."""
 
 import importlib.metadata
 import os
@@ -26,38 +26,38 @@ VERSIONS_SHOWN = ("torch", "transformers", "datasets", "mlflow", "seqeval")
 INSTALL = "run `make install` in mtlab's checkout"
 
 LIBRARIES, COPIES = 1_000_000_000, 8
-"""A rough need of memory: bytes of the libraries, and copies of the encoder's weights: as found,
-trained, best, gradient, two moments, and what batches take. The suites in ``reports/published/``
-peaked at 1.2 to 3.0 GB with weights of 0.09 GB."""
+"""A rough estimate of the memory of a run: bytes of the libraries, and copies of the encoder's
+weights: pretrained, trained and best weights, gradient, two moments, and the memory of batches. The
+suites in ``reports/published/`` peaked at 1.2 to 3.0 GB with weights of 0.09 GB."""
 
 
 def python(wanted: Wanted) -> Iterator[Finding]:
-    """The release of Python, against the one that mtlab asks for."""
+    """Whether mtlab supports this version of Python."""
     try:
-        asked, version = (
+        required, version = (
             importlib.metadata.metadata("mtlab")["Requires-Python"],
             platform.python_version(),
         )
     except importlib.metadata.PackageNotFoundError:
         yield fault("Python", f"mtlab is not installed in {sys.prefix}", INSTALL)
         return
-    if SpecifierSet(asked).contains(version, prereleases=True):
+    if SpecifierSet(required).contains(version, prereleases=True):
         yield ok("Python", f"{version} in {sys.prefix}")
     else:
         yield fault(
             "Python",
-            f"{version} in {sys.prefix}, and mtlab asks for {asked}",
+            f"{version} in {sys.prefix}, and mtlab asks for {required}",
             "make another environment with a later Python",
         )
 
 
 def packages(wanted: Wanted) -> Iterator[Finding]:
-    """The packages that mtlab asks for."""
-    versions, asked = {}, 0
+    """Whether the packages that mtlab requires are installed, in versions that it supports."""
+    versions, required = {}, 0
     for requirement in map(Requirement, importlib.metadata.requires("mtlab") or ()):
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        asked += 1
+        required += 1
         try:
             version = importlib.metadata.version(requirement.name)
         except importlib.metadata.PackageNotFoundError:
@@ -71,13 +71,13 @@ def packages(wanted: Wanted) -> Iterator[Finding]:
                 f"{requirement.name} is {version}, and mtlab asks for {requirement.specifier}",
                 INSTALL,
             )
-    if len(versions) == asked:
+    if len(versions) == required:
         text = ", ".join(f"{name} {versions[name]}" for name in VERSIONS_SHOWN if name in versions)
-        yield ok("packages", f"{text}; all {asked} are as mtlab asks")
+        yield ok("packages", f"{text}; all {required} are as mtlab asks")
 
 
 def computing(wanted: Wanted) -> Iterator[Finding]:
-    """Device, precision and threads, as a run would choose them."""
+    """The device, the precision and the number of threads that a run would choose."""
     try:
         from mtlab.train import runtime
     except (
@@ -108,7 +108,7 @@ def computing(wanted: Wanted) -> Iterator[Finding]:
 
 
 def memory(wanted: Wanted) -> Iterator[Finding]:
-    """Memory that is free for a run, beside what one roughly takes."""
+    """Whether the free memory is roughly enough for a run."""
     free, bytes_left = psutil.virtual_memory().available, limits.memory_left()
     text = (
         f"{gb(free)} free"
@@ -169,18 +169,18 @@ def _device(chosen: "Runtime", wanted: Wanted) -> Iterator[Finding]:
 
 
 def _driver() -> str:
-    """The version of NVIDIA's driver, "" where there is none that answers."""
+    """The version of NVIDIA's driver; empty if there is no driver, or it does not answer."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return ""
     command = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        ran = subprocess.run(
+        completed = subprocess.run(
             command, capture_output=True, text=True, timeout=PATIENCE_S, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return ran.stdout.strip().partition("\n")[0]
+    return completed.stdout.strip().partition("\n")[0]
 
 
 def _threads(threads: int, cores: int) -> Finding:

@@ -19,15 +19,15 @@ from mtlab.record import lock
 from mtlab.record.mlflow.address import database_file, tracking_uri, without_credentials
 
 ROOM, COPIES = 200_000_000, 12
-"""Bytes that records, predictions and plots may take, and copies of the weights: two checkpoints,
-and one that is being written. What is kept of each scenario comes on top."""
+"""Bytes that records, predictions and plots may take, and copies of the weights, in two checkpoints
+and one that is being written. The kept weights of each scenario are added."""
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
-"""Variables that keep libraries from asking the hub."""
+"""Environment variables that prevent libraries from contacting the hub."""
 
 
 def encoder(wanted: Wanted) -> Iterator[Finding]:
-    """The encoders that are on this machine."""
+    """The embedded encoder, and encoders in folders of this machine."""
     for settings in wanted.encoders:
         if settings.name == embedded.NAME and embedded.found() is None:
             yield note(
@@ -50,7 +50,7 @@ def data(wanted: Wanted) -> Iterator[Finding]:
     for source in wanted.sources:
         name = str(source.source)
         if here(name) is None and name != BUILTIN:
-            must_be_id(name)  # and then it is the hub's
+            must_be_id(name)  # then the hub should have it
         else:
             yield ok(
                 "data",
@@ -83,7 +83,7 @@ def hub(wanted: Wanted) -> Iterator[Finding]:
 
 
 def tracking(wanted: Wanted) -> Iterator[Finding]:
-    """MLflow's store; a database that is not there yet is not made."""
+    """Whether MLflow's store can be used; a database that does not exist is not created."""
     uri = tracking_uri()
     shown, file = without_credentials(uri), database_file(uri)
     if file is not None:
@@ -121,7 +121,7 @@ def tracking(wanted: Wanted) -> Iterator[Finding]:
 
 
 def output(wanted: Wanted) -> Iterator[Finding]:
-    """The folder of the report: nobody else's now, writable, on a disk with room."""
+    """Whether the output folder is not in use, can be written, and has room on its disk."""
     folder = wanted.experiment.output.absolute()
     try:
         lock.check_free(folder)
@@ -169,7 +169,7 @@ def _local(settings: Encoder) -> Finding:
 
 
 def _away(endpoint: str, offline: list[str]) -> str:
-    """Why the hub cannot be reached, "" where it can."""
+    """Why the hub cannot be reached; empty if it can."""
     from huggingface_hub.utils import get_session
 
     if offline:
@@ -184,7 +184,7 @@ def _away(endpoint: str, offline: list[str]) -> str:
 
 
 def _offered(kind: str, name: str, revision: str | None) -> Finding:
-    """Whether the hub gives out a model or a data set; nothing is downloaded."""
+    """Whether the user can get a model or a data set from the hub; it is not downloaded."""
     from huggingface_hub import errors, get_hf_file_metadata, get_token, hf_hub_url
 
     refusals = {
@@ -225,7 +225,7 @@ def _offered(kind: str, name: str, revision: str | None) -> Finding:
 
 
 def _kept(text: str, kind: str, name: str, revision: str | None) -> Finding:
-    """Whether a model or a data set is in the cache, the hub being out of reach."""
+    """Whether a model or a data set is in the cache, if the hub cannot be reached."""
     from huggingface_hub import constants, try_to_load_from_cache
 
     if kind == "model":
@@ -249,12 +249,12 @@ def _kept(text: str, kind: str, name: str, revision: str | None) -> Finding:
 
 
 def _nearest_existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there."""
+    """The folder, or the nearest folder above it that exists."""
     return next(path for path in (folder, *folder.parents) if os.path.lexists(path))
 
 
 def _writable(topic: str, folder: Path, text: str, remedy: str) -> Finding:
-    """Write a file there, which has no name and leaves nothing."""
+    """Whether a folder can be written, tested with a temporary file."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"x")

@@ -23,7 +23,7 @@ DEFAULT = Experiment.model_validate(
         "scenarios": {"any": [{"epochs": 0}]},
     }
 )
-"""The experiment that is examined where no file is given."""
+"""The experiment that is examined if no file is given."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Wanted:
 
     @cached_property
     def of_hub(self) -> list[tuple[str, str, str | None]]:
-        """What only the hub has: whether it is a ``model`` or a ``dataset``, its id, and its
-        revision.
+        """The models and data sets that are only on the hub: ``model`` or ``dataset``, the id, and
+        the revision.
         """
         models = [
             ("model", encoder.name, encoder.revision)
@@ -65,7 +65,7 @@ class Wanted:
 
     @cached_property
     def weights(self) -> int | None:
-        """Bytes of the largest encoder's weights; None where one of them is not here."""
+        """Bytes of the largest encoder's weights; None if an encoder is not on this machine."""
         sizes = [_size(encoder) for encoder in self.encoders]
         return max(size or 0 for size in sizes) if all(sizes) else None
 
@@ -79,19 +79,19 @@ def here(name: str) -> Path | None:
     try:
         path = Path(name).expanduser()
         return path if path.exists() else None
-    except (OSError, RuntimeError):  # longer than names may be, or nobody's home
+    except (OSError, RuntimeError):  # the name is too long, or the home folder is unknown
         return None
 
 
 def is_of_hub(encoder: Encoder) -> bool:
-    """Whether an encoder is one of the hub's."""
+    """Whether an encoder comes from the hub."""
     path = here(encoder.name)
     is_local = encoder.name == embedded.NAME or encoder.name.startswith(("/", ".", "~"))
     return not is_local and (path is None or not path.is_dir())
 
 
 def _as_downloaded(encoder: Encoder) -> Encoder:
-    """The hub's encoder that stands for the embedded one where that is not on this machine."""
+    """The encoder, but the hub's copy of the embedded encoder if that is not on this machine."""
     missing = encoder.name == embedded.NAME and embedded.found() is None
     return embedded.HUB if missing else encoder
 
@@ -120,7 +120,7 @@ def _data(experiment: Experiment) -> list[Data]:
 
 
 def _sources(data: Source) -> list[Source]:
-    """The sources of the data or of a test set; a changed test split has no source of its own."""
+    """The sources of data or of a test set; a changed test split has no source of its own."""
     of_tasks = list(data.by_task.values()) if isinstance(data, Data) else []
     chosen = [data] if data.source is not None else of_tasks
     return [

@@ -1,5 +1,5 @@
-"""Compares the predictions of an exported folder for the test split with the recorded ones; `mtlab
-predict`'s reader makes them.
+"""Compares the predictions of an exported folder for the test split with the recorded predictions.
+The reader of `mtlab predict` makes the predictions of the folder.
 """
 
 import json
@@ -30,24 +30,25 @@ from mtlab.tasks.kind import IGNORE, Task
 from mtlab.train.shared import CACHE
 
 ROUNDING = {"fp32": 1e-4, "bf16": 2**-4}
-"""How near two classes' logits must be, as a share of the largest logit of the item, for rounding
-to decide between them; of a label, how near to 0, and of a number, how near to the recorded one.
-Sums are added up in another order where other sentences share a batch, and on another device; in
-bf16 a number has 8 binary digits, and in fp32 24."""
+"""Precision to the largest effect of rounding on a logit, as a share of the largest absolute logit
+of the item (for labels and numbers, of 1 if that is less). Rounding may decide between two classes
+whose logits differ by less, and about a label whose logit is nearer to 0; a predicted number may
+differ from the recorded number by less. Sums are added in another order on another device, or if
+other sentences share the batch. A number has 8 binary digits in bf16, and 24 in fp32."""
 
 REMEDY = "nothing is written; use the encoder and the versions that the model was trained with, or train it again"
 
 
 @dataclass
 class Count:
-    """How many predictions of a task were compared.
+    """The number of predictions of a task that were compared.
 
     Attributes:
-        what: of what: labels, or tags.
-        total: all of them.
-        same: those that are as recorded; numbers, up to rounding.
-        close: others between which and the recorded one rounding decides.
-        first: where the first of the rest is, and how it differs.
+        what: the word for the predictions, such as labels or tags.
+        total: all predictions.
+        same: predictions that equal the recorded ones; for numbers, up to rounding.
+        close: other predictions that may differ from the recorded ones because of rounding.
+        first: the place of the first wrong prediction, and how it differs; empty if there is none.
     """
 
     what: str = ""
@@ -58,7 +59,7 @@ class Count:
 
     @property
     def wrong(self) -> int:
-        """How many differ by more than rounding."""
+        """The number of predictions that differ from the recorded ones by more than rounding."""
         return self.total - self.same - self.close
 
 
@@ -78,7 +79,7 @@ class Agreement:
 
     @property
     def line(self) -> str:
-        """What `mtlab export` prints of it."""
+        """The line that `mtlab export` prints about it."""
         if self.why_not:
             return f"not checked against the recorded predictions: {self.why_not}"
         counts = [count for count in self.counts.values() if count.total]
@@ -94,8 +95,8 @@ def corpus_of(at: Experiment, fingerprint: str, directory: Path) -> tuple[Corpus
 
     Args:
         at: the experiment as it was run, at one point.
-        fingerprint: of the data that it was run on.
-        directory: data that do not fit into memory are stored in it.
+        fingerprint: the fingerprint of the data when it ran.
+        directory: data that do not fit into memory are stored below it.
     """
 
     def load(experiment: Experiment, option: str) -> Corpus:
@@ -122,16 +123,16 @@ def check(
     recorded when the model was tested.
 
     Every sentence must have the same sub-words as in training, and every prediction must be the
-    recorded one, unless rounding decides between the two (:data:`ROUNDING`).
+    recorded one, unless rounding explains the difference (:data:`ROUNDING`).
 
     Args:
-        reader: of the folder.
+        reader: the reader of the folder.
         corpus: the data as they were when the model was tested.
-        tokenizer: the encoder's own, which truncates as in training.
+        tokenizer: the encoder's tokenizer, which truncates as in training.
         recorded: the file of the trial's predictions.
 
     Raises:
-        UserError: something differs.
+        UserError: sub-words differ, or predictions differ by more than rounding.
     """
     agreement, test = Agreement(reader.precision, _counts(reader.tasks)), corpus.splits["test"]
     try:
@@ -151,10 +152,10 @@ def check(
 
 
 def _refuse(agreement: Agreement) -> None:
-    """Refuse a folder that says something else than was recorded.
+    """Refuse a folder whose predictions differ from the recorded ones.
 
     Raises:
-        UserError: it does.
+        UserError: a prediction differs by more than rounding.
     """
     wrong = [count for count in agreement.counts.values() if count.wrong]
     if wrong:
@@ -172,7 +173,9 @@ def _differs(sentence: Sentence) -> UserError:
 
 
 def _counts(tasks: Mapping[str, Task]) -> dict[str, Count]:
-    """Counts of 0, with a name for each task; several tasks of one kind have their own names in it."""
+    """Task to a count of 0. If the word for gold is not unique, the name of the task is added to
+    it.
+    """
     titles = {}
     for name, task in tasks.items():
         sets = "sets of " if task.kind.many and not task.of_words else ""
@@ -185,10 +188,10 @@ def _counts(tasks: Mapping[str, Task]) -> dict[str, Count]:
 
 
 def _said(line: Any, tasks: Mapping[str, Task]) -> dict[str, Any]:
-    """Task to what was predicted of a sentence.
+    """Task to the recorded prediction for a sentence.
 
     Raises:
-        AttributeError, KeyError, TypeError, ValueError: it cannot be one.
+        AttributeError, KeyError, TypeError, ValueError: the line is not a record of predictions.
     """
     predicted = {name: line["predicted"][name] for name in line["gold"]}
     for name, value in predicted.items():
@@ -204,15 +207,15 @@ def _compare(
     chunk: Sequence[tuple[Sentence, Any]],
     agreement: Agreement,
 ) -> None:
-    """Compare some sentences, those of a length together."""
+    """Compare the predictions for some sentences; sentences of similar length share a batch."""
     sentences = [sentence for sentence, _ in chunk]
     encoded = encoding.encode(sentences, tokenizer, {}, reader.longest).examples
     names = [tuple(name for name in reader.tasks if name in sentence.gold) for sentence, _ in chunk]
     for tasks in dict.fromkeys(names):
-        asked = [at for at, task_names in enumerate(names) if task_names == tasks]
-        asked.sort(key=lambda at: len(encoded[at]))
-        for first in range(0, len(asked), BATCH):
-            rows = asked[first : first + BATCH]
+        chosen = [at for at, task_names in enumerate(names) if task_names == tasks]
+        chosen.sort(key=lambda at: len(encoded[at]))
+        for first in range(0, len(chosen), BATCH):
+            rows = chosen[first : first + BATCH]
             parts = [Parts.of(both(sentences[at])) for at in rows]
             try:
                 read = reader.read(parts, tasks)
@@ -228,7 +231,7 @@ def _compare(
 
 
 def _add(count: Count, reader: Reader, name: str, place: str, row: Read, recorded: Any) -> None:
-    """Count the predictions for a sentence that equal the recorded ones."""
+    """Compare the predictions for a sentence with the recorded ones, and count them."""
     of_words = reader.tasks[name].of_words
     now, then = _items(reader.predicted(row, name), of_words), _items(recorded, of_words)
     if len(now) != len(then):
@@ -251,12 +254,12 @@ def _add(count: Count, reader: Reader, name: str, place: str, row: Read, recorde
 
 
 def _items(prediction: Any, of_words: bool) -> list[Any]:
-    """What is compared: the prediction of each word, or that of the sentence."""
+    """The predictions to compare: one for each word, or one for the sentence."""
     return list(prediction or ()) if of_words else [prediction]
 
 
 def _nudged(reader: Reader, name: str, row: Read, recorded: Any) -> torch.Tensor:
-    """The logits that rounding may lead to, and of which the prediction is next to the recorded."""
+    """The logits within rounding whose prediction is nearest to the recorded one."""
     task, logits = reader.tasks[name], row.logits[name].double()
     loss, share = LOSSES[task.kind.loss], ROUNDING[reader.precision]
     wanted = np.asarray(task.targets(recorded))

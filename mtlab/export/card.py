@@ -33,28 +33,28 @@ with torch.no_grad(){autocast}:
 {read}
 print(said)
 """
-"""How plain transformers loads the folder and reads one sentence; where words have gold, a word's is
-that of its first sub-word."""
+"""Code that loads the folder with plain transformers and reads one sentence. If a task has gold for
+words, the prediction for a word is the one at its first sub-word."""
 
 GIVEN = {
     "text": '`text` is one sentence as it is written, such as "Play some jazz!"',
     "words": '`words` are those of one sentence, such as ["play", "some", "jazz"]',
 }
-"""Form to what the code reads."""
+"""Form to a comment on the input of the code."""
 
 READ = {
     "text": 'inputs = tokenizer([text], truncation=True, return_tensors="pt")',
     "words": 'inputs = tokenizer([words], is_split_into_words=True, truncation=True, return_tensors="pt")',
 }
-"""Form to the code that makes sub-words of it: a tokenizer may make others of the text than of the
-words."""
+"""Form to the code that makes its sub-words. A tokenizer may make different sub-words from the text
+and from the words."""
 
 LICENCES = (
     "The licence of the encoder holds for these weights too, and so may that of the data: CC BY asks you to name the "
     "authors, CC BY-SA also to share alike. mtlab does not know the licence of your data; the built-in corpus was written "
     "for mtlab and is under Apache-2.0."
 )
-"""For those who pass the model on."""
+"""Advice for users who share the model."""
 
 STATES = "states = encoder(inputs.input_ids, inputs.attention_mask).last_hidden_state[0]"
 
@@ -65,7 +65,7 @@ def write(choice: Choice, facts: dict[str, Any], checked: Agreement) -> str:
     Args:
         choice: the exported trial.
         facts: the content of ``heads.json``.
-        checked: the result of reading the test split with the folder.
+        checked: how the folder's predictions for the test split agree with the recorded ones.
     """
     suite, trial, tasks = choice.suite, choice.trial, choice.group.every
     point = point_label(trial.point.items())
@@ -94,8 +94,8 @@ def write(choice: Choice, facts: dict[str, Any], checked: Agreement) -> str:
 
 
 def load(facts: dict[str, Any], folder: str) -> str:
-    """Code that loads the model with plain transformers, reads ``text``, ``words`` or both, as was
-    measured, and prints a prediction for each task.
+    """Code that loads the model with plain transformers, reads ``text``, ``words`` or both, as in
+    the test, and prints a prediction for each task.
     """
     autocast = ', torch.autocast("cpu", torch.bfloat16)' if facts["precision"] == "bf16" else ""
     pooled = "states.float().mean(dim=0)" if facts["pooling"] == "mean" else "states[0].float()"
@@ -124,20 +124,20 @@ def load(facts: dict[str, Any], folder: str) -> str:
 
 
 def _called(task: Task) -> str:
-    """A task's title; of one without, its name and what its kind is called."""
+    """A task's title; if it has none, its name and the title of its kind."""
     bare = task.title == task.name
     return f"{name(task.name)} ({text(task.kind.title)})" if bare else text(task.title)
 
 
 def _tags(tasks: Sequence[Task]) -> list[str]:
-    """What the hub calls a model of these tasks."""
+    """The hub's tags for a model of these tasks."""
     of_words = {task.kind.of_words for task in tasks}
     tags = {"text-classification": False in of_words, "token-classification": True in of_words}
     return [*(tag for tag, has in tags.items() if has), *["multi-task"][: len(tasks) - 1]]
 
 
 def _served(tasks: Sequence[Task], facts: dict[str, Any]) -> str:
-    """What to give the model to read."""
+    """A paragraph on the input that the model expects."""
     form = {"text": "raw text", "words": "sentences that were cut into words"}
     by_form: dict[str, list[str]] = {}
     for task in tasks:
@@ -155,7 +155,7 @@ def _served(tasks: Sequence[Task], facts: dict[str, Any]) -> str:
 
 
 def _measured(choice: Choice) -> str:
-    """The numbers of the seed itself, on test."""
+    """The test scores of the seed itself."""
     test = choice.trial.test
     assert test is not None, "a trial that ended well was tested"
     tested = [
@@ -221,7 +221,9 @@ def _trained(choice: Choice) -> str:
 
 
 def _rates(train: Any, decay: Any = None) -> str:
-    """Rates as a file has them, or as a record has them, with their decay apart."""
+    """Learning rates in words, from an experiment file, or from a record, which has the decay
+    separately.
+    """
     rates = {
         selector: rate
         if isinstance(rate, dict)
@@ -236,7 +238,7 @@ def _rates(train: Any, decay: Any = None) -> str:
 
 
 def _how(stage: StageRecord) -> str:
-    """What else there is to say of how a stage trained."""
+    """Further facts about the training of a stage, in words."""
     clause = f", {HOW[stage.chooses]}" if stage.chooses else ""
     return drawn(stage.reinit) + clause + averaged(stage.average)
 
@@ -279,7 +281,7 @@ def _limits(choice: Choice, facts: dict[str, Any]) -> str:
 
 
 def _knows(task: Task, facts: dict[str, Any]) -> str:
-    """A line on the values that a head may give."""
+    """A line on the values that a head can predict."""
     coded_task = rebuilt(task.name, facts["tasks"][task.name])
     names = text(", ".join(coded_task.codes.names))
     clause = (

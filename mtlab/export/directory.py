@@ -1,5 +1,5 @@
-"""The folder that `mtlab export` writes: an encoder and a tokenizer as transformers keeps them, the
-heads, and a card.
+"""The folder that `mtlab export` writes: an encoder and a tokenizer as transformers stores them,
+the heads, and a card.
 """
 
 import inspect
@@ -48,14 +48,14 @@ class Written:
 def write(
     experiment: Experiment, to: Path | None, scenario: str | None, point: str | None
 ) -> Written:
-    """Write a scenario's model, and check that the folder gives the recorded predictions for the test
-    split.
+    """Write a scenario's model, and check that the folder gives the recorded predictions for the
+    test split, if the data and these predictions are available.
 
     Args:
         experiment: the experiment that was run.
         to: the folder, which must not exist; ``models/<experiment>-<scenario>`` by default.
         scenario: its name; the recommended scenario by default.
-        point: of the sweep.
+        point: a point of the sweep, as reports write it.
 
     Raises:
         UserError: there is no such model, the folder exists or cannot be written, or its
@@ -126,7 +126,7 @@ def _facts(
 def _fill(
     folder: Path, network: Network, tokenizer: PreTrainedTokenizerBase, facts: dict[str, Any]
 ) -> None:
-    """Write all but the card."""
+    """Write all files except the card."""
     network.backbone.model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     heads = {
@@ -141,8 +141,8 @@ def _fill(
 
 
 def _device(measured: str) -> str:
-    """Where to read the test split again: on a GPU where it was tested on one and there is one, for
-    it may be long.
+    """The device on which to read the test split, which may be long: a GPU if the test ran on a GPU
+    and this machine has one.
     """
     return "cuda" if measured.startswith("cuda") and torch.cuda.is_available() else "cpu"
 
@@ -157,8 +157,8 @@ def _short(trial: TrialRecord) -> str:
 
 
 def _without_pooler(encoder: transformers.PreTrainedModel) -> dict[str, bool]:
-    """Settings that keep transformers from adding a pooler with random weights, of which it would
-    warn.
+    """Settings that keep transformers from adding a pooler with random weights, and from a warning
+    about it.
     """
     init_parameters = inspect.signature(type(encoder).__init__).parameters
     return {"add_pooling_layer": False} if "add_pooling_layer" in init_parameters else {}

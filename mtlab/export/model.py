@@ -1,5 +1,5 @@
-"""A trial's model as it was tested, put together from the pretrained encoder and the weights that
-were kept.
+"""A trial's model as it was tested, built from the pretrained encoder and the weights that were
+kept.
 """
 
 from dataclasses import dataclass
@@ -25,13 +25,14 @@ from mtlab.train.prepare import length_limit
 
 @dataclass(frozen=True)
 class Choice:
-    """Whose model is asked for.
+    """The trial whose model is exported.
 
     Attributes:
-        suite: that it is of.
-        group: its trial's scenarios and seeds: all at one point, or each at its best settings.
-        trial: the one whose weights were kept.
-        why: a clause that says why this scenario; empty where it was named.
+        suite: the record of its experiment.
+        group: the trials of the comparison: all at one point, or each scenario at its best
+            settings.
+        trial: the trial, whose weights were kept.
+        why: a clause that says why its scenario is recommended; empty if the user named it.
     """
 
     suite: SuiteRecord
@@ -50,7 +51,8 @@ def choose(journal: Journal, scenario: str | None, point: str | None) -> Choice:
             report is based on.
 
     Raises:
-        UserError: there is no such trial, or its weights were not kept.
+        UserError: there is no such trial, its weights were not kept, or each task has its own
+            weights.
     """
     suite, trials = journal.read()
     candidates = groups(suite, trials)
@@ -110,12 +112,11 @@ def tasks(choice: Choice) -> dict[str, Task]:
 
 
 def build(choice: Choice, journal: Journal) -> tuple[Network, PreTrainedTokenizerBase]:
-    """The network with the weights that were tested, adapters merged into them, and its tokenizer,
-    which cuts where training did.
+    """The network with the weights that were tested, into which adapters are merged, and its
+    tokenizer, with the limit on the length from training.
 
     Raises:
-        UserError: the encoder is not the one that was trained, or the weights are not the ones that
-            were tested.
+        UserError: the encoder or the kept weights are not those of the test.
     """
     trial, file = choice.trial, journal.weights_path(choice.trial)
     label = point_label(trial.point.items())

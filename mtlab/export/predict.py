@@ -22,13 +22,14 @@ from mtlab.plan.errors import UserError, shown
 from mtlab.plan.settings import Encoder
 
 UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-"""Marks that a terminal obeys and does not show; JSON spells them out as well."""
+"""Characters that control a terminal or are invisible; the output has them as JSON escapes."""
 
 TABLES = tuple(kind for kind in readers.EXTENSIONS if kind != ".txt")
-"""Kinds of files that are read as a source is; any other, ``.txt`` too, holds a sentence a line."""
+"""Extensions of files that are read like a source. Other files, also ``.txt``, have a sentence per
+line."""
 
 STDIN = Path("-")
-"""Stands for standard input."""
+"""The path that means standard input."""
 
 
 def run(directory: Path, file: Path, device: str) -> None:
@@ -36,7 +37,7 @@ def run(directory: Path, file: Path, device: str) -> None:
     their order.
 
     Raises:
-        UserError: there is no model there, or no file, or a line cannot be read.
+        UserError: the folder has no model, the file does not exist, or a line cannot be read.
     """
     reader = load(directory, device)
     stream = read(file)
@@ -62,7 +63,7 @@ def load(directory: Path, device: str) -> Reader:
     """The model of a folder.
 
     Raises:
-        UserError: there is none, or it cannot be loaded.
+        UserError: the folder has no model, or the model cannot be loaded.
     """
     if not (directory / HEADS).is_file():
         raise UserError(
@@ -107,18 +108,17 @@ def load(directory: Path, device: str) -> Reader:
 
 
 def both(sentence: Sentence) -> Given:
-    """A sentence as a model takes it."""
+    """A sentence in the form that a reader takes."""
     return {"text": sentence.text, "tokens": sentence.tokens}
 
 
 def read(file: Path) -> Iterator[Sentence]:
-    """The sentences of a file, or of standard input where ``-`` stands for it, by the readers that
-    sources are read with.
+    """The sentences of a file, or of standard input if the file is ``-``.
 
-    Files of a kind that a source may be (``.jsonl``, ``.csv``, ``.conll`` ...) have ``tokens`` or
-    ``text`` in each row; all of a file is read before the first of its sentences. Any other file,
-    and standard input, has a sentence a line, unless the first line that is not blank is a JSON
-    object: then all lines are. Blank lines are left out.
+    Files of the kinds that a source can have (``.jsonl``, ``.csv``, ``.conll`` ...) have ``tokens``
+    or ``text`` in each row; such a file is read whole before its first sentence is returned. Any
+    other file, and standard input, has a sentence per line. If the first line that is not blank is
+    a JSON object, all lines must be JSON objects. Blank lines are left out.
 
     Raises:
         UserError: ``file:line field: problem; remedy`` of the first mistake.
@@ -158,11 +158,11 @@ def _line_by_line(lines: Iterable[bytes], name: str) -> Iterator[Sentence]:
 
 
 def _is_object(number: int, line: str, name: str) -> bool:
-    """Whether the first line of a file is a JSON object; all other lines are then objects, too.
+    """Whether the first line of a file is a JSON object, so that all other lines must be, too.
 
     Raises:
-        UserError: on standard input, which has no suffix, the line begins like an object and is not
-            one.
+        UserError: the line of standard input begins with a brace and is not a JSON object. In a
+            file it would be a sentence.
     """
     if name == "standard input" and line.lstrip().startswith("{"):
         try:
@@ -174,7 +174,7 @@ def _is_object(number: int, line: str, name: str) -> bool:
 
 
 def _object(line: str) -> dict[str, Any] | None:
-    """The JSON object of a line; None if the line is not one."""
+    """The JSON object in a line; None if the line is not a JSON object."""
     try:
         value = json.loads(line) if line.lstrip().startswith("{") else None
     except (ValueError, RecursionError):

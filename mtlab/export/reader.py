@@ -1,5 +1,5 @@
-"""Reads sentences with an exported model. It needs torch, transformers, safetensors, regex and numpy,
-and of mtlab words, losses and kinds of tasks.
+"""Reads sentences with an exported model. It needs torch, transformers, safetensors, regex, numpy,
+and mtlab's modules for words, losses and kinds of tasks.
 """
 
 import json
@@ -23,28 +23,29 @@ from mtlab.tasks.kind import Context, Task
 from mtlab.tasks.registry import rebuilt
 
 HEADS = "heads.json"
-"""The file that says what the heads are: kinds of tasks, names of classes, how the encoder is read,
-what it was measured with."""
+"""The file that describes the heads: kinds of tasks, names of classes, the pooling, and the
+settings of the test."""
 
 FORMAT = 3
-"""Of that file. Before 3 there were two tasks."""
+"""The format of that file. Before format 3, a model always had two tasks."""
 
 BATCH = 32
-"""Sentences that are read together."""
+"""The number of sentences in a batch."""
 
 FORMS = ("text", "words")
-"""What a task was trained on, and so is served with: sentences as they are written, or cut into
-words."""
+"""The forms of a sentence: raw text, or a list of words. A task reads the form that it was trained
+on."""
 
 Given = str | Sequence[str] | Mapping[str, Any]
 """A sentence: raw text, its words, or both, as ``{"text": ..., "tokens": [...]}``."""
 
 
 class Nothing(ValueError):
-    """The tokenizer leaves nothing of a sentence, which no model was trained or tested on.
+    """The tokenizer makes no sub-words from a sentence. Models are not trained or tested on such
+    sentences.
 
     Attributes:
-        index: the sentence's place among those that were given.
+        index: the index of the sentence in the input.
     """
 
     def __init__(self, index: int, text: str) -> None:
@@ -57,11 +58,12 @@ class Read:
     """The result of reading a sentence in one form.
 
     Attributes:
-        ids: its sub-words, special tokens included.
-        first: the position of each word's first sub-word, -1 where it has none; empty for raw text.
-        cut: whether its end did not fit in.
-        logits: of the tasks that read this form: (outputs,), or (sub-words, outputs) where words have
-            gold.
+        ids: its sub-words, including special tokens.
+        first: the position of each word's first sub-word, -1 for a word without a sub-word; empty
+            for raw text.
+        cut: whether its end is beyond the limit on the length.
+        logits: task to logits, for the tasks that read this form: (outputs,), or (sub-words,
+            outputs) for a task of words.
     """
 
     ids: list[int]
@@ -94,7 +96,7 @@ class Parts:
         """The forms of a sentence.
 
         Raises:
-            ValueError: it is neither text nor words.
+            ValueError: the sentence is neither text nor words.
         """
         if not isinstance(sentence, Mapping):
             sentence = {"text" if isinstance(sentence, str) else "tokens": sentence}
@@ -122,10 +124,9 @@ class Reader:
     """An exported model.
 
     Args:
-        directory: where it was exported to.
-        device: where to compute.
-        precision: ``bf16`` (autocast) or ``fp32``; the one that it was measured with, where none is
-            given.
+        directory: the exported folder.
+        device: the device on which the model runs.
+        precision: ``bf16`` (autocast) or ``fp32``; by default that of the test.
     """
 
     def __init__(self, directory: Path, device: str = "cpu", precision: str | None = None) -> None:
@@ -159,14 +160,14 @@ class Reader:
                 )
 
     def __call__(self, sentences: Sequence[Given]) -> list[dict[str, Any]]:
-        """Read sentences, in one batch.
+        """Read sentences, in one batch for each form.
 
         Returns:
-            For each sentence ``text``; ``tasks``, task to its kind's predictions; and ``cut``: whether
-            words at the end were truncated.
+            For each sentence: ``text``; ``tasks``, task to the answer of its kind; and ``cut``,
+            whether the end of the sentence was truncated.
 
         Raises:
-            Nothing: the tokenizer leaves nothing of a sentence.
+            Nothing: the tokenizer makes no sub-words from a sentence.
             ValueError: a sentence is neither text nor words.
         """
         parts = [Parts.of(sentence) for sentence in sentences]
@@ -177,27 +178,26 @@ class Reader:
 
     @torch.no_grad()
     def read(self, parts: Sequence[Parts], tasks: Collection[str]) -> list[dict[str, Read]]:
-        """Read sentences for some of the tasks, in one batch for each form that these were trained
-        on.
+        """Read sentences for some of the tasks, in one batch for each form that these tasks read.
 
         Returns:
-            For each sentence, task to what was read for it.
+            For each sentence: task to the result in the task's form.
 
         Raises:
-            Nothing: the tokenizer leaves nothing of a sentence.
+            Nothing: the tokenizer makes no sub-words from a sentence.
         """
         results: list[dict[str, Read]] = [{} for _ in parts]
         for form in FORMS:
-            alike = [task for task in tasks if self.inputs[task] == form]
-            if not alike or not parts:
+            reading = [task for task in tasks if self.inputs[task] == form]
+            if not reading or not parts:
                 continue
             rows = self.encode(parts, form)
-            logits = self._logits([row.ids for row in rows], alike)
+            logits = self._logits([row.ids for row in rows], reading)
             for number, row in enumerate(rows):
                 for task, values in logits.items():
                     real = slice(len(row.ids) if self.tasks[task].of_words else None)
                     row.logits[task] = values[number][real]
-                results[number] |= dict.fromkeys(alike, row)
+                results[number] |= dict.fromkeys(reading, row)
         return results
 
     def encode(self, parts: Sequence[Parts], form: str) -> list[Read]:
@@ -231,8 +231,8 @@ class Reader:
         return len(whole["input_ids"]) > self.longest
 
     def _logits(self, rows: Sequence[Sequence[int]], tasks: Sequence[str]) -> dict[str, Tensor]:
-        """Task to logits of sentences, which are padded as they were in training, whatever the
-        tokenizer would do.
+        """Task to logits of sentences. They are padded on the right, as in training; the tokenizer
+        might pad them differently.
         """
         ids = pad_sequence(
             [torch.tensor(row) for row in rows],
@@ -294,11 +294,11 @@ class Reader:
 
 
 def _asked(settings: Any) -> dict[str, Any]:
-    """What the folder may ask of transformers, checked: nothing else is handed on, for among its
-    settings are some that run code.
+    """The folder's settings for transformers, after a check. Only harmless ones are allowed,
+    because some settings of transformers run code.
 
     Raises:
-        ValueError: it asks for something else.
+        ValueError: a setting is not allowed.
     """
     kernel, pooler = settings.get("attn_implementation"), settings.get("add_pooling_layer", False)
     if (
@@ -311,7 +311,7 @@ def _asked(settings: Any) -> dict[str, Any]:
 
 
 def _first_subwords(word_ids: Sequence[int | None], words: int) -> list[int]:
-    """The position of each word's first sub-word, -1 where it has none."""
+    """The position of each word's first sub-word, -1 for a word without a sub-word."""
     first = [-1] * words
     for position in range(len(word_ids) - 1, -1, -1):
         word = word_ids[position]

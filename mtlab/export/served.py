@@ -18,11 +18,11 @@ class Served:
         """Read sentences: a list of texts, of lists of words, or of objects with ``text`` or
         ``tokens``; or a table.
 
-        A table's columns ``text`` and ``tokens`` hold the sentences; where it has neither, its
-        first column does.
+        A table's columns ``text`` and ``tokens`` hold the sentences; if it has neither, its first
+        column does.
 
         Raises:
-            ValueError: a sentence is neither text nor words, or the tokenizer leaves nothing of it.
+            ValueError: a sentence is neither text nor words, or has no sub-words.
         """
         sentences = _rows(model_input) if hasattr(model_input, "columns") else list(model_input)
         return [

@@ -99,7 +99,7 @@ def listed(names: Iterable[str]) -> str:
 
 def digests(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """Name to SHA-256 (hex) of the content."""
-    with ThreadPoolExecutor() as pool:  # hashing lets other threads run
+    with ThreadPoolExecutor() as pool:  # hashlib releases the GIL
         return dict(zip(tensors, pool.map(_digest, tensors.values()), strict=True))
 
 

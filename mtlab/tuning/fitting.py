@@ -85,7 +85,7 @@ def watched(args: TrainingArguments) -> str:
 
 
 def score(args: TrainingArguments, value: float) -> float:
-    """A metric as a score, of which higher values are better."""
+    """A metric as a score; higher is better."""
     better = args.greater_is_better
     if better is None:
         better = not watched(args).endswith("loss")

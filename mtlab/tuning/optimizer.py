@@ -26,7 +26,7 @@ class Groups:
     """The parameter groups of an optimizer.
 
     Attributes:
-        optimizer: torch's own.
+        optimizer: the optimizer of torch.
         made: the groups with which it was created.
     """
 
@@ -37,8 +37,8 @@ class Groups:
         optimizer.register_load_state_dict_pre_hook(self._make_again)
 
     def regroup(self, rates: Rates, *, fresh: bool) -> None:
-        """Replace the groups, so that only these parameters are trained. Each keeps the options of
-        the group in which it was when the optimizer was created.
+        """Replace the groups, so that only these parameters are trained. Each parameter keeps the
+        options of the group in which it was when the optimizer was created.
 
         Args:
             rates: the learning rates of the stage, with their parameters.

@@ -1,4 +1,4 @@
-"""A partition as a table for people: what trains at which rate, what is frozen, and the number of
+"""A partition as a table to print: what trains at which rate, what is frozen, and the number of
 parameters of each.
 """
 

@@ -159,7 +159,8 @@ class Run:
         """Check, before an optimizer step, that it trains exactly what the stage says.
 
         Raises:
-            CertificateError: something frozen has gradients, is in train mode or in the optimizer.
+            CertificateError: something frozen has gradients or is in train mode, or the optimizer
+                has other parameters than the stage trains.
             UserError: the loss does not depend on something that the stage trains.
         """
         name = self.reading.name(self.progress.stage)

@@ -55,7 +55,7 @@ class Reading:
     experiment: Experiment | None = None
 
     def name(self, index: int) -> str:
-        """A stage for people: its number among those that were written, from 1, and its name."""
+        """A stage in messages: its number among all written stages, from 1, and its name."""
         name = self.stages[index].get("name")
         return f"stage {self.numbers[index] + 1}" + (f" ({name})" if name else "")
 

@@ -54,7 +54,8 @@ def train_only(
 def resolved(
     written: Mapping[str, Any], model_parts: Parts, place: str = ""
 ) -> tuple[Stage, Partition]:
-    """A stage for a model, with the model's heads as its tasks, and what the stage trains of it.
+    """A stage for a model, with the model's heads as its tasks, and the parts that the stage
+    trains.
 
     Args:
         written: the stage as in an experiment file, without losses.
