@@ -1,5 +1,5 @@
-"""``mtlab`` as a program: ``compare`` runs in a child process that this process watches, so that
-its sudden death costs one trial and not the suite.
+"""``mtlab`` as a program: commands that train run in a child process that this process watches, so
+that its sudden death costs one trial and not the suite.
 
 If the system kills the child (Linux sends SIGKILL when memory runs out), or the child crashes
 outside Python code, it is started again, and continues from its last checkpoint. A trial in which
@@ -21,6 +21,9 @@ import psutil
 from mtlab import launch
 from mtlab.watched import DEATHS, NOTE, hung, signal_name
 
+TRAIN = ("compare", "recommend")
+"""The commands that train."""
+
 
 def program() -> int:
     """Run the command of the command line; the exit status is that of :func:`mtlab.cli.main`.
@@ -29,7 +32,8 @@ def program() -> int:
     """
     arguments = sys.argv[1:]
     if (
-        arguments[:1] != ["compare"]
+        not arguments
+        or arguments[0] not in TRAIN
         or os.name != "posix"
         or {"-h", "--help"} & set(arguments)
         or launch.number() > 1

@@ -122,6 +122,20 @@ def test_a_process_that_dies_is_started_again_and_ends_in_the_same_results(
     assert killed == results(tmp_path / "whole")
 
 
+def test_a_recommendation_that_dies_is_started_again_and_ends(
+    long_file: Path, tracking: str
+) -> None:
+    output = long_file.parent / "report"
+    words = ["recommend", str(long_file), "--margin", "1.5", "--looks", "2"]
+    process = start([*WATCHED, *words, "--scenarios", "heads", "full"])
+    wait_until(lambda: list((output / "unfinished").glob("*/0*.json")), process)
+    os.kill(json.loads((output / "running.json").read_text())["pid"], signal.SIGKILL)
+    status, out, err = finish(process)
+    assert status == 0, err
+    assert err.count("it is started again and continues") == 1
+    assert "[6/6]" in out and "Do this: " in out, out
+
+
 @pytest.mark.parametrize(
     ("what", "how"),
     [

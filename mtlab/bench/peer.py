@@ -232,8 +232,10 @@ def _collate(rows: list[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:
 def _metrics(predicted: EvalPrediction, prepared: Prepared) -> dict[str, float]:
     tasks = prepared.corpus.tasks
     gold, predicted_rows = (list[dict[str, Any]](), list[dict[str, Any]]())
-    sides = zip(tasks.values(), predicted.label_ids, predicted.predictions, strict=False)
-    for task, targets, logits in sides:
+    labels, outputs = predicted.label_ids, predicted.predictions
+    if len(tasks) == 1:  # a Trainer takes a tuple of one apart
+        labels, outputs = (labels,), (outputs,)
+    for task, targets, logits in zip(tasks.values(), labels, outputs, strict=True):
         decided = LOSSES[task.kind.loss].decide(torch.from_numpy(np.asarray(logits))).numpy()
         rows = len(targets)
         gold, predicted_rows = (

@@ -53,6 +53,17 @@ def test_every_scenario_is_timed_by_everybody(file: Path) -> None:
     )
 
 
+def test_one_task_alone_is_scored(file: Path) -> None:
+    alone = file.with_name("alone.yaml")
+    tasks = "tasks: {ner: {kind: tagging, column: ner_tags}}\n"
+    alone.write_text(file.read_text() + tasks)
+    chosen = {"scenarios": ["full"], "output": [str(file.parent / "alone")]}
+    directory = bench.run(str(alone), True, chosen, times=1)
+    scenarios = json.loads((directory / "bench.json").read_text())["scenarios"]
+    scores = scenarios["full"]["rows"][0]["metrics"]
+    assert len(scores) == 3 and all(score["ner f1"] > 0.5 for score in scores.values())
+
+
 @pytest.mark.nightly
 def test_a_run_that_was_cut_off_goes_on(file: Path, capsys: pytest.CaptureFixture) -> None:
     chosen = {"scenarios": ["nothing", "heads"], "output": [str(file.parent / "again")]}
