@@ -77,6 +77,15 @@ def test_an_unclear_verdict_names_the_seeds_that_would_tell_and_the_command() ->
     assert " --seeds 0 1 2" not in made.step
 
 
+def test_what_a_head_lost_asks_for_seeds_of_all_scenarios_and_not_twice() -> None:
+    suite, trials = Journal(PUBLISHED / "staged_long").read()
+    view = View(suite, groups(suite, trials))
+    first = box(suite, view.groups, view.base).step
+    assert first.endswith(" --seeds.looks 3 6 --seeds.stop never`")
+    again = suite.model_copy(update={"command": first.strip("`")})
+    assert box(again, view.groups, view.base).step == first
+
+
 def test_one_seed_shows_nothing() -> None:
     made = of(several(tables.noisy(0.0, 1), 1))
     assert "one seed shows nothing" in made.answer and made.sure == "one seed shows nothing."

@@ -267,13 +267,15 @@ def _step(
 ) -> str:
     """The rest of the trials, more seeds or sentences where they tell, or the model itself."""
     seeds, sentences = (2 * len(base.seeds) * _open(answer), 0) if answer.kept else _needed(judged)
-    command = re.sub(r" --seeds(\.looks)?(( \d+)+| '[^']*')", "", suite.command)
+    command = re.sub(r" --seeds(\.looks|\.stop)?(( \d+)+| \w+| '[^']*')", "", suite.command)
     if best is None:
         return markdown.code(command)
     if len(base.seeds) < 2:
         return markdown.code(f"{command} --seeds 0 1 2 3 4")
     if seeds:
-        return markdown.code(_more(command, base, seeds))
+        more = _more(command, base, seeds)
+        # what is kept decides no look, so every scenario needs the seeds
+        return markdown.code(f"{more} --seeds.stop never" if answer.kept else more)
     if sentences:
         return "label more test sentences."
     if best.trial.selection is not None and best.trial.selection.by_task:
