@@ -28,7 +28,7 @@ TICKS = {**SHARES, 1.0: "1", 2.0: "2", 4.0: "4", 8.0: "8", 16.0: "16", 64.0: "64
 """Ratios of costs that an axis names."""
 
 FARTHEST = 128.0
-"""The largest ratio on the axis of costs; an interval that goes on has an arrow at its end."""
+"""The largest ratio on the axis of costs; a longer interval has an arrow at its end."""
 
 LABELS = 6.6
 """As many labels as have room on the axis of costs."""
