@@ -1,5 +1,5 @@
-"""The report: ``report.md``, ``report.html``, ``trials.csv`` and ``plots/``, rebuilt from a
-directory's records and from nothing else.
+"""The report: ``report.md``, ``report.html``, ``trials.csv`` and ``plots/``, made from the records
+of a directory alone.
 """
 
 from pathlib import Path
@@ -37,12 +37,12 @@ from mtlab.report.wording import untimed
 def write(directory: Path, to: Path | None = None, chosen: Chosen = "all") -> Path:
     """Write the table, the plots and the report of a directory's records.
 
-    The same records give the same bytes, whenever and wherever they are read.
+    The same records give the same bytes, at any time and on any machine.
 
     Args:
         directory: where the records are.
-        to: where the report goes; next to the records, where none is given.
-        chosen: the figures.
+        to: where the report goes; by default next to the records.
+        chosen: which figures to draw.
 
     Returns:
         The path of ``report.md``; ``report.html``, the same for a browser, is in the same folder.
@@ -57,10 +57,10 @@ def write(directory: Path, to: Path | None = None, chosen: Chosen = "all") -> Pa
 
 
 def clear(plots: Path) -> None:
-    """Remove the figures of an earlier report, which may have had others.
+    """Remove the figures of an earlier report, because the new report may have other figures.
 
     Raises:
-        UserError: they lie elsewhere.
+        UserError: ``plots`` is a symbolic link.
     """
     if plots.is_symlink():
         raise UserError(
@@ -100,13 +100,14 @@ def _write(directory: Path, suite: SuiteRecord, trials: list[TrialRecord], chose
 
 
 def document(view: View, drawn: list[Plots], over: Plots) -> str:
-    """The report's markdown: question, decision, figure and table first, then how sure that is, the
-    question's own figure and the costs; what is looked up is folded at the end.
+    """The report as markdown: the question, the decision, its figure and the table of results come
+    first. How sure the results are, the question's own figure and the costs follow. The appendix
+    at the end has the details.
 
     Args:
         view: what to show.
         drawn: the figures of each group that is shown.
-        over: the figures that look over them.
+        over: the figures that compare groups.
     """
     suite, base = view.suite, view.base
     pairs = list(zip(view.shown, drawn, strict=True))

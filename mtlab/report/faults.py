@@ -1,4 +1,4 @@
-"""Errors while a report is written: the disk's, and those of a bug in mtlab."""
+"""Errors while a report is written: errors of the disk, and bugs in mtlab."""
 
 import traceback
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ TRACEBACK = "report-traceback.txt"
 
 @contextmanager
 def explain_errors(directory: Path) -> Iterator[None]:
-    """Turn errors of the block, which writes a report of the records in ``directory``, into lines
-    for a user.
+    """Turn errors of a block into messages for a user. The block writes a report of the records in
+    ``directory``.
 
-    Damaged records raise a UserError where they are read, and it passes through. Any other
-    exception but the disk's is a bug.
+    A UserError passes through; damaged records raise one when they are read. An OSError is an
+    error of the disk. Any other exception is a bug.
 
     Raises:
         UserError: a record is damaged, a file cannot be written, or mtlab has a bug.

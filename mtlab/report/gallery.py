@@ -1,5 +1,5 @@
-"""The page before several reports: experiments by what they ask, each with its question, its answer in
-a line and a figure.
+"""The page that introduces several reports. It groups experiments by topic; each has its question,
+its answer in one line, and a figure.
 """
 
 from collections.abc import Callable
@@ -29,12 +29,13 @@ LEAD = (
 
 @dataclass(frozen=True)
 class Topic:
-    """What several experiments ask about.
+    """A topic that several experiments ask about.
 
     Attributes:
         title: the heading.
-        fits: whether the results of an experiment are about it.
-        figures: the kinds that show it, the most telling first; without any, the decision.
+        fits: whether the results of an experiment are about the topic.
+        figures: the kinds of figures that show it, the best first; if none exists, the page shows
+            the decision figure.
     """
 
     title: str
@@ -43,7 +44,7 @@ class Topic:
 
 
 def _varies(*keys: str) -> Callable[[Evidence], bool]:
-    """Whether the points of an experiment differ in a key that starts with one of ``keys``."""
+    """A test whether a key of an experiment's points starts with one of ``keys``."""
     return lambda results: any(
         key.startswith(keys) for group in results.groups for key in group.point
     )
@@ -85,15 +86,15 @@ TOPICS = (
         ("out_of_distribution",),
     ),
 )
-"""In the order of the page. An experiment belongs to the last one that fits."""
+"""The topics, in the order of the page. An experiment belongs to the last topic that fits."""
 
 
 def write_page(directory: Path) -> Path:
     """Write ``README.md`` into ``directory``: a part for each report of its experiments.
 
     Raises:
-        UserError: the directory has no report, a record cannot be read, or the page cannot be
-            written.
+        UserError: the directory has no report, a record cannot be read, the page cannot be
+            written, or the present ``README.md`` was not written by this function.
     """
     reports, page_file = folders(directory), directory / "README.md"
     if page_file.exists() and not page_file.read_text(
@@ -141,7 +142,7 @@ def _part(folder: Path, results: Evidence, figure: str | None) -> str:
 
 
 def _amount(results: Evidence) -> str:
-    """How many scenarios and seeds, and the time where this run took all of it."""
+    """How many scenarios and seeds, and the time if this run did all trials."""
     amounts = [
         counted(len(results.base.scenarios), "scenario"),
         counted(len(results.base.seeds), "seed"),
@@ -151,7 +152,9 @@ def _amount(results: Evidence) -> str:
 
 
 def minutes(suite: SuiteRecord) -> str:
-    """The time of a suite, in words; empty where an earlier run did a part of it."""
+    """The time of a suite, in words; empty if the time is unknown or an earlier run did a part of
+    the suite.
+    """
     if suite.elapsed_s is None or suite.read_back:
         return ""
     return counted(round(suite.elapsed_s / 60), "minute")

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 LONGEST = 600
-"""Characters of one text value that a report shows."""
+"""The most characters of one text value that a report shows."""
 
 MOST_DIGITS = 5
-"""Decimals of a difference that is nearly as large as half its interval."""
+"""The most decimals of a difference that is nearly as large as half its interval."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\[\]:-]*")
 _SPECIAL = re.compile(r"[\\`*{}\[\]!|~$#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -24,21 +24,21 @@ def one_line(value: Any) -> str:
 
 
 def text(value: Any) -> str:
-    """``value`` as inert text: no markup, link, image, HTML or table cell of its own."""
+    """``value`` as inert text: it makes no markup, link, image, HTML or table cell."""
     escaped = _SPECIAL.sub(lambda match: "\\" + match[0], one_line(value))
     escaped = "".join(_ENTITIES.get(mark, mark) for mark in escaped)
     return escaped.replace("://", "&#58;//").replace(
         "www.", "www&#46;"
-    )  # no link out of a bare address either
+    )  # some readers turn a bare address into a link
 
 
 def name(value: Any) -> str:
-    """A name as code where it is a plain name, as inert text where it is not."""
+    """A plain name as code; any other name as inert text."""
     return f"`{value}`" if _PLAIN.fullmatch(str(value)) else text(value)
 
 
 def code(value: Any) -> str:
-    """A command as code; as inert text where it has what code cannot hold."""
+    """A command as code; as inert text if it has a backquote, which code cannot hold."""
     line = one_line(value)
     return text(value) if "`" in line else f"`{line}`"
 
@@ -55,7 +55,7 @@ def fenced(content: str, language: str = "") -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
-    """A table of cells that are markdown already: the first ``words`` columns left-aligned, the
+    """A table. Its cells are markdown already. The first ``words`` columns are left-aligned, the
     others right-aligned.
     """
     rule = ["---"] * words + ["---:"] * (len(header) - words)
@@ -63,12 +63,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) 
 
 
 def details(summary: str, body: str) -> str:
-    """A folded part; the empty lines let the markdown within be read as markdown."""
+    """A folded part. The empty lines let readers treat its body as markdown."""
     return f"<details>\n<summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
 def listing(words: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """``a``, ``a and b``, or ``a, b and c``; ``none`` without words."""
     return (
         words[0]
         if len(words) == 1
@@ -79,12 +79,12 @@ def listing(words: Sequence[str]) -> str:
 
 
 def fixed(value: float | None, digits: int = 3) -> str:
-    """A number with a fixed number of decimals and a true minus; a dash where it is undefined."""
+    """A number with a fixed number of decimals and a true minus sign; a dash if it is undefined."""
     return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
 def signed(value: float | None, digits: int = 3) -> str:
-    """The same with its sign, a true minus; zero has none."""
+    """A number as in :func:`fixed`, with its sign; zero has no sign."""
     if value is None:
         return "–"
     rounded = f"{abs(value):.{digits}f}"
@@ -92,7 +92,7 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 
 def bounds(low: float | None, high: float | None, digits: int = 3) -> str:
-    """An interval in brackets, after a blank; nothing where there is none."""
+    """An interval in brackets, after a blank; empty without an interval."""
     return "" if low is None or high is None else f" [{fixed(low, digits)}, {fixed(high, digits)}]"
 
 
@@ -104,8 +104,9 @@ def measured(
     *,
     sign: bool = False,
 ) -> str:
-    """A mean with its interval: ``0.860 ± 0.020`` where it is symmetric as printed, else in
-    brackets; with ``sign``, a difference, with more decimals where fewer hide which side of 0 it is.
+    """A mean with its interval: ``0.860 ± 0.020`` if the interval is symmetric as printed, else in
+    brackets. With ``sign``, the mean is a difference; it gets more decimals if fewer would hide
+    whether the interval includes 0.
     """
     number = signed(mean, digits) if sign else fixed(mean, digits)
     if mean is None or low is None or high is None:
@@ -120,10 +121,11 @@ def measured(
 
 
 def times(mean: float | None, low: float | None, high: float | None) -> str:
-    """A ratio with its interval: ``0.89× [0.81, 0.98]``; without one where every seed has the same.
+    """A ratio with its interval: ``0.89× [0.81, 0.98]``; without the interval if both of its bounds
+    look the same.
 
-    An end that is a hundredfold away from 1 is given as ``<0.01`` or ``>100``: it says only that the
-    seeds differ too much.
+    A bound below 0.01 or above 100 is written ``<0.01`` or ``>100``: it says only that the seeds
+    differ too much.
     """
     if mean is None:
         return "–"
@@ -138,8 +140,8 @@ def _end(ratio: float | None) -> str:
 
 
 def rounded(value: float | None, digits: int = 3) -> str:
-    """A number of any size to ``digits`` significant ones, without an exponent; a dash where it is
-    undefined.
+    """A number of any size, without an exponent: with ``digits`` significant digits, or as a whole
+    number if it is large; a dash if it is undefined.
     """
     if value is None:
         return "–"
@@ -152,5 +154,5 @@ def rounded(value: float | None, digits: int = 3) -> str:
 
 
 def whole(value: int | None) -> str:
-    """A count, exact, with thousands separated; a dash where it is undefined."""
+    """An exact count with thousands separated; a dash if it is undefined."""
     return "–" if value is None else f"{value:,}"

@@ -1,7 +1,8 @@
-"""What an experiment will be able to show, told before it runs, from earlier records of the same data.
+"""Which differences an experiment will be able to show. This is estimated before the experiment runs,
+from earlier records of the same data.
 
-The variances between seeds and between test sentences of earlier contrasts say how wide an interval
-will be with any number of seeds.
+Earlier contrasts have variances between seeds and between test sentences. From these follows the
+width of an interval with any number of seeds.
 """
 
 import math
@@ -24,8 +25,8 @@ from mtlab.report.statistics.variances import Spread, estimable
 from mtlab.report.tasks import Task, of_experiment
 
 POWER_QUANTILE = 0.8416
-"""Of the normal distribution, at 80%: a difference this many standard errors beyond the half-width of
-the interval is shown in four of five suites."""
+"""The 80% quantile of the normal distribution: if a difference exceeds the half-width of the interval
+by this many standard errors, four of five suites show it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Source:
     """Earlier records of the same data and encoder.
 
     Attributes:
-        folder: where they are.
+        folder: where the records are.
         group: their results at the point with these data.
     """
 
@@ -43,13 +44,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Power:
-    """What a task's contrasts can show.
+    """Which differences a task's contrasts can show.
 
     Attributes:
-        task: whose metric.
+        task: the task whose metric is compared.
         alpha: the error of one interval.
-        spread: of one seed's difference (``seeds``) and of test sentences, median over contrasts.
-        sentences: of the test split.
+        spread: the variance of one seed's difference (``seeds``) and that from test sentences
+            (``sentences``), medians over contrasts.
+        sentences: the number of sentences of the test split.
     """
 
     task: Task
@@ -58,7 +60,7 @@ class Power:
     sentences: int
 
     def shown(self, seeds: float) -> float:
-        """The smallest difference that so many seeds show in four of five suites."""
+        """The smallest difference that this number of seeds shows in four of five suites."""
         spread = replace(self.spread, sentences_df=self.sentences - 1)
         outlook = Outlook(0.0, 1, spread, self.sentences, self.alpha, self.task.margin)
         error = math.sqrt(spread.seeds / seeds + spread.sentences)
@@ -66,15 +68,17 @@ class Power:
 
     @property
     def seeds_of_margin(self) -> int | None:
-        """The fewest seeds that show a difference as large as the margin; None where
-        :data:`MOST_SEEDS` do not.
+        """The fewest seeds that show a difference as large as the margin; None if
+        :data:`MOST_SEEDS` seeds do not show it.
         """
         enough = (n for n in range(2, MOST_SEEDS + 1) if self.shown(n) <= self.task.margin)
         return next(enough, None)
 
     @property
     def sentences_of_margin(self) -> int | None:
-        """The test sentences that show it with any number of seeds; None where these do."""
+        """The test sentences that are needed to show such a difference with unlimited seeds; None
+        if the present test sentences are enough.
+        """
         limit = self.shown(math.inf)
         if limit <= self.task.margin:
             return None
@@ -86,8 +90,9 @@ def lines(experiment: Mapping[str, Any], output: Path, fingerprint: str) -> Iter
 
     Args:
         experiment: its settings, as a record has them.
-        output: where its records will go; earlier ones are looked for there and beside it.
-        fingerprint: of its data.
+        output: where its records will go; earlier records are looked for there, beside it, and
+            among published answers.
+        fingerprint: the fingerprint of its data.
     """
     source = find(output, fingerprint, experiment)
     if source is None:
@@ -122,7 +127,9 @@ def _line(power: Power, seeds: int) -> str:
 
 
 def find(output: Path, fingerprint: str, experiment: Mapping[str, Any]) -> Source | None:
-    """The earlier records that say most: those with the most seeds, an experiment's own first."""
+    """The earlier records in which the control has the most seeds, at least two; None without any.
+    If numbers are equal, the experiment's own records come first, then published ones.
+    """
     beside = sorted(output.parent.glob("*/suite.json"))
     published = sorted((output.parent / PUBLISHED).glob("*/suite.json"))
     folders = dict.fromkeys([output, *(path.parent for path in (*published, *beside))])
@@ -140,7 +147,7 @@ def _sources(folder: Path, fingerprint: str, experiment: Mapping[str, Any]) -> I
         return
     try:
         suite, trials = Journal(folder).read()
-    except UserError:  # what cannot be read does not help
+    except UserError:  # without these records, others may still help
         return
     same = (suite.experiment.get("encoder"), suite.experiment.get("start")) == (
         experiment.get("encoder"),
@@ -172,8 +179,8 @@ def _powers(group: Group, experiment: Mapping[str, Any], seeds: int) -> Iterator
 
 
 def _spreads(group: Group, task: Task) -> list[tuple[Spread, int]]:
-    """The variance of one seed's difference, and that of test sentences, of each contrast that trains
-    something; and the number of test sentences.
+    """For each contrast that trains something: the variance of one seed's difference, the variance
+    from test sentences, and the number of test sentences.
     """
     samples, spreads = group.samples(task), []
     for name in group.scenarios:

@@ -1,5 +1,5 @@
-"""A run's committed answer: the report with its main figures, the table, and every record in one
-file.
+"""The published answer of a run, to be committed: the report with its main figures, the table of
+trials, and all records in one file.
 """
 
 import tempfile
@@ -22,9 +22,9 @@ class Published:
     """An answer that was published.
 
     Attributes:
-        report: its ``report.md``.
+        report: the path of its ``report.md``.
         origin: where the records came from.
-        trials: how many there are.
+        trials: the number of trials.
         failed: how many of them have no result.
     """
 
@@ -35,14 +35,14 @@ class Published:
 
 
 def place(output: Path) -> Path:
-    """Where the answer of a run in ``output`` is published: ``reports/published/x`` of
+    """Where the answer of a run in ``output`` is published: ``reports/published/x`` for
     ``reports/x``.
     """
     return output if output.parent.name == PUBLISHED else output.parent / PUBLISHED / output.name
 
 
 def origin(output: Path) -> Path:
-    """The directory with an experiment's records: its output or, where nothing was run there, its
+    """The directory with an experiment's records: its output or, if that has no records, its
     published answer.
     """
     ran, published = ((folder / "suite.json").exists() for folder in (output, place(output)))
@@ -50,12 +50,13 @@ def origin(output: Path) -> Path:
 
 
 def publish(output: Path) -> Published:
-    """Write the answer of the run in ``output``. Where nothing was run here, write the published
-    answer anew from its own records.
+    """Write the answer of the run in ``output``. If ``output`` has no records, write the published
+    answer again from its own records.
 
     The same records give the same bytes.
 
     Raises:
+        Busy: another process uses the directory of the records.
         UserError: there are no records, the run is not finished, or the answer cannot be written.
     """
     source, target = origin(output), place(output)
@@ -84,10 +85,10 @@ def publish(output: Path) -> Published:
 
 
 def _check_finished(source: Path, suite: SuiteRecord, trials: list[TrialRecord]) -> None:
-    """See that every trial of a suite ended, but for those that it skipped.
+    """Check that all trials of a suite ended, except those that it skipped.
 
     Raises:
-        UserError: some did not.
+        UserError: some trials did not end.
     """
     ended = [trial for trial in trials if trial.status not in UNFINISHED]
     due = len(suite.trials) - len(suite.skipped)

@@ -1,4 +1,6 @@
-"""The results of a suite as values: a row a scenario, with means, changes against the control, costs."""
+"""The results of a suite as values: for each scenario a row with means, changes against the control,
+and costs.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,9 +26,9 @@ class Row:
         scenario: its name.
         scores: task to the mean of its metric on test.
         contrasts: task to the change against the control; empty for the control.
-        flops: training FLOPs over the control's; None where there is nothing to compare.
-        time: the same of the time without a cache.
-        seeds: how many have a result.
+        flops: training FLOPs as a ratio to the control's; None if they cannot be compared.
+        time: the same ratio of the times without a cache.
+        seeds: how many seeds have a result.
     """
 
     scenario: str
@@ -63,19 +65,19 @@ def scenario_rows(group: Group) -> list[Row]:
 
 
 def table(groups: Sequence[Group]) -> pd.DataFrame:
-    """The results as a table, indexed by scenario, and by point before that where there are several
-    groups.
+    """The results as a table, indexed by scenario; with several groups, by point and scenario.
 
-    For each task there are ``TASK_METRIC`` with the ends of its interval (``_low``, ``_high``), the
-    change against the control with those of its own, and the verdict; then costs as shares of the
-    control's, and the number of seeds. Where there are test sets out of distribution, columns that
-    begin with ``also.SET.TASK_METRIC`` follow: the score there, its drop from test (``_drop``), that
-    against the control's with the ends of its interval (``_drop_change``) and in words, and the
-    verdict on the set itself. What is undefined is NaN, and a verdict that is not there is empty.
+    Each task has the columns ``TASK_METRIC`` with the bounds of its interval (``_low``, ``_high``),
+    the change against the control (``_change``) with its bounds, and the verdict (``_verdict``).
+    Costs as shares of the control's and the number of seeds follow. With test sets out of
+    distribution, columns that begin with ``also.SET.TASK_METRIC`` follow: the score on the set with
+    its bounds; the score minus the score on test (``_drop``); this drop minus the control's with
+    its bounds (``_drop_change``), and the verdict on it (``_drop_verdict``); and the verdict on the
+    scores on the set (``_verdict``). Undefined numbers are NaN, missing verdicts are empty.
     """
     rows: list[dict[str, Any]] = []
     index: list[tuple[str, str]] = []
-    # every group has the columns of all: a task may have results at some points alone
+    # all groups have the columns of all tasks: a task may have results at some points only
     tasks = list({task.name: task for group in groups for task in group.tasks}.values())
     for group in groups:
         also = _also(group)
@@ -83,7 +85,7 @@ def table(groups: Sequence[Group]) -> pd.DataFrame:
             index.append((group.label, row.scenario))
             rows.append({**_cells(row, tasks), **also[row.scenario]})
     frame = pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(index, names=INDEX))
-    # a scenario without a score on a set has nothing in its columns
+    # a scenario without a score on a set has NaN in its columns, even for verdicts
     words = [column for column in frame if str(column).endswith("_verdict")]
     frame[words] = frame[words].fillna("")
     return frame if len(groups) > 1 else frame.droplevel(INDEX[0])
@@ -93,7 +95,7 @@ INDEX = ("point", "scenario")
 
 
 def _cells(row: Row, tasks: Sequence[Task]) -> dict[str, Any]:
-    """Column to value, in the order of the table."""
+    """Column name to value, in the order of the table."""
     cells: dict[str, Any] = {}
     for task in tasks:
         contrast = row.contrasts.get(task.name)
@@ -106,7 +108,7 @@ def _cells(row: Row, tasks: Sequence[Task]) -> dict[str, Any]:
 
 
 def _also(group: Group) -> dict[str, dict[str, Any]]:
-    """Scenario to its columns about test sets out of distribution."""
+    """Scenario to its columns for test sets out of distribution."""
     cells: dict[str, dict[str, Any]] = {scenario: {} for scenario in group.scenarios}
     for shift in shifts(group):
         name, against = f"{ALSO}.{shift.on.name}.{shift.task.metric}", shift.against
@@ -133,7 +135,7 @@ def _number(value: float | None) -> float:
 
 
 def _shares(group: Group, column: str) -> dict[str, float]:
-    """Each scenario's cost over the control's, without its interval."""
+    """Scenario to the ratio of its cost to the control's, without an interval."""
     if group.control is None or not group.of(group.control):
         return {}
     costs = comparisons.costs(group.values(column), group.control)

@@ -1,4 +1,4 @@
-"""The suite's page in MLflow: the question, the decision, the table, and the model."""
+"""The suite's page in MLflow: the question, the decision, the table, and the recommended model."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def story(directory: Path) -> str:
     """Markdown in which data and names are inert.
 
     Args:
-        directory: of the records.
+        directory: where the records are.
 
     Raises:
         UserError: there is no suite, or a record cannot be read.

@@ -1,4 +1,4 @@
-"""The table of trials: one row a trial, as ``trials.csv`` has it."""
+"""The table of trials, which ``trials.csv`` holds: one row for each trial."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,8 +26,8 @@ RESULTS = {
     "tokens_per_s": "tokens_per_s",
     "selected_epoch": "selection.epoch",
 }
-"""Column of the table to the place of its value in a record, besides those of scores. Times are
-seconds, memory is MB."""
+"""Column of the table to the place of its value in a record, without the columns of scores. Times are
+in seconds, memory is in MB."""
 
 COUNTS = (
     "params_total",
@@ -42,19 +42,19 @@ COUNTS = (
 
 
 VALIDATION = "validation_"
-"""Begins the columns of scores on validation."""
+"""The prefix of the columns of scores on validation."""
 
 ALSO = "also"
-"""Begins the columns of scores on test sets out of distribution: ``also.SET.TASK_METRIC``."""
+"""The prefix of the columns of scores on test sets out of distribution: ``also.SET.TASK_METRIC``."""
 
 TIMES = ("wall_s", "wall_plain_s", "train_s", "eval_s", "cache_s", "setup_s", "tokens_per_s")
-"""The columns that have no value for trials whose times compare with no others'
+"""The columns that are empty for trials whose times are excluded from comparisons
 (``TrialRecord.untimed``)."""
 
 
 def look_up(value: Any, path: str) -> Any:
-    """The value at a dotted ``path`` of a record (attributes, keys, indices); ``None`` where the
-    path breaks off.
+    """The value at a dotted ``path`` of a record (attributes, keys, indices); ``None`` if a value on
+    the path is ``None``, a key is missing, or a tuple is empty.
     """
     for part in path.split("."):
         if value is None:
@@ -69,8 +69,8 @@ def look_up(value: Any, path: str) -> Any:
 
 
 def result(trial: TrialRecord, column: str) -> Any:
-    """A trial's value for one of :data:`RESULTS`, :func:`scores` or :func:`also_scores`; ``None`` where
-    it is undefined or excluded from comparisons, or where the trial did not end well.
+    """A trial's value for a column of :data:`RESULTS`, :func:`scores` or :func:`also_scores`; ``None``
+    if the value is undefined or excluded from comparisons, or if the trial did not end well.
     """
     if not trial.ok or (column in TIMES and trial.untimed):
         return None
@@ -88,8 +88,8 @@ def _score(trial: TrialRecord, column: str) -> float | None:
 
 
 def scores(tasks: Sequence[Task]) -> list[str]:
-    """The columns of scores: ``TASK_METRIC`` and ``TASK_loss`` on test, and on validation the metric
-    that judges each task.
+    """The columns of scores: ``TASK_METRIC`` and ``TASK_loss`` on test, and the metric that judges
+    each task on validation.
     """
     return [
         *(f"{task.name}_{metric}" for task in tasks for metric in task.kind.metrics),
@@ -99,8 +99,8 @@ def scores(tasks: Sequence[Task]) -> list[str]:
 
 
 def also_scores(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[str]:
-    """The columns of scores on test sets out of distribution: of each set the metric that judges each
-    task of which it has gold; empty where there are no sets.
+    """The columns of scores on test sets out of distribution: for each set, the metric that judges
+    each task for which a trial has a score there; empty without such sets.
     """
     scored = {
         (name, task)
@@ -120,12 +120,12 @@ def also_scores(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> list[str]:
 
 
 def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFrame:
-    """One row a trial: its settings, its status, and the columns of :data:`RESULTS`, :func:`scores` and
-    :func:`also_scores`.
+    """One row for each trial: its settings, its status, and the columns of :data:`RESULTS`,
+    :func:`scores` and :func:`also_scores`.
 
-    A trial that did not end well keeps its row, with its ``status`` and ``reason`` and without
-    numbers, so that no average of a column includes half a training run. Times that are excluded
-    from comparisons are empty too; ``untimed`` has the reason, and the record has the times.
+    A trial that did not end well has a row with its ``status`` and ``reason`` but without numbers,
+    so that no average of a column includes half a training run. Times that are excluded from
+    comparisons are empty, too; ``untimed`` has the reason, and the record has the times.
     """
     swept = [
         key
@@ -151,14 +151,14 @@ def trials_table(suite: SuiteRecord, trials: Sequence[TrialRecord]) -> pd.DataFr
 
 
 FORMULA = tuple("=+-@＝＋－＠")
-"""The characters with which a formula of a spreadsheet begins."""
+"""The characters that begin a formula in a spreadsheet."""
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """The table as CSV: floats in their shortest exact form, undefined values as empty cells, lines
-    that end in LF.
+    """The table as CSV: floats in their shortest exact form, undefined values as empty cells, and
+    lines that end in LF.
 
-    Text is one line a cell, and has an apostrophe before it where a spreadsheet would take it for a
+    Text is one line in each cell. An apostrophe precedes text that a spreadsheet would treat as a
     formula.
     """
     words = [column for column in table if not pd.api.types.is_numeric_dtype(table[column])]

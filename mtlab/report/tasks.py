@@ -1,4 +1,4 @@
-"""Tasks as a report speaks of them."""
+"""Tasks, with the words that a report uses for them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ class Task:
     """A task of an experiment.
 
     Attributes:
-        name: in records, columns and selectors.
-        title: words for people.
-        kind: of its gold.
+        name: its name in records, columns and selectors.
+        title: its name in words.
+        kind: what its head learns.
         metric_title: the metric that judges it, in words.
         margin: a difference of that metric below which two scenarios count as equally good.
     """
@@ -35,31 +35,31 @@ class Task:
 
     @property
     def counts(self) -> bool:
-        """Whether it bears on a choice: with a margin of :data:`~mtlab.plan.looks.ANY_LOSS` no loss
-        is too large.
+        """Whether the task counts in a choice. With a margin of :data:`~mtlab.plan.looks.ANY_LOSS`
+        or more it does not, because no loss is too large.
         """
         return self.margin < ANY_LOSS
 
     @property
     def heading(self) -> str:
-        """The title, as a heading has it."""
+        """The title with a capital first letter."""
         return self.title[:1].upper() + self.title[1:]
 
     @property
     def metric(self) -> str:
-        """The column of the metric that judges it."""
+        """The column of the metric that judges the task."""
         return f"{self.name}_{next(iter(self.kind.metrics))}"
 
     def contributed(self, contributions: Contributions) -> np.ndarray | None:
-        """(sentences,): what each test sentence adds to the metric that judges the task, which is
-        their mean; None where it is undefined.
+        """(sentences,): what each test sentence adds to the metric that judges the task; the metric
+        is the mean of these values. None if it is undefined.
         """
         columns = contributions.by_task.get(self.name)
         return None if columns is None else self.kind.linear(columns)
 
 
 def of_experiment(experiment: Mapping[str, Any]) -> tuple[Task, ...]:
-    """The tasks of an experiment as it was recorded."""
+    """The tasks of an experiment, from its recorded settings."""
     settings = {
         name: Settings.model_validate(task)
         for name, task in (experiment.get("tasks") or USUAL).items()

@@ -1,4 +1,4 @@
-"""The verdicts in the terminal: a table and the decision."""
+"""The verdicts for the terminal: a table and the decision."""
 
 import html
 import re
@@ -17,11 +17,11 @@ from mtlab.report.wording import effect, reason, verdict
 
 
 def lines(directory: Path) -> list[str]:
-    """The table of verdicts of a suite and its decision, line by line; empty where no trial ended
-    well.
+    """The table of verdicts of a suite and its decision, line by line; empty without test scores
+    and without a pilot.
 
     Args:
-        directory: of the records.
+        directory: where the records are.
 
     Raises:
         UserError: there is no suite, or a record cannot be read.
@@ -30,7 +30,7 @@ def lines(directory: Path) -> list[str]:
 
 
 def of(results: Evidence) -> list[str]:
-    """The same of results that are read already."""
+    """The same lines from results that were read already."""
     group = results.base
     if not group.tasks and not group.pilot:
         return []

@@ -1,4 +1,4 @@
-"""What a report shows of a suite, and how its parts are put together."""
+"""The parts of a suite that a report shows, and functions that join the parts of a report."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -11,26 +11,26 @@ from mtlab.report.comparison.groups import Group
 from mtlab.report.figures.canvas import LEFT_OUT, Plot
 
 Plots = dict[str, Plot]
-"""Kind of figure to what was drawn."""
+"""Kind of figure to the figure."""
 
 Pairs = list[tuple[Group, Plots]]
 """Groups with their figures."""
 
 Chosen = Literal["all", "main"]
-"""Which figures a report has: all that can be drawn, or the two that tell the most."""
+"""Which figures a report has: all that can be drawn, or the two most important ones."""
 
 
 class View:
-    """What a report shows of a suite.
+    """The parts of a suite that a report shows.
 
     Attributes:
         suite: the record of the experiment.
-        groups: its points.
-        picked: scenario to the point of its best setting, where points are settings.
+        groups: the results at all its points.
+        picked: scenario to the group of its best setting; empty unless the points are settings.
         base: the group that represents the whole: the best settings, or the point with the most
             sentences.
         shown: the groups whose results are shown in full.
-        chosen: the figures.
+        chosen: which figures the report has.
     """
 
     def __init__(self, suite: SuiteRecord, groups: list[Group], chosen: Chosen = "all") -> None:
@@ -43,7 +43,7 @@ class View:
 
 
 def part(heading: str, *words: str) -> str:
-    """A section; empty where it has no words."""
+    """A section; empty if it has no text."""
     return joined(heading, *words) if any(words) else ""
 
 
@@ -53,12 +53,12 @@ def joined(*parts: str) -> str:
 
 
 def folded(summary: str, body: str) -> str:
-    """A folded part; empty where it has no words."""
+    """A folded part; empty if it has no text."""
     return markdown.details(summary, body) if body else ""
 
 
 def each(pairs: Pairs, make: Callable[[Group, Plots], str]) -> str:
-    """A part for every point that has words for it, under the point's name where there are several."""
+    """A part for every group that has text for it; each has its point as a heading, if any."""
     parts = [(group.label, make(group, plots)) for group, plots in pairs]
     return joined(
         *(
@@ -70,7 +70,9 @@ def each(pairs: Pairs, make: Callable[[Group, Plots], str]) -> str:
 
 
 def figures(plots: Plots, *kinds: str) -> str:
-    """The figures that were drawn, with their captions; one that nobody asked for is left out."""
+    """The figures that were drawn, with their captions; figures that were not asked for are left
+    out.
+    """
     drawn = [plots[kind] for kind in kinds if kind in plots and plots[kind] is not LEFT_OUT]
     return joined(
         *(

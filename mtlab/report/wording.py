@@ -1,4 +1,4 @@
-"""Verdicts, effects and excluded times in the words of a report."""
+"""The words of a report for verdicts, effects and excluded times."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ REASONS = {
 
 
 def verdict(contrast: Contrast) -> str:
-    """The verdict in a word or four: *at least as good* where an unclear one is shown to be that."""
+    """The verdict in words: *at least as good* if it is unclear but a loss of the margin is excluded."""
     good = contrast.verdict == "unclear" and contrast.as_good
     return "at least as good" if good else contrast.verdict
 
 
 def reason(contrast: Contrast) -> str:
-    """Why a verdict is unclear, in words; empty where the seeds to come may tell."""
+    """Why a verdict is unclear, in words; empty if it is clear, or if planned seeds may decide it."""
     if contrast.reason == decisions.SENTENCES:
         return f"needs about {contrast.needed:,} test sentences"
     if contrast.reason == decisions.SEEDS:
@@ -39,23 +39,25 @@ def reason(contrast: Contrast) -> str:
 
 
 def effect(contrast: Contrast) -> str:
-    """A difference with the interval that decides."""
+    """A difference with the interval that decides the verdict."""
     interval = contrast.interval
     return markdown.measured(interval.mean, interval.low, interval.high, sign=True)
 
 
 def falling(decay: float | None) -> str:
-    """What is said behind a rate that falls from block to block; empty where it does not."""
+    """The note on a learning rate that decreases from block to block; empty if it does not."""
     return "" if decay is None else f" (× {decay:g} for each block down)"
 
 
 def drawn(selectors: Sequence[str]) -> str:
-    """The note on blocks that a stage drew anew; empty where it did not."""
+    """The note on blocks that a stage initialized again at random; empty without any."""
     return f", after drawing {listing(list(map(name, selectors)))} anew" if selectors else ""
 
 
 def averaged(share: float | None) -> str:
-    """The note on weights that are averaged with where their stage began; empty where they are not."""
+    """The note on weights that are averaged with the weights at the start of their stage; empty if
+    they are not.
+    """
     return (
         f", tested with {share:g} of what trained and the rest of where it began" if share else ""
     )
@@ -66,11 +68,11 @@ HOW = {
     "rotate": "some blocks at a time",
     "freeze_when": "blocks frozen on the way, from the bottom up",
 }
-"""Key of a stage by which not all blocks train all the time, in words."""
+"""Key of a stage in which not all blocks train all the time, to its meaning in words."""
 
 
 def untimed(group: Group) -> str:
-    """The scenarios and trials without comparable times, and why; empty where there are none."""
+    """How many trials have no comparable times, and why; empty without such trials."""
     apart = group.untimed
     if not apart:
         return ""

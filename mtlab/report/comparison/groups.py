@@ -111,7 +111,7 @@ class Group:
 
     @property
     def untimed(self) -> list[TrialRecord]:
-        """The trials that ended well and whose times are not excluded from comparisons."""
+        """The trials that ended well and whose times are excluded from comparisons."""
         return [trial for trial in self.good if trial.untimed]
 
     @property

@@ -1,5 +1,5 @@
-"""The map of what trains: a row a scenario, in it a line a stage, a cell for each part of the
-network.
+"""The map of what trains: each scenario is a row, each of its stages is a line, and each part of the
+network is a cell.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ TRAINS, FROZEN, EDGE = "#2f3e5c", "#e4e4e4", "#858585"
 ADAPTERS = "lora"
 """The unit of the low-rank adapters, which lie in the blocks."""
 CELL, GAP = 0.82, 0.7
-"""Width of a cell, and the space before the heads, in cells."""
+"""The width of a drawn cell, and the space before the heads, both in cells."""
 HEIGHT = 0.62
-"""Of a row's cells, in rows."""
+"""The height of a row's cells, in rows."""
 LABELS = 9
-"""Blocks up to which each has its number."""
+"""The most blocks that are all numbered; of more blocks, only some are."""
 
 State = Literal["trains", "frozen", "partly"]
 
@@ -32,7 +32,7 @@ STYLES: dict[State, dict[str, Any]] = {
 
 
 def draw(group: Group, names: Sequence[str], ax: Axes) -> Axes:
-    """Draw the map, a row for each of ``names``."""
+    """Draw the map, with a row for each of ``names``."""
     stages = {name: _stages(group, name) for name in names}
     units = _units([stage for several in stages.values() for stage in several])
     letters = head_letters(group.every)
@@ -65,7 +65,7 @@ def draw(group: Group, names: Sequence[str], ax: Axes) -> Axes:
 
 
 def words(group: Group) -> str:
-    """What the labels of the cells mean."""
+    """What the labels and colours of the cells mean."""
     units = _units([stage for trial in group.trials for stage in trial.stages])
     blocks = sum(unit.startswith("layers[") for unit in units)
     heads = [
@@ -86,7 +86,7 @@ def words(group: Group) -> str:
 
 
 def head_letters(tasks: Sequence[Task]) -> dict[str, str]:
-    """Unit of a head to a letter or two, different for each."""
+    """Unit of a head to its label of a few characters, different for each head."""
     return {_head(task): letter for task, letter in _heads(tasks)}
 
 
@@ -101,7 +101,7 @@ def _heads(tasks: Sequence[Task]) -> list[tuple[Task, str]]:
 
 
 def _called(task: Task) -> str:
-    """A head's name, with its task's title where that is another."""
+    """A head's name, with its task's title if that differs."""
     name, title = shown(task.name), shown(task.title)
     return name if title == name else f"{name} ({title})"
 
@@ -111,21 +111,23 @@ def _head(task: Task) -> str:
 
 
 def _stages(group: Group, name: str) -> list[StageRecord]:
-    """The stages of a scenario that train for an epoch or more, or its only one."""
+    """The stages of a scenario that last one epoch or more; its first stage if none does."""
     trials: list[TrialRecord] = [*group.of(name), *group.failed]
     stages = next((trial.stages for trial in trials if trial.scenario == name), ())
     return joined([stage for stage in stages if stage.epochs]) or list(stages[:1])
 
 
 def _units(stages: Sequence[StageRecord]) -> list[str]:
-    """The units of all stages, without adapters: the encoder's in their order, then the heads."""
+    """The units of all stages, without adapters: first the encoder's units in order, then the
+    heads.
+    """
     units = dict.fromkeys(unit for stage in stages for unit in stage.parameters if unit != ADAPTERS)
     return sorted(units, key=lambda unit: unit.startswith("head."))
 
 
 def _places(units: Sequence[str], letters: Mapping[str, str]) -> dict[str, tuple[float, float]]:
-    """Where the cells of units begin, and how wide they are: those with letters have room for
-    them.
+    """Unit to the start and the width of its cell: the cells of embeddings and heads have room for
+    their letters.
     """
     blocks = sum(unit.startswith("layers[") for unit in units)
     longest = max((len(letters[unit]) for unit in units if unit in letters), default=1)
@@ -142,7 +144,7 @@ def _places(units: Sequence[str], letters: Mapping[str, str]) -> dict[str, tuple
 
 
 def _parts(places: Mapping[str, tuple[float, float]]) -> dict[str, list[tuple[float, float]]]:
-    """The places of the encoder's cells, and of the heads'."""
+    """The places of the cells of the encoder, and of the heads."""
     parts: dict[str, list[tuple[float, float]]] = {}
     for unit, place in places.items():
         parts.setdefault("heads" if unit.startswith("head.") else "encoder", []).append(place)
@@ -150,7 +152,7 @@ def _parts(places: Mapping[str, tuple[float, float]]) -> dict[str, list[tuple[fl
 
 
 def _states(stage: StageRecord) -> dict[str, State]:
-    """Unit to what happens to it in a stage."""
+    """Unit to its state in a stage."""
     adapters = stage.parameters.get(ADAPTERS)
     states: dict[str, State] = {}
     for unit, counts in stage.parameters.items():
@@ -166,7 +168,7 @@ def _stage(
     across: tuple[float, float],
     ax: Axes,
 ) -> None:
-    """Draw the cells of a stage, between a row's ``across``: top and height."""
+    """Draw the cells of a stage; ``across`` has the top and the height of its line."""
     top, height = across
     states = _states(stage)
     thin = 0.5 if len(places) < 20 else 0.2
@@ -179,7 +181,9 @@ def _stage(
 def _ticks(
     units: Sequence[str], places: Mapping[str, tuple[float, float]], letters: Mapping[str, str]
 ) -> dict[float, str]:
-    """Place to label: E, the numbers of blocks (of many, some), and the letters of heads."""
+    """Place to label: E, the numbers of blocks (only some, if there are many), and the letters of
+    heads.
+    """
     blocks = [unit for unit in units if unit.startswith("layers[")]
     step = 1 if len(blocks) <= LABELS else -(-len(blocks) // 4)
     labels = {unit: letter for unit, letter in letters.items() if unit in places}

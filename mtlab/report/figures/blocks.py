@@ -1,4 +1,4 @@
-"""The figure of blocks: quality against the number of top blocks that train."""
+"""The figure of quality against the number of top blocks that train."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,11 +14,13 @@ from mtlab.report.markdown import listing
 from mtlab.report.statistics import intervals
 
 HEIGHT = 4.2
-"""Inches of a panel."""
+"""The height of a panel in inches."""
 
 
 def quality_vs_blocks(groups: Sequence[Group], base: Group) -> Figure | None:
-    """A panel a task; None unless some numbers of blocks and full fine-tuning were run."""
+    """A panel for each task; None unless at least three numbers of blocks (0 is the heads alone) and
+    full fine-tuning were run.
+    """
     by_depth, full = across.depths(base), kinds.find(base, kinds.FULL)
     if len(by_depth) < 3 or full is None:
         return None
@@ -32,7 +34,9 @@ def quality_vs_blocks(groups: Sequence[Group], base: Group) -> Figure | None:
 
 
 def _panel(base: Group, task: Task, full: str, by_depth: Mapping[int, str], ax: Axes) -> None:
-    """Draw a task: a mark in the look of its scenario for each number of blocks, and levels."""
+    """Draw a task: for each number of blocks a mark in the look of its scenario, and lines at shares
+    of full fine-tuning's score.
+    """
     samples, look = base.samples(task), looks(base)
     estimates = {
         depth: intervals.estimate(samples[name], within=task.kind.limits)
@@ -61,7 +65,7 @@ def _panel(base: Group, task: Task, full: str, by_depth: Mapping[int, str], ax: 
 
 
 def _levels(levels: Sequence[float], ax: Axes) -> None:
-    """Draw levels at shares of full fine-tuning's score, with their names at the right."""
+    """Draw lines at shares of full fine-tuning's score, with their names at the right."""
     low, high = ax.get_ylim()
     places = labels.spread(
         [(level - low) / (high - low) for level in levels], labels.LINE / (HEIGHT - 1.2)
@@ -75,15 +79,13 @@ def _levels(levels: Sequence[float], ax: Axes) -> None:
 
 
 def _depth(base: Group, depth: int, name: str) -> str:
-    """A number of blocks, and the share of the parameters that train with it."""
+    """A number of blocks, and the share of all parameters that train."""
     stage = base.of(name)[0].stages[-1]
     return f"{depth}\n{stage.params_trainable / max(1, stage.params_total):.0%}"
 
 
 def _fewest(frontier: Sequence[Reached]) -> str:
-    """The fewest blocks for each share on validation, and the share of the score that they reach on
-    test.
-    """
+    """The fewest blocks that reach each share on validation, and the share that they reach on test."""
     if not frontier:
         return "No number of blocks reaches 90% on validation."
     shares = listing([f"{100 * reached.share:.0f}" for reached in frontier])

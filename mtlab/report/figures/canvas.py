@@ -1,4 +1,4 @@
-"""The canvas of figures: one style, one legend, and the same bytes for the same values."""
+"""Common parts of all figures: one style, one legend, and the same bytes for the same values."""
 
 import io
 import re
@@ -17,17 +17,19 @@ from mtlab.report.comparison.groups import Group
 from mtlab.report.figures.looks import STYLE, keys, looks, shown
 
 Drawing = tuple[Callable[[], Figure | None], str, str]
-"""A function that draws a figure, or returns None without values; its text alternative; its
-caption."""
+"""A function that draws a figure, or returns None without values; the text alternative of the figure;
+its caption."""
 
 
 ID = re.compile(r'(?<=["#])[a-z][0-9a-f]{10}(?=[")])')
-"""Matplotlib's ids of a clip path, a marker or a hatch in an SVG."""
+"""The ids that matplotlib gives to clip paths, markers and hatches in an SVG."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure that was saved: its name under ``plots/`` without an ending, and its words."""
+    """A figure that was saved: its file name in ``plots/`` without an ending, its text alternative
+    and its caption.
+    """
 
     name: str
     alt: str
@@ -35,11 +37,11 @@ class Plot:
 
 
 LEFT_OUT = Plot("", "", "")
-"""A figure that was not asked for."""
+"""Stands for a figure that was not asked for."""
 
 
 def can_be_drawn(drawing: Drawing | None) -> bool:
-    """Whether there is such a figure, and values for it."""
+    """Whether the figure exists and has values."""
     with style():
         return drawing is not None and drawing[0]() is not None
 
@@ -50,10 +52,12 @@ def write_all(
     suffix: str = "",
     wanted: Collection[str] | None = None,
 ) -> dict[str, Plot]:
-    """Draw figures into ``directory``, each as SVG and as PNG: those that are ``wanted``, or all.
+    """Draw figures into ``directory``, each as SVG and as PNG: all figures, or only those whose name
+    with ``suffix`` is in ``wanted``.
 
     Returns:
-        Kind of figure to the paths that were written.
+        Kind of figure to the figure; :data:`LEFT_OUT` if it is not wanted. Figures without values
+        are left out.
     """
     written: dict[str, Plot] = {}
     for kind, (draw, alt, caption) in drawings.items():
@@ -72,7 +76,7 @@ def write_all(
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib's defaults and ours, without the user's own settings."""
+    """Apply matplotlib's defaults and mtlab's style, but not the user's own settings."""
     with styles.context(["default", STYLE]):
         yield
 
@@ -80,12 +84,12 @@ def style() -> Iterator[None]:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as SVG and as PNG of 150 dpi: the same figure gives the same bytes."""
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # the layout is computed once, not for each format
+    figure.set_layout_engine("none")  # both formats use the layout computed above
     for ending, metadata in (
         ("svg", {"Date": None, "Creator": "mtlab"}),
         ("png", {"Software": "mtlab"}),
     ):
-        buffer = io.BytesIO()  # a figure that cannot be drawn leaves no half a file
+        buffer = io.BytesIO()  # an error while drawing leaves no incomplete file
         figure.savefig(buffer, format=ending, metadata=metadata)
         content = (
             buffer.getvalue() if ending == "png" else _numbered(buffer.getvalue().decode()).encode()
@@ -94,8 +98,8 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def light(png: bytes) -> bytes:
-    """The PNG in a palette of 64 colours, which makes it a third as large; every colour stays near
-    what it was, however rare it is.
+    """The PNG with a palette of 64 colours: it has about a third of the size, and even rare colours
+    change little.
     """
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
@@ -107,32 +111,32 @@ def light(png: bytes) -> bytes:
 
 
 def _numbered(svg: str) -> str:
-    """An SVG with its ids numbered in their order: matplotlib computes them from all digits of a
-    position, the last of which depends on the processor.
+    """An SVG with its ids numbered in order of appearance. Matplotlib computes ids from all digits of
+    a position, and the last digit depends on the processor.
     """
     numbers: dict[str, str] = {}
     return ID.sub(lambda match: numbers.setdefault(match[0], f"{match[0][0]}{len(numbers)}"), svg)
 
 
 def figure(height: float) -> Figure:
-    """An empty figure with a height in inches; all figures have the same width."""
+    """An empty figure with this height in inches; all figures have the same width."""
     return Figure(figsize=(10.0, height), dpi=STYLE["savefig.dpi"], layout="constrained")
 
 
 LINE = 145
-"""Characters of 9 points in a line of the whole width."""
+"""The number of characters of 9 points that fit in a line of the whole width."""
 
 COLUMNS = 2
-"""Panels that stand side by side."""
+"""The most panels side by side."""
 
 
 def rows(count: int) -> int:
-    """The rows of so many panels."""
+    """The number of rows that this number of panels needs."""
     return -(-count // COLUMNS)
 
 
 def panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure with panels, whose rows have a height in inches."""
+    """A figure with ``count`` panels, and its axes; ``height`` is that of a row in inches."""
     fig = figure(height * rows(count))
     grid = fig.subplots(rows(count), min(count, COLUMNS), squeeze=False)
     for spare in grid.flat[count:]:
@@ -143,14 +147,16 @@ def panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
 def legend(
     figure: Figure, group: Group, names: Sequence[str], extra: Sequence[tuple[Line2D, str]] = ()
 ) -> None:
-    """Name the scenarios, and what ``extra`` marks mean, below the panels."""
+    """Draw a legend of the scenarios and of ``extra`` marks below the panels."""
     handles = keys(names, looks(group)) + [handle for handle, _ in extra]
     labels = [counted(group, name) for name in names] + [label for _, label in extra]
     figure.legend(handles, labels, loc="outside lower center", ncols=columns(labels))
 
 
 def columns(labels: Sequence[str]) -> int:
-    """The number of columns of labels in a legend, at most four: a line has about 136 characters."""
+    """The number of columns of a legend with these labels, at most four: a line has about 136
+    characters.
+    """
     for columns in (4, 3, 2):
         rows = -(-len(labels) // columns)
         if (
@@ -162,6 +168,6 @@ def columns(labels: Sequence[str]) -> int:
 
 
 def counted(group: Group, name: str) -> str:
-    """A scenario's label, with the number of its seeds where some have no result."""
+    """A scenario's label, with the number of its seeds if some have no result."""
     finished, asked = len(group.of(name)), len(group.seeds_of(name))
     return shown(name) + (f" ({finished} of {asked} seeds)" if finished < asked else "")

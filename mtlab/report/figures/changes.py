@@ -1,4 +1,4 @@
-"""The marks of changes against the control, whose colours and shapes are verdicts."""
+"""Marks for changes against the control; their colours and shapes show the verdicts."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from mtlab.report.statistics.scale import Verdict
 from mtlab.report.wording import verdict
 
 MOST_TASKS = 4
-"""Tasks that a figure has columns for."""
+"""The most tasks that a figure has columns for."""
 
 VERDICTS: dict[Verdict, tuple[str, str]] = {
     "better": ("#00754a", "^"),
@@ -19,16 +19,16 @@ VERDICTS: dict[Verdict, tuple[str, str]] = {
     "equivalent": ("#0072b2", "s"),
     "unclear": ("#6a6a6a", "o"),
 }
-"""Verdict to colour and marker; that of an unclear one is hollow."""
+"""Verdict to colour and marker; the marker of an unclear verdict is hollow."""
 
 
 def changes(group: Group, task: Task, control_label: str) -> dict[str, Mark]:
     """Scenario to the mark of its change at a task, with the control at 0.
 
     Args:
-        group: whose control has a result.
-        task: whose metric.
-        control_label: the words at the control.
+        group: a group whose control has a result.
+        task: the task whose metric is compared.
+        control_label: the label of the control's mark.
     """
     marks = {group.control or "": Mark(0.0, None, None, control_label, BLACK, DIAMOND)}
     for name, contrast in decisions.of_task(group, task).items():
@@ -57,15 +57,15 @@ MEANS = {
     "at least as good": "○ at least as good: the bar has 0 in it and excludes a loss of the margin (shaded).",
     "unclear": "○ unclear: the bar has 0 in it and leaves the margin (shaded) on the side of a loss.",
 }
-"""Verdict in words to its mark and what that means."""
+"""Verdict in words to its mark and the meaning of the mark."""
 
 
 def meaning(group: Group, points: Sequence[Group] = ()) -> str:
-    """What bars and the marks that occur mean, in sentences.
+    """Sentences that explain the bars and the marks that occur.
 
     Args:
-        group: that stands for the whole.
-        points: all that are drawn, where they are several.
+        group: the group that represents the whole.
+        points: all groups that are drawn, if there are several.
     """
     if len(group.seeds) < 2:
         return "One seed: no intervals and no verdicts."

@@ -1,5 +1,5 @@
-"""A column of a table that is a figure: a mark and an interval in each row, with the number beside
-it.
+"""A column of a figure that is a table: each row has a mark, an interval, and the number beside
+them.
 """
 
 import math
@@ -15,14 +15,14 @@ from mtlab.report.figures.looks import INK
 CHARACTER = 0.073
 """The width of a character of 9 points, in inches."""
 BAND = "#dbe7f3"
-"""Of the margin: paler than any mark."""
+"""The colour of the margin: paler than any mark."""
 TOP, MARGIN_AT = -1.2, -0.9
-"""The upper end of the upright axis, and where the margin has its name; the first row is at 0."""
+"""The upper end of the vertical axis, and the place of the margin's label; the first row is at 0."""
 FAR = 4.0
-"""A mean that is further out than so many times the reach of all that are nearer is written at the
-edge."""
+"""A mean is left outside the axis if it is more than this many times as far from 0 as all nearer
+marks and their intervals, and if these are at least half of all marks."""
 WIDEST = 3.0
-"""How many times as far as the means an axis may reach for the sake of wide intervals."""
+"""Wide intervals extend an axis to at most this many times the largest distance of a mean from 0."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Mark:
         low: the lower bound of its interval; None without an interval.
         high: the upper bound.
         label: the number and the verdict, written beside the mark.
-        colour: of mark and interval.
+        colour: the colour of the mark and the interval.
         marker: matplotlib's name of the shape.
         filled: whether the shape is filled.
         ruling: whether the mark counts when the limits of the axis are chosen.
@@ -51,7 +51,9 @@ class Mark:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The bounds of the interval, or the mean twice."""
+        """The bounds of the interval, extended to include the mean; without an interval, the mean
+        twice.
+        """
         if self.low is None or self.high is None:
             return self.mean, self.mean
         return min(self.low, self.mean), max(self.high, self.mean)
@@ -64,10 +66,10 @@ class Column:
     Attributes:
         title: the lines above the column.
         marks: scenario to its mark; scenarios without a mark have no result.
-        limits: of its axis.
+        limits: the limits of its axis.
         line: the control's value; None without a control.
-        margin: half the width of the band around ``line``; 0 without one.
-        ticks: values to labels; matplotlib's own where there are none.
+        margin: half the width of the band around ``line``; 0 without a band.
+        ticks: values to labels; None for matplotlib's own ticks.
         log: whether the axis is logarithmic.
     """
 
@@ -80,7 +82,7 @@ class Column:
     log: bool = False
 
     def place(self, value: float) -> float:
-        """Where a value is on the axis, from 0 to 1."""
+        """The position of a value on the axis; the axis goes from 0 to 1."""
         low, high, at = (math.log(end) if self.log else end for end in (*self.limits, value))
         return (at - low) / (high - low)
 
@@ -90,8 +92,8 @@ class Column:
 
 
 def limits(marks: Sequence[Mark], always: Sequence[float]) -> tuple[float, float]:
-    """Limits of an axis in which most marks can be distinguished. Marks far from all others do not
-    widen them, nor do intervals that are much wider than the distances of the means.
+    """Limits of an axis on which most marks can be distinguished. Marks far from all others do not
+    widen the limits; very wide intervals widen them only in part.
 
     Args:
         marks: all marks of the column.
@@ -113,12 +115,12 @@ def limits(marks: Sequence[Mark], always: Sequence[float]) -> tuple[float, float
 
 
 def width(labels: Sequence[str], count: int, spent: float = 0.0) -> float:
-    """The width of each of so many columns in inches, about.
+    """The approximate width of each of ``count`` columns in inches.
 
     Args:
-        labels: of the rows, to the left of the first column.
-        count: of columns.
-        spent: inches that something else takes.
+        labels: the labels of the rows, to the left of the first column.
+        count: the number of columns.
+        spent: inches that other parts of the figure need.
     """
     longest = max(len(line) for label in labels for line in label.split("\n"))
     return (9.7 - CHARACTER * longest - spent) / count - 0.1
@@ -129,9 +131,9 @@ def draw(column: Column, rows: Mapping[str, float], width: float, ax: Axes) -> A
 
     Args:
         column: what to draw.
-        rows: mark to its height.
-        width: of the axes in inches, about.
-        ax: where.
+        rows: key of a mark to the height of its row.
+        width: the approximate width of the axes in inches.
+        ax: where to draw.
     """
     if column.log:
         ax.set_xscale("log")
@@ -161,7 +163,7 @@ def draw(column: Column, rows: Mapping[str, float], width: float, ax: Axes) -> A
 
 
 def _reference(column: Column, width: float, ax: Axes) -> None:
-    """Draw the control's line, and the margin around it with its name."""
+    """Draw the control's line, and the margin around it with a label."""
     assert column.line is not None
     ax.axvline(column.line, color=INK, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
     if column.margin:
@@ -171,8 +173,8 @@ def _reference(column: Column, width: float, ax: Axes) -> None:
 
 
 def _inside(column: Column, mark: Mark, row: float, width: float, ax: Axes) -> None:
-    """Draw a mark with its interval and its label above; an interval that leaves the axis ends in
-    a tip.
+    """Draw a mark with its interval, and its label above. An interval that leaves the axis ends in a
+    tip.
     """
     low, high = mark.ends
     if low < high:
@@ -206,7 +208,7 @@ def _inside(column: Column, mark: Mark, row: float, width: float, ax: Axes) -> N
 
 
 def _at_edge(column: Column, mark: Mark, row: float, ax: Axes) -> None:
-    """Draw an arrow at the edge that a mean lies beyond, with the number beside it."""
+    """Draw an arrow at the edge for a mean outside the axis, with the label beside it."""
     left = mark.mean < column.limits[0]
     _point(0.0 if left else 1.0, row, mark, "<" if left else ">", 8, ax)
     ax.text(
@@ -235,7 +237,7 @@ def _point(edge: float, row: float, mark: Mark, shape: str, size: float, ax: Axe
 
 
 def _text(words: str, place: float, height: float, width: float, ax: Axes) -> None:
-    """Write words around a place of the axis, but within the axes."""
+    """Write text centred at a place of the axis, shifted if needed so that it stays within the axes."""
     half = min(0.5, CHARACTER * len(words) / 2 / width)
     ax.text(
         min(max(place, half), 1 - half),

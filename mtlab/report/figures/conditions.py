@@ -1,6 +1,4 @@
-"""The figure of conditions: the change of each scenario against the control, under each condition of
-the data.
-"""
+"""The figure of each scenario's change against the control, under each condition of the data."""
 
 import textwrap
 from collections.abc import Sequence
@@ -17,12 +15,13 @@ from mtlab.report.markdown import fixed
 from mtlab.report.statistics import intervals
 
 ROW, BETWEEN = 0.45, 0.45
-"""Inches of a row, and the space before each condition, in rows."""
+"""The height of a row in inches, and the space before each further condition in rows."""
 
 
 def conditions(groups: Sequence[Group], base: Group) -> Figure | None:
-    """Rows of scenarios below each condition, with a column for each task; None without a control,
-    or if only settings of scenarios or the size of the data vary.
+    """A figure with rows of scenarios for each condition and a column for each task. None without a
+    result of the control or without test scores, or if nothing but settings of scenarios or the
+    size of the data varies.
     """
     varied, tasks = across.varied(groups), base.tasks[:MOST_TASKS]
     compared = [group for group in groups if group.control and group.of(group.control)]
@@ -57,7 +56,7 @@ def conditions(groups: Sequence[Group], base: Group) -> Figure | None:
 
 
 def _rows(groups: Sequence[Group], words: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
-    """Key of a mark to its height and to its label: the control has the condition's words."""
+    """Key of a mark to its height, and to its label; the control's label is the condition in words."""
     rows: dict[str, float] = {}
     labels: dict[str, str] = {}
     height = 0.0
@@ -73,7 +72,7 @@ def _rows(groups: Sequence[Group], words: Sequence[str]) -> tuple[dict[str, floa
 
 
 def _column(groups: Sequence[Group], task: Task) -> Column:
-    """The changes at a task under all conditions."""
+    """The column of the changes at a task under all conditions."""
     marks: dict[str, Mark] = {}
     for at, group in enumerate(groups):
         score = intervals.estimate(group.samples(task)[group.control or ""]).mean

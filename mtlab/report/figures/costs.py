@@ -1,5 +1,5 @@
-"""The cost that a figure compares scenarios by: uncached time where it is measured well enough,
-training FLOPs elsewhere.
+"""The cost by which a figure compares scenarios: the time without a cache if it is measured well
+enough, otherwise training FLOPs.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from mtlab.report.statistics import comparisons, intervals
 from mtlab.report.statistics.comparisons import Cost
 
 WORTH = 0.05
-"""A smaller saving, as a share of the control's cost, is none to speak of."""
+"""A smaller difference of costs, as a share of the control's cost, is ignored."""
 
 TIME, FLOPS = "wall_plain_s", "train_flops"
 
@@ -21,10 +21,11 @@ class Costs:
     """What scenarios cost.
 
     Attributes:
-        column: of the table.
-        title: the cost in words.
-        means: scenario to its mean.
-        ratios: scenario to its cost over the control's; empty without a control.
+        column: the column of the table of trials.
+        title: the name of the cost in words.
+        means: scenario to its mean cost.
+        ratios: scenario to the ratio of its cost to the control's; empty without a cost of the
+            control.
     """
 
     column: str
@@ -33,8 +34,8 @@ class Costs:
     ratios: Mapping[str, Cost]
 
     def side(self, name: str) -> str:
-        """``cheaper`` or ``costlier`` where the interval shows that and the ratio is not nearly 1;
-        else empty.
+        """``cheaper`` or ``costlier`` if the interval shows it and the ratio is not close to 1;
+        otherwise empty.
         """
         cost = self.ratios[name]
         if cost.cheaper is None or abs((cost.interval.mean or 0.0) - 1.0) < WORTH:
@@ -48,8 +49,8 @@ class Costs:
 
 
 def costs(group: Group) -> Costs:
-    """What the scenarios of a group cost: in FLOPs where the ratios of fewer scenarios have wide
-    intervals than in time.
+    """What the scenarios of a group cost: in FLOPs if fewer ratios have wide intervals in FLOPs than
+    in time, or if no times can be compared; otherwise in time.
     """
     time, flops = (
         _costs(group, column, title)
@@ -60,7 +61,9 @@ def costs(group: Group) -> Costs:
 
 
 def _wide(group: Group, spent: Costs) -> int:
-    """How many scenarios that have a result and train something have a ratio with a wide interval."""
+    """The number of scenarios with a wide interval of their ratio, among those that have a result and
+    train something.
+    """
     return sum(
         not comparisons.narrow(cost.interval)
         for cost in spent.ratios.values()

@@ -1,5 +1,5 @@
-"""Figures that look over several points or scenarios: quality against data, against blocks, and
-against epochs; settings, conditions, and the parts of tasks.
+"""Figures that compare several points or scenarios: quality against the size of the data and against
+the number of blocks; settings, conditions, and the parts of tasks.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -35,18 +35,20 @@ def drawings(groups: Sequence[Group], base: Group) -> dict[str, Drawing]:
 def write_all(
     groups: Sequence[Group], base: Group, directory: Path, wanted: Collection[str] | None = None
 ) -> dict[str, Plot]:
-    """Draw them into ``directory``; where names are ``wanted``, those alone."""
+    """Draw these figures into ``directory``: all, or only those whose name is in ``wanted``."""
     return canvas.write_all(drawings(groups, base), directory, wanted=wanted)
 
 
 HEIGHT = 2.9
-"""Inches of a row of panels."""
+"""The height of a row of panels in inches."""
 
 
 def _panels(
     rows: Sequence[tuple[str, Sequence[tuple[str, Series]]]], base: Group, x_label: str
 ) -> Figure:
-    """A row a task, a column a way to look at it; scenarios are named at the right."""
+    """A figure with a row of panels for each item of ``rows`` and a panel for each series in it; the
+    scenarios are named at the right.
+    """
     figure = canvas.figure(HEIGHT * len(rows) + 0.3)
     grid = figure.subplots(len(rows), len(rows[0][1]), squeeze=False, sharey="row")
     look = looks(base)
@@ -89,11 +91,11 @@ SPENT = {
     across.EPOCHS: "{epochs} epochs ({steps} updates)",
     across.UPDATES: "{steps} updates ({epochs} epochs)",
 }
-"""What points have in common, as a title."""
+"""What points of different sizes have in common, to the words of a title."""
 
 
 def _spent(title: str, points: Sequence[Group]) -> str:
-    """A title with the epochs and updates (``steps``) that scenarios train at each size, or at all."""
+    """A title with the epochs and updates (``steps``) of trials at each size, without repetitions."""
     ranges = {}
     for field in ("epochs", "steps"):
         by_point = [
@@ -115,7 +117,7 @@ def _range(amounts: set[int]) -> str:
 
 
 def _over(points: Sequence[Group], task: Task) -> Series:
-    """Scenario to a task's scores over the number of training sentences."""
+    """Scenario to its scores at a task, each with its number of training sentences."""
     series: dict[str, list[tuple[float, Interval]]] = {}
     for group in points:
         for name, sample in group.samples(task).items():
@@ -126,7 +128,7 @@ def _over(points: Sequence[Group], task: Task) -> Series:
 
 
 def parts(task: Task) -> str:
-    """The name of the figure of a task's parts."""
+    """The name of the figure that shows the parts of a task."""
     return f"parts_{task.name}"
 
 
@@ -161,7 +163,7 @@ def _parts(base: Group, task: Task) -> Figure | None:
 
 
 MOST = 16
-"""Parts of a task that a figure has room for."""
+"""The most parts of a task that a figure has room for."""
 
 FIGURES: dict[str, tuple[Callable[[Sequence[Group], Group], Figure | None], str, str]] = {
     "quality_vs_data": (

@@ -1,4 +1,4 @@
-"""The decision figure: a row a scenario, with what trains, the change at each task against the
+"""The decision figure: for each scenario a row with what trains, the change at each task against the
 control, and the cost.
 """
 
@@ -21,21 +21,22 @@ from mtlab.report.markdown import fixed
 from mtlab.report.statistics import intervals
 
 ROW, AROUND, MAP = 0.54, 1.75, 1.5
-"""Inches of a row, of what is above and below the rows, and of the width of the map."""
+"""In inches: the height of a row, the height above and below all rows, and the width of the map."""
 
 SHARES = {1 / 64: "1/64", 1 / 16: "1/16", 1 / 8: "⅛", 1 / 4: "¼", 1 / 2: "½"}
 TICKS = {**SHARES, 1.0: "1", 2.0: "2", 4.0: "4", 8.0: "8", 16.0: "16", 64.0: "64"}
-"""Ratios of costs that an axis names."""
+"""Ratios of costs to their labels on an axis."""
 
 FARTHEST = 128.0
-"""The largest ratio on the axis of costs; a longer interval has an arrow at its end."""
+"""The largest ratio on the axis of costs; its inverse is the smallest. A longer interval ends in an
+arrow."""
 
 LABELS = 6.6
-"""As many labels as have room on the axis of costs."""
+"""The number of labels for which the axis of costs has room."""
 
 
 def decision(group: Group) -> Figure | None:
-    """The figure; None without test scores."""
+    """The decision figure of a group; None without test scores."""
     tasks = group.tasks[:MOST_TASKS]
     if not tasks:
         return None
@@ -65,8 +66,8 @@ def decision(group: Group) -> Figure | None:
 
 
 def _row_label(group: Group, name: str) -> str:
-    """A scenario's name in lines, broken where a word of it ends, with its seeds where some have no
-    result.
+    """A scenario's name, broken into lines at the ends of its words, with the number of its seeds if
+    some have no result.
     """
     words = re.findall(r"[^_.-]{1,20}[_.-]?|[_.-]", shown(name, 64))
     lines = [""]
@@ -88,7 +89,7 @@ def _change(group: Group, task: Task) -> Column:
 
 
 def _score(group: Group, task: Task) -> Column:
-    """The column of a task's mean scores, where there is no control to compare with."""
+    """The column of a task's mean scores, for a group without a result of the control."""
     marks = {}
     for name, sample in group.samples(task).items():
         estimate = intervals.estimate(sample, within=task.kind.limits)
@@ -105,7 +106,7 @@ def _score(group: Group, task: Task) -> Column:
 
 
 def _cost(group: Group, spent: Costs) -> Column:
-    """The column of costs: ratios to the control, or amounts where there is none."""
+    """The column of costs: ratios to the control's cost, or amounts if the control has no cost."""
     if not spent.ratios and group.control not in spent.means:
         amounts = {
             name: Mark(cost, None, None, spent.words(name), INK, "o")
@@ -139,7 +140,9 @@ def _cost(group: Group, spent: Costs) -> Column:
 
 
 def _ticks(low: float, high: float) -> dict[float, str]:
-    """The labels of an axis of ratios: every power of 2 with a label, or every second or third."""
+    """Labels of an axis of ratios: for every power of 2 in :data:`TICKS`, or for every second or
+    third power.
+    """
     doublings = math.log2(high / low)
     step = next(step for step in (1, 2, 3) if doublings / step <= LABELS)
     return {
@@ -150,7 +153,7 @@ def _ticks(low: float, high: float) -> dict[float, str]:
 
 
 def _note(group: Group, all_columns: Sequence[Column], compared: bool) -> str:
-    """What marks, margin and labels mean, in lines."""
+    """Lines that explain the marks, the margin and the labels."""
     sentences = [meaning(group) if compared else "Bars: 95% intervals over seeds and sentences."]
     tasks = [column for column in all_columns if not column.log]
     if len({column.limits for column in tasks}) > 1:

@@ -1,4 +1,4 @@
-"""Names of scenarios beside what they name, so that no legend is needed."""
+"""Names of scenarios beside their curves or marks, so that no legend is needed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ LINE = 0.155
 
 @dataclass(frozen=True)
 class Label:
-    """Words for one or more scenarios that are drawn alike.
+    """A label for one or more scenarios with the same points.
 
     Attributes:
         words: the names.
-        end: the point that they name.
-        look: of the first scenario.
+        end: the point that the label names.
+        look: how the first scenario is drawn.
     """
 
     words: str
@@ -28,7 +28,7 @@ class Label:
 
 
 def alike(courses: Mapping[str, Sequence[Point]]) -> dict[str, list[str]]:
-    """The first of the scenarios with the same points, to all of them."""
+    """Scenarios grouped by equal points: the first of a group to all its scenarios."""
     first: dict[tuple[Point, ...], str] = {}
     same: dict[str, list[str]] = {}
     for name, points in courses.items():
@@ -37,13 +37,13 @@ def alike(courses: Mapping[str, Sequence[Point]]) -> dict[str, list[str]]:
 
 
 def at_right(labels: Sequence[Label], height: float, ax: Axes) -> None:
-    """Write labels to the right of the axes, each with its marker and a thin line to what it names,
-    in the order of their heights and apart from one another.
+    """Write labels to the right of the axes, each with its marker and a thin line to its point. The
+    labels are in the order of their points' heights, and do not overlap.
 
     Args:
-        labels: what to write; its points are in data coordinates.
-        height: of the axes in inches, about.
-        ax: whose limits are set.
+        labels: what to write; the points are in data coordinates.
+        height: the approximate height of the axes in inches.
+        ax: axes whose limits are already set.
     """
     low, high = ax.get_ylim()
     ordered = sorted(labels, key=lambda label: label.end[1])
@@ -74,10 +74,10 @@ def at_right(labels: Sequence[Label], height: float, ax: Axes) -> None:
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Rising places moved as little as is needed for them to be ``gap`` apart: overlapping ones
+    """Increasing places, moved as little as needed to be at least ``gap`` apart: overlapping places
     form a block around their mean.
     """
-    blocks: list[list[float]] = []  # the places wanted in each block
+    blocks: list[list[float]] = []  # the original places in each block
     for place in places:
         blocks.append([place])
         while len(blocks) > 1 and _start(blocks[-1], gap) < _end(blocks[-2], gap) + gap:
@@ -86,7 +86,9 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
 
 
 def inside(places: Sequence[float], gap: float) -> list[float]:
-    """Rising places that are ``gap`` apart, moved to lie from 0 to 1 where there is room for all."""
+    """Increasing places that are ``gap`` apart, moved into the range from 0 to 1; unchanged if the
+    range has no room for all.
+    """
     if gap * (len(places) - 1) > 1:
         return [*places]
     count = len(places)

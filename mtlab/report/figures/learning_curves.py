@@ -1,5 +1,5 @@
-"""Learning curves of a group: validation scores and losses over training steps, with what guidance
-did.
+"""Learning curves of a group: validation scores and losses over training steps, with the actions of
+guidance.
 """
 
 import itertools
@@ -21,18 +21,19 @@ from mtlab.report.figures.plots import Point
 from mtlab.report.markdown import fixed
 
 HEIGHT = 3.1
-"""Inches of a row."""
+"""The height of a row in inches."""
 FOREVER = 1e12
-"""Steps after which a level without training is named: at the right edge."""
+"""The step at which the line of a scenario without training has its label: far beyond the right
+edge, so that the label's line starts at the edge."""
 MOST_LABELS = 14
-"""Scenarios that are named at the ends of their curves; more are in a legend."""
+"""The most scenarios that are named at the ends of their curves; more scenarios are in a legend."""
 
 Value = Callable[[EpochRecord], float | None]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A scenario's course over training steps: the mean over seeds, and the lowest and highest."""
+    """A scenario's values over training steps: mean, lowest and highest value of the seeds."""
 
     steps: tuple[float, ...]
     means: tuple[float, ...]
@@ -41,12 +42,12 @@ class Curve:
 
     @property
     def points(self) -> list[Point]:
-        """The means."""
+        """The mean at each step."""
         return list(zip(self.steps, self.means, strict=True))
 
 
 def learning_curves(group: Group) -> Figure | None:
-    """A row a task: scores on validation, and losses; None without validation scores."""
+    """A row for each task, with scores on validation and losses; None without validation scores."""
     rows = {task: curves for task in group.tasks if (curves := _curves(group, _score(task)))}
     if not rows:
         return None
@@ -69,7 +70,7 @@ def learning_curves(group: Group) -> Figure | None:
 def _scores(
     group: Group, task: Task, curves: Mapping[str, Curve], ax: Axes, *, named: bool
 ) -> None:
-    """Draw a task's scores; one scenario without training is a level."""
+    """Draw a task's scores; a scenario without training is a horizontal line."""
     look = looks(group)
     same = labels.alike({name: curve.points for name, curve in curves.items()})
     for name in same:
@@ -89,7 +90,9 @@ def _scores(
 
 
 def _limits(curves: Sequence[Curve]) -> Point:
-    """Limits from the first epoch on: the state before training would squeeze what follows."""
+    """Limits of the scores from the first epoch on: the scores before training would squeeze the
+    rest.
+    """
     after = slice(1, None) if all(len(curve.means) > 1 for curve in curves) else slice(None)
     low = min(min(curve.lows[after]) for curve in curves)
     high = max(max(curve.highs[after]) for curve in curves)
@@ -98,9 +101,7 @@ def _limits(curves: Sequence[Curve]) -> Point:
 
 
 def _label(group: Group, names: Sequence[str], curve: Curve, look: Look, *, gaining: bool) -> Label:
-    """The names of scenarios with the same curve, for its end; a level without training has its
-    score with it.
-    """
+    """The label of scenarios with the same curve; without training, it includes the score."""
     words = " = ".join(canvas.counted(group, name) for name in names)
     words += " (still gaining)" if gaining else ""
     if len(curve.means) > 1:
@@ -111,7 +112,7 @@ def _label(group: Group, names: Sequence[str], curve: Curve, look: Look, *, gain
 
 
 def _gaining(group: Group, task: Task) -> set[str]:
-    """The scenarios that are shown to gain at a task when their training ends."""
+    """The scenarios whose interval shows that they still gain at a task when their training ends."""
     return {
         course.scenario
         for course in plateaus(group, group.experiment)
@@ -122,7 +123,7 @@ def _gaining(group: Group, task: Task) -> set[str]:
 
 
 def _losses(group: Group, task: Task, ax: Axes) -> None:
-    """Draw a task's mean losses: on validation, and on training data as a dashed line."""
+    """Draw a task's mean losses: on validation as a solid line, on training data as a dashed line."""
     look = looks(group)
     ways: tuple[tuple[Value, str | tuple[int, tuple[int, int]]], ...] = (
         (lambda epoch: _loss(epoch, task), "-"),
@@ -144,7 +145,7 @@ def _losses(group: Group, task: Task, ax: Axes) -> None:
 
 
 def _curve(curve: Curve, look: Look, ax: Axes) -> None:
-    """Draw a mean over seeds with its band, or a level where nothing was trained."""
+    """Draw a mean over seeds with its band, or a horizontal line if nothing was trained."""
     if len(curve.means) == 1:
         ax.axhline(curve.means[0], color=look.colour, linewidth=1.2, linestyle=":", zorder=2)
         return
@@ -165,13 +166,13 @@ def _curve(curve: Curve, look: Look, ax: Axes) -> None:
 
 
 def _curves(group: Group, value: Value) -> dict[str, Curve]:
-    """Scenario to its course, of those with a value."""
+    """Scenario to its curve, for scenarios with a value."""
     curves = {name: _mean(group.of(name), value) for name in group.scenarios}
     return {name: curve for name, curve in curves.items() if curve is not None}
 
 
 def _mean(trials: Sequence[TrialRecord], value: Value) -> Curve | None:
-    """The mean course of trials, as long as all seeds have a value."""
+    """The mean curve of trials, as far as all seeds with values have one; None without values."""
     seeds = [
         [(float(epoch.step), y) for epoch in trial.epochs if (y := value(epoch)) is not None]
         for trial in trials
@@ -195,7 +196,7 @@ def _loss(epoch: EpochRecord, task: Task) -> float | None:
 
 
 def _stages(group: Group, name: str, curve: Curve, look: Look, ax: Axes) -> None:
-    """Put a stroke on the curve where one stage ends and the next begins."""
+    """Put a stroke on the curve at each change of stages."""
     epochs = group.of(name)[0].epochs
     ends = [
         at
@@ -220,14 +221,14 @@ DECISIONS = {
     "advance": ("4", "guidance: next stage"),
     "stop": ("+", "guidance: all frozen"),
 }
-"""What guidance did: marker and words."""
+"""Action of guidance to its marker and its words."""
 
 
 def _decisions(
     group: Group, task: Task, curves: Mapping[str, Curve], look: Mapping[str, Look], ax: Axes
 ) -> None:
-    """Put a mark on the mean curve at each epoch at which guidance did something to the task, or to
-    all, with some seed.
+    """Put a mark on the mean curve at each epoch at which guidance acted on the task, or on all
+    tasks, with at least one seed.
     """
     places = {
         (trial.scenario, decision.epoch, decision.action)
@@ -250,7 +251,7 @@ def _decisions(
 
 
 def _keys(group: Group) -> list[tuple[Line2D, str]]:
-    """What marks on the curves mean, of those that there are."""
+    """The legend of the marks that occur on the curves: handle and words of each."""
     done = {decision.action for trial in group.good for decision in trial.ledger}
     marks = [DECISIONS[action] for action in DECISIONS if action in done]
     if any(len({epoch.stage for epoch in trial.epochs}) > 1 for trial in group.good):

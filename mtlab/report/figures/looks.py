@@ -1,7 +1,7 @@
 """How scenarios and labels look in every plot.
 
-A scenario has one colour and one marker in all figures of all reports (:func:`looks`), so that a
-reader learns them once and a print without colour can still be read.
+A scenario has one colour and one marker in all figures of a report, and as far as possible in all
+reports (:func:`looks`). A reader learns them once, and can read a print without colours.
 """
 
 import hashlib
@@ -22,9 +22,9 @@ COLOURS = (
 """Colours that differ in hue and lightness, so that colour-blind readers can distinguish most of
 them; each has a contrast of 3:1 or more on white."""
 BLACK, DIAMOND = "#000000", "D"
-"""The control's."""
+"""The colour and the marker of the control."""
 INK = "#444444"
-"""Of texts and lines."""
+"""The colour of texts and lines."""
 
 STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
@@ -42,7 +42,7 @@ STYLE: dict[str, Any] = {
     "hatch.color": INK,
     "savefig.dpi": 150,
     "text.parse_math": False,  # a `$` in a name is a dollar
-    "svg.hashsalt": "mtlab",  # else the ids in an SVG differ from run to run
+    "svg.hashsalt": "mtlab",  # without it, the ids in an SVG differ from run to run
 }
 
 
@@ -55,8 +55,8 @@ class Look:
 
 
 def looks(group: Group) -> dict[str, Look]:
-    """Each scenario's colour and marker: a black diamond for the control, the experiment's for those
-    that have one there, and for the others one that follows from the name.
+    """Each scenario's colour and marker: a black diamond for the control; for other scenarios, the
+    look in the experiment file or, without one, a look computed from the name.
     """
     configured = {name: parsed(str(group.colours.get(name, ""))) for name in group.scenarios}
     chosen = {name: Look(*look) for name, look in configured.items() if look is not None}
@@ -69,8 +69,8 @@ def looks(group: Group) -> dict[str, Look]:
 
 
 def _of_name(name: str, taken: set[Look]) -> Look:
-    """A look from the digest of a name, and so the same in every report; the next one where it is
-    taken.
+    """A look computed from the digest of a name, so that reports agree; if it is taken, the next free
+    look.
     """
     pairs = [Look(colour, marker) for marker in MARKERS for colour in COLOURS]
     first = int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(pairs)

@@ -1,6 +1,6 @@
 """Plots: functions that take values and an ``ax`` and return the ``ax``.
 
-Other modules decide which values these are.
+Other modules choose the values.
 """
 
 import math
@@ -14,24 +14,23 @@ from mtlab.report.statistics.intervals import Interval
 
 Point = tuple[float, float]
 Series = Mapping[str, Sequence[tuple[float, Interval]]]
-"""Scenario to its values over x."""
+"""Scenario to its points: x and a value with its interval."""
 
 FURTHER = 0.6
-"""How far an axis reaches beyond the means for the sake of intervals, as a part of the range of the
-means."""
+"""How far intervals may extend an axis beyond the means, as a share of the range of the means."""
 
 
 def courses(
     series: Series, look: Mapping[str, Look], ax: Axes, limits: Point, *, log: bool
 ) -> Axes:
-    """Means over x with their intervals as upright bars, a line a scenario; bars are shifted a
-    little, so that none hides another, and end in a tip where they leave the axis.
+    """Draw a line of means over x for each scenario, with intervals as vertical bars. Means and bars
+    are shifted a little, so that no bar hides another. A bar that leaves the axis ends in a tip.
 
     Args:
         series: what to draw.
-        look: of its scenarios.
-        ax: where.
-        limits: of the upright axis (:func:`reach`).
+        look: scenario to its look.
+        ax: where to draw.
+        limits: the limits of the vertical axis (:func:`reach`).
         log: whether x is logarithmic.
     """
     if log:
@@ -62,8 +61,8 @@ def courses(
 
 
 def reach(several: Sequence[Series]) -> Point:
-    """Limits that hold all means, and intervals as far as they are not much longer than the means
-    lie apart.
+    """Limits that include all means, and the intervals up to :data:`FURTHER` times the range of the
+    means beyond them.
     """
     values = [value for series in several for points in series.values() for _, value in points]
     means = [value.mean for value in values if value.mean is not None]
@@ -77,7 +76,7 @@ def reach(several: Sequence[Series]) -> Point:
 
 
 def _upright(x: float, value: Interval, limits: Point, colour: str, ax: Axes) -> None:
-    """Draw an interval, as far as it is within the limits."""
+    """Draw the part of an interval that is within the limits."""
     if value.low is None or value.high is None:
         return
     low, high = max(value.low, limits[0]), min(value.high, limits[1])
@@ -94,7 +93,9 @@ def _upright(x: float, value: Interval, limits: Point, colour: str, ax: Axes) ->
 
 
 def dots(rows: Mapping[str, Mapping[str, float]], look: Mapping[str, Look], ax: Axes) -> Axes:
-    """A row a label, a mark a scenario in it: many numbers that a table would hide."""
+    """Draw a row for each label, with a mark for each scenario: many numbers are easier to compare
+    than in a table.
+    """
     for row, marks in enumerate(rows.values()):
         ax.plot(
             [min(marks.values()), max(marks.values())],

@@ -19,7 +19,7 @@ Draw = Callable[[Group], Figure | None]
 
 
 def drawings(group: Group) -> dict[str, Drawing]:
-    """The figures of a group; none where it has no test scores."""
+    """The figures of a group; empty without test scores."""
     at = f" at {group.label}" if group.label else ""
     return {
         kind: (partial(draw, group), alt + at, caption)
@@ -31,17 +31,17 @@ def drawings(group: Group) -> dict[str, Drawing]:
 def write_all(
     group: Group, directory: Path, suffix: str = "", wanted: Collection[str] | None = None
 ) -> dict[str, Plot]:
-    """Draw the figures into ``directory``: those that are ``wanted``, or all.
+    """Draw the figures into ``directory``: all, or only those whose name with ``suffix`` is in
+    ``wanted``.
 
     Returns:
-        Kind of figure to the paths that were written, without figures for which the records have
-        no values.
+        Kind of figure to the figure, without figures for which the records have no values.
     """
     return canvas.write_all(drawings(group), directory, suffix, wanted)
 
 
 def _time_by_lap(group: Group) -> Figure | None:
-    """Two bars a scenario: the time of a loop without a cache, and the time here."""
+    """Two bars for each scenario: the time of a loop without a cache, and the time on this engine."""
     cached, uncached = (_means(group, column) for column in ("wall_s", "wall_plain_s"))
     names = [name for name in group.scenarios if name in cached]
     if not names:
@@ -64,7 +64,7 @@ def _time_by_lap(group: Group) -> Figure | None:
 
 
 def _bar(row: float, seconds: float, words: str, colour: str, ax: Axes, *, filled: bool) -> None:
-    """Draw a bar with its number and what it is."""
+    """Draw a bar with its time and its name."""
     face = colour if filled else "#ffffff"
     ax.barh(row, seconds, height=0.32, color=face, edgecolor=colour, linewidth=1.2)
     ax.annotate(
@@ -78,7 +78,7 @@ def _bar(row: float, seconds: float, words: str, colour: str, ax: Axes, *, fille
 
 
 def _means(group: Group, column: str) -> dict[str, float]:
-    """Scenario to the mean of a column, of those with a value."""
+    """Scenario to the mean of a column, for scenarios with a value."""
     values = group.values(column).items()
     return {name: sum(seeds.values()) / len(seeds) for name, seeds in values if seeds}
 

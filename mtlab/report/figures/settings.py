@@ -1,4 +1,4 @@
-"""The figure of settings: what choosing rates on validation was worth for each scenario."""
+"""The figure of settings: how much each scenario gained on validation by the choice of its setting."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,15 +15,15 @@ from mtlab.report.markdown import fixed
 from mtlab.report.tasks import mean_score
 
 ROW = 0.62
-"""Inches of a row."""
+"""The height of a row in inches."""
 BELOW = 1.0
-"""Settings that are further below the first and the chosen one than so many times their range are
-counted, and do not widen the axis."""
+"""How far the axis reaches below the scores of all first and chosen settings, in ranges of these
+scores; settings with lower scores are only counted."""
 
 
 def settings(groups: Sequence[Group], base: Group) -> Figure | None:
-    """A row a scenario: the first setting, the chosen one, and strokes for the others; None where
-    the points differ in more than settings.
+    """A row for each scenario: the first setting, the chosen setting, and strokes for all others. None
+    unless the points differ in settings alone and there are results.
     """
     if not across.settings_only(groups):
         return None
@@ -62,7 +62,7 @@ def settings(groups: Sequence[Group], base: Group) -> Figure | None:
 
 
 def _limits(scores: dict[str, dict[int, float]], chosen: dict[str, int]) -> tuple[float, float]:
-    """Limits that hold the first and the chosen setting of each scenario, and others near them."""
+    """Limits that include the first and the chosen setting of each scenario, and settings near them."""
     ends = [scores[name][at] for name, best in chosen.items() for at in (min(scores[name]), best)]
     low, high = min(ends), max(ends)
     span = (high - low) or 0.02
@@ -71,7 +71,7 @@ def _limits(scores: dict[str, dict[int, float]], chosen: dict[str, int]) -> tupl
 
 
 def _row(row: int, scores: dict[int, float], best: int, look: Look, ax: Axes) -> None:
-    """Draw a scenario's settings."""
+    """Draw the scores of a scenario's settings."""
     low, first = ax.get_xlim()[0], scores[min(scores)]
     inside = [score for score in scores.values() if score >= low]
     ax.plot(inside, [row] * len(inside), "|", color=look.colour, markersize=9, zorder=2)
@@ -101,8 +101,8 @@ def _row(row: int, scores: dict[int, float], best: int, look: Look, ax: Axes) ->
 
 
 def _values(base: Group, name: str, group: Group) -> str:
-    """What a setting sets for a scenario, without repetitions: rates by their selectors, epochs in
-    their order.
+    """The values that a setting gives a scenario: rates by their selectors, each value once, and the
+    epochs of all stages in order.
     """
     number = int(group.point[SETTING]) - 1
     values: dict[str, list[str]] = {}
@@ -121,5 +121,5 @@ def _values(base: Group, name: str, group: Group) -> str:
 
 
 def _short(value: object) -> str:
-    """A value as people write it: 6e-5."""
+    """A value without superfluous digits, such as 6e-5."""
     return f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else str(value)

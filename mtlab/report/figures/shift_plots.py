@@ -1,4 +1,4 @@
-"""The figure of test sets out of distribution: scores there against scores on test."""
+"""The figure of test sets out of distribution: the scores on these sets against those on test."""
 
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -18,10 +18,11 @@ from mtlab.report.figures.looks import INK, Look, looks, shown
 from mtlab.report.figures.plots import Point
 
 KIND, HEIGHT, REST = "out_of_distribution", 3.3, 0.9
-"""The figure's name, the fewest inches of a row of panels, and those of them that are not axes."""
+"""The figure's name, the least height of a row of panels in inches, and the part of the height that
+is outside the axes."""
 
 FEWEST = 0.35
-"""The share of a panel that a line must cross for its name to fit."""
+"""The least share of a panel that a line must cross to have room for its name."""
 
 ALT = "Score out of distribution of each scenario over its score on test, a panel a task and set"
 CAPTION = (
@@ -31,14 +32,14 @@ CAPTION = (
 
 
 def drawings(group: Group) -> dict[str, Drawing]:
-    """The figure of a group with test sets out of distribution; none of other groups."""
+    """The figure of a group with test sets out of distribution; empty for other groups."""
     return {KIND: (partial(_scores, group), ALT, CAPTION)} if group.also else {}
 
 
 def write_all(
     group: Group, directory: Path, suffix: str = "", wanted: Collection[str] | None = None
 ) -> dict[str, Plot]:
-    """Draw it into ``directory``; where names are ``wanted``, those alone."""
+    """Draw the figure into ``directory``; with ``wanted``, only if its name with ``suffix`` is there."""
     return canvas.write_all(drawings(group), directory, suffix, wanted)
 
 
@@ -64,7 +65,7 @@ def _scores(group: Group) -> Figure | None:
 
 
 def _panel(group: Group, panel_shifts: Sequence[Shift], height: float, ax: Axes) -> None:
-    """Draw the scores of one task on one set, on axes of a height in inches."""
+    """Draw the scores of one task on one set; ``height`` is that of the axes in inches."""
     points = {
         shift.scenario: (shift.test.mean, shift.score.mean)
         for shift in panel_shifts
@@ -86,7 +87,9 @@ def _panel(group: Group, panel_shifts: Sequence[Shift], height: float, ax: Axes)
 
 
 def _mark(shift: Shift, point: Point, style: Look, ax: Axes) -> None:
-    """Draw a scenario's mark, which is hollow where it is unclear who loses more."""
+    """Draw a scenario's mark; it is hollow if it is unclear whether the scenario or the control loses
+    more.
+    """
     hollow = shift.against is not None and shift.against.word == "unclear"
     ax.plot(
         *point,
@@ -101,8 +104,8 @@ def _mark(shift: Shift, point: Point, style: Look, ax: Axes) -> None:
 
 
 def _limits(points: Sequence[Point], ax: Axes) -> None:
-    """Give both axes limits of the same length around the points, so that lines of equal losses rise at
-    the same angle in every panel.
+    """Give both axes limits of the same length around the points. Lines of equal losses then have the
+    same slope in every panel.
     """
     sides = list(zip(*points, strict=True))
     length = 1.16 * max(0.02, *(max(values) - min(values) for values in sides))
@@ -113,7 +116,9 @@ def _limits(points: Sequence[Point], ax: Axes) -> None:
 
 
 def _lines(control: Point | None, ax: Axes) -> None:
-    """Draw the line of equal scores where it crosses the panel, and that of the control's loss."""
+    """Draw the line of equal scores on test and on the set, with its name if there is room, and the
+    line of scenarios that lose as much as the control.
+    """
     ax.axline((0.0, 0.0), slope=1.0, color=INK, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     low, high = max(left, bottom), min(right, top)

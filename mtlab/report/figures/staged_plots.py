@@ -22,11 +22,11 @@ from mtlab.report.statistics import intervals
 from mtlab.report.statistics.intervals import Interval
 
 HEIGHT, LOW = 4.2, 3.0
-"""Inches of a panel, and of one of more than two."""
+"""The height of a panel in inches, and its height if there are more than two panels."""
 
 
 def drawings(group: Group) -> dict[str, Drawing]:
-    """The figures of a group whose trials started from source checkpoints; none for other groups."""
+    """The figures of a group whose trials started from source checkpoints; empty for other groups."""
     staged = forgetting.staged(group)
     return {
         kind: (partial(draw, group), alt, caption)
@@ -38,7 +38,9 @@ def drawings(group: Group) -> dict[str, Drawing]:
 def write_all(
     group: Group, directory: Path, suffix: str = "", wanted: Collection[str] | None = None
 ) -> dict[str, Plot]:
-    """Draw them into ``directory``; where names are ``wanted``, those alone."""
+    """Draw the figures into ``directory``: all, or only those whose name with ``suffix`` is in
+    ``wanted``.
+    """
     return canvas.write_all(drawings(group), directory, suffix, wanted)
 
 
@@ -64,11 +66,11 @@ def _kept_and_learnt(group: Group) -> Figure | None:
 
 
 def _kept_against_learnt(group: Group, task: Task, new: Task, ax: Axes) -> dict[str, list[Point]]:
-    """Draw the scores of a new task over those of a kept task: a point for each scenario that trains
-    the new task or nothing, and a line at the source checkpoint's score.
+    """Draw the scores of a new task (vertical) against those of a kept task (horizontal): a point for
+    each scenario that trains the new task or nothing, and a line at the source checkpoint's score.
 
     Returns:
-        Scenario to its point.
+        Scenario to its point, in a list.
     """
     look = looks(group)
     points: dict[str, list[Point]] = {}
@@ -109,7 +111,7 @@ def _kept_against_learnt(group: Group, task: Task, new: Task, ax: Axes) -> dict[
 
 
 def _name(group: Group, points: Mapping[str, Sequence[Point]], height: float, ax: Axes) -> None:
-    """Name scenarios at the right, with one label for those that are the same."""
+    """Name scenarios at the right; scenarios with the same points share a label."""
     look = looks(group)
     ends = [
         Label(" = ".join(shown(name) for name in same), points[first][-1], look[first])

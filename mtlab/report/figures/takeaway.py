@@ -1,4 +1,4 @@
-"""The line above the decision figure: what its verdicts say, and nothing else."""
+"""The line above the decision figure. It says only what the figure's verdicts and costs show."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,16 +12,16 @@ from mtlab.report.tasks import Task, together
 from mtlab.report.wording import verdict
 
 NAMED = 2
-"""Scenarios that are named; more are counted."""
+"""The most scenarios that are named; more scenarios are only counted."""
 
 
 def takeaway(group: Group, costs: Costs, tasks: Sequence[Task]) -> str:
-    """One or two clauses on cost and verdicts.
+    """One or two clauses on costs and verdicts, or the reason why there are none.
 
     Args:
-        group: of one point.
-        costs: of its scenarios.
-        tasks: that the figure shows.
+        group: the results at one point.
+        costs: the costs of its scenarios.
+        tasks: the tasks that the figure shows.
     """
     by_scenario = _by_scenario(group, tasks)
     why_not = _why_not(group, by_scenario)
@@ -48,7 +48,7 @@ def takeaway(group: Group, costs: Costs, tasks: Sequence[Task]) -> str:
 
 
 def _why_not(group: Group, by_scenario: Mapping[str, Sequence[Contrast]]) -> str:
-    """Why the figure has no takeaway; empty if it can have one."""
+    """Why the figure has no takeaway; empty if it has one."""
     if group.control is None:
         return "No scenario is the control: these are the mean scores"
     if not group.of(group.control):
@@ -59,7 +59,9 @@ def _why_not(group: Group, by_scenario: Mapping[str, Sequence[Contrast]]) -> str
 
 
 def _by_scenario(group: Group, tasks: Sequence[Task]) -> dict[str, list[Contrast]]:
-    """Scenarios with a result that train something, to their contrasts with the control."""
+    """Scenario to its contrasts with the control, for scenarios that train something and have a
+    result.
+    """
     names = [
         name
         for name in group.scenarios
@@ -72,7 +74,9 @@ def _by_scenario(group: Group, tasks: Sequence[Task]) -> dict[str, list[Contrast
 def _cheaper(
     cheaper: Sequence[str], by_scenario: Mapping[str, Sequence[Contrast]], scenarios: int
 ) -> str:
-    """The scenarios that are cheaper and not shown to be at least as good, with their losses."""
+    """The sentence on scenarios that are cheaper but not shown to be at least as good everywhere,
+    with the tasks at which they are worse.
+    """
     only, single = "Only " if len(cheaper) < scenarios else "", len(cheaper) == 1
     named = f"{only}{_named(cheaper)}"
     if len(cheaper) > NAMED:
@@ -92,7 +96,7 @@ def _cheaper(
 
 
 def _verdict(by_scenario: Mapping[str, Sequence[Contrast]], word: str) -> str:
-    """The scenarios with a verdict at some task, and where; empty where there is none."""
+    """The scenarios with this verdict at some task, and the tasks; empty without such scenarios."""
     names = [name for name, contrasts in by_scenario.items() if _at(contrasts, word)]
     if not names:
         return ""
@@ -101,7 +105,7 @@ def _verdict(by_scenario: Mapping[str, Sequence[Contrast]], word: str) -> str:
 
 
 def _where(several: Sequence[Sequence[Contrast]], word: str) -> str:
-    """The tasks at which all of several scenarios have a verdict."""
+    """The tasks at which all of several scenarios have this verdict, in words."""
     if not several:
         return ""
     tasks = [contrast.task for contrast in several[0]]
@@ -112,7 +116,7 @@ def _where(several: Sequence[Sequence[Contrast]], word: str) -> str:
 
 
 def _at(contrasts: Sequence[Contrast], word: str) -> list[Task]:
-    """The tasks with a verdict."""
+    """The tasks with this verdict."""
     return [contrast.task for contrast in contrasts if verdict(contrast) == word]
 
 

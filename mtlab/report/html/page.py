@@ -1,5 +1,5 @@
-"""The report as one HTML page: the words of ``report.md`` with the figures inside; the page loads
-nothing else.
+"""The report as one HTML page: the text of ``report.md`` with the figures inside. The page loads no
+other file.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ $report</main>
 
 
 class Heading(NamedTuple):
-    """A heading of the page: its level, what its anchor is called, its words."""
+    """A heading of the page: its level, the name of its anchor, and its text."""
 
     level: int
     anchor: str
@@ -57,12 +57,12 @@ class Heading(NamedTuple):
 def page(report: str, directory: Path) -> str:
     """The report as HTML: the same report and figures give the same text.
 
-    The security policy lets the page run only its own script and load nothing, for any text of the
-    report.
+    The security policy lets the page run only its own script and load nothing, whatever the text of
+    the report is.
 
     Args:
-        report: its markdown.
-        directory: the base of its links, with the figures' SVG files in ``plots/``.
+        report: the report as markdown.
+        directory: the folder with the figures' SVG files in ``plots/``.
 
     Raises:
         OSError: a figure cannot be read.
@@ -94,8 +94,8 @@ def fragment(report: str, directory: Path) -> str:
     has no style or script of its own.
 
     Args:
-        report: its markdown, without headings.
-        directory: with the figures' SVG files in ``plots/``.
+        report: the part as markdown, without headings.
+        directory: the folder with the figures' SVG files in ``plots/``.
 
     Raises:
         OSError: a figure cannot be read.
@@ -109,7 +109,7 @@ def _hash(text: str) -> str:
 
 
 def _anchored(tokens: Sequence[Token]) -> Iterator[Heading]:
-    """Every heading, after it got an id of its own."""
+    """Every heading; each first gets a unique id."""
     taken = {"report"}
     for at, token in enumerate(tokens):
         if token.type != "heading_open":
@@ -126,7 +126,9 @@ def _anchored(tokens: Sequence[Token]) -> Iterator[Heading]:
 
 
 def _contents(headings: Sequence[Heading]) -> str:
-    """The headings as a list of links: those of the third level in a list below their section."""
+    """The headings as a list of links. Headings below the second level are in a list inside their
+    section.
+    """
     lines, within = ["<ol>"], False
     for number, heading in enumerate(headings):
         deeper = heading.level > 2
@@ -176,8 +178,8 @@ def _illustrated(tokens: Sequence[Token], directory: Path) -> Iterator[Token]:
 
 
 def _only(tokens: Sequence[Token], kind: str) -> list[Token]:
-    """The tokens in a paragraph that is one image, or one emphasis, as ``kind`` asks; empty for any
-    other paragraph.
+    """The tokens inside a paragraph that consists of one element of ``kind``, an image or an
+    emphasis; empty for any other paragraph.
     """
     if [token.type for token in tokens] != ["paragraph_open", "inline", "paragraph_close"]:
         return []
@@ -213,8 +215,8 @@ def _framed(tokens: Iterator[Token]) -> Iterator[Token]:
 
 
 def _scoped(table: Sequence[Token]) -> Iterator[Token]:
-    """A table whose first cells are its rows' headers. An empty head is removed: such a table has a
-    name and a value in each row.
+    """A table in which the first cell of each row is the row's header. An empty head is removed: such
+    a table has a name and a value in each row.
     """
     head = [at for at, token in enumerate(table) if token.type.startswith("thead")]
     if not any(token.content for token in table[head[0] : head[1]]):

@@ -1,4 +1,4 @@
-"""Reads a report's markdown: HTML that reports write stays HTML, and any other HTML becomes text."""
+"""Reads a report's markdown: the HTML that mtlab's reports use stays HTML, other HTML becomes text."""
 
 import re
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ SUMMARY = re.compile(r"<summary>(.*)</summary>")
 
 
 class Reader(MarkdownIt):
-    """CommonMark with tables. Of HTML it knows ``<br>`` and ``<details>`` with a summary, each in
-    the one form that reports write.
+    """CommonMark with tables. The only HTML that it reads is ``<br>`` and ``<details>`` with a
+    summary, each exactly as reports write it.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ def read(report: str) -> list[Token]:
 
 
 def rendered(tokens: Sequence[Token]) -> str:
-    """Tokens as HTML. An image that is still among them becomes its words."""
+    """Tokens as HTML. An image that is still among them becomes its alternative text."""
     reader = Reader()
     reader.add_render_rule(
         "image",
@@ -71,8 +71,8 @@ def _line_end(state: StateInline, silent: bool) -> bool:
 
 
 def _details(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """A folded part. Without a summary or an end it stays text, so that every opened element is
-    closed.
+    """Read a folded part. Without a summary or an end it stays text, so that every opened element
+    is closed.
     """
 
     def line(number: int) -> str:
